@@ -1,4 +1,4 @@
-"""Write the tables of settings in docs/operating.md: python docs/settings.py [--check]
+"""Write the tables of settings in docs/operating.md: python docs/settings.py
 
 They are made of the parsers' own flags, so nothing is said twice.
 """
@@ -7,11 +7,9 @@ from __future__ import annotations
 
 import argparse
 import re
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from lightfm_retriever.hosting import terminal
 from lightfm_retriever.hosting.settings import layers
 from retriever import __main__ as retriever
 from trainer.cli import arguments, serve_arguments
@@ -23,18 +21,6 @@ _SERVICES: dict[str, tuple[str, Callable[[argparse.ArgumentParser], None]]] = {
     "retriever": (retriever.PREFIX, retriever.add_serve_flags),
     "trainer": (arguments.PREFIX, serve_arguments.add_serve_flags),
 }
-
-
-def main(given: list[str]) -> int:
-    """Write the page, or say whether it is fresh; returns the exit status."""
-    text = PAGE.read_text("utf-8")
-    fresh = with_tables(text)
-    if "--check" in given:
-        if fresh != text:
-            print(f"{PAGE.name}'s tables of settings are stale: run 'make settings'", file=sys.stderr)
-        return int(fresh != text)
-    PAGE.write_text(fresh, "utf-8")
-    return 0
 
 
 def with_tables(page: str) -> str:
@@ -76,4 +62,4 @@ def _help(action: argparse.Action) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(terminal.run(lambda: main(sys.argv[1:])))
+    PAGE.write_text(with_tables(PAGE.read_text("utf-8")), "utf-8")

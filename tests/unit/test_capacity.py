@@ -53,12 +53,6 @@ def test_a_change_waits_for_the_slower_of_store_and_machine(capacity):
     assert slow.machine_seconds > own.machine_seconds
 
 
-def test_batches_take_fewer_machines(capacity):
-    demand = capacity.Demand()
-    batched = capacity.fleet_for(replace(demand, batched=True))
-    assert batched.machines < capacity.fleet_for(demand).machines / 3
-
-
 def test_json_has_what_was_asked_and_what_it_takes(capacity, capsys):
     assert capacity.main(["--rate", "1000", "--json"]) == 0
     printed = json.loads(capsys.readouterr().out)

@@ -123,7 +123,9 @@ def served_precision(
     with threadpool_limits(1), np.errstate(invalid="ignore"):
         for user in users.tolist():
             query, excluded = user_queries(embeddings.user_vectors[user]), seen[user]
-            exact = _by_scores(embeddings.item_vectors, query, excluded, ranks)
+            scores: Float32Array = embeddings.item_vectors @ query
+            scores[excluded] = -np.inf
+            exact = best(scores, min(K, items - len(excluded)), ranks)
             found = _by_index(tuned, embeddings.item_vectors, query, excluded, ranks)
             answers[EXACT].append((user, exact))
             answers[SERVED].append((user, exact if found is None else found))
@@ -179,18 +181,6 @@ def _by_index(
     rows = rows[~are_among(rows, excluded)]
     scores = vectors[rows] @ query
     return rows[best(scores, K, ranks[rows])] if len(rows) >= K else None
-
-
-def _by_scores(
-    vectors: Float32Array,
-    query: Float32Array,
-    excluded: NDArray[np.int32],
-    ranks: NDArray[np.int32],
-) -> NDArray[np.int64]:
-    """The ten best of all items, fewer where no more are left."""
-    scores: Float32Array = vectors @ query
-    scores[excluded] = -np.inf
-    return best(scores, min(K, len(vectors) - len(excluded)), ranks)
 
 
 def _auc(scores: Float32Array, positives: NDArray[np.int32], excluded: int) -> float | None:

@@ -209,29 +209,28 @@ def _titles(before: Content, now: Content, version: str, random: Random) -> list
     if now.title is None:
         text = f"version {version} has titles of items, and the new one would have none"
         return [GateResult("titles", False, 0.0, _TITLES_KEPT, text)]
-    compared = same = emptied = swapped = 0
-    example = ""
-    known = {before.title(row) for row in range(min(len(before.items), _TITLES_KNOWN))}
+    compared = 0
+    changed: list[tuple[str, str, str]] = []
     for row in random.permutation(len(before.items))[:_DRAWN].tolist():
         own = before.items.external_id(row)
         other = now.items.row(own)
         if other is None or not (old := before.title(row)):
             continue
         compared += 1
-        new = now.title(other)
-        same += old == new
-        emptied += not new
-        swapped += bool(new) and new != old and new in known
-        if old != new:
-            example = example or f"item {own!r} was {old!r} and is {new!r} now"
+        if (new := now.title(other)) != old:
+            changed.append((own, old, new))
     if not compared:
         return []
+    same = compared - len(changed)
     share = same / compared
     text = f"{same:,} of {compared:,} items have the title that they have in version {version}"
     if share >= _MOST:
         return [GateResult("titles", True, share, 0.0, text)]
-    text += f": {example}"
-    if max(emptied, swapped) < (compared - same) / 2:
+    text += ": item {!r} was {!r} and is {!r} now".format(*changed[0])
+    known = {before.title(row) for row in range(min(len(before.items), _TITLES_KNOWN))} - {""}
+    emptied = sum(not new for _, _, new in changed)
+    swapped = sum(new in known for _, _, new in changed)
+    if max(emptied, swapped) < len(changed) / 2:
         # Words that were added to most titles are no harm.
         return [GateResult("titles", True, share, 0.0, text)]
     text += "" if emptied > swapped else ", a title of another item: were items numbered anew?"

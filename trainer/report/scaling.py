@@ -18,7 +18,7 @@ from lightfm_retriever.publication.storage import ragged
 from lightfm_retriever.publication.vectors.vector_space import Float32Array
 from trainer.index.measure import Questions
 from trainer.index.protocol import Backend, Settings, Space
-from trainer.index.tuning import TuningOptions, tune
+from trainer.index.tuning import TunedIndex, TuningOptions, tune
 from trainer.progress import Reporter
 from trainer.report.subject import embeddings_of, interpolated, repeated
 
@@ -87,39 +87,26 @@ def measure_scaling(
             questions = Questions(
                 vectors, queries, "inner_product", excluded=excluded, seed=options.seed
             )
-            points += [
-                _measured(kind, vectors, questions, backend, options, reporter) for backend in backends
-            ]
+            for backend in backends:
+                with tempfile.TemporaryDirectory() as directory:
+                    name, own = f"{size:,} {kind}", [FirstBuild(backend)]
+                    tuned = tune(own, questions, Path(directory), options, reporter=reporter, name=name)
+                    points.append(_point(kind, backend.name, tuned))
     return points
 
 
-def _measured(
-    kind: str,
-    vectors: Float32Array,
-    questions: Questions,
-    backend: Backend,
-    options: TuningOptions,
-    reporter: Reporter,
-) -> Point:
-    with tempfile.TemporaryDirectory() as directory:
-        tuned = tune(
-            [FirstBuild(backend)],
-            questions,
-            Path(directory),
-            options,
-            reporter=reporter,
-            name=f"{len(vectors):,} {kind}",
-        )
-        return Point(
-            kind,
-            len(vectors),
-            backend.name,
-            tuned.facts.recall_at_10,
-            tuned.facts.query_microseconds,
-            tuned.facts.build_seconds,
-            0 if tuned.path is None else tuned.path.stat().st_size,
-            tuned.facts.trials,
-        )
+def _point(kind: str, backend: str, tuned: TunedIndex) -> Point:
+    facts = tuned.facts
+    return Point(
+        kind,
+        facts.items,
+        backend,
+        facts.recall_at_10,
+        facts.query_microseconds,
+        facts.build_seconds,
+        0 if tuned.path is None else tuned.path.stat().st_size,
+        facts.trials,
+    )
 
 
 def _pairwise(kind: str, vectors: Float32Array, queries: Float32Array) -> Point:
