@@ -20,7 +20,7 @@ EXACT = "exact"
 """The backend that is none: all items are scored."""
 
 # Imported when a publication needs them, since all but Annoy are optional extras.
-_MODULES = {
+MODULES = {
     "annoy": "retriever.index.annoy",
     "faiss": "retriever.index.faiss",
     "nmslib": "retriever.index.nmslib",
@@ -44,12 +44,12 @@ def open_index(publication: Publication, name: str) -> SearchIndex | None:
         dimensions = publication.manifest.components + recommend
         check_facts(name, facts, metric=metric, dimensions=dimensions)
         return None
-    if backend not in _MODULES:
-        raise SnapshotError(f"{needs}, but this retriever has {', '.join(sorted([EXACT, *_MODULES]))}")
+    if backend not in MODULES:
+        raise SnapshotError(f"{needs}, but this retriever has {', '.join(sorted([EXACT, *MODULES]))}")
     if facts.file is None:
         raise InvalidPublicationError(path, f"index {name!r} has no file")
     try:
-        module = importlib.import_module(_MODULES[backend])
+        module = importlib.import_module(MODULES[backend])
     except ModuleNotFoundError as error:
         raise SnapshotError(
             f"{needs}, whose module {error.name!r} isn't installed here: "

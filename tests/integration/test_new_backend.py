@@ -16,9 +16,9 @@ from trainer import index as trainer_index
 def test_a_kind_of_index_of_ones_own_is_tuned_published_and_served(tmp_path, monkeypatch, capsys):
     # The two lines:
     monkeypatch.setitem(
-        trainer_index._BACKENDS, "sorted", ("tests.new_backend.trainer_side", "SortedBackend")
+        trainer_index.BACKENDS, "sorted", ("tests.new_backend.trainer_side", "SortedBackend")
     )
-    monkeypatch.setitem(retriever_index._MODULES, "sorted", "tests.new_backend.retriever_side")
+    monkeypatch.setitem(retriever_index.MODULES, "sorted", "tests.new_backend.retriever_side")
 
     interactions, volume = tmp_path / "interactions.csv", tmp_path / "volume"
     random = np.random.default_rng(1)

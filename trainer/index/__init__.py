@@ -15,13 +15,13 @@ from trainer.errors import BackendMissingError, OptionError
 from trainer.index.protocol import Backend
 
 # Name: module and class, imported when asked for since all but Annoy are optional extras.
-_BACKENDS = {
+BACKENDS = {
     "annoy": ("trainer.index.annoy", "AnnoyBackend"),
     "exact": ("trainer.index.exact", "ExactBackend"),
     "faiss": ("trainer.index.faiss", "FaissBackend"),
     "nmslib": ("trainer.index.nmslib", "NmslibBackend"),
 }
-NAMES = tuple(_BACKENDS)
+NAMES = tuple(BACKENDS)
 AUTO = "auto"
 # Of NMSLIB every worker would hold a copy, so it isn't chosen unasked.
 _AUTO = ("exact", "annoy", "faiss")
@@ -43,7 +43,7 @@ def make_backends(names: str, *, trees: int | None = None) -> list[Backend]:
     for name in (name.strip() for name in names.split(",")):
         if name == AUTO:
             wanted = {**dict.fromkeys(_AUTO, False), **wanted}
-        elif name in _BACKENDS:
+        elif name in BACKENDS:
             wanted[name] = True
         else:
             raise OptionError("--backend", name, f"among {', '.join((AUTO, *NAMES))}")
@@ -84,7 +84,7 @@ def distributions(backends: Sequence[Backend]) -> list[str]:
 
 
 def _make(name: str, options: dict[str, Any]) -> Backend:
-    module, of = _BACKENDS[name]
+    module, of = BACKENDS[name]
     try:
         return cast("Backend", getattr(importlib.import_module(module), of)(**options))
     except ModuleNotFoundError as error:
