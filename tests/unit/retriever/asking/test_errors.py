@@ -14,6 +14,7 @@ from retriever.asking.errors import UnreachableError, of_call, of_entry
 from retriever.errors import (
     InvalidArgumentError,
     NothingLoadedError,
+    NotPublishedError,
     PageExpiredError,
     UnknownIdError,
 )
@@ -37,6 +38,7 @@ AWAY = {"reason": "NOTHING_PUBLISHED", "retry_seconds": 5.0}
 SAID = [
     (BAD, CODES.INVALID_ARGUMENT, {"field": BAD.field}),
     (UnknownIdError("user", "x", "v1"), CODES.NOT_FOUND, {"reason": "USER_NOT_FOUND"}),
+    (NotPublishedError("this", "v1", "train"), CODES.FAILED_PRECONDITION, {"reason": "NOT_PUBLISHED"}),
     (PageExpiredError("v1", "v2"), CODES.FAILED_PRECONDITION, {"reason": "PAGE_EXPIRED"}),
     (NothingLoadedError("nothing"), CODES.UNAVAILABLE, AWAY),
 ]

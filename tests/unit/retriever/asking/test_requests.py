@@ -171,7 +171,7 @@ def refused(make):
 
 
 @pytest.mark.parametrize("kind", SUBJECTS)
-@settings(max_examples=300)
+@settings(max_examples=150)
 @given(data=st.data(), value=ANYTHING)
 def test_a_request_is_sent_or_refused_by_the_name_of_the_argument(kind, data, value):
     subject, name = SUBJECTS[kind], data.draw(st.sampled_from(fields(kind)))

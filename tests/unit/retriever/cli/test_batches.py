@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from recsys.retriever.v1 import retriever_service_pb2 as pb
 
@@ -26,6 +26,7 @@ def request(limit: int, size: int) -> pb.RecommendRequest:
         max_size=150,
     )
 )
+@settings(max_examples=25)
 def test_a_call_asks_for_no_more_than_the_service_takes(wanted):
     lines = [
         (number, JsonRequestError("isn't JSON") if own is None else request(*own))
