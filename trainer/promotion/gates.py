@@ -212,4 +212,6 @@ class DiscontinuityError(TrainerError):
             todo,
         ]
         super().__init__("\n  ".join(lines))
+        self.label = label
+        self.version = version
         self.failed = list(failed)
