@@ -27,7 +27,6 @@ _VERSION = "20261124T043500Z-3fa9c1"
 
 
 def manifests(_: Path) -> Execute:
-    """Manifests, changed as bytes, or as JSON and signed anew."""
     path = Path("manifest.json")
     whole = [manifest.encode(publications.complete_manifest(extended=own)) for own in (False, True)]
 
@@ -55,7 +54,6 @@ def manifests(_: Path) -> Execute:
 
 
 def label_files(directory: Path) -> Execute:
-    """Labels and their histories."""
     label, history = (own(directory, "current") for own in (layout.label_file, layout.history_file))
     for path in (label, history, layout.version_dir(directory, _VERSION) / "x"):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -80,7 +78,6 @@ def label_files(directory: Path) -> Execute:
 
 
 def id_maps(directory: Path) -> Execute:
-    """Id maps, which a native library reads."""
     ids = retrievable.ids(retrievable.ODD_ITEM_IDS, 60)
     path = directory / "hostile.trie"
     IdMap.build(ids).save(path)
@@ -108,7 +105,6 @@ def id_maps(directory: Path) -> Execute:
 
 
 def arrays(directory: Path) -> Execute:
-    """Arrays: headers, types, shapes and lengths."""
     made = np.random.default_rng(1)
     whole = [
         made.normal(size=(20, 5)).astype(np.float32),
@@ -138,8 +134,6 @@ def arrays(directory: Path) -> Execute:
 
 
 def rows(_: Path) -> Execute:
-    """Rows of different lengths and what is looked for in them, beside plain Python."""
-
     def execute(random: Random) -> str:
         offsets = np.cumsum([0, *(random.randrange(4) for _ in range(random.randrange(6)))])
         values = np.array([random.randrange(-1, 9) for _ in range(offsets[-1])], dtype=np.int32)
@@ -165,7 +159,6 @@ def rows(_: Path) -> Execute:
 
 
 def efforts(_: Path) -> Execute:
-    """How hard to search, by what a manifest and a request may say at the most."""
     content = json.loads(manifest.encode(publications.complete_manifest()))
     path = Path("manifest.json")
 

@@ -32,7 +32,6 @@ SEED = 1
 
 
 def publish(volume: Path, backend: str) -> str:
-    """Publish a version with titles, attributes, features, sessions and everything else."""
     random = np.random.default_rng(SEED)
     items, users = IdMap.build(ITEM_IDS), IdMap.build(USER_IDS)
     item_vectors = random.normal(size=(ITEMS, COMPONENTS + 1)).astype(np.float32)
@@ -92,7 +91,6 @@ def sign(directory: Path, content: dict[str, Any]) -> None:
 
 
 def facts_of(data: bytes) -> dict[str, Any]:
-    """What a manifest says of a file."""
     return {"size": len(data), "sha256": hashlib.sha256(data).hexdigest()}
 
 

@@ -58,5 +58,4 @@ KNOWN = [
 
 
 def known(target: str, finding: str) -> Known | None:
-    """What is known of a finding; None when it is new."""
     return next((own for own in KNOWN if own.target == target and own.pattern.fullmatch(finding)), None)

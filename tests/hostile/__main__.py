@@ -34,7 +34,6 @@ _ROW = "{:<38} {:>6}" + " {:>8}" * len(OUTCOMES)
 
 
 def main(arguments: list[str]) -> int:
-    """Run, print a table, and return the exit status."""
     parser = argparse.ArgumentParser(prog="python -m tests.hostile", description=__doc__)
     parser.add_argument(
         "--seconds", type=float, default=60, help="each kind is tried once however short"

@@ -73,7 +73,6 @@ class Campaign:
         self._known: dict[str, Tried] = {}
 
     def run(self, seconds: float) -> Report:
-        """Each kind once, however long it takes, and others until the time is over."""
         begun = time.monotonic()
         end = begun + seconds
         told = begun
@@ -121,7 +120,6 @@ class Campaign:
             self._save(tried, self._keep / f"finding-{len(self.report.findings)}")
 
     def _try(self, case: Case) -> Tried | None:
-        """What comes of a case; None when it is impossible."""
         text = case.text()
         if text not in self._known:
             try:
@@ -131,7 +129,6 @@ class Campaign:
         return self._known[text]
 
     def _alone(self, tried: Tried) -> Tried:
-        """A finding by one damage of two, the same if there is one: that is to be mended first."""
         if len(tried.case.damages) == 1:
             return tried
         alone = [self._try(case) for case in tried.case.alone()]
@@ -139,7 +136,6 @@ class Campaign:
         return next((own for own in found if _same(own, tried)), found[0] if found else tried)
 
     def _smallest(self, tried: Tried) -> Tried:
-        """The same fault by the plainest parameters, source and ids, in so many tries."""
         tries = 0
         best = tried
 
@@ -172,7 +168,6 @@ class Campaign:
 
 
 def drawn(kinds: Sequence[Kind], *, seed: int, count: int) -> list[Case]:
-    """Cases that hypothesis draws, the same for the same seed."""
     found: list[Case] = []
 
     @hypothesis.seed(seed)
@@ -205,5 +200,4 @@ def _same(one: Tried, other: Tried) -> bool:
 
 
 def chosen(names: Sequence[str]) -> list[Kind]:
-    """Kinds whose names hold one of these texts; all for none."""
     return [own for own in KINDS.values() if not names or any(name in own.name for name in names)]

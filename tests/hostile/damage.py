@@ -50,7 +50,6 @@ class Kind:
     told: Mapping[str, Collection[Any]] | None
 
     def must_be_told(self, parameters: Mapping[str, Any]) -> bool:
-        """Whether silence is a finding."""
         return self.told is not None and all(
             parameters[name] in values for name, values in self.told.items()
         )
@@ -66,8 +65,6 @@ def kind(
     told: Mapping[str, Collection[Any]] | None = None,
     **parameters: Sequence[Any],
 ) -> Callable[[Apply], Apply]:
-    """Register a function as a kind of damage."""
-
     def register(apply: Apply) -> Apply:
         KINDS[name] = Kind(name, apply, sources, styles, recipes, parameters, accepted, told)
         return apply
@@ -101,14 +98,12 @@ class Case:
     seed: int = 0
 
     def text(self) -> str:
-        """As JSON."""
         damages = [[own.kind, own.recipe, dict(own.parameters)] for own in self.damages]
         content = {"source": self.source, "ids": self.style, "seed": self.seed, "damages": damages}
         return json.dumps(content, ensure_ascii=False)
 
     @classmethod
     def parse(cls, text: str) -> Case:
-        """Inverse of `text`."""
         content = json.loads(text)
         damages = tuple(
             Damage(name, parameters, recipe) for name, recipe, parameters in content["damages"]
@@ -117,18 +112,15 @@ class Case:
 
     @property
     def kinds(self) -> list[Kind]:
-        """Of the damages."""
         return [KINDS[own.kind] for own in self.damages]
 
     @property
     def accepted(self) -> bool:
-        """Whether the input is still good."""
         # What is good alone may not go together, such as ids as text and as integers.
         return len(self.kinds) == 1 and self.kinds[0].accepted
 
     @property
     def told(self) -> bool:
-        """Whether the run has to fail or warn. Of two damages one may undo the other."""
         return len(self.damages) == 1 and self.kinds[0].must_be_told(self.damages[0].parameters)
 
     def alone(self) -> Iterable[Case]:
@@ -138,7 +130,6 @@ class Case:
 
 
 def apply(case: Case, draft: Draft) -> list[str]:
-    """Damage a draft; returns the patterns of the causes."""
     draft.recipes = list(dict.fromkeys(own.recipe for own in case.damages if own.recipe != "plain"))
     return [KINDS[own.kind].apply(draft, **own.parameters) for own in case.damages]
 
@@ -151,7 +142,6 @@ def plainest(own: Kind) -> Case:
 
 @st.composite
 def cases(draw: st.DrawFn, kinds: Sequence[Kind], *, most: int = 2) -> Case:
-    """Cases of one or two of these kinds, of whatever source and style of ids they can be in."""
     chosen = [draw(st.sampled_from(kinds))]
     others = [own for own in kinds if own is not chosen[0] and _fit(chosen[0], own)]
     if most > 1 and others and draw(st.booleans()):

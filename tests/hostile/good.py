@@ -40,12 +40,10 @@ IDS: dict[str, tuple[Callable[[int], str], Callable[[int], str]]] = {
 
 
 def user_ids(style: str) -> list[str]:
-    """External ids of all users."""
     return [IDS[style][0](number) for number in range(USERS)]
 
 
 def item_ids(style: str) -> list[str]:
-    """External ids of all items."""
     return [IDS[style][1](number) for number in range(ITEMS)]
 
 

@@ -97,7 +97,6 @@ class Expected:
 
 
 def judge(run: Run, expected: Expected) -> Verdict:
-    """Judge a run on damaged input."""
     if raw := _RAW.search(run.said):
         return Verdict("finding", "a raw warning or traceback", raw.group())
     if run.status not in (0, 1, 3):
@@ -159,17 +158,14 @@ def _names(text: str, causes: Sequence[str]) -> bool:
 
 
 def warnings_of(said: str) -> list[str]:
-    """The warnings in what a run said."""
     return [line for line in said.splitlines() if line.startswith("warning: ")]
 
 
 def plain(warning: str) -> str:
-    """A warning without its numbers."""
     return _NUMBER.sub("#", warning)
 
 
 def last_line(said: str) -> str:
-    """The last line that isn't blank."""
     lines = [line for line in said.splitlines() if line.strip()]
     return lines[-1] if lines else "(it said nothing)"
 
@@ -187,7 +183,6 @@ def look_at(volume: Path, version: str, held_out: Mapping[str, Collection[str]])
 
 
 def _precision(opened: Publication, held_out: Mapping[str, Collection[str]]) -> float:
-    """Mean over all these users; those whom the version doesn't know get nothing."""
     items = [opened.items.external_id(row) for row in range(len(opened.items))]
     users = [(opened.users.row(user), wanted) for user, wanted in held_out.items()]
     known = [(row, wanted) for row, wanted in users if row is not None]

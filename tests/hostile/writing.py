@@ -50,7 +50,6 @@ def write(draft: Draft, folder: Path) -> list[str]:
 
 
 def _file_source(draft: Draft) -> str:
-    """What items and users come as: a folder, a query and the log are for interactions only."""
     others = {"folder": "parquet", "sql": "csv", "events": "csv"}
     return others.get(draft.source, draft.source)
 
@@ -168,7 +167,6 @@ def _arrow(columns: Table) -> pa.Table:
 
 
 def _typed(name: str, values: list[Any]) -> list[Any]:
-    """Ids that are all whole numbers as such, as a database has them."""
     if not name.endswith("_id") or not all(_is_whole(value) for value in values):
         return values
     return [None if value in (None, "") else int(value) for value in values]

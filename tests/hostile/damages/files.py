@@ -19,7 +19,6 @@ def _lines(content: bytes) -> list[bytes]:
 
 @kind("Latin-1", sources=("csv", "tsv", "gz"), styles=("text",))
 def latin_1(draft: Draft) -> str:
-    """Of a program that is old."""
     draft.as_bytes(lambda content: content.decode().encode("latin-1"))
     return r"Latin-1|UTF-?8|utf8|encod"
 
@@ -31,15 +30,12 @@ def latin_1(draft: Draft) -> str:
     encoding=("utf-16", "cp1252"),
 )
 def other_encoding(draft: Draft, *, encoding: str) -> str:
-    """The items' file only."""
     draft.as_bytes(lambda content: content.decode().encode(encoding, "replace"), table=GOODS)
     return r"Latin-1|UTF-?(8|16)|utf8|encod|cp1252|\?"
 
 
 @kind("one byte that isn't UTF-8", sources=("csv", "tsv", "gz"), styles=("text",))
 def bad_byte(draft: Draft) -> str:
-    """Deep in the file."""
-
     def change(content: bytes) -> bytes:
         lines = _lines(content)
         row = len(lines) * 9 // 10
@@ -52,29 +48,24 @@ def bad_byte(draft: Draft) -> str:
 
 @kind("UTF-16", sources=_PLAIN, styles=ANY_STYLE, form=("utf-16", "utf-16-be", "utf-16-le", "utf-32"))
 def utf_16(draft: Draft, *, form: str) -> str:
-    """What a spreadsheet calls Unicode text."""
     draft.as_bytes(lambda content: content.decode().encode(form))
     return r"UTF-?16|UTF-?32|encod"
 
 
 @kind("a byte order mark", sources=("csv", "tsv", "gz"), styles=ANY_STYLE, accepted=True)
 def bom(draft: Draft) -> str:
-    """As spreadsheets write UTF-8."""
     draft.as_bytes(lambda content: b"\xef\xbb\xbf" + content)
     return r"byte order"
 
 
 @kind("lines ended by CR LF", sources=("csv", "tsv", "gz"), styles=ANY_STYLE, accepted=True)
 def crlf(draft: Draft) -> str:
-    """As another system ends them."""
     draft.as_bytes(lambda content: content.replace(b"\n", b"\r\n"))
     return r"CR"
 
 
 @kind("compressed in disguise", sources=_PLAIN, styles=ANY_STYLE, form=("gzip", "zip"))
 def compressed(draft: Draft, *, form: str) -> str:
-    """A name without .gz."""
-
     def packed(content: bytes) -> bytes:
         if form == "gzip":
             return gzip.compress(content, 1)
@@ -89,7 +80,6 @@ def compressed(draft: Draft, *, form: str) -> str:
 
 @kind("not compressed", sources=("csv",), styles=ANY_STYLE)
 def not_compressed(draft: Draft) -> str:
-    """A name with .gz."""
     draft.suffix = ".csv.gz"
     return r"gzip|\.gz\b.*(not|isn't)|compress|zlib"
 
@@ -101,7 +91,6 @@ def not_compressed(draft: Draft) -> str:
     at=(0.5, 0.99, 0.01),
 )
 def cut(draft: Draft, *, at: float) -> str:
-    """A copy that ended early."""
     if draft.source == "gz":
         # What is cut is what lies on the disk.
         draft.source, draft.suffix = "csv", ".csv.gz"
@@ -120,8 +109,6 @@ def cut(draft: Draft, *, at: float) -> str:
     form=("a field less", "a field more", "a line break"),
 )
 def broken_line(draft: Draft, *, form: str) -> str:
-    """Deep in the file."""
-
     def change(content: bytes) -> bytes:
         lines = _lines(content)
         row = len(lines) * 9 // 10
@@ -140,7 +127,6 @@ def broken_line(draft: Draft, *, form: str) -> str:
 
 @kind("another delimiter", sources=_PLAIN, styles=ANY_STYLE, delimiter=(";", "|", "\t", " "))
 def delimiter(draft: Draft, *, delimiter: str) -> str:
-    """As a spreadsheet of another country writes it."""
     own = b"," if draft.source == "csv" else b"\t"
     draft.as_bytes(lambda content: content.replace(own, delimiter.encode()))
     return r"delimiter|separat|semicolon"
@@ -148,8 +134,6 @@ def delimiter(draft: Draft, *, delimiter: str) -> str:
 
 @kind("quotes without an end", sources=("csv", "tsv", "gz"), styles=ANY_STYLE, at=(0.9, 0.5, 0.0))
 def unbalanced(draft: Draft, *, at: float) -> str:
-    """One quote that opens and doesn't close."""
-
     def change(content: bytes) -> bytes:
         lines = _lines(content)
         row = 1 + int(at * (len(lines) - 2))
@@ -162,8 +146,6 @@ def unbalanced(draft: Draft, *, at: float) -> str:
 
 @kind("NUL bytes", sources=("csv", "tsv", "gz"), styles=ANY_STYLE, where=("middle", "end", "start"))
 def nul(draft: Draft, *, where: str) -> str:
-    """Of a disk that lost power."""
-
     def change(content: bytes) -> bytes:
         at = {"start": 40, "middle": len(content) // 2, "end": len(content)}[where]
         return content[:at] + bytes(64) + content[at:]
@@ -174,14 +156,12 @@ def nul(draft: Draft, *, where: str) -> str:
 
 @kind("a header in the middle", sources=("csv", "tsv", "gz"), styles=ANY_STYLE)
 def header_again(draft: Draft) -> str:
-    """Two files that were joined."""
     draft.as_bytes(lambda content: content + content[: content.index(b"\n") + 1])
     return rf"{_ROW}|header"
 
 
 @kind("no header", sources=("csv", "tsv", "gz"), styles=ANY_STYLE)
 def no_header(draft: Draft) -> str:
-    """The first row is taken for one."""
     draft.as_bytes(lambda content: content[content.index(b"\n") + 1 :])
     return r"user_id.*(missing|header)|header"
 
@@ -194,8 +174,6 @@ def no_header(draft: Draft) -> str:
     where=("end", "middle"),
 )
 def blank_lines(draft: Draft, *, where: str) -> str:
-    """As editors leave them."""
-
     def change(content: bytes) -> bytes:
         if where == "end":
             return content + b"\n\n"
@@ -213,7 +191,6 @@ def blank_lines(draft: Draft, *, where: str) -> str:
     what=("page", "lines of JSON", "nothing", "header"),
 )
 def something_else(draft: Draft, *, what: str) -> str:
-    """A page that says that the download failed, for instance."""
     contents = {
         "page": b"<!DOCTYPE html>\n<html><body>404, not found</body></html>\n" * 9,
         "lines of JSON": b'{"user_id": "1", "item_id": "2"}\n' * 99,
@@ -231,7 +208,6 @@ def something_else(draft: Draft, *, what: str) -> str:
     names=("camel", "upper", "spaced"),
 )
 def other_names(draft: Draft, *, names: str) -> str:
-    """userId, ITEM_ID."""
     forms = {
         "camel": {"user_id": "userId", "item_id": "itemId"},
         "upper": {"user_id": "USER_ID", "item_id": "ITEM_ID"},
@@ -243,6 +219,5 @@ def other_names(draft: Draft, *, names: str) -> str:
 
 @kind("columns in another order", styles=ANY_STYLE, accepted=True)
 def other_order(draft: Draft) -> str:
-    """And one that nobody knows."""
     draft.tables[LOG] = {**dict(reversed(draft.log.items())), "session": draft.log["user_id"][::-1]}
     return r"column"

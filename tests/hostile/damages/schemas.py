@@ -50,7 +50,6 @@ def _retype(draft: Draft, column: str, form: str, parts: str) -> None:
     form=("int32", "uint32", "decimal", "codes of integers"),
 )  # fmt: skip
 def sizes(draft: Draft, *, side: str, form: str) -> str:
-    """One part has another type than the others."""
     _retype(draft, side, form, HALF)
     return side
 
@@ -64,7 +63,6 @@ def sizes(draft: Draft, *, side: str, form: str) -> str:
     form=("codes", "large text"),
 )
 def codes(draft: Draft, *, side: str, form: str) -> str:
-    """One part was written by another library."""
     _retype(draft, side, form, HALF)
     return side
 
@@ -74,28 +72,24 @@ def codes(draft: Draft, *, side: str, form: str) -> str:
     form=("decimal", "int32", "codes of integers", "text", "codes", "large text"),
 )  # fmt: skip
 def other_types(draft: Draft, *, side: str, form: str) -> str:
-    """Which say the same."""
     draft.as_arrow(lambda values: [_cast(values.combine_chunks(), side, form)])
     return side
 
 
 @kind("ids as doubles", sources=PARQUET, styles=("integer",), side=_SIDES)
 def doubles(draft: Draft, *, side: str) -> str:
-    """What a gap makes of integers."""
     _retype(draft, side, "double", ALL)
     return side
 
 
 @kind("ids as doubles in a part", sources=_FOLDER, styles=("integer",), side=_SIDES)
 def doubles_in_part(draft: Draft, *, side: str) -> str:
-    """A gap on one day only."""
     _retype(draft, side, "double", HALF)
     return side
 
 
 @kind("ids as bytes", sources=PARQUET, side=_SIDES)
 def as_bytes(draft: Draft, *, side: str) -> str:
-    """Text that doesn't say so."""
     _retype(draft, side, "bytes", ALL)
     return side
 
@@ -104,8 +98,6 @@ def as_bytes(draft: Draft, *, side: str) -> str:
     "UUIDs", sources=PARQUET, styles=("uuid",), accepted=True, side=_SIDES, form=("bytes", "extension")
 )
 def uuids(draft: Draft, *, side: str, form: str) -> str:
-    """In their own type, or as 16 bytes."""
-
     def change(values: pa.Table) -> list[pa.Table]:
         own = [uuid.UUID(value).bytes for value in values.column(side).to_pylist()]
         made = pa.array(own, pa.binary(16))
@@ -126,7 +118,6 @@ def _replaced(draft: Draft, column: str, make: Any, parts: str = ALL, *, table: 
 
 @kind("ids of no plain type", sources=PARQUET, side=_SIDES, form=("list", "struct", "bool"))
 def nested(draft: Draft, *, side: str, form: str) -> str:
-    """Lists, structs, true and false."""
     forms: dict[str, Any] = {
         "list": lambda own: [own],
         "struct": lambda own: {"id": own},
@@ -138,15 +129,12 @@ def nested(draft: Draft, *, side: str, form: str) -> str:
 
 @kind("a part of no type", sources=_FOLDER, styles=ANY_STYLE, accepted=True, column=("event",))
 def null_part(draft: Draft, *, column: str) -> str:
-    """All its values are missing."""
     _replaced(draft, column, lambda own: pa.nulls(len(own)), HALF)
     return column
 
 
 @kind("an empty part of no type", sources=_FOLDER, styles=ANY_STYLE, accepted=True)
 def empty_part(draft: Draft) -> str:
-    """A day without interactions: its columns have no type."""
-
     def add(values: pa.Table) -> list[pa.Table]:
         empty = pa.table({name: pa.nulls(0) for name in values.column_names})
         return [values.slice(0, 9), values.slice(9), empty]
@@ -160,8 +148,6 @@ def empty_part(draft: Draft) -> str:
     form=("ms", "codes", "ns", "zone", "decimal", "double"),
 )  # fmt: skip
 def time_types(draft: Draft, *, form: str) -> str:
-    """Which say the same."""
-
     def make(own: pa.ChunkedArray) -> Any:
         when = own.cast(pa.timestamp("s"))
         made: dict[str, Any] = {
@@ -186,8 +172,6 @@ def time_types(draft: Draft, *, form: str) -> str:
     form=("codes", "decimal", "int", "text"),
 )
 def weight_types(draft: Draft, *, form: str) -> str:
-    """Which say the same."""
-
     def make(own: pa.ChunkedArray) -> Any:
         made: dict[str, Any] = {
             "codes": lambda: own.dictionary_encode(),
@@ -208,7 +192,6 @@ def weight_types(draft: Draft, *, form: str) -> str:
     form=("bool", "list", "struct"),
 )
 def weight_nested(draft: Draft, *, form: str) -> str:
-    """True and false, lists."""
     forms: dict[str, Any] = {
         "list": lambda own: [own],
         "struct": lambda own: {"value": own},
@@ -225,14 +208,12 @@ def weight_nested(draft: Draft, *, form: str) -> str:
     recipes=("weights", "last-days"),
 )
 def part_without(draft: Draft, *, column: str) -> str:
-    """Written before the column was added."""
     draft.as_arrow(lambda values: split(values, lambda part: part.drop_columns([column]), HALF))
     return column
 
 
 @kind("a column twice", sources=PARQUET, column=("user_id", "weight"))
 def column_twice(draft: Draft, *, column: str) -> str:
-    """A join that kept both."""
     draft.as_arrow(lambda values: [values.append_column(column, values.column(column))])
     return column
 
@@ -245,8 +226,6 @@ def column_twice(draft: Draft, *, column: str) -> str:
     form=("int8", "text", "codes", "decimal"),
 )
 def age_types(draft: Draft, *, form: str) -> str:
-    """Which say the same."""
-
     def make(own: pa.ChunkedArray) -> Any:
         kinds = {
             "int8": pa.int8(),
@@ -263,7 +242,6 @@ def age_types(draft: Draft, *, form: str) -> str:
 
 @kind("strangers in the folder", sources=_FOLDER, file=("part.csv", "readme.txt"))
 def strangers(draft: Draft, *, file: str) -> str:
-    """Files that aren't Parquet."""
     draft.extra[file] = b"user_id,item_id\n1,2\n"
     return file
 
@@ -276,6 +254,5 @@ def strangers(draft: Draft, *, file: str) -> str:
     file=("_SUCCESS", ".part-0.crc"),
 )
 def marks(draft: Draft, *, file: str) -> str:
-    """What programs leave beside the parts."""
     draft.extra[file] = b""
     return file

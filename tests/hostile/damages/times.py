@@ -26,7 +26,6 @@ def _when(seconds: float) -> datetime:
     days=(365, 30 * 365, 2, 90),
 )  # fmt: skip
 def ahead(draft: Draft, *, share: str, days: int) -> str:
-    """Some machine's clock is wrong."""
     draft.change("timestamp", share, lambda own: own + days * _DAY)
     return _CAUSE
 
@@ -37,14 +36,12 @@ def ahead(draft: Draft, *, share: str, days: int) -> str:
     days=(30 * 365, 365),
 )  # fmt: skip
 def behind(draft: Draft, *, share: str, days: int) -> str:
-    """Of machines that believe that it is long ago."""
     draft.change("timestamp", share, lambda own: own - days * _DAY)
     return rf"{_CAUSE}|interactions, version"
 
 
 @kind("far newer than the rest", sources=_ALL, recipes=_BY_TIME, share=("one", "few"))
 def far_newer(draft: Draft, *, share: str) -> str:
-    """A historical file to which something of today was added."""
     newest = max(draft.log["timestamp"])
     draft.change("timestamp", "all", lambda own: own - 3 * 365 * _DAY)
     draft.change("timestamp", share, lambda _: newest)
@@ -56,7 +53,6 @@ def far_newer(draft: Draft, *, share: str) -> str:
     per_second=(10**3, 10**6, 10**9),
 )  # fmt: skip
 def other_unit(draft: Draft, *, share: str, per_second: int) -> str:
-    """Milliseconds, microseconds or nanoseconds."""
     draft.change("timestamp", share, lambda own: own * per_second)
     return _CAUSE
 
@@ -69,8 +65,6 @@ def other_unit(draft: Draft, *, share: str, per_second: int) -> str:
     as_text=(True, False),
 )
 def as_basic_date(draft: Draft, *, share: str, as_text: bool) -> str:
-    """20260115 is a date of ISO 8601, and a number."""
-
     def change(own: float) -> Any:
         text = f"{_when(own):%Y%m%d}"
         return text if as_text else int(text)
@@ -81,35 +75,30 @@ def as_basic_date(draft: Draft, *, share: str, as_text: bool) -> str:
 
 @kind("times of a spreadsheet", sources=_ALL, recipes=_BY_TIME, told=_ALL_ROWS, share=SHARES)
 def as_serials(draft: Draft, *, share: str) -> str:
-    """Days since the end of 1899."""
     draft.change("timestamp", share, lambda own: own / _DAY + 25_569)
     return _CAUSE
 
 
 @kind("times of 0", sources=TABLES, recipes=_BY_TIME, told=_ALL_ROWS, share=SHARES)
 def zero(draft: Draft, *, share: str) -> str:
-    """As a database's default."""
     draft.change("timestamp", share, lambda _: 0)
     return rf"{_CAUSE}|1970"
 
 
 @kind("times missing", sources=TABLES, recipes=_BY_TIME, share=SHARES)
 def missing(draft: Draft, *, share: str) -> str:
-    """Gaps."""
     draft.change("timestamp", share, lambda _: None)
     return _CAUSE
 
 
 @kind("no column of times", sources=TABLES, recipes=_BY_TIME)
 def no_column(draft: Draft) -> str:
-    """An export without it."""
     del draft.log["timestamp"]
     return _CAUSE
 
 
 @kind("times with the day first", recipes=_BY_TIME, share=SHARES, form=("%d/%m/%Y", "%m/%d/%Y %H:%M"))
 def day_first(draft: Draft, *, share: str, form: str) -> str:
-    """As people write them."""
     draft.change("timestamp", share, lambda own: f"{_when(own):{form}}")
     return _CAUSE
 
@@ -118,7 +107,6 @@ def day_first(draft: Draft, *, share: str, form: str) -> str:
     "times as text", recipes=_BY_TIME, accepted=True, share=SHARES, zone=("+00:00", "", "Z", "+02:00")
 )
 def as_text(draft: Draft, *, share: str, zone: str) -> str:
-    """ISO 8601, which is right."""
     hours = 2 * _DAY / 24 if zone == "+02:00" else 0
     draft.change("timestamp", share, lambda own: f"{_when(own + hours):%Y-%m-%dT%H:%M:%S}{zone}")
     return _CAUSE
