@@ -10,11 +10,12 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeAlias
 
 from hypothesis import strategies as st
 
-from tests.hostile.draft import Draft
+from tests.hostile.draft import ALL, LOG, Draft
 from tests.hostile.good import IDS
 from tests.hostile.writing import TABLES
 
@@ -70,6 +71,31 @@ def kind(
         return apply
 
     return register
+
+
+def changes(
+    column: str, name: str, change: Callable[..., Any], cause: str, *, table: str = LOG, **options: Any
+) -> None:
+    """Register a kind that changes values of a column, or of its `side`, in its `share` of the rows."""
+
+    def apply(draft: Draft, *, share: str = ALL, side: str = column, **parameters: Any) -> str:
+        for own in ("user_id", "item_id") if side == "both" else (side,):
+            draft.change(own, share, partial(change, **parameters), table=table)
+        return cause
+
+    kind(name, **options)(apply)
+
+
+def rewrites(
+    name: str, rewrite: Callable[..., bytes], cause: str, *, table: str = LOG, **options: Any
+) -> None:
+    """Register a kind that changes the bytes of a table's first file."""
+
+    def apply(draft: Draft, **parameters: Any) -> str:
+        draft.as_bytes(partial(rewrite, **parameters), table=table)
+        return cause
+
+    kind(name, **options)(apply)
 
 
 @dataclass(frozen=True)

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import math
 import re
+from functools import partial
 from typing import Any
 
 import pyarrow as pa
 
-from tests.hostile.damage import ANY_STYLE, kind
+from tests.hostile.damage import ANY_STYLE, changes, kind
 from tests.hostile.draft import GOODS, PEOPLE, SHARES, Draft
-from tests.hostile.writing import TABLES, TEXTS
+from tests.hostile.writing import PARQUET, TABLES, TEXTS
 
 _RECIPES = ("features",)
 _TABLES = {"items": (GOODS, "item_id"), "users": (PEOPLE, "user_id")}
 _NUMBER_NOW_TEXT = r"price"
+_goods = partial(changes, table=GOODS, recipes=_RECIPES)
+_people = partial(changes, table=PEOPLE, recipes=_RECIPES)
+_prices = partial(_goods, "price", cause=_NUMBER_NOW_TEXT)
+_genres = partial(_goods, "genres", cause=r"genres|separator")
 
 
 @kind(
@@ -45,32 +50,20 @@ def twice(draft: Draft, *, side: str) -> str:
     return rf"{column} .* is also in row"
 
 
-@kind(
+# One word makes a column of numbers one of text.
+_prices(
     "a word among prices",
-    recipes=_RECIPES,
+    lambda _, word: word,
     word=("N/A", "on request", "-", "nan", "NULL", "inf"),
     share=("one", "few", "half"),
 )
-def word_among_prices(draft: Draft, *, word: str, share: str) -> str:
-    draft.change("price", share, lambda _: word, table=GOODS)
-    return _NUMBER_NOW_TEXT
-
-
-@kind(
+_prices(
     "prices with what they are in",
-    recipes=_RECIPES,
+    lambda own, form: own if own is None else form.format(own),
     share=SHARES,
     form=("€ {:.2f}", "{:.2f} EUR", "1.{:03.0f},00", "{:.2f}%"),
 )
-def currency(draft: Draft, *, share: str, form: str) -> str:
-    draft.change("price", share, lambda own: own if own is None else form.format(own), table=GOODS)
-    return _NUMBER_NOW_TEXT
-
-
-@kind("all prices missing", recipes=_RECIPES)
-def no_prices(draft: Draft) -> str:
-    draft.change("price", "all", lambda _: None, table=GOODS)
-    return _NUMBER_NOW_TEXT
+_prices("all prices missing", lambda _: None)
 
 
 @kind("most prices missing", recipes=_RECIPES)
@@ -80,10 +73,8 @@ def few_prices(draft: Draft) -> str:
     return _NUMBER_NOW_TEXT
 
 
-@kind("numbers for words", recipes=_RECIPES)
-def numbers_for_words(draft: Draft) -> str:
-    draft.change("released", "all", lambda own: int(own[:4]), table=GOODS)
-    return r"released"
+# Dates become years, and text a number.
+_goods("released", "numbers for words", lambda own: int(own[:4]), r"released")
 
 
 @kind(
@@ -102,27 +93,26 @@ def titles_shuffled(draft: Draft) -> str:
     return r"have the title|numbered anew"
 
 
-@kind("genres as Python's lists", recipes=_RECIPES, form=("repr", "json", "set"))
-def lists_as_text(draft: Draft, *, form: str) -> str:
-    forms: dict[str, Any] = {
-        "repr": str,
-        "json": lambda own: str(own).replace("'", '"'),
-        "set": lambda own: "{" + str(own)[1:-1] + "}",
-    }
-    draft.change("genres", "all", forms[form], table=GOODS)
-    return r"genres|separator"
-
-
-@kind("another separator", recipes=_RECIPES, separator=(";", ",", ", ", " / "), share=("all", "half"))
-def other_separator(draft: Draft, *, separator: str, share: str) -> str:
-    draft.change("genres", share, separator.join, table=GOODS)
-    return r"genres|separator"
-
-
-@kind("genres in another case", recipes=_RECIPES, share=("all", "half"))
-def genres_upper(draft: Draft, *, share: str) -> str:
-    draft.change("genres", share, lambda own: [name.upper() for name in own], table=GOODS)
-    return r"genres|upper case"
+# What str() makes of a list.
+_LISTS: dict[str, Any] = {
+    "repr": str,
+    "json": lambda own: str(own).replace("'", '"'),
+    "set": lambda own: "{" + str(own)[1:-1] + "}",
+}
+_genres("genres as Python's lists", lambda own, form: _LISTS[form](own), form=(*_LISTS,))
+# Every combination becomes a genre of its own.
+_genres(
+    "another separator",
+    lambda own, separator: separator.join(own),
+    separator=(";", ",", ", ", " / "),
+    share=("all", "half"),
+)
+_genres(
+    "genres in another case",
+    lambda own: [name.upper() for name in own],
+    cause=r"genres|upper case",
+    share=("all", "half"),
+)
 
 
 @kind("ages as floats", recipes=_RECIPES, sources=TABLES, share=("all", "half", "one"))
@@ -132,18 +122,14 @@ def ages_as_floats(draft: Draft, *, share: str) -> str:
     return r"'users\.age'|\bage\b"
 
 
-@kind("all ages missing", recipes=_RECIPES)
-def no_ages(draft: Draft) -> str:
-    draft.change("age", "all", lambda _: None, table=PEOPLE)
-    return r"users\.age|\bage\b"
-
-
-@kind("countries by name", recipes=_RECIPES)
-def countries(draft: Draft) -> str:
-    draft.change(
-        "country", "all", {"AT": "Austria", "CH": "Switzerland", "DE": "Germany"}.get, table=PEOPLE
-    )
-    return r"country"
+# An empty column: of no type in Parquet.
+_people("age", "all ages missing", lambda _: None, r"users\.age|\bage\b")
+_people(
+    "country",
+    "countries by name",
+    {"AT": "Austria", "CH": "Switzerland", "DE": "Germany"}.get,
+    r"country",
+)
 
 
 def _nested(values: pa.Table, make: Any) -> list[pa.Table]:
@@ -153,7 +139,7 @@ def _nested(values: pa.Table, make: Any) -> list[pa.Table]:
 
 @kind(
     "nested genres",
-    sources=("parquet", "folder"),
+    sources=PARQUET,
     recipes=_RECIPES,
     form=("lists", "struct", "structs", "bytes"),
 )
@@ -168,7 +154,7 @@ def nested(draft: Draft, *, form: str) -> str:
     return r"genres"
 
 
-@kind("space in lists of genres", sources=("parquet", "folder"), recipes=_RECIPES, accepted=True)
+@kind("space in lists of genres", sources=PARQUET, recipes=_RECIPES, accepted=True)
 def spaced(draft: Draft) -> str:
     draft.change("genres", "half", lambda own: [f" {name} " for name in own], table=GOODS)
     return r"genres"
