@@ -34,7 +34,6 @@ A, B, C, D = (layout.version_name(publications.NOON + timedelta(days=i), "3fa9c1
 
 
 def make_volume(volume):
-    """To a label a version is a directory."""
     for version in (A, B, C, D):
         layout.version_dir(volume, version).mkdir(parents=True)
     return volume

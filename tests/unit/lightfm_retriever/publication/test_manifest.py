@@ -68,7 +68,6 @@ def get(content, path):
 
 
 def put(path, value):
-    """The content with another value somewhere."""
     content = copy.deepcopy(CONTENT)
     get(content, path[:-1])[path[-1]] = value
     return content
@@ -194,7 +193,6 @@ def test_an_added_field_and_a_checksum_of_another_manifest_are_noticed(published
 
 @given(data=st.data())
 def test_no_change_of_one_byte_and_no_part_passes_for_the_manifest(data):
-    """White space may change."""
     whole = manifest.encode(EXAMPLE)
     place = data.draw(st.integers(0, len(whole) - 3))
     spoilt = bytearray(whole)
@@ -333,7 +331,6 @@ def test_a_value_that_cannot_be_is_refused(path, value, reason):
 
 
 def test_more_files_than_any_version_has_are_refused():
-    """They are looked at one by one, and told to each worker."""
     left = range(manifest.MAX_FILES - len(CONTENT["files"]))
     files = {**CONTENT["files"], **{f"extra{number}.npy": FACTS for number in left}}
     assert len(decode(written({**CONTENT, "files": files})).files) == 100

@@ -31,7 +31,6 @@ def assert_untouched(published):
 
 
 def after_rename(monkeypatch, act):
-    """Do something in the instant after the version's directory has been moved away."""
     rename = os.rename
 
     def rename_and_act(source, target):
@@ -108,7 +107,6 @@ def test_labels_that_cannot_be_read_keep_the_version_or_bring_it_back(published,
 
 
 def test_no_label_moves_to_a_version_that_is_being_deleted(published, monkeypatch):
-    """The lock is held from the last look at the labels until the version is away."""
     held = []
 
     def try_to_lock():

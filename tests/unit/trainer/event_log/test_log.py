@@ -67,7 +67,6 @@ def test_an_event_that_comes_again_is_counted_and_kept_once_as_it_was_first(tmp_
 
 
 def test_an_event_that_is_too_old_to_be_recognised_is_still_read_once(tmp_path):
-    """After a restart, too, from segments as well."""
     rolled(tmp_path, [1], [2, 3, 4, 5], [6], recent_ids=2)
     assert len(segments(tmp_path)) == 3
     for _ in range(2):
@@ -176,7 +175,6 @@ def test_where_there_is_no_log_or_nothing_in_it_the_directory_is_named(tmp_path)
 
 
 def test_threads_that_append_at_the_same_time_share_an_fsync(tmp_path, monkeypatch):
-    """The first one's fsync is held up until the others wait."""
     log = open_log(tmp_path)
     syncs, began, go_on = [], threading.Event(), threading.Event()
 
@@ -237,8 +235,6 @@ def test_without_room_for_a_file_it_is_made_later(tmp_path, monkeypatch, caplog,
 
 
 def test_beside_a_file_that_was_left_half_made_nothing_is_written(tmp_path, monkeypatch):
-    """One that is followed by another one mustn't grow."""
-
     def half(path):
         path.touch()
         full()

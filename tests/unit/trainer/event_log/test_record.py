@@ -27,7 +27,6 @@ pytestmark = pytest.mark.usefixtures("no_waiting_for_the_disk", "looks_at_each_a
 
 @pytest.fixture(scope="module")
 def looks_at_each_append():
-    """For tests that append more often than is looked at and noted."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(write_ahead, "_LOOK_SECONDS", 0.0)
         patch.setattr(event_record, "_NOTE_SECONDS", 0.0)
@@ -35,14 +34,12 @@ def looks_at_each_append():
 
 
 def made(directory, count, *, segment_bytes=1):
-    """A log of events 1 to `count`, each of which is a segment."""
     rolled(directory, *([number] for number in range(1, count + 1)), segment_bytes=segment_bytes)
     return directory
 
 
 @pytest.fixture
 def log(tmp_path):
-    """One of a single event, in its first write-ahead file."""
     return made(tmp_path / "events", 1, segment_bytes=1 << 20)
 
 
@@ -61,7 +58,6 @@ def size_noted(directory, name=WAL):
 
 
 def as_a_kill_leaves_it(directory, state):
-    """A copy of a log that is open, and of its record."""
     shutil.copytree(directory, state / directory.name)
     shutil.copy(record_of(directory), state)
     return state / directory.name

@@ -22,13 +22,11 @@ pytestmark = pytest.mark.usefixtures("no_waiting_for_the_disk")
 
 @pytest.fixture
 def store(tmp_path):
-    """A store in the test's own directory."""
     with closing(RunStore(tmp_path)) as opened:
         yield opened
 
 
 def edit(directory, sql, *values):
-    """Change the file as somebody else would."""
     with closing(sqlite3.connect(directory / FILE)) as database:
         database.execute("PRAGMA ignore_check_constraints = ON")
         database.executescript(sql) if not values else database.execute(sql, values)
@@ -40,14 +38,12 @@ def ids_of(store):
 
 
 def ids(directory):
-    """Of the runs that a restart finds, the latest first."""
     with closing(RunStore(directory)) as store:
         return ids_of(store)
 
 
 @contextmanager
 def trigger(directory, does):
-    """One that somebody else made, for the block."""
     edit(directory, f"CREATE TRIGGER t {does}; END;")
     yield
     edit(directory, "DROP TRIGGER t;")
@@ -146,7 +142,6 @@ def test_a_file_that_is_put_back_is_used_again(tmp_path, store):
 
 @pytest.mark.parametrize("names", [[FILE], [FILE, record.NAME]])
 def test_nothing_but_the_file_holds_what_was_acknowledged(tmp_path, store, names, monkeypatch):
-    """So nothing beside it can be lost: no log of changes that is copied into it later."""
     add(store, "a")
     copy = tmp_path / "copy"
     copy.mkdir()
@@ -175,7 +170,6 @@ def test_a_run_that_can_not_be_read_back_is_taken_out_of_the_queue(tmp_path, sto
     "locks", [["BEGIN EXCLUSIVE"], ["PRAGMA journal_mode = WAL", "SELECT * FROM runs"]]
 )
 def test_a_file_that_another_process_has_locked_is_named_soon(tmp_path, store, monkeypatch, locks):
-    """Or whose log of changes it uses."""
     monkeypatch.setattr(run_file, "_PATIENCE_SECONDS", 0.05)
     store.close()
     with closing(RunStore(tmp_path)) as store:
@@ -204,7 +198,6 @@ def test_a_log_of_changes_that_another_process_began_is_ended_before_a_run_is_ac
 
 
 def test_a_file_of_before_the_record_is_taken_as_it_is(tmp_path, store):
-    """With a log of changes beside it, as releases before wrote it."""
     add(store, "a")
     store.close()
     (tmp_path / record.NAME).unlink()
@@ -222,7 +215,6 @@ def test_a_file_of_before_the_record_is_taken_as_it_is(tmp_path, store):
 
 
 def _copy_over(state, other):
-    """Another trainer's, with as many runs."""
     with closing(RunStore(other)) as store:
         for run_id in ("x", "y", "z"):
             add(store, run_id)
@@ -504,7 +496,6 @@ def test_a_row_that_is_not_what_was_written_is_not_acknowledged(tmp_path, store,
 
 
 def test_a_run_that_costs_another_one_its_row_is_not_acknowledged(tmp_path, store):
-    """Else the record of what there must be would say less."""
     add(store, "a")
     with trigger(tmp_path, "AFTER INSERT ON runs BEGIN DELETE FROM runs WHERE number < NEW.number"):
         for _ in range(2):

@@ -94,7 +94,6 @@ class Run:
         return process
 
     def process(self):
-        """The next process that was started."""
         return self._processes.get(timeout=PATIENCE)
 
     def no_process(self):
@@ -104,11 +103,9 @@ class Run:
         return self.scheduler.submit(spec, **options).id
 
     def begin(self, *arguments, **options):
-        """The id of a run that is queued, and the next process."""
         return self.submit(*arguments, **options), self.process()
 
     def succeed(self, *arguments, **options):
-        """The end of a run whose process finishes with a version that is there."""
         version = publications.publish(self.volume)
         run_id, process = self.begin(*arguments, **options)
         process.finish(version)
@@ -117,7 +114,6 @@ class Run:
         return ended
 
     def end(self, run_id, *, how=None):
-        """The run at its end, once the next process has ended as said."""
         if how is not None:
             self.process().die(how)
         *_, last = self.scheduler.watch(run_id, still_wanted=lambda: True)
@@ -125,7 +121,6 @@ class Run:
         return last
 
     def wait_for(self, run_id, holds):
-        """The run once it is as wanted."""
         for run in self.scheduler.watch(run_id, still_wanted=lambda: True):
             if holds(run):
                 return run
@@ -347,7 +342,6 @@ def test_a_running_run_is_cancelled_at_once_and_the_next_one_runs(here):
 
 
 def test_a_run_that_is_cancelled_after_publishing_moves_no_label(here):
-    """It has told all, and lives on for a moment."""
     version = publications.publish(here.volume)
     run_id = here.submit()
     here.process().finish(version, end=False)

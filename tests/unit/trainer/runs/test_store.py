@@ -45,7 +45,6 @@ def store(tmp_path):
 
 @pytest.fixture(scope="module")
 def make(tmp_path_factory):
-    """Makes stores, each in a directory of its own."""
     return lambda: closing(RunStore(tmp_path_factory.mktemp("runs")))
 
 
@@ -87,7 +86,6 @@ def test_weights_in_another_order_are_the_same_spec(store):
 
 
 def test_two_threads_never_take_the_same_run(tmp_path):
-    """Of one store, and of two stores of the same file."""
     names = [f"run{number}" for number in range(20)]
     with closing(RunStore(tmp_path)) as one, closing(RunStore(tmp_path)) as other:
         for name in names:
@@ -256,7 +254,6 @@ def test_a_transaction_that_fails_in_its_middle_is_undone(store):
 
 
 def test_only_its_owner_may_read_the_file(tmp_path):
-    """A spec may hold the password of a database."""
     path = tmp_path / FILE
     for _ in range(2):
         RunStore(tmp_path).close()

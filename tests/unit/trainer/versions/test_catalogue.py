@@ -40,7 +40,6 @@ def volume(folder):
 
 @pytest.fixture
 def three(folder):
-    """Three versions, oldest first."""
     return publications.daily(folder, 3)
 
 
