@@ -19,11 +19,7 @@ _DEEP = 4
 
 
 class Maker:
-    """Makes messages whose texts are mostly such as the service knows.
-
-    Args:
-        words: by the field's name, what often makes sense there; under "" for all others.
-    """
+    """Makes messages whose texts are mostly such as the service knows."""
 
     def __init__(self, words: Mapping[str, Sequence[str]]) -> None:
         self._words = words

@@ -61,16 +61,7 @@ class Target:
 
 @dataclass
 class Report:
-    """What came of a target's executions.
-
-    Attributes:
-        executions: how many there were.
-        outcomes: what `Execute` returned, each once.
-        findings: by a key that is the same for the same fault: the number of the first execution, and
-            what is known about it.
-        crashes: how often a process died or hung.
-        seconds: how long it took.
-    """
+    """What came of a target's executions."""
 
     executions: int = 0
     outcomes: set[str] = field(default_factory=set)

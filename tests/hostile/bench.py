@@ -84,16 +84,7 @@ class Tried:
 
 
 class Bench:
-    """Runs cases on a volume of its own.
-
-    Args:
-        folder: for everything; made when it isn't there.
-        main: the trainer's command line: takes arguments and returns the exit status.
-        now: seconds since 1970, of which the good data's newest interaction is an hour older.
-
-    Attributes:
-        volume: holds good versions only, between cases.
-    """
+    """Runs cases on a volume of its own."""
 
     def __init__(self, folder: Path, main: Callable[[Sequence[str]], int], *, now: float) -> None:
         self._folder = folder
@@ -106,15 +97,7 @@ class Bench:
         self._vectors: dict[str, dict[str, Vectors]] = {}
 
     def try_case(self, case: Case, *, keep: Path | None = None) -> Tried:
-        """Damage the good input, run, judge, and leave the volume as it was.
-
-        Args:
-            case: what to do.
-            keep: folder to move the files to when it is a finding.
-
-        Raises:
-            ImpossibleError: its damages can't both be done.
-        """
+        """Damage the good input, run, judge, and leave the volume as it was."""
         begun = time.monotonic()
         folder = self._folder / "case"
         draft, causes, written = self._damaged(case, folder)

@@ -27,15 +27,7 @@ _SHOWN = 400
 
 @dataclass
 class Report:
-    """What came of a campaign.
-
-    Attributes:
-        outcomes: of each kind how often which; a case of two damages counts for both.
-        findings: by kinds and what is wrong, the smallest case that was found.
-        cases: how many were tried.
-        impossible: how many had damages that can't both be done.
-        seconds: how long it took.
-    """
+    """What came of a campaign."""
 
     outcomes: dict[str, Counter[str]] = field(default_factory=dict)
     findings: dict[tuple[str, str], Tried] = field(default_factory=dict)
@@ -45,15 +37,7 @@ class Report:
 
 
 class Campaign:
-    """Tries cases on a bench, and notes what comes of them.
-
-    Args:
-        bench: where.
-        kinds: of damage to draw from.
-        seed: of the cases.
-        keep: folder for the files of findings.
-        tell: is told of progress and findings, a line each.
-    """
+    """Tries cases on a bench, and notes what comes of them."""
 
     def __init__(
         self,

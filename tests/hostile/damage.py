@@ -109,14 +109,7 @@ class Damage:
 
 @dataclass(frozen=True)
 class Case:
-    """One input: plain data, so that what is printed is enough to repeat it.
-
-    Attributes:
-        source: how it is written.
-        style: of its ids.
-        damages: what is done to the good data, in this order.
-        seed: of the rows that damages pick.
-    """
+    """One input: plain data, so that what is printed is enough to repeat it."""
 
     source: str
     style: str

@@ -48,16 +48,7 @@ def item_ids(style: str) -> list[str]:
 
 
 class Good:
-    """The data set with ids of one style.
-
-    Args:
-        style: of `IDS`.
-        now: seconds since 1970; the newest interaction is an hour older.
-
-    Attributes:
-        interactions, items, users: what the input files hold.
-        held_out: by user id the item ids of positives that they don't hold.
-    """
+    """The data set with ids of one style."""
 
     def __init__(self, style: str, *, now: float) -> None:
         random = np.random.default_rng(1)

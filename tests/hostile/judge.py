@@ -31,13 +31,7 @@ _K = 10
 
 @dataclass(frozen=True)
 class Looks:
-    """What users and callers see of a version.
-
-    Attributes:
-        precision: precision@10 on the held-out positives by the published vectors, seen items left out.
-        facts: what callers rely on: kinds of attributes, titles, values of attributes, names of
-            features of users.
-    """
+    """What users and callers see of a version."""
 
     precision: float
     facts: frozenset[str]
@@ -64,13 +58,7 @@ class Run:
 
 @dataclass(frozen=True)
 class Verdict:
-    """A judgement.
-
-    Attributes:
-        outcome: what came of the run.
-        why: of a finding what is wrong, the same for the same fault; else what names the cause.
-        detail: figures and words of this run.
-    """
+    """A judgement."""
 
     outcome: Outcome
     why: str
@@ -171,13 +159,7 @@ def last_line(said: str) -> str:
 
 
 def look_at(volume: Path, version: str, held_out: Mapping[str, Collection[str]]) -> Looks:
-    """What users and callers see of a version.
-
-    Args:
-        volume: where it is.
-        version: its name.
-        held_out: by user id the items that the user would like.
-    """
+    """What users and callers see of a version."""
     opened = open_publication(volume, version)
     return Looks(_precision(opened, held_out), frozenset(_facts(opened)))
 

@@ -32,11 +32,7 @@ _PART_ROWS = 2000
 
 
 def write(draft: Draft, folder: Path) -> list[str]:
-    """Write all files; returns the command and its flags, less those about the volume.
-
-    Raises:
-        TrainerError: the event log takes no such events.
-    """
+    """Write all files; returns the command and its flags, less those about the volume."""
     folder.mkdir(parents=True)
     if draft.source == VECTORS:
         return ["publish", *_vectors(draft, folder)]
