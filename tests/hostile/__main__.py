@@ -14,6 +14,7 @@ import os
 import sys
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 from random import SystemRandom
 from typing import Any
@@ -57,7 +58,7 @@ def main(arguments: list[str]) -> int:
             return _repeat(bench, Case.parse(options.case), options.keep)
         seed = options.seed if options.seed is not None else SystemRandom().randrange(2**32)
         keep = options.keep or Path(tempfile.mkdtemp(prefix="hostile-findings-"))
-        tell = _to_errors if options.json else _to_output
+        tell = partial(print, file=sys.stderr if options.json else sys.stdout, flush=True)
         tell(f"seed {seed}, {len(kinds)} kinds of damage")
         campaign = Campaign(bench, kinds=kinds, seed=seed, keep=keep, tell=tell)
         report = campaign.run(options.seconds)
@@ -108,14 +109,6 @@ def _finding(kinds: str, why: str, tried: Tried) -> dict[str, Any]:
         "command": list(tried.command),
         "said": tried.said,
     }
-
-
-def _to_output(text: str) -> None:
-    print(text, flush=True)
-
-
-def _to_errors(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

@@ -32,7 +32,6 @@ class Report:
     outcomes: dict[str, Counter[str]] = field(default_factory=dict)
     findings: dict[tuple[str, str], Tried] = field(default_factory=dict)
     cases: int = 0
-    impossible: int = 0
     seconds: float = 0.0
 
 
@@ -84,7 +83,6 @@ class Campaign:
     def _note(self, case: Case) -> None:
         tried = self._try(case)
         if tried is None:
-            self.report.impossible += 1
             return
         self.report.cases += 1
         verdict = tried.verdict

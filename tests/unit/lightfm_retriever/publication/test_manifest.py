@@ -142,9 +142,6 @@ def test_a_manifest_is_read_from_its_directory(tmp_path):
             manifest.read(directory)
 
 
-"""Fields of an index that came after the first release, and what they are when they aren't there."""
-
-
 @pytest.mark.parametrize(
     ("name", "without"), [("target_recall", None), ("trials", []), ("build_seconds", 0.0)]
 )
@@ -309,6 +306,10 @@ INDEX = ("indexes", layout.SIMILAR)
             )
         ),
         *(
+            (("indexes",), {name: CONTENT["indexes"][name]}, r"indexes: '\w+' is missing")
+            for name in (layout.SIMILAR, layout.RECOMMEND)
+        ),
+        *(
             (("files", name), FACTS, "isn't a plain file name")
             for name in ("../items.trie", layout.MANIFEST)
         ),
@@ -345,12 +346,6 @@ def test_a_file_that_must_be_named_is_missed(name):
         assert name not in decode(written({**CONTENT, "files": files})).files
     else:
         refused({**CONTENT, "files": files}, f"files.*'{name}'|'{name}' isn't among files")
-
-
-@pytest.mark.parametrize("name", [layout.SIMILAR, layout.RECOMMEND])
-def test_an_index_that_must_be_there_is_missed(name):
-    indexes = {name: CONTENT["indexes"][name]}
-    refused({**CONTENT, "indexes": indexes}, r"indexes: '\w+' is missing")
 
 
 @pytest.mark.parametrize("pair", layout.PAIRS)

@@ -345,9 +345,6 @@ def test_each_build_is_reported_and_the_seconds_are_those_of_the_chosen_one(run,
     assert all(counts == [COUNT, COUNT] for _, *counts in told)
 
 
-# ---- options
-
-
 # ---- real indexes
 
 

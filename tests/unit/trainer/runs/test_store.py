@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 import stat
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -53,14 +54,11 @@ def running(store, run_id="a"):
     return store.start_next(now=2.0)
 
 
-def test_a_run_is_queued_and_found_again(store):
+def test_a_run_is_queued_and_found_again_and_another_is_not(store):
     run = add(store, "a", request_id="r", now=12.5)
     expected = Run(number=1, id="a", request_id="r", state="QUEUED", spec=SPEC, created_at=12.5)
     assert store.get("a") == run == expected
     assert not run.ended
-
-
-def test_a_run_that_is_not_there_is_not_found(store):
     for ask in (store.get, partial(store.cancel_queued, now=1.0)):
         with pytest.raises(RunNotFoundError, match="there is no training run 'b'"):
             ask("b")
@@ -270,8 +268,7 @@ def test_a_directory_that_can_not_be_made_is_a_store_error(tmp_path):
 
 def test_metrics_that_are_no_numbers_are_left_out(store):
     running(store)
-    metrics = {"a": 0.5, "nan": float("nan"), "inf": float("inf"), "minus": float("-inf")}
-    store.note("a", Outcome(metrics=metrics))
+    store.note("a", Outcome(metrics={"a": 0.5, "nan": math.nan, "inf": math.inf, "minus": -math.inf}))
     assert store.get("a").outcome.metrics == {"a": 0.5}
 
 
