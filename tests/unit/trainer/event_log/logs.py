@@ -7,8 +7,19 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NoReturn
 
+import pytest
+
 from trainer.errors import InputError
-from trainer.event_log.log import Appended, Event, EventLog, Selection, read_interactions
+from trainer.event_log.errors import EventLogError
+from trainer.event_log.log import (
+    Appended,
+    Event,
+    EventLog,
+    Selection,
+    read_interactions,
+    stored_events,
+)
+from trainer.event_log.reading import find_interactions
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 SECONDS = NOW.timestamp()
@@ -56,3 +67,9 @@ def damage(path: Path, at: int) -> None:
     content = bytearray(path.read_bytes())
     content[at] ^= 1
     path.write_bytes(content)
+
+
+def assert_refused(directory: Path, said: str) -> None:
+    for use in (open_log, read_interactions, find_interactions, stored_events):
+        with pytest.raises(EventLogError, match=said):
+            use(directory)

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from tests.unit.trainer.event_log.logs import (
     SECONDS,
+    assert_refused,
     damage,
     events,
     full,
@@ -121,9 +122,8 @@ def test_many_small_batches_become_few_segments_of_plain_parquet(tmp_path):
             log.append(events(event_id))
         settle(log)
     assert 1 < len(segments(tmp_path)) < 5
-    assert (
-        len(os.listdir(tmp_path)) == len(segments(tmp_path)) + 2
-    )  # the write-ahead file, and the lock
+    # The write-ahead file, and the lock.
+    assert len(os.listdir(tmp_path)) == len(segments(tmp_path)) + 2
     assert read_ids(tmp_path) == [*map(str, range(200))]
     assert pa.parquet.read_table(segments(tmp_path)[0]).to_pylist()[1] == {
         "event_id": "1",
@@ -305,9 +305,7 @@ def test_a_damaged_block_is_named_that_is_not_the_last_of_its_file(tmp_path):
         end = path.stat().st_size
         log.append(events(6))
     damage(path, end - 1)
-    for use in (read_interactions, open_log, stored_events):
-        with pytest.raises(EventLogError, match=f"{path}: is damaged .*segment-00000001.lost"):
-            use(tmp_path)
+    assert_refused(tmp_path, f"{path}: is damaged .*segment-00000001.lost")
 
 
 @pytest.mark.parametrize("number", [1, 2, 3, 4])
@@ -315,9 +313,7 @@ def test_a_missing_file_is_noticed(tmp_path, number):
     rolled(tmp_path, [1], [2], [3])
     for path in (*tmp_path.glob(f"segment-0000000{number}*"), *tmp_path.glob(f"_wal-0000000{number}")):
         path.unlink()
-    for use in (read_interactions, open_log, stored_events):
-        with pytest.raises(EventLogError, match=f"part {number} of the event log is missing"):
-            use(tmp_path)
+    assert_refused(tmp_path, f"part {number} of the event log is missing")
     (tmp_path / f"segment-0000000{number}.lost").touch()
     with open_log(tmp_path) as log:
         log.append(events(4))

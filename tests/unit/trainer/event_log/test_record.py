@@ -12,13 +12,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.trainer_service import wait_until
-from tests.unit.trainer.event_log.logs import events, full, open_log, read_ids, rolled, settle
+from tests.unit.trainer.event_log.logs import (
+    assert_refused,
+    events,
+    full,
+    open_log,
+    read_ids,
+    rolled,
+    settle,
+)
 from trainer.event_log import files as event_files
 from trainer.event_log import record as event_record
 from trainer.event_log import write_ahead
 from trainer.event_log.errors import EventLogError
-from trainer.event_log.log import Selection, read_interactions, stored_events
-from trainer.event_log.reading import find_interactions
+from trainer.event_log.log import Selection, stored_events
 
 WAL = "_wal-00000001"
 
@@ -41,12 +48,6 @@ def made(directory, count, *, segment_bytes=1):
 @pytest.fixture
 def log(tmp_path):
     return made(tmp_path / "events", 1, segment_bytes=1 << 20)
-
-
-def assert_refused(directory, said):
-    for use in (open_log, read_interactions, find_interactions, stored_events):
-        with pytest.raises(EventLogError, match=said):
-            use(directory)
 
 
 def record_of(directory):

@@ -100,7 +100,7 @@ def test_what_no_restart_would_find_is_not_acknowledged_and_no_new_file(tmp_path
         # And what to do.
         refused(
             directory / FILE,
-            f"(?s)({said}).*(restore|put it back|put that back|upgrade)",
+            f"(?s)(?=.*(restore|put it back|put that back|upgrade)).*({said})",
             lambda: add(store, "b"),
             lambda: add(store, "c", request_id="r"),
             lambda: store.start_next(now=2.0),
