@@ -8,17 +8,14 @@ from random import Random
 
 import numpy as np
 
-from lightfm_retriever.publication import labels, layout, manifest, search_effort
+from lightfm_retriever.publication import labels, layout, manifest
 from lightfm_retriever.publication.errors import (
     InvalidPublicationError,
     LabelError,
     NothingToRollBackToError,
 )
-from lightfm_retriever.publication.manifest import Depth
 from lightfm_retriever.publication.storage.arrays import map_array
 from lightfm_retriever.publication.storage.id_map import IdMap
-from lightfm_retriever.publication.storage.ragged import Ragged, are_among
-from lightfm_retriever.publication.vectors.vector_space import best
 from tests import publications, retrievable
 from tests.fuzz import mutation
 from tests.fuzz.runner import Execute, note
@@ -129,65 +126,5 @@ def arrays(directory: Path) -> Execute:
         # Every byte is there.
         mapped.tobytes()
         return "mapped"
-
-    return execute
-
-
-def rows(_: Path) -> Execute:
-    def execute(random: Random) -> str:
-        offsets = np.cumsum([0, *(random.randrange(4) for _ in range(random.randrange(6)))])
-        values = np.array([random.randrange(-1, 9) for _ in range(offsets[-1])], dtype=np.int32)
-        for _ in range(random.choice((0, 0, 1, 2))):
-            offsets[random.randrange(len(offsets))] = random.choice((-1, 0, 1, 5, 2**62, -(2**62)))
-        given = Ragged(offsets, values)
-        problem = given.problem()
-        if problem is None:
-            whole = [given[row].tolist() for row in range(len(given))]
-            assert [value for own in whole for value in own] == values.tolist()
-            wrong = [row for row, own in enumerate(whole) if own != sorted({*own})]
-            assert given.first_not_ascending(chunk=2) == (wrong[0] if wrong else None)
-        ascending = np.unique(values)
-        asked = np.array([random.randrange(-2, 10) for _ in range(4)])
-        assert are_among(asked, ascending).tolist() == [own in {*ascending.tolist()} for own in asked]
-        scores = np.array([random.choice((0, 1, -1, 2, -np.inf)) for _ in range(6)], dtype=np.float32)
-        most = random.randrange(1, 9)
-        expected = sorted(range(6), key=lambda row: (-scores[row], row))[:most]
-        assert best(scores, most).tolist() == expected
-        return str(problem)[:4]
-
-    return execute
-
-
-def efforts(_: Path) -> Execute:
-    content = json.loads(manifest.encode(publications.complete_manifest()))
-    path = Path("manifest.json")
-
-    def execute(random: Random) -> str:
-        content["indexes"]["similar"]["depths"] = [
-            {
-                "results": mutation.integer(random) if random.random() < 0.3 else 11 + 7 * place,
-                "effort": mutation.number(random),
-                "recall": 1.0,
-            }
-            for place in range(random.randrange(4))
-        ]
-        content["checksum"] = publications.checksum(content)
-        try:
-            read = manifest.decode(json.dumps(content).encode(), path=path, version=content["version"])
-        except InvalidPublicationError as error:
-            return error.reason[:30]
-        depths: list[Depth] = read.indexes["similar"].depths
-        effort = search_effort.Depths(depths).effort(random.choice((1, 10, 11, 12, 25, 1000, 2**31)))
-        found = search_effort.scaled(
-            random.choice((0, 1, 1000, 2**31 - 1)),
-            count=random.choice((1, 10, 1000, 2**31 - 1)),
-            candidates=random.choice((0, 10, 1000, 2**31 - 1)),
-            per_candidate=random.choice((1e-9, 1.0, 1e4)),
-            effort=effort * random.choice((0.1, 1.0, 100.0)),
-            most=random.choice((1, 1000, 2**31 - 1)),
-        )
-        assert type(found) is int
-        assert 1 <= found < 2**31
-        return "scaled"
 
     return execute

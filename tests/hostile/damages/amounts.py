@@ -42,20 +42,20 @@ def half(draft: Draft, *, part: str) -> str:
     return _LOST
 
 
-@kind("most users gone", sources=_ALL, styles=ANY_STYLE, recipes=_RECIPES, kept=(0.1, 0.4))
-def users_gone(draft: Draft, *, kept: float) -> str:
-    users = sorted(set(draft.log["user_id"]))
-    there = set(draft.random.choice(users, int(kept * len(users)), replace=False).tolist())
-    draft.keep([row for row, user in enumerate(draft.log["user_id"]) if user in there])
-    return _LOST
+def _gone(name: str, column: str) -> None:
+    """One country of several, or one department."""
+
+    def apply(draft: Draft, *, kept: float) -> str:
+        ids = sorted(set(draft.log[column]))
+        there = set(draft.random.choice(ids, int(kept * len(ids)), replace=False).tolist())
+        draft.keep([row for row, own in enumerate(draft.log[column]) if own in there])
+        return _LOST
+
+    kind(name, sources=_ALL, styles=ANY_STYLE, recipes=_RECIPES, kept=(0.1, 0.4))(apply)
 
 
-@kind("most items gone", sources=_ALL, styles=ANY_STYLE, recipes=_RECIPES, kept=(0.1, 0.4))
-def items_gone(draft: Draft, *, kept: float) -> str:
-    items = sorted(set(draft.log["item_id"]))
-    there = set(draft.random.choice(items, int(kept * len(items)), replace=False).tolist())
-    draft.keep([row for row, item in enumerate(draft.log["item_id"]) if item in there])
-    return _LOST
+_gone("most users gone", "user_id")
+_gone("most items gone", "item_id")
 
 
 def _begin_history(draft: Draft) -> None:
