@@ -137,12 +137,7 @@ def _nested(values: pa.Table, make: Any) -> list[pa.Table]:
     return [values.set_column(values.column_names.index("genres"), "genres", pa.array(made))]
 
 
-@kind(
-    "nested genres",
-    sources=PARQUET,
-    recipes=_RECIPES,
-    form=("lists", "struct", "structs", "bytes"),
-)
+@kind("nested genres", sources=PARQUET, recipes=_RECIPES, form=("lists", "struct", "structs", "bytes"))
 def nested(draft: Draft, *, form: str) -> str:
     forms: dict[str, Any] = {
         "lists": lambda own: [own],

@@ -66,12 +66,7 @@ def _with_blank_lines(content: bytes, where: str) -> bytes:
     return content[:middle] + b"\n" + content[middle:]
 
 
-_text(
-    "Latin-1",
-    partial(_encoded, encoding="latin-1"),
-    r"Latin-1|UTF-?8|utf8|encod",
-    styles=("text",),
-)
+_text("Latin-1", partial(_encoded, encoding="latin-1"), r"Latin-1|UTF-?8|utf8|encod", styles=("text",))
 _text(
     "Latin-1 for items",
     _encoded,
@@ -95,18 +90,8 @@ _plain(
 )
 # As spreadsheets write UTF-8.
 _any_text("a byte order mark", lambda content: b"\xef\xbb\xbf" + content, r"byte order", accepted=True)
-_any_text(
-    "lines ended by CR LF",
-    lambda content: content.replace(b"\n", b"\r\n"),
-    r"CR",
-    accepted=True,
-)
-_plain(
-    "compressed in disguise",
-    _packed,
-    r"\bgzip|\bzip|compress|binary data",
-    form=("gzip", "zip"),
-)
+_any_text("lines ended by CR LF", lambda content: content.replace(b"\n", b"\r\n"), r"CR", accepted=True)
+_plain("compressed in disguise", _packed, r"\bgzip|\bzip|compress|binary data", form=("gzip", "zip"))
 
 
 @kind("not compressed", sources=("csv",), styles=ANY_STYLE)
@@ -134,12 +119,7 @@ def cut(draft: Draft, *, at: float) -> str:
 
 
 _any_text("a broken line", _broken, _ROW, form=("a field less", "a field more", "a line break"))
-_plain(
-    "another delimiter",
-    _delimited,
-    r"delimiter|separat|semicolon",
-    delimiter=(";", "|", "\t", " "),
-)
+_plain("another delimiter", _delimited, r"delimiter|separat|semicolon", delimiter=(";", "|", "\t", " "))
 _any_text(
     "quotes without an end",
     lambda content, at: _changed_line(content, at, lambda line: b'"' + line),
@@ -148,10 +128,7 @@ _any_text(
 )
 # Of a disk that lost power.
 _any_text(
-    "NUL bytes",
-    _with_nul,
-    rf"NUL|\\0|\\x00|zero byte|binary|{_ROW}",
-    where=("middle", "end", "start"),
+    "NUL bytes", _with_nul, rf"NUL|\\0|\\x00|zero byte|binary|{_ROW}", where=("middle", "end", "start")
 )
 # Two files that were joined.
 _any_text(

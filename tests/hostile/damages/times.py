@@ -69,10 +69,7 @@ _times(
 )
 # 20260115 is a date of ISO 8601, and a number.
 _times(
-    "times as YYYYMMDD",
-    _basic_date,
-    told={"share": ["all"], "as_text": [False]},
-    as_text=(True, False),
+    "times as YYYYMMDD", _basic_date, told={"share": ["all"], "as_text": [False]}, as_text=(True, False)
 )
 # Days since the end of 1899.
 _times("times of a spreadsheet", lambda own: own / _DAY + 25_569, sources=_ALL, told=_ALL_ROWS)
