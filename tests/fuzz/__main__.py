@@ -27,7 +27,6 @@ _ROW = "{:<14} {:>10} {:>9} {:>8} {:>8} {:>6} {:>4}"
 
 
 def main(arguments: list[str]) -> int:
-    """Run, print a table, and return the exit status."""
     names = [target.name for target in TARGETS]
     parser = argparse.ArgumentParser(prog="python -m tests.fuzz", description=__doc__)
     parser.add_argument("--seconds", type=float, default=60, help="for all targets together")
@@ -53,7 +52,6 @@ def main(arguments: list[str]) -> int:
 
 
 def _tell(target: str, report: Report, seed: int) -> int:
-    """Print what came of a target, and return the number of new findings."""
     new = {key: own for key, own in report.findings.items() if known(target, key) is None}
     rate = report.executions / report.seconds if report.seconds else 0
     print(

@@ -35,12 +35,10 @@ class Context:
 
     @property
     def code(self) -> grpc.StatusCode:
-        """How the call ended."""
         assert self._status is not None
         return self._status.code
 
     def check(self, unanswered: UnansweredError) -> None:
-        """Nothing went wrong inside, and the status can be sent as it is; raises what did."""
         assert self._status is not None
         if self.code in (grpc.StatusCode.INTERNAL, grpc.StatusCode.UNKNOWN):
             # What the handler caught.

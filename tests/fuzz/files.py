@@ -8,17 +8,14 @@ from random import Random
 
 import numpy as np
 
-from lightfm_retriever.publication import labels, layout, manifest, search_effort
+from lightfm_retriever.publication import labels, layout, manifest
 from lightfm_retriever.publication.errors import (
     InvalidPublicationError,
     LabelError,
     NothingToRollBackToError,
 )
-from lightfm_retriever.publication.manifest import Depth
 from lightfm_retriever.publication.storage.arrays import map_array
 from lightfm_retriever.publication.storage.id_map import IdMap
-from lightfm_retriever.publication.storage.ragged import Ragged, are_among
-from lightfm_retriever.publication.vectors.vector_space import best
 from tests import publications, retrievable
 from tests.fuzz import mutation
 from tests.fuzz.runner import Execute, note
@@ -27,7 +24,6 @@ _VERSION = "20261124T043500Z-3fa9c1"
 
 
 def manifests(_: Path) -> Execute:
-    """Manifests, changed as bytes, or as JSON and signed anew."""
     path = Path("manifest.json")
     whole = [manifest.encode(publications.complete_manifest(extended=own)) for own in (False, True)]
 
@@ -55,7 +51,6 @@ def manifests(_: Path) -> Execute:
 
 
 def label_files(directory: Path) -> Execute:
-    """Labels and their histories."""
     label, history = (own(directory, "current") for own in (layout.label_file, layout.history_file))
     for path in (label, history, layout.version_dir(directory, _VERSION) / "x"):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -80,7 +75,6 @@ def label_files(directory: Path) -> Execute:
 
 
 def id_maps(directory: Path) -> Execute:
-    """Id maps, which a native library reads."""
     ids = retrievable.ids(retrievable.ODD_ITEM_IDS, 60)
     path = directory / "hostile.trie"
     IdMap.build(ids).save(path)
@@ -108,7 +102,6 @@ def id_maps(directory: Path) -> Execute:
 
 
 def arrays(directory: Path) -> Execute:
-    """Arrays: headers, types, shapes and lengths."""
     made = np.random.default_rng(1)
     whole = [
         made.normal(size=(20, 5)).astype(np.float32),
@@ -133,68 +126,5 @@ def arrays(directory: Path) -> Execute:
         # Every byte is there.
         mapped.tobytes()
         return "mapped"
-
-    return execute
-
-
-def rows(_: Path) -> Execute:
-    """Rows of different lengths and what is looked for in them, beside plain Python."""
-
-    def execute(random: Random) -> str:
-        offsets = np.cumsum([0, *(random.randrange(4) for _ in range(random.randrange(6)))])
-        values = np.array([random.randrange(-1, 9) for _ in range(offsets[-1])], dtype=np.int32)
-        for _ in range(random.choice((0, 0, 1, 2))):
-            offsets[random.randrange(len(offsets))] = random.choice((-1, 0, 1, 5, 2**62, -(2**62)))
-        given = Ragged(offsets, values)
-        problem = given.problem()
-        if problem is None:
-            whole = [given[row].tolist() for row in range(len(given))]
-            assert [value for own in whole for value in own] == values.tolist()
-            wrong = [row for row, own in enumerate(whole) if own != sorted({*own})]
-            assert given.first_not_ascending(chunk=2) == (wrong[0] if wrong else None)
-        ascending = np.unique(values)
-        asked = np.array([random.randrange(-2, 10) for _ in range(4)])
-        assert are_among(asked, ascending).tolist() == [own in {*ascending.tolist()} for own in asked]
-        scores = np.array([random.choice((0, 1, -1, 2, -np.inf)) for _ in range(6)], dtype=np.float32)
-        most = random.randrange(1, 9)
-        expected = sorted(range(6), key=lambda row: (-scores[row], row))[:most]
-        assert best(scores, most).tolist() == expected
-        return str(problem)[:4]
-
-    return execute
-
-
-def efforts(_: Path) -> Execute:
-    """How hard to search, by what a manifest and a request may say at the most."""
-    content = json.loads(manifest.encode(publications.complete_manifest()))
-    path = Path("manifest.json")
-
-    def execute(random: Random) -> str:
-        content["indexes"]["similar"]["depths"] = [
-            {
-                "results": mutation.integer(random) if random.random() < 0.3 else 11 + 7 * place,
-                "effort": mutation.number(random),
-                "recall": 1.0,
-            }
-            for place in range(random.randrange(4))
-        ]
-        content["checksum"] = publications.checksum(content)
-        try:
-            read = manifest.decode(json.dumps(content).encode(), path=path, version=content["version"])
-        except InvalidPublicationError as error:
-            return error.reason[:30]
-        depths: list[Depth] = read.indexes["similar"].depths
-        effort = search_effort.Depths(depths).effort(random.choice((1, 10, 11, 12, 25, 1000, 2**31)))
-        found = search_effort.scaled(
-            random.choice((0, 1, 1000, 2**31 - 1)),
-            count=random.choice((1, 10, 1000, 2**31 - 1)),
-            candidates=random.choice((0, 10, 1000, 2**31 - 1)),
-            per_candidate=random.choice((1e-9, 1.0, 1e4)),
-            effort=effort * random.choice((0.1, 1.0, 100.0)),
-            most=random.choice((1, 1000, 2**31 - 1)),
-        )
-        assert type(found) is int
-        assert 1 <= found < 2**31
-        return "scaled"
 
     return execute

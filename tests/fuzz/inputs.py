@@ -30,7 +30,6 @@ _KEY = "3f" * 32
 
 
 def page_tokens(_: Path) -> Execute:
-    """Tokens that clients send back."""
     page = pages.Page(pages.fingerprint(b"a request"))
 
     def execute(random: Random) -> str:
@@ -51,7 +50,6 @@ def page_tokens(_: Path) -> Execute:
 
 
 def database_urls(directory: Path) -> Execute:
-    """Addresses of databases: no password is shown, no file outside the roots is reached."""
     root = directory / "root"
     root.mkdir(exist_ok=True)
     (root / "events.sqlite").touch()
@@ -95,7 +93,6 @@ def database_urls(directory: Path) -> Execute:
 
 
 def datasets(directory: Path) -> Execute:
-    """Interactions and items, as CSV and as Parquet, which a native library reads."""
     interactions = pa.table(
         {
             "user_id": ["a", "b", "é", "映画"],
@@ -141,7 +138,6 @@ def _encoded(table: pa.Table, ending: str) -> bytes:
 
 
 def event_logs(directory: Path) -> Execute:
-    """Write-ahead files, which a crash may have cut short."""
     path = directory / "_wal-00000001"
     file = WriteAheadFile.create(path)
     for number in range(3):

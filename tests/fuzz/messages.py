@@ -19,17 +19,12 @@ _DEEP = 4
 
 
 class Maker:
-    """Makes messages whose texts are mostly such as the service knows.
-
-    Args:
-        words: by the field's name, what often makes sense there; under "" for all others.
-    """
+    """Makes messages whose texts are mostly such as the service knows."""
 
     def __init__(self, words: Mapping[str, Sequence[str]]) -> None:
         self._words = words
 
     def fill(self, random: Random, message: Any, *, share: float, depth: int = 0) -> None:
-        """Set about this share of the fields to anything."""
         for field in message.DESCRIPTOR.fields:
             if random.random() >= share:
                 continue
@@ -38,7 +33,6 @@ class Maker:
                 self._set(random, message, field, share=share, depth=depth)
 
     def mutate(self, random: Random, message: Any) -> None:
-        """Change a few fields of a message or of the messages in it; or its bytes."""
         if random.random() < 0.15:
             data = mutation.mutate_bytes(random, message.SerializeToString())
             with contextlib.suppress(DecodeError):
@@ -59,7 +53,6 @@ class Maker:
                         self._set(random, of, field, share=0.5, depth=1)
 
     def text(self, random: Random, name: str) -> str:
-        """A text for a field."""
         chance = random.random()
         known = self._words.get(name) or self._words[""]
         if chance < 0.75:

@@ -20,36 +20,22 @@ FLOATS = (
 )
 TEXTS = (
     *("", " ", "0", "-1", "a", "é", "映画", "🎬", "nul\0nul", "line\nbreak", "../..", "/etc/passwd"),
-    *(
-        "%s%n",
-        "a" * 64,
-        "a" * 65,
-        "a" * 512,
-        "é" * 257,
-        "a" * 5000,
-        "title",
-        "current",
-        "x:y",
-        ":",
-        "0:",
-    ),
+    *("%s%n", "a" * 64, "a" * 65, "a" * 512, "é" * 257, "a" * 5000),
+    *("title", "current", "x:y", ":", "0:"),
     *("20261124T043500Z-3fa9c1", "99999999T999999Z-ffffff", "movielens-100k", "annoy,exact", "1e999"),
 )
 
 
 def integer(random: Random) -> int:
-    """A number at the edge of something, or near one, of either sign."""
     value = random.choice(INTEGERS) + random.choice((0, 0, 0, -1, 1))
     return -value if random.random() < 0.2 else value
 
 
 def number(random: Random) -> float:
-    """A float at the edge of something, or any."""
     return random.choice(FLOATS) if random.random() < 0.7 else random.uniform(-2, 2)
 
 
 def mutate_bytes(random: Random, data: bytes) -> bytes:
-    """The same bytes but for a few changes: bits, words, pieces left out or twice, another length."""
     changed = bytearray(data)
     for _ in range(random.choice((1, 1, 1, 2, 3, 8, 32))):
         _change(random, changed)
@@ -86,7 +72,6 @@ def _change(random: Random, data: bytearray) -> None:
 
 
 def mutate_json(random: Random, value: Any) -> Any:
-    """The same value but for one thing in it; `value` itself may be changed."""
     holders = list(_holders(value))
     if not holders:
         return _any_json(random)
@@ -108,7 +93,6 @@ def mutate_json(random: Random, value: Any) -> Any:
 
 
 def _holders(value: Any) -> Any:
-    """All objects and arrays in a value that hold something."""
     if isinstance(value, dict | list) and value:
         yield value
         for own in value.values() if isinstance(value, dict) else value:
@@ -116,7 +100,6 @@ def _holders(value: Any) -> Any:
 
 
 def _similar(random: Random, value: Any) -> Any:
-    """Another value of the same type."""
     if isinstance(value, bool):
         return not value
     if isinstance(value, int):
@@ -142,7 +125,6 @@ def _any_json(random: Random) -> Any:
 
 
 def mutate_array(random: Random, array: NDArray[Any]) -> bytes:
-    """A .npy file of an array like this one, with other values, or of another type, shape or order."""
     array = array.copy()
     what = random.randrange(6)
     if what <= 2 and array.size:

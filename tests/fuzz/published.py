@@ -32,7 +32,6 @@ SEED = 1
 
 
 def publish(volume: Path, backend: str) -> str:
-    """Publish a version with titles, attributes, features, sessions and everything else."""
     random = np.random.default_rng(SEED)
     items, users = IdMap.build(ITEM_IDS), IdMap.build(USER_IDS)
     item_vectors = random.normal(size=(ITEMS, COMPONENTS + 1)).astype(np.float32)
@@ -86,17 +85,10 @@ def linked(directory: Path, target: Path) -> None:
 
 def sign(directory: Path, content: dict[str, Any]) -> None:
     """Write a manifest with a checksum that fits, whatever it says."""
-    content["checksum"] = _checksum(content)
+    content["checksum"] = publications.checksum(content)
     text = json.dumps(content, ensure_ascii=False).encode("utf-8", "surrogatepass")
     publications.overwrite(directory / layout.MANIFEST, text)
 
 
 def facts_of(data: bytes) -> dict[str, Any]:
-    """What a manifest says of a file."""
     return {"size": len(data), "sha256": hashlib.sha256(data).hexdigest()}
-
-
-def _checksum(content: dict[str, Any]) -> str:
-    rest = {key: value for key, value in content.items() if key != "checksum"}
-    text = json.dumps(rest, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()

@@ -45,14 +45,12 @@ _SUBJECTS = {
 
 
 def prepare(directory: Path) -> None:
-    """One of everything by an index, by exact search, and one as old as they get."""
     for backend in ("annoy", "exact"):
         published.publish(directory / backend, backend)
     retrievable.publish(directory / "old", backend="annoy", titles=False)
 
 
 def start(directory: Path) -> Execute:
-    """Calls with anything, and checks what is answered."""
     snapshots = []
     for volume in sorted(directory.iterdir()):
         versions = layout.versions_dir(volume)
@@ -78,7 +76,6 @@ class Calls:
         self._servicer = RetrieverServicer(current, lambda: fleet)
 
     def ask(self, random: Random, *, kind: str = "") -> str:
-        """One call and, where it has pages, another; returns what came of it."""
         method = random.choices(list(_METHODS), (4, 8, 1, 2, 0.1))[0]
         note(f"{kind}, {method}" if kind else method)
         request = _request(random, method)
@@ -123,7 +120,6 @@ class Calls:
 
 
 def _request(random: Random, method: str) -> Any:
-    """One that can be answered, or nearly."""
     request = _METHODS[method]()
     if method.startswith("Batch"):
         for _ in range(random.choice((0, 1, 2, 2, 3, 5, 20) if random.random() < 0.97 else (257,))):
@@ -155,7 +151,6 @@ def _ask(random: Random, request: Any) -> None:
 
 
 def _check(request: Any, response: Any) -> None:
-    """What every answer promises."""
     limit = request.limit if request.HasField("limit") else 10
     ids = [item.item_id for item in response.items]
     assert len(ids) <= limit

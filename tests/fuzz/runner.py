@@ -61,16 +61,7 @@ class Target:
 
 @dataclass
 class Report:
-    """What came of a target's executions.
-
-    Attributes:
-        executions: how many there were.
-        outcomes: what `Execute` returned, each once.
-        findings: by a key that is the same for the same fault: the number of the first execution, and
-            what is known about it.
-        crashes: how often a process died or hung.
-        seconds: how long it took.
-    """
+    """What came of a target's executions."""
 
     executions: int = 0
     outcomes: set[str] = field(default_factory=set)
@@ -112,7 +103,6 @@ def chance(target: str, seed: int, number: int) -> Random:
 
 
 def run(target: Target, folder: Path, *, seconds: float, seed: int) -> Report:
-    """Execute a target for so long."""
     report = Report()
     begun = time.monotonic()
     end = begun + seconds
@@ -176,19 +166,16 @@ def _execute(
 
 
 def _allow(cpu_seconds: float, seconds: float) -> None:
-    """End the process after so long; 0 for never."""
     signal.setitimer(signal.ITIMER_PROF, cpu_seconds)
     signal.setitimer(signal.ITIMER_REAL, seconds)
 
 
 def _load(place: str) -> Any:
-    """Only the process that needs a module imports it, so that the others can be forked."""
     module, _, function = place.partition(":")
     return getattr(importlib.import_module(module), function)
 
 
 def _place(error: Exception) -> str:
-    """The innermost function of this project that an exception came through."""
     frames = [own for own in traceback.extract_tb(error.__traceback__) if _is_ours(own.filename)]
     if not frames:
         return "?"
@@ -203,7 +190,6 @@ def _is_ours(filename: str) -> bool:
 def _in_process(
     function: Callable[[Callable[[dict[str, Any]], None]], None], report: Report, directory: Path
 ) -> None:
-    """Call it in a process, and add what it tells, and how it ends, to the report."""
     errors = directory / "stderr"
     ours, theirs = os.pipe()
     pid = os.fork()
@@ -229,7 +215,6 @@ def _in_process(
 
 
 def _crashed_in(text: str) -> str:
-    """The innermost function of this project, in what faulthandler wrote."""
     current = text.rpartition("Current thread")[2]
     for filename, function in _FRAME.findall(current):
         if _is_ours(filename):
@@ -263,7 +248,6 @@ def _be_the_process(
 
 
 def share_out(targets: list[Target], seconds: float) -> Iterator[tuple[Target, float]]:
-    """Each target and its part of the time."""
     total = sum(target.share for target in targets)
     for target in targets:
         yield target, seconds * target.share / total

@@ -13,8 +13,6 @@ TARGETS = [
     Target("labels", f"{_HERE}.files:label_files", share=0.5),
     Target("id-map", f"{_HERE}.files:id_maps"),
     Target("array", f"{_HERE}.files:arrays"),
-    Target("rows", f"{_HERE}.files:rows", share=0.5),
-    Target("search-effort", f"{_HERE}.files:efforts", share=0.5),
     Target("page-token", f"{_HERE}.inputs:page_tokens", share=0.5),
     Target("database-url", f"{_HERE}.inputs:database_urls", share=0.5),
     Target("dataset", f"{_HERE}.inputs:datasets"),
@@ -58,5 +56,4 @@ KNOWN = [
 
 
 def known(target: str, finding: str) -> Known | None:
-    """What is known of a finding; None when it is new."""
     return next((own for own in KNOWN if own.target == target and own.pattern.fullmatch(finding)), None)

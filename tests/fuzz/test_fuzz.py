@@ -37,7 +37,6 @@ def test_a_finding_is_known_only_where_it_was_found():
 
 
 def test_a_crash_a_hang_and_an_error_are_found(tmp_path):
-    """By a target that has all three."""
     program = f"""
 import os, signal, sys
 sys.path.insert(0, {str(ROOT)!r})

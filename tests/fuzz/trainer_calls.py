@@ -45,7 +45,6 @@ _FILE = "events.csv"
 
 
 def prepare(directory: Path) -> None:
-    """Two versions, and a file that may be named."""
     volume = directory / "volume"
     for day in range(2):
         at = publications.NOON + timedelta(days=day)
@@ -57,7 +56,6 @@ def prepare(directory: Path) -> None:
 
 
 def start(directory: Path) -> Execute:
-    """Calls with anything; runs are queued and never begin."""
     own = Path(tempfile.mkdtemp(dir=directory))
     volume = own / "volume"
     shutil.copytree(directory / "volume", volume)
@@ -124,7 +122,6 @@ def _call(
 
 
 def _make_likely(random: Random, spec: Any) -> None:
-    """Have one source, or two that go together; in most of them no numbers that are out of range."""
     source = random.choice(("dataset", "interactions", "event_log", "interactions_sql"))
     for name in ("dataset", "interactions", "event_log", "interactions_sql", "database_url"):
         spec.data.ClearField(name)

@@ -27,13 +27,11 @@ _QUESTIONS = 25
 
 
 def prepare(directory: Path) -> None:
-    """A publication with each kind of index."""
     for backend in _BACKENDS:
         published.publish(directory / backend, backend)
 
 
 def start(directory: Path) -> Execute:
-    """Spoils one file or fact, and serves what is left of it."""
     versions = {
         backend: next(layout.versions_dir(directory / backend).iterdir()) for backend in _BACKENDS
     }
@@ -72,7 +70,6 @@ def start(directory: Path) -> Execute:
 
 
 def _spoil(random: Random, directory: Path, content: dict[str, Any]) -> str:
-    """Change something, sign it, and return what kind of thing it was."""
     if random.random() < 0.2:
         for _ in range(random.choice((1, 1, 2))):
             mutation.mutate_json(random, content)

@@ -14,6 +14,7 @@ import os
 import sys
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 from random import SystemRandom
 from typing import Any
@@ -34,7 +35,6 @@ _ROW = "{:<38} {:>6}" + " {:>8}" * len(OUTCOMES)
 
 
 def main(arguments: list[str]) -> int:
-    """Run, print a table, and return the exit status."""
     parser = argparse.ArgumentParser(prog="python -m tests.hostile", description=__doc__)
     parser.add_argument(
         "--seconds", type=float, default=60, help="each kind is tried once however short"
@@ -58,7 +58,7 @@ def main(arguments: list[str]) -> int:
             return _repeat(bench, Case.parse(options.case), options.keep)
         seed = options.seed if options.seed is not None else SystemRandom().randrange(2**32)
         keep = options.keep or Path(tempfile.mkdtemp(prefix="hostile-findings-"))
-        tell = _to_errors if options.json else _to_output
+        tell = partial(print, file=sys.stderr if options.json else sys.stdout, flush=True)
         tell(f"seed {seed}, {len(kinds)} kinds of damage")
         campaign = Campaign(bench, kinds=kinds, seed=seed, keep=keep, tell=tell)
         report = campaign.run(options.seconds)
@@ -109,14 +109,6 @@ def _finding(kinds: str, why: str, tried: Tried) -> dict[str, Any]:
         "command": list(tried.command),
         "said": tried.said,
     }
-
-
-def _to_output(text: str) -> None:
-    print(text, flush=True)
-
-
-def _to_errors(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

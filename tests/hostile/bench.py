@@ -58,7 +58,6 @@ class ImpossibleError(Exception):
 
 @contextlib.contextmanager
 def memory_folder() -> Iterator[Path]:
-    """A folder in memory, where there is room: a publication waits for the disk a dozen times."""
     in_memory = os.access(_MEMORY, os.W_OK) and shutil.disk_usage(_MEMORY).free > _LEAST_BYTES
     with tempfile.TemporaryDirectory(prefix="hostile-", dir=_MEMORY if in_memory else None) as folder:
         yield Path(folder)
@@ -85,16 +84,7 @@ class Tried:
 
 
 class Bench:
-    """Runs cases on a volume of its own.
-
-    Args:
-        folder: for everything; made when it isn't there.
-        main: the trainer's command line: takes arguments and returns the exit status.
-        now: seconds since 1970, of which the good data's newest interaction is an hour older.
-
-    Attributes:
-        volume: holds good versions only, between cases.
-    """
+    """Runs cases on a volume of its own."""
 
     def __init__(self, folder: Path, main: Callable[[Sequence[str]], int], *, now: float) -> None:
         self._folder = folder
@@ -107,15 +97,7 @@ class Bench:
         self._vectors: dict[str, dict[str, Vectors]] = {}
 
     def try_case(self, case: Case, *, keep: Path | None = None) -> Tried:
-        """Damage the good input, run, judge, and leave the volume as it was.
-
-        Args:
-            case: what to do.
-            keep: folder to move the files to when it is a finding.
-
-        Raises:
-            ImpossibleError: its damages can't both be done.
-        """
+        """Damage the good input, run, judge, and leave the volume as it was."""
         begun = time.monotonic()
         folder = self._folder / "case"
         draft, causes, written = self._damaged(case, folder)
@@ -146,7 +128,6 @@ class Bench:
         return self._goods[style]
 
     def _damaged(self, case: Case, folder: Path) -> tuple[Draft, list[str], _Written]:
-        """The damaged draft, the causes, and what it is written as."""
         draft = Draft.of(self._good(case.style), case.source, seed=case.seed)
         if case.source == VECTORS:
             self._add_vectors(draft)
@@ -188,7 +169,6 @@ class Bench:
         draft.held_out = {"user_id": [*users], "item_id": [*items]}
 
     def _baseline(self, damaged: Draft) -> _Baseline:
-        """The good version that was trained yesterday by the same flags."""
         key = (damaged.style, damaged.source == VECTORS, tuple(damaged.recipes))
         if key not in self._baselines:
             draft = Draft.of(self._good(damaged.style), VECTORS if key[1] else "csv", seed=0)
@@ -208,7 +188,6 @@ class Bench:
         return self._baselines[key]
 
     def _run(self, written: _Written, folder: Path, *flags: str) -> tuple[list[str], int | None, str]:
-        """The command, its exit status and all that it printed."""
         if isinstance(written, TrainerError):
             return ["append"], 1, f"error: {written}\n"
         command = [*written, *(QUICK if written[0] == "train" else []), *COMMON, *flags]
@@ -237,7 +216,6 @@ class Bench:
 
 
 def _written(draft: Draft, folder: Path) -> _Written:
-    """Write all files; a command and its flags, or why the event log takes no such events."""
     try:
         return write(draft, folder)
     except TrainerError as error:

@@ -27,33 +27,16 @@ _SHOWN = 400
 
 @dataclass
 class Report:
-    """What came of a campaign.
-
-    Attributes:
-        outcomes: of each kind how often which; a case of two damages counts for both.
-        findings: by kinds and what is wrong, the smallest case that was found.
-        cases: how many were tried.
-        impossible: how many had damages that can't both be done.
-        seconds: how long it took.
-    """
+    """What came of a campaign."""
 
     outcomes: dict[str, Counter[str]] = field(default_factory=dict)
     findings: dict[tuple[str, str], Tried] = field(default_factory=dict)
     cases: int = 0
-    impossible: int = 0
     seconds: float = 0.0
 
 
 class Campaign:
-    """Tries cases on a bench, and notes what comes of them.
-
-    Args:
-        bench: where.
-        kinds: of damage to draw from.
-        seed: of the cases.
-        keep: folder for the files of findings.
-        tell: is told of progress and findings, a line each.
-    """
+    """Tries cases on a bench, and notes what comes of them."""
 
     def __init__(
         self,
@@ -73,7 +56,6 @@ class Campaign:
         self._known: dict[str, Tried] = {}
 
     def run(self, seconds: float) -> Report:
-        """Each kind once, however long it takes, and others until the time is over."""
         begun = time.monotonic()
         end = begun + seconds
         told = begun
@@ -101,7 +83,6 @@ class Campaign:
     def _note(self, case: Case) -> None:
         tried = self._try(case)
         if tried is None:
-            self.report.impossible += 1
             return
         self.report.cases += 1
         verdict = tried.verdict
@@ -121,7 +102,6 @@ class Campaign:
             self._save(tried, self._keep / f"finding-{len(self.report.findings)}")
 
     def _try(self, case: Case) -> Tried | None:
-        """What comes of a case; None when it is impossible."""
         text = case.text()
         if text not in self._known:
             try:
@@ -131,7 +111,6 @@ class Campaign:
         return self._known[text]
 
     def _alone(self, tried: Tried) -> Tried:
-        """A finding by one damage of two, the same if there is one: that is to be mended first."""
         if len(tried.case.damages) == 1:
             return tried
         alone = [self._try(case) for case in tried.case.alone()]
@@ -139,7 +118,6 @@ class Campaign:
         return next((own for own in found if _same(own, tried)), found[0] if found else tried)
 
     def _smallest(self, tried: Tried) -> Tried:
-        """The same fault by the plainest parameters, source and ids, in so many tries."""
         tries = 0
         best = tried
 
@@ -172,7 +150,6 @@ class Campaign:
 
 
 def drawn(kinds: Sequence[Kind], *, seed: int, count: int) -> list[Case]:
-    """Cases that hypothesis draws, the same for the same seed."""
     found: list[Case] = []
 
     @hypothesis.seed(seed)
@@ -205,5 +182,4 @@ def _same(one: Tried, other: Tried) -> bool:
 
 
 def chosen(names: Sequence[str]) -> list[Kind]:
-    """Kinds whose names hold one of these texts; all for none."""
     return [own for own in KINDS.values() if not names or any(name in own.name for name in names)]

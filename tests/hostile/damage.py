@@ -10,11 +10,12 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeAlias
 
 from hypothesis import strategies as st
 
-from tests.hostile.draft import Draft
+from tests.hostile.draft import ALL, LOG, Draft
 from tests.hostile.good import IDS
 from tests.hostile.writing import TABLES
 
@@ -50,7 +51,6 @@ class Kind:
     told: Mapping[str, Collection[Any]] | None
 
     def must_be_told(self, parameters: Mapping[str, Any]) -> bool:
-        """Whether silence is a finding."""
         return self.told is not None and all(
             parameters[name] in values for name, values in self.told.items()
         )
@@ -66,13 +66,36 @@ def kind(
     told: Mapping[str, Collection[Any]] | None = None,
     **parameters: Sequence[Any],
 ) -> Callable[[Apply], Apply]:
-    """Register a function as a kind of damage."""
-
     def register(apply: Apply) -> Apply:
         KINDS[name] = Kind(name, apply, sources, styles, recipes, parameters, accepted, told)
         return apply
 
     return register
+
+
+def changes(
+    column: str, name: str, change: Callable[..., Any], cause: str, *, table: str = LOG, **options: Any
+) -> None:
+    """Register a kind that changes values of a column, or of its `side`, in its `share` of the rows."""
+
+    def apply(draft: Draft, *, share: str = ALL, side: str = column, **parameters: Any) -> str:
+        for own in ("user_id", "item_id") if side == "both" else (side,):
+            draft.change(own, share, partial(change, **parameters), table=table)
+        return cause
+
+    kind(name, **options)(apply)
+
+
+def rewrites(
+    name: str, rewrite: Callable[..., bytes], cause: str, *, table: str = LOG, **options: Any
+) -> None:
+    """Register a kind that changes the bytes of a table's first file."""
+
+    def apply(draft: Draft, **parameters: Any) -> str:
+        draft.as_bytes(partial(rewrite, **parameters), table=table)
+        return cause
+
+    kind(name, **options)(apply)
 
 
 @dataclass(frozen=True)
@@ -86,14 +109,7 @@ class Damage:
 
 @dataclass(frozen=True)
 class Case:
-    """One input: plain data, so that what is printed is enough to repeat it.
-
-    Attributes:
-        source: how it is written.
-        style: of its ids.
-        damages: what is done to the good data, in this order.
-        seed: of the rows that damages pick.
-    """
+    """One input: plain data, so that what is printed is enough to repeat it."""
 
     source: str
     style: str
@@ -101,14 +117,12 @@ class Case:
     seed: int = 0
 
     def text(self) -> str:
-        """As JSON."""
         damages = [[own.kind, own.recipe, dict(own.parameters)] for own in self.damages]
         content = {"source": self.source, "ids": self.style, "seed": self.seed, "damages": damages}
         return json.dumps(content, ensure_ascii=False)
 
     @classmethod
     def parse(cls, text: str) -> Case:
-        """Inverse of `text`."""
         content = json.loads(text)
         damages = tuple(
             Damage(name, parameters, recipe) for name, recipe, parameters in content["damages"]
@@ -117,18 +131,15 @@ class Case:
 
     @property
     def kinds(self) -> list[Kind]:
-        """Of the damages."""
         return [KINDS[own.kind] for own in self.damages]
 
     @property
     def accepted(self) -> bool:
-        """Whether the input is still good."""
         # What is good alone may not go together, such as ids as text and as integers.
         return len(self.kinds) == 1 and self.kinds[0].accepted
 
     @property
     def told(self) -> bool:
-        """Whether the run has to fail or warn. Of two damages one may undo the other."""
         return len(self.damages) == 1 and self.kinds[0].must_be_told(self.damages[0].parameters)
 
     def alone(self) -> Iterable[Case]:
@@ -138,7 +149,6 @@ class Case:
 
 
 def apply(case: Case, draft: Draft) -> list[str]:
-    """Damage a draft; returns the patterns of the causes."""
     draft.recipes = list(dict.fromkeys(own.recipe for own in case.damages if own.recipe != "plain"))
     return [KINDS[own.kind].apply(draft, **own.parameters) for own in case.damages]
 
@@ -151,7 +161,6 @@ def plainest(own: Kind) -> Case:
 
 @st.composite
 def cases(draw: st.DrawFn, kinds: Sequence[Kind], *, most: int = 2) -> Case:
-    """Cases of one or two of these kinds, of whatever source and style of ids they can be in."""
     chosen = [draw(st.sampled_from(kinds))]
     others = [own for own in kinds if own is not chosen[0] and _fit(chosen[0], own)]
     if most > 1 and others and draw(st.booleans()):

@@ -66,7 +66,6 @@ class Draft:
 
     @classmethod
     def of(cls, good: Good, source: str, *, seed: int) -> Draft:
-        """The good data set, undamaged."""
         tables = {LOG: good.interactions, GOODS: good.items, PEOPLE: good.users}
         # Damages change columns in place, but no value in them.
         own = {name: copied(table) for name, table in tables.items()}
@@ -74,11 +73,9 @@ class Draft:
 
     @property
     def log(self) -> Table:
-        """The interactions."""
         return self.tables[LOG]
 
     def rows(self, share: str, *, table: str = LOG) -> list[int]:
-        """Rows to damage, ascending."""
         count = len(next(iter(self.tables[table].values())))
         wanted = {ONE: 1, FEW: 3, PERCENT: max(1, count // 100), HALF: count // 2, ALL: count}[share]
         return sorted(self.random.choice(count, min(wanted, count), replace=False).tolist())
@@ -86,32 +83,26 @@ class Draft:
     def change(
         self, column: str, share: str, change: Callable[[Any], Any], *, table: str = LOG
     ) -> None:
-        """Change a column's values in a share of the rows."""
         values = self.tables[table][column]
         for row in self.rows(share, table=table):
             values[row] = change(values[row])
 
     def keep(self, rows: Sequence[int], *, table: str = LOG) -> None:
-        """Keep some rows only, in this order."""
         own = self.tables[table]
         self.tables[table] = {name: [values[row] for row in rows] for name, values in own.items()}
 
     def as_arrow(self, reshape: Reshape, *, table: str = LOG) -> None:
-        """Have a table reshaped before it is written as Parquet."""
         self.reshape.setdefault(table, []).append(reshape)
 
     def as_bytes(self, rewrite: Callable[[bytes], bytes], *, table: str = LOG) -> None:
-        """Have a file's bytes changed."""
         self.rewrite.setdefault(table, []).append(rewrite)
 
 
 def copied(table: Table) -> Table:
-    """A table whose columns can be changed."""
     return {name: [*values] for name, values in table.items()}
 
 
 def split(table: pa.Table, change: Callable[[pa.Table], pa.Table], parts: str) -> list[pa.Table]:
-    """The table changed as a whole, or as three parts of which the last is changed."""
     if parts == ALL:
         return [change(table)]
     third = len(table) // 3

@@ -40,26 +40,15 @@ IDS: dict[str, tuple[Callable[[int], str], Callable[[int], str]]] = {
 
 
 def user_ids(style: str) -> list[str]:
-    """External ids of all users."""
     return [IDS[style][0](number) for number in range(USERS)]
 
 
 def item_ids(style: str) -> list[str]:
-    """External ids of all items."""
     return [IDS[style][1](number) for number in range(ITEMS)]
 
 
 class Good:
-    """The data set with ids of one style.
-
-    Args:
-        style: of `IDS`.
-        now: seconds since 1970; the newest interaction is an hour older.
-
-    Attributes:
-        interactions, items, users: what the input files hold.
-        held_out: by user id the item ids of positives that they don't hold.
-    """
+    """The data set with ids of one style."""
 
     def __init__(self, style: str, *, now: float) -> None:
         random = np.random.default_rng(1)

@@ -31,13 +31,7 @@ _K = 10
 
 @dataclass(frozen=True)
 class Looks:
-    """What users and callers see of a version.
-
-    Attributes:
-        precision: precision@10 on the held-out positives by the published vectors, seen items left out.
-        facts: what callers rely on: kinds of attributes, titles, values of attributes, names of
-            features of users.
-    """
+    """What users and callers see of a version."""
 
     precision: float
     facts: frozenset[str]
@@ -64,13 +58,7 @@ class Run:
 
 @dataclass(frozen=True)
 class Verdict:
-    """A judgement.
-
-    Attributes:
-        outcome: what came of the run.
-        why: of a finding what is wrong, the same for the same fault; else what names the cause.
-        detail: figures and words of this run.
-    """
+    """A judgement."""
 
     outcome: Outcome
     why: str
@@ -97,7 +85,6 @@ class Expected:
 
 
 def judge(run: Run, expected: Expected) -> Verdict:
-    """Judge a run on damaged input."""
     if raw := _RAW.search(run.said):
         return Verdict("finding", "a raw warning or traceback", raw.group())
     if run.status not in (0, 1, 3):
@@ -159,35 +146,25 @@ def _names(text: str, causes: Sequence[str]) -> bool:
 
 
 def warnings_of(said: str) -> list[str]:
-    """The warnings in what a run said."""
     return [line for line in said.splitlines() if line.startswith("warning: ")]
 
 
 def plain(warning: str) -> str:
-    """A warning without its numbers."""
     return _NUMBER.sub("#", warning)
 
 
 def last_line(said: str) -> str:
-    """The last line that isn't blank."""
     lines = [line for line in said.splitlines() if line.strip()]
     return lines[-1] if lines else "(it said nothing)"
 
 
 def look_at(volume: Path, version: str, held_out: Mapping[str, Collection[str]]) -> Looks:
-    """What users and callers see of a version.
-
-    Args:
-        volume: where it is.
-        version: its name.
-        held_out: by user id the items that the user would like.
-    """
+    """What users and callers see of a version."""
     opened = open_publication(volume, version)
     return Looks(_precision(opened, held_out), frozenset(_facts(opened)))
 
 
 def _precision(opened: Publication, held_out: Mapping[str, Collection[str]]) -> float:
-    """Mean over all these users; those whom the version doesn't know get nothing."""
     items = [opened.items.external_id(row) for row in range(len(opened.items))]
     users = [(opened.users.row(user), wanted) for user, wanted in held_out.items()]
     known = [(row, wanted) for row, wanted in users if row is not None]

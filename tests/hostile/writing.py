@@ -32,11 +32,7 @@ _PART_ROWS = 2000
 
 
 def write(draft: Draft, folder: Path) -> list[str]:
-    """Write all files; returns the command and its flags, less those about the volume.
-
-    Raises:
-        TrainerError: the event log takes no such events.
-    """
+    """Write all files; returns the command and its flags, less those about the volume."""
     folder.mkdir(parents=True)
     if draft.source == VECTORS:
         return ["publish", *_vectors(draft, folder)]
@@ -50,7 +46,6 @@ def write(draft: Draft, folder: Path) -> list[str]:
 
 
 def _file_source(draft: Draft) -> str:
-    """What items and users come as: a folder, a query and the log are for interactions only."""
     others = {"folder": "parquet", "sql": "csv", "events": "csv"}
     return others.get(draft.source, draft.source)
 
@@ -168,7 +163,6 @@ def _arrow(columns: Table) -> pa.Table:
 
 
 def _typed(name: str, values: list[Any]) -> list[Any]:
-    """Ids that are all whole numbers as such, as a database has them."""
     if not name.endswith("_id") or not all(_is_whole(value) for value in values):
         return values
     return [None if value in (None, "") else int(value) for value in values]

@@ -13,21 +13,18 @@ _RECIPES = ("plain", "weights", "features")
 
 @kind("the whole file again", sources=_ALL, styles=ANY_STYLE, recipes=_RECIPES, times=(2, 10))
 def again(draft: Draft, *, times: int) -> str:
-    """A load that was repeated."""
     draft.keep([*range(len(draft.log["user_id"]))] * times)
     return r"repeat|duplicate|more than once|again"
 
 
 @kind("only the first rows", sources=_ALL, styles=ANY_STYLE, recipes=_RECIPES, rows=(2, 1, 20))
 def first_rows(draft: Draft, *, rows: int) -> str:
-    """A load that ended early, or an event log that has just begun."""
     draft.keep(range(rows))
     return _LOST
 
 
 @kind("only one user", sources=_ALL, styles=ANY_STYLE, recipes=_RECIPES)
 def one_user(draft: Draft) -> str:
-    """A query with a filter too many."""
     users = draft.log["user_id"]
     draft.keep([row for row, user in enumerate(users) if user == users[0]])
     return _LOST
@@ -38,7 +35,6 @@ def one_user(draft: Draft) -> str:
     part=("first", "last", "random"),
 )  # fmt: skip
 def half(draft: Draft, *, part: str) -> str:
-    """One of two files."""
     count = len(draft.log["user_id"])
     middle = count // 2
     parts = {"first": range(middle), "last": range(middle, count), "random": draft.rows("half")}
@@ -46,22 +42,20 @@ def half(draft: Draft, *, part: str) -> str:
     return _LOST
 
 
-@kind("most users gone", sources=_ALL, styles=ANY_STYLE, recipes=_RECIPES, kept=(0.1, 0.4))
-def users_gone(draft: Draft, *, kept: float) -> str:
-    """One country of several."""
-    users = sorted(set(draft.log["user_id"]))
-    there = set(draft.random.choice(users, int(kept * len(users)), replace=False).tolist())
-    draft.keep([row for row, user in enumerate(draft.log["user_id"]) if user in there])
-    return _LOST
+def _gone(name: str, column: str) -> None:
+    """One country of several, or one department."""
+
+    def apply(draft: Draft, *, kept: float) -> str:
+        ids = sorted(set(draft.log[column]))
+        there = set(draft.random.choice(ids, int(kept * len(ids)), replace=False).tolist())
+        draft.keep([row for row, own in enumerate(draft.log[column]) if own in there])
+        return _LOST
+
+    kind(name, sources=_ALL, styles=ANY_STYLE, recipes=_RECIPES, kept=(0.1, 0.4))(apply)
 
 
-@kind("most items gone", sources=_ALL, styles=ANY_STYLE, recipes=_RECIPES, kept=(0.1, 0.4))
-def items_gone(draft: Draft, *, kept: float) -> str:
-    """One department of several."""
-    items = sorted(set(draft.log["item_id"]))
-    there = set(draft.random.choice(items, int(kept * len(items)), replace=False).tolist())
-    draft.keep([row for row, item in enumerate(draft.log["item_id"]) if item in there])
-    return _LOST
+_gone("most users gone", "user_id")
+_gone("most items gone", "item_id")
 
 
 def _begin_history(draft: Draft) -> None:
@@ -75,7 +69,6 @@ def _begin_history(draft: Draft) -> None:
     accepted=True, events=(2, 1, 100),
 )  # fmt: skip
 def beside_history(draft: Draft, *, events: int) -> str:
-    """The normal way of a shop: years in files, today in the log."""
     _begin_history(draft)
     draft.keep(draft.rows("all")[-events:])
     draft.log["timestamp"] = [own + 60.0 for own in draft.log["timestamp"]]
@@ -87,7 +80,6 @@ def beside_history(draft: Draft, *, events: int) -> str:
     recipes=("weights", "plain", "half-life"), accepted=True, part=(10, 2, 1),
 )  # fmt: skip
 def in_history_too(draft: Draft, *, part: int) -> str:
-    """Last night's export of the log, and the log."""
     _begin_history(draft)
     count = len(draft.log["user_id"])
     draft.keep(range(count - count // part, count))

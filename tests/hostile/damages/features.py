@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import math
 import re
+from functools import partial
 from typing import Any
 
 import pyarrow as pa
 
-from tests.hostile.damage import ANY_STYLE, kind
+from tests.hostile.damage import ANY_STYLE, changes, kind
 from tests.hostile.draft import GOODS, PEOPLE, SHARES, Draft
-from tests.hostile.writing import TABLES, TEXTS
+from tests.hostile.writing import PARQUET, TABLES, TEXTS
 
 _RECIPES = ("features",)
 _TABLES = {"items": (GOODS, "item_id"), "users": (PEOPLE, "user_id")}
 _NUMBER_NOW_TEXT = r"price"
+_goods = partial(changes, table=GOODS, recipes=_RECIPES)
+_people = partial(changes, table=PEOPLE, recipes=_RECIPES)
+_prices = partial(_goods, "price", cause=_NUMBER_NOW_TEXT)
+_genres = partial(_goods, "genres", cause=r"genres|separator")
 
 
 @kind(
@@ -22,7 +27,6 @@ _NUMBER_NOW_TEXT = r"price"
     form=("shop-{}", "{}.0", "0{}", "{} "), share=("all", "half", "percent"),
 )  # fmt: skip
 def other_ids(draft: Draft, *, side: str, form: str, share: str) -> str:
-    """They come from another system than the interactions."""
     table, column = _TABLES[side]
     draft.change(column, share, form.format, table=table)
     start = re.escape(form.format("").strip())
@@ -35,70 +39,48 @@ def other_ids(draft: Draft, *, side: str, form: str, share: str) -> str:
 
 @kind("few items or users", styles=ANY_STYLE, recipes=_RECIPES, side=("items", "users"), rows=(3, 30))
 def few(draft: Draft, *, side: str, rows: int) -> str:
-    """The file was cut between two lines."""
     draft.keep(range(rows), table=_TABLES[side][0])
     return r"have no features|values of '|features of version|in the interactions|titles|have the title"
 
 
 @kind("items twice", styles=ANY_STYLE, recipes=_RECIPES, side=("items", "users"))
 def twice(draft: Draft, *, side: str) -> str:
-    """A load that was repeated."""
     table, column = _TABLES[side]
     draft.keep([*range(len(draft.tables[table][column]))] * 2, table=table)
     return rf"{column} .* is also in row"
 
 
-@kind(
+# One word makes a column of numbers one of text.
+_prices(
     "a word among prices",
-    recipes=_RECIPES,
+    lambda _, word: word,
     word=("N/A", "on request", "-", "nan", "NULL", "inf"),
     share=("one", "few", "half"),
 )
-def word_among_prices(draft: Draft, *, word: str, share: str) -> str:
-    """One word makes a column of numbers one of text."""
-    draft.change("price", share, lambda _: word, table=GOODS)
-    return _NUMBER_NOW_TEXT
-
-
-@kind(
+_prices(
     "prices with what they are in",
-    recipes=_RECIPES,
+    lambda own, form: own if own is None else form.format(own),
     share=SHARES,
     form=("€ {:.2f}", "{:.2f} EUR", "1.{:03.0f},00", "{:.2f}%"),
 )
-def currency(draft: Draft, *, share: str, form: str) -> str:
-    """As people see them."""
-    draft.change("price", share, lambda own: own if own is None else form.format(own), table=GOODS)
-    return _NUMBER_NOW_TEXT
-
-
-@kind("all prices missing", recipes=_RECIPES)
-def no_prices(draft: Draft) -> str:
-    """An empty column."""
-    draft.change("price", "all", lambda _: None, table=GOODS)
-    return _NUMBER_NOW_TEXT
+_prices("all prices missing", lambda _: None)
 
 
 @kind("most prices missing", recipes=_RECIPES)
 def few_prices(draft: Draft) -> str:
-    """A column in which hardly anything is left."""
     prices = draft.tables[GOODS]["price"]
     prices[1:] = [None] * (len(prices) - 1)
     return _NUMBER_NOW_TEXT
 
 
-@kind("numbers for words", recipes=_RECIPES)
-def numbers_for_words(draft: Draft) -> str:
-    """Dates become years, and text a number."""
-    draft.change("released", "all", lambda own: int(own[:4]), table=GOODS)
-    return r"released"
+# Dates become years, and text a number.
+_goods("released", "numbers for words", lambda own: int(own[:4]), r"released")
 
 
 @kind(
     "a column gone", recipes=_RECIPES, column=("price", "genres", "age", "country", "title", "released")
 )
 def column_gone(draft: Draft, *, column: str) -> str:
-    """Or renamed."""
     table = PEOPLE if column in ("age", "country") else GOODS
     draft.tables[table][f"new_{column}"] = draft.tables[table].pop(column)
     return rf"\b{column}\b|titles"
@@ -106,60 +88,48 @@ def column_gone(draft: Draft, *, column: str) -> str:
 
 @kind("titles of other items", recipes=_RECIPES)
 def titles_shuffled(draft: Draft) -> str:
-    """Items were numbered anew in one of two files."""
     titles = draft.tables[GOODS]["title"]
     draft.tables[GOODS]["title"] = draft.random.permutation(titles).tolist()
     return r"have the title|numbered anew"
 
 
-@kind("genres as Python's lists", recipes=_RECIPES, form=("repr", "json", "set"))
-def lists_as_text(draft: Draft, *, form: str) -> str:
-    """What str() makes of a list."""
-    forms: dict[str, Any] = {
-        "repr": str,
-        "json": lambda own: str(own).replace("'", '"'),
-        "set": lambda own: "{" + str(own)[1:-1] + "}",
-    }
-    draft.change("genres", "all", forms[form], table=GOODS)
-    return r"genres|separator"
-
-
-@kind("another separator", recipes=_RECIPES, separator=(";", ",", ", ", " / "), share=("all", "half"))
-def other_separator(draft: Draft, *, separator: str, share: str) -> str:
-    """Every combination becomes a genre of its own."""
-    draft.change("genres", share, separator.join, table=GOODS)
-    return r"genres|separator"
-
-
-@kind("genres in another case", recipes=_RECIPES, share=("all", "half"))
-def genres_upper(draft: Draft, *, share: str) -> str:
-    """Other names of the same."""
-    draft.change("genres", share, lambda own: [name.upper() for name in own], table=GOODS)
-    return r"genres|upper case"
+# What str() makes of a list.
+_LISTS: dict[str, Any] = {
+    "repr": str,
+    "json": lambda own: str(own).replace("'", '"'),
+    "set": lambda own: "{" + str(own)[1:-1] + "}",
+}
+_genres("genres as Python's lists", lambda own, form: _LISTS[form](own), form=(*_LISTS,))
+# Every combination becomes a genre of its own.
+_genres(
+    "another separator",
+    lambda own, separator: separator.join(own),
+    separator=(";", ",", ", ", " / "),
+    share=("all", "half"),
+)
+_genres(
+    "genres in another case",
+    lambda own: [name.upper() for name in own],
+    cause=r"genres|upper case",
+    share=("all", "half"),
+)
 
 
 @kind("ages as floats", recipes=_RECIPES, sources=TABLES, share=("all", "half", "one"))
 def ages_as_floats(draft: Draft, *, share: str) -> str:
-    """A gap makes a dataframe's integers floats: 30 becomes 30.0."""
     draft.change("age", "all", float, table=PEOPLE)
     draft.change("age", "one", lambda _: None, table=PEOPLE)
     return r"'users\.age'|\bage\b"
 
 
-@kind("all ages missing", recipes=_RECIPES)
-def no_ages(draft: Draft) -> str:
-    """An empty column: of no type in Parquet."""
-    draft.change("age", "all", lambda _: None, table=PEOPLE)
-    return r"users\.age|\bage\b"
-
-
-@kind("countries by name", recipes=_RECIPES)
-def countries(draft: Draft) -> str:
-    """Other names of the same."""
-    draft.change(
-        "country", "all", {"AT": "Austria", "CH": "Switzerland", "DE": "Germany"}.get, table=PEOPLE
-    )
-    return r"country"
+# An empty column: of no type in Parquet.
+_people("age", "all ages missing", lambda _: None, r"users\.age|\bage\b")
+_people(
+    "country",
+    "countries by name",
+    {"AT": "Austria", "CH": "Switzerland", "DE": "Germany"}.get,
+    r"country",
+)
 
 
 def _nested(values: pa.Table, make: Any) -> list[pa.Table]:
@@ -167,14 +137,8 @@ def _nested(values: pa.Table, make: Any) -> list[pa.Table]:
     return [values.set_column(values.column_names.index("genres"), "genres", pa.array(made))]
 
 
-@kind(
-    "nested genres",
-    sources=("parquet", "folder"),
-    recipes=_RECIPES,
-    form=("lists", "struct", "structs", "bytes"),
-)
+@kind("nested genres", sources=PARQUET, recipes=_RECIPES, form=("lists", "struct", "structs", "bytes"))
 def nested(draft: Draft, *, form: str) -> str:
-    """Lists of lists and the like."""
     forms: dict[str, Any] = {
         "lists": lambda own: [own],
         "struct": lambda own: {"first": own[0], "second": own[1]},
@@ -185,16 +149,14 @@ def nested(draft: Draft, *, form: str) -> str:
     return r"genres"
 
 
-@kind("space in lists of genres", sources=("parquet", "folder"), recipes=_RECIPES, accepted=True)
+@kind("space in lists of genres", sources=PARQUET, recipes=_RECIPES, accepted=True)
 def spaced(draft: Draft) -> str:
-    """As CSV may have it."""
     draft.change("genres", "half", lambda own: [f" {name} " for name in own], table=GOODS)
     return r"genres"
 
 
 @kind("prices without an end", sources=TEXTS, recipes=_RECIPES, value=(1e300, -1e300, 1e-300))
 def huge_prices(draft: Draft, *, value: float) -> str:
-    """Numbers nobody means."""
     draft.change("price", "one", lambda _: value, table=GOODS)
     assert math.isfinite(value)
     return r"price"

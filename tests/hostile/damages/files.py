@@ -5,91 +5,97 @@ from __future__ import annotations
 import gzip
 import io
 import zipfile
+from collections.abc import Callable
+from functools import partial
 
-from tests.hostile.damage import ANY_STYLE, kind
+from tests.hostile.damage import ANY_STYLE, kind, rewrites
 from tests.hostile.draft import GOODS, LOG, Draft
+from tests.hostile.writing import TEXTS
 
-_PLAIN = ("csv", "tsv")
 _ROW = r"\brow #?\d+|\bline \d+"
+_text = partial(rewrites, sources=TEXTS)
+_any_text = partial(_text, styles=ANY_STYLE)
+_plain = partial(rewrites, sources=("csv", "tsv"), styles=ANY_STYLE)
 
 
-def _lines(content: bytes) -> list[bytes]:
-    return content.splitlines(keepends=True)
+def _encoded(content: bytes, encoding: str) -> bytes:
+    return content.decode().encode(encoding, "replace")
 
 
-@kind("Latin-1", sources=("csv", "tsv", "gz"), styles=("text",))
-def latin_1(draft: Draft) -> str:
-    """Of a program that is old."""
-    draft.as_bytes(lambda content: content.decode().encode("latin-1"))
-    return r"Latin-1|UTF-?8|utf8|encod"
+def _changed_line(content: bytes, at: float, change: Callable[[bytes], bytes]) -> bytes:
+    """Of the rows after the header, the one at that share of them."""
+    lines = content.splitlines(keepends=True)
+    row = 1 + int(at * (len(lines) - 2))
+    lines[row] = change(lines[row])
+    return b"".join(lines)
 
 
-@kind(
+def _packed(content: bytes, form: str) -> bytes:
+    if form == "gzip":
+        return gzip.compress(content, 1)
+    sink = io.BytesIO()
+    with zipfile.ZipFile(sink, "w") as archive:
+        archive.writestr("log.csv", content)
+    return sink.getvalue()
+
+
+def _broken(content: bytes, form: str) -> bytes:
+    delimiter = b"\t" if b"\t" in content.partition(b"\n")[0] else b","
+    forms: dict[str, Callable[[bytes], bytes]] = {
+        "a field less": lambda line: line.rpartition(delimiter)[0] + b"\n",
+        "a field more": lambda line: line.rstrip(b"\n") + delimiter + b"1\n",
+        "a line break": lambda line: line[: len(line) // 2] + b"\n" + line[len(line) // 2 :],
+    }
+    return _changed_line(content, 0.9, forms[form])
+
+
+def _delimited(content: bytes, delimiter: str) -> bytes:
+    own = b"\t" if b"\t" in content.partition(b"\n")[0] else b","
+    return content.replace(own, delimiter.encode())
+
+
+def _with_nul(content: bytes, where: str) -> bytes:
+    at = {"start": 40, "middle": len(content) // 2, "end": len(content)}[where]
+    return content[:at] + bytes(64) + content[at:]
+
+
+def _with_blank_lines(content: bytes, where: str) -> bytes:
+    if where == "end":
+        return content + b"\n\n"
+    middle = content.index(b"\n", len(content) // 2) + 1
+    return content[:middle] + b"\n" + content[middle:]
+
+
+_text("Latin-1", partial(_encoded, encoding="latin-1"), r"Latin-1|UTF-?8|utf8|encod", styles=("text",))
+_text(
     "Latin-1 for items",
-    sources=("csv", "tsv", "gz"),
+    _encoded,
+    r"Latin-1|UTF-?(8|16)|utf8|encod|cp1252|\?",
+    table=GOODS,
     recipes=("features",),
     encoding=("utf-16", "cp1252"),
 )
-def other_encoding(draft: Draft, *, encoding: str) -> str:
-    """The items' file only."""
-    draft.as_bytes(lambda content: content.decode().encode(encoding, "replace"), table=GOODS)
-    return r"Latin-1|UTF-?(8|16)|utf8|encod|cp1252|\?"
-
-
-@kind("one byte that isn't UTF-8", sources=("csv", "tsv", "gz"), styles=("text",))
-def bad_byte(draft: Draft) -> str:
-    """Deep in the file."""
-
-    def change(content: bytes) -> bytes:
-        lines = _lines(content)
-        row = len(lines) * 9 // 10
-        lines[row] = b"\xff" + lines[row][1:]
-        return b"".join(lines)
-
-    draft.as_bytes(change)
-    return rf"({_ROW}).*(UTF-?8|utf8|Latin)|(UTF-?8|utf8|Latin).*({_ROW})"
-
-
-@kind("UTF-16", sources=_PLAIN, styles=ANY_STYLE, form=("utf-16", "utf-16-be", "utf-16-le", "utf-32"))
-def utf_16(draft: Draft, *, form: str) -> str:
-    """What a spreadsheet calls Unicode text."""
-    draft.as_bytes(lambda content: content.decode().encode(form))
-    return r"UTF-?16|UTF-?32|encod"
-
-
-@kind("a byte order mark", sources=("csv", "tsv", "gz"), styles=ANY_STYLE, accepted=True)
-def bom(draft: Draft) -> str:
-    """As spreadsheets write UTF-8."""
-    draft.as_bytes(lambda content: b"\xef\xbb\xbf" + content)
-    return r"byte order"
-
-
-@kind("lines ended by CR LF", sources=("csv", "tsv", "gz"), styles=ANY_STYLE, accepted=True)
-def crlf(draft: Draft) -> str:
-    """As another system ends them."""
-    draft.as_bytes(lambda content: content.replace(b"\n", b"\r\n"))
-    return r"CR"
-
-
-@kind("compressed in disguise", sources=_PLAIN, styles=ANY_STYLE, form=("gzip", "zip"))
-def compressed(draft: Draft, *, form: str) -> str:
-    """A name without .gz."""
-
-    def packed(content: bytes) -> bytes:
-        if form == "gzip":
-            return gzip.compress(content, 1)
-        sink = io.BytesIO()
-        with zipfile.ZipFile(sink, "w") as archive:
-            archive.writestr("log.csv", content)
-        return sink.getvalue()
-
-    draft.as_bytes(packed)
-    return rf"\b{form}|compress|binary data"
+_text(
+    "one byte that isn't UTF-8",
+    lambda content: _changed_line(content, 0.9, lambda line: b"\xff" + line[1:]),
+    rf"({_ROW}).*(UTF-?8|utf8|Latin)|(UTF-?8|utf8|Latin).*({_ROW})",
+    styles=("text",),
+)
+# What a spreadsheet calls Unicode text.
+_plain(
+    "UTF-16",
+    lambda content, form: _encoded(content, form),
+    r"UTF-?16|UTF-?32|encod",
+    form=("utf-16", "utf-16-be", "utf-16-le", "utf-32"),
+)
+# As spreadsheets write UTF-8.
+_any_text("a byte order mark", lambda content: b"\xef\xbb\xbf" + content, r"byte order", accepted=True)
+_any_text("lines ended by CR LF", lambda content: content.replace(b"\n", b"\r\n"), r"CR", accepted=True)
+_plain("compressed in disguise", _packed, r"\bgzip|\bzip|compress|binary data", form=("gzip", "zip"))
 
 
 @kind("not compressed", sources=("csv",), styles=ANY_STYLE)
 def not_compressed(draft: Draft) -> str:
-    """A name with .gz."""
     draft.suffix = ".csv.gz"
     return r"gzip|\.gz\b.*(not|isn't)|compress|zlib"
 
@@ -101,7 +107,6 @@ def not_compressed(draft: Draft) -> str:
     at=(0.5, 0.99, 0.01),
 )
 def cut(draft: Draft, *, at: float) -> str:
-    """A copy that ended early."""
     if draft.source == "gz":
         # What is cut is what lies on the disk.
         draft.source, draft.suffix = "csv", ".csv.gz"
@@ -113,131 +118,60 @@ def cut(draft: Draft, *, at: float) -> str:
     )
 
 
-@kind(
-    "a broken line",
-    sources=("csv", "tsv", "gz"),
-    styles=ANY_STYLE,
-    form=("a field less", "a field more", "a line break"),
+_any_text("a broken line", _broken, _ROW, form=("a field less", "a field more", "a line break"))
+_plain("another delimiter", _delimited, r"delimiter|separat|semicolon", delimiter=(";", "|", "\t", " "))
+_any_text(
+    "quotes without an end",
+    lambda content, at: _changed_line(content, at, lambda line: b'"' + line),
+    rf"quot|{_ROW}",
+    at=(0.9, 0.5, 0.0),
 )
-def broken_line(draft: Draft, *, form: str) -> str:
-    """Deep in the file."""
-
-    def change(content: bytes) -> bytes:
-        lines = _lines(content)
-        row = len(lines) * 9 // 10
-        line = lines[row].rstrip(b"\n")
-        delimiter = b"\t" if b"\t" in lines[0] else b","
-        lines[row] = {
-            "a field less": line.rpartition(delimiter)[0] + b"\n",
-            "a field more": line + delimiter + b"1\n",
-            "a line break": line[: len(line) // 2] + b"\n" + line[len(line) // 2 :] + b"\n",
-        }[form]
-        return b"".join(lines)
-
-    draft.as_bytes(change)
-    return _ROW
-
-
-@kind("another delimiter", sources=_PLAIN, styles=ANY_STYLE, delimiter=(";", "|", "\t", " "))
-def delimiter(draft: Draft, *, delimiter: str) -> str:
-    """As a spreadsheet of another country writes it."""
-    own = b"," if draft.source == "csv" else b"\t"
-    draft.as_bytes(lambda content: content.replace(own, delimiter.encode()))
-    return r"delimiter|separat|semicolon"
-
-
-@kind("quotes without an end", sources=("csv", "tsv", "gz"), styles=ANY_STYLE, at=(0.9, 0.5, 0.0))
-def unbalanced(draft: Draft, *, at: float) -> str:
-    """One quote that opens and doesn't close."""
-
-    def change(content: bytes) -> bytes:
-        lines = _lines(content)
-        row = 1 + int(at * (len(lines) - 2))
-        lines[row] = b'"' + lines[row]
-        return b"".join(lines)
-
-    draft.as_bytes(change)
-    return rf"quot|{_ROW}"
-
-
-@kind("NUL bytes", sources=("csv", "tsv", "gz"), styles=ANY_STYLE, where=("middle", "end", "start"))
-def nul(draft: Draft, *, where: str) -> str:
-    """Of a disk that lost power."""
-
-    def change(content: bytes) -> bytes:
-        at = {"start": 40, "middle": len(content) // 2, "end": len(content)}[where]
-        return content[:at] + bytes(64) + content[at:]
-
-    draft.as_bytes(change)
-    return rf"NUL|\\0|\\x00|zero byte|binary|{_ROW}"
-
-
-@kind("a header in the middle", sources=("csv", "tsv", "gz"), styles=ANY_STYLE)
-def header_again(draft: Draft) -> str:
-    """Two files that were joined."""
-    draft.as_bytes(lambda content: content + content[: content.index(b"\n") + 1])
-    return rf"{_ROW}|header"
-
-
-@kind("no header", sources=("csv", "tsv", "gz"), styles=ANY_STYLE)
-def no_header(draft: Draft) -> str:
-    """The first row is taken for one."""
-    draft.as_bytes(lambda content: content[content.index(b"\n") + 1 :])
-    return r"user_id.*(missing|header)|header"
-
-
-@kind(
-    "blank lines",
-    sources=("csv", "tsv", "gz"),
-    styles=ANY_STYLE,
-    accepted=True,
-    where=("end", "middle"),
+# Of a disk that lost power.
+_any_text(
+    "NUL bytes", _with_nul, rf"NUL|\\0|\\x00|zero byte|binary|{_ROW}", where=("middle", "end", "start")
 )
-def blank_lines(draft: Draft, *, where: str) -> str:
-    """As editors leave them."""
+# Two files that were joined.
+_any_text(
+    "a header in the middle",
+    lambda content: content + content[: content.index(b"\n") + 1],
+    rf"{_ROW}|header",
+)
+# The first row is taken for one.
+_any_text(
+    "no header",
+    lambda content: content[content.index(b"\n") + 1 :],
+    r"user_id.*(missing|header)|header",
+)
+_any_text("blank lines", _with_blank_lines, r"blank", accepted=True, where=("end", "middle"))
 
-    def change(content: bytes) -> bytes:
-        if where == "end":
-            return content + b"\n\n"
-        middle = content.index(b"\n", len(content) // 2) + 1
-        return content[:middle] + b"\n" + content[middle:]
-
-    draft.as_bytes(change)
-    return r"blank"
-
-
-@kind(
+_OTHERS = {
+    "page": b"<!DOCTYPE html>\n<html><body>404, not found</body></html>\n" * 9,
+    "lines of JSON": b'{"user_id": "1", "item_id": "2"}\n' * 99,
+    "nothing": b"",
+    "header": b"user_id,item_id,weight\n",
+}
+# A page that says that the download failed, for instance.
+rewrites(
     "something else",
+    lambda _, what: _OTHERS[what],
+    r"missing|empty|no row|isn't a Parquet|no Parquet|delimiter|JSON|HTML",
     sources=("csv", "parquet", "tsv", "folder"),
     styles=ANY_STYLE,
-    what=("page", "lines of JSON", "nothing", "header"),
+    what=(*_OTHERS,),
 )
-def something_else(draft: Draft, *, what: str) -> str:
-    """A page that says that the download failed, for instance."""
-    contents = {
-        "page": b"<!DOCTYPE html>\n<html><body>404, not found</body></html>\n" * 9,
-        "lines of JSON": b'{"user_id": "1", "item_id": "2"}\n' * 99,
-        "nothing": b"",
-        "header": b"user_id,item_id,weight\n",
-    }
-    draft.as_bytes(lambda _: contents[what])
-    return r"missing|empty|no row|isn't a Parquet|no Parquet|delimiter|JSON|HTML"
+
+_NAMES: dict[str, Callable[[str], str]] = {
+    "camel": lambda name: name.replace("_id", "Id"),
+    "upper": str.upper,
+    "spaced": " {}".format,
+}
 
 
-@kind(
-    "other names of columns",
-    styles=ANY_STYLE,
-    sources=("csv", "tsv", "gz", "parquet", "folder", "sql"),
-    names=("camel", "upper", "spaced"),
-)
+@kind("other names of columns", styles=ANY_STYLE, names=(*_NAMES,))
 def other_names(draft: Draft, *, names: str) -> str:
-    """userId, ITEM_ID."""
-    forms = {
-        "camel": {"user_id": "userId", "item_id": "itemId"},
-        "upper": {"user_id": "USER_ID", "item_id": "ITEM_ID"},
-        "spaced": {"user_id": " user_id", "item_id": " item_id"},
+    draft.tables[LOG] = {
+        _NAMES[names](name) if name.endswith("_id") else name: own for name, own in draft.log.items()
     }
-    draft.tables[LOG] = {forms[names].get(name, name): own for name, own in draft.log.items()}
     return r"user_id.*missing|column"
 
 

@@ -2,126 +2,88 @@
 
 from __future__ import annotations
 
-import re
 import unicodedata
-from typing import Any
+from functools import partial
 
-from tests.hostile.damage import ANY_STYLE, kind
+from tests.hostile.damage import ANY_STYLE, changes, kind
 from tests.hostile.draft import SHARES, Draft
 from tests.hostile.writing import TABLES
 
 _ALL = (*TABLES, "events")
 _SIDES = ("user_id", "item_id", "both")
+_ids = partial(changes, "", sources=_ALL, side=_SIDES, share=SHARES)
+_any_ids = partial(_ids, styles=ANY_STYLE)
 
-
-def _columns(side: str) -> list[str]:
-    return ["user_id", "item_id"] if side == "both" else [side]
-
-
-def _change(draft: Draft, side: str, share: str, change: Any) -> None:
-    for column in _columns(side):
-        draft.change(column, share, change)
-
-
-@kind("ids as floats", sources=_ALL, styles=("integer",), side=_SIDES, share=SHARES)
-def as_floats(draft: Draft, *, side: str, share: str) -> str:
-    """3 becomes 3.0, as where a dataframe has a gap."""
-    _change(draft, side, share, "{}.0".format)
-    return r"\d\.0\b|decimal"
-
-
-@kind("ids in scientific notation", sources=_ALL, styles=("integer",), side=_SIDES, share=SHARES)
-def in_scientific_notation(draft: Draft, *, side: str, share: str) -> str:
-    """As a spreadsheet shows long numbers."""
-    _change(draft, side, share, lambda own: f"{int(own):.5E}")
-    return r"\dE\+|scientific"
-
-
-@kind("leading zeros lost", sources=_ALL, styles=("padded",), side=_SIDES, share=SHARES)
-def without_leading_zeros(draft: Draft, *, side: str, share: str) -> str:
-    """000017 becomes 17, as where it was taken for a number."""
-    _change(draft, side, share, lambda own: own.lstrip("0"))
-    return r"leading zero|'0+\d+'"
-
-
-@kind(
-    "a prefix of ids", sources=_ALL, styles=ANY_STYLE, side=_SIDES, share=SHARES,
+_ids("ids as floats", "{}.0".format, r"\d\.0\b|decimal", styles=("integer",))
+_ids(
+    "ids in scientific notation",
+    lambda own: f"{int(own):.5E}",
+    r"\dE\+|scientific",
+    styles=("integer",),
+)
+# 007 becomes 7, as where it was taken for a number.
+_ids("leading zeros lost", lambda own: own.lstrip("0"), r"leading zero|'0+\d+'", styles=("padded",))
+_any_ids(
+    "a prefix of ids",
+    lambda own, prefix: prefix + own,
+    r"prefix|shop-|urn:x:",
     prefix=("shop-", "urn:x:"),
-)  # fmt: skip
-def prefixed(draft: Draft, *, side: str, share: str, prefix: str) -> str:
-    """As another system names the same."""
-    _change(draft, side, share, lambda own: prefix + own)
-    return rf"prefix|{prefix}"
-
-
-@kind("ids in another case", sources=_ALL, styles=("text", "uuid"), side=_SIDES, share=SHARES)
-def in_upper_case(draft: Draft, *, side: str, share: str) -> str:
-    """As databases that don't tell cases apart give them."""
-    _change(draft, side, share, str.upper)
-    return r"upper case|lower case|letter case|KÄUFER|STÜCK"
-
-
-@kind(
-    "space around ids", sources=_ALL, styles=ANY_STYLE, side=_SIDES, share=SHARES,
-    told={}, space=(" ", "\t", "\u00a0", "\u200b"), where=("after", "before"),
-)  # fmt: skip
-def spaced(draft: Draft, *, side: str, share: str, space: str, where: str) -> str:
-    """As columns of a fixed width, and copies from web pages, have them."""
-    _change(draft, side, share, lambda own: own + space if where == "after" else space + own)
-    return r"white space|space around|invisible|\\u200b|\\xa0|\\t|prefix|suffix"
-
-
-@kind("quotes around ids", sources=_ALL, styles=ANY_STYLE, side=_SIDES, share=SHARES)
-def quoted(draft: Draft, *, side: str, share: str) -> str:
-    """As a program that quotes twice writes them."""
-    _change(draft, side, share, '"{}"'.format)
-    return r"quote|\"'|'\""
-
-
-@kind(
-    "decomposed Unicode in ids", sources=_ALL, styles=("text",), told={}, side=_SIDES, share=SHARES,
-)  # fmt: skip
-def decomposed(draft: Draft, *, side: str, share: str) -> str:
-    """As one kind of file system writes names."""
-    _change(draft, side, share, lambda own: unicodedata.normalize("NFD", own))
-    return r"Unicode|normali"
-
-
-@kind("garbled ids", sources=_ALL, styles=("text",), side=_SIDES, share=SHARES)
-def garbled(draft: Draft, *, side: str, share: str) -> str:
-    """UTF-8 that was read as Latin-1 and written again."""
-    _change(draft, side, share, lambda own: own.encode().decode("latin-1"))
-    return r"KÃ|StÃ|\\xc3|encod|mojibake"
-
-
-@kind(
-    "words for nothing as ids", sources=_ALL, styles=ANY_STYLE, told={}, side=_SIDES,
-    share=SHARES, word=("nan", "None", "NULL", "N/A", "null", "NaN", "<NA>"),
-)  # fmt: skip
-def words_for_nothing(draft: Draft, *, side: str, share: str, word: str) -> str:
-    """What programs write for a value that isn't there."""
-    _change(draft, side, share, lambda _: word)
-    return rf"'{re.escape(word)}'|look like missing|missing value"
-
-
-@kind("empty ids", sources=_ALL, styles=ANY_STYLE, side=_SIDES, share=SHARES)
-def empty(draft: Draft, *, side: str, share: str) -> str:
-    """Visitors who weren't logged in."""
-    _change(draft, side, share, lambda _: "")
-    return r"(user_id|item_id)\b.*(empty|missing|no id|holds null)|empty (user_id|item_id)"
-
-
-@kind("one id for many", sources=_ALL, styles=ANY_STYLE, side=_SIDES, share=SHARES)
-def one_for_many(draft: Draft, *, side: str, share: str) -> str:
-    """0 or -1 for whoever isn't known."""
-    _change(draft, side, share, lambda _: "0")
-    return r"'0'|one (user|item)|(users|items) of version \S+ are kept|interactions, version"
+)
+# As databases that don't tell cases apart give them.
+_ids(
+    "ids in another case",
+    lambda own: own.upper(),
+    r"upper case|lower case|letter case|KÄUFER|STÜCK",
+    styles=("text", "uuid"),
+)
+# As columns of a fixed width, and copies from web pages, have them.
+_any_ids(
+    "space around ids",
+    lambda own, space, where: own + space if where == "after" else space + own,
+    r"white space|space around|invisible|\\u200b|\\xa0|\\t|prefix|suffix",
+    told={},
+    space=(" ", "\t", "\u00a0", "\u200b"),
+    where=("after", "before"),
+)
+_any_ids("quotes around ids", '"{}"'.format, r"quote|\"'|'\"")
+# As one kind of file system writes names.
+_ids(
+    "decomposed Unicode in ids",
+    lambda own: unicodedata.normalize("NFD", own),
+    r"Unicode|normali",
+    styles=("text",),
+    told={},
+)
+# UTF-8 that was read as Latin-1 and written again.
+_ids(
+    "garbled ids",
+    lambda own: own.encode().decode("latin-1"),
+    r"KÃ|StÃ|\\xc3|encod|mojibake",
+    styles=("text",),
+)
+_any_ids(
+    "words for nothing as ids",
+    lambda _, word: word,
+    r"'(nan|None|NULL|N/A|null|NaN|<NA>)'|look like missing|missing value",
+    told={},
+    word=("nan", "None", "NULL", "N/A", "null", "NaN", "<NA>"),
+)
+_any_ids(
+    "empty ids",
+    lambda _: "",
+    r"(user_id|item_id)\b.*(empty|missing|no id|holds null)|empty (user_id|item_id)",
+)
+# 0 or -1 for whoever isn't known.
+_any_ids(
+    "one id for many",
+    lambda _: "0",
+    r"'0'|one (user|item)|(users|items) of version \S+ are kept|interactions, version",
+)
 
 
 @kind("numbered anew", sources=_ALL, styles=ANY_STYLE, side=_SIDES)
 def numbered_anew(draft: Draft, *, side: str) -> str:
-    """Labels encoded again: the same ids for other users and items."""
-    for column in _columns(side):
+    for column in ("user_id", "item_id") if side == "both" else (side,):
         values = draft.log[column]
         distinct = sorted(set(values))
         others = dict(zip(distinct, draft.random.permutation(distinct).tolist(), strict=True))
@@ -131,7 +93,6 @@ def numbered_anew(draft: Draft, *, side: str) -> str:
 
 @kind("columns swapped", sources=_ALL, styles=ANY_STYLE)
 def swapped(draft: Draft) -> str:
-    """Users for items."""
     log = draft.log
     log["user_id"], log["item_id"] = log["item_id"], log["user_id"]
     return r"swapped|\d+ of 300 users of version|none of its \d+ items is in"

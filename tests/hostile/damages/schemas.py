@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pyarrow as pa
 
 from tests.hostile.damage import ANY_STYLE, kind
-from tests.hostile.draft import ALL, HALF, PEOPLE, Draft, split
+from tests.hostile.draft import ALL, HALF, LOG, PEOPLE, Draft, split
 from tests.hostile.writing import PARQUET
 
 _FOLDER = ("folder",)
@@ -25,6 +26,7 @@ _TYPED = {
     "bytes": pa.binary(),
 }
 _SIDES = ("user_id", "item_id")
+_BY_WEIGHT = ("weights", "plain")
 
 
 def _set(values: pa.Table, column: str, made: pa.Array) -> pa.Table:
@@ -50,7 +52,6 @@ def _retype(draft: Draft, column: str, form: str, parts: str) -> None:
     form=("int32", "uint32", "decimal", "codes of integers"),
 )  # fmt: skip
 def sizes(draft: Draft, *, side: str, form: str) -> str:
-    """One part has another type than the others."""
     _retype(draft, side, form, HALF)
     return side
 
@@ -64,7 +65,6 @@ def sizes(draft: Draft, *, side: str, form: str) -> str:
     form=("codes", "large text"),
 )
 def codes(draft: Draft, *, side: str, form: str) -> str:
-    """One part was written by another library."""
     _retype(draft, side, form, HALF)
     return side
 
@@ -74,38 +74,28 @@ def codes(draft: Draft, *, side: str, form: str) -> str:
     form=("decimal", "int32", "codes of integers", "text", "codes", "large text"),
 )  # fmt: skip
 def other_types(draft: Draft, *, side: str, form: str) -> str:
-    """Which say the same."""
     draft.as_arrow(lambda values: [_cast(values.combine_chunks(), side, form)])
     return side
 
 
-@kind("ids as doubles", sources=PARQUET, styles=("integer",), side=_SIDES)
-def doubles(draft: Draft, *, side: str) -> str:
-    """What a gap makes of integers."""
-    _retype(draft, side, "double", ALL)
-    return side
+def _ids_as(name: str, form: str, parts: str, **options: Any) -> None:
+    def apply(draft: Draft, *, side: str) -> str:
+        _retype(draft, side, form, parts)
+        return side
+
+    kind(name, side=_SIDES, **options)(apply)
 
 
-@kind("ids as doubles in a part", sources=_FOLDER, styles=("integer",), side=_SIDES)
-def doubles_in_part(draft: Draft, *, side: str) -> str:
-    """A gap on one day only."""
-    _retype(draft, side, "double", HALF)
-    return side
-
-
-@kind("ids as bytes", sources=PARQUET, side=_SIDES)
-def as_bytes(draft: Draft, *, side: str) -> str:
-    """Text that doesn't say so."""
-    _retype(draft, side, "bytes", ALL)
-    return side
+# What a gap makes of integers; on one day only; and text that doesn't say so.
+_ids_as("ids as doubles", "double", ALL, sources=PARQUET, styles=("integer",))
+_ids_as("ids as doubles in a part", "double", HALF, sources=_FOLDER, styles=("integer",))
+_ids_as("ids as bytes", "bytes", ALL, sources=PARQUET)
 
 
 @kind(
     "UUIDs", sources=PARQUET, styles=("uuid",), accepted=True, side=_SIDES, form=("bytes", "extension")
 )
 def uuids(draft: Draft, *, side: str, form: str) -> str:
-    """In their own type, or as 16 bytes."""
-
     def change(values: pa.Table) -> list[pa.Table]:
         own = [uuid.UUID(value).bytes for value in values.column(side).to_pylist()]
         made = pa.array(own, pa.binary(16))
@@ -117,36 +107,55 @@ def uuids(draft: Draft, *, side: str, form: str) -> str:
     return side
 
 
-def _replaced(draft: Draft, column: str, make: Any, parts: str = ALL, *, table: str = "log") -> None:
+def _replaced(draft: Draft, column: str, make: Any, parts: str = ALL, *, table: str = LOG) -> None:
     def change(values: pa.Table) -> pa.Table:
         return _set(values, column, make(values.column(column)))
 
     draft.as_arrow(lambda values: split(values, change, parts), table=table)
 
 
-@kind("ids of no plain type", sources=PARQUET, side=_SIDES, form=("list", "struct", "bool"))
-def nested(draft: Draft, *, side: str, form: str) -> str:
-    """Lists, structs, true and false."""
-    forms: dict[str, Any] = {
-        "list": lambda own: [own],
-        "struct": lambda own: {"id": own},
-        "bool": lambda own: bool(hash(own) % 2),
-    }
-    _replaced(draft, side, lambda own: pa.array([forms[form](value) for value in own.to_pylist()]))
-    return side
+def _retyped(
+    name: str,
+    column: str,
+    forms: Mapping[str, Callable[[Any], Any]],
+    *,
+    table: str = LOG,
+    **options: Any,
+) -> None:
+    """Register a kind that writes a column in another type; the forms get it as a whole."""
+
+    def apply(draft: Draft, *, form: str, **parameters: Any) -> str:
+        own = parameters.get("side", column)
+        _replaced(draft, own, forms[form], table=table)
+        return rf"\b{own}\b"
+
+    kind(name, sources=PARQUET, **options, form=(*forms,))(apply)
+
+
+def _each(make: Callable[[Any], Any]) -> Callable[[pa.ChunkedArray], pa.Array]:
+    return lambda own: pa.array([make(value) for value in own.to_pylist()])
+
+
+_retyped(
+    "ids of no plain type",
+    "",
+    {
+        "list": _each(lambda own: [own]),
+        "struct": _each(lambda own: {"id": own}),
+        "bool": _each(lambda own: bool(hash(own) % 2)),
+    },
+    side=_SIDES,
+)
 
 
 @kind("a part of no type", sources=_FOLDER, styles=ANY_STYLE, accepted=True, column=("event",))
 def null_part(draft: Draft, *, column: str) -> str:
-    """All its values are missing."""
     _replaced(draft, column, lambda own: pa.nulls(len(own)), HALF)
     return column
 
 
 @kind("an empty part of no type", sources=_FOLDER, styles=ANY_STYLE, accepted=True)
 def empty_part(draft: Draft) -> str:
-    """A day without interactions: its columns have no type."""
-
     def add(values: pa.Table) -> list[pa.Table]:
         empty = pa.table({name: pa.nulls(0) for name in values.column_names})
         return [values.slice(0, 9), values.slice(9), empty]
@@ -155,67 +164,42 @@ def empty_part(draft: Draft) -> str:
     return r"part"
 
 
-@kind(
-    "times of other types", sources=PARQUET, accepted=True, recipes=("last-days", "time", "plain"),
-    form=("ms", "codes", "ns", "zone", "decimal", "double"),
-)  # fmt: skip
-def time_types(draft: Draft, *, form: str) -> str:
-    """Which say the same."""
-
-    def make(own: pa.ChunkedArray) -> Any:
-        when = own.cast(pa.timestamp("s"))
-        made: dict[str, Any] = {
-            "ms": lambda: when.cast(pa.timestamp("ms")),
-            "ns": lambda: when.cast(pa.timestamp("ns")),
-            "zone": lambda: own.cast(pa.timestamp("s", "Europe/Vienna")),
-            "codes": lambda: when.dictionary_encode(),
-            "decimal": lambda: own.cast(pa.decimal128(20, 0)),
-            "double": lambda: own.cast(pa.float64()),
-        }
-        return made[form]()
-
-    _replaced(draft, "timestamp", make)
-    return r"timestamp"
-
-
-@kind(
-    "weights of other types",
-    sources=PARQUET,
+_retyped(
+    "times of other types",
+    "timestamp",
+    {
+        "ms": lambda own: own.cast(pa.timestamp("s")).cast(pa.timestamp("ms")),
+        "codes": lambda own: own.cast(pa.timestamp("s")).dictionary_encode(),
+        "ns": lambda own: own.cast(pa.timestamp("s")).cast(pa.timestamp("ns")),
+        "zone": lambda own: own.cast(pa.timestamp("s", "Europe/Vienna")),
+        "decimal": lambda own: own.cast(pa.decimal128(20, 0)),
+        "double": lambda own: own.cast(pa.float64()),
+    },
     accepted=True,
-    recipes=("weights", "plain"),
-    form=("codes", "decimal", "int", "text"),
+    recipes=("last-days", "time", "plain"),
 )
-def weight_types(draft: Draft, *, form: str) -> str:
-    """Which say the same."""
-
-    def make(own: pa.ChunkedArray) -> Any:
-        made: dict[str, Any] = {
-            "codes": lambda: own.dictionary_encode(),
-            "decimal": lambda: own.cast(pa.decimal128(10, 2)),
-            "int": lambda: own.cast(pa.int16()),
-            "text": lambda: own.cast(pa.string()),
-        }
-        return made[form]()
-
-    _replaced(draft, "weight", make)
-    return r"\bweight\b"
-
-
-@kind(
+_retyped(
+    "weights of other types",
+    "weight",
+    {
+        "codes": lambda own: own.dictionary_encode(),
+        "decimal": lambda own: own.cast(pa.decimal128(10, 2)),
+        "int": lambda own: own.cast(pa.int16()),
+        "text": lambda own: own.cast(pa.string()),
+    },
+    accepted=True,
+    recipes=_BY_WEIGHT,
+)
+_retyped(
     "weights of no number",
-    sources=PARQUET,
-    recipes=("weights", "plain"),
-    form=("bool", "list", "struct"),
+    "weight",
+    {
+        "bool": _each(lambda own: own > 1),
+        "list": _each(lambda own: [own]),
+        "struct": _each(lambda own: {"value": own}),
+    },
+    recipes=_BY_WEIGHT,
 )
-def weight_nested(draft: Draft, *, form: str) -> str:
-    """True and false, lists."""
-    forms: dict[str, Any] = {
-        "list": lambda own: [own],
-        "struct": lambda own: {"value": own},
-        "bool": lambda own: own > 1,
-    }
-    _replaced(draft, "weight", lambda own: pa.array([forms[form](value) for value in own.to_pylist()]))
-    return r"\bweight\b"
 
 
 @kind(
@@ -225,45 +209,33 @@ def weight_nested(draft: Draft, *, form: str) -> str:
     recipes=("weights", "last-days"),
 )
 def part_without(draft: Draft, *, column: str) -> str:
-    """Written before the column was added."""
     draft.as_arrow(lambda values: split(values, lambda part: part.drop_columns([column]), HALF))
     return column
 
 
 @kind("a column twice", sources=PARQUET, column=("user_id", "weight"))
 def column_twice(draft: Draft, *, column: str) -> str:
-    """A join that kept both."""
     draft.as_arrow(lambda values: [values.append_column(column, values.column(column))])
     return column
 
 
-@kind(
+_retyped(
     "ages of other types",
-    sources=PARQUET,
-    recipes=("features",),
+    "age",
+    {
+        "int8": lambda own: own.cast(pa.int8()),
+        "text": lambda own: own.cast(pa.string()),
+        "codes": lambda own: own.cast(pa.string()).dictionary_encode(),
+        "decimal": lambda own: own.cast(pa.decimal128(20, 0)),
+    },
+    table=PEOPLE,
     accepted=True,
-    form=("int8", "text", "codes", "decimal"),
+    recipes=("features",),
 )
-def age_types(draft: Draft, *, form: str) -> str:
-    """Which say the same."""
-
-    def make(own: pa.ChunkedArray) -> Any:
-        kinds = {
-            "int8": pa.int8(),
-            "text": pa.string(),
-            "codes": pa.string(),
-            "decimal": pa.decimal128(20, 0),
-        }
-        made = own.cast(kinds[form])
-        return made.dictionary_encode() if form == "codes" else made
-
-    _replaced(draft, "age", make, table=PEOPLE)
-    return r"\bage\b"
 
 
 @kind("strangers in the folder", sources=_FOLDER, file=("part.csv", "readme.txt"))
 def strangers(draft: Draft, *, file: str) -> str:
-    """Files that aren't Parquet."""
     draft.extra[file] = b"user_id,item_id\n1,2\n"
     return file
 
@@ -276,6 +248,5 @@ def strangers(draft: Draft, *, file: str) -> str:
     file=("_SUCCESS", ".part-0.crc"),
 )
 def marks(draft: Draft, *, file: str) -> str:
-    """What programs leave beside the parts."""
     draft.extra[file] = b""
     return file

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
-from tests.hostile.damage import kind
+from tests.hostile.damage import changes, kind
 from tests.hostile.draft import SHARES, Draft
 from tests.hostile.writing import TABLES
 
@@ -14,6 +15,7 @@ _BY_TIME = ("last-days", "half-life", "time", "plain", "leave-last-k")
 _DAY = 86_400
 _ALL_ROWS = {"share": ["all"]}
 _CAUSE = r"timestamp|clock|\bfuture\b|days? ahead|newest interaction"
+_times = partial(changes, "timestamp", cause=_CAUSE, recipes=_BY_TIME, share=SHARES)
 
 
 def _when(seconds: float) -> datetime:
@@ -21,25 +23,33 @@ def _when(seconds: float) -> datetime:
     return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=seconds)
 
 
-@kind(
-    "clocks ahead", sources=_ALL, recipes=_BY_TIME, share=("one", "few", "percent", "half"),
+def _basic_date(own: float, as_text: bool) -> Any:
+    text = f"{_when(own):%Y%m%d}"
+    return text if as_text else int(text)
+
+
+def _iso(own: float, zone: str) -> str:
+    hours = 2 * _DAY / 24 if zone == "+02:00" else 0
+    return f"{_when(own + hours):%Y-%m-%dT%H:%M:%S}{zone}"
+
+
+_times(
+    "clocks ahead",
+    lambda own, days: own + days * _DAY,
+    sources=_ALL,
+    share=("one", "few", "percent", "half"),
     days=(365, 30 * 365, 2, 90),
-)  # fmt: skip
-def ahead(draft: Draft, *, share: str, days: int) -> str:
-    """Some machine's clock is wrong."""
-    draft.change("timestamp", share, lambda own: own + days * _DAY)
-    return _CAUSE
-
-
-@kind(
-    "clocks behind", sources=_ALL, recipes=_BY_TIME,
-    told={"share": ["all"], "days": [30 * 365]}, share=("all", "half", "percent", "one"),
+)
+# Of machines that believe that it is long ago.
+_times(
+    "clocks behind",
+    lambda own, days: own - days * _DAY,
+    cause=rf"{_CAUSE}|interactions, version",
+    sources=_ALL,
+    told={"share": ["all"], "days": [30 * 365]},
+    share=("all", "half", "percent", "one"),
     days=(30 * 365, 365),
-)  # fmt: skip
-def behind(draft: Draft, *, share: str, days: int) -> str:
-    """Of machines that believe that it is long ago."""
-    draft.change("timestamp", share, lambda own: own - days * _DAY)
-    return rf"{_CAUSE}|interactions, version"
+)
 
 
 @kind("far newer than the rest", sources=_ALL, recipes=_BY_TIME, share=("one", "few"))
@@ -51,74 +61,32 @@ def far_newer(draft: Draft, *, share: str) -> str:
     return _CAUSE
 
 
-@kind(
-    "times in another unit", sources=_ALL, recipes=_BY_TIME, share=SHARES,
+_times(
+    "times in another unit",
+    lambda own, per_second: own * per_second,
+    sources=_ALL,
     per_second=(10**3, 10**6, 10**9),
-)  # fmt: skip
-def other_unit(draft: Draft, *, share: str, per_second: int) -> str:
-    """Milliseconds, microseconds or nanoseconds."""
-    draft.change("timestamp", share, lambda own: own * per_second)
-    return _CAUSE
-
-
-@kind(
-    "times as YYYYMMDD",
-    recipes=_BY_TIME,
-    told={"share": ["all"], "as_text": [False]},
-    share=SHARES,
-    as_text=(True, False),
 )
-def as_basic_date(draft: Draft, *, share: str, as_text: bool) -> str:
-    """20260115 is a date of ISO 8601, and a number."""
-
-    def change(own: float) -> Any:
-        text = f"{_when(own):%Y%m%d}"
-        return text if as_text else int(text)
-
-    draft.change("timestamp", share, change)
-    return _CAUSE
-
-
-@kind("times of a spreadsheet", sources=_ALL, recipes=_BY_TIME, told=_ALL_ROWS, share=SHARES)
-def as_serials(draft: Draft, *, share: str) -> str:
-    """Days since the end of 1899."""
-    draft.change("timestamp", share, lambda own: own / _DAY + 25_569)
-    return _CAUSE
+# 20260115 is a date of ISO 8601, and a number.
+_times(
+    "times as YYYYMMDD", _basic_date, told={"share": ["all"], "as_text": [False]}, as_text=(True, False)
+)
+# Days since the end of 1899.
+_times("times of a spreadsheet", lambda own: own / _DAY + 25_569, sources=_ALL, told=_ALL_ROWS)
+# As a database's default.
+_times("times of 0", lambda _: 0, cause=rf"{_CAUSE}|1970", told=_ALL_ROWS)
+_times("times missing", lambda _: None)
 
 
-@kind("times of 0", sources=TABLES, recipes=_BY_TIME, told=_ALL_ROWS, share=SHARES)
-def zero(draft: Draft, *, share: str) -> str:
-    """As a database's default."""
-    draft.change("timestamp", share, lambda _: 0)
-    return rf"{_CAUSE}|1970"
-
-
-@kind("times missing", sources=TABLES, recipes=_BY_TIME, share=SHARES)
-def missing(draft: Draft, *, share: str) -> str:
-    """Gaps."""
-    draft.change("timestamp", share, lambda _: None)
-    return _CAUSE
-
-
-@kind("no column of times", sources=TABLES, recipes=_BY_TIME)
+@kind("no column of times", recipes=_BY_TIME)
 def no_column(draft: Draft) -> str:
-    """An export without it."""
     del draft.log["timestamp"]
     return _CAUSE
 
 
-@kind("times with the day first", recipes=_BY_TIME, share=SHARES, form=("%d/%m/%Y", "%m/%d/%Y %H:%M"))
-def day_first(draft: Draft, *, share: str, form: str) -> str:
-    """As people write them."""
-    draft.change("timestamp", share, lambda own: f"{_when(own):{form}}")
-    return _CAUSE
-
-
-@kind(
-    "times as text", recipes=_BY_TIME, accepted=True, share=SHARES, zone=("+00:00", "", "Z", "+02:00")
+_times(
+    "times with the day first",
+    lambda own, form: f"{_when(own):{form}}",
+    form=("%d/%m/%Y", "%m/%d/%Y %H:%M"),
 )
-def as_text(draft: Draft, *, share: str, zone: str) -> str:
-    """ISO 8601, which is right."""
-    hours = 2 * _DAY / 24 if zone == "+02:00" else 0
-    draft.change("timestamp", share, lambda own: f"{_when(own + hours):%Y-%m-%dT%H:%M:%S}{zone}")
-    return _CAUSE
+_times("times as text", _iso, accepted=True, zone=("+00:00", "", "Z", "+02:00"))

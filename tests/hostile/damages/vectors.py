@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -9,9 +10,8 @@ import numpy as np
 from tests.hostile.damage import kind
 from tests.hostile.draft import GOODS, Draft
 
-_SOURCE = ("vectors",)
-_STYLES = ("integer", "text")
-_SIDES = ("item", "user")
+_kind = partial(kind, sources=("vectors",))
+_of_a_side = partial(_kind, side=("item", "user"))
 _FEW_FIRST = ("few", "one", "half", "all")
 
 
@@ -22,127 +22,83 @@ def _rows(draft: Draft, side: str, share: str) -> list[int]:
 
 
 def _file(side: str) -> str:
-    """The file, a row of it, or a file of its own that says as much."""
     return rf"{side}\.npy|{side}_biases\.npy|{side}\.txt|{side} vectors?"
 
 
-@kind(
-    "huge vectors",
-    sources=_SOURCE,
-    styles=_STYLES,
-    side=_SIDES,
-    share=_FEW_FIRST,
-    size=(1e30, 1e20, 1e15, 1e8),
-)
+@_of_a_side("huge vectors", share=_FEW_FIRST, size=(1e30, 1e20, 1e15, 1e8))
 def huge(draft: Draft, *, side: str, share: str, size: float) -> str:
-    """Finite, but not their products."""
     draft.sides[side].vectors[_rows(draft, side, share)] *= size
     return rf"{_file(side)}|precision@10|recall@10"
 
 
-@kind(
-    "tiny vectors",
-    sources=_SOURCE,
-    styles=_STYLES,
-    side=_SIDES,
-    share=("all", "half", "few"),
-    size=(1e-25, 1e-40, 1e-10),
-)
+@_of_a_side("tiny vectors", share=("all", "half", "few"), size=(1e-25, 1e-40, 1e-10))
 def tiny(draft: Draft, *, side: str, share: str, size: float) -> str:
-    """Whose squares are 0."""
     own = draft.sides[side]
     own.vectors = own.vectors.astype(np.float64)
     own.vectors[_rows(draft, side, share)] *= size
     return rf"{_file(side)}|precision@10|recall@10"
 
 
-@kind(
-    "vectors that aren't finite",
-    sources=_SOURCE,
-    styles=_STYLES,
-    side=_SIDES,
-    share=_FEW_FIRST,
-    value=("nan", "inf"),
-)
+@_of_a_side("vectors that aren't finite", share=_FEW_FIRST, value=("nan", "inf"))
 def not_finite(draft: Draft, *, side: str, share: str, value: str) -> str:
-    """A training that diverged."""
     draft.sides[side].vectors[_rows(draft, side, share)] = float(value)
     return _file(side)
 
 
-@kind(
-    "biases that aren't finite",
-    sources=_SOURCE,
-    styles=_STYLES,
-    side=_SIDES,
-    value=("nan", "inf", "1e30"),
-)
+@_of_a_side("biases that aren't finite", value=("nan", "inf", "1e30"))
 def bad_biases(draft: Draft, *, side: str, value: str) -> str:
-    """A training that diverged."""
     biases = draft.sides[side].biases
     assert biases is not None
     biases[_rows(draft, side, "few")] = float(value)
     return rf"{_file(side)}|bias|precision@10"
 
 
-@kind("zero vectors", sources=_SOURCE, styles=_STYLES, side=_SIDES, share=_FEW_FIRST)
+@_of_a_side("zero vectors", share=_FEW_FIRST)
 def zero(draft: Draft, *, side: str, share: str) -> str:
-    """Rows that were never trained."""
     draft.sides[side].vectors[_rows(draft, side, share)] = 0
     return rf"{_file(side)}|zero|precision@10"
 
 
-@kind("heavy-tailed lengths", sources=_SOURCE, styles=_STYLES, side=_SIDES, spread=(1.0, 3.0))
+@_of_a_side("heavy-tailed lengths", spread=(1.0, 3.0))
 def heavy_tails(draft: Draft, *, side: str, spread: float) -> str:
-    """As factorisations of popular things have them."""
     own = draft.sides[side]
     lengths = np.exp(spread * draft.random.normal(size=(len(own.ids), 1)))
     own.vectors = own.vectors * lengths.astype(np.float32)
     return rf"{_file(side)}|precision@10|recall@10"
 
 
-@kind("ids in another order", sources=_SOURCE, styles=_STYLES, side=_SIDES)
+@_of_a_side("ids in another order")
 def shuffled(draft: Draft, *, side: str) -> str:
-    """Ids that don't belong to the vectors beside them."""
     own = draft.sides[side]
     own.ids = draft.random.permutation(own.ids).tolist()
     return r"precision@10|another order|another row|numbered anew"
 
 
-@kind("another model's vectors", sources=_SOURCE, styles=_STYLES, side=_SIDES)
+@_of_a_side("another model's vectors")
 def another_model(draft: Draft, *, side: str) -> str:
-    """Items of one training, users of another: every direction means something else."""
     own = draft.sides[side]
     turn, _ = np.linalg.qr(draft.random.normal(size=(own.vectors.shape[1],) * 2))
     own.vectors = (own.vectors @ turn).astype(np.float32)
     return r"precision@10"
 
 
-@kind("vectors lying on their side", sources=_SOURCE, styles=_STYLES, side=_SIDES)
+@_of_a_side("vectors lying on their side")
 def transposed(draft: Draft, *, side: str) -> str:
-    """(d, n)."""
     draft.sides[side].vectors = draft.sides[side].vectors.T
     return _file(side)
 
 
-@kind("vectors of 16 bits", sources=_SOURCE, styles=_STYLES, side=_SIDES, times=(1e5, 1e6))
+@_of_a_side("vectors of 16 bits", times=(1e5, 1e6))
 def overflowing(draft: Draft, *, side: str, times: float) -> str:
-    """Which overflow."""
     with np.errstate(over="ignore"):
         draft.sides[side].vectors = (draft.sides[side].vectors * times).astype(np.float16)
     return _file(side)
 
 
-@kind(
-    "vectors of other types",
-    sources=_SOURCE,
-    styles=_STYLES,
-    accepted=True,
-    side=_SIDES,
-    form=("float16", "float64", "big-endian", "columns first"),
+@_of_a_side(
+    "vectors of other types", accepted=True, form=("float16", "float64", "big-endian", "columns first")
 )
 def other_types(draft: Draft, *, side: str, form: str) -> str:
-    """Which say the same."""
     own = draft.sides[side]
     forms: dict[str, Any] = {"float16": np.float16, "float64": np.float64, "big-endian": ">f4"}
     own.vectors = (
@@ -151,9 +107,8 @@ def other_types(draft: Draft, *, side: str, form: str) -> str:
     return _file(side)
 
 
-@kind("a vector too few", sources=_SOURCE, styles=_STYLES, side=_SIDES, what=("vector", "id", "bias"))
+@_of_a_side("a vector too few", what=("vector", "id", "bias"))
 def too_few(draft: Draft, *, side: str, what: str) -> str:
-    """The counts differ."""
     own = draft.sides[side]
     if what == "vector":
         own.vectors = own.vectors[:-1]
@@ -164,90 +119,66 @@ def too_few(draft: Draft, *, side: str, what: str) -> str:
     return _file(side)
 
 
-@kind("a header among ids", sources=_SOURCE, styles=_STYLES, side=_SIDES, instead=(True, False))
+@_of_a_side("a header among ids", instead=(True, False))
 def id_header(draft: Draft, *, side: str, instead: bool) -> str:
-    """A line too many, or in place of the last id: all are off by one."""
     own = draft.sides[side]
     own.ids = [f"{side}_id", *(own.ids[:-1] if instead else own.ids)]
     return rf"{_file(side)}|precision@10"
 
 
-@kind("ids twice among vectors", sources=_SOURCE, styles=_STYLES, side=_SIDES)
+@_of_a_side("ids twice among vectors")
 def ids_twice(draft: Draft, *, side: str) -> str:
-    """A join too many."""
     own = draft.sides[side]
     own.ids = [*own.ids[:-1], own.ids[0]]
     return rf"{_file(side)}"
 
 
-@kind(
-    "ids of vectors in another form",
-    sources=_SOURCE,
-    styles=_STYLES,
-    side=_SIDES,
-    form=("{}.0", "shop-{}", "{} "),
-)
+@_of_a_side("ids of vectors in another form", form=("{}.0", "shop-{}", "{} "))
 def other_form(draft: Draft, *, side: str, form: str) -> str:
-    """Of one side, and not in the files beside it."""
     own = draft.sides[side]
     own.ids = [form.format(external_id) for external_id in own.ids]
     return r"none of its \d+|decimal|prefix|white space|suffix|\.0'|shop-|nobody was evaluated"
 
 
-@kind("sides mixed up", sources=_SOURCE, styles=_STYLES)
+@_kind("sides mixed up")
 def sides_mixed_up(draft: Draft) -> str:
-    """Users for items."""
     draft.sides = {"item": draft.sides["user"], "user": draft.sides["item"]}
     return r"\d+ of 300 users of version|of 120 items of version|none of its \d+|(item|user)\.(npy|txt)"
 
 
-@kind(
-    "seen items of other ids",
-    sources=_SOURCE,
-    styles=_STYLES,
-    column=("user_id", "item_id"),
-    share=("all", "half"),
-)
+@_kind("seen items of other ids", column=("user_id", "item_id"), share=("all", "half"))
 def seen_of_others(draft: Draft, *, column: str, share: str) -> str:
-    """What users have is recommended to them again."""
     draft.change(column, share, "shop-{}".format)
     return r"seen\.csv|interactions, version"
 
 
-@kind("held-out items of other ids", sources=_SOURCE, styles=_STYLES, column=("user_id", "item_id"))
+@_kind("held-out items of other ids", column=("user_id", "item_id"))
 def held_out_of_others(draft: Draft, *, column: str) -> str:
-    """Nobody is evaluated."""
     draft.held_out[column] = [f"shop-{own}" for own in draft.held_out[column]]
     return r"later\.csv|nobody was evaluated"
 
 
-@kind("titles of other items beside vectors", sources=_SOURCE, styles=_STYLES)
+@_kind("titles of other items beside vectors")
 def titles_shuffled(draft: Draft) -> str:
-    """Items were numbered anew in one of two files."""
     titles = draft.tables[GOODS]["title"]
     draft.tables[GOODS]["title"] = draft.random.permutation(titles).tolist()
     return r"have the title|numbered anew"
 
 
-@kind("items of other ids beside vectors", sources=_SOURCE, styles=_STYLES, share=("all", "half"))
+@_kind("items of other ids beside vectors", share=("all", "half"))
 def items_of_others(draft: Draft, *, share: str) -> str:
-    """Without titles and attributes."""
     draft.change("item_id", share, "shop-{}".format, table=GOODS)
     return r"goods\.csv|shop-"
 
 
-@kind("a word among prices beside vectors", sources=_SOURCE, styles=_STYLES, word=("N/A", "-"))
+@_kind("a word among prices beside vectors", word=("N/A", "-"))
 def word_among_prices(draft: Draft, *, word: str) -> str:
-    """One word makes a column of numbers one of text."""
     draft.change("price", "one", lambda _: word, table=GOODS)
     return r"price"
 
 
-@kind(
-    "no .npy", sources=_SOURCE, styles=_STYLES, side=_SIDES, what=("cut", "text", "nothing", "pickle")
-)
+@_of_a_side("no .npy", what=("cut", "text", "nothing", "pickle"))
 def no_array(draft: Draft, *, side: str, what: str) -> str:
-    """A file of another format, or a part of one."""
     if what == "pickle":
         draft.sides[side].vectors = np.array([{"a": 1}], dtype=object)
         return _file(side)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from tests.hostile.damage import kind
+from functools import partial
+
+from tests.hostile.damage import changes, kind
 from tests.hostile.draft import SHARES, Draft
 from tests.hostile.writing import TABLES
 
@@ -10,50 +12,21 @@ _ALL = (*TABLES, "events")
 _BY_WEIGHT = ("weights", "half-life", "plain")
 _FEW_FIRST = ("few", "one", "percent", "half", "all")
 _CAUSE = r"\bweights?\b"
+_weights = partial(changes, "weight", cause=_CAUSE, recipes=_BY_WEIGHT, share=SHARES)
+_any_weights = partial(_weights, sources=_ALL)
 
 
-@kind(
-    "huge weights", sources=_ALL, recipes=_BY_WEIGHT, share=_FEW_FIRST,
-    value=(3e38, 1e30, 1e15, 1e6),
-)  # fmt: skip
-def huge(draft: Draft, *, share: str, value: float) -> str:
-    """Finite, but not their sum."""
-    draft.change("weight", share, lambda _: value)
-    return _CAUSE
+def _put(_: object, value: float | str) -> float:
+    return float(value)
 
 
-@kind("weights below 0", sources=_ALL, recipes=_BY_WEIGHT, share=SHARES, value=(-1.0, -1e30))
-def negative(draft: Draft, *, share: str, value: float) -> str:
-    """Returns, for instance."""
-    draft.change("weight", share, lambda _: value)
-    return _CAUSE
-
-
-@kind("weights of 0", sources=_ALL, recipes=_BY_WEIGHT, share=SHARES)
-def zero(draft: Draft, *, share: str) -> str:
-    """Counts that weren't counted."""
-    draft.change("weight", share, lambda _: 0.0)
-    return _CAUSE
-
-
-@kind("tiny weights", sources=_ALL, recipes=_BY_WEIGHT, share=SHARES, value=(1e-40, 1e-30, 1e-12))
-def tiny(draft: Draft, *, share: str, value: float) -> str:
-    """Of which nothing is learned."""
-    draft.change("weight", share, lambda _: value)
-    return _CAUSE
-
-
-@kind(
-    "weights that aren't finite",
-    sources=_ALL,
-    recipes=_BY_WEIGHT,
-    share=SHARES,
-    value=("nan", "inf", "-inf"),
-)
-def not_finite(draft: Draft, *, share: str, value: str) -> str:
-    """0 / 0."""
-    draft.change("weight", share, lambda _: float(value))
-    return _CAUSE
+# Finite, but not their sum.
+_any_weights("huge weights", _put, share=_FEW_FIRST, value=(3e38, 1e30, 1e15, 1e6))
+# Returns, for instance.
+_any_weights("weights below 0", _put, value=(-1.0, -1e30))
+_any_weights("weights of 0", lambda _: 0.0)
+_any_weights("tiny weights", _put, value=(1e-40, 1e-30, 1e-12))
+_any_weights("weights that aren't finite", _put, value=("nan", "inf", "-inf"))
 
 
 @kind("weights of another size", sources=_ALL, recipes=_BY_WEIGHT, times=(100, 1e4, 1e-4), part=(10, 2))
@@ -65,27 +38,6 @@ def other_size(draft: Draft, *, times: float, part: int) -> str:
     return _CAUSE
 
 
-@kind(
-    "weights as words",
-    recipes=_BY_WEIGHT,
-    share=SHARES,
-    form=("{:g} stars", "{:.1f}".replace(".1f", "g") + "%"),
-)
-def words(draft: Draft, *, share: str, form: str) -> str:
-    """With what they are counted in."""
-    draft.change("weight", share, form.format)
-    return _CAUSE
-
-
-@kind("weights with a comma", recipes=_BY_WEIGHT, share=SHARES)
-def comma(draft: Draft, *, share: str) -> str:
-    """As half of the world writes them."""
-    draft.change("weight", share, lambda own: f"{own:.1f}".replace(".", ","))
-    return _CAUSE
-
-
-@kind("weights missing", recipes=_BY_WEIGHT, share=SHARES)
-def missing(draft: Draft, *, share: str) -> str:
-    """Gaps."""
-    draft.change("weight", share, lambda _: None)
-    return _CAUSE
+_weights("weights as words", lambda own, form: form.format(own), form=("{:g} stars", "{:g}%"))
+_weights("weights with a comma", lambda own: f"{own:.1f}".replace(".", ","))
+_weights("weights missing", lambda _: None)

@@ -23,7 +23,6 @@ class Published:
 
     @property
     def directory(self) -> Path:
-        """The newer version's."""
         return layout.version_dir(self.volume, self.version)
 
     @property
@@ -59,5 +58,4 @@ def published(_template: Published, tmp_path: Path) -> Published:
 
 @pytest.fixture
 def extended(_extended: Published, tmp_path: Path) -> Published:
-    """A volume of one version, which has all that came later to the format."""
     return replace(_extended, volume=publications.copy(_extended.volume, tmp_path / "extended"))

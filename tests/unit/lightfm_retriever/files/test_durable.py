@@ -13,7 +13,6 @@ from tests import publications
 
 @pytest.fixture
 def trace(monkeypatch):
-    """What is flushed, with its size at that time, and renamed, in order."""
     events = []
 
     def trace(name, event):

@@ -12,7 +12,6 @@ from lightfm_retriever.hosting import terminal
 
 
 def start(body, *, out=subprocess.PIPE, err=subprocess.PIPE, closed=(), **environment):
-    """Start a program with that body, without some of its descriptors."""
     lines = [
         "import argparse, errno, os, sys, time",
         "from lightfm_retriever.hosting import terminal",
@@ -40,7 +39,6 @@ def ended(body, **how):
 
 @pytest.fixture
 def hung_up():
-    """A pipe that nobody reads."""
     reading, writing = os.pipe()
     os.close(reading)
     yield writing

@@ -39,7 +39,6 @@ columns = st.lists(
 
 
 def published(attributes):
-    """The same, through a volume."""
     with tempfile.TemporaryDirectory() as volume:
         with Staging(Path(volume)) as staging:
             publications.stage(staging)

@@ -95,7 +95,6 @@ WRONG = {
 
 @pytest.fixture
 def new_entry(monkeypatch):
-    """All that a new array takes."""
     spec = FileSpec(NOVEL, "made up", "items, components + 2", "float32", group="novel")
     monkeypatch.setitem(FILES, NOVEL, spec)
 

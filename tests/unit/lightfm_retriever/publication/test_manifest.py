@@ -68,7 +68,6 @@ def get(content, path):
 
 
 def put(path, value):
-    """The content with another value somewhere."""
     content = copy.deepcopy(CONTENT)
     get(content, path[:-1])[path[-1]] = value
     return content
@@ -143,9 +142,6 @@ def test_a_manifest_is_read_from_its_directory(tmp_path):
             manifest.read(directory)
 
 
-"""Fields of an index that came after the first release, and what they are when they aren't there."""
-
-
 @pytest.mark.parametrize(
     ("name", "without"), [("target_recall", None), ("trials", []), ("build_seconds", 0.0)]
 )
@@ -194,7 +190,6 @@ def test_an_added_field_and_a_checksum_of_another_manifest_are_noticed(published
 
 @given(data=st.data())
 def test_no_change_of_one_byte_and_no_part_passes_for_the_manifest(data):
-    """White space may change."""
     whole = manifest.encode(EXAMPLE)
     place = data.draw(st.integers(0, len(whole) - 3))
     spoilt = bytearray(whole)
@@ -311,6 +306,10 @@ INDEX = ("indexes", layout.SIMILAR)
             )
         ),
         *(
+            (("indexes",), {name: CONTENT["indexes"][name]}, r"indexes: '\w+' is missing")
+            for name in (layout.SIMILAR, layout.RECOMMEND)
+        ),
+        *(
             (("files", name), FACTS, "isn't a plain file name")
             for name in ("../items.trie", layout.MANIFEST)
         ),
@@ -333,7 +332,6 @@ def test_a_value_that_cannot_be_is_refused(path, value, reason):
 
 
 def test_more_files_than_any_version_has_are_refused():
-    """They are looked at one by one, and told to each worker."""
     left = range(manifest.MAX_FILES - len(CONTENT["files"]))
     files = {**CONTENT["files"], **{f"extra{number}.npy": FACTS for number in left}}
     assert len(decode(written({**CONTENT, "files": files})).files) == 100
@@ -348,12 +346,6 @@ def test_a_file_that_must_be_named_is_missed(name):
         assert name not in decode(written({**CONTENT, "files": files})).files
     else:
         refused({**CONTENT, "files": files}, f"files.*'{name}'|'{name}' isn't among files")
-
-
-@pytest.mark.parametrize("name", [layout.SIMILAR, layout.RECOMMEND])
-def test_an_index_that_must_be_there_is_missed(name):
-    indexes = {name: CONTENT["indexes"][name]}
-    refused({**CONTENT, "indexes": indexes}, r"indexes: '\w+' is missing")
 
 
 @pytest.mark.parametrize("pair", layout.PAIRS)

@@ -31,7 +31,6 @@ def assert_untouched(published):
 
 
 def after_rename(monkeypatch, act):
-    """Do something in the instant after the version's directory has been moved away."""
     rename = os.rename
 
     def rename_and_act(source, target):
@@ -91,24 +90,25 @@ def test_a_label_that_moves_before_the_rename_saves_the_version(published, monke
     assert_untouched(published)
 
 
-def test_a_label_that_is_edited_after_the_rename_brings_the_version_back(published, monkeypatch):
-    label = layout.label_file(published.volume, "edited")
-    after_rename(monkeypatch, lambda: label.write_text(published.older))
-    with pytest.raises(LabelledVersionError, match="'edited'"):
-        delete_version(published.volume, published.older)
-    assert_untouched(published)
-
-
 @pytest.mark.parametrize("when", [after_rename, lambda _, act: act()])
-def test_labels_that_cannot_be_read_keep_the_version_or_bring_it_back(published, monkeypatch, when):
-    when(monkeypatch, layout.label_file(published.volume, "odd").mkdir)
-    with pytest.raises(VolumeError, match="labels/odd: Is a directory"):
+@pytest.mark.parametrize(
+    ("make", "error", "said"),
+    [
+        (lambda label, version: label.write_text(version), LabelledVersionError, "'odd'"),
+        (lambda label, _: label.mkdir(), VolumeError, "labels/odd: Is a directory"),
+    ],
+)
+def test_labels_that_name_it_or_cannot_be_read_keep_a_version_or_bring_it_back(
+    published, monkeypatch, when, make, error, said
+):
+    label = layout.label_file(published.volume, "odd")
+    when(monkeypatch, lambda: make(label, published.older))
+    with pytest.raises(error, match=said):
         delete_version(published.volume, published.older)
     assert_untouched(published)
 
 
 def test_no_label_moves_to_a_version_that_is_being_deleted(published, monkeypatch):
-    """The lock is held from the last look at the labels until the version is away."""
     held = []
 
     def try_to_lock():

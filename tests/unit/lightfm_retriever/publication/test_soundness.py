@@ -32,6 +32,14 @@ def reseal(extended, name, array):
     publications.reseal(extended.directory, name, publications.npy(array))
 
 
+def spoilt(extended, name, array, at, values):
+    """Why the version is refused with other values there, whichever are there now."""
+    wrong = array.copy()
+    wrong[at] = values
+    reseal(extended, name, wrong)
+    return str(refused(extended, name))
+
+
 def reseal_ids(extended, name, ids):
     data = marisa_trie.BinaryTrie([*ids]).tobytes()
     publications.reseal(extended.directory, name, data)
@@ -43,9 +51,9 @@ def test_an_array_of_another_kind_is_refused_when_it_is_opened(extended, name):
     # Where any length goes, it is the offsets that don't fit.
     any_length = {values: offsets for offsets, values in RAGGED}.get(name, name)
     reshaped = [array[..., None], array[0], array[:-1], np.concatenate([array, array])]
-    for spoilt in map(np.ascontiguousarray, reshaped):
-        reseal(extended, name, spoilt)
-        refused(extended, any_length if spoilt.ndim == 1 else name)
+    for wrong in map(np.ascontiguousarray, reshaped):
+        reseal(extended, name, wrong)
+        refused(extended, any_length if wrong.ndim == 1 else name)
     for dtype in ("int16", ">i4", "float16"):
         reseal(extended, name, np.nan_to_num(array).astype(dtype))
         error = refused(extended, name, MismatchError)
@@ -80,10 +88,7 @@ def test_a_number_that_cannot_be_is_refused(extended, names, at, numbers, reason
     for name in names:
         data = (extended.directory / name).read_bytes()
         for number in numbers:
-            array = load(extended, name)
-            array[at] = number
-            reseal(extended, name, array)
-            message = str(refused(extended, name))
+            message = spoilt(extended, name, load(extended, name), at, number)
             assert reason in message
             assert not reason.startswith("range") or f"{number}" in message
             assert "item rows" not in reason or message.endswith(f"should be 0..{ITEMS - 1}")
@@ -109,10 +114,7 @@ def test_norms_may_differ_from_the_embeddings_by_rounding_only(extended, monkeyp
     right = load(extended, layout.ITEM_NORMS)
     for row in (0, 7, ITEMS - 1):
         for factor in (-1, 0.99, 1.01, np.nan):
-            wrong = right.copy()
-            wrong[row] *= np.float32(factor)
-            reseal(extended, layout.ITEM_NORMS, wrong)
-            reason = str(refused(extended, layout.ITEM_NORMS))
+            reason = spoilt(extended, layout.ITEM_NORMS, right, row, right[row] * np.float32(factor))
             assert f"norm {row} isn't that of the embedding" in reason
     vectors = load(extended, layout.ITEM_VECTORS)
     reseal(extended, layout.ITEM_NORMS, np.linalg.norm(vectors, axis=1))
@@ -131,12 +133,9 @@ def test_rows_that_do_not_ascend_are_refused(extended, offsets, values):
     own = slice(starts[row], starts[row + 1])
     size = FILES[offsets].shape.partition(" ")[0]
     owner = {"users": "user row", "items": "item row", "tokens": "token"}[size]
-    for spoilt in (array[own][::-1], np.full_like(array[own], array[own][0])):
-        wrong = array.copy()
-        wrong[own] = spoilt
-        reseal(extended, values, wrong)
+    for wrong in (array[own][::-1], np.full_like(array[own], array[own][0])):
         what = f"the {FILES[values].of} of {owner} {row} don't ascend"
-        assert what in str(refused(extended, values))
+        assert what in spoilt(extended, values, array, own, wrong)
 
 
 @pytest.mark.parametrize("name", [layout.ID_RANKS, layout.POPULAR_ITEMS, layout.NUMBER_ORDER])
@@ -157,10 +156,9 @@ def test_a_ranking_that_popularity_does_not_give_is_refused(extended, monkeypatc
     # By number of users, or by id where that is the same.
     assert len({*counts}) < ITEMS
     for place in range(ITEMS - 1):
-        swapped = ranking.copy()
-        swapped[[place, place + 1]] = ranking[[place + 1, place]]
-        reseal(extended, layout.POPULAR_ITEMS, swapped)
-        assert f"place {place + 1} should be before" in str(refused(extended, layout.POPULAR_ITEMS))
+        turned = ranking[[place + 1, place]]
+        reason = spoilt(extended, layout.POPULAR_ITEMS, ranking, [place, place + 1], turned)
+        assert f"place {place + 1} should be before" in reason
 
 
 @pytest.mark.parametrize("chunk", [1, 3, 100])
@@ -176,10 +174,8 @@ def test_posting_lists_that_are_not_the_inverse_of_the_items_tokens_are_refused(
         # The last item of the list gives its place to one that hasn't the value.
         last = starts[token + 1] - 1
         for row in range(rows[last] + 1, ITEMS):
-            spoilt = rows.copy()
-            spoilt[last] = row
-            reseal(extended, layout.ATTRIBUTE_ITEMS, spoilt)
-            assert "aren't those that have it" in str(refused(extended, layout.ATTRIBUTE_ITEMS))
+            reason = spoilt(extended, layout.ATTRIBUTE_ITEMS, rows, last, row)
+            assert "aren't those that have it" in reason
             refusals += 1
     assert refusals > 2
     # One item more in one list, and less in the next.
@@ -201,21 +197,16 @@ def test_posting_lists_that_are_not_the_inverse_of_the_items_tokens_are_refused(
 def test_numbers_in_another_order_are_refused(extended):
     order, ordered = load(extended, layout.NUMBER_ORDER), load(extended, layout.NUMBER_SORTED)
     for place, number in ((0, 1800.0), (0, np.nan), (-1, 3000.0)):
-        spoilt = ordered.copy()
-        spoilt[0, place] = number
-        reseal(extended, layout.NUMBER_SORTED, spoilt)
-        assert "row 0 isn't row 0 of numbers in order" in str(refused(extended, layout.NUMBER_SORTED))
+        reason = spoilt(extended, layout.NUMBER_SORTED, ordered, (0, place), number)
+        assert "row 0 isn't row 0 of numbers in order" in reason
     for row in range(len(order)):
         for place in range(ITEMS - 1):
-            swapped, values = order.copy(), ordered.copy()
-            two, turned = [place, place + 1], [place + 1, place]
-            swapped[row, two] = order[row, turned]
+            values, two, turned = ordered.copy(), [place, place + 1], [place + 1, place]
             values[row, two] = ordered[row, turned]
-            reseal(extended, layout.NUMBER_ORDER, swapped)
             reseal(extended, layout.NUMBER_SORTED, values)
             # By value, by row where that is the same, and those without one last.
-            reason = f"row {row} isn't in the order of numbers"
-            assert reason in str(refused(extended, layout.NUMBER_ORDER))
+            reason = spoilt(extended, layout.NUMBER_ORDER, order, (row, two), order[row, turned])
+            assert f"row {row} isn't in the order of numbers" in reason
 
 
 # ---- ids

@@ -17,7 +17,6 @@ from tests.shortages import descriptors_left
 
 
 def refused(published, name, error=InvalidPublicationError):
-    """`verify` refuses the version because of this file."""
     with pytest.raises(error) as caught:
         verify(published.volume, published.version)
     assert caught.value.path == published.directory / name
@@ -79,7 +78,6 @@ def test_a_file_of_a_later_release_is_held_to_its_checksum_and_one_of_nobody_is_
 
 @pytest.mark.parametrize("left", range(8))
 def test_with_few_descriptors_left_a_version_is_not_called_invalid(published, left):
-    """How many it takes depends on the threads that read."""
     with descriptors_left(left):
         try:
             verify(published.volume, published.version)

@@ -172,7 +172,6 @@ def test_a_file_is_staged_under_a_plain_name_only(volume, name):
 
 
 def test_what_lies_in_scratch_is_not_published_but_a_file_may_move_from_there(volume):
-    """The two lie on one file system, or an index would be copied."""
     with Staging(volume) as staging:
         publications.stage(staging)
         scratch, other = (staging.scratch(name) for name in ("similar", "recommend"))

@@ -26,7 +26,6 @@ def source(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def names(source):
-    """Of the three versions, oldest first."""
     return reader.list_versions(source)
 
 

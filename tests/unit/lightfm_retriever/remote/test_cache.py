@@ -62,7 +62,6 @@ def cache(tmp_path):
 
 @pytest.fixture
 def small(tmp_path, volume, version):
-    """Makes a cache for so many versions."""
     size = size_of(volume, version)
     return lambda versions: Cache(tmp_path / "cache", max_bytes=int(size * versions))
 

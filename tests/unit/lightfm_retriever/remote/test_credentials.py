@@ -27,7 +27,6 @@ def path(tmp_path):
 
 
 def among(variables, call, *arguments):
-    """Call with no other variables than these."""
     with mock.patch.dict(os.environ, variables, clear=True):
         return call(*arguments)
 

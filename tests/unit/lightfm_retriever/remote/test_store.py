@@ -59,7 +59,6 @@ def test_what_is_missing_or_too_large_is_named(store):
 
 
 def test_only_what_was_read_is_written_over(store, caplog):
-    """Also where the store itself can't tell, as a folder can't of what is there."""
     for key in ("a", "b"):
         store.write_if(key, b"1", None)
         with pytest.raises(ConflictError, match=f"{store}/{key}: somebody else has changed it"):

@@ -15,8 +15,6 @@ from tests.unit.lightfm_retriever.remote.stores import once, refusing
 
 @pytest.fixture
 def send(store, source):
-    """Brings a version of the source, or of another folder, to the store."""
-
     def call(version, *, folder=source, pauses=()):
         upload.upload(store, folder, version, pauses=pauses)
 
@@ -30,8 +28,6 @@ def sent(send, version):
 
 @pytest.fixture
 def is_whole(store, source):
-    """Whether the store has what the source has of a version."""
-
     def check(version):
         there = {
             key.rpartition("/")[2]: store.content(key) for key in store.keys(f"versions/{version}")

@@ -43,7 +43,6 @@ def volume(store, cache):
 
 @pytest.fixture
 def three(store, source, names):
-    """Three versions in the store, oldest first."""
     for version in names:
         upload(store, source, version)
     store.calls.clear()

@@ -7,20 +7,29 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NoReturn
 
+import pytest
+
 from trainer.errors import InputError
-from trainer.event_log.log import Appended, Event, EventLog, Selection, read_interactions
+from trainer.event_log.errors import EventLogError
+from trainer.event_log.log import (
+    Appended,
+    Event,
+    EventLog,
+    Selection,
+    read_interactions,
+    stored_events,
+)
+from trainer.event_log.reading import find_interactions
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 SECONDS = NOW.timestamp()
 
 
 def open_log(directory: Path, **options: Any) -> EventLog:
-    """A log whose clock stands still."""
     return EventLog(directory, clock=lambda: NOW, **options)
 
 
 def events(*ids: object) -> list[Event]:
-    """Events of a user each."""
     return [Event(event_id, f"user {event_id}", "i") for event_id in map(str, ids)]
 
 
@@ -32,7 +41,6 @@ def settle(log: EventLog) -> None:
 def rolled(
     directory: Path, *batches: list[object], segment_bytes: int = 1, **options: Any
 ) -> list[Appended]:
-    """A log that has written these batches, each of which is a segment by now."""
     with open_log(directory, segment_bytes=segment_bytes, **options) as log:
         appended = [log.append(events(*batch)) for batch in batches]
         settle(log)
@@ -40,7 +48,6 @@ def rolled(
 
 
 def read_ids(directory: Path) -> list[str]:
-    """The ids of all events, in their order."""
     try:
         found = read_interactions(directory).event_ids
     except InputError:
@@ -49,17 +56,20 @@ def read_ids(directory: Path) -> list[str]:
 
 
 def full(*_: object, **__: object) -> NoReturn:
-    """In place of what writes to a disk."""
     raise OSError(errno.ENOSPC, "No space left on device")
 
 
 def segments(directory: Path) -> list[Path]:
-    """The segments of a log."""
     return sorted(directory.glob("segment-*.parquet"))
 
 
 def damage(path: Path, at: int) -> None:
-    """Change one bit."""
     content = bytearray(path.read_bytes())
     content[at] ^= 1
     path.write_bytes(content)
+
+
+def assert_refused(directory: Path, said: str) -> None:
+    for use in (open_log, read_interactions, find_interactions, stored_events):
+        with pytest.raises(EventLogError, match=said):
+            use(directory)

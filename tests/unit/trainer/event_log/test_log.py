@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from tests.unit.trainer.event_log.logs import (
     SECONDS,
+    assert_refused,
     damage,
     events,
     full,
@@ -67,7 +68,6 @@ def test_an_event_that_comes_again_is_counted_and_kept_once_as_it_was_first(tmp_
 
 
 def test_an_event_that_is_too_old_to_be_recognised_is_still_read_once(tmp_path):
-    """After a restart, too, from segments as well."""
     rolled(tmp_path, [1], [2, 3, 4, 5], [6], recent_ids=2)
     assert len(segments(tmp_path)) == 3
     for _ in range(2):
@@ -122,9 +122,8 @@ def test_many_small_batches_become_few_segments_of_plain_parquet(tmp_path):
             log.append(events(event_id))
         settle(log)
     assert 1 < len(segments(tmp_path)) < 5
-    assert (
-        len(os.listdir(tmp_path)) == len(segments(tmp_path)) + 2
-    )  # the write-ahead file, and the lock
+    # The write-ahead file, and the lock.
+    assert len(os.listdir(tmp_path)) == len(segments(tmp_path)) + 2
     assert read_ids(tmp_path) == [*map(str, range(200))]
     assert pa.parquet.read_table(segments(tmp_path)[0]).to_pylist()[1] == {
         "event_id": "1",
@@ -176,7 +175,6 @@ def test_where_there_is_no_log_or_nothing_in_it_the_directory_is_named(tmp_path)
 
 
 def test_threads_that_append_at_the_same_time_share_an_fsync(tmp_path, monkeypatch):
-    """The first one's fsync is held up until the others wait."""
     log = open_log(tmp_path)
     syncs, began, go_on = [], threading.Event(), threading.Event()
 
@@ -237,8 +235,6 @@ def test_without_room_for_a_file_it_is_made_later(tmp_path, monkeypatch, caplog,
 
 
 def test_beside_a_file_that_was_left_half_made_nothing_is_written(tmp_path, monkeypatch):
-    """One that is followed by another one mustn't grow."""
-
     def half(path):
         path.touch()
         full()
@@ -309,9 +305,7 @@ def test_a_damaged_block_is_named_that_is_not_the_last_of_its_file(tmp_path):
         end = path.stat().st_size
         log.append(events(6))
     damage(path, end - 1)
-    for use in (read_interactions, open_log, stored_events):
-        with pytest.raises(EventLogError, match=f"{path}: is damaged .*segment-00000001.lost"):
-            use(tmp_path)
+    assert_refused(tmp_path, f"{path}: is damaged .*segment-00000001.lost")
 
 
 @pytest.mark.parametrize("number", [1, 2, 3, 4])
@@ -319,9 +313,7 @@ def test_a_missing_file_is_noticed(tmp_path, number):
     rolled(tmp_path, [1], [2], [3])
     for path in (*tmp_path.glob(f"segment-0000000{number}*"), *tmp_path.glob(f"_wal-0000000{number}")):
         path.unlink()
-    for use in (read_interactions, open_log, stored_events):
-        with pytest.raises(EventLogError, match=f"part {number} of the event log is missing"):
-            use(tmp_path)
+    assert_refused(tmp_path, f"part {number} of the event log is missing")
     (tmp_path / f"segment-0000000{number}.lost").touch()
     with open_log(tmp_path) as log:
         log.append(events(4))

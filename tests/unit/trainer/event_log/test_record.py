@@ -12,13 +12,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.trainer_service import wait_until
-from tests.unit.trainer.event_log.logs import events, full, open_log, read_ids, rolled, settle
+from tests.unit.trainer.event_log.logs import (
+    assert_refused,
+    events,
+    full,
+    open_log,
+    read_ids,
+    rolled,
+    settle,
+)
 from trainer.event_log import files as event_files
 from trainer.event_log import record as event_record
 from trainer.event_log import write_ahead
 from trainer.event_log.errors import EventLogError
-from trainer.event_log.log import Selection, read_interactions, stored_events
-from trainer.event_log.reading import find_interactions
+from trainer.event_log.log import Selection, stored_events
 
 WAL = "_wal-00000001"
 
@@ -27,7 +34,6 @@ pytestmark = pytest.mark.usefixtures("no_waiting_for_the_disk", "looks_at_each_a
 
 @pytest.fixture(scope="module")
 def looks_at_each_append():
-    """For tests that append more often than is looked at and noted."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(write_ahead, "_LOOK_SECONDS", 0.0)
         patch.setattr(event_record, "_NOTE_SECONDS", 0.0)
@@ -35,21 +41,13 @@ def looks_at_each_append():
 
 
 def made(directory, count, *, segment_bytes=1):
-    """A log of events 1 to `count`, each of which is a segment."""
     rolled(directory, *([number] for number in range(1, count + 1)), segment_bytes=segment_bytes)
     return directory
 
 
 @pytest.fixture
 def log(tmp_path):
-    """One of a single event, in its first write-ahead file."""
     return made(tmp_path / "events", 1, segment_bytes=1 << 20)
-
-
-def assert_refused(directory, said):
-    for use in (open_log, read_interactions, find_interactions, stored_events):
-        with pytest.raises(EventLogError, match=said):
-            use(directory)
 
 
 def record_of(directory):
@@ -61,7 +59,6 @@ def size_noted(directory, name=WAL):
 
 
 def as_a_kill_leaves_it(directory, state):
-    """A copy of a log that is open, and of its record."""
     shutil.copytree(directory, state / directory.name)
     shutil.copy(record_of(directory), state)
     return state / directory.name

@@ -40,7 +40,6 @@ def event(event_id, user="u", item="i", weight=1.0, ago=0.0):
 
 
 def on_disk(directory):
-    """The ids of all events that any file has, of each as often as it is there."""
     found = []
     for file in event_files.list_files(directory):
         found += reading.read_file(directory, file, last=True)["event_id"].to_pylist()
@@ -49,7 +48,6 @@ def on_disk(directory):
 
 @pytest.fixture
 def log(tmp_path):
-    """Users a and b in two segments and a write-ahead file; in that they have items of their own."""
     with open_log(tmp_path, segment_bytes=1) as log:
         for number in range(2):
             log.append([event(f"a{number}", "a"), event(f"b{number}", "b")])

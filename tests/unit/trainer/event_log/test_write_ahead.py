@@ -15,7 +15,6 @@ pytestmark = pytest.mark.usefixtures("no_waiting_for_the_disk")
 
 @pytest.fixture
 def file(tmp_path):
-    """A file of PAYLOADS, and where each of its blocks begins, and the last one ends."""
     path = tmp_path / "wal"
     writer = WriteAheadFile.create(path)
     ends = [writer.size]

@@ -19,7 +19,6 @@ DIMENSIONS = 9
 
 
 def vectors(count: int, dimensions: int = DIMENSIONS, *, seed: int = 1) -> NDArray[np.float32]:
-    """Random directions and about the same norms."""
     return np.random.default_rng(seed).normal(size=(count, dimensions)).astype(np.float32)
 
 
@@ -34,12 +33,10 @@ def uneven(
 
 
 def nothing(queries: int) -> Ragged:
-    """What is excluded where nothing is."""
     return rows([[]] * queries)
 
 
 def own(items: int) -> Ragged:
-    """What is excluded where each item is a query."""
     return rows([row] for row in range(items))
 
 
@@ -52,7 +49,6 @@ def build(
     settings: Settings | None = None,
     **options: Any,
 ) -> BuiltIndex:
-    """Build with the settings of the first round unless told others."""
     (backend,) = make_backends(name)
     if settings is None:
         settings = dict(backend.rounds(len(of), space)[0][0])
@@ -62,7 +58,6 @@ def build(
 
 
 def most(built: BuiltIndex) -> int:
-    """The highest effort."""
     return 0 if built.effort is None else built.effort.most
 
 

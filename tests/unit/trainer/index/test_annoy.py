@@ -14,7 +14,6 @@ from trainer.index.annoy import AnnoyBackend
 
 @pytest.mark.parametrize("space", SPACES)
 def test_the_file_is_the_one_of_a_plain_build(tmp_path, monkeypatch, space):
-    """Vectors are taken a few rows at a time."""
     of = uneven(3000, 13)
     monkeypatch.setattr(annoy, "row_chunks", lambda count, *_: row_chunks(count, 64))
     build("annoy", of, space, tmp_path, settings={"trees": 3}, seed=5)

@@ -26,7 +26,6 @@ def search(vectors, space, query, count, effort=0):
     st.integers(0, 1000),
 )
 def test_the_highest_inner_products_come_first_and_equal_ones_by_row(vectors, query, count, effort):
-    """It always looks at everything."""
     order = sorted(range(len(vectors)), key=lambda row: (-(vectors[row] @ query), row))
     assert search(vectors, "inner_product", query, count, effort) == order[:count]
 

@@ -16,7 +16,6 @@ from trainer.index import faiss  # noqa: E402
 @pytest.mark.parametrize("space", SPACES)
 @pytest.mark.parametrize("codes", ["SQ8", "SQfp16"])
 def test_the_file_is_the_one_of_a_plain_build(tmp_path, monkeypatch, space, codes):
-    """Vectors are taken a few rows at a time. The sample that lists are made of is the seed's."""
     of = uneven(3000, 13)
     monkeypatch.setattr(faiss, "row_chunks", lambda count, *_: row_chunks(count, 64))
     monkeypatch.setattr(faiss, "_TRAINING_POINTS_PER_LIST", 20)

@@ -45,7 +45,6 @@ def searching(of, answer, *, candidates=0):
 
 
 def best_of(of):
-    """What answers with the true nearest by inner product."""
     return lambda query, count: np.argsort(-(of @ query))[:count]
 
 
@@ -59,7 +58,6 @@ def recall(built, of, queries, space="inner_product", *, excluded=None):
 
 
 def test_more_candidates_are_scored_exactly_before_the_best_ten_are_kept():
-    """Here the index finds all, in the worst order."""
     of, queries = vectors(), vectors(seed=2)
     built = searching(of, lambda query, count: np.argsort(of @ query)[-count:], candidates=30)
     assert recall(built, of, queries) == 1.0
@@ -72,7 +70,6 @@ def test_more_candidates_are_scored_exactly_before_the_best_ten_are_kept():
 
 
 def test_what_is_as_good_as_the_tenth_counts():
-    """Any ten of twenty equal items will do; equal directions are equal by cosine only."""
     of = np.concatenate([np.ones((20, 4)), -np.ones((20, 4))]).astype(np.float32)
     query = np.ones((1, 4), dtype=np.float32)
     for first, expected in ((10, 1.0), (15, 0.5), (20, 0.0)):
@@ -94,7 +91,6 @@ def test_one_item_that_is_much_longer_does_not_make_the_others_equal(direction):
 
 @given(st.integers(1, 40), st.integers(0, 2**32 - 1), st.sampled_from(SPACES))
 def test_recall_is_as_the_definition_has_it(count, seed, space):
-    """Whatever an index answers, and whatever is excluded."""
     random = np.random.default_rng(seed)
     of, queries = cases.vectors(count, 4, seed=seed), cases.vectors(7, 4, seed=seed + 1)
     excluded = [
@@ -137,7 +133,6 @@ def test_of_many_queries_some_are_drawn_by_the_seed(monkeypatch):
 
 @pytest.fixture
 def clock(monkeypatch):
-    """A clock that a search moves."""
     clock = SimpleNamespace(now=0.0)
     clock.perf_counter = lambda: clock.now
     clock.perf_counter_ns = lambda: round(clock.now * 1e9)

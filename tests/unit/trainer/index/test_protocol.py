@@ -20,7 +20,6 @@ BACKENDS = {backend.name: backend for backend in installed()}
 
 
 def settings_of(name, space, items=COUNT):
-    """All settings that would be tried."""
     return [settings for tried in BACKENDS[name].rounds(items, space) for settings in tried]
 
 
@@ -57,7 +56,6 @@ def test_all_of_them_are_tested():
 @pytest.mark.parametrize(("scale", "threads"), [(2.0**-24, 3), (2.0**20, 1)])
 @pytest.mark.parametrize(("name", "space", "settings"), TRIED)
 def test_at_the_highest_effort_the_true_ten_are_found(tmp_path, name, space, settings, scale, threads):
-    """Also of items that are much shorter or longer than queries, and by several threads."""
     of = items() * np.float32(scale)
     built = build(name, of, space, tmp_path, settings=settings, threads=threads)
     assert recall(built, of, queries(), space) >= 0.99
@@ -83,7 +81,6 @@ def test_a_higher_effort_finds_more_up_to_the_highest(tmp_path, name, space):
 @every
 @pytest.mark.parametrize("count", [1, 3, 11])
 def test_of_few_items_all_are_found(tmp_path, name, space, count):
-    """Fewer than there are trees, lists, links or neighbours asked for."""
     of = vectors(count)
     for settings in settings_of(name, space, count):
         built = build(name, of, space, tmp_path, settings=settings)
@@ -109,7 +106,6 @@ def test_of_equal_items_any_will_do(tmp_path, name, space):
 
 @every
 def test_vectors_and_queries_may_be_views_and_answers_are_the_same_again(tmp_path, name, space):
-    """The effort of one search is no other's."""
     # Embeddings are a view: of each item's row all but its bias.
     of = np.concatenate([items(), np.full((COUNT, 1), 1e6, np.float32)], axis=1)[:, :-1]
     built = build(name, of, space, tmp_path)

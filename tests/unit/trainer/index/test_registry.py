@@ -18,7 +18,6 @@ PROJECT = tomllib.loads((Path(__file__).parents[4] / "pyproject.toml").read_text
 
 @pytest.fixture
 def without(monkeypatch):
-    """Make modules as if they weren't installed, whether or not they are imported already."""
     missing = {}
     importing = builtins.__import__
 

@@ -35,7 +35,6 @@ def linear(*, each=1.0):
 
 
 def constant(recall, microseconds):
-    """The same whatever the effort, of which there is only one."""
     return Curve(lambda _: recall, lambda _: microseconds, most=1)
 
 
@@ -116,8 +115,6 @@ def files_in(folder):
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
-    """Tunes, each time in a new folder."""
-
     def run(*backends, exact=1000.0, reporter=None, depths=(), questions=None, **options):
         folder = tmp_path_factory.mktemp("tuning")
         run.left = lambda: files_in(folder)
@@ -201,7 +198,6 @@ def test_rounds_go_on_until_one_finds_enough_and_the_best_of_them_is_kept(run, r
 
 
 def test_what_was_not_kept_is_gone_before_the_next_round_and_memory_before_the_next_build(run):
-    """A large catalogue's files take room."""
     fake = Fake(
         {"a": constant(0.5, 9), "b": constant(0.6, 9)}, {"c": constant(0.4, 9)}, {"d": linear()}
     )
@@ -223,7 +219,6 @@ def test_of_several_backends_the_quickest_that_reaches_the_target_is_chosen(run)
 
 
 def test_what_was_chosen_is_asked_as_the_retriever_asks(run):
-    """For more candidates where there are more results, and where some can be none."""
     asked = []
 
     class Index(Curve):
@@ -348,9 +343,6 @@ def test_each_build_is_reported_and_the_seconds_are_those_of_the_chosen_one(run,
         f"Index 'similar', {name}, items" for name in ("exact", "fake a", "fake b")
     ]
     assert all(counts == [COUNT, COUNT] for _, *counts in told)
-
-
-# ---- options
 
 
 # ---- real indexes

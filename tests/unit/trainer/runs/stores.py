@@ -18,5 +18,4 @@ def add(
     request_id: str = "",
     now: float = 1.0,
 ) -> Run:
-    """Queue a run."""
     return store.add(run_id, spec, request_id=request_id, now=now)

@@ -22,17 +22,23 @@ pytestmark = pytest.mark.usefixtures("no_waiting_for_the_disk")
 
 @pytest.fixture
 def store(tmp_path):
-    """A store in the test's own directory."""
     with closing(RunStore(tmp_path)) as opened:
         yield opened
 
 
 def edit(directory, sql, *values):
-    """Change the file as somebody else would."""
     with closing(sqlite3.connect(directory / FILE)) as database:
         database.execute("PRAGMA ignore_check_constraints = ON")
         database.executescript(sql) if not values else database.execute(sql, values)
         database.commit()
+
+
+def refused(path, said, *uses):
+    for use in uses:
+        with pytest.raises(StateError, match=said) as caught:
+            use()
+        assert caught.value.path == path
+    return str(caught.value)
 
 
 def ids_of(store):
@@ -40,14 +46,12 @@ def ids_of(store):
 
 
 def ids(directory):
-    """Of the runs that a restart finds, the latest first."""
     with closing(RunStore(directory)) as store:
         return ids_of(store)
 
 
 @contextmanager
 def trigger(directory, does):
-    """One that somebody else made, for the block."""
     edit(directory, f"CREATE TRIGGER t {does}; END;")
     yield
     edit(directory, "DROP TRIGGER t;")
@@ -93,29 +97,25 @@ def test_what_no_restart_would_find_is_not_acknowledged_and_no_new_file(tmp_path
     with closing(RunStore(directory)) as store:
         add(store, "a", request_id="r")
         harm(directory)
-        for use in (
+        # And what to do.
+        refused(
+            directory / FILE,
+            f"(?s)(?=.*(restore|put it back|put that back|upgrade)).*({said})",
             lambda: add(store, "b"),
             lambda: add(store, "c", request_id="r"),
             lambda: store.start_next(now=2.0),
             lambda: store.end("a", "FAILED", Outcome(), now=2.0),
             store.check,
-        ):
-            with pytest.raises(StateError, match=said) as caught:
-                use()
-            assert caught.value.path == directory / FILE
-            # What to do.
-            assert re.search("restore|put it back|put that back|upgrade", str(caught.value))
+        )
     if name in ("moved", "replaced"):
         assert ids(directory) == ([] if name == "moved" else ["a"])
         return
     files = {path: path.read_bytes() for path in directory.iterdir()}
-    with pytest.raises(StateError, match=said) as caught:
-        RunStore(directory)
-    assert caught.value.path == directory / FILE
+    message = refused(directory / FILE, said, lambda: RunStore(directory))
     assert {path: path.read_bytes() for path in directory.iterdir()} == files
     if name != "newer":
         # As the message says.
-        assert f"remove it and {directory / record.NAME}" in str(caught.value)
+        assert f"remove it and {directory / record.NAME}" in message
         (directory / FILE).unlink(missing_ok=True)
         (directory / record.NAME).unlink()
         with closing(RunStore(directory)) as store:
@@ -128,9 +128,7 @@ def test_damage_behind_the_head_is_seen_before_a_run_is_acknowledged(tmp_path, s
     for number in range(12):
         add(store, f"run{number}")
     _garble(tmp_path, start=100)
-    for use in (lambda: add(store, "b"), lambda: RunStore(tmp_path)):
-        with pytest.raises(StateError, match=r"damaged|malformed"):
-            use()
+    refused(tmp_path / FILE, "damaged|malformed", lambda: add(store, "b"), lambda: RunStore(tmp_path))
 
 
 def test_a_file_that_is_put_back_is_used_again(tmp_path, store):
@@ -146,7 +144,6 @@ def test_a_file_that_is_put_back_is_used_again(tmp_path, store):
 
 @pytest.mark.parametrize("names", [[FILE], [FILE, record.NAME]])
 def test_nothing_but_the_file_holds_what_was_acknowledged(tmp_path, store, names, monkeypatch):
-    """So nothing beside it can be lost: no log of changes that is copied into it later."""
     add(store, "a")
     copy = tmp_path / "copy"
     copy.mkdir()
@@ -175,7 +172,6 @@ def test_a_run_that_can_not_be_read_back_is_taken_out_of_the_queue(tmp_path, sto
     "locks", [["BEGIN EXCLUSIVE"], ["PRAGMA journal_mode = WAL", "SELECT * FROM runs"]]
 )
 def test_a_file_that_another_process_has_locked_is_named_soon(tmp_path, store, monkeypatch, locks):
-    """Or whose log of changes it uses."""
     monkeypatch.setattr(run_file, "_PATIENCE_SECONDS", 0.05)
     store.close()
     with closing(RunStore(tmp_path)) as store:
@@ -204,7 +200,6 @@ def test_a_log_of_changes_that_another_process_began_is_ended_before_a_run_is_ac
 
 
 def test_a_file_of_before_the_record_is_taken_as_it_is(tmp_path, store):
-    """With a log of changes beside it, as releases before wrote it."""
     add(store, "a")
     store.close()
     (tmp_path / record.NAME).unlink()
@@ -222,7 +217,6 @@ def test_a_file_of_before_the_record_is_taken_as_it_is(tmp_path, store):
 
 
 def _copy_over(state, other):
-    """Another trainer's, with as many runs."""
     with closing(RunStore(other)) as store:
         for run_id in ("x", "y", "z"):
             add(store, run_id)
@@ -256,7 +250,9 @@ def test_acknowledged_runs_that_are_missing_are_named(tmp_path, harm, said, left
         add(store, "b")
         harm(state, other)
         before = (state / FILE).read_bytes()
-        for use in (
+        message = refused(
+            state / FILE,
+            said,
             lambda: add(store, "c"),
             lambda: add(store, "c", request_id="r"),
             lambda: store.start_next(now=2.0),
@@ -264,13 +260,10 @@ def test_acknowledged_runs_that_are_missing_are_named(tmp_path, harm, said, left
             lambda: store.page(size=10),
             store.check,
             lambda: RunStore(state),
-        ):
-            with pytest.raises(StateError, match=said) as caught:
-                use()
-            assert caught.value.path == state / FILE
+        )
     assert (state / FILE).read_bytes() == before
     # As the message says.
-    assert f"remove {state / record.NAME}" in str(caught.value)
+    assert f"remove {state / record.NAME}" in message
     (state / record.NAME).unlink()
     with closing(RunStore(state)) as store:
         assert add(store, "c").id == "c"
@@ -383,15 +376,8 @@ def test_what_is_no_file_beside_it_is_named_and_not_waited_for(tmp_path, store, 
     add(store, "a")
     odd = tmp_path / f"{FILE}-journal"
     put(odd)
-    for use in (
-        lambda: store.page(size=10),
-        lambda: add(store, "b"),
-        store.check,
-        lambda: RunStore(tmp_path),
-    ):
-        with pytest.raises(StateError, match="should be a regular file") as caught:
-            use()
-        assert caught.value.path == odd
+    uses = (lambda: store.page(size=10), lambda: add(store, "b"), lambda: RunStore(tmp_path))
+    refused(odd, "should be a regular file", *uses, store.check)
     odd.unlink()
     assert ids_of(store) == ["a"]
 
@@ -415,9 +401,8 @@ def test_a_table_that_was_made_anew_without_its_constraints_is_refused(tmp_path,
     add(store, "a")
     copied = "" if "VIEW" in made else "INSERT INTO runs SELECT * FROM others;"
     edit(tmp_path, f"ALTER TABLE runs RENAME TO others; {made}; {copied}")
-    for use in (lambda: store.start_next(now=2.0), store.check, lambda: RunStore(tmp_path)):
-        with pytest.raises(StateError, match=said):
-            use()
+    uses = (lambda: store.start_next(now=2.0), store.check, lambda: RunStore(tmp_path))
+    refused(tmp_path / FILE, said, *uses)
 
 
 @pytest.mark.parametrize("outcome", ["{}", "x"])
@@ -504,7 +489,6 @@ def test_a_row_that_is_not_what_was_written_is_not_acknowledged(tmp_path, store,
 
 
 def test_a_run_that_costs_another_one_its_row_is_not_acknowledged(tmp_path, store):
-    """Else the record of what there must be would say less."""
     add(store, "a")
     with trigger(tmp_path, "AFTER INSERT ON runs BEGIN DELETE FROM runs WHERE number < NEW.number"):
         for _ in range(2):

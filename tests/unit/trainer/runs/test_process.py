@@ -21,8 +21,6 @@ FIT = """print('{"type": "Progress", "stage": "fit"}', flush=True)\n"""
 
 @pytest.fixture
 def start(tmp_path, monkeypatch):
-    """Starts a program as a run's process."""
-
     def start(program, task=TASK):
         script = tmp_path / "python"
         script.write_text(f"#!{sys.executable}\nimport os, pathlib, subprocess, sys, time\n{program}\n")
@@ -35,7 +33,6 @@ def start(tmp_path, monkeypatch):
 
 
 def test_it_is_given_its_task_and_its_events_are_read(start, tmp_path):
-    """A line that is no event or was cut off is left out."""
     process = start(
         "pathlib.Path('task').write_bytes(sys.stdin.buffer.read())\n"
         "pathlib.Path('arguments').write_text(' '.join(sys.argv[1:]))\n"

@@ -94,7 +94,6 @@ class Run:
         return process
 
     def process(self):
-        """The next process that was started."""
         return self._processes.get(timeout=PATIENCE)
 
     def no_process(self):
@@ -104,11 +103,9 @@ class Run:
         return self.scheduler.submit(spec, **options).id
 
     def begin(self, *arguments, **options):
-        """The id of a run that is queued, and the next process."""
         return self.submit(*arguments, **options), self.process()
 
     def succeed(self, *arguments, **options):
-        """The end of a run whose process finishes with a version that is there."""
         version = publications.publish(self.volume)
         run_id, process = self.begin(*arguments, **options)
         process.finish(version)
@@ -117,7 +114,6 @@ class Run:
         return ended
 
     def end(self, run_id, *, how=None):
-        """The run at its end, once the next process has ended as said."""
         if how is not None:
             self.process().die(how)
         *_, last = self.scheduler.watch(run_id, still_wanted=lambda: True)
@@ -125,7 +121,6 @@ class Run:
         return last
 
     def wait_for(self, run_id, holds):
-        """The run once it is as wanted."""
         for run in self.scheduler.watch(run_id, still_wanted=lambda: True):
             if holds(run):
                 return run
@@ -214,32 +209,27 @@ def test_a_run_goes_from_the_queue_to_its_end(here):
     assert list_labels(here.volume) == {"current": version}
 
 
-def test_runs_run_one_after_the_other_in_their_order(here):
+@pytest.mark.parametrize("parallel", [1, 2])
+def test_as_many_run_at_once_as_are_asked_for_and_others_wait_in_their_order(make, parallel):
+    here = make(parallel=parallel)
     ids = [here.submit() for _ in range(4)]
-    assert [run.id for run in here.scheduler.page(size=20)] == ids[::-1]
     stamps = [run_id.partition("-")[0] for run_id in ids]
     assert stamps == sorted(stamps)
-    for position, run_id in enumerate(ids):
-        process = here.process()
-        assert process.log.stem == run_id
-        states = [here.scheduler.get(other).state for other in ids[position:]]
-        assert states == ["RUNNING", *["QUEUED"] * (3 - position)]
+    processes = {}
+    for ended, run_id in enumerate(ids):
+        running, waiting = ids[ended : ended + parallel], ids[ended + parallel :]
+        while len(processes) < len(running):
+            process = here.process()
+            processes[process.log.stem] = process
+        assert {*processes} == {*running}
         assert here.no_process()
-        process.die()
+        found = here.scheduler.page(size=9)
+        assert [run.id for run in found] == ids[::-1]
+        states = ["FAILED"] * ended + ["RUNNING"] * len(running) + ["QUEUED"] * len(waiting)
+        assert [run.state for run in found] == states[::-1]
+        assert [run.id for run in here.scheduler.page(size=9, state="RUNNING")] == running[::-1]
+        processes.pop(run_id).die()
         here.end(run_id)
-
-
-def test_two_run_at_once_where_that_is_asked_for(make):
-    here = make(parallel=2)
-    ids = [here.submit() for _ in range(3)]
-    processes = {process.log.stem: process for process in (here.process(), here.process())}
-    assert sorted(processes) == sorted(ids[:2])
-    assert [here.scheduler.get(run_id).state for run_id in ids] == ["RUNNING", "RUNNING", "QUEUED"]
-    processes[ids[1]].die("")
-    assert here.end(ids[1]).state == "FAILED"
-    assert here.process().log.stem == ids[2]
-    assert [run.state for run in here.scheduler.page(size=9)] == ["RUNNING", "FAILED", "RUNNING"]
-    assert [run.id for run in here.scheduler.page(size=9, state="RUNNING")] == [ids[2], ids[0]]
 
 
 @pytest.mark.parametrize(
@@ -347,7 +337,6 @@ def test_a_running_run_is_cancelled_at_once_and_the_next_one_runs(here):
 
 
 def test_a_run_that_is_cancelled_after_publishing_moves_no_label(here):
-    """It has told all, and lives on for a moment."""
     version = publications.publish(here.volume)
     run_id = here.submit()
     here.process().finish(version, end=False)
@@ -487,10 +476,7 @@ def test_a_row_that_is_changed_under_its_run_stops_no_other(here, tmp_path, capl
 def test_an_end_that_nobody_thought_of_holds_up_no_other(here, fail):
     fail(here.store, "end", SURPRISE, times=1)
     here.begin()[1].die()
-    assert here.end(here.submit(), how="").state == "FAILED"
-
-
-def test_a_stage_that_cannot_be_noted_is_no_failure(here, fail):
+    # A stage that can't be noted is no failure, either.
     fail(here.store, "note", FULL)
     assert here.succeed().state == "SUCCEEDED"
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 import stat
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -45,7 +46,6 @@ def store(tmp_path):
 
 @pytest.fixture(scope="module")
 def make(tmp_path_factory):
-    """Makes stores, each in a directory of its own."""
     return lambda: closing(RunStore(tmp_path_factory.mktemp("runs")))
 
 
@@ -54,14 +54,11 @@ def running(store, run_id="a"):
     return store.start_next(now=2.0)
 
 
-def test_a_run_is_queued_and_found_again(store):
+def test_a_run_is_queued_and_found_again_and_another_is_not(store):
     run = add(store, "a", request_id="r", now=12.5)
     expected = Run(number=1, id="a", request_id="r", state="QUEUED", spec=SPEC, created_at=12.5)
     assert store.get("a") == run == expected
     assert not run.ended
-
-
-def test_a_run_that_is_not_there_is_not_found(store):
     for ask in (store.get, partial(store.cancel_queued, now=1.0)):
         with pytest.raises(RunNotFoundError, match="there is no training run 'b'"):
             ask("b")
@@ -87,7 +84,6 @@ def test_weights_in_another_order_are_the_same_spec(store):
 
 
 def test_two_threads_never_take_the_same_run(tmp_path):
-    """Of one store, and of two stores of the same file."""
     names = [f"run{number}" for number in range(20)]
     with closing(RunStore(tmp_path)) as one, closing(RunStore(tmp_path)) as other:
         for name in names:
@@ -256,7 +252,6 @@ def test_a_transaction_that_fails_in_its_middle_is_undone(store):
 
 
 def test_only_its_owner_may_read_the_file(tmp_path):
-    """A spec may hold the password of a database."""
     path = tmp_path / FILE
     for _ in range(2):
         RunStore(tmp_path).close()
@@ -273,8 +268,7 @@ def test_a_directory_that_can_not_be_made_is_a_store_error(tmp_path):
 
 def test_metrics_that_are_no_numbers_are_left_out(store):
     running(store)
-    metrics = {"a": 0.5, "nan": float("nan"), "inf": float("inf"), "minus": float("-inf")}
-    store.note("a", Outcome(metrics=metrics))
+    store.note("a", Outcome(metrics={"a": 0.5, "nan": math.nan, "inf": math.inf, "minus": -math.inf}))
     assert store.get("a").outcome.metrics == {"a": 0.5}
 
 

@@ -33,7 +33,6 @@ def store(tmp_path, no_waiting_for_the_disk):
 
 @pytest.fixture
 def scheduler(store, tmp_path, clock):
-    """One that isn't started, so that the test says what becomes of its runs."""
     return Scheduler(
         store, Places(FolderVolume(tmp_path), tmp_path, tmp_path), logs=tmp_path / "logs", clock=clock
     )
@@ -64,7 +63,6 @@ def test_a_run_is_queued_at_each_occasion_once_the_last_has_ended(scheduler, sto
 
 
 def test_no_occasion_is_used_twice_over_restarts(scheduler, store, clock):
-    """And each schedule has its own, and so has another spec."""
     schedules = [every(3600.0), changed(lambda: "x" * 64)]
     for _ in range(3):
         for _ in schedules:

@@ -134,7 +134,6 @@ def comments():
 
 
 def in_prose(option):
-    """A range as the proto's comments tell it."""
     if option.choices:
         return [f"{', '.join(option.choices[:-1])} or {option.choices[-1]}"]
     if option.ge is not None and option.le is not None:
@@ -163,7 +162,6 @@ def test_the_protos_comments_tell_the_ranges_and_the_defaults(of, message):
     [("", TrainingSpec), ("data", DataSpec), ("hyperparameters", Hyperparameters), ("gates", Gates)],
 )
 def test_a_value_out_of_range_is_refused_by_its_field_in_the_words_of_its_flag(part, of):
-    """Whatever the option: by a call, and by the command line, which makes the same spec."""
     checked = [(name, one, value) for name, one in declared(of).items() for value in out_of(one)]
     assert len(checked) > 5
     for name, one, value in checked:

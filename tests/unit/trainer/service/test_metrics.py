@@ -55,13 +55,11 @@ def collector(store, volume):
 
 @pytest.fixture
 def versions(volume):
-    """Two versions, an hour apart, older first."""
     ages = (timedelta(hours=1), timedelta())
     return [publications.publish(volume, clock=partial(sub, publications.NOON, age)) for age in ages]
 
 
 def scrape(collector):
-    """All samples, by name and the values of their labels."""
     return {
         " ".join([sample.name, *sample.labels.values()]): sample.value
         for family in collector.collect()

@@ -44,7 +44,6 @@ def test_an_interval_has_one_occasion(seconds, times):
 @given(st.lists(st.floats(0, 5 * 86400), max_size=20), st.integers(0, 59), st.integers(0, 23))
 @example([1799, 1800, 3 * 86400], 30, 12)
 def test_of_the_times_of_cron_that_have_passed_since_it_was_made_the_last_is_one(waits, minute, hour):
-    """So a restart uses none again, and none is made up for that the machine slept through."""
     cron = Cron(f"{minute} {hour} * * *", now=NOW)
     for now in sorted(NOW + wait for wait in waits):
         due = datetime.fromtimestamp(now, UTC).replace(

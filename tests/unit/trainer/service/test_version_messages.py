@@ -14,7 +14,6 @@ from trainer.versions.diff import IdChanges, Overlap, ValueChange, VersionDiff
 
 
 def sent(message):
-    """A message as it arrives."""
     return type(message).FromString(message.SerializeToString())
 
 

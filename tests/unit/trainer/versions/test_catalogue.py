@@ -40,7 +40,6 @@ def volume(folder):
 
 @pytest.fixture
 def three(folder):
-    """Three versions, oldest first."""
     return publications.daily(folder, 3)
 
 
@@ -117,31 +116,28 @@ def test_a_version_that_disappears_while_it_is_listed_is_left_out(volume, three,
     assert names(volume) == [three[2], three[0]]
 
 
-def publish_at_noon(folder, seed, *, started_at="2026-11-24T04:30:00Z"):
+def publish_at_noon(folder, seed, started_at):
     run = RunFacts(id="run", started_at=started_at, seconds={})
     with Staging(folder, clock=lambda: publications.NOON) as staging:
         publications.stage(staging, seed=seed)
         return staging.publish(publications.facts(run=run)).version
 
 
-def test_versions_of_one_second_are_listed_by_the_start_of_their_runs(folder, volume):
-    made = [
-        publish_at_noon(folder, seed, started_at=f"2026-11-24T11:59:5{seed}.5+00:00")
-        for seed in range(6)
-    ]
+@pytest.mark.parametrize(
+    ("starts", "written"),
+    [
+        # Whatever a copy makes of the directories' times.
+        ([f"2026-11-24T11:59:5{second}.5+00:00" for second in range(6)], range(100, 94, -1)),
+        # A start that can't be read counts as the time of publication, and a zone is minded.
+        (["2026-11-24T04:30:00Z"] * 4 + ["2026-11-24T12:30:00+01:00", "no time"], range(6)),
+    ],
+)
+def test_versions_of_one_second_are_listed_by_the_start_of_their_runs_or_as_they_were_written(
+    folder, volume, starts, written
+):
+    made = [publish_at_noon(folder, seed, start) for seed, start in enumerate(starts)]
     assert made != sorted(made)
-    # Whatever a copy makes of the directories' times.
-    for second, version in enumerate(made):
-        os.utime(layout.version_dir(folder, version), (100 - second, 100 - second))
-    assert names(volume) == made[::-1]
-
-
-def test_versions_of_one_second_and_one_start_are_listed_by_when_they_were_written(folder, volume):
-    made = [publish_at_noon(folder, seed) for seed in range(4)]
-    # A start that can't be read counts as the time of publication, and a zone is minded.
-    made.append(publish_at_noon(folder, 8, started_at="2026-11-24T12:30:00+01:00"))
-    made.append(publish_at_noon(folder, 9, started_at="no time"))
-    for second, version in enumerate(made):
+    for version, second in zip(made, written, strict=True):
         os.utime(layout.version_dir(folder, version), (second, second))
     assert names(volume) == made[::-1]
 

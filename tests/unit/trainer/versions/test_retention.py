@@ -70,7 +70,6 @@ def volume(tmp_path):
 
 @pytest.fixture
 def six(volume):
-    """Six versions, a day apart, the last at noon; oldest first."""
     return publications.daily(volume, 6, first=publications.NOON - timedelta(days=5))
 
 

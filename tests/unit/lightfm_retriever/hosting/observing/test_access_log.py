@@ -28,7 +28,6 @@ class Reader:
         self.written.append(data)
 
     def log(self, **options):
-        """A log whose writer is stuck with a first line."""
         log = AccessLog(JsonFormat("worker 0", str), write=self.write, **options)
         log.add({"number": 0})
         assert self.asked.wait(PATIENCE)

@@ -32,7 +32,6 @@ class Context:
 
 
 def ask(*metadata, behavior=lambda *_: "text", method=METHOD, streams=False, access=True, **how):
-    """What a call's caller gets at its end, and the lines of the access log."""
     lines, context = [], Context(metadata, **how)
     log = CallLog(
         SimpleNamespace(add=lines.append) if access else None,

@@ -22,7 +22,6 @@ class Traced:
         self._around = traces(method, behavior, streams=streams)
 
     def __call__(self, *metadata, code=None, take=lambda answer: answer):
-        """What is taken of the answer to a call, in a context of its own, as gRPC's calls are."""
         context = SimpleNamespace(
             invocation_metadata=lambda: metadata, code=lambda: code, is_active=lambda: True
         )

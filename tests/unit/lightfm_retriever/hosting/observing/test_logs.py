@@ -17,7 +17,6 @@ print(os.getpid(), flush=True)
 
 
 def run(code):
-    """The lines that a program writes to standard error, and its process id."""
     done = subprocess.run(
         [sys.executable, "-c", BEGIN + code], capture_output=True, text=True, check=False
     )

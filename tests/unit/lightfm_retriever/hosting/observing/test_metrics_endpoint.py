@@ -62,7 +62,6 @@ def connect(address):
 
 
 def ask(address, path, *, method="GET", **headers):
-    """Status, headers and body."""
     caller = http.client.HTTPConnection(*place(address), timeout=PATIENCE)
     with contextlib.closing(caller):
         caller.request(method, path, headers=headers)
@@ -75,7 +74,6 @@ def answers(address):
 
 
 def is_closed(connection):
-    """Whether the other side has closed a connection without a word."""
     try:
         return connection.recv(1) == b""
     except (ConnectionResetError, BrokenPipeError):

@@ -30,8 +30,6 @@ def tracing_to(receiver):
 
 
 def in_a_call(tracing, do):
-    """Do something in the span of a call."""
-
     def call():
         with tracing.call_span("package.Calls/Ask", HEADERS, {"rpc.system": "grpc"}):
             spans.record_with(tracing)

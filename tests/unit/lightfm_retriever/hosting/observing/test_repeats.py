@@ -12,7 +12,6 @@ clock = Clock(100.0)
 
 @pytest.fixture
 def say():
-    """Logs a line; returns what came of it, None for nothing."""
     filter_ = repeats.Repeats(clock=clock)
 
     def log(text, *args, error=None):

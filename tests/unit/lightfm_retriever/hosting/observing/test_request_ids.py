@@ -6,7 +6,6 @@ from lightfm_retriever.hosting.observing import request_ids
 
 
 def take(*metadata):
-    """The id of a call, in a context of its own, and what is current then."""
     return contextvars.copy_context().run(lambda: (request_ids.take(metadata), request_ids.current()))
 
 

@@ -31,7 +31,6 @@ class Context:
 
 
 def refusal(call):
-    """The code and message that a call ends with."""
     with pytest.raises(EndedError) as ended:
         call()
     [status] = ended.value.args
@@ -40,7 +39,6 @@ def refusal(call):
 
 @pytest.fixture
 def asked(tmp_path):
-    """How a call that brings such values is refused, None for one that isn't."""
     file = tmp_path / "tokens"
     file.write_text(f"\n{OLD}\n  {NEW} \r\n\n")
     [guard] = access.guards(SecuritySettings(token_file=file))

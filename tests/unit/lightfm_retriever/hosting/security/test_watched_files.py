@@ -78,7 +78,6 @@ def test_what_is_bad_is_logged_once_and_the_old_stays(file, watched, caplog, rep
 
 
 def test_what_becomes_good_without_a_change_is_taken(file):
-    """A certificate that isn't valid yet is so a little later."""
     good = True
 
     def parse(contents):

@@ -28,7 +28,6 @@ def lane():
 
 @pytest.fixture
 def held(lane):
-    """Two calls that fill the lane, until the event is set."""
     event = threading.Event()
     for _ in range(2):
         lane.submit(event.wait)

@@ -28,8 +28,6 @@ def parser():
 
 @pytest.fixture
 def parse(tmp_path):
-    """What is set by flags, a file and variables, but for what is as by default."""
-
     def call(*arguments, file=None, **environment):
         if file is not None:
             path = tmp_path / "layers.toml"

@@ -42,7 +42,6 @@ def built(item_vectors, user_vectors, seen, *, seed=42):
 
 
 def folded(made, embeddings):
-    """The embedding of a session of items of one weight."""
     return made.parts(embeddings, np.ones(len(embeddings), dtype=np.float32)).sum(axis=0)
 
 
