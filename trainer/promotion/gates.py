@@ -212,6 +212,4 @@ class DiscontinuityError(TrainerError):
             todo,
         ]
         super().__init__("\n  ".join(lines))
-        self.label = label
-        self.version = version
         self.failed = list(failed)
