@@ -125,6 +125,7 @@ _OPENERS = {
 }  # fmt: skip
 _LOADERS = {("np", "load"), ("index", "load")}
 # And what is mapped by a descriptor, not by a name.
+_OF_OUR_OWN = {"IdMap", "Attributes", "WriteAheadFile", "archive", "mmap"}
 # By file, how often, and why nobody can wait there.
 _ALLOWED = {
     "lightfm_retriever/files/regular_files.py": (2, "the openers themselves"),
