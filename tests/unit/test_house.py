@@ -4,13 +4,24 @@ from __future__ import annotations
 
 import ast
 import re
+import sys
 import tomllib
 from collections import Counter, defaultdict
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from types import FrameType
+from unittest import mock
 
 import pytest
+from recsys.retriever.v1 import retriever_service_pb2 as pb
 from setuptools import find_namespace_packages
+
+from retriever.answering.search import IndexCosts
+from retriever.answering.snapshot import open_snapshot
+from retriever.control import ServiceState
+from retriever.worker.service import CurrentSnapshot, RetrieverServicer
+from tests import retrievable
 
 ROOT = Path(__file__).parents[2]
 PRODUCT = ("lightfm_retriever", "retriever", "trainer")
@@ -19,7 +30,7 @@ PAGES = [
     *(ROOT / name for name in ("README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "tests/README.md")),
     *sorted((ROOT / "docs").rglob("*.md")),
 ]
-MOST_FILES, MOST_LINES, MOST_PARAMETERS = 15, 300, 6
+MOST_FILES, MOST_LINES, MOST_PARAMETERS, MOST_PASSED = 15, 300, 6, 10
 _PATH = re.compile(
     rf"`((?:{'|'.join(PRODUCT)}|tests|docs|docker|protos)/[\w./-]+\.(?:py|md|toml|proto))`"
 )
@@ -52,6 +63,32 @@ def test_a_function_takes_few_things():
                 if count > MOST_PARAMETERS:
                     many[f"{name_of(file)}:{node.name}"] = count
     assert many == {}
+
+
+@pytest.mark.parametrize("backend", ["exact", "annoy", "faiss", "nmslib"])
+def test_a_request_passes_through_few_files(tmp_path, backend):
+    version = retrievable.publish(tmp_path, backend=backend, items=300, users=30, components=16)
+    snapshot = open_snapshot(tmp_path, version)
+    # The index is asked however small it is.
+    ranker = replace(snapshot.recommend, costs=IndexCosts(0, 0))
+    current = CurrentSnapshot()
+    current.swap(replace(snapshot, recommend=ranker))
+    servicer = RetrieverServicer(current, lambda: ServiceState(label="current"))
+    request = pb.RecommendRequest(user_id=snapshot.publication.users.external_id(7))
+    servicer.Recommend(request, mock.Mock())
+    passed = set()
+
+    def note(frame: FrameType, event: str, _: object) -> None:
+        file = Path(frame.f_code.co_filename)
+        if event == "call" and file.is_relative_to(ROOT) and name_of(file).startswith(PRODUCT):
+            passed.add(name_of(file))
+
+    sys.setprofile(note)
+    try:
+        servicer.Recommend(request, mock.Mock())
+    finally:
+        sys.setprofile(None)
+    assert 5 < len(passed) <= MOST_PASSED, sorted(passed)
 
 
 def mirrored(test: Path) -> str:
