@@ -40,7 +40,6 @@ else
 	@$(BIN)/python -m pytest --numprocesses 2 tests/fuzz tests/hostile tests/unit tests/contract tests/deployment \
 	  tests/benchmarks/test_measures.py
 	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile tests/integration tests/e2e --ignore $(SPARK_TESTS)
-	@$(BIN)/python -m pytest tests/load
 endif
 
 ##@ Before you trust it
@@ -54,8 +53,8 @@ fleet: setup ## Three retrievers of one object store behind Envoy: under load ea
 	@$(BIN)/python -m tests.load.fleet
 
 .PHONY: smoke
-smoke: setup ## Each benchmark once, as briefly as it can: that it runs and reports (three minutes)
-	@$(BIN)/python -m pytest tests/benchmarks/test_smoke.py
+smoke: setup ## Each benchmark and load once, as briefly as it can: that it runs and reports (five minutes)
+	@$(BIN)/python -m pytest tests/benchmarks/test_smoke.py tests/load
 
 .PHONY: load
 load: setup $(VOLUME)/labels/current ## The demo's publication under load by k6: calls of every kind, then a steady rate (VOLUME=..., WORKERS=..., FLAGS="--target ...")
