@@ -32,7 +32,7 @@ serve: setup $(VOLUME)/labels/current ## The same publication, served until Ctrl
 	@$(BIN)/python -m retriever serve --volume $(VOLUME) --listen $(LISTEN) --workers $(WORKERS)
 
 .PHONY: test
-test: setup ## All tests and the import rules; T="-k name" passes arguments to pytest instead
+test: setup ## The tests and the import rules; load is for make smoke; T="-k name" passes arguments to pytest instead
 	@$(BIN)/lint-imports
 ifdef T
 	@$(BIN)/python -m pytest $(T)
