@@ -67,6 +67,22 @@ _KEYS: tuple[Key, ...] = (
 )
 _PLACES = {key: place for place, key in enumerate(_KEYS)}
 _BYTES = 8 * len(_PLACES)
+# Looked up once for each call and answer: the places that it adds to.
+_OF_CALLS = {
+    (method, code): (
+        _PLACES["calls", method, code],
+        _PLACES["durations", method, 0],
+        _PLACES["nanoseconds", method],
+    )
+    for method, code in product(METHODS, CODES)
+}
+_OF_ANSWERS = {
+    (method, source, search is SearchMethod.EXACT): (
+        _PLACES["answers", method, source, search],
+        _PLACES["candidates", method],
+    )
+    for method, source, search in product(METHODS, Source, SearchMethod)
+}
 
 
 class Counted(Protocol):
@@ -106,23 +122,25 @@ class Counters:
 
         Methods of other services, such as health, aren't counted.
         """
-        if (call := _PLACES.get(("calls", method, code))) is None:
+        places = _OF_CALLS.get((method, code))
+        if places is None:
             return
+        call, shortest, nanoseconds = places
         numbers = self._numbers
         with self._lock:
             numbers[call] += 1
             if seconds is not None:
-                numbers[_PLACES["durations", method, bisect_left(BOUNDS, seconds)]] += 1
-                numbers[_PLACES["nanoseconds", method]] += int(seconds * 1e9)
+                numbers[shortest + bisect_left(BOUNDS, seconds)] += 1
+                numbers[nanoseconds] += int(seconds * 1e9)
 
     def answered(self, method: str, answers: Iterable[Counted]) -> None:
         """Count answers: one of a plain call, or those of a batch."""
         numbers = self._numbers
         with self._lock:
             for answer in answers:
-                search = SearchMethod.EXACT if answer.exact else SearchMethod.INDEX
-                numbers[_PLACES["answers", method, answer.source, search]] += 1
-                numbers[_PLACES["candidates", method]] += answer.candidates
+                place, candidates = _OF_ANSWERS[method, answer.source, answer.exact]
+                numbers[place] += 1
+                numbers[candidates] += answer.candidates
                 if answer.short is not None:
                     numbers[_PLACES["short", method, answer.short]] += 1
 
