@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet
+import scipy.sparse as sp
 
 from trainer.data.features import FeatureTable
 from trainer.data.interactions import Interactions
@@ -167,3 +168,12 @@ def write_rows(path: Path, of: Iterable[Row] | None = None) -> Path:
     """Write interactions, those of `rows` by default."""
     users, items, weights = zip(*(rows() if of is None else of), strict=True)
     return write(path, {"user_id": users, "item_id": items, "weight": weights})
+
+
+def pairs(dataset: Dataset, matrix: sp.spmatrix) -> dict[tuple[str, str], float]:
+    """A matrix as {(user id, item id): value}, with its explicit zeros."""
+    coo = matrix.tocoo()
+    return {
+        (dataset.users.external_id(user), dataset.items.external_id(item)): value
+        for user, item, value in zip(coo.row, coo.col, coo.data.tolist(), strict=True)
+    }

@@ -18,7 +18,7 @@ from lightfm_retriever.publication import layout
 from lightfm_retriever.publication.labels import read_label
 from lightfm_retriever.publication.reader import open_publication
 from lightfm_retriever.publication.verification import verify
-from tests import movielens
+from tests import datasets, movielens
 from tests.movielens import MovieLensRun
 from tests.service import PATIENCE, Service
 
@@ -171,14 +171,6 @@ def test_searched_exactly_the_neighbours_of_every_item_are_those_of_highest_cosi
         np.testing.assert_allclose(cosines[item, rows], highest, rtol=0, atol=1e-5)
 
 
-def pairs(dataset, matrix):
-    coo = matrix.tocoo()
-    return {
-        (dataset.users.external_id(user), dataset.items.external_id(item)): weight
-        for user, item, weight in zip(coo.row, coo.col, coo.data.tolist(), strict=True)
-    }
-
-
 def test_the_split_is_the_first_ten_ratings_of_each_user(run):
     """GroupLens' `ua`, read again without the trainer: 90,570 and 9,430 ratings."""
     before = Counter()
@@ -190,10 +182,10 @@ def test_the_split_is_the_first_ten_ratings_of_each_user(run):
         before[user] += 1
     assert (len(parts["train"]), len(parts["test"])) == (90_570, 9_430)
     dataset = run.result.dataset
-    assert pairs(dataset, dataset.train) == parts["train"]
+    assert datasets.pairs(dataset, dataset.train) == parts["train"]
     trained = {item for _, item in parts["train"]}
     known = {pair: rating for pair, rating in parts["test"].items() if pair[1] in trained}
-    assert pairs(dataset, dataset.test) == known
+    assert datasets.pairs(dataset, dataset.test) == known
     [warning] = [text for text in run.result.warnings if "test interactions" in text]
     assert warning.startswith(
         f"{9_430 - len(known)} of 9430 test interactions aren't evaluated: 2 repeat "

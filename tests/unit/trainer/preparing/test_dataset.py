@@ -30,15 +30,6 @@ BY_FEATURES = "have no training interactions: they are published by their featur
 LOST = "have neither training interactions nor features that can be learned: they are left out"
 
 
-def pairs(dataset, matrix):
-    """A matrix as {(user id, item id): value}, with its explicit zeros."""
-    coo = matrix.tocoo()
-    return {
-        (dataset.users.external_id(user), dataset.items.external_id(item)): value
-        for user, item, value in zip(coo.row, coo.col, coo.data.tolist(), strict=True)
-    }
-
-
 def summed(rows):
     weights = defaultdict(float)
     for user, item, weight in rows:
@@ -68,8 +59,8 @@ def test_first_10_tests_on_the_first_ten_of_each_user_in_file_order(rows):
         (test if before[row[0]] < 10 else train).append(row)
         before[row[0]] += 1
     users, items = {user for user, _, _ in train}, {item for _, item, _ in train}
-    assert pairs(dataset, dataset.train) == summed(train)
-    assert pairs(dataset, dataset.test) == {
+    assert datasets.pairs(dataset, dataset.train) == summed(train)
+    assert datasets.pairs(dataset, dataset.test) == {
         (user, item): weight
         for (user, item), weight in summed(test).items()
         if user in users and item in items and (user, item) not in summed(train)
@@ -85,7 +76,7 @@ def test_an_item_has_its_own_column_when_it_was_trained_on_its_features_and_its_
     """Without a test set everything is trained on."""
     features = {"new": []} | {item: features.get(item, []) for item in features | titles}
     dataset = build(rows, items=datasets.table(features, titles=titles))
-    assert pairs(dataset, dataset.train) == summed(rows)
+    assert datasets.pairs(dataset, dataset.train) == summed(rows)
     assert dataset.test.nnz == 0
     warm = {item for _, item, _ in rows}
     # Of each item's features those that an item with interactions has too.
@@ -134,7 +125,7 @@ def test_seen_are_the_rows_trained_on_and_features_are_learned_of_those(rows, fe
     assert (seen.offsets.dtype, seen.values.dtype) == (np.int64, np.int32)
     assert len(seen.offsets) == len(dataset.users) + 1
     expected = defaultdict(list)
-    for user, item in pairs(dataset, dataset.train):
+    for user, item in datasets.pairs(dataset, dataset.train):
         expected[user].append(dataset.items.row(item))
     for row in range(len(dataset.users)):
         assert seen[row].tolist() == sorted(expected[dataset.users.external_id(row)])
@@ -181,7 +172,11 @@ def test_what_is_published_by_features_alone_and_what_is_left_out_are_counted():
 def test_what_is_repeated_or_no_positive_is_counted():
     rows = [("u", "a", 1.0), ("u", "a", 2.0), ("u", "a", 2.0), ("u", "b", 0.0), ("u", "c", -1.0)]
     dataset = datasets.dataset(rows)
-    assert pairs(dataset, dataset.train) == {("u", "a"): 5.0, ("u", "b"): 0.0, ("u", "c"): -1.0}
+    assert datasets.pairs(dataset, dataset.train) == {
+        ("u", "a"): 5.0,
+        ("u", "b"): 0.0,
+        ("u", "c"): -1.0,
+    }
     repeated, negative = dataset.warnings
     assert repeated == (
         "2 of 5 training interactions repeat a pair of user and item: their weights are summed"
@@ -196,8 +191,8 @@ def test_a_test_interaction_that_is_trained_on_too_is_not_evaluated():
     rows = [*((f"{user}", f"i{item}", 1.0) for user in "uv" for item in range(11)), ("u", "i0", 1.0)]
     dataset = datasets.dataset(rows, split="first-10")
     trained = [("u", "i10"), ("v", "i10"), ("u", "i0")]
-    assert pairs(dataset, dataset.train) == dict.fromkeys(trained, 1.0)
-    assert pairs(dataset, dataset.test) == {("v", "i0"): 1.0}
+    assert datasets.pairs(dataset, dataset.train) == dict.fromkeys(trained, 1.0)
+    assert datasets.pairs(dataset, dataset.test) == {("v", "i0"): 1.0}
     [warning] = dataset.warnings
     assert warning == (
         "19 of 20 test interactions aren't evaluated: 1 are in the training data too, "
