@@ -51,7 +51,8 @@ def shared(data):
 
 
 def test_a_run_is_followed_from_its_request_to_its_label(shared):
-    epochs = pb.Hyperparameters(components=32, epochs=500)
+    # As many as take a quick machine half a second: progress is told ten times a second.
+    epochs = pb.Hyperparameters(components=32, epochs=2000)
     run_id = shared.submit(of_file(hyperparameters=epochs))
     seen = [*shared.watch(run_id)]
     last = seen[-1]
@@ -65,7 +66,7 @@ def test_a_run_is_followed_from_its_request_to_its_label(shared):
     steps = [run for run in seen if run.stage == "Training, epochs" and run.done]
     assert len(steps) > 2
     done = [run.done for run in steps]
-    assert (done, {run.total for run in steps}) == (sorted({*done}), {500})
+    assert (done, {run.total for run in steps}) == (sorted({*done}), {2000})
     assert all(run.seconds_left >= 0 for run in steps)
     # They are known before anything is published.
     assert any(run.metrics and not run.version for run in seen)
