@@ -26,8 +26,9 @@ import numpy as np
 from lightfm_retriever.hosting import terminal
 from tests.benchmarks import closed_loop, frame, large
 from tests.benchmarks.frame import BenchmarkError
-from tests.benchmarks.large import Large, Recipe, Room
+from tests.benchmarks.large import Large, Recipe
 from tests.benchmarks.questions import KINDS, Kind, Questions
+from tests.benchmarks.room import Room
 from tests.benchmarks.serving import (
     PATIENCE,
     indexes_of,

@@ -37,6 +37,7 @@ from lightfm_retriever.publication.writer import Staging
 from tests.benchmarks import frame
 from tests.benchmarks.frame import BenchmarkError
 from tests.benchmarks.indexes import DATA_DIR
+from tests.benchmarks.room import Room
 from trainer.data import movielens
 from trainer.data.features import FeatureTable
 from trainer.fitting.embeddings import Embeddings, extract_embeddings
@@ -108,18 +109,6 @@ class Large:
         return layout.version_dir(self.volume, self.version)
 
 
-@dataclass(frozen=True)
-class Room:
-    """Bytes of memory and of disk: what is needed, or what there is."""
-
-    memory: float
-    disk: float
-
-    def then(self, later: Room) -> Room:
-        """What both take, one after the other: what is on the disk stays there."""
-        return Room(max(self.memory, later.memory), self.disk + later.disk)
-
-
 def main() -> int:
     parser = frame.parser(__spec__.name, __doc__)
     add_arguments(parser, items=[1_000_000])
@@ -173,7 +162,7 @@ def each(options: argparse.Namespace, besides: Callable[[Recipe], Room]) -> Iter
     with kept_in(options.folder) as folder:
         check_all(folder, recipes, besides=besides)
         for recipe in recipes:
-            yield make(folder, recipe, reporter_for(quiet=options.json), besides=besides(recipe))
+            yield make(folder, recipe, reporter_for(quiet=options.json))
 
 
 def reporter_for(*, quiet: bool) -> Reporter:
@@ -200,30 +189,28 @@ def check_all(folder: Path, recipes: Sequence[Recipe], *, besides: Callable[[Rec
         if not _made(folder / recipe.name, recipe):
             together = together.then(needs(recipe))
         together = together.then(besides(recipe))
-    check_room("this", together, room_in(folder))
+    together.check("this", folder)
 
 
-def make(folder: Path, recipe: Recipe, reporter: Reporter, *, besides: Room = Room(0, 0)) -> Large:
+def make(folder: Path, recipe: Recipe, reporter: Reporter) -> Large:
     """Make a publication in a folder, unless it is there already.
 
     Args:
         folder: made if it isn't there; each recipe has a folder of its own in it.
         recipe: what to make.
         reporter: told of the steps.
-        besides: what the caller will need afterwards, beside what is made.
 
     Raises:
-        BenchmarkError: memory or disk won't do, or the recipe can't be made.
-        TrainerError: MovieLens isn't there, or a backend isn't.
+        BenchmarkError: the recipe can't be made.
+        TrainerError: memory or disk won't do, or MovieLens or a backend isn't there.
         PublicationError: the folder can't be written.
     """
     check_recipe(recipe)
     place = folder / recipe.name
     if (found := _made(place, recipe)) is not None:
-        check_room(f"serving {recipe.name}", besides, room_in(folder))
         return found
     backends = make_backends(recipe.backend)
-    check_room(f"making {recipe.name}", needs(recipe).then(besides), room_in(folder))
+    needs(recipe).check(f"making {recipe.name}", folder)
     try:
         # What a run that was killed has left.
         shutil.rmtree(place, ignore_errors=True)
@@ -271,41 +258,6 @@ def needs(recipe: Recipe) -> Room:
         _MEMORY + recipe.items * memory + recipe.users * _MEMORY_A_USER,
         _DISK + recipe.items * disk + recipe.users * _DISK_A_USER,
     )
-
-
-def check_room(what: str, need: Room, have: Room) -> None:
-    """Raise BenchmarkError, which names both, when there isn't as much as is needed."""
-    for kind, needed, there in (
-        ("memory", need.memory, have.memory),
-        ("disk", need.disk, have.disk),
-    ):
-        if needed > there:
-            raise BenchmarkError(
-                f"{what} needs about {needed / 1e9:.1f} GB of {kind}, but {there / 1e9:.1f} GB are free"
-            )
-
-
-def room_in(folder: Path, *, system: Path = Path("/")) -> Room:
-    """What there is: memory left to the system or control group, and disk where a folder will be."""
-    there = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
-    return Room(_memory_left(system), shutil.disk_usage(there).free)
-
-
-def _memory_left(system: Path) -> float:
-    meminfo = (system / "proc/meminfo").read_text("ascii").splitlines()
-    left = next(int(line.split()[1]) * 1024 for line in meminfo if line.startswith("MemAvailable:"))
-    try:
-        group = system / "sys/fs/cgroup"
-        most = (group / "memory.max").read_text("ascii").strip()
-        used = int((group / "memory.current").read_text("ascii"))
-        statistics = dict(
-            line.split() for line in (group / "memory.stat").read_text("ascii").splitlines()
-        )
-        # The page cache makes room when there is need.
-        used -= int(statistics.get("inactive_file", 0))
-        return left if most == "max" else min(left, int(most) - used)
-    except OSError:
-        return left
 
 
 def generate(recipe: Recipe) -> Publishable:

@@ -18,7 +18,6 @@ where the index is small.
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -28,8 +27,9 @@ from pathlib import Path
 from typing import Any
 
 from lightfm_retriever.hosting import terminal
-from tests.benchmarks import frame, large, synthetic
+from tests.benchmarks import frame, large, room, synthetic
 from tests.benchmarks.frame import BenchmarkError
+from tests.benchmarks.room import Room
 from tests.benchmarks.synthetic import VectorsSpec
 from tests.machine import machine_name
 from trainer.errors import OptionError
@@ -60,20 +60,6 @@ class Peaks:
 
     anonymous: int
     resident: int
-
-    @classmethod
-    def parse(cls, status: str) -> Peaks | None:
-        """From the text of /proc/PID/status; None for a process that has ended."""
-        figures = dict(line.split(":", 1) for line in status.splitlines() if ":" in line)
-        try:
-            kilobytes = [int(figures[name].split()[0]) for name in ("RssAnon", "VmHWM")]
-        except KeyError:
-            return None
-        return cls(*(1024 * one for one in kilobytes))
-
-    def or_more(self, other: Peaks) -> Peaks:
-        """The larger of each."""
-        return Peaks(max(self.anonymous, other.anonymous), max(self.resident, other.resident))
 
 
 @dataclass(frozen=True)
@@ -138,14 +124,7 @@ def made(folder: Path, subject: Subject, reporter: Reporter) -> Path:
         components=subject.components,
         clusters=min(subject.items, VectorsSpec.clusters),
     )
-    needed = _FILES * synthetic.needed_bytes(spec)
-    folder.mkdir(parents=True, exist_ok=True)
-    free = shutil.disk_usage(folder).free
-    if free < needed:
-        raise BenchmarkError(
-            f"{folder} has {free / 1e9:.1f} GB free, but {subject.items} items may need "
-            f"{needed / 1e9:.1f} GB"
-        )
+    Room(0, _FILES * synthetic.needed_bytes(spec)).check(f"publishing {subject.items} items", folder)
     if not place.exists():
         with synthetic.making(place, synthetic.needed_bytes(spec)) as new:
             synthetic.write_vectors(spec, new, reporter)
@@ -186,21 +165,17 @@ def measure(subject: Subject, vectors: Path, volume: Path) -> Measured:
 
 def watch(process: subprocess.Popen[bytes]) -> Peaks:
     """The peaks of a process until it ends."""
-    peaks = Peaks(0, 0)
-    status = Path(f"/proc/{process.pid}/status")
+    anonymous = resident = 0
     while True:
-        try:
-            # Until it is waited for, a process that ended still has this file.
-            seen = Peaks.parse(status.read_text())
-        except OSError:
-            return peaks
-        if seen is not None:
-            peaks = peaks.or_more(seen)
+        # Until it is waited for, a process that ended still has this file.
+        seen = room.of_process(process.pid)
+        anonymous = max(anonymous, seen.get("RssAnon", 0))
+        resident = seen.get("VmHWM", resident)
         try:
             process.wait(_SAMPLING_SECONDS)
         except subprocess.TimeoutExpired:
             continue
-        return peaks
+        return Peaks(anonymous, resident)
 
 
 def _print(results: Sequence[Measured], *, as_json: bool) -> None:

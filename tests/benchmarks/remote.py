@@ -40,7 +40,8 @@ from lightfm_retriever.remote.volume import open_volume
 from tests import seaweedfs
 from tests.benchmarks import frame, large
 from tests.benchmarks.frame import BenchmarkError
-from tests.benchmarks.large import Large, Recipe, Room
+from tests.benchmarks.large import Large, Recipe
+from tests.benchmarks.room import Room
 from tests.load import models
 from tests.machine import machine_name
 from tests.service import Service

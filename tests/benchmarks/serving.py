@@ -32,10 +32,11 @@ from lightfm_retriever.publication import layout, reader
 from tests.benchmarks import closed_loop, frame, indexes, large, open_loop
 from tests.benchmarks.closed_loop import Calls
 from tests.benchmarks.frame import BenchmarkError
-from tests.benchmarks.large import Large, Recipe, Room
+from tests.benchmarks.large import Large, Recipe
 from tests.benchmarks.open_loop import Scheduled
 from tests.benchmarks.questions import KINDS, Kind, Questions
 from tests.benchmarks.revisions import Ratio
+from tests.benchmarks.room import Room
 from tests.machine import machine_name
 from tests.service import Service
 from trainer.progress import Advance, Reporter

@@ -41,9 +41,10 @@ from lightfm_retriever.publication import labels, layout, reader
 from lightfm_retriever.publication.removal import delete_version
 from tests.benchmarks import closed_loop, frame, large, open_loop
 from tests.benchmarks.frame import BenchmarkError
-from tests.benchmarks.large import Large, Recipe, Room
+from tests.benchmarks.large import Large, Recipe
 from tests.benchmarks.open_loop import Scheduled
 from tests.benchmarks.questions import Questions
+from tests.benchmarks.room import Room
 from tests.benchmarks.serving import (
     LOAD,
     PATIENCE,

@@ -22,7 +22,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import shutil
 import sys
 import tempfile
 import time
@@ -38,9 +37,10 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from lightfm_retriever.hosting import terminal
-from tests.benchmarks import frame
+from tests.benchmarks import frame, room
+from tests.benchmarks.room import NoRoomError, Room
 from tests.machine import machine_name
-from trainer.errors import OptionError, TrainerError
+from trainer.errors import OptionError
 from trainer.progress import Bars, Reporter, Silent
 
 # A row group; what is in memory at a time.
@@ -62,10 +62,6 @@ _NORMS = 0.2
 
 # Which random generator is for what.
 _MODEL, _ROWS, _CENTRES, _ITEMS, _USERS = range(5)
-
-
-class NoRoomError(TrainerError):
-    """What is to be made doesn't fit."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -272,7 +268,7 @@ def main() -> int:
                 users, items, rows = spec.users, spec.items, spec.users + spec.items
             sizes = [file.stat().st_size for file in folder.iterdir()]
         seconds = round(time.perf_counter() - started, 3)
-        made = Made(rows, users, items, len(sizes), sum(sizes), seconds, peak_bytes())
+        made = Made(rows, users, items, len(sizes), sum(sizes), seconds, room.of_process()["VmHWM"])
         _print(made, spec, options.output, as_json=options.json)
     return int(bool(failed))
 
@@ -330,11 +326,7 @@ def making(output: Path, needed: int) -> Iterator[Path]:
     if output.exists() and not (output.is_dir() and not any(output.iterdir())):
         raise NoRoomError(f"{output} is there already: name a folder that isn't, or is empty")
     output.parent.mkdir(parents=True, exist_ok=True)
-    free = shutil.disk_usage(output.parent).free
-    if free < needed:
-        raise NoRoomError(
-            f"{output.parent} has {free / 1e9:.1f} GB free, but this may need {needed / 1e9:.1f} GB"
-        )
+    Room(0, needed).check(str(output), output.parent)
     with tempfile.TemporaryDirectory(prefix=".synthetic-", dir=output.parent) as temporary:
         folder = Path(temporary, "made")
         folder.mkdir()
@@ -347,15 +339,6 @@ def needed_bytes(spec: InteractionsSpec | VectorsSpec) -> int:
     if isinstance(spec, InteractionsSpec):
         return spec.interactions * ROW_BYTES
     return (spec.users + spec.items) * (4 * spec.components + ID_BYTES)
-
-
-def peak_bytes() -> int:
-    """The most memory that this process has had resident."""
-    # Not getrusage, which for a started program counts the memory of the one that started it.
-    for line in Path("/proc/self/status").read_text().splitlines():
-        if line.startswith("VmHWM:"):
-            return int(line.split()[1]) * 1024
-    raise AssertionError("/proc/self/status has no VmHWM")
 
 
 def _mass(ranks: NDArray[np.int64], exponent: float) -> NDArray[np.float64]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import threading
 import time
 from dataclasses import asdict
@@ -17,7 +19,7 @@ from tests.benchmarks import large, open_loop, startup, synthetic, training
 from tests.benchmarks.closed_loop import Calls
 from tests.benchmarks.footprint import Footprint, Memory, further_worker
 from tests.benchmarks.frame import BenchmarkError
-from tests.benchmarks.large import Recipe, Room
+from tests.benchmarks.large import Recipe
 from tests.benchmarks.open_loop import Scheduled
 from tests.benchmarks.questions import KINDS, Questions, among_the_best
 from tests.benchmarks.revisions import Ratio
@@ -130,7 +132,7 @@ def made(monkeypatch, tmp_path):
     values = np.concatenate([np.sort(random.choice(60, 15, replace=False)) for _ in range(40)])
     seen = Ragged(np.arange(41, dtype=np.int64) * 15, values.astype(np.int32))
     monkeypatch.setattr(large, "_movielens", lambda _: (Embeddings(items, users), seen))
-    monkeypatch.setattr(large, "room_in", lambda _: Room(1e12, 1e12))
+    monkeypatch.setattr(large.Room, "check", lambda *_: None)
     recipe = Recipe(items=200, users=150, backend="exact", seed=1)
     made = large.make(tmp_path, recipe, Silent())
     assert large.make(tmp_path, recipe, Silent()) == made
@@ -214,3 +216,8 @@ def test_synthetic_popularity_follows_zipfs_law(exponent):
     slope = np.polyfit(np.log(1 + ranks), np.log(counts[ranks]), 1)[0]
     # Clusters of different size blur the head, and that every item appears once lifts the tail.
     assert slope == pytest.approx(-exponent, abs=0.25)
+
+
+def test_grpc_is_no_part_of_the_memory_of_training():
+    parts = "import sys; from tests.benchmarks import training; sys.exit('grpc' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", parts], check=False).returncode == 0

@@ -40,8 +40,9 @@ from rich.table import Table
 
 from lightfm_retriever.hosting import terminal
 from lightfm_retriever.publication.volume import FolderVolume
-from tests.benchmarks import frame, synthetic
-from tests.benchmarks.synthetic import InteractionsSpec, NoRoomError
+from tests.benchmarks import frame, room, synthetic
+from tests.benchmarks.room import Room
+from tests.benchmarks.synthetic import InteractionsSpec
 from tests.machine import machine_name
 from trainer.data.features import FeatureTable
 from trainer.data.files.parquet_folder import data_files
@@ -118,7 +119,7 @@ class Stages:
         yield
         self.seconds[name] = time.perf_counter() - wall
         self.cpu_seconds[name] = time.process_time() - cpu
-        self.peak_bytes[name] = synthetic.peak_bytes()
+        self.peak_bytes[name] = room.of_process()["VmHWM"]
 
     @property
     def peak(self) -> int:
@@ -148,7 +149,7 @@ class Measured:
 
     def ratios(self) -> dict[str, tuple[Ratio, float]]:
         """The trainer's to the bare fit's, each with its target."""
-        # Not above: it loads gRPC, which would count as the trainer's memory.
+        # Not above: it loads gRPC, which would count as the memory of the trainer.
         from tests.benchmarks.revisions import Ratio
 
         def of_fit(figure: str) -> Ratio:
@@ -186,8 +187,7 @@ def main() -> int:
             seed=options.seed,
         )
         spec = _spec(options)
-        needed = needed_memory(spec, hyperparameters)
-        check_memory(needed, available_memory())
+        Room(needed_memory(spec, hyperparameters), 0).check("this", Path())
         with tempfile.TemporaryDirectory(prefix="training-") as temporary:
             place = Path(temporary)
             data = options.data
@@ -282,23 +282,6 @@ def needed_memory(spec: InteractionsSpec, hyperparameters: Hyperparameters) -> i
     drawn = max(spec.users, spec.items) * hyperparameters.components * 12
     fit = model + drawn + spec.interactions * FIT_ROW_BYTES
     return BASE_BYTES + max(fit, spec.interactions * READ_ROW_BYTES)
-
-
-def available_memory() -> int:
-    """What the machine, or the control group that this runs in, still has, bytes."""
-    for line in Path("/proc/meminfo").read_text().splitlines():
-        if line.startswith("MemAvailable:"):
-            return int(line.split()[1]) * 1024
-    raise AssertionError("/proc/meminfo has no MemAvailable")
-
-
-def check_memory(needed: int, available: int) -> None:
-    """Raise NoRoomError when there is too little."""
-    if available < needed:
-        raise NoRoomError(
-            f"this may need {needed / 1e9:.1f} GB of memory, but there are {available / 1e9:.1f}: "
-            "lower --interactions, --users, --items or --components"
-        )
 
 
 def run_part(name: str, code: str, *arguments: str) -> dict[str, Any]:
