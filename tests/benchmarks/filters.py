@@ -16,7 +16,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -25,12 +25,11 @@ from threadpoolctl import threadpool_limits
 
 from lightfm_retriever.hosting import terminal
 from lightfm_retriever.publication import layout
-from lightfm_retriever.publication.attributes import Attributes, NumberColumn, TextColumn
-from lightfm_retriever.publication.manifest import DatasetFacts, IndexFacts, Manifest, RunFacts
+from lightfm_retriever.publication.attributes import Column, NumberColumn, TextColumn
+from lightfm_retriever.publication.manifest import IndexFacts
 from lightfm_retriever.publication.storage.id_map import IdMap
 from lightfm_retriever.publication.storage.ragged import empty as no_rows
 from lightfm_retriever.publication.vectors.vector_space import Float32Array, row_norms, split_biases
-from lightfm_retriever.publication.writer import Staging
 from retriever.answering import queries
 from retriever.answering.questions import (
     AS_TUNED,
@@ -41,13 +40,16 @@ from retriever.answering.questions import (
     ValueCondition,
 )
 from retriever.answering.snapshot import Snapshot, open_snapshot
-from tests.benchmarks import frame, indexes
+from tests.benchmarks import frame, indexes, large
 from tests.machine import machine_name
-from tests.retrievable import build_index, index_facts
+from trainer.fitting.embeddings import Embeddings
 from trainer.index import NAMES, make_backends
-from trainer.index.measure import Questions
-from trainer.index.tuning import TuningOptions, tune
+from trainer.index.tuning import TuningOptions
 from trainer.progress import Silent
+from trainer.publishing.publish import Indexing
+from trainer.publishing.publish import publish as trainer_publish
+from trainer.publishing.publishable import Publishable
+from trainer.timings import Timings
 
 SHARES = (0.5, 0.1, 0.01, 0.001)
 LIMIT = 10
@@ -92,10 +94,11 @@ def main() -> int:
         vectors, users = indexes.make("interpolated", options.items, options.seed)
         users = users[: options.queries]
         with tempfile.TemporaryDirectory() as temporary:
-            attributes, kinds = make_kinds(vectors, options.seed)
-            version, facts = publish(
-                Path(temporary), vectors, users, attributes, options.backend, options.seed
+            columns, kinds = make_kinds(vectors, options.seed)
+            indexing = Indexing(
+                backends=make_backends(options.backend), options=TuningOptions(seed=options.seed)
             )
+            version, facts = publish(Path(temporary), vectors, users, columns, indexing)
             snapshot = open_snapshot(Path(temporary), version)
             with threadpool_limits(1):
                 results = [measure(snapshot, kind, users) for kind in kinds]
@@ -107,20 +110,19 @@ def main() -> int:
     return int(bool(failed))
 
 
-def make_kinds(vectors: Float32Array, seed: int) -> tuple[Attributes, list[Kind]]:
+def make_kinds(vectors: Float32Array, seed: int) -> tuple[list[Column], list[Kind]]:
     """The attributes to publish, and all ways to ask."""
     random = np.random.default_rng(seed)
     count = len(vectors)
     everything = np.ones(count, dtype=bool)
     kinds = [
-        Kind("no filter", 1.0, Options(limit=LIMIT, search=search), everything)
-        for search in (AS_TUNED, Search(exact=True))
+        Kind(name, 1.0, Options(limit=LIMIT, search=search), everything)
+        for name, search in (("no filter", AS_TUNED), ("no filter, exact", Search(exact=True)))
     ]
-    kinds[1] = Kind("no filter, exact", 1.0, kinds[1].options, everything)
     anchors = split_biases(vectors)[0][random.choice(count, _ANCHORS, replace=False)]
     nearness = (split_biases(vectors)[0] @ anchors.T).max(axis=1)
     numbers = random.random(count)
-    columns: list[TextColumn | NumberColumn] = []
+    columns: list[Column] = []
     for name, order in (
         ("at random", random.permutation(count)),
         ("near", np.argsort(-nearness)),
@@ -139,7 +141,7 @@ def make_kinds(vectors: Float32Array, seed: int) -> tuple[Attributes, list[Kind]
         _kind("number", share, NumberCondition("number", max=share), numbers <= share)
         for share in SHARES
     )
-    return Attributes.build(columns, count), kinds
+    return columns, kinds
 
 
 def _kind(name: str, share: float, condition: AnyCondition, matching: NDArray[np.bool_]) -> Kind:
@@ -150,62 +152,29 @@ def publish(
     volume: Path,
     vectors: Float32Array,
     users: Float32Array,
-    attributes: Attributes,
-    backend: str,
-    seed: int,
+    columns: Sequence[Column],
+    indexing: Indexing,
 ) -> tuple[str, IndexFacts]:
-    """Publish a version with an index tuned as publishing does; its name, and the index's facts."""
-    count, components = len(vectors), vectors.shape[1] - 1
-    asked = Questions(vectors, users, "inner_product", excluded=no_rows(len(users)), seed=seed)
-    with Staging(volume) as staging, tempfile.TemporaryDirectory(dir=volume) as directory:
-        tuned = tune(
-            make_backends(backend),
-            asked,
-            Path(directory),
-            TuningOptions(seed=seed),
-            reporter=Silent(),
-            name=layout.RECOMMEND,
-        )
-        facts = tuned.facts
-        if tuned.path is not None:
-            path = staging.path(layout.index_file(layout.RECOMMEND, facts.backend))
-            tuned.path.rename(path)
-            facts = replace(facts, file=path.name)
-        # Nothing asks it.
-        similar = staging.path(layout.index_file(layout.SIMILAR, "exact"))
-        exact = build_index(layout.SIMILAR, vectors, similar, backend="exact")
-        staging.add_id_map(layout.ITEM_IDS, IdMap.build(f"item-{row}" for row in range(count)))
-        staging.add_id_map(layout.USER_IDS, IdMap.build(f"user-{row}" for row in range(len(users))))
-        staging.add_array(layout.ITEM_VECTORS, vectors)
-        staging.add_array(layout.ITEM_NORMS, row_norms(split_biases(vectors)[0]))
-        staging.add_array(layout.USER_VECTORS, users)
-        staging.add_array(layout.ID_RANKS, np.arange(count, dtype=np.int32))
-        seen = no_rows(len(users))
-        staging.add_ragged(layout.SEEN_OFFSETS, layout.SEEN_ITEMS, seen)
-        staging.add_attributes(attributes)
-        manifest = Manifest(
-            items=count,
-            users=len(users),
-            components=components,
-            run=RunFacts(id="filters", started_at="2026-11-24T00:00:00Z", seconds={}),
-            libraries={},
-            dataset=DatasetFacts(
-                name="made up",
-                split="none",
-                train_interactions=0,
-                test_interactions=0,
-                item_features=[],
-                user_features=[],
-            ),
+    """Publish a version as the trainer does; its name, and the facts of the index that is asked."""
+    published = trainer_publish(
+        Publishable(
+            items=IdMap.build(f"item-{row}" for row in range(len(vectors))),
+            users=IdMap.build(f"user-{row}" for row in range(len(users))),
+            embeddings=Embeddings(vectors, users),
+            seen=no_rows(len(users)),
+            held_out=None,
+            titles=None,
+            facts=large.made_up("vectors and filters", 0),
             hyperparameters={},
             metrics={},
-            indexes={
-                layout.RECOMMEND: facts,
-                layout.SIMILAR: index_facts(exact, "exact", items=count, file=similar.name),
-            },
-            attributes=list(attributes.facts),
-        )
-        return staging.publish(manifest).version, facts
+            attributes=columns,
+        ),
+        volume,
+        indexing=indexing,
+        timings=Timings(),
+        reporter=Silent(),
+    )
+    return published.manifest.version, published.manifest.indexes[layout.RECOMMEND]
 
 
 def measure(snapshot: Snapshot, kind: Kind, users: Float32Array) -> Measured:

@@ -284,20 +284,25 @@ def generate(recipe: Recipe) -> Publishable:
         seen=seen,
         held_out=None,
         titles=None,
-        facts=DatasetFacts(
-            name=f"made up of MovieLens 100K: {recipe.items} items, {recipe.users} users",
-            split="none",
-            train_interactions=len(seen.values),
-            test_interactions=0,
-            item_features=[],
-            user_features=[],
-        ),
+        facts=made_up(f"{recipe.items} items, {recipe.users} users", len(seen.values)),
         hyperparameters={"seed": seed},
         metrics={},
         attributes=[
             TextColumn("tenth", [tenths[number] for number in drawn]),
             NumberColumn("number", random.random(recipe.items)),
         ],
+    )
+
+
+def made_up(name: str, interactions: int) -> DatasetFacts:
+    """The facts about data that was made up of MovieLens."""
+    return DatasetFacts(
+        name=f"made up of MovieLens 100K: {name}",
+        split="none",
+        train_interactions=interactions,
+        test_interactions=0,
+        item_features=[],
+        user_features=[],
     )
 
 
