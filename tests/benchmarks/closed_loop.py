@@ -160,21 +160,15 @@ def main(arguments: list[str]) -> None:
     latencies: list[list[list[float]]] = [[[] for _ in targets] for _ in range(connections)]
     begin = threading.Barrier(connections)
 
-    def call(own: list[list[float]], first: int) -> None:
+    def call(caller: int) -> None:
         with contextlib.ExitStack() as stack:
             asks = [asker(stack, target, method) for target in targets]
-            try:
-                for ask in asks:
-                    ask(requests[0], timeout=10, wait_for_ready=True)
-            except grpc.RpcError:
-                # The others must not wait for this caller for ever.
-                begin.abort()
-                raise
-            begin.wait()
-            turns = [(ask, times.append) for ask, times in zip(asks, own, strict=True)]
+            together(begin, lambda: [ask(requests[0], timeout=10, wait_for_ready=True) for ask in asks])
+            turns = [(ask, times.append) for ask, times in zip(asks, latencies[caller], strict=True)]
             now = time.perf_counter()
             end = now + seconds
-            number = first
+            # Not the same as the others ask at the same time.
+            number = caller * (len(requests) // connections)
             while now < end:
                 request = requests[number % len(requests)]
                 for ask, note in turns:
@@ -183,13 +177,27 @@ def main(arguments: list[str]) -> None:
                     note(now - began)
                 number += 1
 
+    run_callers(connections, call)
+    for of_target in zip(*latencies, strict=True):
+        sys.stdout.buffer.write(np.concatenate(of_target).tobytes())
+
+
+def together(begin: threading.Barrier, connect: Callable[[], object]) -> None:
+    """Connect, and wait until all callers have."""
+    try:
+        connect()
+    except grpc.RpcError:
+        # The others must not wait for this caller for ever.
+        begin.abort()
+        raise
+    begin.wait()
+
+
+def run_callers(count: int, call: Callable[[int], None]) -> None:
+    """Have each number below `count` called in a thread of its own; exits when one fails."""
     failures: list[threading.ExceptHookArgs] = []
     threading.excepthook = failures.append
-    # Not the same as the others ask at the same time.
-    step = len(requests) // connections
-    threads = [
-        threading.Thread(target=call, args=(own, caller * step)) for caller, own in enumerate(latencies)
-    ]
+    threads = [threading.Thread(target=call, args=(caller,)) for caller in range(count)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -197,9 +205,7 @@ def main(arguments: list[str]) -> None:
     if failures:
         # Not those who were only waiting for the one who failed.
         causes = [one.exc_value for one in failures if one.exc_type is not threading.BrokenBarrierError]
-        sys.exit(f"{len(failures)} of {connections} callers failed, the first by {causes[0]!r}")
-    for of_target in zip(*latencies, strict=True):
-        sys.stdout.buffer.write(np.concatenate(of_target).tobytes())
+        sys.exit(f"{len(failures)} of {count} callers failed, the first by {causes[0]!r}")
 
 
 def asker(stack: contextlib.ExitStack, target: str, method: str) -> Ask:

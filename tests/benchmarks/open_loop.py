@@ -1,8 +1,7 @@
 """Callers that ask by a schedule, whether or not those before have been answered.
 
-Started as `python -m tests.benchmarks.open_loop TARGET CONNECTIONS SECONDS RATE SEED METHOD REQUESTS`,
-REQUESTS a file as closed_loop.write_requests has it. Calls are due at random and independently, RATE of
-them a second, as many callers who know nothing of each other would ask. Each is asked by the next
+Started as `python -m tests.benchmarks.open_loop PLAN`, a Plan as JSON. Calls are due at random and
+independently, as many callers who know nothing of each other would ask. Each is asked by the next
 connection that is free. A call's latency counts from when it was due: where a server stalls, the
 calls that had to wait for a connection count with all the time that they waited, which callers who ask
 again when they are answered would not have noticed ("coordinated omission"). Writes three times of each
@@ -22,17 +21,39 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import grpc
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from tests.benchmarks.closed_loop import asker, cpu_seconds, read_requests
+from tests.benchmarks.closed_loop import asker, cpu_seconds, read_requests, run_callers, together
 
 # From when all are connected to the first call.
 _HEAD_START = 0.1
 _SLOWEST_CALL = 30
 # A server that can't keep up is no longer waited for.
 _TOO_LATE = 20.0
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
+    """What is asked of one server, and when.
+
+    Attributes:
+        target: its address.
+        rate: calls a second.
+        seconds: for how long they are due.
+        method: what is asked.
+        requests: a file of what is asked over and over, as closed_loop.write_requests has it.
+        seed: of the schedule: with equal ones two servers are asked at the same times.
+        connections: as many calls can be in flight.
+    """
+
+    target: str
+    rate: float
+    seconds: float
+    method: str
+    requests: str
+    seed: int
+    connections: int = 16
 
 
 @dataclass(frozen=True)
@@ -85,58 +106,20 @@ def schedule(rate: float, seconds: float, seed: int) -> NDArray[np.float64]:
     return times
 
 
-def ask(
-    target: str,
-    pids: Sequence[int],
-    *,
-    rate: float,
-    seconds: float,
-    method: str,
-    requests: Path,
-    seed: int,
-    connections: int = 16,
-) -> Scheduled:
-    """Have a process of its own ask one server.
-
-    Args:
-        target: the server's address.
-        pids: the processes whose CPU time counts.
-        rate: calls a second.
-        seconds: for how long they are due.
-        method: what is asked.
-        requests: what is asked over and over, as closed_loop.write_requests has it.
-        seed: of the schedule: with equal ones two servers are asked at the same times.
-        connections: as many calls can be in flight.
+def ask(plan: Plan, pids: Sequence[int]) -> Scheduled:
+    """Have a process of its own ask one server, the CPU time of whose processes counts.
 
     Raises:
         subprocess.CalledProcessError: a call failed, or the server is far from keeping up.
     """
     before = sum(map(cpu_seconds, pids))
-    with start(
-        target,
-        rate=rate,
-        seconds=seconds,
-        method=method,
-        requests=requests,
-        seed=seed,
-        connections=connections,
-    ) as process:
+    with start(plan) as process:
         return finish(process, lambda: sum(map(cpu_seconds, pids)) - before)
 
 
-def start(
-    target: str,
-    *,
-    rate: float,
-    seconds: float,
-    method: str,
-    requests: Path,
-    seed: int,
-    connections: int = 16,
-) -> subprocess.Popen[bytes]:
-    """Start what `finish` waits for; arguments as in `ask`."""
-    command = [sys.executable, "-m", "tests.benchmarks.open_loop", target, str(connections)]
-    command += [str(seconds), str(rate), str(seed), method, str(requests)]
+def start(plan: Plan) -> subprocess.Popen[bytes]:
+    """Start what `finish` waits for."""
+    command = [sys.executable, "-m", "tests.benchmarks.open_loop", msgspec.json.encode(plan).decode()]
     return subprocess.Popen(command, stdout=subprocess.PIPE)
 
 
@@ -151,49 +134,21 @@ def finish(process: subprocess.Popen[bytes], cpu: Callable[[], float] = lambda: 
 
 
 def main(arguments: list[str]) -> None:
-    target, connections, seconds, rate, seed, method, path = arguments
-    offsets = schedule(float(rate), float(seconds), int(seed))
-    times = run(target, method, read_requests(Path(path)), offsets, int(connections))
-    sys.stdout.buffer.write(np.array(times).tobytes())
+    plan = msgspec.json.decode(arguments[0], type=Plan)
+    offsets = schedule(plan.rate, plan.seconds, plan.seed)
+    requests = read_requests(Path(plan.requests))
+    turns = Turns(offsets.tolist())
+    begin = threading.Barrier(plan.connections, action=turns.begin)
 
-
-def run(
-    target: str,
-    method: str,
-    requests: Sequence[bytes],
-    offsets: NDArray[np.float64],
-    connections: int,
-) -> tuple[NDArray[np.float64], ...]:
-    """Ask from this process at these seconds from the beginning.
-
-    Returns when each call was due, asked and answered. Exits when one fails.
-    """
-    calls = Turns(offsets.tolist())
-    begin = threading.Barrier(connections, action=calls.begin)
-
-    def call() -> None:
+    def call(_: int) -> None:
         with contextlib.ExitStack() as stack:
-            own = asker(stack, target, method)
-            try:
-                own(requests[0], timeout=_SLOWEST_CALL, wait_for_ready=True)
-            except grpc.RpcError:
-                # The others must not wait for this caller for ever.
-                begin.abort()
-                raise
-            begin.wait()
-            calls.keep(lambda number: own(requests[number % len(requests)], timeout=_SLOWEST_CALL))
+            own = asker(stack, plan.target, plan.method)
+            together(begin, lambda: own(requests[0], timeout=_SLOWEST_CALL, wait_for_ready=True))
+            turns.keep(lambda number: own(requests[number % len(requests)], timeout=_SLOWEST_CALL))
 
-    failures: list[threading.ExceptHookArgs] = []
-    threading.excepthook = failures.append
-    threads = [threading.Thread(target=call) for _ in range(connections)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    if failures:
-        causes = [one.exc_value for one in failures if one.exc_type is not threading.BrokenBarrierError]
-        sys.exit(f"{len(failures)} of {connections} callers failed, the first by {causes[0]!r}")
-    return offsets + calls.began, np.array(calls.asked), np.array(calls.answered)
+    run_callers(plan.connections, call)
+    times = np.array([offsets + turns.began, turns.asked, turns.answered])
+    sys.stdout.buffer.write(times.tobytes())
 
 
 class Turns:

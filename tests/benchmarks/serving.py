@@ -33,7 +33,7 @@ from tests.benchmarks import closed_loop, frame, indexes, large, open_loop
 from tests.benchmarks.closed_loop import Calls
 from tests.benchmarks.frame import BenchmarkError
 from tests.benchmarks.large import Large, Recipe
-from tests.benchmarks.open_loop import Scheduled
+from tests.benchmarks.open_loop import Plan, Scheduled
 from tests.benchmarks.questions import KINDS, Kind, Questions
 from tests.benchmarks.revisions import Ratio
 from tests.benchmarks.room import Room
@@ -301,14 +301,16 @@ def _compare(
         order = -1 if number % 2 else 1
         own_calls, echo_calls = [
             open_loop.ask(
-                target,
+                Plan(
+                    target=target,
+                    rate=rate,
+                    seconds=ways.seconds,
+                    method=method,
+                    requests=str(requests),
+                    seed=number,
+                    connections=CALLERS[-1],
+                ),
                 pids,
-                rate=rate,
-                seconds=ways.seconds,
-                method=method,
-                requests=requests,
-                seed=number,
-                connections=CALLERS[-1],
             )
             for target, pids in servers[::order]
         ][::order]

@@ -31,6 +31,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import grpc
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 from recsys.retriever.v1 import retriever_service_pb2 as pb
@@ -42,7 +43,7 @@ from lightfm_retriever.publication.removal import delete_version
 from tests.benchmarks import closed_loop, frame, large, open_loop
 from tests.benchmarks.frame import BenchmarkError
 from tests.benchmarks.large import Large, Recipe
-from tests.benchmarks.open_loop import Scheduled
+from tests.benchmarks.open_loop import Plan, Scheduled
 from tests.benchmarks.questions import Questions
 from tests.benchmarks.room import Room
 from tests.benchmarks.serving import (
@@ -208,10 +209,18 @@ def measure(
                 advance(1)
             pids = service.worker_pids()
             calls = _warm_up(service, pids, requests)
-            load = LOAD * calls.calls_per_second if rate is None else rate
             longest = _LONGEST * max(one.seconds for own in starts.values() for one in own)
-            reloads = _reloads(service, made, other, requests, load, longest, rounds, chill, advance)
-    return Result(starts, worker_seconds, load, reloads)
+            plan = Plan(
+                target=service.target,
+                rate=LOAD * calls.calls_per_second if rate is None else rate,
+                seconds=_BEFORE + longest,
+                method="Recommend",
+                requests=str(requests),
+                seed=0,
+                connections=_CALLERS,
+            )
+            reloads = _reloads(service, made, other, plan, rounds, chill, advance)
+    return Result(starts, worker_seconds, plan.rate, reloads)
 
 
 def start(made: Large, place: Path, workers: int, request: bytes, files: Sequence[Path]) -> Start:
@@ -270,31 +279,14 @@ def start_worker(service: Service) -> float:
     return (own.serving_since.ToNanoseconds() - own.started_at.ToNanoseconds()) / 1e9
 
 
-def reload(
-    service: Service,
-    volume: Path,
-    version: str,
-    *,
-    requests: Path,
-    rate: float,
-    longest: float,
-    seed: int,
-) -> Reload:
+def reload(service: Service, volume: Path, version: str, plan: Plan) -> Reload:
     """Move the label while calls come by a schedule, and wait until all workers serve.
 
     Raises:
-        BenchmarkError: the reload takes more seconds than `longest`, or no call came.
+        BenchmarkError: the reload takes longer than the calls come, or no call came.
     """
     cached = cached_share(files_of(volume, version))
-    process = open_loop.start(
-        service.target,
-        rate=rate,
-        seconds=_BEFORE + longest,
-        method="Recommend",
-        requests=requests,
-        seed=seed,
-        connections=_CALLERS,
-    )
+    process = open_loop.start(plan)
     with process:
         try:
             time.sleep(_BEFORE)
@@ -411,9 +403,7 @@ def _reloads(
     service: Service,
     made: Large,
     other: str,
-    requests: Path,
-    rate: float,
-    longest: float,
+    plan: Plan,
     rounds: int,
     chill: Callable[[Sequence[Path]], None],
     advance: Advance,
@@ -423,17 +413,8 @@ def _reloads(
     for number in range(rounds):
         for cache in CACHES:
             _prepare(cache, files_of(made.volume, next_one), chill)
-            result[cache].append(
-                reload(
-                    service,
-                    made.volume,
-                    next_one,
-                    requests=requests,
-                    rate=rate,
-                    longest=longest,
-                    seed=number,
-                )
-            )
+            seeded = msgspec.structs.replace(plan, seed=number)
+            result[cache].append(reload(service, made.volume, next_one, seeded))
             serves, next_one = next_one, serves
             advance(1)
     return result
