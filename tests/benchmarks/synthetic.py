@@ -27,8 +27,10 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import MISSING, asdict, dataclass, fields
+from dataclasses import MISSING, asdict, dataclass
+from functools import partial
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 import pyarrow as pa
@@ -36,7 +38,9 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from lightfm_retriever.hosting import terminal
+from lightfm_retriever.hosting import options, terminal
+from lightfm_retriever.hosting.options import Option
+from lightfm_retriever.hosting.settings import option_flags
 from tests.benchmarks import frame, room
 from tests.benchmarks.room import NoRoomError, Room
 from tests.machine import machine_name
@@ -64,85 +68,61 @@ _NORMS = 0.2
 _MODEL, _ROWS, _CENTRES, _ITEMS, _USERS = range(5)
 
 
+_Many = Annotated[int, Option("how many", ge=1, le=100_000_000)]
+_Seed = Annotated[int, Option("of everything random", ge=0, le=2**31 - 1)]
+_Share = partial(Option, ge=0, le=1)
+
+
 @dataclass(frozen=True, kw_only=True)
 class InteractionsSpec:
-    """What interactions to make.
+    """What interactions to make."""
 
-    Attributes:
-        users, items: how many there are.
-        interactions: rows.
-        seed: of everything random.
-        exponent: of Zipf's law: the share of the item of rank r is proportional to r ** -exponent.
-        clusters: of users and of items.
-        concentration: share of the interactions that are of the user's cluster.
-        drift: share of those that is of the user's later cluster, at the end; 0 at the start.
-    """
-
-    users: int
-    items: int
-    interactions: int
-    seed: int = 42
-    exponent: float = 1.0
-    clusters: int = 100
-    concentration: float = 0.8
-    drift: float = 0.5
+    users: _Many
+    items: _Many
+    interactions: Annotated[int, Option("how many", ge=1, le=10_000_000_000)]
+    seed: _Seed = 42
+    # The share of the item of rank r is proportional to r ** -exponent.
+    exponent: Annotated[
+        float, Option("of Zipf's law, which says how popular items are; 0: all alike", ge=0, le=3)
+    ] = 1.0
+    clusters: Annotated[
+        int, Option("that users and items are in; no more than the items", ge=1, le="items")
+    ] = 100
+    concentration: Annotated[
+        float, _Share("share of the interactions that are of the user's own cluster")
+    ] = 0.8
+    # 0 at the start.
+    drift: Annotated[
+        float, _Share("share of those that is of the user's later cluster, at the end")
+    ] = 0.5
 
     def __post_init__(self) -> None:
         """Raise OptionError for a value out of range."""
-        _in_range("--users", self.users, 1, 100_000_000)
-        _in_range("--items", self.items, 1, 100_000_000)
-        _in_range("--interactions", self.interactions, 1, 10_000_000_000)
-        _in_range("--seed", self.seed, 0, 2**31 - 1)
-        _in_range("--exponent", self.exponent, 0, 3)
-        _in_range("--clusters", self.clusters, 1, min(self.items, 30_000))
-        _in_range("--concentration", self.concentration, 0, 1)
-        _in_range("--drift", self.drift, 0, 1)
+        options.check(self, OptionError)
 
 
 @dataclass(frozen=True, kw_only=True)
 class VectorsSpec:
-    """What vectors to make.
+    """What vectors to make."""
 
-    Attributes:
-        users, items: how many there are.
-        components: dimensions.
-        seed: of everything random.
-        clusters: how many centres they lie around.
-        spread: how far from its centre a vector lies, relative to the centre's own norm.
-    """
-
-    users: int
-    items: int
-    components: int = 64
-    seed: int = 42
-    clusters: int = 1000
-    spread: float = 0.7
+    users: _Many
+    items: _Many
+    components: Annotated[int, Option("dimensions of the vectors", ge=1, le=4096)] = 64
+    seed: _Seed = 42
+    clusters: Annotated[int, Option("that users and items are in", ge=1, le=1_000_000)] = 1000
+    spread: Annotated[
+        float,
+        Option("how far a vector is from its cluster's centre, to the centre's norm", ge=0, le=10),
+    ] = 0.7
 
     def __post_init__(self) -> None:
         """Raise OptionError for a value out of range."""
-        _in_range("--users", self.users, 1, 100_000_000)
-        _in_range("--items", self.items, 1, 100_000_000)
-        _in_range("--components", self.components, 1, 4096)
-        _in_range("--seed", self.seed, 0, 2**31 - 1)
-        _in_range("--clusters", self.clusters, 1, 1_000_000)
-        _in_range("--spread", self.spread, 0, 10)
+        options.check(self, OptionError)
 
 
 SPECS: dict[str, type[InteractionsSpec | VectorsSpec]] = {
     "interactions": InteractionsSpec,
     "vectors": VectorsSpec,
-}
-HELP = {
-    "users": "how many",
-    "items": "how many",
-    "interactions": "how many",
-    "components": "dimensions of the vectors",
-    "seed": "of everything random",
-    "exponent": "of Zipf's law, which says how popular items are; 0: all alike",
-    "clusters": "that users and items are in",
-    "concentration": "share of the interactions that are of the user's own cluster",
-    "drift": "share of those that is of the user's later cluster, at the end",
-    "spread": "how far a vector is from its cluster's centre, relative to the centre's norm",
 }
 
 
@@ -254,12 +234,12 @@ class Made:
 
 
 def main() -> int:
-    options = _parser().parse_args()
-    reporter = Silent() if options.json else Bars()
+    given = _parser().parse_args()
+    reporter = Silent() if given.json else Bars()
     started = time.perf_counter()
     with frame.handled() as failed:
-        spec = _spec(options)
-        with making(options.output, needed_bytes(spec)) as folder:
+        spec = option_flags.made(SPECS[given.kind], vars(given))
+        with making(given.output, needed_bytes(spec)) as folder:
             if isinstance(spec, InteractionsSpec):
                 users, items = write_interactions(spec, folder, reporter)
                 rows = spec.interactions
@@ -269,7 +249,7 @@ def main() -> int:
             sizes = [file.stat().st_size for file in folder.iterdir()]
         seconds = round(time.perf_counter() - started, 3)
         made = Made(rows, users, items, len(sizes), sum(sizes), seconds, room.of_process()["VmHWM"])
-        _print(made, spec, options.output, as_json=options.json)
+        _print(made, spec, given.output, as_json=given.json)
     return int(bool(failed))
 
 
@@ -362,28 +342,20 @@ def _ids(prefix: str, numbers: NDArray[np.int64]) -> pa.Array:
     return pc.binary_join_element_wise(prefix, pa.array(numbers).cast(pa.string()), "")
 
 
-def _in_range(option: str, value: float, low: float, high: float) -> None:
-    if not low <= value <= high:
-        raise OptionError(option, value, f"in {low}..{high}")
-
-
-def _spec(options: argparse.Namespace) -> InteractionsSpec | VectorsSpec:
-    kind = SPECS[options.kind]
-    return kind(**{field.name: getattr(options, field.name) for field in fields(kind)})
-
-
 def _parser() -> argparse.ArgumentParser:
     parser = frame.parser(__spec__.name, __doc__)
     kinds = parser.add_subparsers(dest="kind", required=True)
     for kind, spec in SPECS.items():
         own = kinds.add_parser(kind, help=f"make {kind}")
-        for field in fields(spec):
-            number = int if field.type == "int" else float
-            needed = field.default is MISSING
-            text = HELP[field.name] + ("" if needed else " (default: %(default)s)")
-            default = None if needed else field.default
-            own.add_argument(
-                f"--{field.name}", type=number, required=needed, default=default, help=text
+        for one in options.declared(spec).values():
+            needed = one.default is MISSING
+            shown = "" if needed else " (default: %(default)s)"
+            option_flags.add_one(
+                own,
+                one,
+                required=needed,
+                default=None if needed else one.default,
+                help=one.option.help + shown,
             )
         own.add_argument("--output", type=Path, required=True, help="a folder that isn't there yet")
         own.add_argument("--json", action="store_true", help="print what was made as JSON")
