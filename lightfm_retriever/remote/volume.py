@@ -9,7 +9,7 @@ import threading
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 
 from lightfm_retriever.publication import layout, reader, verification
@@ -22,7 +22,7 @@ from lightfm_retriever.publication.errors import (
     VolumeError,
 )
 from lightfm_retriever.publication.manifest import Manifest
-from lightfm_retriever.publication.volume import FolderVolume, Volume
+from lightfm_retriever.publication.volume import LONG_AGO, Volume
 from lightfm_retriever.remote import upload, versions
 from lightfm_retriever.remote.cache import Cache
 from lightfm_retriever.remote.errors import ConflictError, ObjectMissingError, StoreError
@@ -32,8 +32,6 @@ from lightfm_retriever.remote.store import Store
 from lightfm_retriever.remote.versions import check_bytes, key_of
 
 _log = logging.getLogger(__name__)
-
-_LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
 
 def open_volume(location: Location, cache_dir: Path, *, max_bytes: int | None = None) -> Volume:
@@ -48,12 +46,12 @@ def open_volume(location: Location, cache_dir: Path, *, max_bytes: int | None = 
         StoreError: the URL can't be used, or the library for it is missing.
     """
     if isinstance(location, Path):
-        return FolderVolume(location)
+        return Volume(location)
     return RemoteVolume(Store(location), cache_dir, max_bytes=max_bytes)
 
 
-class RemoteVolume(StoreLabels):
-    """A volume whose methods are those of lightfm_retriever.publication.volume.Volume.
+class RemoteVolume(StoreLabels, Volume):
+    """A volume in a store, with a folder of copies.
 
     Args:
         store: where its versions and labels are.
@@ -98,7 +96,7 @@ class RemoteVolume(StoreLabels):
         try:
             return self._store.facts(key_of(version, layout.MANIFEST)).modified_at
         except ObjectMissingError:
-            return _LONG_AGO
+            return LONG_AGO
 
     def now(self) -> datetime:
         """The store tells no time but that of an object."""
