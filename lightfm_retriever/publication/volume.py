@@ -17,7 +17,7 @@ LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
 
 class Volume:
-    """Versions and labels, in a folder that everybody has mounted or as a subclass says. Safe for threads.
+    """Versions and labels, in a folder that everybody has mounted. Safe for threads.
 
     Where no errors are told, a method raises as the function of its name in labels, reader or removal
     does: in any case a PublicationError, and a VolumeError when the volume can't be read or written.

@@ -35,15 +35,9 @@ _log = logging.getLogger(__name__)
 
 
 def open_volume(location: Location, cache_dir: Path, *, max_bytes: int | None = None) -> Volume:
-    """A volume in a folder or in a store; neither is asked anything yet.
+    """A volume in a folder, or else in a store with a cache; neither is asked anything yet.
 
-    Args:
-        location: a folder, or a store's URL.
-        cache_dir: for a URL, the folder of versions that are made or fetched here.
-        max_bytes: that these may have together; None for what the disk holds.
-
-    Raises:
-        StoreError: the URL can't be used, or the library for it is missing.
+    Raises StoreError when the URL can't be used, or the library for it is missing.
     """
     if isinstance(location, Path):
         return Volume(location)
@@ -79,8 +73,6 @@ class RemoteVolume(StoreLabels, Volume):
             if self._made is None:
                 self._made = Cache(self.folder, max_bytes=self._max_bytes)
             return self._made
-
-    # ---- versions
 
     def list_versions(self) -> list[str]:
         return versions.list_versions(self._store)
@@ -149,8 +141,6 @@ class RemoteVolume(StoreLabels, Volume):
 
     def remove_leftovers(self) -> list[str]:
         return upload.remove_abandoned(self._store, clock=self.now)
-
-    # ---- to and from the folder
 
     @contextmanager
     def fetched(self, *versions: str) -> Iterator[Path]:

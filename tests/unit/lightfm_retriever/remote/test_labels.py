@@ -40,17 +40,9 @@ def test_a_label_is_moved_read_and_listed_and_other_objects_are_none(own, store)
     assert store.text("history/current") == f"\npromote {A}\n\npromote {B}\n"
 
 
-def test_a_label_that_is_missing_or_no_label_is_said_to_be(own, store):
+def test_what_is_missing_no_label_or_no_version_is_refused(own, store):
     with pytest.raises(LabelError, match="nothing is published under it: s3://bucket/prefix/labels/x"):
         own.read_label("x")
-    store.put("labels/x", b"../versions")
-    with pytest.raises(LabelError, match="should hold a version's name"):
-        own.read_label("x")
-    assert own.promote(A, label="x") is None
-    assert own.read_label("x") == A
-
-
-def test_what_is_no_label_or_no_version_is_refused(own, store):
     for call in (
         lambda: own.read_label("../history"),
         lambda: own.rollback_target(label="../history"),
@@ -62,6 +54,11 @@ def test_what_is_no_label_or_no_version_is_refused(own, store):
     with pytest.raises(VersionNotFoundError, match="isn't on the volume s3://bucket/prefix"):
         own.promote("20261124T120009Z-000009", label="x")
     assert store.keys() == []
+    store.put("labels/x", b"../versions")
+    with pytest.raises(LabelError, match="should hold a version's name"):
+        own.read_label("x")
+    assert own.promote(A, label="x") is None
+    assert own.read_label("x") == A
 
 
 def test_a_store_that_is_away_is_not_taken_for_a_missing_label(own, store):
@@ -123,13 +120,10 @@ def test_an_answer_that_got_lost_is_no_move_by_another(own, store):
     assert own.rollback_target(label="current") == A
 
 
-def test_a_label_that_others_never_leave_alone_is_given_up(own, store):
+def test_what_cannot_be_written_is_told_and_without_a_history_the_label_moves(own, store, caplog):
     store.before = refusing("write_if", "labels/current", error=ConflictError)
     with pytest.raises(StoreError, match="labels/current: others moved it 30 times"):
         own.promote(A, label="current")
-
-
-def test_a_history_that_cannot_be_written_is_told_and_fails_nothing(own, store, caplog):
     store.before = refusing(part="history/", text="no")
     assert own.promote(A, label="current") is None
     assert own.read_label("current") == A

@@ -6,12 +6,7 @@ import pytest
 from obstore import exceptions
 
 from lightfm_retriever.publication.errors import LabelError
-from lightfm_retriever.remote.errors import (
-    ConflictError,
-    ObjectMissingError,
-    RefusedError,
-    StoreError,
-)
+from lightfm_retriever.remote.errors import ConflictError, ObjectMissingError, RefusedError, StoreError
 from lightfm_retriever.remote.labels import read_label
 from lightfm_retriever.remote.store import Store
 from tests.unit.lightfm_retriever.remote.stores import MadeUp
@@ -22,7 +17,7 @@ def store(request, tmp_path):
     return Store(tmp_path) if request.param == "folder" else MadeUp()
 
 
-def test_what_is_written_is_read_listed_and_deleted(store):
+def test_what_is_written_or_uploaded_is_read_listed_and_deleted(store, tmp_path):
     facts = store.write("a/b/c", b"text")
     assert facts.size == 4
     assert store.facts("a/b/c") == facts
@@ -35,9 +30,6 @@ def test_what_is_written_is_read_listed_and_deleted(store):
     store.delete(["a/b/c", "a/never"])
     assert not store.exists("a/b/c")
     assert store.exists("a/other")
-
-
-def test_a_file_is_uploaded_whole(store, tmp_path):
     path = tmp_path / "file"
     # More than a piece.
     path.write_bytes(bytes(range(256)) * 40_000)

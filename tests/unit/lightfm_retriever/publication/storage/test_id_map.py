@@ -66,7 +66,6 @@ def test_an_empty_id_and_a_lone_surrogate_are_refused_and_never_found(surrogate)
     for bad, reason in ((surrogate, "lone surrogate"), ("", "is empty")):
         with pytest.raises(InvalidIdError, match=reason) as caught:
             IdMap.build(["a", bad])
-        assert caught.value.external_id == bad
         str(caught.value).encode()  # the message may be logged and sent
         assert IdMap.build(["a"]).row(bad) is None
         assert bad not in IdMap.build(["a"])
