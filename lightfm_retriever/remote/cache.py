@@ -89,13 +89,8 @@ class Cache:
     ) -> Fetched | None:
         """Have a version here that passes a check; what was spoilt here since it came is fetched anew.
 
-        Args:
-            store, version, arrival: see `fetch`.
-            check: called with the cache's folder and the version; a PublicationError of its own, but
-                for a VolumeError, means that the copy isn't sound.
-
-        Raises:
-            PublicationError: as `fetch` and `check` do.
+        `check` is called with the cache's folder and the version; a PublicationError of its own, but
+        for a VolumeError, means that the copy isn't sound. Raises as `fetch` and `check` do.
         """
         fetched = self.fetch(store, version, arrival=arrival)
         try:
@@ -116,13 +111,8 @@ class Cache:
     ) -> Fetched | None:
         """Bring a version, and use it; None when it was here.
 
-        Who fetches what another process fetches waits for that one.
-
-        Args:
-            store: where it is.
-            version: its name.
-            linked: whether to take files that other versions here have in common with it.
-            arrival: told how it gets on.
+        Who fetches what another process fetches waits for that one. With `linked` it shares the files
+        that other versions here have in common with it.
 
         Raises:
             VersionNotFoundError: the store has no such version, or not yet.

@@ -41,12 +41,7 @@ def read_label(store: Store, label: str) -> str:
 
 
 class StoreLabels:
-    """The labels of one store. Safe for threads.
-
-    Args:
-        store: where they are.
-        has_version: whether it has a version.
-    """
+    """The labels of one store; `has_version` tells whether it has a version. Safe for threads."""
 
     def __init__(self, store: Store, has_version: Callable[[str], bool]) -> None:
         self._store = store

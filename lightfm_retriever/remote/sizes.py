@@ -12,16 +12,13 @@ from lightfm_retriever.publication import layout
 
 def directories(folder: Path) -> list[Path]:
     """List the folders of versions in a folder; raises OSError."""
-    return [
-        path for path in folder.iterdir() if layout.is_version_name(path.name) and _is_directory(path)
-    ]
-
-
-def _is_directory(path: Path) -> bool:
-    # One entry that can't be looked at doesn't keep the others from being removed.
-    with contextlib.suppress(OSError):
-        return path.is_dir()
-    return False
+    found = []
+    for path in folder.iterdir():
+        # One entry that can't be looked at doesn't keep the others from being removed.
+        with contextlib.suppress(OSError):
+            if layout.is_version_name(path.name) and path.is_dir():
+                found.append(path)
+    return found
 
 
 def sizes(folders: Iterable[Path]) -> dict[int, int]:

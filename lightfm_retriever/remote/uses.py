@@ -63,15 +63,9 @@ class Uses:
 
 @contextmanager
 def locked(path: Path, *, wanted: Callable[[], bool] = lambda: True) -> Iterator[None]:
-    """Wait until nobody has the file locked, and lock it.
+    """Wait until nobody has the file locked, which is made, and lock it.
 
-    Args:
-        path: of the file, which is made.
-        wanted: asked now and then whether to go on waiting.
-
-    Raises:
-        FileNotFoundError: its folder is gone.
-        TimeoutError: somebody has it locked, and it isn't wanted any more.
+    Raises TimeoutError when it isn't `wanted` any more, FileNotFoundError when its folder is gone.
     """
     while (descriptor := lock_regular(path)) is None:
         if not wanted():

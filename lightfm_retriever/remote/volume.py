@@ -45,12 +45,9 @@ def open_volume(location: Location, cache_dir: Path, *, max_bytes: int | None = 
 
 
 class RemoteVolume(StoreLabels, Volume):
-    """A volume in a store, with a folder of copies.
+    """A volume in a store, with a folder of copies, where versions are staged too.
 
-    Args:
-        store: where its versions and labels are.
-        folder: a cache of versions, where they are staged too; made when it is needed.
-        max_bytes: that the cache may have; None for what its disk holds.
+    It is made when it is needed, and may have `max_bytes`; None for what its disk holds.
     """
 
     elsewhere = True

@@ -3,8 +3,6 @@
 What an entry of the table says holds for who stages, opens and verifies.
 """
 
-from __future__ import annotations
-
 from datetime import UTC, datetime
 
 import numpy as np
@@ -26,36 +24,20 @@ from tests import publications
 VERSION = "20261124T043500Z-3fa9c1"
 
 
-@pytest.mark.parametrize(
-    ("is_name", "names", "others"),
-    [
-        (
-            layout.is_file_name,
-            [*publications.ALL_FILES, "x" * 100, "a.b-c_d.E9"],
-            [
-                *(".", "..", "...", "/", "/etc/passwd", "a/b", "../items.trie", "a\\b", "C:x", "a..b"),
-                *(".hidden", "trailing.", "-option", "é.npy"),
-                *("", "items.trie\n", "\nitems.trie", "a b", "a\0b", "x" * 101, layout.MANIFEST),
-            ],
-        ),
-        (
-            layout.is_version_name,
-            [VERSION],
-            [
-                *("", "..", "staging", VERSION[:-1], f"{VERSION}a", f"{VERSION}\n", f"../{VERSION}"),
-                *(VERSION.upper(), VERSION.replace("2026", "٢٠٢٦")),  # Arabic-Indic digits
-            ],
-        ),
-        (
-            layout.is_label_name,
-            [layout.DEFAULT_LABEL, "a", "team_a-2", "a" * 64],
-            ["", "Current", "1st", "-x", "a/b", "..", "a.b", "é", "a\n", "a" * 65],
-        ),
-    ],
-)
-def test_names_are_told_from_others(is_name, names, others):
-    assert [name for name in names if not is_name(name)] == []
-    assert [name for name in others if is_name(name)] == []
+def test_names_are_told_from_others():
+    odd_files = [".", "..", "...", "/", "/etc/passwd", "a/b", "../items.trie", "a\\b", "C:x", "a..b"]
+    odd_files += [".hidden", "trailing.", "-option", "é.npy", "", "items.trie\n", "\nitems.trie", "a b"]
+    odd_versions = ["", "..", "staging", VERSION[:-1], f"{VERSION}a", f"{VERSION}\n", f"../{VERSION}"]
+    odd_versions += [VERSION.upper(), VERSION.replace("2026", "٢٠٢٦")]  # Arabic-Indic digits
+    files = [*publications.ALL_FILES, "x" * 100, "a.b-c_d.E9"]
+    odd_labels = ["", "Current", "1st", "-x", "a/b", "..", "a.b", "é", "a\n", "a" * 65]
+    for is_name, names, others in (
+        (layout.is_file_name, files, [*odd_files, "a\0b", "x" * 101, layout.MANIFEST]),
+        (layout.is_version_name, [VERSION], odd_versions),
+        (layout.is_label_name, [layout.DEFAULT_LABEL, "a", "team_a-2", "a" * 64], odd_labels),
+    ):
+        assert [name for name in names if not is_name(name)] == []
+        assert [name for name in others if is_name(name)] == []
 
 
 moments = st.datetimes(min_value=datetime(1000, 1, 1))  # noqa: DTZ001
@@ -73,9 +55,6 @@ def test_version_names_tell_their_second_and_sort_by_it(made):
     for name in ("", "20261124T120000Z", "20261324T120000Z-3fa9c1", "20261124T250000Z-3fa9c1"):
         with pytest.raises(ValueError, match=r"isn't a version's name|does not match|unconverted"):
             layout.version_time(name)
-
-
-# ---- the table
 
 
 NOVEL = "novel.npy"
@@ -120,20 +99,17 @@ def test_a_map_of_other_ids_than_rows_were_staged_is_refused(tmp_path):
             staging.add_array(layout.USER_VECTORS, np.ones((3, 2), dtype=np.float32))
 
 
-@pytest.mark.parametrize(
-    ("shape", "lengths", "sizes"),
-    [
+def test_a_shape_is_told_by_sizes_and_tells_them():
+    for shape, lengths, sizes in (
         ("items", (7,), {"items": 7}),
         ("users + 1", (6,), {"users": 5}),
         ("2 components + 3, components", (11, 4), {"components": 4}),
         ("n, components + 1", (None, 5), {"components": 4}),
         ("", (), {}),
-    ],
-)
-def test_a_shape_is_told_by_sizes_and_tells_them(shape, lengths, sizes):
-    spec = FileSpec("x.npy", "", shape, "int32")
-    assert spec.lengths({"items": 7, "users": 5, "components": 4}) == lengths
-    assert dict(spec.sizes(tuple(9 if length is None else length for length in lengths))) == sizes
+    ):
+        spec = FileSpec("x.npy", "", shape, "int32")
+        assert spec.lengths({"items": 7, "users": 5, "components": 4}) == lengths
+        assert dict(spec.sizes(tuple(9 if own is None else own for own in lengths))) == sizes
 
 
 def test_every_entry_is_sound():

@@ -3,8 +3,6 @@
 Edited and signed anew it is refused too, where serving from it could go wrong.
 """
 
-from __future__ import annotations
-
 import copy
 import json
 import re
@@ -73,21 +71,6 @@ def put(path, value):
     return content
 
 
-def edited(value):
-    """Another value of the same type, where the type has one."""
-    match value:
-        case bool():
-            return not value
-        case int() | float():
-            return value + 1
-        case str():
-            return value[:-1] + ("1" if value[-1] == "0" else "0")
-    return 0 if value is None else type(value)(["xy"])
-
-
-# ---- what is written
-
-
 SIMILAR = EXAMPLE.indexes[layout.SIMILAR]
 DEPTHS = [Depth(results=30, effort=1.5, recall=1.0), Depth(results=100, effort=1e9, recall=0.0)]
 
@@ -142,7 +125,7 @@ def test_a_manifest_is_read_from_its_directory(tmp_path):
             manifest.read(directory)
 
 
-def test_an_index_from_before_there_was_tuning_has_none_of_its_fields():
+def test_an_index_of_an_older_or_later_release_is_read():
     for name, without in (("target_recall", None), ("trials", []), ("build_seconds", 0.0)):
         content = copy.deepcopy(CONTENT)
         del content["indexes"][layout.SIMILAR][name]
@@ -151,28 +134,20 @@ def test_an_index_from_before_there_was_tuning_has_none_of_its_fields():
         decoded = decode(data)
         assert decoded.indexes[layout.SIMILAR] == replace(SIMILAR, **{name: without})
         assert manifest.encode(decoded) == data
-
-
-def test_fields_that_a_later_release_adds_are_ignored():
+    # Those that a later release adds are ignored.
     content = {**copy.deepcopy(CONTENT), "added": {"later": [1, None]}}
     content["run"]["added"] = content["indexes"][layout.SIMILAR]["added"] = "later"
     assert decode(written(content)) == EXAMPLE
 
 
-# ---- what was edited
-
-
 @pytest.mark.parametrize("path", LEAVES, ids=lambda path: "/".join(map(str, path)))
-def test_an_edited_field_is_noticed(path):
-    content = put(path, edited(get(CONTENT, path)))
+def test_a_field_that_was_edited_or_removed_is_noticed(path):
     error = UnsupportedFormatError if path == ("format_version",) else ManifestError
-    refused(content, error=error, sign=False)
+    other = {str: "another", int: 77, float: 0.123, bool: False}.get(type(get(CONTENT, path)), ["xy"])
+    refused(put(path, other), error=error, sign=False)
     removed = copy.deepcopy(CONTENT)
     get(removed, path[:-1]).pop(path[-1])
     refused(removed, error=InvalidPublicationError, sign=False)
-    if path != ("checksum",):
-        for wrong in (float("nan"), float("inf")):
-            refused(put(path, wrong), error=InvalidPublicationError)
 
 
 def test_an_added_field_and_a_checksum_of_another_manifest_are_noticed(published):
@@ -252,9 +227,6 @@ def test_what_no_message_and_no_terminal_can_hold_is_refused():
         refused({**CONTENT, **changes}, f"can't be used: .*{reason}")
     fits = {**CONTENT, "hyperparameters": {"most": 2**63 - 1, "least": -(2**63)}}
     assert decode(written(fits)).hyperparameters == fits["hyperparameters"]
-
-
-# ---- what was edited and signed anew
 
 
 INDEX = ("indexes", layout.SIMILAR)

@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 import errno
 import os
 import shutil
@@ -41,6 +39,16 @@ def after_rename(monkeypatch, act):
     monkeypatch.setattr(removal.os, "rename", rename_and_act)
 
 
+def before_the_lock(monkeypatch, act):
+    exclusive = labels.exclusive
+
+    def act_first(volume, wanted):
+        act()
+        return exclusive(volume, wanted)
+
+    monkeypatch.setattr(removal.labels, "exclusive", act_first)
+
+
 def test_a_version_is_gone_and_leaves_nothing_to_who_has_not_opened_it(published):
     opened = open_publication(published.volume, published.older)
     expected = np.array(opened.item_vectors), opened.items.external_id(3)
@@ -63,21 +71,7 @@ def test_a_labelled_version_is_refused_with_its_labels_and_what_is_none_is_not_f
     assert publications.tree(published.volume) == before
 
 
-def test_a_label_that_moves_before_the_rename_saves_the_version(published, monkeypatch):
-    exclusive = labels.exclusive
-
-    def move_first(volume, wanted):
-        monkeypatch.setattr(removal.labels, "exclusive", exclusive)
-        promote(volume, published.older)
-        return exclusive(volume, wanted)
-
-    monkeypatch.setattr(removal.labels, "exclusive", move_first)
-    with pytest.raises(LabelledVersionError):
-        delete_version(published.volume, published.older)
-    assert_untouched(published)
-
-
-@pytest.mark.parametrize("when", [after_rename, lambda _, act: act()])
+@pytest.mark.parametrize("when", [lambda _, act: act(), before_the_lock, after_rename])
 @pytest.mark.parametrize(
     ("make", "error", "said"),
     [
@@ -93,23 +87,6 @@ def test_labels_that_name_it_or_cannot_be_read_keep_a_version_or_bring_it_back(
     with pytest.raises(error, match=said):
         delete_version(published.volume, published.older)
     assert_untouched(published)
-
-
-def test_no_label_moves_to_a_version_that_is_being_deleted(published, monkeypatch):
-    held = []
-
-    def try_to_lock():
-        descriptor = os.open(layout.labels_lock(published.volume), os.O_RDWR)
-        try:
-            removal.labels.fcntl.flock(descriptor, labels.fcntl.LOCK_EX | labels.fcntl.LOCK_NB)
-        except BlockingIOError:
-            held.append(True)
-        finally:
-            os.close(descriptor)
-
-    after_rename(monkeypatch, try_to_lock)
-    delete_version(published.volume, published.older)
-    assert held == [True]
 
 
 def test_links_are_removed_and_not_followed(published, tmp_path):
@@ -161,16 +138,4 @@ def test_files_that_cannot_be_removed_are_told_and_the_next_writer_removes_them(
     assert_deleted(published, left=1)
     with Staging(published.volume):
         pass
-    assert_deleted(published)
-
-
-def test_a_disk_too_full_for_a_directory_still_lets_go_of_a_version(published, monkeypatch):
-    def full(self):
-        try:
-            raise OSError(errno.ENOSPC, "No space left on device")
-        except OSError as error:
-            raise VolumeError(published.volume, "can't be written") from error
-
-    monkeypatch.setattr(removal.Staging, "__enter__", full)
-    delete_version(published.volume, published.older)
     assert_deleted(published)

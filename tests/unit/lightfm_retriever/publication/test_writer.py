@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 import fcntl
 import os
 import stat
@@ -16,8 +14,6 @@ from lightfm_retriever.publication.reader import list_versions, read_manifest
 from lightfm_retriever.publication.verification import verify
 from lightfm_retriever.publication.writer import Staging
 from tests import publications
-
-NOSPC = OSError(28, "No space left on device", "index.annoy")
 
 
 @pytest.fixture
@@ -36,9 +32,6 @@ def assert_nothing_published(volume):
 
 def publish_at_noon(volume, **options):
     return publications.publish(volume, clock=lambda: publications.NOON, **options)
-
-
-# ---- what appears
 
 
 def test_what_was_verified_is_what_appears_and_nothing_before(volume):
@@ -94,29 +87,23 @@ def test_another_user_may_read_everything_whatever_the_umask(volume):
     assert stat.S_IMODE(layout.label_file(volume, "current").stat().st_mode) == 0o644
 
 
-# ---- what doesn't
+def test_an_exception_leaves_nothing_behind_and_the_systems_become_the_volumes(volume):
+    def fail_after_staging(error):
+        with Staging(volume) as staging:
+            publications.stage(staging)
+            (staging.scratch("similar") / "half.annoy").write_bytes(b"half")
+            raise error
 
-
-@pytest.mark.parametrize(
-    ("error", "expected", "reason"),
-    [
+    full = OSError(28, "No space left on device", "index.annoy")
+    for error, expected, reason in (
         (KeyboardInterrupt(), KeyboardInterrupt, None),
-        (NOSPC, VolumeError, r"index\.annoy: No space left on device; nothing was published"),
+        (full, VolumeError, r"index\.annoy: No space left on device; nothing was published"),
         # numpy raises such when it can't write everything.
         (OSError("100 requested and 7 written"), VolumeError, "100 requested and 7 written; nothing"),
-    ],
-)
-def test_an_exception_leaves_nothing_behind_and_the_systems_become_the_volumes(
-    volume, error, expected, reason
-):
-    def fail_after_staging(staging):
-        publications.stage(staging)
-        (staging.scratch("similar") / "half.annoy").write_bytes(b"half")
-        raise error
-
-    with pytest.raises(expected, match=reason), Staging(volume) as staging:
-        fail_after_staging(staging)
-    assert_nothing_published(volume)
+    ):
+        with pytest.raises(expected, match=reason):
+            fail_after_staging(error)
+        assert_nothing_published(volume)
 
 
 def test_a_required_file_that_was_not_staged_is_named(volume):
@@ -152,13 +139,10 @@ def test_a_version_that_may_not_last_is_taken_back(volume, monkeypatch):
         if directory == layout.versions_dir(volume):
             raise OSError(5, "Input/output error", str(directory))
 
-    monkeypatch.setattr("lightfm_retriever.publication.writer.fsync_directory", fails)
+    monkeypatch.setattr(writer, "fsync_directory", fails)
     with pytest.raises(VolumeError, match="Input/output error; nothing was published"):
         publications.publish(volume)
     assert_nothing_published(volume)
-
-
-# ---- what is staged
 
 
 def test_what_lies_in_scratch_is_not_published_but_a_file_may_move_from_there(volume):
@@ -166,17 +150,12 @@ def test_what_lies_in_scratch_is_not_published_but_a_file_may_move_from_there(vo
         publications.stage(staging)
         scratch, other = (staging.scratch(name) for name in ("similar", "recommend"))
         assert [*scratch.iterdir(), *other.iterdir()] == []
-        (scratch / "tried.annoy").write_bytes(b"tried")
-        chosen = scratch / "3.annoy"
-        chosen.write_bytes(b"chosen")
-        inode = chosen.stat().st_ino
-        chosen.rename(staging.path(publications.SIMILAR_FILE))
-        complete = staging.publish(publications.facts())
-    directory = layout.version_dir(volume, complete.version)
-    published = directory / publications.SIMILAR_FILE
-    assert (published.stat().st_ino, published.read_bytes()) == (inode, b"chosen")
-    names = {path.name for path in directory.iterdir()}
-    assert names == {*publications.ALL_FILES, layout.MANIFEST}
+        for name in ("tried", "chosen"):
+            (scratch / name).write_text(name)
+        (scratch / "chosen").rename(staging.path(publications.SIMILAR_FILE))
+        directory = layout.version_dir(volume, staging.publish(publications.facts()).version)
+    assert (directory / publications.SIMILAR_FILE).read_text() == "chosen"
+    assert {*os.listdir(directory)} == {*publications.ALL_FILES, layout.MANIFEST}
 
 
 def test_numbers_that_are_not_finite_objects_and_odd_names_are_not_staged(volume):
@@ -204,9 +183,6 @@ def test_arrays_are_stored_in_c_order_whatever_their_own(volume):
             stored = np.load(staging.path(name))
             assert stored.flags.c_contiguous
             np.testing.assert_array_equal(stored, own)
-
-
-# ---- what others left
 
 
 @pytest.mark.parametrize("entries", [[], ["lock"], ["lock", "files/items.trie"], ["scratch-x/1.annoy"]])

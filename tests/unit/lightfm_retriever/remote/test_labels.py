@@ -6,13 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lightfm_retriever.publication import labels, layout
-from lightfm_retriever.publication.errors import (
-    LabelError,
-    LabelMovedError,
-    NothingToRollBackToError,
-    VersionNotFoundError,
-)
+from lightfm_retriever.publication import errors, labels, layout
 from lightfm_retriever.remote.errors import ConflictError, StoreError
 from lightfm_retriever.remote.labels import StoreLabels
 from lightfm_retriever.remote.store import Store
@@ -41,7 +35,9 @@ def test_a_label_is_moved_read_and_listed_and_other_objects_are_none(own, store)
 
 
 def test_what_is_missing_no_label_or_no_version_is_refused(own, store):
-    with pytest.raises(LabelError, match="nothing is published under it: s3://bucket/prefix/labels/x"):
+    with pytest.raises(
+        errors.LabelError, match="nothing is published under it: s3://bucket/prefix/labels/x"
+    ):
         own.read_label("x")
     for call in (
         lambda: own.read_label("../history"),
@@ -49,13 +45,13 @@ def test_what_is_missing_no_label_or_no_version_is_refused(own, store):
         lambda: own.promote(A, label="../history"),
         lambda: own.swap(A, label="../history", expected=None, verb="promote"),
     ):
-        with pytest.raises(LabelError, match="should be 1 to 64"):
+        with pytest.raises(errors.LabelError, match="should be 1 to 64"):
             call()
-    with pytest.raises(VersionNotFoundError, match="isn't on the volume s3://bucket/prefix"):
+    with pytest.raises(errors.VersionNotFoundError, match="isn't on the volume s3://bucket/prefix"):
         own.promote("20261124T120009Z-000009", label="x")
     assert store.keys() == []
     store.put("labels/x", b"../versions")
-    with pytest.raises(LabelError, match="should hold a version's name"):
+    with pytest.raises(errors.LabelError, match="should hold a version's name"):
         own.read_label("x")
     assert own.promote(A, label="x") is None
     assert own.read_label("x") == A
@@ -95,11 +91,11 @@ def test_a_move_by_another_is_moved_over_unless_one_was_expected(own, store):
 
     own.promote(A, label="current")
     move_meanwhile(C)
-    with pytest.raises(LabelMovedError, match="another process has moved it") as caught:
+    with pytest.raises(errors.LabelMovedError, match="another process has moved it") as caught:
         own.swap(B, label="current", expected=A, verb="rollback")
     assert (caught.value.expected, caught.value.found) == (A, C)
     assert own.read_label("current") == C
-    with pytest.raises(LabelMovedError):
+    with pytest.raises(errors.LabelMovedError):
         own.swap(B, label="current", expected=None, verb="promote")
     move_meanwhile(A)
     assert own.promote(B, label="current") == A
@@ -168,5 +164,5 @@ def test_labels_go_back_as_those_of_a_folder_do(tmp_path_factory, steps, gone):
 def outcome(call):
     try:
         return call()
-    except NothingToRollBackToError:
+    except errors.NothingToRollBackToError:
         return None

@@ -7,16 +7,7 @@ from datetime import timedelta
 
 import pytest
 
-from lightfm_retriever.publication import labels, layout, manifest, reader, verification
-from lightfm_retriever.publication.errors import (
-    LabelError,
-    LabelledVersionError,
-    ManifestError,
-    MismatchError,
-    MissingFileError,
-    VersionNotFoundError,
-    VolumeError,
-)
+from lightfm_retriever.publication import errors, labels, layout, manifest, reader, verification
 from lightfm_retriever.remote.cache import Cache
 from lightfm_retriever.remote.errors import StoreError
 from lightfm_retriever.remote.location import parse_location
@@ -91,20 +82,20 @@ def test_a_version_is_there_fetched_whole_and_anew_when_it_was_spoilt_here(
     with volume.fetched(three[0]) as folder:
         verification.verify(folder, three[0])
     assert "is damaged and is fetched anew" in caplog.text
-    with pytest.raises(VersionNotFoundError):
+    with pytest.raises(errors.VersionNotFoundError):
         fetch(volume, NOBODYS)
     # A manifest that names what lies elsewhere is refused.
     facts = volume.read_manifest(three[1])
     files = {**facts.files, "../../labels/current": facts.files[layout.ITEM_IDS]}
     store.put(key(three[1]), manifest.encode(replace(facts, files=files)))
-    with pytest.raises(ManifestError, match="isn't a plain file name"):
+    with pytest.raises(errors.ManifestError, match="isn't a plain file name"):
         fetch(volume, three[1])
     assert reader.list_versions(volume.folder) == [three[0], three[2]]
 
 
 def test_versions_in_use_stay_in_a_small_cache_and_others_go(store, cache, three):
     volume = RemoteVolume(store, cache, max_bytes=1)
-    with pytest.raises(VolumeError, match="--cache-gb"):
+    with pytest.raises(errors.VolumeError, match="--cache-gb"):
         fetch(volume, three[0])
     assert reader.list_versions(cache) == []
     # What is made stays until it is uploaded.
@@ -112,7 +103,7 @@ def test_versions_in_use_stay_in_a_small_cache_and_others_go(store, cache, three
     assert reader.list_versions(cache) == []
     size = sum(facts.size for facts in store.objects(f"versions/{three[0]}").values())
     volume = RemoteVolume(store, cache, max_bytes=size + 1)
-    with volume.fetched(three[0]), pytest.raises(VolumeError, match="--cache-gb"):
+    with volume.fetched(three[0]), pytest.raises(errors.VolumeError, match="--cache-gb"):
         fetch(volume, three[1])
     assert fetch(volume, three[1]) == [three[1]]
     # What is made and not uploaded yet goes after what was used before.
@@ -128,18 +119,18 @@ def test_verifying_reads_every_byte_from_the_store_also_of_what_is_here(volume, 
     fetch(volume, three[0])
     spoil(store, key(three[0], layout.ITEM_VECTORS))
     for _ in range(2):
-        with pytest.raises(MismatchError, match=r"s3://bucket/prefix/.*/item_vectors\.npy: SHA-256"):
+        with pytest.raises(errors.MismatchError, match=r"s3://bucket/.*/item_vectors\.npy: SHA-256"):
             volume.verify(three[0])
     # Its file is one with another's here.
     assert volume.verify(three[1])
     # Nor is one that others here have in common taken for the store's.
     spoil(store, key(three[2], layout.ITEM_IDS))
-    with pytest.raises(MismatchError, match=r"items\.trie: SHA-256"):
+    with pytest.raises(errors.MismatchError, match=r"items\.trie: SHA-256"):
         volume.verify(three[2])
     store.delete([key(three[2], layout.USER_IDS)])
-    with pytest.raises(MissingFileError, match=r"users\.trie"):
+    with pytest.raises(errors.MissingFileError, match=r"users\.trie"):
         volume.verify(three[2])
-    with pytest.raises(VersionNotFoundError):
+    with pytest.raises(errors.VersionNotFoundError):
         volume.verify(NOBODYS)
 
 
@@ -149,46 +140,40 @@ def test_a_version_is_deleted_with_all_its_objects(volume, store, three):
     assert volume.list_versions() == three[1:]
     assert store.keys(f"versions/{three[0]}") == []
     for name in (three[0], "../labels"):
-        with pytest.raises(VersionNotFoundError):
+        with pytest.raises(errors.VersionNotFoundError):
             volume.delete_version(name)
-    with pytest.raises(LabelledVersionError):
+    with pytest.raises(errors.LabelledVersionError):
         volume.delete_version(three[1])
     # The first thing that goes is what makes it a version.
     assert next(own for name, own in store.calls if name == "delete") == [key(three[0])]
     # Files that are left are told, and make no version.
     store.before = refusing("delete", f"{three[2]}/items.trie")
-    with pytest.raises(VolumeError, match="the version is deleted, but files of it are left"):
+    with pytest.raises(errors.VolumeError, match="the version is deleted, but files of it are left"):
         volume.delete_version(three[2])
     assert volume.list_versions() == [three[1]]
 
 
-def test_a_label_that_is_moved_to_a_version_while_it_is_deleted_keeps_it(volume, store, three):
+def test_of_who_deletes_a_version_and_who_moves_a_label_to_it_one_is_told(volume, store, three):
     label = f"{three[0]}\n".encode()
     store.before = once("delete manifest.json']", lambda: store.put("labels/current", label))
-    with pytest.raises(LabelledVersionError):
+    with pytest.raises(errors.LabelledVersionError):
         volume.delete_version(three[0])
     assert volume.list_versions() == three
     volume.verify(three[0])
-
-
-def test_who_moves_a_label_to_a_version_that_is_being_deleted_is_told(volume, store, three):
     volume.promote(three[1])
-    store.before = once("write_if labels/current", lambda: volume.delete_version(three[0]))
-    with pytest.raises(VersionNotFoundError):
-        volume.promote(three[0])
-    assert volume.read_label("current") == three[1]
-    assert store.text("history/current").split() == ["promote", three[1]]
-    assert volume.list_versions() == three[1:]
-
-
-def test_a_label_that_cannot_be_read_keeps_every_version(volume, store, three):
-    volume.promote(three[1])
+    # Labels that can't be read keep every version.
     store.before = refusing("read", "labels/")
     with pytest.raises(StoreError, match="away"):
         volume.delete_version(three[0])
     with pytest.raises(StoreError, match="away"):
         collect(volume, RetentionPolicy(keep=1, min_age=timedelta(0)))
     assert volume.list_versions() == three
+    store.before = once("write_if labels/current", lambda: volume.delete_version(three[0]))
+    with pytest.raises(errors.VersionNotFoundError):
+        volume.promote(three[0])
+    assert volume.read_label("current") == three[1]
+    assert store.text("history/current").split() == ["promote", three[1]]
+    assert volume.list_versions() == three[1:]
 
 
 def test_versions_are_ordered_and_kept_by_the_stores_clock(volume, store):
@@ -236,7 +221,7 @@ def test_what_was_given_up_half_uploaded_or_staged_goes_and_what_is_on_its_way_s
     assert volume.list_versions() == three
 
 
-def test_the_folder_follows_a_label(volume, store, three):
+def test_the_folder_follows_a_label(volume, store, three, caplog):
     for version in three[:2]:
         volume.promote(version)
         with volume.followed("current") as folder:
@@ -246,21 +231,19 @@ def test_the_folder_follows_a_label(volume, store, three):
     store.delete(["labels/current"])
     with volume.followed("current") as folder:
         assert labels.list_labels(folder) == {}
-    # Before anything is trained.
-    store.put("labels/current", b"nonsense")
-    with pytest.raises(LabelError, match="should hold a version's name"), volume.followed("current"):
-        pass
-
-
-def test_a_labelled_version_that_cannot_be_had_is_missing_there(volume, store, three, caplog):
-    volume.promote(three[0])
+    # A labelled version that can't be had is missing there.
+    volume.promote(three[2])
     for damage in (
-        lambda: spoil(store, key(three[0], layout.ITEM_VECTORS)),
-        lambda: store.delete([key(three[0])]),
+        lambda: spoil(store, key(three[2], layout.ITEM_VECTORS)),
+        lambda: store.delete([key(three[2])]),
     ):
         damage()
         caplog.clear()
         with volume.followed("current") as folder:
-            assert labels.read_label(folder, "current") == three[0]
-            assert not reader.has_version(folder, three[0])
+            assert labels.read_label(folder, "current") == three[2]
+            assert not reader.has_version(folder, three[2])
         assert "names a version that can't be used" in caplog.text
+    store.put("labels/current", b"nonsense")
+    following = volume.followed("current")
+    with pytest.raises(errors.LabelError, match="should hold a version's name"), following:
+        pass
