@@ -139,3 +139,15 @@ def test_files_that_cannot_be_removed_are_told_and_the_next_writer_removes_them(
     with Staging(published.volume):
         pass
     assert_deleted(published)
+
+
+def test_a_disk_too_full_for_a_directory_still_lets_go_of_a_version(published, monkeypatch):
+    def full(self):
+        try:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        except OSError as error:
+            raise VolumeError(published.volume, "can't be written") from error
+
+    monkeypatch.setattr(removal.Staging, "__enter__", full)
+    delete_version(published.volume, published.older)
+    assert_deleted(published)
