@@ -24,7 +24,7 @@ from lightfm_retriever.publication.search_effort import Depths
 from lightfm_retriever.publication.storage.id_map import IdMap
 from lightfm_retriever.publication.storage.ragged import from_texts, text
 from lightfm_retriever.publication.vectors.vector_space import row_norms, split_biases
-from lightfm_retriever.publication.writer import Clock, Staging, utc_now
+from lightfm_retriever.publication.writer import Staging
 from retriever.answering.search import IndexCosts, Ranker, Scorer
 from retriever.answering.snapshot import Snapshot
 from tests import publications
@@ -64,7 +64,6 @@ def publish(
     build: dict[str, Any] | None = None,
     titles: bool = True,
     label: str | None = layout.DEFAULT_LABEL,
-    clock: Clock = utc_now,
     query: dict[str, Any] | None = None,
     attributes: Sequence[Column] = (),
     item_ids: Sequence[str] | None = None,
@@ -81,7 +80,7 @@ def publish(
         np.sort(random.choice(items, size=row * (items - 1) // max(1, users - 1), replace=False))
         for row in range(users)
     ]
-    with Staging(volume, clock=clock) as staging:
+    with Staging(volume) as staging:
         staging.add_id_map(layout.ITEM_IDS, item_map)
         staging.add_id_map(layout.USER_IDS, user_ids)
         staging.add_array(layout.ITEM_VECTORS, item_vectors)
