@@ -24,7 +24,7 @@ from rich.table import Table
 from lightfm_retriever.hosting import terminal
 from lightfm_retriever.publication.errors import PublicationError
 from lightfm_retriever.publication.vectors.vector_space import best
-from lightfm_retriever.publication.volume import FolderVolume
+from lightfm_retriever.publication.volume import Volume
 from retriever.client import (
     CallError,
     Condition,
@@ -85,7 +85,7 @@ def run(volume: Path, data_dir: Path) -> None:
     heading("Train on MovieLens 100K and publish")
     # More recall than the default, since the answers stand beside exact ones here.
     spec = TrainingSpec(data=DataSpec(dataset=movielens.NAME), target_recall=TARGET_RECALL)
-    places = Places(FolderVolume(volume), data_dir, volume)
+    places = Places(Volume(volume), data_dir, volume)
     result = train_and_publish(spec, places, reporter=Bars())
     result = promote_if_passed(places.volume, result, label=spec.label)
     seconds.update(result.seconds)

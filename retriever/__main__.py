@@ -113,7 +113,7 @@ def add_serve_flags(serve: argparse.ArgumentParser) -> None:
     """All that `serve` takes."""
     serve.add_argument(
         "--volume",
-        type=PathType(location.argument),
+        type=PathType(location.parse_location),
         required=True,
         metavar="DIR|URL",
         help="the shared volume, only read: a folder, or s3://BUCKET/PREFIX, gs://..., az://...",

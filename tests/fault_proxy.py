@@ -6,7 +6,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, replace
 
 # How long anything may take: an end to waiting for what never comes, not a measure.
@@ -14,44 +14,33 @@ _PATIENCE = 30
 _CHUNK_BYTES = 2**18
 # How much a slow network lets through at once.
 _PIECE_SECONDS = 0.05
-_DIRECTIONS = ("to_server", "to_client")
+_BODY = "<?xml version='1.0'?><Error><Code>InternalError</Code><Message>A test's.</Message></Error>"
 
 
 @dataclass(frozen=True)
 class Counts:
-    """What went through since the proxy's start.
+    """What went through since the proxy's start: bytes each way, and connections dropped by cut()."""
 
-    Attributes:
-        connections: accepted, also those that were refused at once.
-        to_server, to_client: bytes that were let through; answers of the proxy's own aren't counted.
-        cut: connections that were dropped by cut().
-        answered: requests that were answered by answer().
-    """
-
-    connections: int = 0
     to_server: int = 0
     to_client: int = 0
     cut: int = 0
-    answered: int = 0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _Fault:
-    """What is wrong with the network.
-
-    Attributes:
-        kind: pass, refuse, hang, slow, cut or answer.
-        bytes_per_second: of slow.
-        after_bytes: of cut.
-        response: of answer.
-        times: how often a cut or an answer happens before all is well again; None: always.
-    """
+    """What is wrong with the network, and bytes a second, bytes before a cut, or an answer's status."""
 
     kind: str = "pass"
-    bytes_per_second: float = 0
-    after_bytes: int = 0
-    response: bytes = b""
-    times: int | None = None
+    number: float = 0
+
+
+@dataclass
+class _Flow:
+    """One direction of a connection: what went through since the fault was set."""
+
+    direction: str
+    fault: _Fault | None = None
+    sent: int = 0
 
 
 class FaultProxy:
@@ -64,24 +53,14 @@ class FaultProxy:
     def __init__(self, server_port: int) -> None:
         self._server_port = server_port
         self._listener = socket.create_server(("127.0.0.1", 0))
-        self.port: int = self._listener.getsockname()[1]
+        self.endpoint = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
+        self.counts = Counts()
         self._changed = threading.Condition()
         self._fault = _Fault()
-        self._generation = 0
-        self._counts = Counts()
+        self._cuts_left = 0
         self._open: set[socket.socket] = set()
-        self._free_at = dict.fromkeys(_DIRECTIONS, 0.0)
+        self._free_at: dict[str, float] = {}
         threading.Thread(target=self._accept, daemon=True).start()
-
-    @property
-    def endpoint(self) -> str:
-        """http://127.0.0.1:PORT."""
-        return f"http://127.0.0.1:{self.port}"
-
-    @property
-    def counts(self) -> Counts:
-        with self._changed:
-            return self._counts
 
     def forward(self) -> None:
         """All is well again; what hung goes on."""
@@ -97,67 +76,50 @@ class FaultProxy:
 
     def slow(self, bytes_per_second: float) -> None:
         """Let so much through in each direction, of all connections together."""
-        self._set(_Fault("slow", bytes_per_second=bytes_per_second))
+        self._set(_Fault("slow", bytes_per_second))
 
-    def cut(self, after_bytes: int, times: int | None = None) -> None:
+    def cut(self, after_bytes: int, times: int) -> None:
         """Let so many bytes of the server through on a connection, headers included, then drop it.
 
-        Counted from now on. A connection whose server sends no more than that is left alone.
-
-        Args:
-            times: after so many all is well again.
+        Counted from now on. A connection whose server sends no more than that is left alone, and
+        after so many `times` all is well again.
         """
-        self._set(_Fault("cut", after_bytes=after_bytes, times=times))
+        self._cuts_left = times
+        self._set(_Fault("cut", after_bytes))
 
-    def answer(self, status: int, code: str = "InternalError", times: int | None = None) -> None:
-        """Answer every HTTP request by an error as S3 writes it, and drop open connections.
-
-        Args:
-            code: S3's name of the error.
-            times: after so many all is well again.
-        """
-        body = f"<?xml version='1.0'?><Error><Code>{code}</Code><Message>A test's.</Message></Error>"
-        head = (
-            f"HTTP/1.1 {status} Fault\r\nContent-Type: application/xml\r\nContent-Length: {len(body)}"
-        )
-        response = f"{head}\r\nConnection: close\r\n\r\n{body}".encode()
-        self._set(_Fault("answer", response=response, times=times), drop=True)
+    def answer(self, status: int) -> None:
+        """Answer every HTTP request by an error as S3 writes it, and drop open connections."""
+        self._set(_Fault("answer", status), drop=True)
 
     def wait_for(self, is_so: Callable[[Counts], bool]) -> None:
         """Wait until this is true of the counts."""
         with self._changed:
-            assert self._changed.wait_for(lambda: is_so(self._counts), _PATIENCE), self._counts
+            assert self._changed.wait_for(lambda: is_so(self.counts), _PATIENCE), self.counts
 
     def close(self) -> None:
         # Not close() alone, which an accept() in another thread doesn't notice.
         self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
-        self._set(_Fault("refuse"), drop=True)
+        self.refuse()
 
     def _set(self, fault: _Fault, *, drop: bool = False) -> None:
         with self._changed:
             self._fault = fault
-            self._generation += 1
-            self._free_at = dict.fromkeys(_DIRECTIONS, 0.0)
-            if drop:
-                for one in self._open:
-                    _shut(one)
+            self._free_at = {}
+            for one in self._open if drop else ():
+                _shut(one)
             self._changed.notify_all()
 
-    def _add(self, **more: int) -> None:
+    def _count(self, name: str, more: int) -> None:
         with self._changed:
-            sums = {name: getattr(self._counts, name) + value for name, value in more.items()}
-            self._counts = replace(self._counts, **sums)
+            self.counts = replace(self.counts, **{name: getattr(self.counts, name) + more})
             self._changed.notify_all()
 
     def _accept(self) -> None:
-        while True:
-            try:
+        with suppress(OSError):
+            while True:
                 client, _ = self._listener.accept()
-            except OSError:
-                return
-            self._add(connections=1)
-            threading.Thread(target=self._serve, args=(client,), daemon=True).start()
+                threading.Thread(target=self._serve, args=(client,), daemon=True).start()
 
     def _serve(self, client: socket.socket) -> None:
         with client, suppress(OSError), self._dropped_by_faults(client):
@@ -166,12 +128,12 @@ class FaultProxy:
                 return
             server = socket.create_connection(("127.0.0.1", self._server_port))
             with server, self._dropped_by_faults(server):
-                upwards = threading.Thread(
+                up = threading.Thread(
                     target=self._pump, args=(client, server, "to_server"), daemon=True
                 )
-                upwards.start()
+                up.start()
                 self._pump(server, client, "to_client")
-                upwards.join()
+                up.join()
 
     @contextmanager
     def _dropped_by_faults(self, one: socket.socket) -> Iterator[None]:
@@ -194,29 +156,24 @@ class FaultProxy:
                 length = int(value) if name.lower() == b"content-length" else length
             while length > 0 and (read := len(request.read(min(length, _CHUNK_BYTES)))):
                 length -= read
-        with self._changed:
-            response = self._fault.response
-            if not line or not self._happens("answer"):
-                return
-        self._add(answered=1)
-        client.sendall(response)
+        fault = self._fault
+        if line and fault.kind == "answer":
+            head = f"HTTP/1.1 {fault.number} Fault\r\nContent-Type: application/xml\r\n"
+            head += f"Content-Length: {len(_BODY)}\r\nConnection: close\r\n\r\n"
+            client.sendall((head + _BODY).encode())
 
     def _pump(self, source: socket.socket, target: socket.socket, direction: str) -> None:
         """Forward until either end closes or a fault drops the connection."""
-        flow = _Flow(direction)
+        flow, data = _Flow(direction), b""
         with suppress(OSError):
-            while data := memoryview(source.recv(_CHUNK_BYTES)):
-                while data:
-                    allowed = self._allowed(len(data), flow)
-                    if not allowed:
-                        break
-                    flow.sent += allowed
-                    # Before it is sent: whoever got something finds it counted.
-                    self._add(**{direction: allowed})
-                    target.sendall(data[:allowed])
-                    data = data[allowed:]
-                if data:
+            while data := data or source.recv(_CHUNK_BYTES):
+                if not (allowed := self._allowed(len(data), flow)):
                     break
+                flow.sent += allowed
+                # Before it is sent: whoever got something finds it counted.
+                self._count(direction, allowed)
+                target.sendall(data[:allowed])
+                data = data[allowed:]
         _shut(source)
         _shut(target)
 
@@ -225,52 +182,30 @@ class FaultProxy:
         with self._changed:
             while True:
                 self._changed.wait_for(lambda: self._fault.kind != "hang")
-                fault, generation = self._fault, self._generation
-                if flow.generation != generation:
-                    flow.generation, flow.sent = generation, 0
-                if fault.kind == "pass":
-                    return wanted
+                if flow.fault is not self._fault:
+                    flow.fault, flow.sent = self._fault, 0
+                fault = self._fault
                 if fault.kind == "slow":
-                    piece = min(wanted, max(1, int(fault.bytes_per_second * _PIECE_SECONDS)))
-                    if self._wait_turn(piece, fault.bytes_per_second, flow.direction):
+                    piece = min(wanted, max(1, int(fault.number * _PIECE_SECONDS)))
+                    if self._wait_turn(piece, fault, flow.direction):
                         return piece
-                elif fault.kind == "cut":
-                    left = fault.after_bytes - flow.sent
-                    if flow.direction == "to_server":
-                        return wanted
-                    if left > 0:
+                elif fault.kind == "cut" and flow.direction == "to_client":
+                    if (left := int(fault.number) - flow.sent) > 0:
                         return min(wanted, left)
-                    if self._happens("cut"):
-                        self._add(cut=1)
-                        return 0
-                else:
+                    self._cuts_left -= 1
+                    if not self._cuts_left:
+                        self._fault = _Fault()
+                    self._count("cut", 1)
                     return 0
+                else:
+                    return wanted if fault.kind in ("pass", "cut") else 0
 
-    def _wait_turn(self, piece: int, bytes_per_second: float, direction: str) -> bool:
+    def _wait_turn(self, piece: int, fault: _Fault, direction: str) -> bool:
         """Wait until the piece has had its time; False if the fault changed before."""
-        generation = self._generation
         now = time.monotonic()
-        end = max(now, self._free_at[direction]) + piece / bytes_per_second
+        end = max(now, self._free_at.get(direction, 0)) + piece / fault.number
         self._free_at[direction] = end
-        return not self._changed.wait_for(lambda: self._generation != generation, end - now)
-
-    def _happens(self, kind: str) -> bool:
-        """Whether this is the fault now; one that happens so many times has happened once more."""
-        if self._fault.kind != kind:
-            return False
-        if self._fault.times is not None:
-            left = self._fault.times - 1
-            self._fault = replace(self._fault, times=left) if left else _Fault()
-        return True
-
-
-@dataclass
-class _Flow:
-    """One direction of a connection: what went through since the fault was set."""
-
-    direction: str
-    generation: int = 0
-    sent: int = 0
+        return not self._changed.wait_for(lambda: self._fault is not fault, end - now)
 
 
 def _shut(one: socket.socket) -> None:
@@ -278,11 +213,6 @@ def _shut(one: socket.socket) -> None:
         one.shutdown(socket.SHUT_RDWR)
 
 
-@contextmanager
-def proxy(server_port: int) -> Iterator[FaultProxy]:
+def proxy(server_port: int) -> closing[FaultProxy]:
     """Run one for a server on 127.0.0.1, and close it and its connections at the end."""
-    running = FaultProxy(server_port)
-    try:
-        yield running
-    finally:
-        running.close()
+    return closing(FaultProxy(server_port))

@@ -10,14 +10,14 @@ import io
 import json
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from lightfm_retriever.publication import labels, layout
 from lightfm_retriever.publication.attributes import Attributes, NumberColumn, TextColumn
@@ -37,28 +37,20 @@ ITEMS = 12
 USERS = 6
 COMPONENTS = 4
 # More than ASCII, and two ids that look the same: é as one code point, and as e with an accent.
-ITEM_IDS = [
-    "café",
-    "cafe\N{COMBINING ACUTE ACCENT}",
-    "東京",
-    "🎬",
-    "a b/c",
-    *(str(i) for i in range(7)),
-]
+ITEM_IDS = ["café", "cafe\N{COMBINING ACUTE ACCENT}", "東京", "🎬", "a b/c", *map(str, range(7))]
 USER_IDS = ["Ünal", "用户", "0", "1", "2", "3"]
 TITLES = [f"Title {i} – 映画" if i else "" for i in range(ITEMS)]
 # The first attributes of the items by row; the item of the last row has none at all.
-GENRES = [["drama", "映画", "a:b|c"][: row % 4] for row in range(ITEMS - 1)] + [[]]
-YEARS = [float("nan") if row % 5 == 1 else 1990.5 - row % 3 for row in range(ITEMS - 1)] + [
-    float("nan")
-]
-STUDIOS = [[f"studio {row % 2}"] if row % 3 else [] for row in range(ITEMS - 1)] + [[]]
+GENRES = [*(["drama", "映画", "a:b|c"][: row % 4] for row in range(ITEMS - 1)), []]
+YEARS = [*(np.nan if row % 5 == 1 else 1990.5 - row % 3 for row in range(ITEMS - 1)), np.nan]
+STUDIOS = [*([f"studio {row % 2}"] if row % 3 else [] for row in range(ITEMS - 1)), []]
+VOTES = np.arange(ITEMS, dtype=np.float64)[::-1] - 3
 ATTRIBUTES = Attributes.build(
     [
         TextColumn("genres", GENRES),
         NumberColumn("year", np.array(YEARS)),
         TextColumn("studio", STUDIOS),
-        NumberColumn("votes", np.arange(ITEMS, dtype=np.float64)[::-1] - 3),
+        NumberColumn("votes", VOTES),
     ],
     ITEMS,
 )
@@ -66,28 +58,13 @@ USER_FEATURES = ["age:25-34", "country:DE", "occupation:映画"]
 FOLD_IN_ROWS = 11
 SIMILAR_FILE = layout.index_file(layout.SIMILAR, "annoy")
 RECOMMEND_FILE = layout.index_file(layout.RECOMMEND, "annoy")
-FILES = sorted(
-    [
-        *layout.REQUIRED_FILES,
-        layout.ITEM_NORMS,
-        layout.TITLE_OFFSETS,
-        layout.TITLE_BYTES,
-        SIMILAR_FILE,
-        RECOMMEND_FILE,
-    ]
-)
+FILES = [*layout.REQUIRED_FILES, layout.ITEM_NORMS, layout.TITLE_OFFSETS, layout.TITLE_BYTES]
+FILES = sorted([*FILES, SIMILAR_FILE, RECOMMEND_FILE])
 """Every file that answers are made of."""
 ALL_FILES = sorted([*FILES, layout.HELD_OUT_OFFSETS, layout.HELD_OUT_ITEMS])
 """Every file of a publication made here, but for its manifest."""
-EXTENDED_FILES = sorted(
-    [
-        *ALL_FILES,
-        layout.ID_RANKS,
-        layout.FOLD_IN,
-        *(name for pair in layout.PAIRS for name in pair if name not in ALL_FILES),
-        *(name for files in layout.ATTRIBUTE_FILES.values() for name in files),
-    ]
-)
+_LATER = [*layout.PAIRS, *layout.ATTRIBUTE_FILES.values(), (layout.ID_RANKS, layout.FOLD_IN)]
+EXTENDED_FILES = sorted({*ALL_FILES, *sum(_LATER, ())})
 """The same for an extended one, which has what came later to the format too."""
 
 NOON = datetime(2026, 11, 24, 12, 0, 0, tzinfo=UTC)
@@ -95,6 +72,11 @@ NOON = datetime(2026, 11, 24, 12, 0, 0, tzinfo=UTC)
 
 def index_facts(*, dimensions: int, file: str, items: int = ITEMS) -> IndexFacts:
     """Facts about an Annoy index."""
+    measured: list[tuple[Any, ...]] = [
+        ("exact", {}, {"candidates": 0}, 1.0, 30.5),
+        ("annoy", {"trees": 10}, {"search_k": 100, "candidates": 100}, 0.9375, 25.5),
+    ]
+    names = ("backend", "build", "query", "recall_at_10", "query_microseconds")
     return IndexFacts(
         backend="annoy",
         metric="angular",
@@ -108,51 +90,25 @@ def index_facts(*, dimensions: int, file: str, items: int = ITEMS) -> IndexFacts
         bare_recall_at_10=0.875,
         bare_query_microseconds=12.25,
         target_recall=0.95,
-        trials=[
-            MeasuredSetting(
-                backend="exact",
-                build={},
-                query={"candidates": 0},
-                recall_at_10=1.0,
-                query_microseconds=30.5,
-            ),
-            MeasuredSetting(
-                backend="annoy",
-                build={"trees": 10},
-                query={"search_k": 100, "candidates": 100},
-                recall_at_10=0.9375,
-                query_microseconds=25.5,
-            ),
-        ],
+        trials=[MeasuredSetting(**dict(zip(names, own, strict=True))) for own in measured],
         build_seconds=0.125,
     )
 
 
 def facts(**changes: Any) -> Manifest:
     """A manifest as the writer takes it."""
+    counts = {"train_interactions": 40, "test_interactions": 6}
+    features: dict[str, list[str]] = {"item_features": ["genre"], "user_features": []}
+    seconds = {"train": 0.5, "index": 0.25}
+    loss = {"loss": "warp", "learning_rate": 0.05, "epochs": 3, "normalise": True, "cap": None}
     made = Manifest(
         items=ITEMS,
         users=USERS,
         components=COMPONENTS,
-        run=RunFacts(
-            id="run-1", started_at="2026-11-24T04:30:00Z", seconds={"train": 0.5, "index": 0.25}
-        ),
+        run=RunFacts(id="run-1", started_at="2026-11-24T04:30:00Z", seconds=seconds),
         libraries={"annoy": "1.17.3", "numpy": "2.4.6"},
-        dataset=DatasetFacts(
-            name="példa",
-            split="leave-one-out",
-            train_interactions=40,
-            test_interactions=6,
-            item_features=["genre"],
-            user_features=[],
-        ),
-        hyperparameters={
-            "loss": "warp",
-            "learning_rate": 0.05,
-            "epochs": 3,
-            "normalise": True,
-            "cap": None,
-        },
+        dataset=DatasetFacts(name="példa", split="leave-one-out", **counts, **features),
+        hyperparameters=loss,
         metrics={"precision_at_10": 0.258},
         indexes={
             layout.SIMILAR: index_facts(dimensions=COMPONENTS, file=SIMILAR_FILE),
@@ -176,6 +132,13 @@ def complete_manifest(*, extended: bool = False) -> Manifest:
     )
 
 
+def ragged(rows: Iterable[ArrayLike]) -> Ragged:
+    """Rows of item rows."""
+    arrays = [np.asarray(row, dtype=np.int32) for row in rows]
+    offsets = np.cumsum([0, *map(len, arrays)], dtype=np.int64)
+    return Ragged(offsets, np.concatenate([np.empty(0, dtype=np.int32), *arrays]))
+
+
 def stage(staging: Staging, *, seed: int = 1, extended: bool = False) -> None:
     """Write every file of a publication; its numbers depend on the seed alone."""
     random = np.random.default_rng(seed)
@@ -185,23 +148,16 @@ def stage(staging: Staging, *, seed: int = 1, extended: bool = False) -> None:
         vectors = random.normal(size=(rows, COMPONENTS + 1)).astype(np.float32)
         staging.add_array(name, vectors)
         if name == layout.ITEM_VECTORS:
-            staging.add_array(layout.ITEM_NORMS, norms(vectors))
+            norms = np.linalg.norm(vectors[:, :-1].astype(np.float64), axis=1)
+            staging.add_array(layout.ITEM_NORMS, norms.astype(np.float32))
     seen = [np.sort(random.choice(ITEMS, size=user, replace=False)) for user in range(USERS)]
-    offsets = np.cumsum([0, *map(len, seen)], dtype=np.int64)
-    staging.add_ragged(
-        layout.SEEN_OFFSETS, layout.SEEN_ITEMS, Ragged(offsets, np.concatenate(seen).astype(np.int32))
-    )
+    staging.add_ragged(layout.SEEN_OFFSETS, layout.SEEN_ITEMS, ragged(seen))
     staging.add_ragged(layout.TITLE_OFFSETS, layout.TITLE_BYTES, from_texts(TITLES))
     for name, size in ((SIMILAR_FILE, 1000), (RECOMMEND_FILE, 1200)):
         staging.path(name).write_bytes(random.bytes(size))
     # The first user has nothing held out, the others ever more, and none what they have seen.
     held_out = [np.setdiff1d(np.arange(ITEMS), rows)[: 2 * user] for user, rows in enumerate(seen)]
-    offsets = np.cumsum([0, *map(len, held_out)], dtype=np.int64)
-    staging.add_ragged(
-        layout.HELD_OUT_OFFSETS,
-        layout.HELD_OUT_ITEMS,
-        Ragged(offsets, np.concatenate(held_out).astype(np.int32)),
-    )
+    staging.add_ragged(layout.HELD_OUT_OFFSETS, layout.HELD_OUT_ITEMS, ragged(held_out))
     if extended:
         _stage_more(staging, random)
 
@@ -223,11 +179,6 @@ def _stage_more(staging: Staging, random: np.random.Generator) -> None:
         # None below 0, as a row of what folds sessions in must be.
         staging.add_array(name, np.abs(random.normal(size=shape)).astype(np.float32))
     staging.add_attributes(ATTRIBUTES)
-
-
-def norms(item_vectors: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Norms of the embeddings of items, by numpy and without their biases."""
-    return np.linalg.norm(item_vectors[:, :-1].astype(np.float64), axis=1).astype(np.float32)
 
 
 def publish(volume: Path, *, seed: int = 1, clock: Clock = utc_now, extended: bool = False) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -18,32 +18,25 @@ from numpy.typing import ArrayLike, NDArray
 from lightfm_retriever.publication import layout
 from lightfm_retriever.publication.attributes import Attributes, Column
 from lightfm_retriever.publication.labels import promote
-from lightfm_retriever.publication.manifest import DatasetFacts, Depth, IndexFacts, Manifest, RunFacts
+from lightfm_retriever.publication.manifest import Depth, IndexFacts, Manifest
 from lightfm_retriever.publication.reader import Publication, open_publication
 from lightfm_retriever.publication.search_effort import Depths
 from lightfm_retriever.publication.storage.id_map import IdMap
-from lightfm_retriever.publication.storage.ragged import Ragged, from_texts, text
+from lightfm_retriever.publication.storage.ragged import from_texts, text
 from lightfm_retriever.publication.vectors.vector_space import row_norms, split_biases
-from lightfm_retriever.publication.writer import Clock, Staging, utc_now
+from lightfm_retriever.publication.writer import Staging
 from retriever.answering.search import IndexCosts, Ranker, Scorer
 from retriever.answering.snapshot import Snapshot
+from tests import publications
+from tests.publications import ragged as ragged
 from trainer.index import make_backends
 from trainer.index.measure import query_settings
 from trainer.index.protocol import BuiltIndex, IndexTask, Space
 
 # More than ASCII, two ids that look the same, the longest one, and what a careless reader mistakes for
 # the end of a text, a line, a path or a query.
-ODD_ITEM_IDS = [
-    "café",
-    "cafe\N{COMBINING ACUTE ACCENT}",
-    "東京",
-    "🎬",
-    "a b/c?d=é&f",
-    "nul\0nul",
-    "line\nbreak",
-    "[bold]",
-    "é" * 256,
-]
+ODD_ITEM_IDS = ["café", "cafe\N{COMBINING ACUTE ACCENT}", "東京", "🎬", "a b/c?d=é&f", "nul\0nul"]
+ODD_ITEM_IDS += ["line\nbreak", "[bold]", "é" * 256]
 ODD_USER_IDS = ["Ünal", "用户", "u" * 512]
 COMPONENTS = 4
 # As tuned, an index finds any number.
@@ -71,7 +64,6 @@ def publish(
     build: dict[str, Any] | None = None,
     titles: bool = True,
     label: str | None = layout.DEFAULT_LABEL,
-    clock: Clock = utc_now,
     query: dict[str, Any] | None = None,
     attributes: Sequence[Column] = (),
     item_ids: Sequence[str] | None = None,
@@ -88,7 +80,7 @@ def publish(
         np.sort(random.choice(items, size=row * (items - 1) // max(1, users - 1), replace=False))
         for row in range(users)
     ]
-    with Staging(volume, clock=clock) as staging:
+    with Staging(volume) as staging:
         staging.add_id_map(layout.ITEM_IDS, item_map)
         staging.add_id_map(layout.USER_IDS, user_ids)
         staging.add_array(layout.ITEM_VECTORS, item_vectors)
@@ -107,13 +99,6 @@ def publish(
     if label is not None:
         promote(volume, version, label=label)
     return version
-
-
-def ragged(rows: Iterable[ArrayLike]) -> Ragged:
-    """Rows of item rows."""
-    arrays = [np.asarray(row, dtype=np.int32) for row in rows]
-    offsets = np.cumsum([0, *map(len, arrays)], dtype=np.int64)
-    return Ragged(offsets, np.concatenate([np.empty(0, dtype=np.int32), *arrays]))
 
 
 def build_indexes(
@@ -176,24 +161,8 @@ def index_facts(
 
 def facts(items: int, users: int, components: int, indexes: dict[str, IndexFacts]) -> Manifest:
     """Of a version without attributes."""
-    return Manifest(
-        items=items,
-        users=users,
-        components=components,
-        run=RunFacts(id="test", started_at="2026-11-24T04:34:58Z", seconds={}),
-        libraries={},
-        dataset=DatasetFacts(
-            name="made up",
-            split="none",
-            train_interactions=0,
-            test_interactions=0,
-            item_features=[],
-            user_features=[],
-        ),
-        hyperparameters={},
-        metrics={},
-        indexes=indexes,
-    )
+    counts = {"items": items, "users": users, "components": components}
+    return publications.facts(**counts, indexes=indexes, libraries={}, hyperparameters={}, metrics={})
 
 
 # ---- what the answers should be, in float64 and by plain arithmetic
@@ -215,13 +184,9 @@ class Expected:
         """LightFM's score of each item that the user hasn't seen."""
         row = self.publication.users.row(user_id)
         assert row is not None
-        seen = {*self.publication.seen[row].tolist()}
+        seen = {*map(self.publication.items.external_id, self.publication.seen[row].tolist())}
         scores = self.all_scores(user_id)
-        return {
-            item_id: score
-            for item_id, score in scores.items()
-            if self.publication.items.row(item_id) not in seen
-        }
+        return {item_id: score for item_id, score in scores.items() if item_id not in seen}
 
     def all_scores(self, user_id: str) -> dict[str, float]:
         """LightFM's score of each item."""
@@ -336,24 +301,21 @@ def snapshot(
     ids = item_ids or [f"item-{row}" for row in range(len(items))]
     ranks = np.argsort(sorted(range(len(ids)), key=lambda row: ids[row].encode())).astype(np.int32)
     norms = None if item_norms is None else np.array(item_norms, dtype=np.float32)
-    publication = cast(
-        "Publication",
-        SimpleNamespace(
-            manifest=SimpleNamespace(
-                version=version,
-                files={layout.ITEM_VECTORS: SimpleNamespace(sha256=version.encode().hex())},
-            ),
-            items=DictIdMap(ids),
-            users=DictIdMap([f"user-{row}" for row in range(len(users))]),
-            item_vectors=items,
-            item_norms=norms,
-            user_vectors=users,
-            seen=ragged(seen if seen is not None else [[] for _ in users]),
-            titles=None if titles is None else from_texts(titles),
-            id_ranks=ranks if id_ranks else None,
-            **{**dict.fromkeys(_OPTIONAL), **published},
-        ),
-    )
+    files = {layout.ITEM_VECTORS: SimpleNamespace(sha256=version.encode().hex())}
+    own: dict[str, Any] = {
+        "directory": Path(),
+        "manifest": SimpleNamespace(version=version, files=files),
+        "items": DictIdMap(ids),
+        "users": DictIdMap([f"user-{row}" for row in range(len(users))]),
+        "item_vectors": items,
+        "user_vectors": users,
+        "seen": ragged(seen if seen is not None else [[] for _ in users]),
+        "item_norms": norms,
+        "titles": None if titles is None else from_texts(titles),
+        "held_out": None,
+        "id_ranks": ranks if id_ranks else None,
+    }
+    publication = Publication(**own, **published)
     embeddings = split_biases(items)[0]
     by_cosine, by_score = Scorer(embeddings, cosine=True, norms=norms), Scorer(items)
     ties = publication.id_ranks
@@ -363,13 +325,3 @@ def snapshot(
         similar=Ranker(similar, by_cosine, ties, costs, depths),
         recommend=Ranker(recommend, by_score, ties, costs, depths),
     )
-
-
-_OPTIONAL = (
-    "attributes",
-    "fold_in",
-    "popular_items",
-    "popularity",
-    "user_features",
-    "user_feature_vectors",
-)

@@ -13,7 +13,6 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from urllib.parse import urlencode
@@ -37,39 +36,26 @@ def program() -> Path | None:
     return Path(found) if found else None
 
 
-@dataclass
 class Server:
-    """A store that runs until it is stopped, and again after it is started.
+    """A store that runs until it is stopped; made by server().
 
     Attributes:
-        directory: its data, log and configuration.
-        endpoint: http://127.0.0.1:PORT.
-        bucket: one that is there, and empty at first.
+        port: of the S3 API, on 127.0.0.1.
         access_key, secret_key: the only ones that may do anything.
     """
 
-    program: Path
-    directory: Path
-    ports: dict[str, int]
-    bucket: str = BUCKET
-    access_key: str = ACCESS_KEY
-    secret_key: str = SECRET_KEY
-    _process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
-
-    @property
-    def port(self) -> int:
-        """Of the S3 API."""
-        return self.ports["s3"]
-
-    @property
-    def endpoint(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+    def __init__(self, found: Path, directory: Path) -> None:
+        self._program, self._directory = found, directory
+        self.ports = _free_ports()
+        self.port = self.ports["s3.port"]
+        self.access_key, self.secret_key = ACCESS_KEY, SECRET_KEY
+        self._process: subprocess.Popen[bytes] | None = None
 
     @property
     def environment(self) -> dict[str, str]:
         """The variables that a client of S3 needs."""
         return {
-            "AWS_ENDPOINT_URL": self.endpoint,
+            "AWS_ENDPOINT_URL": f"http://127.0.0.1:{self.port}",
             "AWS_ALLOW_HTTP": "true",
             "AWS_REGION": "us-east-1",
             "AWS_ACCESS_KEY_ID": self.access_key,
@@ -78,19 +64,21 @@ class Server:
 
     def url(self, prefix: str = "") -> str:
         """s3://BUCKET/PREFIX."""
-        return f"s3://{self.bucket}/{prefix}".removesuffix("/")
+        return f"s3://{BUCKET}/{prefix}".removesuffix("/")
 
     def start(self) -> None:
-        """Start it on its ports with the data that it has, and wait until it takes writes.
+        """Start it, and wait until it takes writes.
 
         Raises:
             RuntimeError: it ended or isn't ready after a minute; with the end of its log.
         """
         self._write_credentials()
-        with (self.directory / "log").open("ab") as errors:
-            # Nothing of ours: it would take AWS_ACCESS_KEY_ID for an administrator's.
+        (self._directory / "data").mkdir()
+        # Nothing of ours: it would take AWS_ACCESS_KEY_ID for an administrator's.
+        env = {"HOME": str(self._directory)}
+        with (self._directory / "log").open("ab") as errors:
             self._process = subprocess.Popen(
-                self._command(), cwd=self.directory, env={"HOME": str(self.directory)}, stderr=errors
+                self._command(), cwd=self._directory, env=env, stderr=errors
             )
         self._wait(self._is_ready)
 
@@ -113,40 +101,31 @@ class Server:
         keys = [{"accessKey": self.access_key, "secretKey": self.secret_key}]
         actions = ["Admin", "Read", "Write", "List", "Tagging"]
         identities = [{"name": "tests", "credentials": keys, "actions": actions}]
-        (self.directory / "s3.json").write_text(json.dumps({"identities": identities}))
+        (self._directory / "s3.json").write_text(json.dumps({"identities": identities}))
 
     def _command(self) -> list[str | Path]:
-        command: list[str | Path] = [
-            self.program,
-            "-logtostderr",
-            "server",
-            f"-dir={self.directory}/data",
-        ]
-        command += ["-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-filer", "-s3", "-s3.config=s3.json"]
-        for part in _PARTS:
-            command += [
-                f"-{part}.port={self.ports[part]}",
-                f"-{part}.port.grpc={self.ports[part + '.grpc']}",
-            ]
+        command: list[str | Path] = [self._program, "-logtostderr", "server"]
+        command += ["-dir=data", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-filer", "-s3"]
+        command += [f"-{option}={port}" for option, port in self.ports.items()]
         # A master alone needn't wait for others, and nothing is asked of the network.
         command += ["-master.peers=none", "-master.telemetry=false", "-s3.port.iceberg=0"]
         command += ["-s3.port.lance=0", "-s3.iam=false", "-s3.autoCreateBucket=false"]
         command += ["-master.volumeSizeLimitMB=1024", "-volume.max=100", "-volume.index=leveldb"]
-        sockets = [f"-{part}.localSocket={self.directory}/{part}.sock" for part in ("filer", "s3")]
-        return [*command, *sockets]
+        sockets = [f"-{part}.localSocket={self._directory}/{part}.sock" for part in ("filer", "s3")]
+        return [*command, "-s3.config=s3.json", *sockets]
 
     def _wait(self, is_so: Callable[[], bool]) -> None:
         end = time.monotonic() + _PATIENCE
         while not is_so():
             if self._process is None or self._process.poll() is not None or time.monotonic() > end:
                 self.stop()
-                log = (self.directory / "log").read_text()
+                log = (self._directory / "log").read_text()
                 raise RuntimeError(f"SeaweedFS ended, or isn't ready:\n{log[-4000:]}")
             time.sleep(_LOOK_SECONDS)
 
     def _is_ready(self) -> bool:
         """Whether the bucket takes a file and the S3 API answers: its parts start one after another."""
-        file = f"/buckets/{self.bucket}/ready"
+        file = f"/buckets/{BUCKET}/ready"
         with suppress(OSError, HTTPException):
             return (
                 self._ask("s3", "GET", "/healthz")[0] == 200
@@ -159,10 +138,10 @@ class Server:
     def _knows_access_key(self) -> bool:
         """It complains of the signature only when it knows the key."""
         query = urlencode({"AWSAccessKeyId": self.access_key, "Signature": "none", "Expires": 2**33})
-        return b"SignatureDoesNotMatch" in self._ask("s3", "GET", f"/{self.bucket}/ready?{query}")[1]
+        return b"SignatureDoesNotMatch" in self._ask("s3", "GET", f"/{BUCKET}/ready?{query}")[1]
 
     def _ask(self, part: str, method: str, path: str, body: bytes | None = None) -> tuple[int, bytes]:
-        connection = HTTPConnection("127.0.0.1", self.ports[part], timeout=_PATIENCE)
+        connection = HTTPConnection("127.0.0.1", self.ports[f"{part}.port"], timeout=_PATIENCE)
         try:
             connection.request(method, path, body)
             answer = connection.getresponse()
@@ -173,14 +152,9 @@ class Server:
 
 @contextmanager
 def server(found: Path) -> Iterator[Server]:
-    """Start a store in a directory of its own, and stop and delete it at the end.
-
-    Args:
-        found: what program() found.
-    """
+    """Start what program() found in a directory of its own; stop and delete it at the end."""
     directory = Path(tempfile.mkdtemp(prefix="seaweedfs-"))
-    (directory / "data").mkdir()
-    running = Server(found, directory, _free_ports())
+    running = Server(found, directory)
     try:
         running.start()
         yield running
@@ -189,13 +163,13 @@ def server(found: Path) -> Iterator[Server]:
         shutil.rmtree(directory)
         for part in _PARTS:
             # It makes them there whatever it is told.
-            name = f"seaweedfs-{part}-grpc-{running.ports[part + '.grpc']}.sock"
+            name = f"seaweedfs-{part}-grpc-{running.ports[f'{part}.port.grpc']}.sock"
             Path("/tmp", name).unlink(missing_ok=True)  # noqa: S108
 
 
 def _free_ports() -> dict[str, int]:
-    """Two free ports a part of the store, its own and the one of its gRPC, all different."""
-    names = [name for part in _PARTS for name in (part, f"{part}.grpc")]
+    """Two free ports a part of the store, its own and the one of its gRPC, by the option's name."""
+    names = [name for part in _PARTS for name in (f"{part}.port", f"{part}.port.grpc")]
     ports: dict[str, int] = {}
     # By chance, so that two tests that start at the same time hardly ever choose the same.
     for port in random.sample(_PORTS, len(_PORTS)):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
 import io
 import os
 import re
@@ -120,6 +121,23 @@ def held_open(path: Path) -> Iterator[str]:
         name = f"/proc/self/fd/{file.fileno()}"
         # Not every container shows its processes.
         yield name if os.path.exists(name) else str(path)  # noqa: PTH110
+
+
+def lock_regular(path: Path, how: int = fcntl.LOCK_EX | fcntl.LOCK_NB) -> int | None:
+    """Lock a file, which is made, and return its descriptor; None when somebody else has it.
+
+    Also None when somebody has removed it meanwhile. Raises as `open_descriptor` does.
+    """
+    descriptor = open_descriptor(path, os.O_CREAT | os.O_RDWR)
+    with contextlib.ExitStack() as stack:
+        stack.callback(os.close, descriptor)
+        with contextlib.suppress(BlockingIOError, FileNotFoundError):
+            fcntl.flock(descriptor, how)
+            # One that was removed between opening and locking it keeps nobody out.
+            if os.path.samestat(os.fstat(descriptor), path.stat()):
+                stack.pop_all()
+                return descriptor
+    return None
 
 
 class _Unwaiting(io.FileIO):

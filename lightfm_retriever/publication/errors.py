@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from lightfm_retriever.files.regular_files import IrregularFileError
@@ -38,7 +39,6 @@ class InvalidIdError(PublicationError):
     def __init__(self, external_id: str, reason: str) -> None:
         shown = ascii(external_id if len(external_id) <= 60 else external_id[:57] + "...")
         super().__init__(f"id {shown}: {reason}")
-        self.external_id = external_id
         self.reason = reason
 
 
@@ -55,7 +55,6 @@ class LabelError(PublicationError):
 
     def __init__(self, label: str, reason: str) -> None:
         super().__init__(f"label {label!r}: {reason}")
-        self.label = label
         self.reason = reason
 
 
@@ -67,7 +66,6 @@ class LabelMovedError(PublicationError):
             f"label {label!r} names {found or 'no version'} now, not {expected or 'none'} as before: "
             "another process has moved it; look at the versions and try again"
         )
-        self.label = label
         self.expected = expected
         self.found = found
 
@@ -82,7 +80,6 @@ class NothingToRollBackToError(PublicationError):
             if is_known
             else f"label {label!r} has never named a version: have it name one with 'promote'"
         )
-        self.label = label
 
 
 class VersionNotFoundError(PublicationError):
@@ -90,8 +87,6 @@ class VersionNotFoundError(PublicationError):
 
     def __init__(self, version: str, volume: Path | str) -> None:
         super().__init__(f"version {version!r} isn't on the volume {volume}")
-        self.version = version
-        self.volume = volume
 
 
 class LabelledVersionError(PublicationError):
@@ -103,8 +98,6 @@ class LabelledVersionError(PublicationError):
             f"version {version!r} isn't deleted, since it is what {names} names: "
             "promote another version first"
         )
-        self.version = version
-        self.labels = [*labels]
 
 
 class InvalidPublicationError(_AtError):
@@ -121,8 +114,6 @@ class UnsupportedFormatError(InvalidPublicationError):
     def __init__(self, path: Path | str, found: object, supported: int) -> None:
         what = "there is no format_version" if found is None else f"format_version is {shown(found)}"
         super().__init__(path, f"{what}, but this release reads {supported} only")
-        self.found = found
-        self.supported = supported
 
 
 class MissingFileError(InvalidPublicationError):
@@ -163,3 +154,13 @@ def unreadable(path: Path, error: OSError, what: str = "") -> VolumeError | Inva
     """
     reason = what + (error.strerror or str(error))
     return (VolumeError if says_nothing(error) else InvalidPublicationError)(path, reason)
+
+
+@contextlib.contextmanager
+def as_volume_error(path: Path, what: str) -> Iterator[None]:
+    """Raise VolumeError for an OSError of the block, which says `what` went wrong, and where."""
+    try:
+        yield
+    except OSError as error:
+        where = error.filename or path
+        raise VolumeError(path, f"{what}: {where}: {error.strerror or error}") from error

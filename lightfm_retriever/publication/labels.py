@@ -127,11 +127,7 @@ def promote(volume: Path, version: str, *, label: str = layout.DEFAULT_LABEL) ->
         VersionNotFoundError: the volume has no such version.
         VolumeError: the label can't be written; it names what it named before.
     """
-    _check_move(volume, label, version)
-    with exclusive(volume, layout.label_file(volume, label)):
-        previous = read_label_or_none(volume, label)
-        _move(volume, label, version, "promote")
-    return previous
+    return _move(volume, label, version, "promote")
 
 
 def swap(volume: Path, version: str, *, label: str, expected: str | None, verb: Verb) -> None:
@@ -145,12 +141,7 @@ def swap(volume: Path, version: str, *, label: str, expected: str | None, verb: 
         LabelMovedError: it names another version by now.
         LabelError, VersionNotFoundError, VolumeError: as `promote`.
     """
-    _check_move(volume, label, version)
-    with exclusive(volume, layout.label_file(volume, label)):
-        found = read_label_or_none(volume, label)
-        if found != expected:
-            raise LabelMovedError(label, expected=expected, found=found)
-        _move(volume, label, version, verb)
+    _move(volume, label, version, verb, expected)
 
 
 def rollback_target(volume: Path, *, label: str = layout.DEFAULT_LABEL) -> str:
@@ -172,14 +163,7 @@ def rollback_target(volume: Path, *, label: str = layout.DEFAULT_LABEL) -> str:
 
 
 def earlier(label: str, history: bytes, current: str | None, exists: Callable[[str], bool]) -> str:
-    """The version that a label named before.
-
-    `history` is the content of its history, `current` what it names, `exists` whether there is a
-    version.
-
-    Raises:
-        NothingToRollBackToError: it never named another version that still exists.
-    """
+    """The version that a label named before, or NothingToRollBackToError; by its history's content."""
     named = _stack(history)
     # A crash between replacing the label and noting the move leaves the label ahead of the notes. What
     # was promoted after it may be what someone has just rolled back from: never go there again.
@@ -214,31 +198,34 @@ def _stack(history: bytes) -> list[str]:
     return stack
 
 
-def _check_move(volume: Path, label: str, version: str) -> None:
+def _move(volume: Path, label: str, version: str, verb: Verb, *expected: str | None) -> str | None:
+    """Move a label, from what is expected if anything is; returns what it named."""
     check_name(label)
     directory_of(volume, version)
-
-
-def _move(volume: Path, label: str, version: str, verb: Verb) -> None:
-    # Again, since it may have been deleted before the lock was there.
-    _check_move(volume, label, version)
     path = layout.label_file(volume, label)
-    history = layout.history_file(volume, label)
-    # Staged elsewhere, so that a listing of the labels never meets a half-written one.
-    temporary = layout.staging_dir(volume) / f"label-{label}-{secrets.token_hex(8)}"
-    try:
-        for parent in (path.parent, history.parent, temporary.parent):
-            make_directory(parent)
-        write_durably(temporary, version.encode() + b"\n", path, mode=0o644)
-    except OSError as error:
-        raise VolumeError(path, f"can't be written: {error.strerror or error}") from error
-    # The label has moved, so what follows must not fail the call.
-    with contextlib.suppress(OSError):
-        descriptor = open_descriptor(history, os.O_CREAT | os.O_WRONLY | os.O_APPEND)
-        with os.fdopen(descriptor, "ab") as file:
-            file.write(note(verb, version))
-            file.flush()
-            os.fsync(file.fileno())
+    with exclusive(volume, path):
+        found = read_label_or_none(volume, label)
+        if expected and found != expected[0]:
+            raise LabelMovedError(label, expected=expected[0], found=found)
+        # Again, since it may have been deleted before the lock was there.
+        directory_of(volume, version)
+        history = layout.history_file(volume, label)
+        # Staged elsewhere, so that a listing of the labels never meets a half-written one.
+        temporary = layout.staging_dir(volume) / f"label-{label}-{secrets.token_hex(8)}"
+        try:
+            for parent in (path.parent, history.parent, temporary.parent):
+                make_directory(parent)
+            write_durably(temporary, version.encode() + b"\n", path, mode=0o644)
+        except OSError as error:
+            raise VolumeError(path, f"can't be written: {error.strerror or error}") from error
+        # The label has moved, so what follows must not fail the call.
+        with contextlib.suppress(OSError):
+            descriptor = open_descriptor(history, os.O_CREAT | os.O_WRONLY | os.O_APPEND)
+            with os.fdopen(descriptor, "ab") as file:
+                file.write(note(verb, version))
+                file.flush()
+                os.fsync(file.fileno())
+        return found
 
 
 def last_named(volume: Path, label: str) -> str | None:

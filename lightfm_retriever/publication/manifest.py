@@ -104,7 +104,6 @@ class IndexFacts:
     # The same for a bare request of ten neighbours, without looking at more candidates.
     bare_recall_at_10: Share
     bare_query_microseconds: Duration
-    # Publications from before indexes were tuned have none of these.
     target_recall: Share | None = None
     trials: list[MeasuredSetting] = field(default_factory=list)
     build_seconds: Duration = 0.0
@@ -160,7 +159,6 @@ class Manifest:
     hyperparameters: dict[str, Scalar]
     metrics: dict[str, float]
     indexes: dict[str, IndexFacts]
-    # Publications from before there were attributes have none.
     attributes: list[AttributeFacts] = field(default_factory=list)
     format_version: int = FORMAT_VERSION
     version: str = ""
@@ -180,12 +178,7 @@ def encode(manifest: Manifest) -> bytes:
 
 
 def decode(data: bytes, *, path: Path | str, version: str) -> Manifest:
-    """Parse and check a manifest.
-
-    Args:
-        data: the file's bytes.
-        path: the file or its URL, for error messages.
-        version: the name of the directory that it lies in.
+    """Parse and check a manifest; `path` is for messages, `version` its directory's name.
 
     Raises:
         UnsupportedFormatError: it has another format version.

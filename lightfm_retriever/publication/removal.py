@@ -12,7 +12,6 @@ import errno
 import os
 import secrets
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 from lightfm_retriever.files.durable import fsync_directory
@@ -22,6 +21,7 @@ from lightfm_retriever.publication.errors import (
     PublicationError,
     VersionNotFoundError,
     VolumeError,
+    as_volume_error,
 )
 from lightfm_retriever.publication.reader import directory_of, has_version
 from lightfm_retriever.publication.writer import Staging
@@ -69,10 +69,10 @@ def _delete(volume: Path, version: str, trash: Path) -> None:
         try:
             _refuse_labelled(volume, version)
         except PublicationError:
-            with _as_volume_error(removed, f"can't be moved back to {path}"):
+            with as_volume_error(removed, f"can't be moved back to {path}"):
                 os.rename(removed, path)
             raise
-    with _as_volume_error(path, "is deleted, but not for good"):
+    with as_volume_error(path, "is deleted, but not for good"):
         # A power cut must not undo the rename and keep the removal of some files.
         fsync_directory(trash)
         fsync_directory(path.parent)
@@ -86,7 +86,7 @@ def _refuse_labelled(volume: Path, version: str) -> None:
 
 
 def _remove(removed: Path) -> None:
-    with _as_volume_error(removed, "the version is deleted, but files of it are left"):
+    with as_volume_error(removed, "the version is deleted, but files of it are left"):
         if removed.is_symlink():
             removed.unlink(missing_ok=True)
             return
@@ -94,12 +94,3 @@ def _remove(removed: Path) -> None:
         shutil.rmtree(removed, ignore_errors=True)
         with contextlib.suppress(FileNotFoundError):
             shutil.rmtree(removed)
-
-
-@contextlib.contextmanager
-def _as_volume_error(path: Path, what: str) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        where = error.filename or path
-        raise VolumeError(path, f"{what}: {where}: {error.strerror or error}") from error

@@ -69,9 +69,8 @@ def _check_array(path: Path, array: NDArray[Any], rule: str) -> None:
         for rows in np.atleast_2d(array):
             _check_permutation(path, rows)
     elif rule == "gaps":
-        for row, numbers in enumerate(array):
-            if np.isinf(numbers).any():
-                raise InvalidPublicationError(path, f"row {row} has an infinite number")
+        infinite = np.array([np.isinf(numbers).any() for numbers in array], dtype=bool)
+        _refuse(path, infinite, "row {} has an infinite number")
     elif rule == "vectors" or (array.dtype.kind == "f" and not rule):
         _check_floats(path, array, LONGEST if rule else np.finfo(array.dtype).max)
 

@@ -10,7 +10,9 @@ import contextlib
 import errno
 import hashlib
 import os
+import secrets
 import shutil
+import stat
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -22,13 +24,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lightfm_retriever.files.durable import fsync_directory, fsync_file, make_directory
-from lightfm_retriever.files.regular_files import open_regular
+from lightfm_retriever.files.regular_files import lock_regular, open_regular
 from lightfm_retriever.publication import layout, manifest, verification
 from lightfm_retriever.publication.attributes import Attributes
 from lightfm_retriever.publication.errors import InvalidPublicationError, VectorError, VolumeError
 from lightfm_retriever.publication.layout import FILES, FileSpec
 from lightfm_retriever.publication.manifest import FileFacts, Manifest
-from lightfm_retriever.publication.staging_area import make_locked, remove_abandoned
 from lightfm_retriever.publication.storage.arrays import check_kind
 from lightfm_retriever.publication.storage.id_map import AnyIds, count_ids
 from lightfm_retriever.publication.storage.ragged import Ragged
@@ -36,6 +37,8 @@ from lightfm_retriever.publication.storage.ragged import Ragged
 Clock = Callable[[], datetime]
 
 _NUMBERS_CHECKED_TOGETHER = 1 << 18
+# In each staging directory, so that those of killed writers are found.
+_LOCK = "lock"
 
 
 def utc_now() -> datetime:
@@ -69,8 +72,8 @@ class Staging:
         try:
             for directory in (self._root, layout.versions_dir(self._volume)):
                 make_directory(directory)
-            remove_abandoned(self._root)
-            self._directory, lock = make_locked(self._root)
+            _remove_abandoned(self._root)
+            self._directory, lock = _make_locked(self._root)
             self._stack.callback(os.close, lock)
             self._stack.callback(shutil.rmtree, self._directory, ignore_errors=True)
             self._files = self._directory / "files"
@@ -224,6 +227,34 @@ class Staging:
                 os.rename(target, self._files)
             raise
         return True
+
+
+def _make_locked(root: Path) -> tuple[Path, int]:
+    """Make a staging directory, and a lock in it that tells others that its writer lives."""
+    while True:
+        directory = root / f"publish-{secrets.token_hex(8)}"
+        directory.mkdir()
+        # Before it is locked, another writer may take the directory for abandoned.
+        with contextlib.suppress(FileNotFoundError):
+            if (lock := lock_regular(directory / _LOCK)) is not None:
+                return directory, lock
+
+
+def _remove_abandoned(root: Path) -> None:
+    """Remove what writers that were killed left in the staging directory."""
+    for path in root.iterdir():
+        # It may be gone, or another user's, which can't be locked.
+        with contextlib.suppress(OSError):
+            # Of the entry itself: where a link leads is none of the writers' business.
+            facts = path.lstat()
+            if stat.S_ISDIR(facts.st_mode):
+                # Of one that is locked the writer lives.
+                if (lock := lock_regular(path / _LOCK)) is not None:
+                    shutil.rmtree(path, ignore_errors=True)
+                    os.close(lock)
+            # A label's temporary file: its writer holds it for milliseconds.
+            elif datetime.now(UTC).timestamp() - facts.st_mtime > 3600:
+                path.unlink(missing_ok=True)
 
 
 def _is_finite(array: NDArray[Any], *, gaps: bool) -> bool:

@@ -19,20 +19,25 @@ import os
 import secrets
 import shutil
 from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from pathlib import Path
 
 from lightfm_retriever.files.durable import make_directory
 from lightfm_retriever.files.regular_files import create_regular, read_regular
 from lightfm_retriever.publication import layout, manifest
-from lightfm_retriever.publication.errors import PublicationError, VersionNotFoundError, VolumeError
+from lightfm_retriever.publication.errors import (
+    PublicationError,
+    VersionNotFoundError,
+    VolumeError,
+    as_volume_error,
+)
 from lightfm_retriever.publication.manifest import Manifest
+from lightfm_retriever.remote import versions
 from lightfm_retriever.remote.download import FILES, NOTES, UNWATCHED, Arrival, Download, Fetched
-from lightfm_retriever.remote.sizes import as_volume_error, directories, shown, size_of, sizes
+from lightfm_retriever.remote.sizes import directories, shown, size_of, sizes
 from lightfm_retriever.remote.store import Store
 from lightfm_retriever.remote.uses import Uses, alone, locked
-from lightfm_retriever.remote.versions import check_sizes, read_encoded
 
 _log = logging.getLogger(__name__)
 
@@ -60,12 +65,15 @@ class Cache:
         """Raises VolumeError when the folder can't be written."""
         self.folder = folder
         self._max_bytes = max_bytes
-        with as_volume_error(folder):
+        with self._errors():
             for name in (_PARTIAL, _USED, layout.VERSIONS, layout.LABELS, layout.STAGING):
                 make_directory(folder / name)
             self.uses = Uses(folder / _USED)
             for left in (folder / _PARTIAL).glob(f"{_REMOVED}*"):
                 shutil.rmtree(left, ignore_errors=True)
+
+    def _errors(self) -> AbstractContextManager[None]:
+        return as_volume_error(self.folder, "the cache can't be written")
 
     def has(self, version: str) -> bool:
         """Whether the version is here, whole."""
@@ -81,15 +89,9 @@ class Cache:
     ) -> Fetched | None:
         """Have a version here that passes a check; what was spoilt here since it came is fetched anew.
 
-        Args:
-            store, version, arrival: see `fetch`.
-            check: called with the cache's folder and the version; a PublicationError of its own, but
-                for a VolumeError, means that the copy isn't sound.
-
-        Raises:
-            PublicationError: as `fetch` and `check` do.
+        `check` is called with the cache's folder and the version; a PublicationError of its own, but
+        for a VolumeError, means that the copy isn't sound. Raises as `fetch` and `check` do.
         """
-
         fetched = self.fetch(store, version, arrival=arrival)
         try:
             check(self.folder, version)
@@ -109,13 +111,8 @@ class Cache:
     ) -> Fetched | None:
         """Bring a version, and use it; None when it was here.
 
-        Who fetches what another process fetches waits for that one.
-
-        Args:
-            store: where it is.
-            version: its name.
-            linked: whether to take files that other versions here have in common with it.
-            arrival: told how it gets on.
+        Who fetches what another process fetches waits for that one. With `linked` it shares the files
+        that other versions here have in common with it.
 
         Raises:
             VersionNotFoundError: the store has no such version, or not yet.
@@ -124,17 +121,21 @@ class Cache:
         """
         if not layout.is_version_name(version):
             raise VersionNotFoundError(version, str(store))
-        with as_volume_error(self.folder):
+        with self._errors():
             self.uses.add(version)
         if self.has(version):
             return None
-        with as_volume_error(self.folder), self._fetching(version, arrival.wanted) as arriving:
+        with (
+            self._errors(),
+            self._fetching(version, arrival.wanted) as arriving,
+        ):
             if self.has(version):
                 return None  # it has come while another process was waited for
-            data, facts = read_encoded(store, version)
+            data = versions.encoded_manifest(store, version)
+            facts = versions.decode_manifest(store, version, data)
             common = self._begin(arriving, data, facts, self._by_checksum() if linked else {})
             left = {name: own for name, own in facts.files.items() if name not in common}
-            check_sizes(store, version, left)
+            versions.check_sizes(store, version, left)
             # What an earlier attempt left has its full size on the disk from its start.
             here = sum(size_of(arriving / FILES / name) or 0 for name in left)
             missing = sum(own.size for own in left.values())
@@ -190,33 +191,28 @@ class Cache:
     @contextmanager
     def _fetching(self, version: str, wanted: Callable[[], bool]) -> Iterator[Path]:
         arriving = self.folder / _PARTIAL / version
-        while True:
-            arriving.mkdir(exist_ok=True)
-            with contextlib.ExitStack() as stack:
-                try:
+        with contextlib.ExitStack() as stack:
+            while True:
+                arriving.mkdir(exist_ok=True)
+                # Another one has just finished, and took the folder away.
+                with contextlib.suppress(FileNotFoundError):
                     stack.enter_context(locked(arriving / "lock", wanted=wanted))
-                except FileNotFoundError:
-                    continue  # another one has just finished, and took the folder away
-                yield arriving
-                return
+                    break
+            yield arriving
 
     def discard(self, version: str) -> None:
         """Remove a version whose copy is damaged, whoever uses it: maps of it stay valid."""
-        with as_volume_error(self.folder):
+        with self._errors():
             self._remove(version)
-
-    # ---- the label that was followed
 
     def follow(self, label: str, version: str) -> None:
         """Remember what a label names, for a start while the store is away."""
         path = layout.label_file(self.folder, label)
         temporary = layout.staging_dir(self.folder) / f"label-{label}-{secrets.token_hex(8)}"
-        with as_volume_error(self.folder):
+        with self._errors():
             with temporary.open("x") as file:
                 file.write(version + "\n")
             os.replace(temporary, path)
-
-    # ---- room
 
     def bytes(self) -> int:
         """What all copies have together; a file with several names counts once."""
@@ -224,7 +220,7 @@ class Cache:
 
     def trim(self) -> None:
         """Remove what nobody uses while there is more than there may be; raises VolumeError."""
-        with as_volume_error(self.folder):
+        with self._errors():
             while self._max_bytes is not None and self.bytes() > self._max_bytes:
                 if not self._remove_one(""):
                     return
@@ -255,8 +251,8 @@ class Cache:
                     if free:
                         shutil.rmtree(directory, ignore_errors=True)
                         return True
-        versions = [path.name for path in directories(self.folder / layout.VERSIONS)]
-        for version in sorted(versions, key=self._latest_use):
+        whole = [path.name for path in directories(self.folder / layout.VERSIONS)]
+        for version in sorted(whole, key=self._latest_use):
             if version != wanted and self.uses.unless_used(version, partial(self._remove, version)):
                 return True
         return False

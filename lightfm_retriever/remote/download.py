@@ -88,25 +88,15 @@ class _File:
 
 @dataclass(frozen=True)
 class Download:
-    """Brings files from a store.
-
-    Attributes:
-        store: where they are.
-        arrival: asked before each piece, also of those that are checked; told of bytes that have
-            arrived.
-    """
+    """Brings files from a store; `arrival` is asked before each piece, also when it is checked."""
 
     store: Store
     arrival: Arrival
 
     def bring(self, version: str, facts: Mapping[str, FileFacts], arriving: Path) -> None:
-        """Bring files of a version into a folder, each with the size and SHA-256 that it should have.
+        """Bring files of a version, by name, into a folder, each of the size and SHA-256 in its facts.
 
-        Args:
-            version: whose they are.
-            facts: about each, by name.
-            arriving: has the folders FILES and NOTES; what an interrupted download left there is gone
-                on with.
+        It has the folders FILES and NOTES; what an interrupted download left there is gone on with.
 
         Raises:
             MismatchError: a file was downloaded twice and hasn't the SHA-256.

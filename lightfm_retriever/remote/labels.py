@@ -41,12 +41,7 @@ def read_label(store: Store, label: str) -> str:
 
 
 class StoreLabels:
-    """The labels of one store. Safe for threads.
-
-    Args:
-        store: where they are.
-        has_version: whether it has a version.
-    """
+    """The labels of one store; `has_version` tells whether it has a version. Safe for threads."""
 
     def __init__(self, store: Store, has_version: Callable[[str], bool]) -> None:
         self._store = store
@@ -67,22 +62,11 @@ class StoreLabels:
         return found
 
     def promote(self, version: str, *, label: str = layout.DEFAULT_LABEL) -> str | None:
-        """Make a label name a version, and return what it named before.
-
-        Raises:
-            LabelError: the label's name isn't valid.
-            VersionNotFoundError: the store has no such version.
-            StoreError: the label isn't moved.
-        """
+        """Make a label name a version, and return what it named before."""
         return self._move_over(version, label, "promote")
 
     def swap(self, version: str, *, label: str, expected: str | None, verb: Verb) -> None:
-        """Make a label name a version if it still names the expected one.
-
-        Raises:
-            LabelMovedError: it names another version by now.
-            LabelError, VersionNotFoundError, StoreError: as `promote`.
-        """
+        """Make a label name a version if it still names the expected one, or raise LabelMovedError."""
         self._move_over(version, label, verb, expected)
 
     def rollback_target(self, *, label: str = layout.DEFAULT_LABEL) -> str:

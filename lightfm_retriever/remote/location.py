@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import argparse
 import re
+from argparse import ArgumentTypeError
 from dataclasses import dataclass
 from pathlib import Path
-
-from lightfm_retriever.remote.errors import LocationError
 
 SCHEMES = ("s3", "gs", "az")
 
@@ -42,34 +40,25 @@ def parse_location(text: str) -> Location:
     """A folder's path, or "s3://BUCKET/PREFIX", "gs://...", "az://...".
 
     Raises:
-        LocationError: the scheme is unknown, or bucket or prefix can't be one.
+        ArgumentTypeError: the scheme is unknown, or bucket or prefix can't be one.
     """
     if (found := _SCHEME.match(text)) is None:
         return Path(text)
     scheme = found.group(1).lower()
     if scheme not in SCHEMES:
         known = ", ".join(f"{name}://" for name in SCHEMES)
-        raise LocationError(text, f"{scheme}:// isn't known; give a folder or one of {known}")
+        raise ArgumentTypeError(f"{scheme}:// isn't known; give a folder or one of {known}")
     bucket, _, rest = text[found.end() :].partition("/")
     if not _BUCKET.fullmatch(bucket):
         # A user and a password, for instance, which don't belong on a command line.
-        raise LocationError(
-            text if "@" not in text else f"{scheme}://...",
+        raise ArgumentTypeError(
             "should name a bucket of letters, digits, '.', '_' and '-' after the scheme; credentials "
-            "come from the environment",
+            "come from the environment"
         )
     parts = rest.strip("/").split("/") if rest.strip("/") else []
     for part in parts:
         if not _PART.fullmatch(part) or part in (".", ".."):
-            raise LocationError(
-                text, f"{part!r} can't be part of a prefix: give letters, digits, '.', '_', '=' and '-'"
+            raise ArgumentTypeError(
+                f"{part!r} can't be part of a prefix: give letters, digits, '.', '_', '=' and '-'"
             )
     return StoreUrl(scheme, bucket, "/".join(parts))
-
-
-def argument(text: str) -> Location:
-    """`parse_location` for argparse, whose message it keeps."""
-    try:
-        return parse_location(text)
-    except LocationError as error:
-        raise argparse.ArgumentTypeError(error.reason) from error

@@ -4,26 +4,21 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from pathlib import Path
 
 from lightfm_retriever.publication import layout
-from lightfm_retriever.publication.errors import VolumeError
 
 
 def directories(folder: Path) -> list[Path]:
     """List the folders of versions in a folder; raises OSError."""
-    return [
-        path for path in folder.iterdir() if layout.is_version_name(path.name) and _is_directory(path)
-    ]
-
-
-def _is_directory(path: Path) -> bool:
-    # One entry that can't be looked at doesn't keep the others from being removed.
-    with contextlib.suppress(OSError):
-        return path.is_dir()
-    return False
+    found = []
+    for path in folder.iterdir():
+        # One entry that can't be looked at doesn't keep the others from being removed.
+        with contextlib.suppress(OSError):
+            if layout.is_version_name(path.name) and path.is_dir():
+                found.append(path)
+    return found
 
 
 def sizes(folders: Iterable[Path]) -> dict[int, int]:
@@ -48,15 +43,3 @@ def size_of(path: Path) -> int | None:
 def shown(count: int) -> str:
     """Write a number of bytes for people."""
     return f"{count / 1e9:.2f} GB" if count >= 1e7 else f"{count / 1e3:.0f} kB"
-
-
-@contextmanager
-def as_volume_error(folder: Path) -> Iterator[None]:
-    """Raise VolumeError for an OSError of the block."""
-    try:
-        yield
-    except OSError as error:
-        where = error.filename or folder
-        raise VolumeError(
-            folder, f"the cache can't be written: {where}: {error.strerror or error}"
-        ) from error

@@ -45,13 +45,8 @@ _Given = TypeVar("_Given")
 def upload(store: Store, folder: Path, version: str, *, pauses: Sequence[float] = PAUSES) -> None:
     """Bring a version from a volume in a folder to the store; nothing to do when it is there.
 
-    Files that one of the latest versions there has too are copied within the store.
-
-    Args:
-        store: where to.
-        folder: the volume that has it.
-        version: its name.
-        pauses: in seconds before what failed is tried again.
+    Files that one of the latest versions there has too are copied within the store. What failed is
+    tried again after each of the `pauses`, in seconds.
 
     Raises:
         VersionNotFoundError: the folder has no such version.
@@ -132,12 +127,7 @@ def _by_checksum(store: Store) -> dict[str, str]:
 def remove_abandoned(store: Store, *, clock: Callable[[], datetime]) -> list[str]:
     """Remove what is staged, and half-written versions, a day after the latest object of each.
 
-    Args:
-        store: where they are.
-        clock: the store's; asked only if there are any.
-
-    Returns:
-        Their names.
+    Returns their names. The store's clock is asked only if there are any.
     """
     left: dict[str, dict[str, ObjectFacts]] = {}
     for key, facts in store.objects(layout.STAGING).items():

@@ -7,10 +7,10 @@ import os
 import threading
 import time
 from collections.abc import Callable, Collection, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from lightfm_retriever.files.regular_files import open_descriptor
+from lightfm_retriever.files.regular_files import lock_regular
 
 # Waiting for a lock in the kernel would end with the lock only.
 _LOOK_SECONDS = 0.05
@@ -32,12 +32,8 @@ class Uses:
         path = self._folder / version
         with self._lock:
             while version not in self._own:
-                descriptor = open_descriptor(path, os.O_CREAT | os.O_RDWR)
-                fcntl.flock(descriptor, fcntl.LOCK_SH)
-                if _is(path, descriptor):
+                if (descriptor := lock_regular(path, fcntl.LOCK_SH)) is not None:
                     self._own[version] = descriptor
-                else:
-                    os.close(descriptor)
             os.utime(path)
 
     def keep_only(self, versions: Collection[str]) -> None:
@@ -67,52 +63,28 @@ class Uses:
 
 @contextmanager
 def locked(path: Path, *, wanted: Callable[[], bool] = lambda: True) -> Iterator[None]:
-    """Wait until nobody has the file locked, and lock it.
+    """Wait until nobody has the file locked, which is made, and lock it.
 
-    Args:
-        path: of the file, which is made.
-        wanted: asked now and then whether to go on waiting.
-
-    Raises:
-        FileNotFoundError: its folder is gone.
-        TimeoutError: somebody has it locked, and it isn't wanted any more.
+    Raises TimeoutError when it isn't `wanted` any more, FileNotFoundError when its folder is gone.
     """
-    while True:
-        with _tried(path) as free:
-            if free:
-                yield
-                return
+    while (descriptor := lock_regular(path)) is None:
         if not wanted():
             raise TimeoutError("isn't wanted any more")
         time.sleep(_LOOK_SECONDS)
+    try:
+        yield
+    finally:
+        os.close(descriptor)
 
 
 @contextmanager
 def alone(path: Path) -> Iterator[bool]:
     """Lock the file unless somebody else has, or its folder is gone; yields whether that is so."""
-    with ExitStack() as stack:
-        free = False
-        with suppress(FileNotFoundError):
-            free = stack.enter_context(_tried(path))
-        yield free
-
-
-@contextmanager
-def _tried(path: Path) -> Iterator[bool]:
-    descriptor = open_descriptor(path, os.O_CREAT | os.O_RDWR)
+    descriptor = None
+    with suppress(FileNotFoundError):
+        descriptor = lock_regular(path)
     try:
-        free = False
-        with suppress(BlockingIOError):
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            free = _is(path, descriptor)
-        yield free
+        yield descriptor is not None
     finally:
-        os.close(descriptor)
-
-
-def _is(path: Path, descriptor: int) -> bool:
-    """Whether the path still names the file that is open: one that was removed keeps nobody out."""
-    try:
-        return os.path.samestat(os.fstat(descriptor), path.stat())
-    except FileNotFoundError:
-        return False
+        if descriptor is not None:
+            os.close(descriptor)

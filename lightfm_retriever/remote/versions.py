@@ -22,14 +22,13 @@ def key_of(version: str, name: str = "") -> str:
 
 def read_manifest(store: Store, version: str) -> Manifest:
     """The manifest of a version; raises as lightfm_retriever.publication.reader.read_manifest."""
-    return read_encoded(store, version)[1]
+    return decode_manifest(store, version, encoded_manifest(store, version))
 
 
-def read_encoded(store: Store, version: str) -> tuple[bytes, Manifest]:
-    """The same, and the bytes that it was read from."""
-    data = encoded_manifest(store, version)
+def decode_manifest(store: Store, version: str, data: bytes) -> Manifest:
+    """Parse and check the manifest of a version that `encoded_manifest` gave."""
     path = store.where(key_of(version, layout.MANIFEST))
-    return data, manifest.decode(data, path=path, version=version)
+    return manifest.decode(data, path=path, version=version)
 
 
 def encoded_manifest(store: Store, version: str) -> bytes:

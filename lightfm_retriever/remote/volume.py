@@ -9,7 +9,7 @@ import threading
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 
 from lightfm_retriever.publication import layout, reader, verification
@@ -22,7 +22,7 @@ from lightfm_retriever.publication.errors import (
     VolumeError,
 )
 from lightfm_retriever.publication.manifest import Manifest
-from lightfm_retriever.publication.volume import FolderVolume, Volume
+from lightfm_retriever.publication.volume import LONG_AGO, Volume
 from lightfm_retriever.remote import upload, versions
 from lightfm_retriever.remote.cache import Cache
 from lightfm_retriever.remote.errors import ConflictError, ObjectMissingError, StoreError
@@ -33,32 +33,21 @@ from lightfm_retriever.remote.versions import check_bytes, key_of
 
 _log = logging.getLogger(__name__)
 
-_LONG_AGO = datetime.min.replace(tzinfo=UTC)
-
 
 def open_volume(location: Location, cache_dir: Path, *, max_bytes: int | None = None) -> Volume:
-    """A volume in a folder or in a store; neither is asked anything yet.
+    """A volume in a folder, or else in a store with a cache; neither is asked anything yet.
 
-    Args:
-        location: a folder, or a store's URL.
-        cache_dir: for a URL, the folder of versions that are made or fetched here.
-        max_bytes: that these may have together; None for what the disk holds.
-
-    Raises:
-        StoreError: the URL can't be used, or the library for it is missing.
+    Raises StoreError when the URL can't be used, or the library for it is missing.
     """
     if isinstance(location, Path):
-        return FolderVolume(location)
+        return Volume(location)
     return RemoteVolume(Store(location), cache_dir, max_bytes=max_bytes)
 
 
-class RemoteVolume(StoreLabels):
-    """A volume whose methods are those of lightfm_retriever.publication.volume.Volume.
+class RemoteVolume(StoreLabels, Volume):
+    """A volume in a store, with a folder of copies, where versions are staged too.
 
-    Args:
-        store: where its versions and labels are.
-        folder: a cache of versions, where they are staged too; made when it is needed.
-        max_bytes: that the cache may have; None for what its disk holds.
+    It is made when it is needed, and may have `max_bytes`; None for what its disk holds.
     """
 
     elsewhere = True
@@ -82,8 +71,6 @@ class RemoteVolume(StoreLabels):
                 self._made = Cache(self.folder, max_bytes=self._max_bytes)
             return self._made
 
-    # ---- versions
-
     def list_versions(self) -> list[str]:
         return versions.list_versions(self._store)
 
@@ -98,7 +85,7 @@ class RemoteVolume(StoreLabels):
         try:
             return self._store.facts(key_of(version, layout.MANIFEST)).modified_at
         except ObjectMissingError:
-            return _LONG_AGO
+            return LONG_AGO
 
     def now(self) -> datetime:
         """The store tells no time but that of an object."""
@@ -151,8 +138,6 @@ class RemoteVolume(StoreLabels):
 
     def remove_leftovers(self) -> list[str]:
         return upload.remove_abandoned(self._store, clock=self.now)
-
-    # ---- to and from the folder
 
     @contextmanager
     def fetched(self, *versions: str) -> Iterator[Path]:

@@ -40,7 +40,7 @@ def add_volume(parser: argparse._ActionsContainer, defaults: Mapping[str, str], 
     parser.add_argument(
         "--volume",
         **alone,
-        type=PathType(location.argument),
+        type=PathType(location.parse_location),
         default=defaults.get("volume", argparse.SUPPRESS),
         required=not alone and "volume" not in defaults,
         metavar="DIR|URL",

@@ -116,33 +116,15 @@ def best(
     return order
 
 
-def check_length(vectors: Float32Array, *, what: str) -> None:
-    """Refuse rows (n, d) that scores can't be made of; `what` is a row, such as "user embedding".
+def check_length(vectors: Float32Array, *, what: str) -> NDArray[np.float64]:
+    """Refuse rows (n, d) that scores can't be made of, and return their squared norms (n,).
+
+    `what` is a row, such as "user embedding".
 
     Raises:
         VectorError: a row isn't finite; names the first one and how many there are.
         TooLongError: a row is longer than LONGEST; the same.
     """
-    _length_checked(vectors, what)
-
-
-def check_indexable(vectors: Float32Array, *, what: str) -> None:
-    """Refuse what makes an index answer nonsense: what `check_length` does, and rows of no direction.
-
-    Raises:
-        VectorError: names the first bad row and how many there are.
-        TooLongError: the same, for rows that are too long.
-    """
-    squares = _length_checked(vectors, what)
-    _refuse(squares == 0, f"{_many(what)} are zero", "a zero vector has no direction")
-    _refuse(
-        squares < SHORTEST**2,
-        f"{_many(what)} are shorter than {SHORTEST:g}",
-        "their squares vanish in float32, and so does their direction",
-    )
-
-
-def _length_checked(vectors: Float32Array, what: str) -> NDArray[np.float64]:
     squares = _all_squared_norms(vectors)
     many = _many(what)
     _refuse(
@@ -152,6 +134,20 @@ def _length_checked(vectors: Float32Array, what: str) -> NDArray[np.float64]:
     reason = "scores made of them are beyond what float32 holds"
     _refuse(squares > LONGEST**2, problem, reason, error=TooLongError)
     return squares
+
+
+def check_indexable(vectors: Float32Array, *, what: str) -> None:
+    """Refuse what makes an index answer nonsense: what `check_length` does, and rows of no direction.
+
+    Raises as that does.
+    """
+    squares = check_length(vectors, what=what)
+    _refuse(squares == 0, f"{_many(what)} are zero", "a zero vector has no direction")
+    _refuse(
+        squares < SHORTEST**2,
+        f"{_many(what)} are shorter than {SHORTEST:g}",
+        "their squares vanish in float32, and so does their direction",
+    )
 
 
 def _all_squared_norms(vectors: Float32Array) -> NDArray[np.float64]:

@@ -48,7 +48,6 @@ def publish(request: Request, pipe: int) -> None:
         _kill_before(request.kill_at, pipe)
     if request.delete is not None:
         delete_version(volume, request.delete)
-        return
     for seed in request.seeds:
         promote(volume, publications.publish(volume, seed=seed, clock=lambda: publications.NOON))
 

@@ -1,7 +1,5 @@
 """Whenever a publishing process is killed, what readers see is whole."""
 
-from __future__ import annotations
-
 import signal
 from datetime import timedelta
 

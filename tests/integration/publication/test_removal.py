@@ -1,6 +1,4 @@
-"""A version disappears whole, whoever is killed when, on full disks and while its label moves."""
-
-from __future__ import annotations
+"""A version disappears whole, whoever is killed when, and several processes disturb no other."""
 
 import os
 import signal
@@ -13,6 +11,7 @@ import pytest
 from lightfm_retriever.publication import layout
 from lightfm_retriever.publication.errors import LabelledVersionError, VersionNotFoundError
 from lightfm_retriever.publication.labels import promote, read_label
+from lightfm_retriever.publication.reader import list_versions
 from lightfm_retriever.publication.removal import delete_version
 from lightfm_retriever.publication.verification import verify
 from tests import publications
@@ -20,13 +19,9 @@ from tests.integration.disks import fill
 from tests.integration.publication.checks import assert_sound, assert_staging_is_cleaned_up
 
 
-def day(number):
-    return lambda: publications.NOON + timedelta(days=number)
-
-
 def publish_two(volume):
     """Two versions; `current` names the newer."""
-    older, newer = (publications.publish(volume, seed=n, clock=day(n)) for n in (1, 2))
+    older, newer = publications.daily(volume, 2)
     promote(volume, newer)
     return older, newer
 
@@ -77,7 +72,7 @@ def test_a_full_disk_lets_go_of_a_version_and_has_room_for_the_next(small_disk, 
 def test_a_label_never_names_a_version_that_was_deleted(tmp_path):
     """Of promoting and deleting the same version at once, one fails, with an error that says so."""
     volume = tmp_path / "volume"
-    keeper = publications.publish(volume, seed=0, clock=day(0))
+    keeper, *others = publications.daily(volume, 31)
     promote(volume, keeper)
 
     def attempt(act, version, start):
@@ -87,8 +82,7 @@ def test_a_label_never_names_a_version_that_was_deleted(tmp_path):
         except (LabelledVersionError, VersionNotFoundError) as error:
             return type(error)
 
-    for number in range(1, 31):
-        version = publications.publish(volume, seed=number, clock=day(number))
+    for version in others:
         start = threading.Barrier(2)
         with ThreadPoolExecutor(2) as both:
             acts = [both.submit(attempt, act, version, start) for act in (promote, delete_version)]
@@ -99,6 +93,17 @@ def test_a_label_never_names_a_version_that_was_deleted(tmp_path):
         )
         promote(volume, keeper)
     assert os.listdir(layout.staging_dir(volume)) == []
+
+
+def test_two_who_publish_the_same_in_the_same_second_both_do(publisher, other_publisher, tmp_path):
+    both, rounds = [publisher, other_publisher], 8
+    for each in both:
+        each.start(tmp_path, seeds=[1] * rounds)
+    assert [each.wait()["status"] for each in both] == [0, 0]
+    assert_sound(tmp_path)
+    seconds = [publications.NOON + timedelta(seconds=number) for number in range(2 * rounds)]
+    names = [version[:16] for version in list_versions(tmp_path)]
+    assert names == [f"{second:%Y%m%dT%H%M%SZ}" for second in seconds]
 
 
 def test_of_several_who_delete_the_same_version_one_does(publisher, other_publisher, tmp_path):

@@ -1,7 +1,5 @@
 """Whether a store's library asks a metadata address: one of the tests' own, on 127.0.0.1."""
 
-from __future__ import annotations
-
 import json
 import os
 import threading
@@ -58,19 +56,16 @@ _TOO_LITTLE = [
 ]
 
 
-class Metadata:
-    """A metadata address that knows nobody; `asked` are the paths."""
+@pytest.fixture
+def metadata(tmp_path, monkeypatch):
+    """What was asked for on a machine whose metadata address is ours and that has nothing else."""
+    asked = []
 
-    def __init__(self, server):
-        self.asked = []
-        self.address = f"127.0.0.1:{server.server_port}"
-
-
-@pytest.fixture(scope="module")
-def running():
     class Handler(BaseHTTPRequestHandler):
+        """Knows nobody."""
+
         def answer(self):
-            metadata.asked.append(self.path)
+            asked.append(self.path)
             self.send_error(404)
 
         do_GET = do_PUT = do_POST = answer  # noqa: N815 - the library's names
@@ -78,47 +73,36 @@ def running():
         def log_message(self, *_):
             pass
 
+    for name in os.environ:
+        if name.startswith(("AWS_", "AZURE_", "GOOGLE_", "GCE_", "STORE_", "IDENTITY_")):
+            monkeypatch.delenv(name)
+    (tmp_path / "empty").mkdir()
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        metadata = Metadata(server)
+        address = f"127.0.0.1:{server.server_port}"
+        given = {
+            **dict.fromkeys(("HOME", "PATH"), str(tmp_path / "empty")),
+            **dict.fromkeys(("GCE_METADATA_HOST", "GCE_METADATA_ROOT", "GCE_METADATA_IP"), address),
+            **dict.fromkeys(_ENDPOINTS, _NOWHERE),
+            "AWS_METADATA_ENDPOINT": f"http://{address}",
+            "IDENTITY_ENDPOINT": f"http://{address}/identity",
+            "IDENTITY_HEADER": "header",
+            "AWS_ALLOW_HTTP": "true",
+            "AZURE_STORAGE_ACCOUNT_NAME": "account",
+        }
+        for name, value in given.items():
+            monkeypatch.setenv(name, value)
         thread = threading.Thread(target=server.serve_forever, args=(0.01,))
         thread.start()
-        yield metadata
+        yield asked
         server.shutdown()
         thread.join()
 
 
 @pytest.fixture
-def metadata(running, tmp_path, monkeypatch):
-    """A machine whose metadata address is ours, in an environment that has nothing else."""
-    for name in os.environ:
-        if name.startswith(("AWS_", "AZURE_", "GOOGLE_", "GCE_", "STORE_", "IDENTITY_")):
-            monkeypatch.delenv(name)
-    (tmp_path / "empty").mkdir()
-    for name in ("HOME", "PATH"):
-        monkeypatch.setenv(name, str(tmp_path / "empty"))
-    for name in ("GCE_METADATA_HOST", "GCE_METADATA_ROOT", "GCE_METADATA_IP"):
-        monkeypatch.setenv(name, running.address)
-    for name in _ENDPOINTS:
-        monkeypatch.setenv(name, _NOWHERE)
-    monkeypatch.setenv("AWS_METADATA_ENDPOINT", f"http://{running.address}")
-    monkeypatch.setenv("IDENTITY_ENDPOINT", f"http://{running.address}/identity")
-    monkeypatch.setenv("IDENTITY_HEADER", "header")
-    monkeypatch.setenv("AWS_ALLOW_HTTP", "true")
-    monkeypatch.setenv("AZURE_STORAGE_ACCOUNT_NAME", "account")
-    running.asked.clear()
-    return running
-
-
-@pytest.fixture
 def set_to(metadata, tmp_path, monkeypatch):
     """Sets variables, in which {folder}, {account} and {metadata} are replaced."""
-    account = json.dumps(
-        {
-            **dict.fromkeys(("private_key", "private_key_id", "client_email"), ""),
-            "disable_oauth": True,
-            "gcs_base_url": _NOWHERE,
-        }
-    )
+    facts = dict.fromkeys(("private_key", "private_key_id", "client_email"), "")
+    account = json.dumps({**facts, "disable_oauth": True, "gcs_base_url": _NOWHERE})
     (tmp_path / "account.json").write_text(account)
     (tmp_path / "token").write_text("token")
     keys = "[default]\naws_access_key_id = key\naws_secret_access_key = secret"
@@ -131,7 +115,7 @@ def set_to(metadata, tmp_path, monkeypatch):
     def set_variables(variables):
         for name, value in variables.items():
             made = value.replace("{folder}", str(tmp_path)).replace("{account}", account)
-            monkeypatch.setenv(name, made.replace("{metadata}", f"http://{metadata.address}"))
+            monkeypatch.setenv(name, made.replace("{metadata}", os.environ["AWS_METADATA_ENDPOINT"]))
 
     return set_variables
 
@@ -147,7 +131,7 @@ def ask(scheme, *, patience_seconds=0.05):
 def test_with_credentials_the_metadata_address_is_not_asked(metadata, set_to, scheme, variables):
     set_to(variables)
     assert "there are no credentials" not in ask(scheme)
-    assert metadata.asked == []
+    assert metadata == []
 
 
 @pytest.mark.parametrize(("scheme", "variables"), _TOO_LITTLE)
@@ -156,11 +140,11 @@ def test_without_credentials_nobody_is_asked(metadata, set_to, scheme, variables
     assert "there are no credentials in the environment" in ask(scheme)
     with pytest.raises(ValueError, match="there are no credentials in the environment"):
         Exchange(f"{scheme}://bucket/prefix").remove()
-    assert metadata.asked == []
+    assert metadata == []
 
 
 @pytest.mark.parametrize("scheme", ["s3", "gs", "az"])
 def test_who_says_so_gets_the_credentials_of_the_machine(metadata, set_to, scheme):
     set_to({"STORE_CREDENTIALS": "instance"})
     assert "there are no credentials" not in ask(scheme, patience_seconds=20)
-    assert metadata.asked
+    assert metadata

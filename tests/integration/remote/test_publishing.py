@@ -1,7 +1,5 @@
 """The trainer with its volume in a real S3 store: by hand, as a service, and what goes wrong."""
 
-from __future__ import annotations
-
 import json
 import os
 import re
@@ -64,15 +62,6 @@ class Bucket:
         printed = self._capsys.readouterr()
         return status, printed.out, printed.err
 
-    def start(self, command, *arguments, cache, **environment):
-        """A process of its own."""
-        where = ["--volume", self.url, "--cache-dir", str(self.folder / cache)]
-        return subprocess.Popen(
-            [sys.executable, "-m", "trainer", command, *where, *map(str, arguments)],
-            cwd=ROOT,
-            env={**os.environ, **environment},
-        )
-
     def text(self, key):
         return self.store.read(key, at_most=1 << 20)[0].decode()
 
@@ -98,8 +87,7 @@ def vectors(tmp_path):
         vectors, ids = tmp_path / f"{items}.npy", tmp_path / f"{items}.txt"
         np.save(vectors, np.random.default_rng(items).normal(size=(items, dimensions)))
         ids.write_text("".join(f"item {row}\n" for row in range(items)))
-        files = ["--item-vectors", vectors, "--item-ids", ids]
-        return [*files, "--backend", "exact", "--index-threads", "1", "--allow-unevaluated"]
+        return ["--item-vectors", vectors, "--item-ids", ids, *QUICK[4:], "--allow-unevaluated"]
 
     return write
 
@@ -134,9 +122,8 @@ def test_a_version_is_trained_published_and_looked_after_by_the_command_line(buc
     # What is in the bucket is a volume as a folder is one.
     folder = bucket.folder / "copy"
     for key in bucket.store.objects(""):
-        path = folder / key
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(bucket.store.read(key, at_most=1 << 30)[0])
+        (folder / key).parent.mkdir(parents=True, exist_ok=True)
+        (folder / key).write_bytes(bucket.store.read(key, at_most=1 << 30)[0])
     assert reader.list_versions(folder) == [names[0]]
     assert verification.verify(folder, names[0]).users == datasets.USERS
 
@@ -150,7 +137,12 @@ def test_a_trainer_that_is_killed_while_it_uploads_leaves_no_version(bucket, ser
     flags = vectors(5_000, dimensions=64)
     with fault_proxy.proxy(server.port) as network:
         network.slow(400_000)
-        trainer = bucket.start("publish", *flags, cache="other", AWS_ENDPOINT_URL=network.endpoint)
+        command = [sys.executable, "-m", "trainer", "publish", "--volume", bucket.url, *map(str, flags)]
+        trainer = subprocess.Popen(
+            [*command, "--cache-dir", str(bucket.folder / "other")],
+            cwd=ROOT,
+            env={**os.environ, "AWS_ENDPOINT_URL": network.endpoint},
+        )
         network.wait_for(lambda counts: counts.to_server > 300_000)
         trainer.kill()
         trainer.wait()

@@ -2,6 +2,7 @@
 
 import ast
 import errno
+import fcntl
 import os
 import socket
 from pathlib import Path
@@ -14,6 +15,7 @@ from lightfm_retriever.files.regular_files import (
     check_regular,
     create_regular,
     held_open,
+    lock_regular,
     open_descriptor,
     open_given,
     open_regular,
@@ -100,6 +102,20 @@ def test_a_pipe_that_a_shell_gave_is_read_where_a_file_is_read_once():
     with open_given(path) as file:
         assert file.read() == b"given"
     os.close(reading)
+
+
+def test_a_lock_that_somebody_has_or_removes_meanwhile_is_not_taken(file, monkeypatch):
+    held = lock_regular(file)
+    assert lock_regular(file) is None
+    os.close(held)
+
+    def remove_first(descriptor, how, take=fcntl.flock):
+        file.unlink()
+        file.write_bytes(b"another's")
+        take(descriptor, how)
+
+    monkeypatch.setattr(fcntl, "flock", remove_first)
+    assert lock_regular(file) is None
 
 
 def test_a_version_whose_file_is_a_fifo_is_refused(published):

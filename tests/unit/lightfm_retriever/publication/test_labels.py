@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -10,24 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lightfm_retriever.publication import labels, layout
-from lightfm_retriever.publication.errors import (
-    LabelError,
-    LabelMovedError,
-    NothingToRollBackToError,
-    VersionNotFoundError,
-    VolumeError,
-)
-from lightfm_retriever.publication.labels import (
-    exclusive,
-    last_named,
-    list_labels,
-    promote,
-    read_label,
-    read_label_or_none,
-    rollback_target,
-    swap,
-)
+from lightfm_retriever.publication import errors, labels, layout
+from lightfm_retriever.publication.labels import list_labels, promote, read_label, swap
 from tests import publications
 
 A, B, C, D = (layout.version_name(publications.NOON + timedelta(days=i), "3fa9c1") for i in range(4))
@@ -44,79 +26,61 @@ def volume(tmp_path):
     return make_volume(tmp_path / "volume")
 
 
-# ---- reading
-
-
-@pytest.mark.parametrize("content", [f"{A}", f"  {A}\r\n\n", A + " " * 177])
-def test_white_space_around_the_name_is_ignored(volume, content):
-    promote(volume, A)
-    assert layout.label_file(volume, "current").read_bytes() == f"{A}\n".encode()
-    promote(volume, B)
-    layout.label_file(volume, "current").write_text(content)
-    assert read_label(volume, "current") == read_label_or_none(volume, "current") == A
-
-
-@pytest.mark.parametrize(
-    "content",
-    [
-        *(b"", A[:-1].encode(), f"{A}\n{B}\n".encode(), b"../" + A.encode(), A.encode("utf-16")),
-        *(A.encode() + b"\n" * 178, b"x" * 100_000),
-    ],
-    ids=lambda content: ascii(content)[:30],
-)
-def test_a_label_that_holds_no_name_is_refused_and_listed_nowhere(volume, content):
+def test_white_space_around_the_name_is_ignored_and_without_a_name_a_label_is_none(volume):
     promote(volume, A, label="canary")
     promote(volume, A)
-    layout.label_file(volume, "current").write_bytes(content)
-    with pytest.raises(LabelError, match="should hold a version's name") as caught:
-        read_label(volume, "current")
-    assert len(str(caught.value)) < 500
-    assert read_label_or_none(volume, "current") is None
-    assert list_labels(volume, strict=True) == {"canary": A}
+    path = layout.label_file(volume, "current")
+    assert path.read_bytes() == f"{A}\n".encode()
+    promote(volume, B)
+    for content in (A, f"  {A}\r\n\n", A + " " * 177):
+        path.write_text(content)
+        assert read_label(volume, "current") == labels.read_label_or_none(volume, "current") == A
+    one, two = A.encode(), f"{A}\n{B}\n".encode()
+    too_long = (one + b"\n" * 178, b"x" * 100_000)
+    for content in (b"", one[:-1], two, b"../" + one, A.encode("utf-16"), *too_long):
+        path.write_bytes(content)
+        with pytest.raises(errors.LabelError, match="should hold a version's name") as caught:
+            read_label(volume, "current")
+        assert len(str(caught.value)) < 500
+        assert labels.read_label_or_none(volume, "current") is None
+        assert list_labels(volume, strict=True) == {"canary": A}
 
 
 def test_a_label_that_is_not_there_or_cannot_be_read_is_refused_by_name(volume):
     assert list_labels(volume) == {}
-    with pytest.raises(LabelError, match=r"'canary'.*nothing is published under it") as caught:
+    with pytest.raises(errors.LabelError, match=r"'canary'.*nothing is published under it"):
         read_label(volume, "canary")
-    assert caught.value.label == "canary"
-    assert read_label_or_none(volume, "canary") is None
+    assert labels.read_label_or_none(volume, "canary") is None
     layout.label_file(volume, "odd").mkdir(parents=True)
-    with pytest.raises(LabelError, match="Is a directory"):
+    with pytest.raises(errors.LabelError, match="Is a directory"):
         read_label(volume, "odd")
     # Which is told only where it matters.
     promote(volume, A)
     assert list_labels(volume) == {"current": A}
-    with pytest.raises(VolumeError, match="labels/odd: Is a directory"):
+    with pytest.raises(errors.VolumeError, match="labels/odd: Is a directory"):
         list_labels(volume, strict=True)
     layout.label_file(volume, "odd").rmdir()
     layout.label_file(volume, "loop").symlink_to("loop")
     layout.label_file(volume, "dangling").symlink_to("nothing")
     assert list_labels(volume, strict=True) == {"current": A}
-
-
-def test_a_file_in_place_of_the_labels_is_an_error_that_names_it(volume):
-    (volume / layout.LABELS).write_bytes(b"")
-    with pytest.raises(VolumeError, match="labels: Not a directory"):
+    (volume / "labels").rename(volume / "before")
+    (volume / "labels").write_bytes(b"")
+    with pytest.raises(errors.VolumeError, match="labels: Not a directory"):
         list_labels(volume)
 
 
-@pytest.mark.parametrize("label", ["", "Current", "../current"])
-def test_no_file_is_touched_under_a_name_that_is_no_label(volume, label):
+def test_no_file_is_touched_under_a_name_that_is_no_label(volume):
     before = publications.tree(volume)
-    for act in (
-        lambda: read_label(volume, label),
-        lambda: promote(volume, A, label=label),
-        lambda: publications.roll_back(volume, label=label),
-        lambda: rollback_target(volume, label=label),
-        lambda: swap(volume, A, label=label, expected=None, verb="promote"),
-    ):
-        with pytest.raises(LabelError, match="should be 1 to 64"):
-            act()
+    for label in ("", "Current", "../current"):
+        for act in (
+            lambda own=label: read_label(volume, own),
+            lambda own=label: promote(volume, A, label=own),
+            lambda own=label: labels.rollback_target(volume, label=own),
+            lambda own=label: swap(volume, A, label=own, expected=None, verb="promote"),
+        ):
+            with pytest.raises(errors.LabelError, match="should be 1 to 64"):
+                act()
     assert publications.tree(volume) == before
-
-
-# ---- moving
 
 
 def test_a_promotion_tells_what_the_label_named_before_and_moves_no_other(volume):
@@ -126,14 +90,15 @@ def test_a_promotion_tells_what_the_label_named_before_and_moves_no_other(volume
     assert promote(volume, C) is None
     assert promote(volume, B, label="canary") is None
     assert list_labels(volume) == {"canary": B, "current": C}
-
-
-@pytest.mark.parametrize("version", ["", "20250101T000000Z-000000", f"../versions/{A}"])
-def test_what_is_no_version_is_not_promoted(volume, version):
-    promote(volume, A)
-    with pytest.raises(VersionNotFoundError):
-        promote(volume, version)
-    assert read_label(volume, "current") == A
+    for version in ("", "20250101T000000Z-000000", f"../versions/{A}"):
+        with pytest.raises(errors.VersionNotFoundError):
+            promote(volume, version)
+    # Nor does a history that can't be written stop it.
+    layout.history_file(volume, "current").unlink()
+    layout.history_file(volume, "current").mkdir()
+    promote(volume, B)
+    assert read_label(volume, "current") == B
+    assert labels.last_named(volume, "current") is None
 
 
 def test_a_label_that_cannot_be_written_stays_and_leaves_nothing(volume, monkeypatch):
@@ -144,49 +109,25 @@ def test_a_label_that_cannot_be_written_stays_and_leaves_nothing(volume, monkeyp
 
     with monkeypatch.context() as patch:
         patch.setattr(os, "rename", refuse)
-        with pytest.raises(VolumeError, match=r"labels/current: can't be written: Permission denied"):
+        with pytest.raises(errors.VolumeError, match="current: can't be written: Permission denied"):
             promote(volume, B)
     assert list(layout.staging_dir(volume).iterdir()) == []
     layout.staging_dir(volume).rmdir()
     layout.staging_dir(volume).write_bytes(b"")
-    with pytest.raises(VolumeError, match=r"labels/current: can't be written"):
+    with pytest.raises(errors.VolumeError, match=r"labels/current: can't be written"):
         promote(volume, B)
     assert read_label(volume, "current") == A
 
 
-def test_a_history_that_cannot_be_written_does_not_stop_a_promotion(volume):
+def test_where_there_is_nothing_to_roll_back_to_it_is_said_and_gone_or_broken_ones_are_skipped(volume):
+    with pytest.raises(errors.NothingToRollBackToError, match=r"never named a version.*promote"):
+        publications.roll_back(volume)
+    assert labels.last_named(volume, "current") is None
     promote(volume, A)
-    layout.history_file(volume, "current").unlink()
-    layout.history_file(volume, "current").mkdir()
+    with pytest.raises(errors.NothingToRollBackToError, match="no earlier version"):
+        publications.roll_back(volume)
     promote(volume, B)
-    assert read_label(volume, "current") == B
-    assert last_named(volume, "current") is None
-
-
-@pytest.mark.parametrize("expected", [None, B])
-def test_a_label_that_was_moved_meanwhile_stays_and_the_error_names_both(volume, expected):
-    promote(volume, A)
-    with pytest.raises(LabelMovedError, match=f"names {A} now, not {expected or 'none'}") as caught:
-        swap(volume, C, label="current", expected=expected, verb="promote")
-    assert (caught.value.expected, caught.value.found) == (expected, A)
-    assert read_label(volume, "current") == A
-
-
-# ---- rolling back
-
-
-def test_where_there_is_nothing_to_roll_back_to_it_is_said(volume):
-    with pytest.raises(NothingToRollBackToError, match=r"never named a version.*promote"):
-        publications.roll_back(volume)
-    assert last_named(volume, "current") is None
-    promote(volume, A)
-    with pytest.raises(NothingToRollBackToError, match="no earlier version"):
-        publications.roll_back(volume)
-
-
-def test_rolling_back_skips_versions_that_are_gone_and_mends_a_broken_label(volume):
-    for version in (A, B, C):
-        promote(volume, version)
+    promote(volume, C)
     layout.version_dir(volume, B).rmdir()
     assert publications.roll_back(volume) == A
     promote(volume, D)
@@ -209,12 +150,12 @@ def test_promotions_and_rollbacks_behave_as_a_stack(no_waiting_for_the_disk, tmp
             stack.pop()
             assert publications.roll_back(volume) == stack[-1]
         else:
-            with pytest.raises(NothingToRollBackToError):
+            with pytest.raises(errors.NothingToRollBackToError):
                 publications.roll_back(volume)
         if stack:
-            assert read_label(volume, "current") == last_named(volume, "current") == stack[-1]
+            assert read_label(volume, "current") == labels.last_named(volume, "current") == stack[-1]
         if len(stack) > 1:
-            assert rollback_target(volume) == stack[-2]
+            assert labels.rollback_target(volume) == stack[-2]
 
 
 def test_a_move_that_a_crash_kept_from_being_noted_is_rolled_back(volume):
@@ -230,10 +171,7 @@ def test_a_move_that_a_crash_kept_from_being_noted_is_rolled_back(volume):
     drop_last_move()
     # Never again to what someone has just rolled back from.
     assert publications.roll_back(volume) == A
-
-
-def test_a_line_cut_short_spoils_no_other(volume):
-    promote(volume, A)
+    # A line that was cut short spoils no other.
     promote(volume, B)
     history = layout.history_file(volume, "current")
     history.write_bytes(history.read_bytes()[:-5])
@@ -245,14 +183,11 @@ def test_a_line_cut_short_spoils_no_other(volume):
 def test_whatever_the_history_holds_the_target_is_a_version_or_there_is_none(content):
     if isinstance(content, list):
         content = "".join(content).encode()
-    with suppress(NothingToRollBackToError):
+    with suppress(errors.NothingToRollBackToError):
         assert labels.earlier("current", content, C, {A, B, C}.__contains__) in (A, B)
 
 
-# ---- several at once
-
-
-def test_of_many_who_move_a_label_from_the_same_version_one_succeeds(volume):
+def test_of_many_who_move_a_label_one_succeeds_and_the_others_are_told_both_versions(volume):
     swap(volume, A, label="current", expected=None, verb="promote")
     start, moved = threading.Barrier(8), []
 
@@ -260,7 +195,7 @@ def test_of_many_who_move_a_label_from_the_same_version_one_succeeds(volume):
         start.wait()
         try:
             swap(volume, version, label="current", expected=A, verb="promote")
-        except LabelMovedError:
+        except errors.LabelMovedError:
             return
         moved.append(version)
 
@@ -268,7 +203,12 @@ def test_of_many_who_move_a_label_from_the_same_version_one_succeeds(volume):
         [*movers.map(move, [B, C, D, B, C, D, B, C])]
     assert len(moved) == 1
     assert read_label(volume, "current") == moved[0]
-    assert rollback_target(volume) == A
+    assert labels.rollback_target(volume) == A
+    for other in (None, A):
+        said = f"names {moved[0]} now, not {other or 'none'}"
+        with pytest.raises(errors.LabelMovedError, match=said) as caught:
+            swap(volume, D, label="current", expected=other, verb="promote")
+        assert (caught.value.expected, caught.value.found) == (other, moved[0])
 
 
 def test_a_version_that_was_deleted_while_the_lock_was_awaited_is_not_promoted(volume, monkeypatch):
@@ -281,27 +221,17 @@ def test_a_version_that_was_deleted_while_the_lock_was_awaited_is_not_promoted(v
         take(descriptor, operation)
 
     monkeypatch.setattr(labels.fcntl, "flock", delete_first)
-    with pytest.raises(VersionNotFoundError):
+    with pytest.raises(errors.VersionNotFoundError):
         promote(volume, B)
     assert read_label(volume, "current") == A
 
 
-def test_the_lock_keeps_others_waiting_and_is_no_label(volume):
-    promote(volume, A)
-    with exclusive(volume, volume):
-        mover = threading.Thread(target=promote, args=(volume, B))
-        mover.start()
-        mover.join(0.05)
-        assert mover.is_alive()
-        assert read_label(volume, "current") == A
-    mover.join()
-    assert list_labels(volume) == {"current": B}
-    with pytest.raises(ZeroDivisionError), exclusive(volume, volume):
+def test_the_lock_ends_with_its_holder_and_one_that_cannot_be_made_is_named(volume):
+    with pytest.raises(ZeroDivisionError), labels.exclusive(volume, volume):
         1 / 0  # noqa: B018
     promote(volume, C)
-
-
-def test_a_lock_that_cannot_be_made_is_an_error_that_names_it(volume):
-    layout.labels_lock(volume).mkdir(parents=True)
-    with pytest.raises(VolumeError, match=r"labels/current: can't be written: Is a dir.*\.lock"):
+    assert list_labels(volume) == {"current": C}
+    layout.labels_lock(volume).unlink()
+    layout.labels_lock(volume).mkdir()
+    with pytest.raises(errors.VolumeError, match=r"labels/current: can't be written: Is a dir.*\.lock"):
         promote(volume, A)

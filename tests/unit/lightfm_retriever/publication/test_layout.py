@@ -3,8 +3,6 @@
 What an entry of the table says holds for who stages, opens and verifies.
 """
 
-from __future__ import annotations
-
 from datetime import UTC, datetime
 
 import numpy as np
@@ -26,36 +24,20 @@ from tests import publications
 VERSION = "20261124T043500Z-3fa9c1"
 
 
-@pytest.mark.parametrize(
-    ("is_name", "names", "others"),
-    [
-        (
-            layout.is_file_name,
-            [*publications.ALL_FILES, "x" * 100, "a.b-c_d.E9"],
-            [
-                *(".", "..", "...", "/", "/etc/passwd", "a/b", "../items.trie", "a\\b", "C:x", "a..b"),
-                *(".hidden", "trailing.", "-option", "é.npy"),
-                *("", "items.trie\n", "\nitems.trie", "a b", "a\0b", "x" * 101, layout.MANIFEST),
-            ],
-        ),
-        (
-            layout.is_version_name,
-            [VERSION],
-            [
-                *("", "..", "staging", VERSION[:-1], f"{VERSION}a", f"{VERSION}\n", f"../{VERSION}"),
-                *(VERSION.upper(), VERSION.replace("2026", "٢٠٢٦")),  # Arabic-Indic digits
-            ],
-        ),
-        (
-            layout.is_label_name,
-            [layout.DEFAULT_LABEL, "a", "team_a-2", "a" * 64],
-            ["", "Current", "1st", "-x", "a/b", "..", "a.b", "é", "a\n", "a" * 65],
-        ),
-    ],
-)
-def test_names_are_told_from_others(is_name, names, others):
-    assert [name for name in names if not is_name(name)] == []
-    assert [name for name in others if is_name(name)] == []
+def test_names_are_told_from_others():
+    odd_files = [".", "..", "...", "/", "/etc/passwd", "a/b", "../items.trie", "a\\b", "C:x", "a..b"]
+    odd_files += [".hidden", "trailing.", "-option", "é.npy", "", "items.trie\n", "\nitems.trie", "a b"]
+    odd_versions = ["", "..", "staging", VERSION[:-1], f"{VERSION}a", f"{VERSION}\n", f"../{VERSION}"]
+    odd_versions += [VERSION.upper(), VERSION.replace("2026", "٢٠٢٦")]  # Arabic-Indic digits
+    files = [*publications.ALL_FILES, "x" * 100, "a.b-c_d.E9"]
+    odd_labels = ["", "Current", "1st", "-x", "a/b", "..", "a.b", "é", "a\n", "a" * 65]
+    for is_name, names, others in (
+        (layout.is_file_name, files, [*odd_files, "a\0b", "x" * 101, layout.MANIFEST]),
+        (layout.is_version_name, [VERSION], odd_versions),
+        (layout.is_label_name, [layout.DEFAULT_LABEL, "a", "team_a-2", "a" * 64], odd_labels),
+    ):
+        assert [name for name in names if not is_name(name)] == []
+        assert [name for name in others if is_name(name)] == []
 
 
 moments = st.datetimes(min_value=datetime(1000, 1, 1))  # noqa: DTZ001
@@ -70,39 +52,26 @@ def test_version_names_tell_their_second_and_sort_by_it(made):
         assert layout.is_version_name(name)
         assert name.endswith("-3fa9c1")
         assert layout.version_time(name) == moment.replace(microsecond=0)
-
-
-@pytest.mark.parametrize(
-    "name", ["", "20261124T120000Z", "20261324T120000Z-3fa9c1", "20261124T250000Z-3fa9c1"]
-)
-def test_what_tells_no_second_is_refused(name):
-    with pytest.raises(ValueError, match=r"isn't a version's name|does not match|unconverted"):
-        layout.version_time(name)
-
-
-# ---- the table
+    for name in ("", "20261124T120000Z", "20261324T120000Z-3fa9c1", "20261124T250000Z-3fa9c1"):
+        with pytest.raises(ValueError, match=r"isn't a version's name|does not match|unconverted"):
+            layout.version_time(name)
 
 
 NOVEL = "novel.npy"
 ARRAY = np.arange(publications.ITEMS * 6, dtype=np.float32).reshape(publications.ITEMS, 6)
-WRONG = {
-    "dtype": ARRAY.astype(np.float64),
-    "rows": ARRAY[:-1],
-    "columns": ARRAY[:, :-1],
-    "dimensions": ARRAY[0],
-}
 
 
-@pytest.fixture
-def new_entry(monkeypatch):
+def test_a_new_array_is_one_entry(tmp_path, published, monkeypatch):
     spec = FileSpec(NOVEL, "made up", "items, components + 2", "float32", group="novel")
     monkeypatch.setitem(FILES, NOVEL, spec)
-
-
-@pytest.mark.usefixtures("new_entry")
-def test_a_new_array_is_one_entry(tmp_path, published):
     with Staging(tmp_path) as staging:
         publications.stage(staging)
+        for wrong in (ARRAY.astype(np.float64), ARRAY[:-1], ARRAY[:, :-1], ARRAY[0]):
+            with pytest.raises(MismatchError, match=r"^novel\.npy: (dtype|shape) is ") as caught:
+                staging.add_array(NOVEL, wrong)
+            assert not staging.path(NOVEL).exists()
+            if caught.value.what == "shape":
+                assert (caught.value.expected, caught.value.found) == (ARRAY.shape, wrong.shape)
         staging.add_array(NOVEL, ARRAY)
         version = staging.publish(publications.facts()).version
     verify(tmp_path, version)
@@ -119,19 +88,6 @@ def test_a_new_array_is_one_entry(tmp_path, published):
     assert NOVEL not in open_publication(published.volume, published.version).files
 
 
-@pytest.mark.parametrize("wrong", WRONG.values(), ids=WRONG)
-@pytest.mark.usefixtures("new_entry")
-def test_what_the_entry_does_not_say_is_refused_when_it_is_staged(tmp_path, wrong):
-    with Staging(tmp_path) as staging:
-        publications.stage(staging)
-        with pytest.raises(MismatchError, match=r"^novel\.npy: (dtype|shape) is ") as caught:
-            staging.add_array(NOVEL, wrong)
-        assert not staging.path(NOVEL).exists()
-        staging.add_array(NOVEL, ARRAY)
-    if caught.value.what == "shape":
-        assert (caught.value.expected, caught.value.found) == (ARRAY.shape, wrong.shape)
-
-
 def test_a_map_of_other_ids_than_rows_were_staged_is_refused(tmp_path):
     with Staging(tmp_path) as staging:
         staging.add_array(layout.ITEM_VECTORS, np.ones((3, 2), dtype=np.float32))
@@ -143,20 +99,17 @@ def test_a_map_of_other_ids_than_rows_were_staged_is_refused(tmp_path):
             staging.add_array(layout.USER_VECTORS, np.ones((3, 2), dtype=np.float32))
 
 
-@pytest.mark.parametrize(
-    ("shape", "lengths", "sizes"),
-    [
+def test_a_shape_is_told_by_sizes_and_tells_them():
+    for shape, lengths, sizes in (
         ("items", (7,), {"items": 7}),
         ("users + 1", (6,), {"users": 5}),
         ("2 components + 3, components", (11, 4), {"components": 4}),
         ("n, components + 1", (None, 5), {"components": 4}),
         ("", (), {}),
-    ],
-)
-def test_a_shape_is_told_by_sizes_and_tells_them(shape, lengths, sizes):
-    spec = FileSpec("x.npy", "", shape, "int32")
-    assert spec.lengths({"items": 7, "users": 5, "components": 4}) == lengths
-    assert dict(spec.sizes(tuple(9 if length is None else length for length in lengths))) == sizes
+    ):
+        spec = FileSpec("x.npy", "", shape, "int32")
+        assert spec.lengths({"items": 7, "users": 5, "components": 4}) == lengths
+        assert dict(spec.sizes(tuple(9 if own is None else own for own in lengths))) == sizes
 
 
 def test_every_entry_is_sound():

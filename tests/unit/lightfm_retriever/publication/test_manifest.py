@@ -3,8 +3,6 @@
 Edited and signed anew it is refused too, where serving from it could go wrong.
 """
 
-from __future__ import annotations
-
 import copy
 import json
 import re
@@ -73,21 +71,6 @@ def put(path, value):
     return content
 
 
-def edited(value):
-    """Another value of the same type, where the type has one."""
-    match value:
-        case bool():
-            return not value
-        case int() | float():
-            return value + 1
-        case str():
-            return value[:-1] + ("1" if value[-1] == "0" else "0")
-    return 0 if value is None else type(value)(["xy"])
-
-
-# ---- what is written
-
-
 SIMILAR = EXAMPLE.indexes[layout.SIMILAR]
 DEPTHS = [Depth(results=30, effort=1.5, recall=1.0), Depth(results=100, effort=1e9, recall=0.0)]
 
@@ -142,39 +125,29 @@ def test_a_manifest_is_read_from_its_directory(tmp_path):
             manifest.read(directory)
 
 
-@pytest.mark.parametrize(
-    ("name", "without"), [("target_recall", None), ("trials", []), ("build_seconds", 0.0)]
-)
-def test_an_index_from_before_there_was_tuning_has_none_of_its_fields(name, without):
-    content = copy.deepcopy(CONTENT)
-    del content["indexes"][layout.SIMILAR][name]
-    content["checksum"] = publications.checksum(content)
-    data = json.dumps(content, indent=2, ensure_ascii=False).encode() + b"\n"
-    decoded = decode(data)
-    assert decoded.indexes[layout.SIMILAR] == replace(SIMILAR, **{name: without})
-    assert manifest.encode(decoded) == data
-
-
-def test_fields_that_a_later_release_adds_are_ignored():
+def test_an_index_of_an_older_or_later_release_is_read():
+    for name, without in (("target_recall", None), ("trials", []), ("build_seconds", 0.0)):
+        content = copy.deepcopy(CONTENT)
+        del content["indexes"][layout.SIMILAR][name]
+        content["checksum"] = publications.checksum(content)
+        data = json.dumps(content, indent=2, ensure_ascii=False).encode() + b"\n"
+        decoded = decode(data)
+        assert decoded.indexes[layout.SIMILAR] == replace(SIMILAR, **{name: without})
+        assert manifest.encode(decoded) == data
+    # Those that a later release adds are ignored.
     content = {**copy.deepcopy(CONTENT), "added": {"later": [1, None]}}
     content["run"]["added"] = content["indexes"][layout.SIMILAR]["added"] = "later"
     assert decode(written(content)) == EXAMPLE
 
 
-# ---- what was edited
-
-
 @pytest.mark.parametrize("path", LEAVES, ids=lambda path: "/".join(map(str, path)))
-def test_an_edited_field_is_noticed(path):
-    content = put(path, edited(get(CONTENT, path)))
+def test_a_field_that_was_edited_or_removed_is_noticed(path):
     error = UnsupportedFormatError if path == ("format_version",) else ManifestError
-    refused(content, error=error, sign=False)
+    other = {str: "another", int: 77, float: 0.123, bool: False}.get(type(get(CONTENT, path)), ["xy"])
+    refused(put(path, other), error=error, sign=False)
     removed = copy.deepcopy(CONTENT)
     get(removed, path[:-1]).pop(path[-1])
     refused(removed, error=InvalidPublicationError, sign=False)
-    if path != ("checksum",):
-        for wrong in (float("nan"), float("inf")):
-            refused(put(path, wrong), error=InvalidPublicationError)
 
 
 def test_an_added_field_and_a_checksum_of_another_manifest_are_noticed(published):
@@ -203,14 +176,11 @@ def test_no_change_of_one_byte_and_no_part_passes_for_the_manifest(data):
             decode(part)
 
 
-@pytest.mark.parametrize("text", ["[]", "1", '"x"', "null", "true", "NaN"])
-def test_json_of_another_kind_is_refused(text):
-    with pytest.raises(ManifestError, match="should be a JSON object, but is"):
-        decode(text.encode())
-
-
 @pytest.mark.parametrize("nested", [10, *range(960, 1000, 3), 1_000_000])
-def test_json_nested_too_deep_is_refused(nested):
+def test_json_of_another_kind_or_nested_too_deep_is_refused(nested):
+    for text in ("[]", "1", '"x"', "null", "true", "NaN"):
+        with pytest.raises(ManifestError, match="should be a JSON object, but is"):
+            decode(text.encode())
     for text in ('{"format_version": 1, "x": %s}', '{"format_version": %s}'):
         with pytest.raises((ManifestError, UnsupportedFormatError)):
             decode((text % ("[" * nested + "]" * nested)).encode())
@@ -220,7 +190,6 @@ def test_json_nested_too_deep_is_refused(nested):
 def test_another_format_version_is_refused_whatever_else_the_manifest_holds(found):
     with pytest.raises(UnsupportedFormatError, match="this release reads 1 only") as caught:
         decode(json.dumps({"format_version": found}).encode())
-    assert (caught.value.found, caught.value.supported) == (found, 1)
     said = {"[1]": "is a list", "{}": "is an object", "True": "is true", "None": "there is no"}
     assert said.get(str(found), f"is {found!r}") in str(caught.value)
 
@@ -246,24 +215,18 @@ def test_what_no_manifest_of_ours_has_is_said_in_our_words(old, new, said):
     assert not re.search(r"None|set_int_max|sys\.", str(caught.value))
 
 
-@pytest.mark.parametrize(
-    ("changes", "reason"),
-    [
+def test_what_no_message_and_no_terminal_can_hold_is_refused():
+    for changes, reason in (
         ({"hyperparameters": {"loss": "\ud800"}}, r"the text '\\ud800' isn't Unicode"),
-        ({"metrics": {"\ud800": 0.5}}, r"isn't Unicode"),
-        ({"added": {"later": ["\udfff"]}}, r"isn't Unicode"),
+        ({"metrics": {"\ud800": 0.5}}, "isn't Unicode"),
+        ({"added": {"later": ["\udfff"]}}, "isn't Unicode"),
         ({"items": 2**63}, "an integer has more than 64 bits"),
         ({"hyperparameters": {"epochs": -(2**63) - 1}}, "more than 64 bits"),
         ({"metrics": {"test_auc": 10**400}}, "more than 64 bits"),
-    ],
-)
-def test_what_no_message_and_no_terminal_can_hold_is_refused(changes, reason):
-    refused({**CONTENT, **changes}, f"can't be used: .*{reason}")
+    ):
+        refused({**CONTENT, **changes}, f"can't be used: .*{reason}")
     fits = {**CONTENT, "hyperparameters": {"most": 2**63 - 1, "least": -(2**63)}}
     assert decode(written(fits)).hyperparameters == fits["hyperparameters"]
-
-
-# ---- what was edited and signed anew
 
 
 INDEX = ("indexes", layout.SIMILAR)
@@ -295,24 +258,22 @@ INDEX = ("indexes", layout.SIMILAR)
         *(
             (
                 (*INDEX, "depths"),
-                [{"results": results, "effort": effort, "recall": 1.0} for results, effort in depths],
-                reason,
+                [{"results": own, "effort": most, "recall": 1} for own in to],
+                said,
             )
-            for depths, reason in (
-                ([(10, 1.0)], "depths: 10 results come after 10, but should ascend, from above 10"),
-                ([(30, 1.0), (30, 2.0)], "depths: 30 results come after 30"),
-                ([(100, 1.0), (30, 2.0)], "depths: 30 results come after 100"),
-                ([(30, 1e308)], "<= 1000000000.0"),
+            for to, most, said in (
+                ([10], 1.0, "depths: 10 results come after 10, but should ascend, from above 10"),
+                ([30, 30], 1.0, "depths: 30 results come after 30"),
+                ([100, 30], 1.0, "depths: 30 results come after 100"),
+                ([30], 1e308, "<= 1000000000.0"),
             )
         ),
         *(
-            (("indexes",), {name: CONTENT["indexes"][name]}, r"indexes: '\w+' is missing")
-            for name in (layout.SIMILAR, layout.RECOMMEND)
+            (("indexes",), {name: facts}, r"indexes: '\w+' is missing")
+            for name, facts in CONTENT["indexes"].items()
         ),
-        *(
-            (("files", name), FACTS, "isn't a plain file name")
-            for name in ("../items.trie", layout.MANIFEST)
-        ),
+        (("files", "../items.trie"), FACTS, "isn't a plain file name"),
+        (("files", layout.MANIFEST), FACTS, "isn't a plain file name"),
         *(
             (("attributes",), [{"name": name, "kind": "text"} for name in names], reason)
             for names, reason in (
@@ -339,27 +300,19 @@ def test_more_files_than_any_version_has_are_refused():
     refused({**CONTENT, "files": files}, "files: there are 101, but a version has at most 100")
 
 
-@pytest.mark.parametrize("name", publications.ALL_FILES)
-def test_a_file_that_must_be_named_is_missed(name):
-    files = {own: facts for own, facts in CONTENT["files"].items() if own != name}
-    if name == layout.ITEM_NORMS:
-        assert name not in decode(written({**CONTENT, "files": files})).files
-    else:
-        refused({**CONTENT, "files": files}, f"files.*'{name}'|'{name}' isn't among files")
-
-
-@pytest.mark.parametrize("pair", layout.PAIRS)
-@pytest.mark.parametrize("kept", [(), (0,), (1,), (0, 1)])
-def test_files_of_a_pair_come_together_or_not_at_all(pair, kept):
-    own = EXAMPLE.files[layout.ITEM_VECTORS]
-    files = {name: facts for name, facts in EXAMPLE.files.items() if name not in pair}
-    files |= {pair[position]: own for position in kept}
-    data = manifest.encode(replace(EXAMPLE, files=files))
-    if len(kept) != 1:
-        assert decode(data).files == files
-        return
-    with pytest.raises(ManifestError, match=f"files: '{pair[0]}' and '{pair[1]}' need each other"):
-        decode(data)
+def test_a_file_that_must_be_named_is_missed_also_for_the_sake_of_another():
+    whole = publications.complete_manifest(extended=True)
+    for name in whole.files:
+        files = {own: facts for own, facts in whole.files.items() if own != name}
+        data = manifest.encode(replace(whole, files=files))
+        if name in (layout.ITEM_NORMS, layout.ID_RANKS, layout.FOLD_IN):
+            assert decode(data).files == files
+            continue
+        with pytest.raises(ManifestError, match=rf"files.*'{name}'|'{name}' isn't among files"):
+            decode(data)
+    for pair in layout.PAIRS:
+        files = {own: facts for own, facts in whole.files.items() if own not in pair}
+        assert decode(manifest.encode(replace(whole, files=files))).files == files
 
 
 @given(st.sets(st.sampled_from(layout.MODEL_FILES)))
@@ -377,46 +330,16 @@ def test_a_part_of_a_model_s_files_is_refused_with_the_name_of_one_that_is_missi
         decode(data)
 
 
-@pytest.mark.parametrize(
-    ("path", "value", "file", "problem"),
-    [
-        (["format_version"], 2, layout.MANIFEST, "format_version is 2, but this release reads 1 only"),
-        (["users"], 7, layout.USER_IDS, "number of ids is 6, but should be 7"),
-        (["components"], 5, layout.ITEM_VECTORS, r"shape is \(12, 5\), but should be \(12, 6\)"),
-        (["files", layout.USER_IDS, "size"], 0, layout.USER_IDS, "size in bytes is .* should be 0"),
-        (["files", layout.USER_IDS, "sha256"], "0" * 64, layout.USER_IDS, "SHA-256 is .* be 0{64}"),
-        (["files", "extra.npy"], FACTS, "extra.npy", "it is missing"),
-    ],
-)
-def test_an_edit_that_was_signed_anew_is_refused_by_what_it_contradicts(
-    published, path, value, file, problem
-):
-    publications.edit_manifest(
-        published.directory, lambda content: get(content, path[:-1]).update({path[-1]: value})
-    )
-    for read in (verify, open_publication) if "sha256" not in path else (verify,):
-        with pytest.raises(InvalidPublicationError, match=problem) as caught:
-            read(published.volume, published.version)
-        assert caught.value.path == published.directory / file
-
-
 LONG = "x" * 100_000
 
 
-@pytest.mark.parametrize(
-    ("path", "value"),
-    [
-        (("checksum",), LONG),
+def test_what_is_endless_is_cut_in_messages():
+    for path, value in (
+        *((path, LONG) for path in (("checksum",), ("version",), ("created_at",))),
+        *(((*INDEX, name), LONG) for name in ("file", "backend")),
         (("format_version",), [None] * 10_000),
-        (("version",), LONG),
-        (("created_at",), LONG),
         (("files", LONG), FACTS),
         (("indexes", LONG), CONTENT["indexes"]["similar"]),
-        ((*INDEX, "file"), LONG),
-        ((*INDEX, "backend"), LONG),
-    ],
-    ids=lambda part: str(part)[:40],
-)
-def test_what_is_endless_is_cut_in_messages(path, value):
-    sign = path != ("checksum",)
-    assert len(refused(put(path, value), error=InvalidPublicationError, sign=sign)) < 600
+    ):
+        sign = path != ("checksum",)
+        assert len(refused(put(path, value), error=InvalidPublicationError, sign=sign)) < 600

@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -55,9 +53,6 @@ def test_an_index_pays_where_it_takes_less_time_than_to_score_all_that_may_be_re
     ):
         found = [width for width in range(1, 100) if costs.pay(width, items=items, most=most)]
         assert found == [*range(1, paying + 1)]
-
-
-# ---- more results than ten
 
 
 def depths(*measured):

@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 import fcntl
 import os
 import stat
@@ -9,15 +7,13 @@ from datetime import datetime, timedelta, timezone
 import numpy as np
 import pytest
 
-from lightfm_retriever.publication import layout, staging_area
+from lightfm_retriever.publication import layout, writer
 from lightfm_retriever.publication.errors import InvalidPublicationError, VectorError, VolumeError
 from lightfm_retriever.publication.labels import promote
 from lightfm_retriever.publication.reader import list_versions, read_manifest
 from lightfm_retriever.publication.verification import verify
 from lightfm_retriever.publication.writer import Staging
 from tests import publications
-
-NOSPC = OSError(28, "No space left on device", "index.annoy")
 
 
 @pytest.fixture
@@ -38,9 +34,6 @@ def publish_at_noon(volume, **options):
     return publications.publish(volume, clock=lambda: publications.NOON, **options)
 
 
-# ---- what appears
-
-
 def test_what_was_verified_is_what_appears_and_nothing_before(volume):
     with Staging(volume, clock=lambda: publications.NOON) as staging:
         publications.stage(staging)
@@ -56,31 +49,25 @@ def test_what_was_verified_is_what_appears_and_nothing_before(volume):
     assert staged(volume) == []
 
 
-def test_the_name_gives_the_second_in_utc(volume):
+def test_the_name_gives_the_second_in_utc_and_the_content_and_the_same_takes_the_next_seconds(volume):
     zone = timezone(timedelta(hours=5, minutes=30))
-    version = publications.publish(
-        volume, clock=lambda: datetime(2026, 1, 1, 3, 0, 59, 999_999, tzinfo=zone)
-    )
+    late = datetime(2026, 1, 1, 3, 0, 59, 999_999, tzinfo=zone)
+    version = publications.publish(volume, clock=lambda: late)
     assert version.startswith("20251231T213059Z-")
     assert read_manifest(volume, version).created_at == "2025-12-31T21:30:59Z"
-
-
-def test_the_name_depends_on_the_content_and_the_same_takes_the_next_seconds(volume):
     names = [publish_at_noon(volume, seed=seed) for seed in (1, 2, 3, 1, 1)]
     seconds = [name[:17] for name in names]
     assert seconds == [f"20261124T12000{second}Z-" for second in (0, 0, 0, 1, 2)]
     assert len({name[17:] for name in names}) == 3
     verify(volume, names[-1])
-
-
-def test_a_name_that_something_else_has_taken_is_left_alone(volume):
-    taken = layout.version_dir(volume, publish_at_noon(volume / "elsewhere"))
+    # A name that something else has taken is left alone.
+    taken = layout.version_dir(volume / "other", names[0])
     taken.parent.mkdir(parents=True)
     taken.write_bytes(b"a file")
     with pytest.raises(VolumeError, match="nothing was published"):
-        publish_at_noon(volume)
+        publish_at_noon(volume / "other", seed=1)
     assert taken.read_bytes() == b"a file"
-    assert staged(volume) == []
+    assert staged(volume / "other") == []
 
 
 def test_another_user_may_read_everything_whatever_the_umask(volume):
@@ -98,38 +85,32 @@ def test_another_user_may_read_everything_whatever_the_umask(volume):
     assert stat.S_IMODE(layout.label_file(volume, "current").stat().st_mode) == 0o644
 
 
-# ---- what doesn't
+def test_an_exception_leaves_nothing_behind_and_the_systems_become_the_volumes(volume):
+    def fail_after_staging(error):
+        with Staging(volume) as staging:
+            publications.stage(staging)
+            (staging.scratch("similar") / "half.annoy").write_bytes(b"half")
+            raise error
 
-
-@pytest.mark.parametrize(
-    ("error", "expected", "reason"),
-    [
+    full = OSError(28, "No space left on device", "index.annoy")
+    for error, expected, reason in (
         (KeyboardInterrupt(), KeyboardInterrupt, None),
-        (NOSPC, VolumeError, r"index\.annoy: No space left on device; nothing was published"),
+        (full, VolumeError, r"index\.annoy: No space left on device; nothing was published"),
         # numpy raises such when it can't write everything.
         (OSError("100 requested and 7 written"), VolumeError, "100 requested and 7 written; nothing"),
-    ],
-)
-def test_an_exception_leaves_nothing_behind_and_the_systems_become_the_volumes(
-    volume, error, expected, reason
-):
-    def fail_after_staging(staging):
-        publications.stage(staging)
-        (staging.scratch("similar") / "half.annoy").write_bytes(b"half")
-        raise error
-
-    with pytest.raises(expected, match=reason), Staging(volume) as staging:
-        fail_after_staging(staging)
-    assert_nothing_published(volume)
+    ):
+        with pytest.raises(expected, match=reason):
+            fail_after_staging(error)
+        assert_nothing_published(volume)
 
 
-@pytest.mark.parametrize("name", layout.REQUIRED_FILES)
-def test_a_required_file_that_was_not_staged_is_named(volume, name):
-    with Staging(volume) as staging:
-        publications.stage(staging)
-        staging.path(name).unlink()
-        with pytest.raises(VolumeError, match=f"nothing was published: {name} wasn't staged"):
-            staging.publish(publications.facts())
+def test_a_required_file_that_was_not_staged_is_named(volume):
+    for name in layout.REQUIRED_FILES:
+        with Staging(volume) as staging:
+            publications.stage(staging)
+            staging.path(name).unlink()
+            with pytest.raises(VolumeError, match=f"nothing was published: {name} wasn't staged"):
+                staging.publish(publications.facts())
     assert_nothing_published(volume)
 
 
@@ -156,19 +137,10 @@ def test_a_version_that_may_not_last_is_taken_back(volume, monkeypatch):
         if directory == layout.versions_dir(volume):
             raise OSError(5, "Input/output error", str(directory))
 
-    monkeypatch.setattr("lightfm_retriever.publication.writer.fsync_directory", fails)
+    monkeypatch.setattr(writer, "fsync_directory", fails)
     with pytest.raises(VolumeError, match="Input/output error; nothing was published"):
         publications.publish(volume)
     assert_nothing_published(volume)
-
-
-# ---- what is staged
-
-
-@pytest.mark.parametrize("name", ["..", layout.MANIFEST])
-def test_a_file_is_staged_under_a_plain_name_only(volume, name):
-    with Staging(volume) as staging, pytest.raises(ValueError, match="isn't a plain file name"):
-        staging.add_array(name, np.zeros(1))
 
 
 def test_what_lies_in_scratch_is_not_published_but_a_file_may_move_from_there(volume):
@@ -176,47 +148,39 @@ def test_what_lies_in_scratch_is_not_published_but_a_file_may_move_from_there(vo
         publications.stage(staging)
         scratch, other = (staging.scratch(name) for name in ("similar", "recommend"))
         assert [*scratch.iterdir(), *other.iterdir()] == []
-        (scratch / "tried.annoy").write_bytes(b"tried")
-        chosen = scratch / "3.annoy"
-        chosen.write_bytes(b"chosen")
-        inode = chosen.stat().st_ino
-        chosen.rename(staging.path(publications.SIMILAR_FILE))
-        complete = staging.publish(publications.facts())
-    directory = layout.version_dir(volume, complete.version)
-    published = directory / publications.SIMILAR_FILE
-    assert (published.stat().st_ino, published.read_bytes()) == (inode, b"chosen")
-    names = {path.name for path in directory.iterdir()}
-    assert names == {*publications.ALL_FILES, layout.MANIFEST}
+        for name in ("tried", "chosen"):
+            (scratch / name).write_text(name)
+        (scratch / "chosen").rename(staging.path(publications.SIMILAR_FILE))
+        directory = layout.version_dir(volume, staging.publish(publications.facts()).version)
+    assert (directory / publications.SIMILAR_FILE).read_text() == "chosen"
+    assert {*os.listdir(directory)} == {*publications.ALL_FILES, layout.MANIFEST}
 
 
-@pytest.mark.parametrize("number", [np.nan, np.inf, -np.inf])
-def test_numbers_that_are_not_finite_are_not_staged(volume, number):
+def test_numbers_that_are_not_finite_objects_and_odd_names_are_not_staged(volume):
     with Staging(volume) as staging:
-        with pytest.raises(VectorError, match=r"item_vectors\.npy: not every number is finite"):
-            staging.add_array(layout.ITEM_VECTORS, np.array([[0, number]], dtype=np.float32))
+        for number in (np.nan, np.inf, -np.inf):
+            with pytest.raises(VectorError, match=r"item_vectors\.npy: not every number is finite"):
+                staging.add_array(layout.ITEM_VECTORS, np.array([[0, number]], dtype=np.float32))
+            # Where NaN stands for none, infinity doesn't.
+            if not np.isnan(number):
+                with pytest.raises(VectorError, match=r"numbers\.npy: not every number is finite"):
+                    staging.add_array(layout.NUMBERS, np.array([[np.nan, number]]))
         assert not staging.path(layout.ITEM_VECTORS).exists()
-        # Where NaN stands for none, infinity doesn't.
-        if not np.isnan(number):
-            with pytest.raises(VectorError, match=r"numbers\.npy: not every number is finite"):
-                staging.add_array(layout.NUMBERS, np.array([[np.nan, number]]))
+        for name in ("..", layout.MANIFEST):
+            with pytest.raises(ValueError, match="isn't a plain file name"):
+                staging.add_array(name, np.zeros(1))
+        with pytest.raises(ValueError, match="allow_pickle=False"):
+            staging.add_array("objects.npy", np.array([object()]))
 
 
-def test_objects_are_not_staged(volume):
-    with Staging(volume) as staging, pytest.raises(ValueError, match="allow_pickle=False"):
-        staging.add_array("objects.npy", np.array([object()]))
-
-
-@pytest.mark.parametrize("reorder", [np.asfortranarray, lambda array: array[::-1, ::2]])
-def test_arrays_are_stored_in_c_order_whatever_their_own(volume, reorder):
-    array = reorder(np.arange(24, dtype=np.float32).reshape(4, 6))
+def test_arrays_are_stored_in_c_order_whatever_their_own(volume):
+    array = np.arange(24, dtype=np.float32).reshape(4, 6)
     with Staging(volume) as staging:
-        staging.add_array("array.npy", array)
-        stored = np.load(staging.path("array.npy"))
-    assert stored.flags.c_contiguous
-    np.testing.assert_array_equal(stored, array)
-
-
-# ---- what others left
+        for name, own in (("fortran.npy", np.asfortranarray(array)), ("odd.npy", array[::-1, ::2])):
+            staging.add_array(name, own)
+            stored = np.load(staging.path(name))
+            assert stored.flags.c_contiguous
+            np.testing.assert_array_equal(stored, own)
 
 
 @pytest.mark.parametrize("entries", [[], ["lock"], ["lock", "files/items.trie"], ["scratch-x/1.annoy"]])
@@ -227,7 +191,7 @@ def test_what_a_killed_writer_left_is_removed_under_its_lock(volume, monkeypatch
     for entry in entries:
         (abandoned / entry).parent.mkdir(exist_ok=True)
         (abandoned / entry).write_bytes(b"half")
-    remove, removed = staging_area.shutil.rmtree, []
+    remove, removed = writer.shutil.rmtree, []
 
     def remove_locked(path, **options):
         if path == abandoned:
@@ -236,25 +200,13 @@ def test_what_a_killed_writer_left_is_removed_under_its_lock(volume, monkeypatch
             removed.append(path)
         remove(path, **options)
 
-    monkeypatch.setattr(staging_area.shutil, "rmtree", remove_locked)
+    monkeypatch.setattr(writer.shutil, "rmtree", remove_locked)
     open_before = len(os.listdir("/proc/self/fd"))
     with Staging(volume):
         assert removed == [abandoned]
         assert not abandoned.exists()
         assert len(staged(volume)) == 1
     assert len(os.listdir("/proc/self/fd")) == open_before
-
-
-def test_links_that_lead_nowhere_keep_nobody_from_writing(volume):
-    staging = layout.staging_dir(volume)
-    staging.mkdir(parents=True)
-    for name, target in (("loop", "loop"), ("odd", "x" * 300)):
-        (staging / name).symlink_to(target)
-    publications.publish(volume)
-    for name in ("loop", "odd"):
-        os.utime(staging / name, (0, 0), follow_symlinks=False)
-    publications.publish(volume)
-    assert not [path for path in staging.iterdir() if path.is_symlink()]
 
 
 def test_a_writer_that_lives_is_left_alone(volume):
@@ -268,14 +220,15 @@ def test_a_writer_that_lives_is_left_alone(volume):
     assert staged(volume) == []
 
 
-@pytest.mark.parametrize(
-    ("age", "kept"), [(timedelta(minutes=59), True), (timedelta(minutes=61), False)]
-)
-def test_a_labels_temporary_file_is_removed_once_its_writer_must_be_dead(volume, age, kept):
-    temporary = layout.staging_dir(volume) / "label-current-0123456789abcdef"
-    temporary.parent.mkdir(parents=True)
-    temporary.write_bytes(b"")
-    moment = time.time() - age.total_seconds()
-    os.utime(temporary, (moment, moment))
-    with Staging(volume):
-        assert temporary.exists() == kept
+def test_a_labels_temporary_file_or_a_link_is_removed_once_its_writer_must_be_dead(volume):
+    staging = layout.staging_dir(volume)
+    staging.mkdir(parents=True)
+    (staging / "label-current-0123456789abcdef").write_bytes(b"")
+    for name, target in (("loop", "loop"), ("odd", "x" * 300)):
+        (staging / name).symlink_to(target)
+    for minutes, kept in ((59, 3), (61, 0)):
+        moment = time.time() - 60 * minutes
+        for path in staging.iterdir():
+            os.utime(path, (moment, moment), follow_symlinks=False)
+        publications.publish(volume)
+        assert len(staged(volume)) == kept

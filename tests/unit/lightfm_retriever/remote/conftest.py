@@ -1,7 +1,5 @@
 """A store in memory, and versions to bring to it or to fetch."""
 
-from datetime import timedelta
-
 import pytest
 
 from lightfm_retriever.publication import reader
@@ -18,9 +16,7 @@ def store():
 def source(tmp_path_factory):
     """A folder of three versions, each with some files of its own. Copy it before spoiling it."""
     folder = tmp_path_factory.mktemp("source")
-    for day in range(3):
-        at = publications.NOON + timedelta(days=day)
-        publications.publish(folder, seed=day, clock=lambda at=at: at)
+    publications.daily(folder, 3)
     return folder
 
 

@@ -6,13 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from lightfm_retriever.publication import layout, reader, verification
-from lightfm_retriever.publication.errors import (
-    MismatchError,
-    MissingFileError,
-    VersionNotFoundError,
-    VolumeError,
-)
+from lightfm_retriever.publication import errors, layout, reader, verification
 from lightfm_retriever.remote import download as downloading
 from lightfm_retriever.remote.cache import Cache
 from lightfm_retriever.remote.download import Arrival
@@ -125,13 +119,6 @@ def test_a_download_that_was_cut_short_goes_on_where_it_was(store, volume, cache
     assert any(key.endswith(name) for key, _ in store.ranges)
 
 
-def test_a_passing_trouble_is_tried_again(store, cache, version):
-    failures = [True, True]
-    store.fail = lambda *_: bool(failures) and failures.pop()
-    cache.fetch(store, version)
-    verification.verify(cache.folder, version)
-
-
 def test_what_was_spoilt_before_the_end_is_fetched_again(store, cache, version):
     store.fail = lambda key, _: key.endswith(layout.USER_VECTORS)
     with pytest.raises(StoreError):
@@ -139,32 +126,34 @@ def test_what_was_spoilt_before_the_end_is_fetched_again(store, cache, version):
     [kept] = on_their_way(cache)
     path = kept / "files" / layout.ITEM_VECTORS
     path.write_bytes(bytes(path.stat().st_size))
-    store.fail = lambda *_: False
+    # A passing trouble is tried again.
+    failures = [True, True]
+    store.fail = lambda *_: bool(failures) and failures.pop()
     cache.fetch(store, version)
     verification.verify(cache.folder, version)
 
 
-def test_a_version_whose_file_is_wrong_in_the_store_names_it_there(store, volume, cache, version):
+def test_what_is_wrong_in_the_store_or_here_is_named(store, volume, cache, version):
     path = layout.version_dir(volume, version) / layout.ITEM_VECTORS
     publications.overwrite(path, spoilt(path.read_bytes()))
-    with pytest.raises(MismatchError, match=f"{path}: SHA-256"):
+    with pytest.raises(errors.MismatchError, match=f"{path}: SHA-256"):
         cache.fetch(store, version)
     assert not cache.has(version)
     # Another size is known before anything is read.
     store.ranges.clear()
     publications.overwrite(path, path.read_bytes() + b"more")
-    with pytest.raises(MismatchError, match="size in bytes"):
+    with pytest.raises(errors.MismatchError, match="size in bytes"):
         cache.fetch(store, version)
     path.unlink()
-    with pytest.raises(MissingFileError):
+    with pytest.raises(errors.MissingFileError):
         cache.fetch(store, version)
     assert store.ranges == []
-
-
-@pytest.mark.parametrize("version", ["20261124T120000Z-abcdef", "../../etc", ""])
-def test_a_version_that_is_not_there_or_none_is_refused(store, cache, version):
-    with pytest.raises(VersionNotFoundError):
-        cache.fetch(store, version)
+    for none in ("20261124T120000Z-abcdef", "../../etc", ""):
+        with pytest.raises(errors.VersionNotFoundError):
+            cache.fetch(store, none)
+    (volume / "file").write_bytes(b"")
+    with pytest.raises(errors.VolumeError, match="the cache can't be written"):
+        Cache(volume / "file")
 
 
 def test_the_least_recently_used_go_first(store, small, names):
@@ -184,7 +173,7 @@ def test_what_another_process_uses_stays_and_the_download_is_refused(store, cach
     first, second, _ = names
     cache.fetch(store, first)
     others = small(1.5)
-    with pytest.raises(VolumeError, match="--cache-gb"):
+    with pytest.raises(errors.VolumeError, match="--cache-gb"):
         others.fetch(store, second, linked=False)
     assert others.has(first)
     cache.uses.keep_only([])
@@ -213,28 +202,17 @@ def test_several_who_fetch_one_version_download_it_once(store, tmp_path, version
     verification.verify(tmp_path / "cache", version)
 
 
-def test_a_cache_that_cannot_be_written_says_so(tmp_path):
-    (tmp_path / "cache").write_text("a file")
-    with pytest.raises(VolumeError, match="the cache can't be written"):
-        Cache(tmp_path / "cache")
-
-
-def test_who_is_not_wanted_any_more_waits_for_no_other_process(store, cache, version):
-    folder = cache.folder / "partial" / version
-    folder.mkdir()
-    with locked(folder / "lock"):
-        answers = iter([True, True, False])
-        with pytest.raises(VolumeError, match="isn't wanted any more"):
-            cache.fetch(store, version, arrival=Watched(wanted=lambda: next(answers)))
-    assert cache.fetch(store, version) is not None
-
-
-@pytest.mark.parametrize("share", [0, 1], ids=["fetched", "checked"])
-def test_what_is_not_wanted_any_more_is_not_gone_on_with(store, volume, cache, version, share):
+def test_what_is_not_wanted_any_more_is_not_gone_on_with_nor_waited_for(store, volume, cache, version):
     facts = reader.read_manifest(volume, version).files.values()
     # When all has arrived, it is only read again.
-    end = share * sum(-(-own.size // downloading.PIECE_BYTES) for own in facts)
-    with pytest.raises(StoreError, match="isn't wanted any more"):
-        cache.fetch(store, version, arrival=Watched(wanted=lambda: len(store.ranges) < end))
-    assert len(store.ranges) == end
-    assert not cache.has(version)
+    for end in (0, sum(-(-own.size // downloading.PIECE_BYTES) for own in facts)):
+        with pytest.raises(StoreError, match="isn't wanted any more"):
+            cache.fetch(store, version, arrival=Watched(wanted=lambda end=end: len(store.ranges) < end))
+        assert len(store.ranges) == end
+        assert not cache.has(version)
+    folder = cache.folder / "partial" / version
+    with locked(folder / "lock"):
+        answers = iter([True, True, False])
+        with pytest.raises(errors.VolumeError, match="isn't wanted any more"):
+            cache.fetch(store, version, arrival=Watched(wanted=lambda: next(answers)))
+    assert cache.fetch(store, version) is not None

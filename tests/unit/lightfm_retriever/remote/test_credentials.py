@@ -21,9 +21,8 @@ aws_session_token = token
 
 @pytest.fixture
 def path(tmp_path):
-    path = tmp_path / "credentials"
-    path.write_text(FILE)
-    return path
+    (tmp_path / "credentials").write_text(FILE)
+    return tmp_path / "credentials"
 
 
 def among(variables, call, *arguments):
@@ -43,36 +42,28 @@ def test_the_profile_says_which_section(path):
     assert timedelta(0) < found["expires_at"] - datetime.now(UTC) < timedelta(minutes=5)
     found = read(path, AWS_PROFILE="other")
     assert (found["access_key_id"], found["token"]) == ("another", "token")
-
-
-def test_they_are_read_again_whenever_they_are_asked_for(path):
+    # They are read again whenever they are asked for.
     give = among({"AWS_SHARED_CREDENTIALS_FILE": str(path)}, shared_credentials)
     path.write_text(FILE.replace("= key", "= replaced"))
     assert give()["access_key_id"] == "replaced"
 
 
-@pytest.mark.parametrize(
-    ("content", "said"),
-    [
+def test_what_is_missing_is_named_with_the_file(path):
+    for content, said in (
         ("[other]", r"section \[default\] or its key .* is missing"),
-        ("[default]\naws_access_key_id = x", "section .* its key 'aws_secret_access_key' is missing"),
+        ("[default]\naws_access_key_id = x", "section .* key 'aws_secret_access_key' is missing"),
         # It may be a secret, which isn't quoted.
         ("topsecret without a section", "isn't a file of credentials"),
-    ],
-)
-def test_what_is_missing_is_named_with_the_file(path, content, said):
-    path.write_text(content)
-    with pytest.raises(ValueError, match=f"{path}: {said}") as refused:
-        read(path)
-    assert "topsecret" not in str(refused.value)
+    ):
+        path.write_text(content)
+        with pytest.raises(ValueError, match=f"{path}: {said}") as refused:
+            read(path)
+        assert "topsecret" not in str(refused.value)
 
 
-@pytest.mark.parametrize(
-    ("variables", "said"),
-    [
+def test_without_credentials_the_settings_are_named():
+    for variables, said in (
         ({}, "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY; or .* or STORE_CREDENTIALS=instance"),
         ({"STORE_CREDENTIALS": "Instance"}, "^STORE_CREDENTIALS is 'Instance', but should be left out"),
-    ],
-)
-def test_without_credentials_the_settings_are_named(variables, said):
-    assert re.search(said, among(variables, missing_credentials, "s3"))
+    ):
+        assert re.search(said, among(variables, missing_credentials, "s3"))

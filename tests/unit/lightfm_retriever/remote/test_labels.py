@@ -6,13 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lightfm_retriever.publication import labels, layout
-from lightfm_retriever.publication.errors import (
-    LabelError,
-    LabelMovedError,
-    NothingToRollBackToError,
-    VersionNotFoundError,
-)
+from lightfm_retriever.publication import errors, labels, layout
 from lightfm_retriever.remote.errors import ConflictError, StoreError
 from lightfm_retriever.remote.labels import StoreLabels
 from lightfm_retriever.remote.store import Store
@@ -40,28 +34,27 @@ def test_a_label_is_moved_read_and_listed_and_other_objects_are_none(own, store)
     assert store.text("history/current") == f"\npromote {A}\n\npromote {B}\n"
 
 
-def test_a_label_that_is_missing_or_no_label_is_said_to_be(own, store):
-    with pytest.raises(LabelError, match="nothing is published under it: s3://bucket/prefix/labels/x"):
+def test_what_is_missing_no_label_or_no_version_is_refused(own, store):
+    with pytest.raises(
+        errors.LabelError, match="nothing is published under it: s3://bucket/prefix/labels/x"
+    ):
         own.read_label("x")
-    store.put("labels/x", b"../versions")
-    with pytest.raises(LabelError, match="should hold a version's name"):
-        own.read_label("x")
-    assert own.promote(A, label="x") is None
-    assert own.read_label("x") == A
-
-
-def test_what_is_no_label_or_no_version_is_refused(own, store):
     for call in (
         lambda: own.read_label("../history"),
         lambda: own.rollback_target(label="../history"),
         lambda: own.promote(A, label="../history"),
         lambda: own.swap(A, label="../history", expected=None, verb="promote"),
     ):
-        with pytest.raises(LabelError, match="should be 1 to 64"):
+        with pytest.raises(errors.LabelError, match="should be 1 to 64"):
             call()
-    with pytest.raises(VersionNotFoundError, match="isn't on the volume s3://bucket/prefix"):
+    with pytest.raises(errors.VersionNotFoundError, match="isn't on the volume s3://bucket/prefix"):
         own.promote("20261124T120009Z-000009", label="x")
     assert store.keys() == []
+    store.put("labels/x", b"../versions")
+    with pytest.raises(errors.LabelError, match="should hold a version's name"):
+        own.read_label("x")
+    assert own.promote(A, label="x") is None
+    assert own.read_label("x") == A
 
 
 def test_a_store_that_is_away_is_not_taken_for_a_missing_label(own, store):
@@ -98,11 +91,11 @@ def test_a_move_by_another_is_moved_over_unless_one_was_expected(own, store):
 
     own.promote(A, label="current")
     move_meanwhile(C)
-    with pytest.raises(LabelMovedError, match="another process has moved it") as caught:
+    with pytest.raises(errors.LabelMovedError, match="another process has moved it") as caught:
         own.swap(B, label="current", expected=A, verb="rollback")
     assert (caught.value.expected, caught.value.found) == (A, C)
     assert own.read_label("current") == C
-    with pytest.raises(LabelMovedError):
+    with pytest.raises(errors.LabelMovedError):
         own.swap(B, label="current", expected=None, verb="promote")
     move_meanwhile(A)
     assert own.promote(B, label="current") == A
@@ -123,13 +116,10 @@ def test_an_answer_that_got_lost_is_no_move_by_another(own, store):
     assert own.rollback_target(label="current") == A
 
 
-def test_a_label_that_others_never_leave_alone_is_given_up(own, store):
+def test_what_cannot_be_written_is_told_and_without_a_history_the_label_moves(own, store, caplog):
     store.before = refusing("write_if", "labels/current", error=ConflictError)
     with pytest.raises(StoreError, match="labels/current: others moved it 30 times"):
         own.promote(A, label="current")
-
-
-def test_a_history_that_cannot_be_written_is_told_and_fails_nothing(own, store, caplog):
     store.before = refusing(part="history/", text="no")
     assert own.promote(A, label="current") is None
     assert own.read_label("current") == A
@@ -174,5 +164,5 @@ def test_labels_go_back_as_those_of_a_folder_do(tmp_path_factory, steps, gone):
 def outcome(call):
     try:
         return call()
-    except NothingToRollBackToError:
+    except errors.NothingToRollBackToError:
         return None

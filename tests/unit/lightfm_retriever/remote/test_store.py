@@ -6,12 +6,7 @@ import pytest
 from obstore import exceptions
 
 from lightfm_retriever.publication.errors import LabelError
-from lightfm_retriever.remote.errors import (
-    ConflictError,
-    ObjectMissingError,
-    RefusedError,
-    StoreError,
-)
+from lightfm_retriever.remote.errors import ConflictError, ObjectMissingError, RefusedError, StoreError
 from lightfm_retriever.remote.labels import read_label
 from lightfm_retriever.remote.store import Store
 from tests.unit.lightfm_retriever.remote.stores import MadeUp
@@ -22,7 +17,7 @@ def store(request, tmp_path):
     return Store(tmp_path) if request.param == "folder" else MadeUp()
 
 
-def test_what_is_written_is_read_listed_and_deleted(store):
+def test_what_is_written_or_uploaded_is_read_listed_and_deleted(store, tmp_path):
     facts = store.write("a/b/c", b"text")
     assert facts.size == 4
     assert store.facts("a/b/c") == facts
@@ -35,9 +30,6 @@ def test_what_is_written_is_read_listed_and_deleted(store):
     store.delete(["a/b/c", "a/never"])
     assert not store.exists("a/b/c")
     assert store.exists("a/other")
-
-
-def test_a_file_is_uploaded_whole(store, tmp_path):
     path = tmp_path / "file"
     # More than a piece.
     path.write_bytes(bytes(range(256)) * 40_000)
@@ -72,30 +64,16 @@ def test_only_what_was_read_is_written_over(store, caplog):
     assert caplog.text.count("let one trainer at a time") == (not isinstance(store, MadeUp))
 
 
-@pytest.mark.parametrize(
-    ("said", "kind", "message"),
-    [
-        (
-            "GET http://h/b?list-type=2 - 404 Not Found: <Error><Code>NoSuchBucket</Code></Error>",
-            StoreError,
-            "s3://bucket/prefix: the bucket doesn't exist (the store answers NoSuchBucket)",
-        ),
-        (
-            "GET http://h/b?list-type=2 - 403 Forbidden: <Error><Code>AccessDenied</Code></Error>",
-            RefusedError,
-            "s3://bucket/prefix/labels: the credentials are refused: the store answers AccessDenied",
-        ),
-        (
-            "GET http://h/b?x=1 in 3ms - 500 Oh\n\nDebug source:\nGeneric { a, b }",
-            StoreError,
-            "s3://bucket/prefix/labels: GET the store in 3ms - 500 Oh",
-        ),
-    ],
-)
-def test_what_the_library_says_of_a_listing_is_understood(said, kind, message):
-    with pytest.raises(StoreError) as caught, MadeUp()._errors("labels"):
-        raise exceptions.GenericError(said)
-    assert (type(caught.value), str(caught.value)) == (kind, message)
+def test_what_the_library_says_of_a_listing_is_understood():
+    gone, refused = ": the bucket doesn't exist", "/labels: the credentials are refused"
+    for said, kind, message in (
+        ("404: <Code>NoSuchBucket</Code>", StoreError, f"{gone} (the store answers NoSuchBucket)"),
+        ("403 Forbidden: <Code>No</Code>", RefusedError, f"{refused}: the store answers No"),
+        ("500\n\nDebug source:\nA { a, b }", StoreError, "/labels: GET the store in 3ms - 500"),
+    ):
+        with pytest.raises(StoreError) as caught, MadeUp()._errors("labels"):
+            raise exceptions.GenericError(f"GET http://h/b?list-type=2 in 3ms - {said}")
+        assert (type(caught.value), str(caught.value)) == (kind, f"s3://bucket/prefix{message}")
 
 
 @pytest.mark.timeout(30)

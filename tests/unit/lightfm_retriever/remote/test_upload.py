@@ -22,16 +22,10 @@ def send(store, source):
 
 
 @pytest.fixture
-def sent(send, version):
-    send(version)
-
-
-@pytest.fixture
 def is_whole(store, source):
     def check(version):
-        there = {
-            key.rpartition("/")[2]: store.content(key) for key in store.keys(f"versions/{version}")
-        }
+        keys = store.keys(f"versions/{version}")
+        there = {key.rpartition("/")[2]: store.content(key) for key in keys}
         folder = layout.version_dir(source, version)
         return there == {path.name: path.read_bytes() for path in folder.iterdir()}
 
@@ -58,9 +52,15 @@ def test_a_version_is_brought_whole_and_its_manifest_last_and_once(
     assert writes(store) == []
 
 
-def test_what_fails_is_tried_again_after_a_pause(store, version, send, is_whole, monkeypatch):
+def test_what_fails_is_tried_again_after_a_pause_unless_it_is_refused(
+    store, version, send, is_whole, monkeypatch
+):
     slept = []
     monkeypatch.setattr(upload.time, "sleep", slept.append)
+    store.before = refusing("upload", error=RefusedError)
+    with pytest.raises(RefusedError):
+        send(version, pauses=(1, 2))
+    assert versions.list_versions(store) == slept == []
 
     def reset(name, key):
         if name == "upload" and key.endswith("items.trie") and len(slept) < 3:
@@ -72,21 +72,11 @@ def test_what_fails_is_tried_again_after_a_pause(store, version, send, is_whole,
     assert slept == [1, 2, 4]
 
 
-def test_refused_credentials_are_not_tried_again_and_leave_no_version(
-    store, version, send, monkeypatch
-):
-    monkeypatch.setattr(upload.time, "sleep", lambda _: pytest.fail("it paused"))
-    store.before = refusing("upload", error=RefusedError)
-    with pytest.raises(RefusedError):
-        send(version, pauses=(1, 2))
-    assert versions.list_versions(store) == []
-
-
 @pytest.mark.parametrize("copies", [True, False], ids=["copied", "too large to be copied"])
-@pytest.mark.usefixtures("sent")
 def test_files_of_a_version_that_is_there_are_copied_in_the_store(
     store, source, names, send, is_whole, copies
 ):
+    send(names[0])
     old, new = (reader.read_manifest(source, own).files for own in names[:2])
     known = {facts.sha256 for facts in old.values()}
     same = {name for name, facts in new.items() if facts.sha256 in known}
@@ -115,8 +105,8 @@ def test_a_file_that_arrives_short_is_no_publication(store, version, send, tmp_p
     assert versions.list_versions(store) == []
 
 
-@pytest.mark.usefixtures("sent")
 def test_another_version_of_the_same_name_is_left_alone(version, send, is_whole, tmp_path):
+    send(version)
     made = publications.publish(tmp_path, seed=7)
     facts = reader.read_manifest(tmp_path, made)
     target = layout.version_dir(tmp_path, version)
@@ -141,13 +131,13 @@ def test_two_that_bring_the_same_at_once_both_have_it(store, version, send, is_w
     assert is_whole(version)
 
 
-@pytest.mark.usefixtures("sent")
 def test_names_that_are_no_version_are_no_version(store, version, send):
-    with pytest.raises(VersionNotFoundError):
-        send("20261124T120000Z-000000")
+    send(version)
     for name in ("x/manifest.json", version, f"{version[:-1]}g/manifest.json", "manifest.json"):
         store.put(f"versions/{name}", b"{}")
     assert versions.list_versions(store) == [version]
     for name in ("../versions", ""):
         with pytest.raises(VersionNotFoundError):
             versions.read_manifest(store, name)
+    with pytest.raises(VersionNotFoundError):
+        send("20261124T120000Z-000000")

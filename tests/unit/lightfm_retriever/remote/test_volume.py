@@ -7,16 +7,7 @@ from datetime import timedelta
 
 import pytest
 
-from lightfm_retriever.publication import labels, layout, manifest, reader, verification
-from lightfm_retriever.publication.errors import (
-    LabelError,
-    LabelledVersionError,
-    ManifestError,
-    MismatchError,
-    MissingFileError,
-    VersionNotFoundError,
-    VolumeError,
-)
+from lightfm_retriever.publication import errors, labels, layout, manifest, reader, verification
 from lightfm_retriever.remote.cache import Cache
 from lightfm_retriever.remote.errors import StoreError
 from lightfm_retriever.remote.location import parse_location
@@ -79,26 +70,32 @@ def test_a_volume_is_opened_by_where_it_is(tmp_path, cache, monkeypatch):
     assert not cache.exists()
 
 
-def test_what_is_published_is_there(volume, source, three):
+def test_a_version_is_there_fetched_whole_and_anew_when_it_was_spoilt_here(
+    volume, store, source, cache, three, caplog
+):
     assert volume.list_versions() == three
     assert volume.read_manifest(three[1]) == reader.read_manifest(source, three[1])
     assert [*map(volume.has_version, (three[0], NOBODYS, "../labels"))] == [True, False, False]
-
-
-def test_a_version_is_fetched_whole_and_anew_when_it_was_spoilt_here(volume, cache, three, caplog):
     assert fetch(volume, three[0], three[2]) == [three[0], three[2]]
     path = layout.version_dir(cache, three[0]) / layout.ITEM_VECTORS
     publications.overwrite(path, spoilt(path.read_bytes()))
     with volume.fetched(three[0]) as folder:
         verification.verify(folder, three[0])
     assert "is damaged and is fetched anew" in caplog.text
-    with pytest.raises(VersionNotFoundError):
+    with pytest.raises(errors.VersionNotFoundError):
         fetch(volume, NOBODYS)
+    # A manifest that names what lies elsewhere is refused.
+    facts = volume.read_manifest(three[1])
+    files = {**facts.files, "../../labels/current": facts.files[layout.ITEM_IDS]}
+    store.put(key(three[1]), manifest.encode(replace(facts, files=files)))
+    with pytest.raises(errors.ManifestError, match="isn't a plain file name"):
+        fetch(volume, three[1])
+    assert reader.list_versions(volume.folder) == [three[0], three[2]]
 
 
 def test_versions_in_use_stay_in_a_small_cache_and_others_go(store, cache, three):
     volume = RemoteVolume(store, cache, max_bytes=1)
-    with pytest.raises(VolumeError, match="--cache-gb"):
+    with pytest.raises(errors.VolumeError, match="--cache-gb"):
         fetch(volume, three[0])
     assert reader.list_versions(cache) == []
     # What is made stays until it is uploaded.
@@ -106,19 +103,15 @@ def test_versions_in_use_stay_in_a_small_cache_and_others_go(store, cache, three
     assert reader.list_versions(cache) == []
     size = sum(facts.size for facts in store.objects(f"versions/{three[0]}").values())
     volume = RemoteVolume(store, cache, max_bytes=size + 1)
-    with volume.fetched(three[0]), pytest.raises(VolumeError, match="--cache-gb"):
+    with volume.fetched(three[0]), pytest.raises(errors.VolumeError, match="--cache-gb"):
         fetch(volume, three[1])
     assert fetch(volume, three[1]) == [three[1]]
-
-
-def test_what_is_made_and_not_uploaded_yet_goes_after_what_was_used_before(store, cache, three):
-    fetch(RemoteVolume(store, cache), three[0])
+    # What is made and not uploaded yet goes after what was used before.
     made = publications.publish(cache, seed=7, clock=lambda: publications.NOON - timedelta(days=9))
-    os.utime(layout.version_dir(cache, three[0]), (1, 1))
-    os.utime(cache / "used" / three[0], (1, 1))
-    # Less than all three have, and more than the two that stay.
+    for path in (layout.version_dir(cache, three[1]), cache / "used" / three[1]):
+        os.utime(path, (1, 1))
     limit = Cache(cache).bytes() + 1
-    assert fetch(RemoteVolume(store, cache, max_bytes=limit), three[1]) == [made, three[1]]
+    assert fetch(RemoteVolume(store, cache, max_bytes=limit), three[2]) == [made, three[2]]
 
 
 def test_verifying_reads_every_byte_from_the_store_also_of_what_is_here(volume, store, three):
@@ -126,28 +119,19 @@ def test_verifying_reads_every_byte_from_the_store_also_of_what_is_here(volume, 
     fetch(volume, three[0])
     spoil(store, key(three[0], layout.ITEM_VECTORS))
     for _ in range(2):
-        with pytest.raises(MismatchError, match=r"s3://bucket/prefix/.*/item_vectors\.npy: SHA-256"):
+        with pytest.raises(errors.MismatchError, match=r"s3://bucket/.*/item_vectors\.npy: SHA-256"):
             volume.verify(three[0])
     # Its file is one with another's here.
     assert volume.verify(three[1])
     # Nor is one that others here have in common taken for the store's.
     spoil(store, key(three[2], layout.ITEM_IDS))
-    with pytest.raises(MismatchError, match=r"items\.trie: SHA-256"):
+    with pytest.raises(errors.MismatchError, match=r"items\.trie: SHA-256"):
         volume.verify(three[2])
     store.delete([key(three[2], layout.USER_IDS)])
-    with pytest.raises(MissingFileError, match=r"users\.trie"):
+    with pytest.raises(errors.MissingFileError, match=r"users\.trie"):
         volume.verify(three[2])
-    with pytest.raises(VersionNotFoundError):
+    with pytest.raises(errors.VersionNotFoundError):
         volume.verify(NOBODYS)
-
-
-def test_a_manifest_that_names_what_lies_elsewhere_is_refused(volume, store, three):
-    facts = volume.read_manifest(three[0])
-    files = {**facts.files, "../../labels/current": facts.files[layout.ITEM_IDS]}
-    store.put(key(three[0]), manifest.encode(replace(facts, files=files)))
-    with pytest.raises(ManifestError, match="isn't a plain file name"):
-        fetch(volume, three[0])
-    assert reader.list_versions(volume.folder) == []
 
 
 def test_a_version_is_deleted_with_all_its_objects(volume, store, three):
@@ -156,66 +140,60 @@ def test_a_version_is_deleted_with_all_its_objects(volume, store, three):
     assert volume.list_versions() == three[1:]
     assert store.keys(f"versions/{three[0]}") == []
     for name in (three[0], "../labels"):
-        with pytest.raises(VersionNotFoundError):
+        with pytest.raises(errors.VersionNotFoundError):
             volume.delete_version(name)
-    with pytest.raises(LabelledVersionError):
+    with pytest.raises(errors.LabelledVersionError):
         volume.delete_version(three[1])
     # The first thing that goes is what makes it a version.
     assert next(own for name, own in store.calls if name == "delete") == [key(three[0])]
+    # Files that are left are told, and make no version.
+    store.before = refusing("delete", f"{three[2]}/items.trie")
+    with pytest.raises(errors.VolumeError, match="the version is deleted, but files of it are left"):
+        volume.delete_version(three[2])
+    assert volume.list_versions() == [three[1]]
 
 
-def test_a_label_that_is_moved_to_a_version_while_it_is_deleted_keeps_it(volume, store, three):
+def test_of_who_deletes_a_version_and_who_moves_a_label_to_it_one_is_told(volume, store, three):
     label = f"{three[0]}\n".encode()
     store.before = once("delete manifest.json']", lambda: store.put("labels/current", label))
-    with pytest.raises(LabelledVersionError):
+    with pytest.raises(errors.LabelledVersionError):
         volume.delete_version(three[0])
     assert volume.list_versions() == three
     volume.verify(three[0])
-
-
-def test_who_moves_a_label_to_a_version_that_is_being_deleted_is_told(volume, store, three):
     volume.promote(three[1])
-    store.before = once("write_if labels/current", lambda: volume.delete_version(three[0]))
-    with pytest.raises(VersionNotFoundError):
-        volume.promote(three[0])
-    assert volume.read_label("current") == three[1]
-    assert store.text("history/current").split() == ["promote", three[1]]
-    assert volume.list_versions() == three[1:]
-
-
-def test_files_that_are_left_are_told_and_make_no_version(volume, store, three):
-    store.before = refusing("delete", f"{three[0]}/items.trie")
-    with pytest.raises(VolumeError, match="the version is deleted, but files of it are left"):
-        volume.delete_version(three[0])
-    assert volume.list_versions() == three[1:]
-
-
-def test_a_label_that_cannot_be_read_keeps_every_version(volume, store, three):
-    volume.promote(three[1])
+    # Labels that can't be read keep every version.
     store.before = refusing("read", "labels/")
     with pytest.raises(StoreError, match="away"):
         volume.delete_version(three[0])
     with pytest.raises(StoreError, match="away"):
         collect(volume, RetentionPolicy(keep=1, min_age=timedelta(0)))
     assert volume.list_versions() == three
-
-
-def test_the_time_is_the_stores(volume, store):
-    store.ages = {"staging": 1000 * HOUR}
-    made = volume.now()
-    assert store.keys() == []
-    store.ages = {}
-    assert timedelta(0) <= volume.now() - made - 1000 * HOUR < HOUR
+    store.before = once("write_if labels/current", lambda: volume.delete_version(three[0]))
+    with pytest.raises(errors.VersionNotFoundError):
+        volume.promote(three[0])
+    assert volume.read_label("current") == three[1]
+    assert store.text("history/current").split() == ["promote", three[1]]
+    assert volume.list_versions() == three[1:]
 
 
 def test_versions_are_ordered_and_kept_by_the_stores_clock(volume, store):
     """Whatever the trainers' clocks say: here that of the first is a year ahead."""
+    store.ages = {"staging": 1000 * HOUR}
+    then = volume.now()
+    store.ages = {}
+    assert timedelta(0) <= volume.now() - then - 1000 * HOUR < HOUR
+    volume.check_writable()
+    assert store.keys() == []
     made = [publish(volume, seed=seed, day=day) for seed, day in enumerate((365, 0, 1, 2))]
     store.ages = {f"versions/{version}": (9 - n) * HOUR for n, version in enumerate(made)}
     assert [version.name for version in catalogue.list_published(volume)] == made[::-1]
     # Two of them are older than that, and the clock of this machine has no say.
     assert collect(volume, RetentionPolicy(keep=1, min_age=7.5 * HOUR)) == made[:2]
     assert volume.list_versions() == sorted(made[2:])
+    # A store that can't be written is known before anything is trained.
+    store.before = refusing("write", text="read-only")
+    with pytest.raises(StoreError, match="read-only"):
+        volume.check_writable()
 
 
 def test_what_was_given_up_half_uploaded_or_staged_goes_and_what_is_on_its_way_stays(
@@ -243,7 +221,7 @@ def test_what_was_given_up_half_uploaded_or_staged_goes_and_what_is_on_its_way_s
     assert volume.list_versions() == three
 
 
-def test_the_folder_follows_a_label(volume, store, three):
+def test_the_folder_follows_a_label(volume, store, three, caplog):
     for version in three[:2]:
         volume.promote(version)
         with volume.followed("current") as folder:
@@ -253,28 +231,19 @@ def test_the_folder_follows_a_label(volume, store, three):
     store.delete(["labels/current"])
     with volume.followed("current") as folder:
         assert labels.list_labels(folder) == {}
-    # Before anything is trained.
+    # A labelled version that can't be had is missing there.
+    volume.promote(three[2])
+    for damage in (
+        lambda: spoil(store, key(three[2], layout.ITEM_VECTORS)),
+        lambda: store.delete([key(three[2])]),
+    ):
+        damage()
+        caplog.clear()
+        with volume.followed("current") as folder:
+            assert labels.read_label(folder, "current") == three[2]
+            assert not reader.has_version(folder, three[2])
+        assert "names a version that can't be used" in caplog.text
     store.put("labels/current", b"nonsense")
-    with pytest.raises(LabelError, match="should hold a version's name"), volume.followed("current"):
+    following = volume.followed("current")
+    with pytest.raises(errors.LabelError, match="should hold a version's name"), following:
         pass
-
-
-@pytest.mark.parametrize("damage", ["spoilt", "gone"])
-def test_a_labelled_version_that_cannot_be_had_is_missing_there(volume, store, three, damage, caplog):
-    volume.promote(three[0])
-    if damage == "spoilt":
-        spoil(store, key(three[0], layout.ITEM_VECTORS))
-    else:
-        store.delete([key(three[0])])
-    with volume.followed("current") as folder:
-        assert labels.read_label(folder, "current") == three[0]
-        assert not reader.has_version(folder, three[0])
-    assert "names a version that can't be used" in caplog.text
-
-
-def test_a_store_that_is_away_is_known_before_anything_is_trained(volume, store):
-    volume.check_writable()
-    assert store.keys() == []
-    store.before = refusing("write", text="read-only")
-    with pytest.raises(StoreError, match="read-only"):
-        volume.check_writable()

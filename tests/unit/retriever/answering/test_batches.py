@@ -78,8 +78,7 @@ def test_a_mixture_is_answered_in_its_order_whatever_the_size_of_a_product(monke
 def test_what_fails_in_the_search_or_after_it_fails_alone(monkeypatch):
     """Such as a version that lacks what only a search finds out."""
     asked = [MIXED[0], ("nobody", Options()), MIXED[6], MIXED[2], MIXED[7]]
-    poor = replace(SNAPSHOT, publication=snapshot().publication)
-    poor.publication.popular_items = None
+    poor = replace(SNAPSHOT, publication=replace(snapshot().publication, popular_items=None))
     monkeypatch.setattr(queries, "explain", lambda *_: 1 / 0)
     names = ["RankedRows", "UnknownIdError", "NotPublishedError", "RankedRows", "ZeroDivisionError"]
     assert [type(answer).__name__ for answer in answers_of(asked, poor)] == names

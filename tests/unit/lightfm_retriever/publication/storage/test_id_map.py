@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 import unicodedata
 
 import numpy as np
@@ -13,8 +11,6 @@ from lightfm_retriever.publication.storage.id_map import MAX_ID_BYTES, IdMap, ch
 # Every script, NUL bytes and emoji; Hypothesis leaves surrogates out.
 ids = st.text(min_size=1, max_size=60).filter(lambda text: len(text.encode()) <= MAX_ID_BYTES)
 LOOK_ALIKES = ["café", unicodedata.normalize("NFD", "café"), "CAFÉ", "cafe", "café ", "café\0"]
-# Made here: in a literal of each linters and editors see the same replacement character.
-SURROGATES = [chr(0xD800), f"a{chr(0xDFFF)}b"]
 
 
 def reopened(id_map, path):
@@ -61,23 +57,23 @@ def test_the_longest_id_is_measured_in_bytes(character, path):
     assert len(str(caught.value).encode()) < 900
 
 
-@pytest.mark.parametrize("surrogate", SURROGATES, ids=ascii)
-def test_an_empty_id_and_a_lone_surrogate_are_refused_and_never_found(surrogate):
-    for bad, reason in ((surrogate, "lone surrogate"), ("", "is empty")):
-        with pytest.raises(InvalidIdError, match=reason) as caught:
+def test_an_empty_id_and_a_lone_surrogate_are_refused_and_never_found():
+    # Made here: in a literal of each linters and editors see the same replacement character.
+    surrogates = [chr(0xD800), f"a{chr(0xDFFF)}b"]
+    for bad in ("", *surrogates):
+        with pytest.raises(InvalidIdError, match="lone surrogate" if bad else "is empty") as caught:
             IdMap.build(["a", bad])
-        assert caught.value.external_id == bad
         str(caught.value).encode()  # the message may be logged and sent
         assert IdMap.build(["a"]).row(bad) is None
         assert bad not in IdMap.build(["a"])
 
 
-@pytest.mark.parametrize("row", [-1, 3, 2**32, 2**70])
-def test_there_is_no_other_row(row, path):
+def test_there_is_no_other_row(path):
     id_map = reopened(IdMap.build(["a", "b", "c"]), path)
     assert {id_map.external_id(own) for own in np.arange(3, dtype=np.int32)} == {"a", "b", "c"}
-    with pytest.raises(IndexError, match=r"isn't in 0\.\.2"):
-        id_map.external_id(row)
+    for row in (-1, 3, 2**32, 2**70):
+        with pytest.raises(IndexError, match=r"isn't in 0\.\.2"):
+            id_map.external_id(row)
 
 
 @pytest.mark.parametrize("content", [None, b"", b"\x93NUMPY", bytes(5000), b"We love Marisa."])

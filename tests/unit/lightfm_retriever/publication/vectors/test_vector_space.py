@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 import numpy as np
 import pytest
 from hypothesis import assume, given
@@ -37,9 +35,6 @@ def items_and_query(draw):
     return items, query
 
 
-# ---- the transform
-
-
 @given(items_and_query())
 def test_the_order_by_augmented_angle_is_the_order_by_inner_product(drawn):
     items, query = (of.astype(np.float64) for of in drawn)
@@ -63,9 +58,6 @@ def test_augmented_items_and_queries_are_what_they_were_and_a_number_more(vector
     assert vector_space.augment_items(vectors[:0]).shape == (0, vectors.shape[1] + 1)
 
 
-# ---- biases
-
-
 @given(matrices())
 def test_splitting_undoes_folding_and_queries_are_copies(vectors):
     embeddings, biases = vector_space.split_biases(vectors)
@@ -80,15 +72,12 @@ def test_splitting_undoes_folding_and_queries_are_copies(vectors):
     np.testing.assert_array_equal(vectors, folded)
 
 
-@pytest.mark.parametrize("biases", [np.zeros(2), np.zeros((3, 1)), np.zeros(0), np.float32(0)])
-def test_biases_of_another_shape_are_refused(biases):
-    with pytest.raises(VectorError, match=r"\(3, 2\)"):
-        vector_space.fold_biases(np.zeros((3, 2), dtype=np.float32), biases)
+def test_biases_of_another_shape_are_refused():
+    for biases in (np.zeros(2), np.zeros((3, 1)), np.zeros(0), np.float32(0)):
+        with pytest.raises(VectorError, match=r"\(3, 2\)"):
+            vector_space.fold_biases(np.zeros((3, 2), dtype=np.float32), biases)
     with pytest.raises(VectorError, match=r"\(3,\)"):
         vector_space.fold_biases(np.zeros(3, dtype=np.float32), np.zeros(3))
-
-
-# ---- norms, and the order of scores
 
 
 @given(matrices(elements=magnitudes), st.sampled_from(ARRANGEMENTS))
@@ -120,9 +109,6 @@ def test_the_best_are_the_highest_and_equal_ones_in_the_order_of_what_breaks_tie
         assert (found.dtype, found.tolist()) == (np.int64, order[:count])
 
 
-# ---- what can't be indexed
-
-
 @given(matrices(elements=st.floats(width=32, allow_nan=False, allow_infinity=False)))
 def test_only_rows_without_a_direction_and_rows_too_long_to_score_with_are_refused(vectors):
     norms = np.linalg.norm(vectors.astype(np.float64), axis=1)
@@ -141,25 +127,22 @@ def test_only_rows_without_a_direction_and_rows_too_long_to_score_with_are_refus
     assert is_refused(vector_space.check_indexable) == bool(((norms > 1e15) | (norms < 1e-15)).any())
 
 
-@pytest.mark.parametrize(
-    ("number", "either", "reason"),
-    [
-        (1e30, True, "are longer than 1e\\+15, first at row 2: scores"),
-        (np.nan, True, "aren't finite, first at row 2: the model"),
-        (-np.inf, True, "aren't finite, first at row 2: the model"),
-        (0, False, "are zero, first at row 2: a zero vector has no direction"),
-        (1e-25, False, "are shorter than 1e-15, first at row 2: their squares vanish"),
-    ],
-)
-def test_rows_of_lengths_that_float32_cannot_score_with_are_named(number, either, reason):
-    vectors = np.ones((5, 3), dtype=np.float32)
-    vectors[2:4] = number
-    for what, many in (("user bias", "user biases"), ("item embedding", "item embeddings")):
-        error = TooLongError if number == 1e30 else VectorError
-        with pytest.raises(error, match=f"2 of 5 {many} {reason}"):
-            vector_space.check_indexable(vectors, what=what)
-        if either:
-            with pytest.raises(error, match=f"2 of 5 {many} {reason}"):
-                vector_space.check_length(vectors, what=what)
-        else:
-            vector_space.check_length(vectors, what=what)
+def test_rows_of_lengths_that_float32_cannot_score_with_are_named():
+    one = (vector_space.check_indexable,)
+    both = (*one, vector_space.check_length)
+    for number, checks, reason in (
+        (1e30, both, "are longer than 1e\\+15, first at row 2: scores"),
+        (np.nan, both, "aren't finite, first at row 2: the model"),
+        (-np.inf, both, "aren't finite, first at row 2: the model"),
+        (0, one, "are zero, first at row 2: a zero vector has no direction"),
+        (1e-25, one, "are shorter than 1e-15, first at row 2: their squares vanish"),
+    ):
+        vectors = np.ones((5, 3), dtype=np.float32)
+        vectors[2:4] = number
+        for what, many in (("user bias", "user biases"), ("item embedding", "item embeddings")):
+            error = TooLongError if number == 1e30 else VectorError
+            for check in checks:
+                with pytest.raises(error, match=f"2 of 5 {many} {reason}"):
+                    check(vectors, what=what)
+        if checks is one:
+            vector_space.check_length(vectors, what="row")
