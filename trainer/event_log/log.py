@@ -35,21 +35,12 @@ from trainer.event_log import listing
 from trainer.event_log.errors import EventLogError
 from trainer.event_log.event import Appended, Event, Row, Stats, checked_rows
 from trainer.event_log.files import os_errors
-from trainer.event_log.reading import read_interactions, stored_events
+from trainer.event_log.reading import read_interactions
 from trainer.event_log.record import EventRecord
 from trainer.event_log.removal import EventSearch, Removed, Selection
 from trainer.event_log.tail import Tail
 
-__all__ = [
-    "Appended",
-    "Event",
-    "EventLog",
-    "Removed",
-    "Selection",
-    "Stats",
-    "read_interactions",
-    "stored_events",
-]
+__all__ = ["Appended", "Event", "EventLog", "Removed", "Selection", "read_interactions"]
 
 _CLOSED = "the event log is closed"
 # How many ids are forgotten in one turn: appends wait for that long only.
@@ -120,8 +111,7 @@ class EventLog:
 
         Raises:
             InvalidEventError: an event isn't valid; nothing of the batch is stored.
-            EventLogError: the disk is full, for instance. Nothing of the batch was acknowledged, so
-                send it again; later appends may work.
+            EventLogError: the disk is full, for instance; the batch may be sent again.
         """
         rows = checked_rows(batch, now=self._clock().timestamp())
         waiting: Future[Appended] = Future()
@@ -159,15 +149,11 @@ class EventLog:
     def remove(self, selection: Selection, *, dry_run: bool = False) -> Removed:
         """Remove events from the disk; returns when no file has them any more.
 
-        Threads append meanwhile; of the events that they append, those of the selection may stay. After
-        an error some events may be gone: removing the same again removes the others.
+        With `dry_run` it only looks which those are. Threads append meanwhile; of the events that they
+        append, those of the selection may stay.
 
-        Args:
-            selection: which.
-            dry_run: whether to only look which those are.
-
-        Raises:
-            EventLogError: the disk is full, for instance, a file is damaged, or the log is closed.
+        Raises EventLogError when the disk is full, for instance, a file is damaged or the log closed;
+        some events may be gone then, and removing the same again removes the others.
         """
         try:
             # On the thread that makes segments, so that no file becomes another one meanwhile.

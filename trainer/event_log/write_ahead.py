@@ -68,11 +68,7 @@ class WriteAheadFile:
 
     @classmethod
     def open(cls, path: Path, *, size: int) -> WriteAheadFile:
-        """Open a file that `read_blocks` has read, to go on after its valid bytes; others are cut off.
-
-        Raises:
-            OSError: it can't be opened or cut.
-        """
+        """Open a file that `read_blocks` has read, to go on after its valid bytes; cuts off others."""
         descriptor = open_descriptor(path, os.O_RDWR)
         try:
             _, mark, _ = _HEAD.unpack(os.pread(descriptor, _HEAD.size, 0))
@@ -84,12 +80,7 @@ class WriteAheadFile:
         return file
 
     def append(self, payload: bytes) -> None:
-        """Add a block, durably.
-
-        Raises:
-            OSError: it can't be done, the disk is full for instance, or somebody removed the file. The
-                block isn't there then, and the next one may well be possible.
-        """
+        """Add a block, durably. After an OSError it isn't there, and the next one may be possible."""
         if not self._is_cut:
             self._cut()
         block = _BLOCK.pack(self._mark, len(payload), _crc(payload)) + payload
@@ -143,15 +134,9 @@ class WriteAheadFile:
 
 
 def read_blocks(path: Path, *, complete: bool) -> tuple[Sequence[memoryview], int]:
-    """The payloads of a file, and how many bytes of it are valid.
+    """The payloads of a file, and how many bytes of it are valid; EventLogError for damage.
 
-    Args:
-        path: the file.
-        complete: whether nobody writes to it any more, so that its last block has to be whole.
-
-    Raises:
-        EventLogError: it is damaged.
-        OSError: it can't be read.
+    `complete`: whether nobody writes to it any more, so that its last block has to be whole.
     """
     content = read_regular(path)
     head = content[: _HEAD.size]

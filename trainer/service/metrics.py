@@ -29,11 +29,8 @@ _log = logging.getLogger(__name__)
 class ServiceCollector(Collector):
     """All series of the service; any threads may collect them.
 
-    Args:
-        store: of the runs.
-        volume: where the labels and versions are.
-        event_stats: what the event log holds; raises EventLogError.
-        clock: seconds since the epoch.
+    `event_stats` tells what the event log holds, or raises EventLogError. `clock` tells seconds since
+    the epoch.
     """
 
     def __init__(

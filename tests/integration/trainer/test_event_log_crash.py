@@ -116,7 +116,7 @@ def test_killed_at_every_system_call_in_turn_nothing_acknowledged_is_lost_or_dou
 
 def on_disk(directory):
     """The ids in all files, of each as often as it is there."""
-    tables = [read_file(directory, file, last=True) for file in list_files(directory)]
+    tables = [read_file(file, last=True) for file in list_files(directory)]
     return [event_id for table in tables for event_id in table["event_id"].to_pylist()]
 
 

@@ -11,15 +11,8 @@ import pytest
 
 from trainer.errors import InputError
 from trainer.event_log.errors import EventLogError
-from trainer.event_log.log import (
-    Appended,
-    Event,
-    EventLog,
-    Selection,
-    read_interactions,
-    stored_events,
-)
-from trainer.event_log.reading import find_interactions
+from trainer.event_log.log import Appended, Event, EventLog, Selection
+from trainer.event_log.reading import find_interactions, read_interactions, stored_events
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 SECONDS = NOW.timestamp()

@@ -27,7 +27,9 @@ from tests.unit.trainer.event_log.logs import (
 from trainer.errors import InputError
 from trainer.event_log import files as event_files
 from trainer.event_log.errors import EventLogError, InvalidEventError
-from trainer.event_log.log import Appended, Event, Selection, Stats, read_interactions, stored_events
+from trainer.event_log.event import Stats
+from trainer.event_log.log import Appended, Event, Selection, read_interactions
+from trainer.event_log.reading import stored_events
 from trainer.event_log.record import EventRecord
 from trainer.event_log.tail import RecentIds
 

@@ -25,7 +25,8 @@ from trainer.event_log import files as event_files
 from trainer.event_log import record as event_record
 from trainer.event_log import write_ahead
 from trainer.event_log.errors import EventLogError
-from trainer.event_log.log import Selection, stored_events
+from trainer.event_log.log import Selection
+from trainer.event_log.reading import stored_events
 
 WAL = "_wal-00000001"
 

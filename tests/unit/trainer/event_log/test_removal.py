@@ -21,13 +21,8 @@ from trainer.event_log import files as event_files
 from trainer.event_log import reading, removal
 from trainer.event_log import segments as event_segments
 from trainer.event_log.errors import EventLogError, InvalidSelectionError
-from trainer.event_log.log import (
-    Appended,
-    Event,
-    Selection,
-    read_interactions,
-    stored_events,
-)
+from trainer.event_log.log import Appended, Event, Selection, read_interactions
+from trainer.event_log.reading import stored_events
 
 OF_A = Selection(user_ids=["a"])
 ALL = Selection(happened_from=0.0)
@@ -42,7 +37,7 @@ def event(event_id, user="u", item="i", weight=1.0, ago=0.0):
 def on_disk(directory):
     found = []
     for file in event_files.list_files(directory):
-        found += reading.read_file(directory, file, last=True)["event_id"].to_pylist()
+        found += reading.read_file(file, last=True)["event_id"].to_pylist()
     return found
 
 

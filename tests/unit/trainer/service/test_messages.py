@@ -261,8 +261,9 @@ def test_of_a_run_that_can_not_be_read_the_id_and_the_problem_are_sent():
 @pytest.mark.parametrize("weight", [None, 0.0, -2.5])
 def test_a_selection_survives_its_message(weight, dry_run):
     selection = Selection(
-        event_ids=("a", "b"),
-        user_ids=("映画",),
+        event_ids=["a", "b"],
+        user_ids=["映画"],
+        item_ids=[],
         happened_from=0.0,
         happened_before=SECONDS + 0.125,
         max_weight=weight,
