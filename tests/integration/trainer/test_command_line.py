@@ -20,7 +20,6 @@ from lightfm_retriever.publication.reader import list_versions
 from lightfm_retriever.publication.verification import verify
 from tests import datasets, publications
 from tests.integration.trainer.conftest import call, start
-from trainer.__main__ import main
 
 
 @dataclass(frozen=True)
@@ -51,17 +50,6 @@ def published(template, tmp_path):
 
 
 @pytest.fixture
-def here(capsys):
-    """Run a command in this process; returns its exit status, output and errors."""
-
-    def here(*arguments):
-        status = main([*map(str, arguments)])
-        return status, *capsys.readouterr()
-
-    return here
-
-
-@pytest.fixture
 def here_json(here):
     def here_json(*arguments):
         status, output, errors = here(*arguments, "--json")
@@ -80,9 +68,8 @@ def test_the_result_for_machines_is_one_json_object(template):
     for name, facts in printed["indexes"].items():
         assert facts["recall_at_10"] == manifest.indexes[name].recall_at_10
         assert {"backend", "metric", "query_microseconds", "bare_recall_at_10"} <= facts.keys()
-    assert printed["seconds"].keys() == {
-        *("read", "dataset", "fit", "evaluate", "index", "publish", "verify", "gates")
-    }
+    stages = "read dataset fit evaluate index publish verify gates"
+    assert printed["seconds"].keys() == {*stages.split()}
     assert all(seconds >= 0 for seconds in printed["seconds"].values())
 
 

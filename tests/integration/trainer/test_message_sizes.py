@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-
 import grpc
 import pytest
 from recsys.trainer.v1 import trainer_service_pb2 as pb
@@ -18,12 +16,7 @@ MAX_BYTES = 5 << 20
 @pytest.fixture(scope="module")
 def service(tmp_path_factory):
     directory = tmp_path_factory.mktemp("sizes")
-    for day in range(4):
-        publications.publish(
-            directory / "volume",
-            seed=day,
-            clock=lambda day=day: publications.NOON + timedelta(days=day),
-        )
+    publications.daily(directory / "volume", 4)
     with TrainerService(directory / "volume", directory / "state") as service:
         yield service
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
-import signal
 import statistics
 import time
 
@@ -18,7 +16,6 @@ from lightfm_retriever.publication.verification import verify
 from tests import datasets
 from tests.trainer_service import (
     CANCELLED,
-    FAILED,
     RUNNING,
     SUCCEEDED,
     TrainerService,
@@ -31,6 +28,7 @@ from tests.trainer_service import (
     trains,
     wait_until,
 )
+from trainer.service.servicer import MAX_SPEC_BYTES
 
 
 @pytest.fixture(scope="module")
@@ -103,36 +101,23 @@ def test_a_run_that_is_cancelled_is_gone_at_once_and_the_next_one_runs(shared):
     assert list_versions(shared.volume) == [*before, last.version]
 
 
-def test_a_process_that_is_killed_fails_its_run_and_no_other(shared):
-    run_id = shared.submit(long())
-    shared.wait_for(run_id, trains)
-    os.kill(shared.wait_for_child(), signal.SIGKILL)
-    last = shared.end(run_id)
-    assert last.state == FAILED
-    assert last.error.startswith("its process was killed (signal 9): perhaps there wasn't enough")
-    assert last.stage == "Training, epochs"
-    assert shared.end(shared.submit(of_file())).state == SUCCEEDED
-
-
 def test_a_file_or_database_that_a_caller_may_not_name_is_an_invalid_argument(shared, data, tmp_path):
     outside = datasets.write_rows(data.with_name("outside.csv"))
     (data / "link.csv").symlink_to(outside)
     before, written = shared.runs(), tmp_path / "new"
-    for path in ("../outside.csv", str(outside), "link.csv", "none.csv", "s3://bucket/prefix"):
-        wanted = spec(pb.DataSpec(interactions=path))
-        code, _, field = refused(lambda: shared.submit(wanted))  # noqa: B023
-        assert (code, field) == (grpc.StatusCode.INVALID_ARGUMENT, "spec.data.interactions"), path
-        wanted = spec(pb.DataSpec(interactions="interactions.parquet", items=path))
-        assert refused(lambda: shared.submit(wanted))[2] == "spec.data.items", path  # noqa: B023
-    for url in (
+    paths = ("../outside.csv", str(outside), "link.csv", "none.csv", "s3://bucket/prefix")
+    urls = (
         f"sqlite:///{outside}",
         f"postgresql://me:hunter2@127.0.0.1:1/db?sslkeylogfile={written}",
         "postgresql://me:hunter2@169.254.169.254/db",
+    )
+    for wanted, name in (
+        *(({"interactions": path}, "interactions") for path in paths),
+        *(({"interactions": "interactions.parquet", "items": path}, "items") for path in paths),
+        *(({"interactions_sql": "SELECT 1", "database_url": url}, "database_url") for url in urls),
     ):
-        wanted = spec(pb.DataSpec(interactions_sql="SELECT 1", database_url=url))
-        found, message, field = refused(lambda: shared.submit(wanted))  # noqa: B023
-        expected = (grpc.StatusCode.INVALID_ARGUMENT, "spec.data.database_url")
-        assert (found, field) == expected, url
+        code, message, field = refused(lambda: shared.submit(spec(pb.DataSpec(**wanted))))  # noqa: B023
+        assert (code, field) == (grpc.StatusCode.INVALID_ARGUMENT, f"spec.data.{name}"), wanted
         assert "hunter2" not in message
     assert shared.runs() == before
     assert not written.exists()
@@ -145,8 +130,14 @@ def test_bad_requests_are_invalid_arguments_and_queue_nothing(shared):
         ("gates.min_auc", of_file(gates=pb.Gates(min_auc=2.0))),
         ("label", of_file(label="x" * 5000)),
     )
+    query = "SELECT " + "1" * MAX_SPEC_BYTES
+    long_queries = [
+        (field, spec(pb.DataSpec(interactions_sql=query[:size], database_url="x")))
+        for field, size in (("spec", MAX_SPEC_BYTES), ("spec.data.database_url", MAX_SPEC_BYTES - 100))
+    ]
     for method, request, field in (
         *(("Train", pb.TrainRequest(spec=own), f"spec.{field}") for field, own in specs),
+        *(("Train", pb.TrainRequest(spec=own), field) for field, own in long_queries),
         ("Train", pb.TrainRequest(), "spec"),
         ("Train", pb.TrainRequest(spec=pb.TrainingSpec()), "spec.data.dataset"),
         ("Train", pb.TrainRequest(spec=of_file(), request_id="é" * 65), "request_id"),
@@ -155,6 +146,7 @@ def test_bad_requests_are_invalid_arguments_and_queue_nothing(shared):
         ("ListTrainingRuns", pb.ListTrainingRunsRequest(page_token="٣"), "page_token"),  # noqa: S106
         ("ListTrainingRuns", pb.ListTrainingRunsRequest(state=77), "state"),
         ("GetVersion", pb.GetVersionRequest(version="../x"), "version"),
+        ("SetLabel", pb.SetLabelRequest(version="x" * 10_000), "version"),
         ("DeleteVersion", pb.DeleteVersionRequest(version=""), "version"),
         ("DiffVersions", pb.DiffVersionsRequest(base_version="x"), "base_version"),
         ("Rollback", pb.RollbackRequest(label="A"), "label"),

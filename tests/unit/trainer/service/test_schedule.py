@@ -46,9 +46,8 @@ def test_an_interval_has_one_occasion(seconds, times):
 def test_of_the_times_of_cron_that_have_passed_since_it_was_made_the_last_is_one(waits, minute, hour):
     cron = Cron(f"{minute} {hour} * * *", now=NOW)
     for now in sorted(NOW + wait for wait in waits):
-        due = datetime.fromtimestamp(now, UTC).replace(
-            hour=hour, minute=minute, second=0, microsecond=0
-        )
+        at = {"hour": hour, "minute": minute, "second": 0, "microsecond": 0}
+        due = datetime.fromtimestamp(now, UTC).replace(**at)
         while due.timestamp() > now:
             due -= timedelta(days=1)
         # The time that this was made at has passed.
