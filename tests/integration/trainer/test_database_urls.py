@@ -115,32 +115,25 @@ def test_no_address_writes_a_file(host, tmp_path, written):
     assert sorted(tmp_path.iterdir()) == before
 
 
-def test_the_environment_names_files_for_the_operators_own_addresses(host, tmp_path, monkeypatch):
-    client = certificates.write(tmp_path, certificates.issue("trainer"))
-    client["key"].chmod(0o600)
-    monkeypatch.setenv("PGSSLCERT", str(client["cert"]))
-    monkeypatch.setenv("PGSSLKEY", str(client["key"]))
+def test_a_host_learns_of_the_trainers_own_what_its_operator_says_and_nothing_where_a_caller_names_it(
+    host, tmp_path, monkeypatch
+):
+    own = certificates.write(tmp_path, certificates.issue("trainer"))
+    own["key"].chmod(0o600)
+    passwords = tmp_path / "passwords"
+    passwords.write_text("*:*:*:*:trainers-own\n")
+    passwords.chmod(0o600)
+    monkeypatch.setenv("PGSSLCERT", str(own["cert"]))
+    monkeypatch.setenv("PGSSLKEY", str(own["key"]))
     monkeypatch.setenv("PGPASSWORD", "trainers-own")
-    read(f"postgresql://ann@127.0.0.1:{host.port}/d?sslmode=require")
-    assert (host.certificates, host.passwords) == ([True], ["trainers-own"])
-
-
-def test_a_host_that_a_caller_names_learns_nothing_of_the_trainers(host, tmp_path, monkeypatch):
-    client = certificates.write(tmp_path, certificates.issue("trainer"))
-    client["key"].chmod(0o600)
-    (tmp_path / "passwords").write_text("*:*:*:*:trainers-own\n")
-    (tmp_path / "passwords").chmod(0o600)
-    for name, value in (
-        ("PGSSLCERT", client["cert"]),
-        ("PGSSLKEY", client["key"]),
-        ("PGPASSWORD", "trainers-own"),
-        ("PGPASSFILE", tmp_path / "passwords"),
-        ("PGHOSTADDR", "127.0.0.2"),
-    ):
-        monkeypatch.setenv(name, str(value))
+    address = f"postgresql://ann@127.0.0.1:{host.port}/d?sslmode=require"
+    read(address)
+    assert (host.certificates.pop(), host.passwords.pop()) == (True, "trainers-own")
+    monkeypatch.setenv("PGPASSFILE", str(passwords))
+    monkeypatch.setenv("PGHOSTADDR", "127.0.0.2")
     roots = DataRoots([])
     with pytest.raises(OptionError, match="with a user and a password"):
-        roots.resolve_url(f"postgresql://ann@127.0.0.1:{host.port}/d?sslmode=require")
+        roots.resolve_url(address)
     read(roots.resolve_url(f"postgresql://ann:own@127.0.0.1:{host.port}/d?sslmode=require"))
     assert (host.certificates, host.passwords) == ([False], ["own"])
 

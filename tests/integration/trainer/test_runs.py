@@ -11,7 +11,6 @@ import pytest
 from recsys.trainer.v1 import trainer_service_pb2 as pb
 
 from lightfm_retriever.publication.labels import list_labels
-from lightfm_retriever.publication.reader import list_versions
 from lightfm_retriever.publication.verification import verify
 from tests import datasets
 from tests.trainer_service import (
@@ -20,7 +19,6 @@ from tests.trainer_service import (
     SUCCEEDED,
     TrainerService,
     events,
-    is_gone,
     long,
     of_file,
     refused,
@@ -78,27 +76,6 @@ def test_a_run_is_followed_from_its_request_to_its_label(shared):
     assert [time.ToNanoseconds() for time in times] == sorted(time.ToNanoseconds() for time in times)
     assert shared.get(run_id) == last
     assert [*shared.watch(run_id)] == [last]
-
-
-def test_a_run_that_is_cancelled_is_gone_at_once_and_the_next_one_runs(shared):
-    before = list_versions(shared.volume)
-    first = shared.submit(long(label="cancelled"))
-    second = shared.submit(of_file(label="next"))
-    shared.wait_for(first, trains)
-    process = shared.wait_for_child()
-    cancelled = shared.cancel(first)
-    assert is_gone(process)
-    assert (cancelled.state, cancelled.error) == (CANCELLED, "cancelled")
-    assert cancelled.done > 0
-    last = shared.end(second)
-    assert last.state == SUCCEEDED
-    labels = list_labels(shared.volume)
-    assert ("cancelled" in labels, labels["next"]) == (False, last.version)
-    assert shared.get(first) == cancelled
-    code, _, reason = refused(lambda: shared.cancel(second))
-    assert (code, reason) == (grpc.StatusCode.FAILED_PRECONDITION, "TRAINING_RUN_ENDED")
-    # Nothing of it is left on the volume.
-    assert list_versions(shared.volume) == [*before, last.version]
 
 
 def test_a_file_or_database_that_a_caller_may_not_name_is_an_invalid_argument(shared, data, tmp_path):

@@ -58,18 +58,6 @@ def test_labels_of_a_read_only_volume_stay(small_disk, capsys):
     assert main(["verify", "--volume", str(volume)]) == 0
 
 
-def test_a_full_volume_is_named_by_the_command(small_disk, files, capsys):
-    volume = small_disk() / "volume"
-    version = publications.publish(volume)
-    promote(volume, version)
-    fill(volume.parent, leave=4 * PAGE)
-    errors = refused(capsys, "train", *files, "--volume", volume, "--allow-different-data")
-    assert f"error: {volume}: publishing failed at " in errors
-    assert errors.endswith("No space left on device; nothing was published\n")
-    assert assert_sound(volume) == ([version], version)
-    assert os.listdir(layout.staging_dir(volume)) == []
-
-
 def test_a_disk_that_runs_full_later_each_time_leads_to_a_version(trainer, small_disk):
     """Of other backends only the indexes differ, which are tested below."""
     volume = small_disk() / "volume"

@@ -347,14 +347,12 @@ def test_a_record_that_is_removed_under_an_open_log_is_made_again(log):
             path.unlink()
             use()
             assert path.exists()
-    (log / WAL).unlink()
-    assert_refused(log, "part 1 of the event log is missing")
-
-
-def test_a_copy_in_place_of_the_record_does_not_stay(log):
-    path, copy = record_of(log), record_of(log).with_name("copy")
+    # A copy in its place doesn't stay.
+    copy = path.with_name("copy")
     with open_log(log) as opened:
         shutil.copy(path, copy)
-        opened.append(events(2))
+        opened.append(events(3))
         os.replace(copy, path)
     assert size_noted(log) == (log / WAL).stat().st_size
+    (log / WAL).unlink()
+    assert_refused(log, "part 1 of the event log is missing")

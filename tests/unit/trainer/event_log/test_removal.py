@@ -11,6 +11,7 @@ from tests.unit.trainer.event_log.logs import (
     SECONDS,
     damage,
     full,
+    on_disk,
     open_log,
     read_ids,
     segments,
@@ -18,7 +19,7 @@ from tests.unit.trainer.event_log.logs import (
 )
 from trainer.errors import InputError
 from trainer.event_log import files as event_files
-from trainer.event_log import reading, removal
+from trainer.event_log import removal
 from trainer.event_log import segments as event_segments
 from trainer.event_log.errors import EventLogError, InvalidSelectionError
 from trainer.event_log.log import Appended, Event, Selection, read_interactions
@@ -32,13 +33,6 @@ pytestmark = pytest.mark.usefixtures("no_waiting_for_the_disk")
 
 def event(event_id, user="u", item="i", weight=1.0, ago=0.0):
     return Event(str(event_id), user, item, "view", weight, SECONDS - ago)
-
-
-def on_disk(directory):
-    found = []
-    for file in event_files.list_files(directory):
-        found += reading.read_file(file, last=True)["event_id"].to_pylist()
-    return found
 
 
 @pytest.fixture

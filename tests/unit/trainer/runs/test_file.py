@@ -156,14 +156,13 @@ def test_a_run_that_can_not_be_read_back_is_taken_out_of_the_queue(tmp_path, sto
 )
 def test_a_file_that_another_process_has_locked_is_named_soon(tmp_path, store, monkeypatch, locks):
     monkeypatch.setattr(run_file, "_PATIENCE_SECONDS", 0.05)
-    store.close()
-    with closing(RunStore(tmp_path)) as store:
+    with closing(RunStore(tmp_path)) as again:
         with closing(sqlite3.connect(tmp_path / FILE, isolation_level=None)) as other:
             for sql in locks:
                 other.execute(sql).fetchall()
             with pytest.raises(StateError, match="another process has locked it"):
-                add(store, "a")
-        add(store, "a")
+                add(again, "a")
+        add(again, "a")
 
 
 def test_a_log_of_changes_that_another_process_began_is_ended_before_a_run_is_acknowledged(
@@ -255,7 +254,6 @@ def test_acknowledged_runs_that_are_missing_are_named(tmp_path, harm, said, left
 
 def test_the_record_of_a_release_before_says_that_there_were_runs_and_nothing_else(tmp_path, store):
     add(store, "a")
-    store.close()
     edit(tmp_path, "PRAGMA application_id = 0; DELETE FROM runs;")
     (tmp_path / record.NAME).write_bytes(b"")
     with closing(RunStore(tmp_path)) as store:

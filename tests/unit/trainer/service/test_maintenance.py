@@ -89,12 +89,8 @@ def test_an_input_that_comes_back_is_trained_on_again_and_one_that_stays_is_not(
 
 def test_an_occasion_that_cannot_be_used_is_used_later(scheduler, clock, monkeypatch):
     retraining = Retraining(scheduler, SPEC, [every(3600.0)], clock=clock)
-
-    def full(*_, **__):
-        raise TooManyRunsError(1000)
-
     with monkeypatch.context() as patch:
-        patch.setattr(scheduler, "submit", full)
+        patch.setattr("trainer.runs.store.MAX_QUEUED", 0)
         with pytest.raises(TooManyRunsError):
             retraining()
     retraining()
