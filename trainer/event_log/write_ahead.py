@@ -22,7 +22,7 @@ import zlib
 from collections.abc import Sequence
 from pathlib import Path
 
-from lightfm_retriever.files.durable import fsync_directory
+from lightfm_retriever.files.durable import write_durably
 from lightfm_retriever.files.regular_files import open_descriptor, read_regular
 from trainer.event_log.errors import EventLogError
 
@@ -51,20 +51,14 @@ class WriteAheadFile:
     def create(cls, path: Path) -> WriteAheadFile:
         """Make an empty file, durably; OSError when that can't be done."""
         mark = secrets.token_bytes(8)
-        temporary = path.with_name(path.name + ".tmp")
-        descriptor = open_descriptor(temporary, os.O_CREAT | os.O_TRUNC | os.O_RDWR)
+        head = _HEAD.pack(_MAGIC, mark, zlib.crc32(mark))
         try:
-            _write(descriptor, _HEAD.pack(_MAGIC, mark, zlib.crc32(mark)), 0)
-            os.fsync(descriptor)
-            os.rename(temporary, path)
-            fsync_directory(path.parent)
+            write_durably(path.with_name(f"{path.name}.tmp"), head, path)
+            return cls(path, open_descriptor(path, os.O_RDWR), mark, _HEAD.size)
         except BaseException:
-            os.close(descriptor)
             # It may have got its name already, under which it would be found.
-            for left in (temporary, path):
-                left.unlink(missing_ok=True)
+            path.unlink(missing_ok=True)
             raise
-        return cls(path, descriptor, mark, _HEAD.size)
 
     @classmethod
     def open(cls, path: Path, *, size: int) -> WriteAheadFile:

@@ -23,7 +23,7 @@ from tests import publications, specs
 from trainer.event_log.errors import EventLogError
 from trainer.event_log.event import Stats
 from trainer.runs.store import Outcome, RunStore
-from trainer.service import run_metrics, version_metrics
+from trainer.service import metrics
 from trainer.service.metrics import ServiceCollector
 
 NOON = publications.NOON.timestamp()
@@ -126,7 +126,7 @@ def test_runs_are_counted_and_timed(store, collector):
 def test_the_next_service_goes_on_counting(store, volume, monkeypatch):
     for number in range(5):
         run(store, f"run-{number}", ended=101.0 + number)
-    monkeypatch.setattr(run_metrics, "_REMEMBERED_RUNS", 3)
+    monkeypatch.setattr(metrics, "_REMEMBERED_RUNS", 3)
     found = scrape(ServiceCollector(store, FolderVolume(volume), lambda: EVENTS))
     assert found["trainer_runs_total succeeded"] == 5
     # Of the others the durations aren't read again.
@@ -235,7 +235,7 @@ def test_a_volume_that_does_not_answer_holds_up_one_scrape_only(collector, monke
         answered.wait()
         raise FileNotFoundError(path)
 
-    monkeypatch.setattr(version_metrics, "_PATIENCE_SECONDS", 0.01)
+    monkeypatch.setattr(metrics, "_PATIENCE_SECONDS", 0.01)
     monkeypatch.setattr(os, "statvfs", hang)
     with ThreadPoolExecutor(1) as pool:
         pool.submit(scrape, collector)
