@@ -9,7 +9,7 @@
     _removals                           a random text, another one after each removal
 
 The numbers run from 1 without gaps, and the last file is a write-ahead file, so that a file that has
-vanished is noticed; `event_record` notices that all are gone, or the last ones. Other files whose names
+vanished is noticed; `record` notices that all are gone, or the last ones. Other files whose names
 begin with "_" or "." are no part of the log; tools that read folders of Parquet files leave out all of
 those.
 """

@@ -1,17 +1,17 @@
 """The log of appended interactions, on the trainer's own disk.
 
 What `append` returned for is on the disk: it lies in a write-ahead file (`write_ahead`), which becomes
-a Parquet segment when it is large enough (`event_files`). Threads that append at the same time share a
+a Parquet segment when it is large enough (`files`). Threads that append at the same time share a
 write and an fsync.
 
 An event that comes again under its id is recognised as long as its id is among the recent ones, and not
 stored again. After that it is stored again, but `read_interactions` always leaves it out: it knows all
 ids. So the service needs bounded memory, and what is trained on has every event once.
 
-A record beside the directory says which files there must be (`event_record`): a log that was lost isn't
+A record beside the directory says which files there must be (`record`): a log that was lost isn't
 taken for an empty one.
 
-What `remove` returned for is in no file any more (`event_removal`). Its ids are forgotten with it: an
+What `remove` returned for is in no file any more (`removal`). Its ids are forgotten with it: an
 event that was removed and comes again is a new one.
 """
 

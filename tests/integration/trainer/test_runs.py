@@ -138,22 +138,6 @@ def test_bad_requests_are_invalid_arguments_and_queue_nothing(shared):
         assert (code, reason) == missing
 
 
-def test_appended_interactions_are_trained_on(shared):
-    rows = datasets.rows()
-    new = events(rows, prefix="a")
-    answer = shared.append(new, messages=5)
-    assert (answer.accepted, answer.duplicates) == (len(rows), 0)
-    again = shared.append(new, messages=3)
-    assert (again.accepted, again.duplicates) == (0, len(rows))
-    more = shared.append([*new[:10], *events(rows[:3], prefix="b")])
-    assert (more.accepted, more.duplicates) == (3, 10)
-    last = shared.end(shared.submit(spec(pb.DataSpec(event_log=True, split="none"))))
-    assert (last.state, last.error) == (SUCCEEDED, "")
-    manifest = verify(shared.volume, last.version)
-    assert manifest.dataset.train_interactions == len({row[:2] for row in rows})
-    assert (manifest.users, manifest.items) == (datasets.USERS, datasets.ITEMS)
-
-
 def test_a_bad_event_is_named_and_the_messages_before_it_are_kept(shared):
     good = events(datasets.rows()[:5], prefix="kept")
     bad = [*events(datasets.rows()[:2], prefix="lost"), pb.InteractionEvent(event_id="x", item_id="i")]

@@ -410,16 +410,17 @@ def test_a_row_that_does_not_change_as_it_should_holds_up_no_other_and_is_kept(
         assert store.start_next(now=4.0).id == "a"
 
 
-@pytest.mark.parametrize("odd", ["../../evil", "a\0b", "", "a" * 65, b"\xff", "ü"])
-def test_an_id_that_is_no_name_of_a_log_is_odd(tmp_path, store, odd):
+def test_an_id_that_is_no_name_of_a_log_is_odd(tmp_path, store):
     add(store, "a")
-    add(store, "b")
-    edit(tmp_path, "UPDATE runs SET id = ? WHERE id = 'a'", odd)
-    assert store.start_next(now=2.0).id == "b"
-    damaged = store.page(size=10)[1]
-    assert isinstance(damaged, DamagedRun)
-    assert damaged.id == ""
-    assert "row 1: id is " in damaged.problem
+    for row, odd in enumerate(("../../evil", "a\0b", "", "a" * 65, b"\xff", "ü"), 2):
+        add(store, "b")
+        edit(tmp_path, "UPDATE runs SET id = ? WHERE id = 'b'", odd)
+        damaged = store.page(size=1)[0]
+        assert isinstance(damaged, DamagedRun)
+        assert damaged.id == ""
+        assert f"row {row}: id is " in damaged.problem
+    assert store.start_next(now=2.0).id == "a"
+    assert store.start_next(now=2.0) is None
 
 
 @pytest.mark.parametrize(

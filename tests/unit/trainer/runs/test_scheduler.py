@@ -8,8 +8,9 @@ import sqlite3
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
-from itertools import pairwise
+from itertools import chain, pairwise, repeat
 from pathlib import Path
+from unittest import mock
 
 import pytest
 
@@ -148,19 +149,13 @@ def here(make):
 
 @pytest.fixture
 def fail(monkeypatch):
-    """Have a method or a function fail, so many times or until what is returned is called."""
+    """Have a method or a function fail, so many times or until its `side_effect` is none."""
 
-    def fail(of, name, error, *, times=10**9):
-        kept, left = getattr(of, name), [times]
-
-        def failing(*arguments, **options):
-            if left[0]:
-                left[0] -= 1
-                raise error
-            return kept(*arguments, **options)
-
+    def fail(of, name, error, *, times=None):
+        errors = error if times is None else chain([error] * times, repeat(mock.DEFAULT))
+        failing = mock.Mock(wraps=getattr(of, name), side_effect=errors)
         monkeypatch.setattr(of, name, failing)
-        return lambda: left.__setitem__(0, 0)
+        return failing
 
     return fail
 
@@ -267,11 +262,11 @@ def test_a_run_fails_for_what_its_process_says_or_else_for_how_it_ended(
 
 
 def test_a_process_that_cannot_be_started_fails_its_run(here, fail):
-    mend = fail(module, "RunProcess", OSError(11, "Resource temporarily unavailable"))
+    failing = fail(module, "RunProcess", OSError(11, "Resource temporarily unavailable"))
     ended = here.end(here.submit())
     assert ended.state == "FAILED"
     assert ended.outcome.error == "its process can't be started: Resource temporarily unavailable"
-    mend()
+    failing.side_effect = None
     # The folder of logs is made again, or named where it can't be.
     shutil.rmtree(here.logs)
     run_id = here.submit()
@@ -299,9 +294,9 @@ def test_an_error_of_the_label_or_that_nobody_thought_of_fails_its_run_and_the_n
         (SURPRISE, "an unexpected error: surprise"),
         (full, f" is published, but label 'current' can't be moved: {full}"),
     ):
-        mend = fail(labels, "promote", error)
+        failing = fail(labels, "promote", error)
         ended = here.succeed()
-        mend()
+        failing.side_effect = None
         assert (ended.state, ended.outcome.label_moved) == ("FAILED", False)
         assert ended.outcome.error in (said, f"{ended.outcome.version}{said}")
     here.begin()
@@ -428,13 +423,13 @@ def test_a_service_whose_disk_is_full_stops_all_the_same_and_logs_what_is_not_no
     here = make()
     version = publications.publish(here.volume)
     run_id, process = here.begin()
-    mend = fail(here.store, "end", FULL)
+    failing = fail(here.store, "end", FULL)
     process.finish(version)
     while "can't be noted yet" not in caplog.text:
         pass
     here.scheduler.stop()
     assert f"{run_id}: it ended as SUCCEEDED with version {version}, which isn't noted" in caplog.text
-    mend()
+    failing.side_effect = None
     assert here.store.get(run_id).state == "RUNNING"
     make(store=here.store)
     # Its label names the version.
@@ -475,17 +470,13 @@ def test_a_queue_that_fails_is_tried_again_and_told_of_once(
     here, fail, monkeypatch, caplog, error, said, problem
 ):
     monkeypatch.setattr(module, "_RETRY_SECONDS", 0.01)
-    tries = queue.SimpleQueue()
-    mend = fail(here.store, "start_next", error)
-    failing = here.store.start_next
-    monkeypatch.setattr(here.store, "start_next", lambda **_: (tries.put(1), failing(**_))[1])
+    failing = fail(here.store, "start_next", error)
     assert here.scheduler.problem() is None
     run_id = here.submit()
-    for _ in range(3):
-        tries.get(timeout=PATIENCE)
+    wait_until(lambda: failing.call_count > 3)
     assert here.scheduler.problem() == problem
     assert caplog.text.count(said) == 1
-    mend()
+    failing.side_effect = None
     process = here.process()
     assert process.log.stem == run_id
     process.die()

@@ -27,27 +27,26 @@ class Call:
         self.cancelled.set()
         self.sent.put(grpc.RpcError())
 
-    def __iter__(self):
-        return self
+    def through(self, streams):
+        """The requests, as streams let them through."""
+        return streams.requests(self._requests(), self)
 
-    def __next__(self):
-        request = self.sent.get(timeout=PATIENCE)
-        if isinstance(request, grpc.RpcError):
-            raise request
-        if request is None:
-            raise StopIteration
-        return request
+    def _requests(self):
+        while (request := self.sent.get(timeout=PATIENCE)) is not None:
+            if isinstance(request, grpc.RpcError):
+                raise request
+            yield request
 
 
 def test_only_those_that_say_nothing_are_cancelled(caplog):
     streams = IdleStreams(0.2)
     silent, busy, handled, another = Call(), Call(), Call(), Call()
     handled.sent.put("slow")
-    being_handled = streams.requests(handled, handled)
+    being_handled = handled.through(streams)
     assert next(being_handled) == "slow"
     with ThreadPoolExecutor(2) as pool:
-        reading = pool.submit(lambda: list(streams.requests(busy, busy)))
-        ended = pool.submit(lambda: list(streams.requests(silent, silent)))
+        reading = pool.submit(lambda: list(busy.through(streams)))
+        ended = pool.submit(lambda: list(silent.through(streams)))
         number = 0
         while not silent.cancelled.wait(0.02):
             busy.sent.put(number)
@@ -59,6 +58,6 @@ def test_only_those_that_say_nothing_are_cancelled(caplog):
     assert not handled.cancelled.is_set()
     another.sent.put("one")
     # Cancelled, it ends as one does whose caller leaves.
-    assert list(streams.requests(another, another)) == ["one"]
+    assert list(another.through(streams)) == ["one"]
     assert another.cancelled.is_set()
     assert "a stream from ipv4:127.0.0.1:1 sent nothing for 0.2 s: cancelled" in caplog.text
