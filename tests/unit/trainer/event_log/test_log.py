@@ -28,7 +28,7 @@ from tests.unit.trainer.event_log.logs import (
 )
 from trainer.errors import InputError
 from trainer.event_log import files as event_files
-from trainer.event_log.errors import EventLogError, InvalidEventError
+from trainer.event_log.errors import EventLogError
 from trainer.event_log.event import Stats
 from trainer.event_log.log import Appended, Event, Selection, read_interactions
 from trainer.event_log.reading import stored_events
@@ -71,19 +71,6 @@ def test_an_event_that_comes_again_is_counted_and_kept_once_as_it_was_first(tmp_
     assert [read.user_ids[user] for user in read.users] == [f"user {number}" for number in (1, 2, 3, 4)]
 
 
-def test_an_event_that_is_too_old_to_be_recognised_is_still_read_once(tmp_path):
-    rolled(tmp_path, [1], [2, 3, 4, 5], [6], recent_ids=2)
-    assert len(segments(tmp_path)) == 3
-    for _ in range(2):
-        with open_log(tmp_path, recent_ids=2) as log:
-            assert log.append(events(6, 5)) == Appended(0, 2)
-    with open_log(tmp_path, recent_ids=2) as log:
-        assert log.append(events(1)) == Appended(1, 0)
-        assert log.stats().events == 7
-    assert stored_events(tmp_path) == 7
-    assert read_ids(tmp_path) == ["1", "2", "3", "4", "5", "6"]
-
-
 @settings(max_examples=25)
 @given(
     st.lists(st.lists(st.integers(0, 30), max_size=6), max_size=12),
@@ -110,14 +97,6 @@ def test_any_batches_with_restarts_in_between_are_read_once_each(
     assert log.stats().events >= len(expected)
     log.close()
     assert read_ids(directory) == expected
-
-
-def test_nothing_of_a_batch_with_an_invalid_event_is_kept(tmp_path):
-    with open_log(tmp_path) as log:
-        with pytest.raises(InvalidEventError, match=r"events\[1\]\.user_id: id '': is empty"):
-            log.append([*events(2), Event("3", "", "i"), *events(4)])
-        assert log.append(events(4)) == Appended(1, 0)
-    assert read_ids(tmp_path) == ["4"]
 
 
 def test_many_small_batches_become_few_segments_of_plain_parquet(tmp_path):
@@ -188,18 +167,6 @@ def test_threads_that_append_at_the_same_time_share_an_fsync(tmp_path, monkeypat
     log.close()
     assert [one.result() for one in appending] == [Appended(2, 0), *[Appended(1, 1)] * 7]
     assert sorted(read_ids(tmp_path)) == [*map(str, range(8)), "same"]
-
-
-def test_after_a_write_that_fails_the_next_one_works(tmp_path, monkeypatch):
-    with open_log(tmp_path) as log:
-        log.append(events(1))
-        with monkeypatch.context() as patch:
-            patch.setattr(os, "pwrite", full)
-            with pytest.raises(EventLogError, match=f"{tmp_path}: can't be written: No space left"):
-                log.append(events(2))
-        assert read_ids(tmp_path) == ["1"]
-        assert log.append(events(2, 3)) == Appended(2, 0)
-    assert read_ids(tmp_path) == ["1", "2", "3"]
 
 
 @pytest.mark.parametrize(

@@ -447,9 +447,7 @@ def test_numbers_that_are_used_up_are_no_full_disk(tmp_path, store, change, said
             for change in (
                 "DELETE FROM runs",
                 "UPDATE runs SET spec = spec || ' '",
-                "UPDATE runs SET state = 'CANCELLED'",
                 "UPDATE runs SET id = 'other'",
-                "UPDATE runs SET request_id = 'other'",
             )
         ),
     ],

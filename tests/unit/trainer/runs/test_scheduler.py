@@ -25,7 +25,7 @@ from trainer.pipeline import Places
 from trainer.promotion.gates import GateResult
 from trainer.runs import scheduler as module
 from trainer.runs.child_events import Finished, Metrics, Progress, RunFailed
-from trainer.runs.scheduler import STOPPED, Scheduler
+from trainer.runs.scheduler import Scheduler
 from trainer.runs.store import FILE, Outcome, RunStore
 
 pytestmark = pytest.mark.usefixtures("no_waiting_for_the_disk")
@@ -384,21 +384,6 @@ def test_a_request_id_is_one_run_that_is_told_which_span_asked_for_it(here, monk
         here.submit(specs.spec(label="another"), request_id="r")
     here.scheduler.cancel(here.submit())
     assert here.scheduler._asked_by == {}
-
-
-def test_to_stop_fails_what_runs_and_leaves_the_queue(make):
-    here = make(parallel=2)
-    ids = [here.submit() for _ in range(4)]
-    processes = [here.process(), here.process()]
-    here.scheduler.stop()
-    assert all(process.killed.is_set() for process in processes)
-    states = [here.store.get(run_id) for run_id in ids]
-    assert [run.state for run in states] == ["FAILED", "FAILED", "QUEUED", "QUEUED"]
-    assert {run.outcome.error for run in states[:2]} == {STOPPED}
-    assert here.no_process()
-    again = make(store=here.store)
-    assert again.process().log.stem == ids[2]
-    assert here.store.get(ids[0]) == states[0]
 
 
 @pytest.mark.parametrize(("published", "moved"), [(False, False), (True, False), (True, True)])
