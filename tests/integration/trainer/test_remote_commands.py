@@ -67,6 +67,14 @@ def test_a_training_is_followed_to_its_end_and_shown(show, service):
     assert f"published {version}, label 'current' names it" in shown
     assert "test_auc_unseen" in shown
     assert "Traceback" not in errors
+    # And with what a gate misses.
+    before = list_labels(service.volume)
+    status, shown, _ = show("train", "--interactions", "a.csv", *QUICK, "--min-auc", "1")
+    assert status == 3
+    assert "gate FAILED: AUC is " in shown
+    assert " short" in shown
+    assert ", no label moved" in shown
+    assert list_labels(service.volume) == before
 
 
 def test_a_training_is_one_json_object_for_machines(ask, service):
@@ -91,16 +99,6 @@ def test_a_training_that_fails_ends_with_status_1(ask, show, service):
         assert "FAILED" in shown
         assert errors.startswith(f"error: training run {failed['id']}: FAILED: ")
         assert "column item_id is missing" in errors
-
-
-def test_a_gate_that_fails_is_shown_with_what_is_missing(show, service):
-    before = list_labels(service.volume)
-    status, shown, _ = show("train", "--interactions", "a.csv", *QUICK, "--min-auc", "1")
-    assert status == 3
-    assert "gate FAILED: AUC is " in shown
-    assert " short" in shown
-    assert ", no label moved" in shown
-    assert list_labels(service.volume) == before
 
 
 def test_runs_are_listed_and_cancelled(ask, show):

@@ -210,8 +210,7 @@ def test_a_full_disk_of_the_state_refuses_runs_and_the_service_goes_on(tmp_path,
         service.end(known)
         fill(disk, leave=0)
         wide = of_file(label="x" * 60)
-        refusals = []
-        acknowledged = [known]
+        refusals, acknowledged = [], [known]
         for _ in range(60):
             try:
                 acknowledged.append(service.submit(wide))

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 
 import pytest
@@ -152,9 +153,8 @@ def test_it_stops_without_waiting_for_its_time_but_for_the_task_that_runs():
     maintenance = Maintenance([task], every_seconds=3600)
     maintenance.start()
     assert began.wait(PATIENCE)
-    stopping = threading.Thread(target=maintenance.stop)
-    stopping.start()
-    go_on.set()
-    stopping.join(PATIENCE)
+    with ThreadPoolExecutor(1) as pool:
+        stopping = pool.submit(maintenance.stop)
+        go_on.set()
+        stopping.result(PATIENCE)
     assert ended.is_set()
-    assert not stopping.is_alive()

@@ -72,12 +72,11 @@ def run(store, run_id, state="SUCCEEDED", *, started=100.0, ended=107.0, **secon
 
 def test_before_anything_has_happened(collector, monkeypatch):
     found = scrape(collector)
-    zero = {f"trainer_runs_total {outcome}": 0 for outcome in ("succeeded", "failed", "cancelled")}
     # A counter that appears with its first event can't be seen to rise.
-    zero |= {"trainer_pending_runs QUEUED": 0, "trainer_pending_runs RUNNING": 0}
-    zero |= {"trainer_run_duration_seconds_count": 0, "trainer_versions": 0}
-    zero |= {"trainer_volume_problem": 0, "trainer_state_problem": 0}
-    assert found.items() >= zero.items()
+    zeros = [f"runs_total {outcome}" for outcome in ("succeeded", "failed", "cancelled")]
+    zeros += ["pending_runs QUEUED", "pending_runs RUNNING", "run_duration_seconds_count", "versions"]
+    zeros += ["volume_problem", "state_problem"]
+    assert found.items() >= {f"trainer_{name}": 0 for name in zeros}.items()
     assert found["trainer_volume_size_bytes"] >= found["trainer_volume_free_bytes"] > 0
     assert (found["trainer_event_log_events"], found["trainer_event_log_bytes"]) == (7, 700)
     assert not [name for name in found if name.startswith(("trainer_version_", "trainer_last_"))]
