@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import sys
 import time
@@ -154,27 +153,11 @@ class TrainerService(ServiceProcess):
         ]
         return self.call("AppendInteractions", iter(requests))
 
-    def children(self) -> list[int]:
-        """Process ids of the runs that run."""
-        tasks = Path(f"/proc/{self.pid}/task")
-        with contextlib.suppress(FileNotFoundError):
-            return [
-                int(pid) for task in tasks.iterdir() for pid in (task / "children").read_text().split()
-            ]
-        return []
-
-    def wait_for_child(self) -> int:
-        """The process id of the one run that runs, once it runs."""
-        found: list[int] = []
-        wait_until(lambda: found.extend(self.children()) or found)
-        [pid] = found
-        return pid
-
-    def pss_bytes(self) -> int:
-        """Its share of memory, without its runs' processes."""
-        rollup = Path(f"/proc/{self.pid}/smaps_rollup").read_text("ascii").splitlines()
-        [kilobytes] = [int(line.split()[1]) for line in rollup if line.startswith("Pss:")]
-        return kilobytes * 1024
+    def child(self) -> int:
+        """The process id of the one run that runs."""
+        tasks = Path(f"/proc/{self.pid}/task").iterdir()
+        [pid] = [pid for task in tasks for pid in (task / "children").read_text().split()]
+        return int(pid)
 
 
 def wait_until(holds: Callable[[], object], *, seconds: float = PATIENCE) -> None:
@@ -183,15 +166,6 @@ def wait_until(holds: Callable[[], object], *, seconds: float = PATIENCE) -> Non
     while not holds():
         assert time.monotonic() < end, "it didn't come"
         time.sleep(_LOOK_SECONDS)
-
-
-def is_gone(pid: int) -> bool:
-    """Whether a process has ended; one that nobody waited for yet has."""
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_text()
-    except (FileNotFoundError, ProcessLookupError):
-        return True
-    return stat.rpartition(")")[2].split()[0] in "ZX"
 
 
 def refused(call: Callable[[], object]) -> tuple[grpc.StatusCode, str, str]:

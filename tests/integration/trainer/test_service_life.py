@@ -14,12 +14,14 @@ from grpc_status import rpc_status
 from recsys.trainer.v1 import trainer_service_pb2 as pb
 from recsys.trainer.v1 import trainer_service_pb2_grpc as pb_grpc
 
+from lightfm_retriever.hosting.process import pss_bytes
 from lightfm_retriever.publication.labels import list_labels, promote
 from lightfm_retriever.publication.reader import list_versions
 from lightfm_retriever.publication.verification import verify
 from tests import datasets, publications
 from tests.ending import end_of_calls
 from tests.integration.disks import fill
+from tests.service import wait_for_the_end
 from tests.trainer_service import (
     FAILED,
     FINAL,
@@ -27,7 +29,6 @@ from tests.trainer_service import (
     SUCCEEDED,
     TrainerService,
     events,
-    is_gone,
     long,
     of_file,
     refused,
@@ -66,9 +67,9 @@ def test_a_service_that_is_killed_leaves_no_process_and_forgets_nothing(serve):
         done = service.end(service.submit(of_file(), request_id="done"))
         cut_off, waiting = service.submit(long()), service.submit(of_file(label="waits"))
         service.wait_for(cut_off, trains)
-        process = service.wait_for_child()
+        process = service.child()
         service.kill()
-    wait_until(lambda: is_gone(process))
+    wait_for_the_end([process])
     with serve() as service:
         assert service.get(done.id) == done
         failed = service.get(cut_off)
@@ -85,11 +86,11 @@ def test_a_service_that_is_told_to_stop_notes_what_it_ended(serve):
     with serve() as service:
         running, waiting = service.submit(long()), service.submit(of_file())
         service.wait_for(running, trains)
-        process = service.wait_for_child()
+        process = service.child()
         watch = service.watch(running)
         assert next(watch).state == RUNNING
         assert service.terminate() == 0
-        assert is_gone(process)
+        wait_for_the_end([process], seconds=0)
         with pytest.raises(grpc.RpcError) as caught:
             list(watch)
         assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
@@ -233,7 +234,7 @@ def test_the_services_memory_does_not_grow_with_its_runs(serve):
         used = []
         for _ in range(5):
             assert service.end(service.submit(of_file(label=""))).state == SUCCEEDED
-            used.append(service.pss_bytes())
+            used.append(pss_bytes(service.pid))
     assert min(used[-2:]) < 1.1 * max(used[:2]), used
 
 

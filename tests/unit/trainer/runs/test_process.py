@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from tests import specs
-from tests.trainer_service import is_gone, wait_until
+from tests.service import wait_for_the_end
 from trainer.runs import process as run_process
 from trainer.runs.child import Task
 from trainer.runs.child_events import Progress, RunFailed
@@ -77,6 +77,6 @@ def test_it_is_killed_with_all_that_it_started(start, tmp_path):
     process.kill()
     assert [*events] == []
     assert "was killed (signal 9)" in process.wait()
-    wait_until(lambda: is_gone(child))
+    wait_for_the_end([child])
     # Its number may be another's by now.
     process.kill()
