@@ -52,27 +52,15 @@ def test_versions_are_listed_page_after_page(service):
     everything = service.call("ListVersions", pb.ListVersionsRequest())
     assert len(everything.versions) == 4
     assert not everything.next_page_token
-    found, token = [], ""
-    while True:
-        page = service.call("ListVersions", pb.ListVersionsRequest(page_size=3, page_token=token))
-        found += page.versions
-        if not (token := page.next_page_token):
-            break
-        assert len(page.versions) == 3
-    assert found == list(everything.versions)
-    for wrong in ({"page_size": -1}, {"page_token": "x"}):
-        request = pb.ListVersionsRequest(**wrong)
-        assert violation(lambda request=request: service.call("ListVersions", request)) in wrong
-
-
-def test_the_command_line_lists_all_pages(service):
-    calls = []
+    sizes = []
 
     class Paging:
         def call(self, method, request):
-            calls.append(request)
             request.page_size = 3
-            return service.call(method, request)
+            page = service.call(method, request)
+            sizes.append(len(page.versions))
+            return page
 
-    assert len(list_versions(Paging()).versions) == 4
-    assert len(calls) == 2
+    # As the command line does it.
+    assert [*list_versions(Paging()).versions] == [*everything.versions]
+    assert sizes == [3, 1]

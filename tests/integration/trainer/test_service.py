@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import socket
 import sqlite3
 import subprocess
@@ -16,7 +15,6 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from recsys.trainer.v1 import trainer_service_pb2 as pb
 from recsys.trainer.v1.trainer_service_pb2_grpc import TrainerServiceStub
 
-from lightfm_retriever.publication import layout
 from lightfm_retriever.publication.labels import list_labels, promote
 from lightfm_retriever.publication.reader import list_versions
 from lightfm_retriever.publication.volume import FolderVolume
@@ -79,28 +77,6 @@ def refused(call, request):
     return trainer_service.refused(lambda: call(request, timeout=TIMEOUT))
 
 
-def test_what_no_label_can_name_is_refused_and_leaves_it_where_it_is(stub, volume, versions):
-    path = layout.version_dir(volume, versions[1]) / layout.USER_VECTORS
-    publications.overwrite(path, path.read_bytes()[:-1])
-    invalid = grpc.StatusCode.INVALID_ARGUMENT
-    no_version = (invalid, "version", "isn't a version's name")
-    no_label = (invalid, "label", "should be 1 to 64 of a-z")
-    absent = "20260101T000000Z-000000"
-    damaged = (grpc.StatusCode.FAILED_PRECONDITION, "VERSION_INVALID", "user_vectors.npy: size in")
-    for version, label, expected in (
-        *((own, "", no_version) for own in ("", "../staging")),
-        *((versions[1], own, no_label) for own in ("Current", "../x")),
-        (absent, "", (grpc.StatusCode.NOT_FOUND, "VERSION_NOT_FOUND", absent)),
-        (versions[1], "", damaged),
-    ):
-        request = pb.SetLabelRequest(version=version, label=label)
-        code, message, detail = refused(stub.SetLabel, request)
-        assert (code, detail) == expected[:2], version
-        assert expected[2] in message
-        assert len(message) < 300
-    assert list_labels(volume) == {"current": versions[0]}
-
-
 def test_a_label_moves_back_as_far_as_it_goes_and_what_it_names_is_not_deleted(stub, volume, versions):
     request = pb.SetLabelRequest(version=versions[1])
     assert stub.SetLabel(request, timeout=TIMEOUT).previous_version == versions[0]
@@ -150,15 +126,6 @@ def test_the_command_refuses_a_port_that_is_taken_and_a_volume_that_is_not_there
     assert f"error: --listen is '{address}', but should be a free HOST:PORT" in printed.err
     assert main(["serve", "--volume", f"{volume}/none"]) == 1
     assert capsys.readouterr() == ("", f"error: {volume}/none: the volume doesn't exist\n")
-
-
-def test_an_event_that_no_training_can_use_names_its_field(stub):
-    odd_times = ({"seconds": 2**62}, {"seconds": 1, "nanos": -(2**31)})
-    for own in ({"weight": math.nan}, *({"happened_at": time} for time in odd_times)):
-        event = pb.InteractionEvent(event_id="e", user_id="u", item_id="i", **own)
-        requests = iter([pb.AppendInteractionsRequest(events=[event])])
-        code, _, field = refused(stub.AppendInteractions, requests)
-        assert (code, field) == (grpc.StatusCode.INVALID_ARGUMENT, f"events[0].{next(iter(own))}")
 
 
 @pytest.mark.parametrize("method", [f"/{NAME}/AppendInteractions", f"/{NAME}/ListTrainingRuns"])
