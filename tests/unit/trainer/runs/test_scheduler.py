@@ -225,40 +225,31 @@ def test_as_many_run_at_once_as_are_asked_for_and_others_wait_in_their_order(mak
         here.end(run_id)
 
 
-@pytest.mark.parametrize(
-    ("label", "passed", "moved"),
-    [("canary", True, True), ("canary", False, False), (None, True, False)],
-)
-def test_the_label_that_was_asked_for_is_moved_unless_a_gate_fails(here, label, passed, moved):
-    version = publications.publish(here.volume)
-    run_id, process = here.begin(specs.spec(label=label))
-    process.finish(version, passed=passed, gates=[GATE])
-    ended = here.end(run_id)
-    expected = Outcome(stage="done", version=version, label_moved=moved, gates=[GATE])
-    assert (ended.state, ended.outcome) == ("SUCCEEDED", expected)
-    assert list_labels(here.volume) == ({label: version} if moved else {})
+def test_the_label_that_was_asked_for_is_moved_unless_a_gate_fails(here):
+    for label, passed, moved in ((None, True, False), ("own", False, False), ("own", True, True)):
+        version = publications.publish(here.volume)
+        run_id, process = here.begin(specs.spec(label=label))
+        process.finish(version, passed=passed, gates=[GATE])
+        ended = here.end(run_id)
+        expected = Outcome(stage="done", version=version, label_moved=moved, gates=[GATE])
+        assert (ended.state, ended.outcome) == ("SUCCEEDED", expected)
+        assert list_labels(here.volume) == ({label: version} if moved else {})
 
 
-@pytest.mark.parametrize(
-    ("events", "how", "error", "stage"),
-    [
+def test_a_run_fails_for_what_its_process_says_or_else_for_how_it_ended(here):
+    for events, how, error, stage in (
         ([Progress("fit", 1, 2, 0.5), RunFailed("it diverged")], EXIT_0, "it diverged", "fit"),
         ([Progress("fit")], KILLED, KILLED, "fit"),
         # A good exit without a result.
         ([Metrics({"a": 0.5})], EXIT_0, EXIT_0, ""),
-    ],
-)
-def test_a_run_fails_for_what_its_process_says_or_else_for_how_it_ended(
-    here, events, how, error, stage
-):
-    run_id, process = here.begin()
-    process.tell(*events)
-    process.die(how)
-    ended = here.end(run_id)
-    assert (ended.state, ended.outcome.error) == ("FAILED", error)
-    assert (ended.outcome.stage, ended.outcome.seconds_left) == (stage, None)
+    ):
+        run_id, process = here.begin()
+        process.tell(*events)
+        process.die(how)
+        ended = here.end(run_id)
+        assert (ended.state, ended.outcome.error) == ("FAILED", error)
+        assert (ended.outcome.stage, ended.outcome.seconds_left) == (stage, None)
     assert list_labels(here.volume) == {}
-    here.begin()
 
 
 def test_a_process_that_cannot_be_started_fails_its_run(here, fail):
