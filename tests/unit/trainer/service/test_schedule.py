@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from tests import specs
 from trainer.errors import OptionError
-from trainer.service.schedule import PREFIX, Cron, changed, every, parse_duration, request_id
+from trainer.service.schedule import PREFIX, Cron, every, parse_duration, request_id
 
 NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC).timestamp()
 
@@ -52,11 +52,6 @@ def test_of_the_times_of_cron_that_have_passed_since_it_was_made_the_last_is_one
 def test_what_is_no_cron_expression_is_refused(expression):
     with pytest.raises(OptionError, match=r"--retrain-cron is .* five fields of cron"):
         Cron(expression, now=NOW)
-
-
-def test_an_input_has_one_occasion_as_long_as_it_stays():
-    assert changed(lambda: "a" * 64)(NOW) == changed(lambda: "a" * 64)(0.0)
-    assert changed(lambda: "a" * 64)(NOW) != changed(lambda: "b" * 64)(NOW)
 
 
 @settings(max_examples=10)
