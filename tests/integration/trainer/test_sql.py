@@ -118,7 +118,10 @@ def test_a_large_result_of_postgresql_is_read_in_batches(server):
         "SELECT * INTO more FROM events",
         "SELECT * FROM events FOR UPDATE",
         "SELECT user_id, item_id, nextval('numbers') AS weight FROM events",
-        "SELECT set_config('transaction_read_only', 'off', false), nextval('numbers') FROM events",
+        (
+            "SELECT set_config('transaction_read_only', 'off', false) AS user_id, "
+            "nextval('numbers') AS item_id FROM events"
+        ),
         "SELECT * FROM events; DELETE FROM events",
         "SELECT 1) TO STDOUT; DELETE FROM events; COPY (SELECT 1",
         "COPY events TO '{}/copy'",
