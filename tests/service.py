@@ -12,7 +12,6 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 import grpc
@@ -91,8 +90,85 @@ def _is_file(descriptor: Path) -> bool:
         return False
 
 
-class Service:
-    """`python -m retriever serve`, and connections to it; a context manager that leaves no process.
+class ServiceProcess:
+    """A service as its operator starts it; a context manager that leaves no process.
+
+    Args:
+        command: that starts it.
+        log: where its standard error goes, after what the file has already.
+        environment: all its variables.
+        flags: of the command line, by their names with _ for -; True for a flag without a value, a
+            list for one that is given several times.
+    """
+
+    def __init__(
+        self,
+        command: Sequence[str],
+        log: Path,
+        environment: Mapping[str, str],
+        flags: Mapping[str, object],
+    ) -> None:
+        given = [*command]
+        for name, value in flags.items():
+            for own in value if isinstance(value, list) else [value]:
+                given += [f"--{name.replace('_', '-')}"] + ([] if own is True else [str(own)])
+        self._log = log
+        with log.open("ab") as errors:
+            self._process = subprocess.Popen(
+                given,
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                process_group=0,
+                env=environment,
+                text=True,
+            )
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline().split()
+        if not line:
+            raise RuntimeError(f"it didn't start: {self.log}")
+        self.target = line[2]
+        self._stack = contextlib.ExitStack()
+
+    @property
+    def pid(self) -> int:
+        """Its process id; of a retriever the parent's."""
+        return self._process.pid
+
+    @property
+    def log(self) -> str:
+        """What it has written to standard error."""
+        return self._log.read_text()
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send it a signal."""
+        self._process.send_signal(number)
+
+    def wait(self, *, seconds: float = PATIENCE) -> int:
+        """Wait for its end; returns the exit status."""
+        return self._process.wait(timeout=seconds)
+
+    def terminate(self, *, seconds: float = PATIENCE) -> int:
+        """Send SIGTERM and wait; returns the exit status."""
+        self.signal(signal.SIGTERM)
+        return self.wait(seconds=seconds)
+
+    def kill(self) -> None:
+        """End it at once, as a power cut would; its own processes die with it."""
+        self._process.kill()
+        self._process.wait()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+        self.kill()
+        assert self._process.stdout is not None
+        self._process.stdout.close()
+
+
+class Service(ServiceProcess):
+    """`python -m retriever serve`, and connections to it.
 
     Args:
         volume: what it serves from.
@@ -101,7 +177,7 @@ class Service:
         prefix: a command that starts it.
         environment: variables beside our own.
         security: of the connections to it.
-        flags: of the command line, by their names with _ for -; True for a flag without a value.
+        flags: of the command line.
     """
 
     def __init__(
@@ -116,37 +192,12 @@ class Service:
         **flags: object,
     ) -> None:
         command = [*prefix, sys.executable, "-m", "retriever", "serve", "--volume", str(volume)]
+        log.unlink(missing_ok=True)
         command += ["--listen", listen]
-        for name, value in flags.items():
-            command += [f"--{name.replace('_', '-')}"] + ([] if value is True else [str(value)])
-        with log.open("wb") as errors:
-            self._process = subprocess.Popen(
-                command,
-                stdout=subprocess.PIPE,
-                stderr=errors,
-                process_group=0,
-                env={**os.environ, **(environment or {})},
-            )
-        assert self._process.stdout is not None
-        line = self._process.stdout.readline().split()
-        if not line:
-            raise RuntimeError(f"the retriever didn't start: see {log}")
-        self.target = line[2].decode()
-        self._log = log
-        self._stack = contextlib.ExitStack()
+        super().__init__(command, log, {**os.environ, **(environment or {})}, flags)
         self._client = self._stack.enter_context(
             RetrieverClient(self.target, connections=1, security=security)
         )
-
-    @property
-    def pid(self) -> int:
-        """The parent's process id."""
-        return self._process.pid
-
-    @property
-    def log(self) -> str:
-        """What it has written to standard error."""
-        return self._log.read_text()
 
     def channel(self) -> grpc.Channel:
         """A connection of its own, which the kernel gives to one of the workers; it never retries."""
@@ -194,32 +245,3 @@ class Service:
         """By process: the parent and each worker."""
         workers = {f"worker {worker.index}": worker.pid for worker in self.status().workers}
         return {name: Resources.of(pid) for name, pid in {"parent": self.pid, **workers}.items()}
-
-    def signal(self, number: signal.Signals) -> None:
-        """Send a signal to the parent."""
-        self._process.send_signal(number)
-
-    def wait(self, *, seconds: float = PATIENCE) -> int:
-        """Wait for its end; returns the exit status."""
-        return self._process.wait(timeout=seconds)
-
-    def terminate(self, *, seconds: float = PATIENCE) -> int:
-        """Send SIGTERM and wait; returns the exit status."""
-        self.signal(signal.SIGTERM)
-        return self.wait(seconds=seconds)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._stack.close()
-        # The workers die with it.
-        self._process.kill()
-        self._process.wait()
-        assert self._process.stdout is not None
-        self._process.stdout.close()

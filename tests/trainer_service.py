@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import signal
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import grpc
 import pytest
@@ -19,6 +15,8 @@ from google.rpc import error_details_pb2
 from grpc_status import rpc_status
 from recsys.trainer.v1 import trainer_service_pb2 as pb
 from recsys.trainer.v1 import trainer_service_pb2_grpc as pb_grpc
+
+from tests.service import ServiceProcess
 
 # How long anything may take: an end to waiting for what never comes, not a measure.
 PATIENCE = 60
@@ -73,14 +71,13 @@ def events(rows: Iterable[tuple[str, str, float]], *, prefix: str) -> list[pb.In
     ]
 
 
-class TrainerService:
-    """`python -m trainer serve`, and a connection to it; a context manager that leaves no process.
+class TrainerService(ServiceProcess):
+    """`python -m trainer serve`, and a connection to it.
 
     Args:
         volume: where it publishes: a folder, made when it isn't there, or a URL.
         state: directory of its runs and events; its standard error goes to a file beside that.
-        flags: of the command line, by their names with _ for -; True for a flag without a value, a
-            list for one that is given several times.
+        flags: of the command line.
     """
 
     def __init__(self, volume: Path | str, state: Path, **flags: object) -> None:
@@ -88,38 +85,15 @@ class TrainerService:
             volume.mkdir(parents=True, exist_ok=True)
         self.volume = volume
         self.state = state
-        self._log = state.with_name(f"{state.name}.log")
         command = [sys.executable, "-m", "trainer", "serve", "--volume", str(volume)]
         command += ["--state", str(state), "--listen", "127.0.0.1:0"]
-        for name, value in flags.items():
-            for own in value if isinstance(value, list) else [value]:
-                command += [f"--{name.replace('_', '-')}"] + ([] if own is True else [str(own)])
         inherited = {
             name: value for name, value in os.environ.items() if not name.startswith("TRAINER_")
         }
-        with self._log.open("ab") as errors:
-            self._process = subprocess.Popen(
-                command, cwd=ROOT, env=inherited, stdout=subprocess.PIPE, stderr=errors, text=True
-            )
-        assert self._process.stdout is not None
-        line = self._process.stdout.readline().split()
-        if not line:
-            raise RuntimeError(f"the trainer didn't start: {self.log}")
-        self.target = line[-1]
-        self._channel = grpc.insecure_channel(
-            self.target, options=[("grpc.use_local_subchannel_pool", 1)]
-        )
-        self.stub = pb_grpc.TrainerServiceStub(self._channel)
-
-    @property
-    def pid(self) -> int:
-        """Its process id."""
-        return self._process.pid
-
-    @property
-    def log(self) -> str:
-        """What it has written to standard error, over all its starts."""
-        return self._log.read_text()
+        super().__init__(command, state.with_name(f"{state.name}.log"), inherited, flags)
+        options = [("grpc.use_local_subchannel_pool", 1)]
+        channel = self._stack.enter_context(grpc.insecure_channel(self.target, options=options))
+        self.stub = pb_grpc.TrainerServiceStub(channel)
 
     def call(self, method: str, request: Any) -> Any:
         """Call a method that answers once."""
@@ -179,52 +153,11 @@ class TrainerService:
         ]
         return self.call("AppendInteractions", iter(requests))
 
-    def children(self) -> list[int]:
-        """Process ids of the runs that run."""
-        tasks = Path(f"/proc/{self.pid}/task")
-        with contextlib.suppress(FileNotFoundError):
-            return [
-                int(pid) for task in tasks.iterdir() for pid in (task / "children").read_text().split()
-            ]
-        return []
-
-    def wait_for_child(self) -> int:
-        """The process id of the one run that runs, once it runs."""
-        found: list[int] = []
-        wait_until(lambda: found.extend(self.children()) or found)
-        [pid] = found
-        return pid
-
-    def pss_bytes(self) -> int:
-        """Its share of memory, without its runs' processes."""
-        rollup = Path(f"/proc/{self.pid}/smaps_rollup").read_text("ascii").splitlines()
-        [kilobytes] = [int(line.split()[1]) for line in rollup if line.startswith("Pss:")]
-        return kilobytes * 1024
-
-    def kill(self) -> None:
-        """End it at once, as a power cut would."""
-        self._process.kill()
-        self._process.wait()
-
-    def terminate(self) -> int:
-        """Send SIGTERM and wait; returns the exit status."""
-        self._process.send_signal(signal.SIGTERM)
-        return self._process.wait(timeout=PATIENCE)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._channel.close()
-        # The runs' processes die with it.
-        self.kill()
-        assert self._process.stdout is not None
-        self._process.stdout.close()
+    def child(self) -> int:
+        """The process id of the one run that runs."""
+        tasks = Path(f"/proc/{self.pid}/task").iterdir()
+        [pid] = [pid for task in tasks for pid in (task / "children").read_text().split()]
+        return int(pid)
 
 
 def wait_until(holds: Callable[[], object], *, seconds: float = PATIENCE) -> None:
@@ -235,15 +168,6 @@ def wait_until(holds: Callable[[], object], *, seconds: float = PATIENCE) -> Non
         time.sleep(_LOOK_SECONDS)
 
 
-def is_gone(pid: int) -> bool:
-    """Whether a process has ended; one that nobody waited for yet has."""
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_text()
-    except (FileNotFoundError, ProcessLookupError):
-        return True
-    return stat.rpartition(")")[2].split()[0] in "ZX"
-
-
 def refused(call: Callable[[], object]) -> tuple[grpc.StatusCode, str, str]:
     """A call that fails: its code, its message, and the field or reason of its one detail."""
     with pytest.raises(grpc.RpcError) as caught:
@@ -251,14 +175,19 @@ def refused(call: Callable[[], object]) -> tuple[grpc.StatusCode, str, str]:
     code, message = caught.value.code(), caught.value.details()
     status = rpc_status.from_call(caught.value)
     assert status is not None, message
+    return code, message, field_or_reason(message, status)
+
+
+def field_or_reason(message: str, status: Any) -> str:
+    """What the one detail of a status names, a google.rpc.Status with such a message."""
     [detail] = status.details
     found = error_details_pb2.BadRequest()
     if detail.Unpack(found):
         [violation] = found.field_violations
         # Either is cut where it is long.
         assert message[:300] == f"{violation.field}: {violation.description}"[:300]
-        return code, message, violation.field
+        return str(violation.field)
     found = error_details_pb2.ErrorInfo()
     assert detail.Unpack(found)
     assert found.domain == "lightfm-retriever"
-    return code, message, found.reason
+    return str(found.reason)

@@ -11,7 +11,6 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
-from types import TracebackType
 from typing import Any, Self
 
 import lightfm_retriever.hosting.calling.needed  # noqa: F401 - else gRPC is missing without a hint
@@ -111,11 +110,7 @@ class TrainerClient:
 
     @given.named()
     def call(self, method: str, request: Message | Iterator[Message]) -> Any:
-        """Call a method that answers once.
-
-        Args:
-            method: its name, such as "Train".
-            request: its request; for AppendInteractions, an iterator of them.
+        """Call a method that answers once, such as "Train"; AppendInteractions takes an iterator.
 
         Raises:
             TrainerCallError: the service said no, or nothing in time.
@@ -123,10 +118,7 @@ class TrainerClient:
         """
         _check(method, request)
         return self._answer(
-            getattr(self._stub, method),
-            request,
-            wait_for_ready=True,
-            metadata=spans.outgoing(),
+            getattr(self._stub, method), request, wait_for_ready=True, metadata=spans.outgoing()
         )
 
     @given.named()
@@ -165,10 +157,7 @@ class TrainerClient:
 
     @given.named()
     def is_serving(self) -> bool:
-        """Whether the service says that it takes calls.
-
-        Raises TrainerCallError, at once if nobody listens.
-        """
+        """Whether the service says that it takes calls; TrainerCallError, at once if nobody listens."""
         check = health_pb2_grpc.HealthStub(self._channel).Check
         response = self._answer(check, health_pb2.HealthCheckRequest())
         return bool(response.status == health_pb2.HealthCheckResponse.SERVING)
@@ -181,12 +170,7 @@ class TrainerClient:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def _answer(self, method: Callable[..., Any], request: Any, **options: Any) -> Any:

@@ -117,6 +117,12 @@ class StateError(TrainerError):
         self.path = path
         self.reason = reason
 
+    @classmethod
+    def of(cls, error: OSError, path: Path) -> StateError:
+        """Make one of an error of the system's; `path` is used where that names none."""
+        named = Path(error.filename) if isinstance(error.filename, str | Path) else path
+        return cls(named, error.strerror or str(error))
+
 
 class SparkError(TrainerError):
     """A Spark cluster that can't be reached, or a job of it that failed; `log` has all that it said."""

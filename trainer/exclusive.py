@@ -13,9 +13,7 @@ from lightfm_retriever.files.regular_files import open_descriptor
 def hold(directory: Path, name: str) -> contextlib.ExitStack:
     """Hold the lock of a directory, by a file in it that is made; closing what is returned lets go.
 
-    Raises:
-        BlockingIOError: another process holds it.
-        OSError: the file can't be opened.
+    Raises BlockingIOError when another process holds it, and OSError when the file can't be opened.
     """
     with contextlib.ExitStack() as stack:
         file = open_descriptor(directory / name, os.O_CREAT | os.O_RDWR)

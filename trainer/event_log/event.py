@@ -49,26 +49,16 @@ class Appended:
 
 @dataclass(frozen=True)
 class Stats:
-    """What a log holds.
-
-    Attributes:
-        events: that are stored, with those that came again too late to be recognised.
-        bytes: of all files.
-    """
+    """What a log holds: stored events, with those that came again too late, and bytes of all files."""
 
     events: int
     bytes: int
 
 
 def checked_rows(batch: Sequence[Event], *, now: float) -> list[Row]:
-    """The events' values, complete and valid.
+    """The events' values, complete and valid; `now` is seconds since 1970-01-01 UTC.
 
-    Args:
-        batch: the events.
-        now: seconds since 1970-01-01 UTC.
-
-    Raises:
-        InvalidEventError: names the first event that isn't valid, and its field.
+    Raises InvalidEventError, which names the first event that isn't valid, and its field.
     """
     latest = now + MAX_SECONDS_AHEAD
     rows = []

@@ -9,7 +9,7 @@
     _removals                           a random text, another one after each removal
 
 The numbers run from 1 without gaps, and the last file is a write-ahead file, so that a file that has
-vanished is noticed; `event_record` notices that all are gone, or the last ones. Other files whose names
+vanished is noticed; `record` notices that all are gone, or the last ones. Other files whose names
 begin with "_" or "." are no part of the log; tools that read folders of Parquet files leave out all of
 those.
 """
@@ -95,9 +95,7 @@ def wal_path(directory: Path, number: int) -> Path:
 def list_files(directory: Path) -> list[LogFile]:
     """The files that make up the log, in the order of their events.
 
-    Raises:
-        EventLogError: one is missing or doesn't belong there.
-        OSError: the directory can't be read.
+    Raises EventLogError when one is missing or doesn't belong there, and OSError.
     """
     # A listing may miss a file that is renamed meanwhile; two that agree don't.
     names = sorted(os.listdir(directory))
@@ -124,11 +122,7 @@ def list_files(directory: Path) -> list[LogFile]:
 def clean(directory: Path, record: EventRecord) -> None:
     """Remove what a crash has left behind, and end what it interrupted; only for the writer.
 
-    What can't be noted in the record now stays as it is.
-
-    Raises:
-        EventLogError: a file is missing or doesn't belong there.
-        OSError: a file can't be removed.
+    What can't be noted in the record now stays as it is. Raises as `list_files`.
     """
     for file in list_files(directory):
         if file.is_successor:
@@ -170,31 +164,22 @@ def read_wal(path: Path, *, complete: bool, at_least: int = 0) -> tuple[pa.Table
 def roll(directory: Path, record: EventRecord) -> None:
     """Turn all write-ahead files but the last into segments; only for the writer.
 
-    Raises:
-        EventLogError: one is damaged.
-        OSError: the disk is full, for instance; the events stay where they are.
+    Raises EventLogError when one is damaged, and OSError; the events stay where they are.
     """
     for file in list_files(directory)[:-1]:
         if file.kind == "wal":
             table, _ = read_wal(file.path, complete=True)
-            replace(directory, file, table, record)
+            replace(file, table, record)
 
 
-def replace(directory: Path, file: LogFile, table: pa.Table, record: EventRecord) -> None:
+def replace(file: LogFile, table: pa.Table, record: EventRecord) -> None:
     """Have a segment with these events take the place of a file; only for the writer.
 
-    The file is a segment or a write-ahead file that isn't the last. A crash leaves one of both, or
-    what `clean` makes the new one of.
-
-    Args:
-        directory: of the log.
-        file: the file.
-        table: the events.
-        record: that is told of the new segment when that is on the disk, and before the file goes.
-
-    Raises:
-        OSError: the disk is full, for instance; mostly the file is then as it was.
+    The file is a segment or a write-ahead file that isn't the last. The record is told of the segment
+    when that is on the disk, and before the file goes. A crash leaves one of both, or what `clean`
+    makes the new one of. After an OSError the file is mostly as it was.
     """
+    directory = file.path.parent
     if file.kind == "wal":
         # A segment counts more than the write-ahead file of its number.
         path = write_segment(directory, file.number, table)

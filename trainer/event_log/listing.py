@@ -14,13 +14,9 @@ from trainer.event_log.record import Record
 
 
 def list_kept(directory: Path) -> list[LogFile]:
-    """The files of a log as `event_files.list_files` has them, none of which was lost.
+    """The files of a log as `event_files.list_files` has them; of a directory that never was, none.
 
-    Of a directory that never was, none.
-
-    Raises:
-        EventLogError: one is missing, was replaced or cut, or doesn't belong there.
-        OSError: the directory can't be read.
+    Raises EventLogError when one is missing, was replaced or cut, or doesn't belong there, and OSError.
     """
     record = event_record.read(directory)
     while True:

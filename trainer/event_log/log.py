@@ -1,17 +1,17 @@
 """The log of appended interactions, on the trainer's own disk.
 
 What `append` returned for is on the disk: it lies in a write-ahead file (`write_ahead`), which becomes
-a Parquet segment when it is large enough (`event_files`). Threads that append at the same time share a
+a Parquet segment when it is large enough (`files`). Threads that append at the same time share a
 write and an fsync.
 
 An event that comes again under its id is recognised as long as its id is among the recent ones, and not
 stored again. After that it is stored again, but `read_interactions` always leaves it out: it knows all
 ids. So the service needs bounded memory, and what is trained on has every event once.
 
-A record beside the directory says which files there must be (`event_record`): a log that was lost isn't
+A record beside the directory says which files there must be (`record`): a log that was lost isn't
 taken for an empty one.
 
-What `remove` returned for is in no file any more (`event_removal`). Its ids are forgotten with it: an
+What `remove` returned for is in no file any more (`removal`). Its ids are forgotten with it: an
 event that was removed and comes again is a new one.
 """
 
@@ -35,21 +35,12 @@ from trainer.event_log import listing
 from trainer.event_log.errors import EventLogError
 from trainer.event_log.event import Appended, Event, Row, Stats, checked_rows
 from trainer.event_log.files import os_errors
-from trainer.event_log.reading import read_interactions, stored_events
+from trainer.event_log.reading import read_interactions
 from trainer.event_log.record import EventRecord
 from trainer.event_log.removal import EventSearch, Removed, Selection
 from trainer.event_log.tail import Tail
 
-__all__ = [
-    "Appended",
-    "Event",
-    "EventLog",
-    "Removed",
-    "Selection",
-    "Stats",
-    "read_interactions",
-    "stored_events",
-]
+__all__ = ["Appended", "Event", "EventLog", "Removed", "Selection", "read_interactions"]
 
 _CLOSED = "the event log is closed"
 # How many ids are forgotten in one turn: appends wait for that long only.
@@ -120,8 +111,7 @@ class EventLog:
 
         Raises:
             InvalidEventError: an event isn't valid; nothing of the batch is stored.
-            EventLogError: the disk is full, for instance. Nothing of the batch was acknowledged, so
-                send it again; later appends may work.
+            EventLogError: the disk is full, for instance; the batch may be sent again.
         """
         rows = checked_rows(batch, now=self._clock().timestamp())
         waiting: Future[Appended] = Future()
@@ -159,15 +149,11 @@ class EventLog:
     def remove(self, selection: Selection, *, dry_run: bool = False) -> Removed:
         """Remove events from the disk; returns when no file has them any more.
 
-        Threads append meanwhile; of the events that they append, those of the selection may stay. After
-        an error some events may be gone: removing the same again removes the others.
+        With `dry_run` it only looks which those are. Threads append meanwhile; of the events that they
+        append, those of the selection may stay.
 
-        Args:
-            selection: which.
-            dry_run: whether to only look which those are.
-
-        Raises:
-            EventLogError: the disk is full, for instance, a file is damaged, or the log is closed.
+        Raises EventLogError when the disk is full, for instance, a file is damaged or the log closed;
+        some events may be gone then, and removing the same again removes the others.
         """
         try:
             # On the thread that makes segments, so that no file becomes another one meanwhile.

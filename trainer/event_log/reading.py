@@ -29,19 +29,12 @@ _SHOWN = 3
 
 
 def read_interactions(directory: Path, *, now: float | None = None) -> Interactions:
-    """The interactions of a log in the order of their arrival, each event once; n rows.
+    """The interactions of a log in the order of their arrival, each event once; named as its directory.
 
     Another process may append and remove meanwhile: what it had acknowledged before is there, and of
-    what it writes now there may be a part, in its order.
-
-    Args:
-        directory: of the log.
-        now: what the clock says, seconds since 1970; None for the machine's.
-
-    Returns:
-        Interactions with timestamps, events and event ids; named as the directory. Events that
-        couldn't be appended today, since their weight or time is out of bounds, are left out with a
-        warning.
+    what it writes now there may be a part, in its order. They have timestamps, events and event ids.
+    Events that couldn't be appended today, since their weight or time is out of bounds, are left out
+    with a warning. `now` is what the clock says, seconds since 1970; None for the machine's.
 
     Raises:
         InputError: there is no log, or no event in it.
@@ -60,7 +53,7 @@ def find_interactions(directory: Path, *, now: float | None = None) -> Interacti
     with os_errors(directory, "can't be read"):
         files = listing.list_kept(directory)
         # The newest first, since write-ahead files go away.
-        tables = [read_file(directory, file, last=file == files[-1]) for file in reversed(files)]
+        tables = [read_file(file, last=file == files[-1]) for file in reversed(files)]
     if not any(map(len, tables)):
         return None
     table = pa.concat_tables(reversed(tables))
@@ -119,17 +112,13 @@ def _when(seconds: float) -> str:
 
 
 def stored_events(directory: Path) -> int:
-    """How many events a log holds, 0 when there is none.
-
-    Raises:
-        EventLogError: a file is damaged, missing or can't be read.
-    """
+    """How many events a log holds, 0 when there is none; EventLogError as `read_interactions`."""
     with os_errors(directory, "can't be read"):
         files = listing.list_kept(directory)
         return sum(
-            _as_it_is_now(directory, file, lambda file: segments.count_events(file.path))
+            _as_it_is_now(file, lambda file: segments.count_events(file.path))
             if file.kind == "segment"
-            else len(read_file(directory, file, last=file == files[-1]))
+            else len(read_file(file, last=file == files[-1]))
             for file in reversed(files)
         )
 
@@ -145,19 +134,13 @@ def fingerprint(directory: Path) -> str:
     return f"{stored_events(directory)} {mark}".strip()
 
 
-def read_file(directory: Path, file: LogFile, *, last: bool) -> pa.Table:
+def read_file(file: LogFile, *, last: bool) -> pa.Table:
     """The events of one file of a log that was listed as `file`, or of what has taken its place since.
 
-    Args:
-        directory: of the log.
-        file: the file.
-        last: whether it was the last one, which is written to.
-
-    Raises:
-        EventLogError: it is damaged, or missing.
-        OSError: it can't be read.
+    `last`: whether it was the last one, which is written to. Raises EventLogError when it is damaged or
+    missing, and OSError.
     """
-    return _as_it_is_now(directory, file, partial(_read, last=last))
+    return _as_it_is_now(file, partial(_read, last=last))
 
 
 def _read(file: LogFile, *, last: bool) -> pa.Table:
@@ -174,10 +157,10 @@ def _read(file: LogFile, *, last: bool) -> pa.Table:
         return event_files.read_wal(file.path, complete=False, at_least=file.valid_bytes)[0]
 
 
-def _as_it_is_now(directory: Path, file: LogFile, read: Callable[[LogFile], _T]) -> _T:
+def _as_it_is_now(file: LogFile, read: Callable[[LogFile], _T]) -> _T:
     """What is read of a file, or of what has its number since: a segment, or less events."""
     while True:
         try:
             return read(file)
         except FileNotFoundError:
-            file = event_files.list_files(directory)[file.number - 1]
+            file = event_files.list_files(file.path.parent)[file.number - 1]

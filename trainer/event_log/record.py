@@ -36,11 +36,9 @@ _NOTE_SECONDS = 0.1
 
 @dataclass(frozen=True)
 class Record:
-    """What an event log must have.
+    """What an event log must have: files by their names, the first of which is of number 1.
 
-    Attributes:
-        files: their names; the first is of number 1.
-        bytes: of write-ahead files, how many are valid at least.
+    `bytes`: of write-ahead files, how many are valid at least.
     """
 
     files: tuple[str, ...] = ()
@@ -56,9 +54,7 @@ def path_of(directory: Path) -> Path:
 def read(directory: Path) -> Record | None:
     """The record of a log; None when there is none, as of a log of a release before.
 
-    Raises:
-        EventLogError: it is damaged.
-        OSError: it can't be read.
+    Raises EventLogError when it is damaged, and OSError.
     """
     path = path_of(directory)
     try:
@@ -67,12 +63,16 @@ def read(directory: Path) -> Record | None:
         return None
     magic, _, rest = head.partition(b" ")
     crc, _, content = rest.partition(b" ")
-    if magic != _MAGIC or crc != _crc(content):
-        raise _damaged(path, directory)
-    try:
-        record = msgspec.json.decode(content, type=Record)
-    except msgspec.MsgspecError as error:
-        raise _damaged(path, directory) from error
+    record = None
+    with contextlib.suppress(msgspec.MsgspecError):
+        if magic == _MAGIC and crc == _crc(content):
+            record = msgspec.json.decode(content, type=Record)
+    if record is None:
+        raise EventLogError(
+            path,
+            f"is damaged, so that nobody can say whether {directory} has all its files: look, and "
+            "remove this file to go on with what is there",
+        )
     if record.files and tail == _tail(len(record.files), size := _size(tail)):
         last = record.files[-1]
         record = Record(record.files, {**record.bytes, last: max(size, record.bytes.get(last, 0))})
@@ -84,7 +84,7 @@ class EventRecord:
 
     def __init__(self, directory: Path) -> None:
         self._path = path_of(directory)
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         # What it is to say, and the files that the one on the disk has.
         self._wanted = read(directory) or Record()
         self._written = self._wanted.files
@@ -105,8 +105,7 @@ class EventRecord:
     def add(self, name: str, *, size: int, before: int) -> None:
         """Have another write-ahead file be the last; `before`: how large the one before it has become.
 
-        Raises:
-            OSError: that can't be written. The next change says this too.
+        After an OSError the next change says this too.
         """
         with self._lock:
             files = self._wanted.files
@@ -153,13 +152,15 @@ class EventRecord:
                 return
             self._later = None
         self._note_at = now + _NOTE_SECONDS
-        with self._lock:
-            self._note()
+        self._note()
 
     def keep(self) -> None:
         """Write it again where somebody removed it; never fails."""
-        with self._lock:
-            self._keep()
+        with self._lock, contextlib.suppress(OSError):
+            if self._descriptor is not None:
+                own = os.fstat(self._descriptor)
+                if not (self._path.exists() and os.path.samestat(own, self._path.lstat())):
+                    self._write()
 
     def close(self) -> None:
         """Have all of it on the disk. Can be repeated."""
@@ -177,23 +178,15 @@ class EventRecord:
         self._note_at = time.monotonic() + _NOTE_SECONDS
         # First: an append that still sees it set has told its size, which is written below.
         self._later = None
-        with self._lock:
-            self._note()
+        self._note()
 
     def _note(self) -> None:
-        number, size = self._last
-        if self._descriptor is not None and number == len(self._written):
-            with contextlib.suppress(OSError):
-                os.pwrite(self._descriptor, _tail(number, size), self._at)
-        self._keep()
-
-    def _keep(self) -> None:
-        if self._descriptor is None:
-            return
-        with contextlib.suppress(OSError):
-            own = os.fstat(self._descriptor)
-            if not (self._path.exists() and os.path.samestat(own, self._path.lstat())):
-                self._write()
+        with self._lock:
+            number, size = self._last
+            if self._descriptor is not None and number == len(self._written):
+                with contextlib.suppress(OSError):
+                    os.pwrite(self._descriptor, _tail(number, size), self._at)
+            self.keep()
 
     def _write(self) -> None:
         files, sizes = self._wanted.files, self._wanted.bytes
@@ -232,11 +225,3 @@ def _size(tail: bytes) -> int:
 
 def _crc(content: bytes) -> bytes:
     return b"%08x" % zlib.crc32(content)
-
-
-def _damaged(path: Path, directory: Path) -> EventLogError:
-    return EventLogError(
-        path,
-        f"is damaged, so that nobody can say whether {directory} has all its files: look, and remove "
-        "this file to go on with what is there",
-    )

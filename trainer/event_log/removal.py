@@ -154,12 +154,7 @@ class EventSearch:
         return bool(pc.any(mask).as_py())
 
     def look(self, file: LogFile, *, last: bool) -> None:
-        """Look for them in a file, after those before it; `last` as `read_file` has it.
-
-        Raises:
-            EventLogError: the file is damaged.
-            OSError: it can't be read.
-        """
+        """Look for them in a file, after those before it; `last` and what it raises as `read_file`."""
         if file.kind == "lost":
             if size := file.path.stat().st_size:
                 self._warnings.append(
@@ -178,14 +173,10 @@ class EventSearch:
         """Write the files that have some anew, without them.
 
         It begins with the last file, so that a search after an interruption finds the same events.
+        `note` is told of each file's number, how many events are left in it, and the ids of the others.
 
-        Args:
-            note: told of each file's number, how many events are left in it, and the ids of the others.
-            record: of the log.
-
-        Raises:
-            EventLogError: there is no room, for instance: files that weren't rewritten are as they
-                were. Or `note` raised it.
+        Raises EventLogError when there is no room, for instance, or as `note` does: files that weren't
+        rewritten are as they were.
         """
         removed = 0
         try:
@@ -193,9 +184,9 @@ class EventSearch:
             event_files.mark_removal(self._directory)
             for number in sorted(self._found, reverse=True):
                 file, mask = self._found[number]
-                table = read_file(self._directory, file, last=False)
+                table = read_file(file, last=False)
                 left = table.filter(pc.invert(mask))
-                event_files.replace(self._directory, file, left, record)
+                event_files.replace(file, left, record)
                 removed += len(table) - len(left)
                 note(number, len(left), table["event_id"].filter(mask).to_pylist())
             event_files.mark_removal(self._directory)
@@ -224,7 +215,7 @@ class EventSearch:
         )
 
     def _mask(self, file: LogFile, *, last: bool) -> tuple[pa.Table, pa.ChunkedArray]:
-        table = read_file(self._directory, file, last=last)
+        table = read_file(file, last=last)
         mask = self._selection.mask(table)
         if len(self._ids):
             mask = pc.or_(mask, pc.is_in(table["event_id"], value_set=self._ids))

@@ -32,12 +32,7 @@ SUCCESSOR = re.compile(r"_segment-(\d{8})-([0-9a-f]{8})\.new")
 
 
 def read_segment(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
-    """Some columns, or all, of a segment.
-
-    Raises:
-        EventLogError: it is damaged.
-        OSError: it can't be read.
-    """
+    """Some columns, or all, of a segment; EventLogError when it is damaged, and OSError."""
     content = read_regular(path)
     match = SEGMENT.fullmatch(path.name) or SUCCESSOR.fullmatch(path.name)
     if match is None or zlib.crc32(content) != int(match[2], 16):
@@ -49,12 +44,7 @@ def read_segment(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
 
 
 def count_events(path: Path) -> int:
-    """How many events a segment has, from its footer alone.
-
-    Raises:
-        EventLogError: it is damaged.
-        OSError: it can't be read.
-    """
+    """How many events a segment has, from its footer alone; raises as `read_segment`."""
     try:
         with held_open(path) as name:
             return int(pa.parquet.read_metadata(name).num_rows)

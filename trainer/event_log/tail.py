@@ -56,17 +56,13 @@ def _digest(event_id: str) -> bytes:
 
 
 class Tail:
-    """For the only writer of a log, and one thread at a time.
+    """For the only writer of a log, and one thread at a time; raises as `listing.list_kept`.
 
     Attributes:
         number: of the file that is written.
         wal: that file; a torn end is cut off.
         held: how many events each file has, by its number.
         recent: the ids of the last events.
-
-    Raises:
-        EventLogError: a file is damaged, missing or doesn't belong there.
-        OSError: a file can't be read or made.
     """
 
     def __init__(self, directory: Path, recent_ids: int, record: EventRecord) -> None:
@@ -124,9 +120,8 @@ class Tail:
     def add(self, batches: Sequence[Sequence[Row]]) -> list[Appended]:
         """Store the events that aren't known, each once; says of each batch how many those are.
 
-        Raises:
-            EventLogError: a file is gone in which known ones are.
-            OSError: it can't be done; nothing is stored then.
+        Raises EventLogError when a file is gone in which known ones are, and OSError; nothing is stored
+        then.
         """
         new: dict[str, Row] = {}
         results = []
@@ -158,11 +153,7 @@ class Tail:
                 raise EventLogError(file.path, f"gives up {events} events: {again}")
 
     def seal(self) -> str:
-        """Go on in another file, where there is room for one. This never fails.
-
-        Returns:
-            Why nothing can be written any more, else "".
-        """
+        """Go on in another file, where there is room for one; why nothing can be written, or ""."""
         path = event_files.wal_path(self._directory, self.number + 1)
         try:
             successor = WriteAheadFile.create(path)

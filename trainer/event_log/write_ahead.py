@@ -22,7 +22,7 @@ import zlib
 from collections.abc import Sequence
 from pathlib import Path
 
-from lightfm_retriever.files.durable import fsync_directory
+from lightfm_retriever.files.durable import write_durably
 from lightfm_retriever.files.regular_files import open_descriptor, read_regular
 from trainer.event_log.errors import EventLogError
 
@@ -51,28 +51,18 @@ class WriteAheadFile:
     def create(cls, path: Path) -> WriteAheadFile:
         """Make an empty file, durably; OSError when that can't be done."""
         mark = secrets.token_bytes(8)
-        temporary = path.with_name(path.name + ".tmp")
-        descriptor = open_descriptor(temporary, os.O_CREAT | os.O_TRUNC | os.O_RDWR)
+        head = _HEAD.pack(_MAGIC, mark, zlib.crc32(mark))
         try:
-            _write(descriptor, _HEAD.pack(_MAGIC, mark, zlib.crc32(mark)), 0)
-            os.fsync(descriptor)
-            os.rename(temporary, path)
-            fsync_directory(path.parent)
+            write_durably(path.with_name(f"{path.name}.tmp"), head, path)
+            return cls(path, open_descriptor(path, os.O_RDWR), mark, _HEAD.size)
         except BaseException:
-            os.close(descriptor)
             # It may have got its name already, under which it would be found.
-            for left in (temporary, path):
-                left.unlink(missing_ok=True)
+            path.unlink(missing_ok=True)
             raise
-        return cls(path, descriptor, mark, _HEAD.size)
 
     @classmethod
     def open(cls, path: Path, *, size: int) -> WriteAheadFile:
-        """Open a file that `read_blocks` has read, to go on after its valid bytes; others are cut off.
-
-        Raises:
-            OSError: it can't be opened or cut.
-        """
+        """Open a file that `read_blocks` has read, to go on after its valid bytes; cuts off others."""
         descriptor = open_descriptor(path, os.O_RDWR)
         try:
             _, mark, _ = _HEAD.unpack(os.pread(descriptor, _HEAD.size, 0))
@@ -84,12 +74,7 @@ class WriteAheadFile:
         return file
 
     def append(self, payload: bytes) -> None:
-        """Add a block, durably.
-
-        Raises:
-            OSError: it can't be done, the disk is full for instance, or somebody removed the file. The
-                block isn't there then, and the next one may well be possible.
-        """
+        """Add a block, durably. After an OSError it isn't there, and the next one may be possible."""
         if not self._is_cut:
             self._cut()
         block = _BLOCK.pack(self._mark, len(payload), _crc(payload)) + payload
@@ -143,15 +128,9 @@ class WriteAheadFile:
 
 
 def read_blocks(path: Path, *, complete: bool) -> tuple[Sequence[memoryview], int]:
-    """The payloads of a file, and how many bytes of it are valid.
+    """The payloads of a file, and how many bytes of it are valid; EventLogError for damage.
 
-    Args:
-        path: the file.
-        complete: whether nobody writes to it any more, so that its last block has to be whole.
-
-    Raises:
-        EventLogError: it is damaged.
-        OSError: it can't be read.
+    `complete`: whether nobody writes to it any more, so that its last block has to be whole.
     """
     content = read_regular(path)
     head = content[: _HEAD.size]

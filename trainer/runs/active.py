@@ -8,11 +8,14 @@ import threading
 from collections.abc import Callable
 from dataclasses import replace
 
+import msgspec
+
 from lightfm_retriever.hosting import words
+from lightfm_retriever.publication.errors import PublicationError
 from lightfm_retriever.publication.volume import Volume
 from trainer.errors import RunError, StateError
-from trainer.runs import outcomes
-from trainer.runs.child_events import Event
+from trainer.promotion.checks import Expected, move_label
+from trainer.runs.child_events import Event, Finished, Metrics, Progress, RunFailed
 from trainer.runs.process import RunProcess
 from trainer.runs.store import Outcome, Run, RunStore, State
 
@@ -24,10 +27,7 @@ _log = logging.getLogger(__name__)
 class ActiveRun:
     """What a run told last, and whether it is to end; threads may share it.
 
-    Args:
-        run: as it was taken from the queue.
-        store: of the runs.
-        on_change: called when it has told something.
+    `run` is as it was taken from the queue at first; `on_change` is called when it has told something.
     """
 
     def __init__(self, run: Run, store: RunStore, on_change: Callable[[], None]) -> None:
@@ -60,11 +60,7 @@ class ActiveRun:
     ) -> None:
         """Note its end, as soon as that can be done.
 
-        Args:
-            state: the final one.
-            outcome: what came of it.
-            clock: seconds since the epoch.
-            stops: waits a moment; whether the service stops.
+        `clock` tells seconds since the epoch; `stops` waits a moment, and whether the service stops.
         """
         outcome = replace(outcome, seconds_left=None)
         said = ""
@@ -115,11 +111,11 @@ class ActiveRun:
         if ending:
             state: State = "CANCELLED" if ending == CANCELLED else "FAILED"
             return state, replace(run.outcome, error=ending)
-        return outcomes.conclude(run, last, how, volume)
+        return _conclude(run, last, how, volume)
 
     def _note(self, event: Event) -> None:
         before = self.run.outcome
-        outcome = outcomes.after(before, event)
+        outcome = _after(before, event)
         with self._lock:
             self.run = replace(self.run, outcome=outcome)
         self._on_change()
@@ -131,3 +127,63 @@ class ActiveRun:
     def _kill(self) -> None:
         if self._process is not None:
             self._process.kill()
+
+
+def _after(outcome: Outcome, event: Event) -> Outcome:
+    """What is known of a run after its process told something."""
+    match event:
+        case Progress():
+            return replace(outcome, **msgspec.structs.asdict(event))
+        case Metrics():
+            return replace(outcome, metrics=_finite(event.metrics))
+        case Finished():
+            return replace(
+                outcome,
+                stage="done",
+                done=0,
+                total=0,
+                metrics=_finite(event.metrics),
+                version=event.version,
+                gates=event.gates,
+                warnings=event.warnings,
+                seconds=event.seconds,
+            )
+        case RunFailed():
+            return outcome
+
+
+def _conclude(run: Run, last: Event | None, how: str, volume: Volume) -> tuple[State, Outcome]:
+    """The final state of a run whose process has ended; moves the label if the version deserves it.
+
+    `last` is what it told last, and `how` says how it ended.
+    """
+    outcome, label = run.outcome, run.spec.label
+    if isinstance(last, RunFailed):
+        return "FAILED", replace(outcome, error=last.error)
+    if not isinstance(last, Finished):
+        return "FAILED", replace(outcome, error=how)
+    if label is None or not last.passed:
+        return "SUCCEEDED", outcome
+    expected = Expected(last.expected[0]) if last.expected else None
+    try:
+        moved = move_label(volume, last.version, label, expected)
+    except PublicationError as error:
+        text = f"{last.version} is published, but label {label!r} can't be moved: {error}"
+        return "FAILED", replace(outcome, error=text)
+    if moved is not None:
+        return "SUCCEEDED", replace(outcome, gates=[*outcome.gates, moved])
+    return "SUCCEEDED", replace(outcome, label_moved=True)
+
+
+def had_moved_its_label(run: Run, volume: Volume) -> bool:
+    """Whether all was done but to note it when the service ended."""
+    if not run.outcome.version or run.spec.label is None:
+        return False
+    try:
+        return volume.read_label(run.spec.label) == run.outcome.version
+    except PublicationError:
+        return False
+
+
+def _finite(metrics: dict[str, float | None]) -> dict[str, float]:
+    return {name: value for name, value in metrics.items() if value is not None}

@@ -69,11 +69,7 @@ _TODO = {
 
 
 class RunFile:
-    """The file of a directory, open; threads may share it.
-
-    Raises:
-        StateError: it can't be used, or lacks what it must have.
-    """
+    """The file of a directory, open; threads may share it; StateError when it can't be used."""
 
     def __init__(self, directory: Path) -> None:
         self.path = directory / FILE
@@ -102,8 +98,11 @@ class RunFile:
             self.database.close()
 
     @contextmanager
-    def transaction(self) -> Iterator[sqlite3.Connection]:
-        """All or nothing, durable when it ends; StateError when a restart wouldn't find it."""
+    def transaction(self, *, whole: bool = False) -> Iterator[sqlite3.Connection]:
+        """All or nothing, durable when it ends; StateError when a restart wouldn't find it.
+
+        `whole`: and when the file hasn't all that was acknowledged.
+        """
         if not self._lock.acquire(timeout=_PATIENCE_SECONDS):
             raise StateError(self.path, _LOCKED)
         try:
@@ -119,6 +118,8 @@ class RunFile:
                 self._begin()
                 try:
                     self._check(self.database)
+                    if whole:
+                        self._check_whole(self.database)
                     yield self.database
                     self.database.execute("COMMIT")
                 except BaseException:
@@ -131,14 +132,13 @@ class RunFile:
 
     def _begin(self) -> None:
         self.database.execute("BEGIN IMMEDIATE")
-        if self._mode(self.database) != "delete":
+        if _mode(self.database) != "delete":
             # Another process began a log of changes.
             self.database.execute("ROLLBACK")
             self._keep_in_one_file()
             self.database.execute("BEGIN IMMEDIATE")
 
-    def check_whole(self, database: sqlite3.Connection, *, after_adding: bool = False) -> None:
-        """Raise StateError unless a transaction's file has all that was acknowledged."""
+    def _check_whole(self, database: sqlite3.Connection, *, after_adding: bool = False) -> None:
         if missing := self._record.missing(database, after_adding=after_adding):
             raise self._not_whole(missing)
 
@@ -149,12 +149,12 @@ class RunFile:
         """
         with self._errors(), closing(self._connect("ro")) as fresh:
             self._inspect(fresh)
-            if self._mode(fresh) != "delete":
+            if _mode(fresh) != "delete":
                 raise StateError(self.path, _OTHER_MODE)
             row = rows.find(fresh, "id", run_id)
             if row is None or any(row[name] != value for name, value in columns.items()):
                 raise StateError(self.path, f"doesn't have what was written to it: {_MEND}")
-            self.check_whole(fresh, after_adding=True)
+            self._check_whole(fresh, after_adding=True)
             self._record.note(fresh)
 
     def _is_new(self) -> bool:
@@ -173,7 +173,7 @@ class RunFile:
         if not is_new:
             # Before the first change.
             self._inspect(self.database)
-            self.check_whole(self.database)
+            self._check_whole(self.database)
         self._keep_in_one_file()
         # An acknowledged run outlives a power cut: the end of the journal is on the disk, too.
         self.database.execute("PRAGMA synchronous = EXTRA")
@@ -188,9 +188,6 @@ class RunFile:
         """Bring in a log of changes, as releases before wrote it, and remove it."""
         if self.database.execute("PRAGMA journal_mode = DELETE").fetchone()[0] != "delete":
             raise StateError(self.path, _LOCKED)
-
-    def _mode(self, database: sqlite3.Connection) -> str:
-        return str(database.execute("PRAGMA journal_mode").fetchone()[0])
 
     def _check(self, database: sqlite3.Connection) -> None:
         """Raise StateError unless a file has what it must have."""
@@ -271,8 +268,7 @@ class RunFile:
         except sqlite3.Error as error:
             raise self._store_error(error) from error
         except OSError as error:
-            path = Path(error.filename) if isinstance(error.filename, str | Path) else self.path
-            raise StateError(path, error.strerror or str(error)) from error
+            raise StateError.of(error, self.path) from error
 
     def _store_error(self, error: sqlite3.Error) -> StateError:
         # The last eight bits are the kind of error, those before it more about it.
@@ -282,6 +278,10 @@ class RunFile:
         if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
             return StateError(self.path, _LOCKED)
         return StateError(self.path, ": ".join(filter(None, (str(error), _TODO.get(code)))))
+
+
+def _mode(database: sqlite3.Connection) -> str:
+    return str(database.execute("PRAGMA journal_mode").fetchone()[0])
 
 
 def _declared(database: sqlite3.Connection) -> dict[str, str]:

@@ -21,13 +21,9 @@ _LOG_TAIL_BYTES = 2000
 
 
 class RunProcess:
-    """One process; it must be started by a thread that lives as long as the process.
+    """One process, which says in a log what it says besides its events.
 
-    (The kernel kills the process when that thread ends.)
-
-    Args:
-        task: what it is to do.
-        log: file for what it says besides.
+    It must be started by a thread that lives as long: the kernel kills it when that thread ends.
     """
 
     def __init__(self, task: Task, log: Path) -> None:

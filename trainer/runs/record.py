@@ -33,12 +33,9 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Kept:
-    """What a file of runs must have.
+    """What a file of runs must have: so many `runs` at least, up to the number `last`.
 
-    Attributes:
-        file: its own number, which no other file has; 0 where that isn't known.
-        runs: how many, at least.
-        last: the number of the last of them.
+    `file` is its own number, which no other file has; 0 where that isn't known.
     """
 
     file: int = 0
@@ -49,9 +46,7 @@ class Kept:
 class RunRecord:
     """The record in a directory, for its only writer; `kept` is None where there were no runs before.
 
-    Raises:
-        StateError: it is damaged.
-        OSError: it can't be read.
+    Raises StateError when it is damaged, and OSError.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -80,17 +75,12 @@ class RunRecord:
         return _number(database) not in (0, self._file) and self._file != 0
 
     def begin(self, database: sqlite3.Connection) -> None:
-        """Take a file for the one, unless one is known already.
-
-        Raises:
-            OSError, sqlite3.Error: that can't be noted.
-        """
+        """Take a file for the one, unless one is known already; OSError and sqlite3.Error."""
         if self._file and _number(database) and self.path.exists():
             return
         if not _number(database):
-            database.execute(
-                f"PRAGMA application_id = {self._file or 1 + secrets.randbelow(2**31 - 1)}"
-            )
+            number = self._file or 1 + secrets.randbelow(2**31 - 1)
+            database.execute(f"PRAGMA application_id = {number}")
         self.note(database)
 
     def note(self, database: sqlite3.Connection) -> None:
@@ -137,11 +127,9 @@ def _read(path: Path) -> Kept | None:
         return Kept()
     magic, _, rest = line.rstrip(b"\n").partition(b" ")
     crc, _, content = rest.partition(b" ")
-    try:
+    with contextlib.suppress(msgspec.MsgspecError):
         if magic == _MAGIC and crc == _crc(content):
             return msgspec.json.decode(content, type=Kept)
-    except msgspec.MsgspecError:
-        pass
     raise StateError(
         path,
         "is damaged, so that nobody can say whether all training runs are there: look, and remove this "

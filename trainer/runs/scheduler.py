@@ -17,8 +17,7 @@ from lightfm_retriever.hosting.observing import spans
 from lightfm_retriever.hosting.observing.trace_settings import TraceSettings
 from trainer.errors import RunEndedError, StateError
 from trainer.pipeline import Places
-from trainer.runs import outcomes
-from trainer.runs.active import CANCELLED, ActiveRun
+from trainer.runs.active import CANCELLED, ActiveRun, had_moved_its_label
 from trainer.runs.child import Task
 from trainer.runs.process import RunProcess
 from trainer.runs.store import DamagedRun, Run, RunStore, State
@@ -33,15 +32,10 @@ _log = logging.getLogger(__name__)
 
 
 class Scheduler:
-    """Takes runs from a store and runs them.
+    """Takes runs from a store and runs them, `parallel` at the same time.
 
-    Args:
-        store: of the runs.
-        places: where the data and the volume are.
-        logs: directory for the processes' logs; the latest are kept.
-        parallel: how many runs run at the same time.
-        traces: where their spans go.
-        clock: seconds since the epoch.
+    `logs` is the directory of their processes' logs, of which the latest are kept; `clock` tells
+    seconds since the epoch.
     """
 
     def __init__(
@@ -76,16 +70,13 @@ class Scheduler:
         ]
 
     def start(self) -> None:
-        """Fail what the service left behind when it ended, and begin.
-
-        Raises StateError when the directory of logs can't be used.
-        """
+        """Fail what the service left behind when it ended, and begin; StateError when it can't log."""
         self._make_logs()
         for run in self._store.page(size=1000):
             if isinstance(run, DamagedRun) or run.problem:
                 _log.error("training run %s: %s", run.id, run.problem)
         for run in self._store.page(size=1000, state="RUNNING"):
-            if isinstance(run, Run) and outcomes.had_moved_its_label(run, self._places.volume):
+            if isinstance(run, Run) and had_moved_its_label(run, self._places.volume):
                 outcome = replace(run.outcome, label_moved=True, seconds_left=None)
                 self._store.end(run.id, "SUCCEEDED", outcome, now=self._clock())
         for run in self._store.recover(now=self._clock()):
@@ -150,7 +141,7 @@ class Scheduler:
             ]
 
     def watch(self, run_id: str, *, still_wanted: Callable[[], bool]) -> Iterator[Run]:
-        """A run as it is, and again whenever it changed, to its end. Raises RunNotFoundError.
+        """A run as it is, and again whenever it changed, to its end; RunNotFoundError.
 
         `still_wanted` is asked about once a second.
         """
@@ -176,10 +167,7 @@ class Scheduler:
     def cancel(self, run_id: str) -> Run:
         """End a run that waits or runs; returns it as it ended.
 
-        Raises:
-            RunNotFoundError: there is no such run.
-            DamagedRunError: what is stored of it can't be read.
-            RunEndedError: it has ended by itself.
+        Raises as RunStore.get, and RunEndedError when it has ended by itself.
         """
         patience = time.monotonic() + _CANCEL_SECONDS
         while True:
@@ -213,8 +201,7 @@ class Scheduler:
                 self._logs, "isn't a directory, but should be: remove it, and the service makes one"
             ) from error
         except OSError as error:
-            path = Path(error.filename or self._logs)
-            raise StateError(path, error.strerror or str(error)) from error
+            raise StateError.of(error, self._logs) from error
 
     # ---- what follows runs on the scheduler's own threads
 

@@ -32,12 +32,8 @@ _END = "UPDATE runs SET state = ?, outcome = ?, ended_at = ? WHERE"
 class RunStore:
     """The runs, on disk. What a method returned is durable; threads may share a store.
 
-    Args:
-        directory: made when it isn't there; not on the shared volume, since SQLite's locks don't work
-            on every network file system.
-
-    Raises:
-        StateError: the directory or the file can't be used.
+    Its directory is made when it isn't there; not on the shared volume, since SQLite's locks don't work
+    on every network file system. StateError when it or the file can't be used.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -52,15 +48,11 @@ class RunStore:
     def add(self, run_id: str, spec: TrainingSpec, *, request_id: str, now: float) -> Run:
         """Queue a run; with a request id that is known, return the run that it belongs to.
 
-        Raises:
-            RequestIdReusedError: the id came with another spec before.
-            DamagedRunError: the id's run can't be read.
-            TooManyRunsError: MAX_QUEUED runs wait already.
-            StateError: the disk is full or gone, or a restart wouldn't find the run in the file.
+        Raises RequestIdReusedError, DamagedRunError when the id's run can't be read, TooManyRunsError,
+        and StateError when the disk is full or gone, or a restart wouldn't find the run in the file.
         """
         with self._adding:
-            with self._file.transaction() as database:
-                self._file.check_whole(database)
+            with self._file.transaction(whole=True) as database:
                 known = self._known(database, spec, request_id)
                 run = known or self._queue(database, run_id, spec, request_id=request_id, now=now)
                 row = run_rows.find(database, "number", run.number)
@@ -80,8 +72,7 @@ class RunStore:
 
     def get(self, run_id: str) -> Run:
         """One run; raises RunNotFoundError, or DamagedRunError when it can't be read."""
-        with self._file.transaction() as database:
-            self._file.check_whole(database)
+        with self._file.transaction(whole=True) as database:
             return self._get(database, run_id)
 
     def page(
@@ -93,8 +84,7 @@ class RunStore:
         where = " AND ".join(["1", *given])
         # The conditions are the two above.
         query = f"SELECT * FROM runs WHERE {where} ORDER BY number DESC LIMIT ?"  # noqa: S608
-        with self._file.transaction() as database:
-            self._file.check_whole(database)
+        with self._file.transaction(whole=True) as database:
             return [self._read(row) for row in database.execute(query, (*given.values(), size))]
 
     def count(self) -> dict[State, int]:
@@ -125,8 +115,7 @@ class RunStore:
 
     def check(self) -> None:
         """Raise StateError unless the file is there, whole and can be written, by writing to it."""
-        with self._file.transaction() as database:
-            self._file.check_whole(database)
+        with self._file.transaction(whole=True) as database:
             # Changes nothing, but takes the room that a change would.
             database.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
 
@@ -137,8 +126,7 @@ class RunStore:
         older copy of the file, which would start again what has ended.
         """
         problem = ""
-        with self._file.transaction() as database:
-            self._file.check_whole(database)
+        with self._file.transaction(whole=True) as database:
             waiting = database.execute(
                 "SELECT number FROM runs WHERE state = 'QUEUED' ORDER BY number"
             ).fetchall()

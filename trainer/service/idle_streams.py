@@ -20,11 +20,7 @@ _log = logger_of_calls(__name__)
 
 
 class IdleStreams:
-    """Watches streams from one thread.
-
-    Args:
-        seconds: how long the next request may be waited for.
-    """
+    """Watches streams from one thread; `seconds`: how long the next request may be waited for."""
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds

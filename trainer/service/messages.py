@@ -29,8 +29,7 @@ _FIRST, _LAST = -62135596800.0, 253402300799.0
 def spec_of(message: pb.TrainingSpec) -> TrainingSpec:
     """A spec; what isn't set has the dataclass's default, an empty label is none.
 
-    Raises:
-        OptionError: a value is out of range; `field_path` finds the field.
+    Raises OptionError for a value out of range; `field_path` finds the field.
     """
     content = _content(message)
     if content.get("label") == "":
@@ -91,11 +90,7 @@ def event_message(event: Event) -> pb.InteractionEvent:
 
 def selection_of(message: pb.RemoveInteractionsRequest) -> Selection:
     """Which events a request is about; raises InvalidSelectionError."""
-    values: dict[str, Any] = {
-        name: tuple(own) if isinstance(own, list) else own
-        for name, own in values_of(Selection, message).items()
-    }
-    return Selection(**values)
+    return Selection(**values_of(Selection, message))
 
 
 def removal_request(selection: Selection, *, dry_run: bool) -> pb.RemoveInteractionsRequest:

@@ -63,8 +63,7 @@ def serve(options: ServerOptions) -> int:
 
     Raises:
         OptionError: an option is out of range.
-        HostingError: the address can't be listened on, needs TLS or is malformed, or certificates or
-            tokens can't be used.
+        HostingError: the address, certificates or tokens can't be used.
         StateError: the state directory can't be used, or another trainer uses it.
         PublicationError: the volume can't be read.
     """
@@ -153,11 +152,7 @@ def build_server(
     calls: Calls = UNGUARDED,
     security: SecuritySettings = SecuritySettings(),  # noqa: B008 - frozen
 ) -> tuple[HostedServer, int]:
-    """A server with health and reflection, not yet started, and the port that it got.
-
-    Raises:
-        HostingError: the address can't be listened on, or certificates can't be used.
-    """
+    """A server with health and reflection, not yet started, and its port; HostingError as `serve`."""
     server = HostedServer(
         SERVICE_NAME,
         {
@@ -220,8 +215,7 @@ def _exclusive(state: Path) -> contextlib.ExitStack:
     except BlockingIOError as error:
         raise StateError(state, "another trainer uses it: give each its own --state") from error
     except OSError as error:
-        path = Path(error.filename) if isinstance(error.filename, str | Path) else state
-        raise StateError(path, error.strerror or str(error)) from error
+        raise StateError.of(error, state) from error
 
 
 @contextmanager

@@ -7,6 +7,7 @@ import random
 import signal
 import threading
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -71,14 +72,9 @@ def append(request: Request, _: int) -> None:
                 batches += 1
                 count += size
 
-        if request.threads == 1:
-            work(0)
-        else:
-            workers = [threading.Thread(target=work, args=(n,)) for n in range(request.threads)]
-            for worker in workers:
-                worker.start()
-            for worker in workers:
-                worker.join()
+        with ThreadPoolExecutor(request.threads) as pool:
+            # Raises what one of them raised.
+            list(pool.map(work, range(request.threads)))
         if request.remove:
             log.remove(Selection(user_ids=request.remove))
 

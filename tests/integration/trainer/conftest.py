@@ -3,13 +3,14 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
 from tests import datasets
 from tests.integration.forking import ROOT, Forker
+from trainer.__main__ import main
 
 QUICK = ("--components", "4", "--epochs", "2", "--seed", "1")
 
@@ -35,6 +36,17 @@ def call(*arguments: object, **environment: str) -> subprocess.CompletedProcess[
     with start(*arguments, **environment) as process:
         output, errors = process.communicate(timeout=60)
     return subprocess.CompletedProcess(process.args, process.returncode, output, errors)
+
+
+@pytest.fixture
+def here(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
+    """Run a command in this process; returns its exit status, output and errors."""
+
+    def here(*arguments: object) -> tuple[int, str, str]:
+        status = main([*map(str, arguments)])
+        return status, *capsys.readouterr()
+
+    return here
 
 
 @pytest.fixture(scope="session")

@@ -10,7 +10,6 @@ import signal
 import subprocess
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -20,18 +19,16 @@ from lightfm_retriever.publication.reader import list_versions
 from lightfm_retriever.publication.verification import verify
 from tests import datasets, publications
 from tests.integration.trainer.conftest import call, start
-from trainer.__main__ import main
 
 
 @dataclass(frozen=True)
 class Published:
-    """A volume with two versions, `current` naming the newer, and what was printed for each."""
+    """A volume with two versions, `current` naming the newer, and what was printed for the older."""
 
     volume: Path
     older: str
     newer: str
     for_people: subprocess.CompletedProcess[str]
-    for_machines: dict[str, Any]
 
 
 @pytest.fixture(scope="module")
@@ -41,24 +38,12 @@ def template(files, tmp_path_factory):
     [older] = list_versions(volume)
     done = call("train", *files, "--epochs", 3, "--volume", volume, "--json")
     assert (done.returncode, done.stderr) == (0, "")
-    newer = read_label(volume, "current")
-    return Published(volume, older, newer, for_people, json.loads(done.stdout))
+    return Published(volume, older, json.loads(done.stdout)["version"], for_people)
 
 
 @pytest.fixture
 def published(template, tmp_path):
     return replace(template, volume=publications.copy(template.volume, tmp_path / "volume"))
-
-
-@pytest.fixture
-def here(capsys):
-    """Run a command in this process; returns its exit status, output and errors."""
-
-    def here(*arguments):
-        status = main([*map(str, arguments)])
-        return status, *capsys.readouterr()
-
-    return here
 
 
 @pytest.fixture
@@ -69,21 +54,6 @@ def here_json(here):
         return json.loads(output)
 
     return here_json
-
-
-def test_the_result_for_machines_is_one_json_object(template):
-    printed = template.for_machines
-    manifest = verify(template.volume, template.newer)
-    assert (printed["version"], printed["label"]) == (template.newer, "current")
-    assert (printed["items"], printed["users"]) == (datasets.ITEMS + 1, datasets.USERS)
-    assert printed["metrics"] == manifest.metrics
-    for name, facts in printed["indexes"].items():
-        assert facts["recall_at_10"] == manifest.indexes[name].recall_at_10
-        assert {"backend", "metric", "query_microseconds", "bare_recall_at_10"} <= facts.keys()
-    assert printed["seconds"].keys() == {
-        *("read", "dataset", "fit", "evaluate", "index", "publish", "verify", "gates")
-    }
-    assert all(seconds >= 0 for seconds in printed["seconds"].values())
 
 
 def test_people_see_progress_on_standard_error_and_the_result_on_standard_output(template):
@@ -109,7 +79,8 @@ def test_versions_are_listed_moved_between_and_verified(published, here, here_js
     volume, older, newer = published.volume, published.older, published.newer
     listed = {row["version"]: row for row in here_json("versions", "--volume", volume)}
     assert {name: row["labels"] for name, row in listed.items()} == {newer: ["current"], older: []}
-    assert listed[newer]["metrics"] == published.for_machines["metrics"]
+    assert listed[newer]["metrics"] == verify(volume, newer).metrics
+    assert read_label(volume, "current") == newer
     moved = here_json("rollback", "--volume", volume)
     assert moved == {"label": "current", "previous": newer, "version": older}
     assert read_label(volume, "current") == older

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import socket
+import socketserver
 import ssl
-import threading
+from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import quote
 
 import pytest
@@ -21,7 +22,7 @@ _TLS_WANTED = b"\x00\x00\x00\x08\x04\xd2\x16\x2f"
 _PASSWORD_WANTED = b"R\x00\x00\x00\x08\x00\x00\x00\x03"
 
 
-class Host:
+class Host(socketserver.TCPServer):
     """A host that takes connections as PostgreSQL does, up to the password.
 
     Attributes:
@@ -38,40 +39,32 @@ class Host:
             cadata=certificates.authority(certificates.OURS).cert_pem.bytes().decode()
         )
         self._context.verify_mode = ssl.CERT_OPTIONAL
-        self._listening = socket.create_server(("127.0.0.1", 0))
-        self.port = self._listening.getsockname()[1]
-        self._thread = threading.Thread(target=self._serve)
-        self._thread.start()
+        super().__init__(("127.0.0.1", 0), None)
+        self.port = self.server_address[1]
 
-    def close(self):
-        self._listening.shutdown(socket.SHUT_RDWR)
-        self._listening.close()
-        self._thread.join(_PATIENCE)
+    def finish_request(self, connection, client_address):  # noqa: ARG002 - its base's
+        connection.settimeout(_PATIENCE)
+        if connection.recv(8) == _TLS_WANTED:
+            connection.sendall(b"S")
+            connection = self._context.wrap_socket(connection, server_side=True)
+            self.certificates.append(connection.getpeercert(binary_form=True) is not None)
+        with connection:
+            connection.recv(1 << 12)
+            connection.sendall(_PASSWORD_WANTED)
+            answer = connection.recv(1 << 12)
+            if answer[:1] == b"p":
+                self.passwords.append(answer[5:].rstrip(b"\0").decode())
 
-    def _serve(self):
-        while True:
-            try:
-                connection, _ = self._listening.accept()
-            except OSError:
-                return
-            connection.settimeout(_PATIENCE)
-            if connection.recv(8) == _TLS_WANTED:
-                connection.sendall(b"S")
-                connection = self._context.wrap_socket(connection, server_side=True)
-                self.certificates.append(connection.getpeercert(binary_form=True) is not None)
-            with connection:
-                connection.recv(1 << 12)
-                connection.sendall(_PASSWORD_WANTED)
-                answer = connection.recv(1 << 12)
-                if answer[:1] == b"p":
-                    self.passwords.append(answer[5:].rstrip(b"\0").decode())
+    def handle_error(self, request, client_address):
+        """Nobody asks for what a client makes of it."""
 
 
 @pytest.fixture
 def host(tmp_path):
-    running = Host(tmp_path)
-    yield running
-    running.close()
+    with Host(tmp_path) as running, ThreadPoolExecutor(1) as pool:
+        pool.submit(running.serve_forever, 0.01)
+        yield running
+        running.shutdown()
 
 
 def read(url):
@@ -115,32 +108,25 @@ def test_no_address_writes_a_file(host, tmp_path, written):
     assert sorted(tmp_path.iterdir()) == before
 
 
-def test_the_environment_names_files_for_the_operators_own_addresses(host, tmp_path, monkeypatch):
-    client = certificates.write(tmp_path, certificates.issue("trainer"))
-    client["key"].chmod(0o600)
-    monkeypatch.setenv("PGSSLCERT", str(client["cert"]))
-    monkeypatch.setenv("PGSSLKEY", str(client["key"]))
+def test_a_host_learns_of_the_trainers_own_what_its_operator_says_and_nothing_where_a_caller_names_it(
+    host, tmp_path, monkeypatch
+):
+    own = certificates.write(tmp_path, certificates.issue("trainer"))
+    own["key"].chmod(0o600)
+    passwords = tmp_path / "passwords"
+    passwords.write_text("*:*:*:*:trainers-own\n")
+    passwords.chmod(0o600)
+    monkeypatch.setenv("PGSSLCERT", str(own["cert"]))
+    monkeypatch.setenv("PGSSLKEY", str(own["key"]))
     monkeypatch.setenv("PGPASSWORD", "trainers-own")
-    read(f"postgresql://ann@127.0.0.1:{host.port}/d?sslmode=require")
-    assert (host.certificates, host.passwords) == ([True], ["trainers-own"])
-
-
-def test_a_host_that_a_caller_names_learns_nothing_of_the_trainers(host, tmp_path, monkeypatch):
-    client = certificates.write(tmp_path, certificates.issue("trainer"))
-    client["key"].chmod(0o600)
-    (tmp_path / "passwords").write_text("*:*:*:*:trainers-own\n")
-    (tmp_path / "passwords").chmod(0o600)
-    for name, value in (
-        ("PGSSLCERT", client["cert"]),
-        ("PGSSLKEY", client["key"]),
-        ("PGPASSWORD", "trainers-own"),
-        ("PGPASSFILE", tmp_path / "passwords"),
-        ("PGHOSTADDR", "127.0.0.2"),
-    ):
-        monkeypatch.setenv(name, str(value))
+    address = f"postgresql://ann@127.0.0.1:{host.port}/d?sslmode=require"
+    read(address)
+    assert (host.certificates.pop(), host.passwords.pop()) == (True, "trainers-own")
+    monkeypatch.setenv("PGPASSFILE", str(passwords))
+    monkeypatch.setenv("PGHOSTADDR", "127.0.0.2")
     roots = DataRoots([])
     with pytest.raises(OptionError, match="with a user and a password"):
-        roots.resolve_url(f"postgresql://ann@127.0.0.1:{host.port}/d?sslmode=require")
+        roots.resolve_url(address)
     read(roots.resolve_url(f"postgresql://ann:own@127.0.0.1:{host.port}/d?sslmode=require"))
     assert (host.certificates, host.passwords) == ([False], ["own"])
 

@@ -15,11 +15,9 @@ import pytest
 from tests.integration.disks import fill
 from tests.integration.forking import Forker
 from tests.integration.trainer.appending import event
-from trainer.errors import InputError
+from tests.unit.trainer.event_log.logs import on_disk, read_ids, settle
 from trainer.event_log.errors import EventLogError
-from trainer.event_log.files import list_files
-from trainer.event_log.log import Appended, EventLog, Selection, read_interactions
-from trainer.event_log.reading import read_file
+from trainer.event_log.log import Appended, EventLog, Selection
 
 KILLS = 15
 PAGE = 4096
@@ -41,19 +39,9 @@ def noted(acknowledged):
     return acknowledged.read_text().split() if acknowledged.exists() else []
 
 
-def stored(directory):
-    """The ids of the events of a log, in order."""
-    try:
-        read = read_interactions(directory)
-    except InputError:
-        return []
-    assert len(read) == len(read.user_ids)
-    return [user.removeprefix("user ") for user in read.user_ids]
-
-
 def assert_sound(directory, acknowledged):
     """Each acknowledged event is there once, and those of each thread are in order, without a gap."""
-    ids = stored(directory)
+    ids = read_ids(directory)
     assert len(ids) == len(set(ids))
     assert set(noted(acknowledged)) <= set(ids)
     numbers = defaultdict(list)
@@ -72,7 +60,7 @@ def assert_replay_changes_nothing(directory, ids):
             batch = [event(event_id) for event_id in ids[start : start + 1000]]
             assert log.append(batch) == Appended(0, len(batch))
         assert log.stats().events == before.events
-    assert stored(directory) == ids
+    assert read_ids(directory) == ids
 
 
 def test_killed_at_random_instants_nothing_acknowledged_is_lost_or_doubled(
@@ -114,12 +102,6 @@ def test_killed_at_every_system_call_in_turn_nothing_acknowledged_is_lost_or_dou
     assert_replay_changes_nothing(log, assert_sound(log, acknowledged))
 
 
-def on_disk(directory):
-    """The ids in all files, of each as often as it is there."""
-    tables = [read_file(directory, file, last=True) for file in list_files(directory)]
-    return [event_id for table in tables for event_id in table["event_id"].to_pylist()]
-
-
 def test_killed_at_every_system_call_of_a_removal_it_loses_nothing_else_and_can_be_done_again(
     appender, tmp_path, acknowledged
 ):
@@ -128,7 +110,7 @@ def test_killed_at_every_system_call_of_a_removal_it_loses_nothing_else_and_can_
     with EventLog(whole, segment_bytes=1) as log:
         for start in (0, 3, 6):
             log.append([event(event_id) for event_id in ids[start : start + 3]])
-        wait_for_segments(log)
+        settle(log)
     with EventLog(whole, segment_bytes=1 << 20) as log:
         log.append([event(ids[9])])
     users = [f"user {number}" for number in (0, 4, 5, 9)]
@@ -139,7 +121,7 @@ def test_killed_at_every_system_call_of_a_removal_it_loses_nothing_else_and_can_
         outcome = appender.run(
             log, acknowledged=str(acknowledged), name="a", batches=0, die_at=call, remove=users
         )
-        found = stored(log)
+        found = read_ids(log)
         assert [event_id for event_id in found if event_id in left] == left
         assert set(found) <= set(ids)
         if outcome["status"] == 0:
@@ -148,9 +130,9 @@ def test_killed_at_every_system_call_of_a_removal_it_loses_nothing_else_and_can_
         with EventLog(log) as again:
             assert again.stats().events == len(found)
             assert again.remove(Selection(user_ids=users)).events == len(found) - len(left)
-        assert stored(log) == on_disk(log) == left
+        assert read_ids(log) == on_disk(log) == left
         assert [name for name in os.listdir(log) if name.endswith((".tmp", ".new"))] == []
-    assert stored(log) == on_disk(log) == left
+    assert read_ids(log) == on_disk(log) == left
     # For each of four files: its new content, its name and the old one's end.
     assert call > 4 * 4
 
@@ -162,7 +144,7 @@ def test_read_while_events_are_removed_it_has_all_others(tmp_path):
     with EventLog(log, segment_bytes=1) as writer:
         for number, event_id in enumerate(kept):
             writer.append([event(event_id), event(f"gone {number}")])
-        wait_for_segments(writer)
+        settle(writer)
         done = threading.Event()
 
         def remove():
@@ -174,11 +156,11 @@ def test_read_while_events_are_removed_it_has_all_others(tmp_path):
         thread.start()
         reads = 0
         while not done.is_set():
-            assert [one for one in stored(log) if one.startswith("kept")] == kept
+            assert [one for one in read_ids(log) if one.startswith("kept")] == kept
             reads += 1
         thread.join()
     assert reads > 1
-    assert stored(log) == kept
+    assert read_ids(log) == kept
 
 
 def test_read_while_it_is_written_it_has_all_that_was_acknowledged_and_a_prefix_of_the_rest(
@@ -189,7 +171,7 @@ def test_read_while_it_is_written_it_has_all_that_was_acknowledged_and_a_prefix_
     lengths = []
     while len(lengths) < 40 or len([*log.glob("segment-*.parquet")]) < 20:
         before = noted(acknowledged)
-        ids = stored(log)
+        ids = read_ids(log)
         assert ids == [f"a-0-{number}" for number in range(len(ids))]
         assert len(ids) >= len(before)
         lengths.append(len(ids))
@@ -217,11 +199,6 @@ def test_a_file_that_may_not_grow_refuses_what_does_not_fit(appender, tmp_path, 
     assert_replay_changes_nothing(log, ids)
 
 
-def wait_for_segments(log):
-    """Wait until no segment is being made: what is to be removed is looked for after that."""
-    log.remove(Selection(event_ids=["none"]), dry_run=True)
-
-
 def append_until_refused(log, name):
     """The ids that were acknowledged, and the error that came then."""
     kept = []
@@ -243,17 +220,17 @@ def test_a_full_disk_is_named_and_appending_goes_on_when_there_is_room(small_dis
         kept, error = append_until_refused(log, "first")
         assert str(error).startswith(f"{directory}: can't be written: No space left on device")
         assert len(kept) > 500
-        assert stored(directory) == kept
+        assert read_ids(directory) == kept
         for pages in (0, 1, 2, 3, 5):
-            wait_for_segments(log)
+            settle(log)
             fill(disk, leave=pages * PAGE)
             more, error = append_until_refused(log, f"{pages}")
             assert "No space left on device" in str(error)
             kept += more
-            assert stored(directory) == kept
+            assert read_ids(directory) == kept
         assert log.stats().events == len(kept)
         # What was refused can be sent again.
-        wait_for_segments(log)
+        settle(log)
         (disk / "filler").unlink()
         refused = [event(f"5-{len(more) // 10}-{position}") for position in range(10)]
         assert log.append(refused) == Appended(10, 0)
@@ -263,7 +240,7 @@ def test_a_full_disk_is_named_and_appending_goes_on_when_there_is_room(small_dis
         assert log.append([event(event_id) for event_id in kept]) == Appended(0, len(kept))
         (disk / "filler").unlink()
         assert log.append([event("last")]) == Appended(1, 0)
-    assert stored(directory) == [*kept, "last"]
+    assert read_ids(directory) == [*kept, "last"]
 
 
 def test_a_read_only_disk_is_named(small_disk):
@@ -273,7 +250,7 @@ def test_a_read_only_disk_is_named(small_disk):
     small_disk("remount", "ro")
     with pytest.raises(EventLogError, match=f"{directory}.*can't be opened: Read-only file system"):
         EventLog(directory)
-    assert stored(directory) == ["1"]
+    assert read_ids(directory) == ["1"]
 
 
 def test_on_a_full_disk_a_removal_loses_nothing_and_is_done_when_there_is_room(small_disk):
@@ -285,14 +262,14 @@ def test_on_a_full_disk_a_removal_loses_nothing_and_is_done_when_there_is_room(s
         fill(disk, leave=0)
         with pytest.raises(EventLogError, match="no room for another write-ahead file"):
             log.remove(Selection(user_ids=["user 7"]))
-        assert stored(directory) == ids
+        assert read_ids(directory) == ids
         # For the write-ahead file and the mark, and not for the segment.
         (disk / "filler").unlink()
         fill(disk, leave=4 * PAGE)
         with pytest.raises(EventLogError, match=r"0 of 1 events were removed.*No space left"):
             log.remove(Selection(user_ids=["user 7"]))
-        assert stored(directory) == ids
+        assert read_ids(directory) == ids
         (disk / "filler").unlink()
         assert log.remove(Selection(user_ids=["user 7"])).events == 1
         assert log.append([event("last")]) == Appended(1, 0)
-    assert stored(directory) == [*(one for one in ids if one != "7"), "last"]
+    assert read_ids(directory) == [*(one for one in ids if one != "7"), "last"]

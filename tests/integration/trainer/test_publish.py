@@ -2,34 +2,20 @@
 
 from __future__ import annotations
 
-import grpc
-import numpy as np
-import pytest
 from recsys.retriever.v1 import retriever_service_pb2 as pb
 
-from lightfm_retriever.publication.labels import list_labels, read_label
-from lightfm_retriever.publication.reader import open_publication
+from lightfm_retriever.publication.labels import list_labels
 from lightfm_retriever.publication.verification import verify
-from tests import datasets
 from tests.other_model import ITEM_IDS, USER_IDS, USERS, Model, publisher
 from tests.retrievable import assert_best
 from tests.service import PATIENCE, Service
-from trainer.__main__ import main
-from trainer.index import measure
 
 
-@pytest.fixture(scope="module")
-def model(tmp_path_factory):
-    return Model(tmp_path_factory.mktemp("model"))
-
-
-@pytest.fixture
-def publish(capsys, tmp_path):
-    return publisher(tmp_path / "volume", capsys)
-
-
-def test_users_are_recommended_what_their_and_the_items_vectors_say(model, publish, tmp_path):
-    made = publish(*model.flags(), "--backend", "annoy", "--target-recall", 0.9)
+def test_users_are_recommended_what_their_and_the_items_vectors_say(capsys, tmp_path):
+    model = Model(tmp_path)
+    made = publisher(tmp_path / "volume", capsys)(
+        *model.flags(), "--backend", "annoy", "--target-recall", 0.9
+    )
     recall = made["indexes"]["recommend"]["recall_at_10"]
     assert recall >= 0.9
     volume, version = tmp_path / "volume", made["version"]
@@ -62,72 +48,3 @@ def test_users_are_recommended_what_their_and_the_items_vectors_say(model, publi
             similar = stub.SimilarItems(request, timeout=PATIENCE)
             assert_best(similar.items, model.cosines(item))
             assert all(one.title == f"Title of {one.item_id}" for one in similar.items)
-
-
-def test_the_precision_that_is_told_is_that_of_the_answers(capsys, monkeypatch, tmp_path):
-    """Of a catalogue so large that the index is asked, by an index that misses much."""
-    monkeypatch.setattr(measure, "_SECONDS", 0.05)
-    items, users = 12_000, 30
-    random = np.random.default_rng(1)
-    # Long ones are near to all others once lengths are made equal, as in ALS's.
-    lengths = random.lognormal(sigma=1.5, size=(items, 1))
-    item_vectors = (random.normal(size=(items, 32)) * lengths).astype(np.float32)
-    user_vectors = random.normal(size=(users, 32)).astype(np.float32)
-    best = np.argsort(-(user_vectors @ item_vectors.T), axis=1)
-    files = {"item-vectors": item_vectors, "user-vectors": user_vectors}
-    flags = ["--volume", tmp_path / "volume", "--index-threads", 1, "--trees", 10]
-    for name, vectors in files.items():
-        np.save(tmp_path / f"{name}.npy", vectors)
-        ids = "\n".join(f"{name[:4]}{row}" for row in range(len(vectors)))
-        (tmp_path / f"{name}.txt").write_text(ids)
-        flags += [f"--{name}", tmp_path / f"{name}.npy"]
-        flags += [f"--{name[:4]}-ids", tmp_path / f"{name}.txt"]
-    seen, held_out = (
-        [(f"user{user}", f"item{row}", 1.0) for user in range(users) for row in best[user, columns]]
-        for columns in (slice(0, 5), slice(5, 10))
-    )
-    flags += ["--seen", datasets.write_rows(tmp_path / "seen.csv", seen)]
-    flags += ["--held-out", datasets.write_rows(tmp_path / "held_out.csv", held_out)]
-
-    # A low target is reached by what finds little, and that is told.
-    assert main(["publish", *map(str, flags), "--target-recall", "0.02"]) == 0
-    printed = capsys.readouterr()
-    assert "exact search is used" not in printed.err
-    [line] = [line for line in printed.out.splitlines() if line.startswith("published ")]
-    [poor] = [line for line in printed.out.splitlines() if line.startswith("as served, by ")]
-    low = line.split()[1].strip(",")
-    opened = open_publication(tmp_path / "volume", low)
-    assert opened.manifest.indexes["recommend"].backend == "annoy"
-    told = opened.manifest.metrics
-    assert poor.split()[4] == f"{told['test_precision_at_10_served']:.4f}"
-    assert told["test_precision_at_10_exact"] == pytest.approx(0.5, abs=1e-9)
-    with Service(tmp_path / "volume", tmp_path / "log", workers=1) as service:
-        service.wait_until_all_serve(low)
-        stub = service.stub()
-        wanted = {(user, item) for user, item, _ in held_out}
-        found = 0
-        for user in range(users):
-            answer = stub.Recommend(pb.RecommendRequest(user_id=f"user{user}"), timeout=PATIENCE)
-            found += len({(f"user{user}", one.item_id) for one in answer.items} & wanted)
-    assert told["test_precision_at_10_served"] == pytest.approx(found / (10 * users), abs=1e-9)
-    assert found / (10 * users) < 0.25
-
-
-def test_items_alone_are_served_as_similar_ones(model, publish, tmp_path):
-    flags = ["--backend", "exact", "--label", "canary", "--allow-unevaluated"]
-    made = publish(*model.flags(users=False), *flags)
-    assert (made["users"], made["metrics"]) == (0, {})
-    assert made["warnings"] == [
-        "index 'recommend' was measured with items as queries, since there is no user"
-    ]
-    volume = tmp_path / "volume"
-    assert read_label(volume, "canary") == made["version"]
-    with Service(volume, tmp_path / "log", workers=1, label="canary") as service:
-        service.wait_until_all_serve(made["version"])
-        stub = service.stub()
-        for item in ITEM_IDS[::30]:
-            similar = stub.SimilarItems(pb.SimilarItemsRequest(item_id=item), timeout=PATIENCE)
-            assert_best(similar.items, model.cosines(item))
-        with pytest.raises(grpc.RpcError) as caught:
-            stub.Recommend(pb.RecommendRequest(user_id=USER_IDS[0]), timeout=PATIENCE)
-        assert caught.value.code() is grpc.StatusCode.NOT_FOUND

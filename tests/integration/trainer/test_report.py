@@ -50,7 +50,7 @@ def report(tmp_path_factory):
     return volume, version, output, json.loads(printed.read_text())
 
 
-def test_a_page_its_pictures_and_its_figures_are_written(report):
+def test_a_page_that_needs_no_other_file_its_pictures_and_its_figures_are_written(report):
     volume, version, output, printed = report
     assert printed == {"page": str(output / "report.html"), "directory": str(output)}
     names = {path.name for path in output.iterdir()}
@@ -58,15 +58,12 @@ def test_a_page_its_pictures_and_its_figures_are_written(report):
     # Nothing but reading was done with the volume.
     assert read_label(volume, "current") == version
     assert [path.name for path in (volume / "versions").iterdir()] == [version]
-
-
-def test_the_page_needs_no_other_file_and_has_every_section(report):
-    text = (report[2] / "report.html").read_text("utf-8")
+    text = (output / "report.html").read_text("utf-8")
     assert_self_contained(text)
     page = Page(text)
     inside = [base64.b64decode(image.partition(",")[2]) for image in page.images]
-    assert inside == [(report[2] / f"{name}.png").read_bytes() for name in PICTURES]
-    assert page.headings[0] == f"Indexes of {report[1]}"
+    assert inside == [(output / f"{name}.png").read_bytes() for name in PICTURES]
+    assert page.headings[0] == f"Indexes of {version}"
     assert [heading[:3] for heading in page.headings[2:]] == ["(a)", "(b)", "(c)", "(d)", "(e)"]
     assert "<b>own</b> & vectors" in page.text
     assert catalogue.SCRIPT in page.text

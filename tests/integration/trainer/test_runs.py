@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import os
-import signal
+import math
 import statistics
 import time
 
@@ -13,17 +12,14 @@ import pytest
 from recsys.trainer.v1 import trainer_service_pb2 as pb
 
 from lightfm_retriever.publication.labels import list_labels
-from lightfm_retriever.publication.reader import list_versions
 from lightfm_retriever.publication.verification import verify
 from tests import datasets
 from tests.trainer_service import (
     CANCELLED,
-    FAILED,
     RUNNING,
     SUCCEEDED,
     TrainerService,
     events,
-    is_gone,
     long,
     of_file,
     refused,
@@ -31,6 +27,7 @@ from tests.trainer_service import (
     trains,
     wait_until,
 )
+from trainer.service.servicer import MAX_SPEC_BYTES
 
 
 @pytest.fixture(scope="module")
@@ -83,71 +80,41 @@ def test_a_run_is_followed_from_its_request_to_its_label(shared):
     assert [*shared.watch(run_id)] == [last]
 
 
-def test_a_run_that_is_cancelled_is_gone_at_once_and_the_next_one_runs(shared):
-    before = list_versions(shared.volume)
-    first = shared.submit(long(label="cancelled"))
-    second = shared.submit(of_file(label="next"))
-    shared.wait_for(first, trains)
-    process = shared.wait_for_child()
-    cancelled = shared.cancel(first)
-    assert is_gone(process)
-    assert (cancelled.state, cancelled.error) == (CANCELLED, "cancelled")
-    assert cancelled.done > 0
-    last = shared.end(second)
-    assert last.state == SUCCEEDED
-    labels = list_labels(shared.volume)
-    assert ("cancelled" in labels, labels["next"]) == (False, last.version)
-    assert shared.get(first) == cancelled
-    code, _, reason = refused(lambda: shared.cancel(second))
-    assert (code, reason) == (grpc.StatusCode.FAILED_PRECONDITION, "TRAINING_RUN_ENDED")
-    # Nothing of it is left on the volume.
-    assert list_versions(shared.volume) == [*before, last.version]
+def appended(**fields):
+    event = pb.InteractionEvent(event_id="e", user_id="u", item_id="i", **fields)
+    return iter([pb.AppendInteractionsRequest(events=[event])])
 
 
-def test_a_process_that_is_killed_fails_its_run_and_no_other(shared):
-    run_id = shared.submit(long())
-    shared.wait_for(run_id, trains)
-    os.kill(shared.wait_for_child(), signal.SIGKILL)
-    last = shared.end(run_id)
-    assert last.state == FAILED
-    assert last.error.startswith("its process was killed (signal 9): perhaps there wasn't enough")
-    assert last.stage == "Training, epochs"
-    assert shared.end(shared.submit(of_file())).state == SUCCEEDED
-
-
-def test_a_file_or_database_that_a_caller_may_not_name_is_an_invalid_argument(shared, data, tmp_path):
-    outside = datasets.write_rows(data.with_name("outside.csv"))
-    (data / "link.csv").symlink_to(outside)
-    before, written = shared.runs(), tmp_path / "new"
-    for path in ("../outside.csv", str(outside), "link.csv", "none.csv", "s3://bucket/prefix"):
-        wanted = spec(pb.DataSpec(interactions=path))
-        code, _, field = refused(lambda: shared.submit(wanted))  # noqa: B023
-        assert (code, field) == (grpc.StatusCode.INVALID_ARGUMENT, "spec.data.interactions"), path
-        wanted = spec(pb.DataSpec(interactions="interactions.parquet", items=path))
-        assert refused(lambda: shared.submit(wanted))[2] == "spec.data.items", path  # noqa: B023
-    for url in (
-        f"sqlite:///{outside}",
-        f"postgresql://me:hunter2@127.0.0.1:1/db?sslkeylogfile={written}",
-        "postgresql://me:hunter2@169.254.169.254/db",
-    ):
-        wanted = spec(pb.DataSpec(interactions_sql="SELECT 1", database_url=url))
-        found, message, field = refused(lambda: shared.submit(wanted))  # noqa: B023
-        expected = (grpc.StatusCode.INVALID_ARGUMENT, "spec.data.database_url")
-        assert (found, field) == expected, url
-        assert "hunter2" not in message
-    assert shared.runs() == before
-    assert not written.exists()
-
-
-def test_bad_requests_are_invalid_arguments_and_queue_nothing(shared):
+def test_bad_requests_are_invalid_arguments_and_queue_nothing(shared, data):
     invalid, before = grpc.StatusCode.INVALID_ARGUMENT, shared.runs()
+    (data / "link.csv").symlink_to(datasets.write_rows(data.with_name("outside.csv")))
+    query, file = "SELECT " + "1" * MAX_SPEC_BYTES, "interactions.parquet"
+    sources = (
+        ("spec", {"interactions_sql": query, "database_url": "x"}),
+        ("spec.data.database_url", {"interactions_sql": query[:-100], "database_url": "x"}),
+        # What a caller may not name.
+        ("spec.data.interactions", {"interactions": "../outside.csv"}),
+        ("spec.data.items", {"interactions": file, "items": "link.csv"}),
+        ("spec.data.users", {"interactions": file, "users": "s3://bucket/prefix"}),
+        (
+            "spec.data.database_url",
+            {"interactions_sql": "x", "database_url": "postgresql://me:hunter2@169.254.169.254/db"},
+        ),
+    )
     specs = (
         ("hyperparameters.epochs", of_file(hyperparameters=pb.Hyperparameters(epochs=0))),
         ("gates.min_auc", of_file(gates=pb.Gates(min_auc=2.0))),
         ("label", of_file(label="x" * 5000)),
     )
+    odd_events = (
+        ("weight", {"weight": math.nan}),
+        ("happened_at", {"happened_at": {"seconds": 2**62}}),
+        ("happened_at", {"happened_at": {"seconds": 1, "nanos": -(2**31)}}),
+    )
     for method, request, field in (
+        *(("Train", pb.TrainRequest(spec=spec(pb.DataSpec(**own))), field) for field, own in sources),
         *(("Train", pb.TrainRequest(spec=own), f"spec.{field}") for field, own in specs),
+        *(("AppendInteractions", appended(**own), f"events[0].{field}") for field, own in odd_events),
         ("Train", pb.TrainRequest(), "spec"),
         ("Train", pb.TrainRequest(spec=pb.TrainingSpec()), "spec.data.dataset"),
         ("Train", pb.TrainRequest(spec=of_file(), request_id="é" * 65), "request_id"),
@@ -155,7 +122,10 @@ def test_bad_requests_are_invalid_arguments_and_queue_nothing(shared):
         ("ListTrainingRuns", pb.ListTrainingRunsRequest(page_token=str(2**63)), "page_token"),
         ("ListTrainingRuns", pb.ListTrainingRunsRequest(page_token="٣"), "page_token"),  # noqa: S106
         ("ListTrainingRuns", pb.ListTrainingRunsRequest(state=77), "state"),
+        ("ListVersions", pb.ListVersionsRequest(page_size=-1), "page_size"),
+        ("ListVersions", pb.ListVersionsRequest(page_token="x"), "page_token"),  # noqa: S106
         ("GetVersion", pb.GetVersionRequest(version="../x"), "version"),
+        ("SetLabel", pb.SetLabelRequest(version="x" * 10_000), "version"),
         ("DeleteVersion", pb.DeleteVersionRequest(version=""), "version"),
         ("DiffVersions", pb.DiffVersionsRequest(base_version="x"), "base_version"),
         ("Rollback", pb.RollbackRequest(label="A"), "label"),
@@ -163,27 +133,12 @@ def test_bad_requests_are_invalid_arguments_and_queue_nothing(shared):
         code, message, found = refused(lambda: shared.call(method, request))  # noqa: B023
         assert (method, code, found) == (method, invalid, field)
         assert len(message) < 500
+        assert "hunter2" not in message
     assert shared.runs() == before
     missing = (grpc.StatusCode.NOT_FOUND, "TRAINING_RUN_NOT_FOUND")
     for ask in (shared.get, shared.cancel, lambda run_id: next(shared.watch(run_id))):
         code, _, reason = refused(lambda: ask("none"))  # noqa: B023
         assert (code, reason) == missing
-
-
-def test_appended_interactions_are_trained_on(shared):
-    rows = datasets.rows()
-    new = events(rows, prefix="a")
-    answer = shared.append(new, messages=5)
-    assert (answer.accepted, answer.duplicates) == (len(rows), 0)
-    again = shared.append(new, messages=3)
-    assert (again.accepted, again.duplicates) == (0, len(rows))
-    more = shared.append([*new[:10], *events(rows[:3], prefix="b")])
-    assert (more.accepted, more.duplicates) == (3, 10)
-    last = shared.end(shared.submit(spec(pb.DataSpec(event_log=True, split="none"))))
-    assert (last.state, last.error) == (SUCCEEDED, "")
-    manifest = verify(shared.volume, last.version)
-    assert manifest.dataset.train_interactions == len({row[:2] for row in rows})
-    assert (manifest.users, manifest.items) == (datasets.USERS, datasets.ITEMS)
 
 
 def test_a_bad_event_is_named_and_the_messages_before_it_are_kept(shared):

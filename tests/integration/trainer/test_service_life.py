@@ -14,12 +14,14 @@ from grpc_status import rpc_status
 from recsys.trainer.v1 import trainer_service_pb2 as pb
 from recsys.trainer.v1 import trainer_service_pb2_grpc as pb_grpc
 
+from lightfm_retriever.hosting.process import pss_bytes
 from lightfm_retriever.publication.labels import list_labels, promote
 from lightfm_retriever.publication.reader import list_versions
 from lightfm_retriever.publication.verification import verify
 from tests import datasets, publications
 from tests.ending import end_of_calls
 from tests.integration.disks import fill
+from tests.service import wait_for_the_end
 from tests.trainer_service import (
     FAILED,
     FINAL,
@@ -27,7 +29,6 @@ from tests.trainer_service import (
     SUCCEEDED,
     TrainerService,
     events,
-    is_gone,
     long,
     of_file,
     refused,
@@ -66,9 +67,9 @@ def test_a_service_that_is_killed_leaves_no_process_and_forgets_nothing(serve):
         done = service.end(service.submit(of_file(), request_id="done"))
         cut_off, waiting = service.submit(long()), service.submit(of_file(label="waits"))
         service.wait_for(cut_off, trains)
-        process = service.wait_for_child()
+        process = service.child()
         service.kill()
-    wait_until(lambda: is_gone(process))
+    wait_for_the_end([process])
     with serve() as service:
         assert service.get(done.id) == done
         failed = service.get(cut_off)
@@ -85,18 +86,17 @@ def test_a_service_that_is_told_to_stop_notes_what_it_ended(serve):
     with serve() as service:
         running, waiting = service.submit(long()), service.submit(of_file())
         service.wait_for(running, trains)
-        process = service.wait_for_child()
+        process = service.child()
         watch = service.watch(running)
         assert next(watch).state == RUNNING
         assert service.terminate() == 0
-        assert is_gone(process)
+        wait_for_the_end([process], seconds=0)
         with pytest.raises(grpc.RpcError) as caught:
             list(watch)
         assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
-        packed_info, packed_retry = rpc_status.from_call(caught.value).details
         info, retry = error_details_pb2.ErrorInfo(), error_details_pb2.RetryInfo()
-        assert packed_info.Unpack(info)
-        assert packed_retry.Unpack(retry)
+        packed = rpc_status.from_call(caught.value).details
+        assert all(one.Unpack(into) for one, into in zip(packed, (info, retry), strict=True))
         assert (info.reason, retry.retry_delay.seconds) == ("STOPPING", 5)
     with serve() as service:
         assert service.get(running).state == FAILED
@@ -131,15 +131,12 @@ def test_a_run_that_a_restart_would_not_find_is_refused_and_one_service_alone_ha
         assert [run.id for run in service.runs()] == [known]
         places = ["--volume", str(service.volume), "--state", str(service.state)]
         again = ["serve", *places, "--listen", "127.0.0.1:0"]
-        # Who takes the lock away lets no second service in, either.
-        for takes in (False, True):
-            if takes:
-                (service.state / "lock").unlink()
+        told = f"error: {service.state}: another trainer uses it: give each its own --state\n"
+        for _ in range(2):
             assert main(again) == 1
-            assert capsys.readouterr() == (
-                "",
-                f"error: {service.state}: another trainer uses it: give each its own --state\n",
-            )
+            assert capsys.readouterr() == ("", told)
+            # Who takes the lock away lets no second service in, either.
+            (service.state / "lock").unlink(missing_ok=True)
         service.terminate()
     path.write_bytes(b"")
     assert main(again) == 1
@@ -148,30 +145,16 @@ def test_a_run_that_a_restart_would_not_find_is_refused_and_one_service_alone_ha
     assert f"{path}: is empty, though training runs were kept in it" in printed.err
 
 
-def what_to_train(data):
-    return {"interactions": data / "interactions.parquet", "components": 4, "epochs": 1}
-
-
-def test_it_trains_by_itself_at_intervals(serve, data):
-    flags = {**what_to_train(data), "retrain_every": "1s", "maintenance_seconds": 0.1}
-    with serve(**flags) as service:
-        wait_until(lambda: len(service.runs()) >= 2)
-        runs = service.runs()
-    assert all(run.request_id.startswith("schedule:every 1 s, ") for run in runs)
-    assert len({run.request_id for run in runs}) == len(runs)
-    # Never two at once.
-    assert sum(run.state not in FINAL for run in runs) <= 1
-
-
-def test_it_trains_by_itself_when_its_input_changed_and_only_then(serve, data):
-    flags = {**what_to_train(data), "retrain_on_change": True, "maintenance_seconds": 0.05}
+def test_it_trains_by_itself_at_intervals_or_when_its_input_changed_and_only_then(serve, data):
+    flags = {"interactions": data / "interactions.parquet", "components": 4, "epochs": 1}
+    flags["maintenance_seconds"] = 0.05
 
     def ended(service):
         return [run for run in service.runs() if run.state == SUCCEEDED]
 
-    with serve(**flags) as service:
+    with serve(**flags, retrain_on_change=True) as service:
         wait_until(lambda: len(ended(service)) == 1)
-    with serve(**flags) as service:
+    with serve(**flags, retrain_on_change=True) as service:
         # Neither time nor a restart is a change. The run of someone else says that time has passed.
         service.cancel(service.submit(long(label="other")))
         assert len(service.runs()) == 2
@@ -182,6 +165,13 @@ def test_it_trains_by_itself_when_its_input_changed_and_only_then(serve, data):
         newest = service.runs()[0]
         assert newest.request_id.startswith("schedule:input ")
         assert list_labels(service.volume)["current"] == newest.version
+    with serve(**flags, retrain_every="1s") as service:
+        wait_until(lambda: len(service.runs()) >= 5)
+        runs = service.runs()[:-3]
+    assert all(run.request_id.startswith("schedule:every 1 s, ") for run in runs)
+    assert len({run.request_id for run in runs}) == len(runs)
+    # Never two at once.
+    assert sum(run.state not in FINAL for run in runs) <= 1
 
 
 def test_old_versions_are_removed_but_none_that_a_label_names(tmp_path):
@@ -221,8 +211,7 @@ def test_a_full_disk_of_the_state_refuses_runs_and_the_service_goes_on(tmp_path,
         service.end(known)
         fill(disk, leave=0)
         wide = of_file(label="x" * 60)
-        refusals = []
-        acknowledged = [known]
+        refusals, acknowledged = [], [known]
         for _ in range(60):
             try:
                 acknowledged.append(service.submit(wide))
@@ -245,7 +234,7 @@ def test_the_services_memory_does_not_grow_with_its_runs(serve):
         used = []
         for _ in range(5):
             assert service.end(service.submit(of_file(label=""))).state == SUCCEEDED
-            used.append(service.pss_bytes())
+            used.append(pss_bytes(service.pid))
     assert min(used[-2:]) < 1.1 * max(used[:2]), used
 
 

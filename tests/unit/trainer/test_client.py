@@ -77,12 +77,6 @@ def test_a_watch_that_was_answered_goes_on_however_long_nothing_comes(server, se
                 assert not own.is_alive()
         service.told.release()
         assert next(watch).id == "a"
-
-
-def test_a_watch_that_nobody_takes_any_more_is_ended(server, service):
-    with TrainerClient(server.address) as client:
-        watch = client.watch("a")
-        service.told.release()
-        next(watch)
+        # One that nobody takes any more is ended.
         watch.close()
         assert service.gone.acquire(timeout=PATIENCE)

@@ -10,16 +10,11 @@ from typing import Any, NoReturn
 import pytest
 
 from trainer.errors import InputError
+from trainer.event_log import reading
 from trainer.event_log.errors import EventLogError
-from trainer.event_log.log import (
-    Appended,
-    Event,
-    EventLog,
-    Selection,
-    read_interactions,
-    stored_events,
-)
-from trainer.event_log.reading import find_interactions
+from trainer.event_log.files import list_files
+from trainer.event_log.log import Appended, Event, EventLog, Selection
+from trainer.event_log.reading import find_interactions, read_interactions, stored_events
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 SECONDS = NOW.timestamp()
@@ -53,6 +48,12 @@ def read_ids(directory: Path) -> list[str]:
     except InputError:
         return []
     return [] if found is None else found.to_pylist()
+
+
+def on_disk(directory: Path) -> list[str]:
+    """The ids in all files, of each as often as it is there."""
+    tables = [reading.read_file(file, last=True) for file in list_files(directory)]
+    return [event_id for table in tables for event_id in table["event_id"].to_pylist()]
 
 
 def full(*_: object, **__: object) -> NoReturn:

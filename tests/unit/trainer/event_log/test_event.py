@@ -24,15 +24,10 @@ def test_a_row_has_the_values_in_order_and_the_clocks_time_where_there_is_none()
     ]
 
 
-@pytest.mark.parametrize(
-    "event",
-    [
-        Event("e" * 128, "u" * 512, "i" * 512, "t" * 64, 1e9, NOW + 86_400),
-        Event("é" * 64, "u", "i", "é" * 32, -1e9, 31_536_000.0),
-    ],
-)
-def test_what_is_just_within_the_limits_is_taken(event):
-    assert len(checked_rows([event], now=NOW)) == 1
+def test_what_is_just_within_the_limits_is_taken():
+    ascii_ids = Event("e" * 128, "u" * 512, "i" * 512, "t" * 64, 1e9, NOW + 86_400)
+    other_ids = Event("é" * 64, "u", "i", "é" * 32, -1e9, 31_536_000.0)
+    assert len(checked_rows([ascii_ids, other_ids], now=NOW)) == 2
 
 
 @pytest.mark.parametrize(
@@ -48,8 +43,7 @@ def test_what_is_just_within_the_limits_is_taken(event):
         (Event("e", "u", "i", "t" * 65), "event", "at most 64 bytes"),
         (Event("e", "u", "i", "\udfff"), "event", "should be Unicode"),
         (Event("e", "u", "i", weight=math.nan), "weight", "is nan"),
-        (Event("e", "u", "i", weight=1e39), "weight", "is 1e\\+39, but should be .* 1e\\+09"),
-        (Event("e", "u", "i", weight=-1_000_000_001.0), "weight", "is -1000000001"),
+        (Event("e", "u", "i", weight=-1e9 - 1), "weight", "is -1000000001.0, but should .* 1e\\+09"),
         (Event("e", "u", "i", timestamp=math.nan), "timestamp", "is nan"),
         (Event("e", "u", "i", timestamp=46_037.0), "timestamp", "is 46037.0, .* of 1971 or later"),
         (Event("e", "u", "i", timestamp=NOW + 86_401), "timestamp", "at most a day ahead"),

@@ -11,6 +11,7 @@ from tests.unit.trainer.event_log.logs import (
     SECONDS,
     damage,
     full,
+    on_disk,
     open_log,
     read_ids,
     segments,
@@ -18,16 +19,11 @@ from tests.unit.trainer.event_log.logs import (
 )
 from trainer.errors import InputError
 from trainer.event_log import files as event_files
-from trainer.event_log import reading, removal
+from trainer.event_log import removal
 from trainer.event_log import segments as event_segments
 from trainer.event_log.errors import EventLogError, InvalidSelectionError
-from trainer.event_log.log import (
-    Appended,
-    Event,
-    Selection,
-    read_interactions,
-    stored_events,
-)
+from trainer.event_log.log import Appended, Event, Selection, read_interactions
+from trainer.event_log.reading import stored_events
 
 OF_A = Selection(user_ids=["a"])
 ALL = Selection(happened_from=0.0)
@@ -37,13 +33,6 @@ pytestmark = pytest.mark.usefixtures("no_waiting_for_the_disk")
 
 def event(event_id, user="u", item="i", weight=1.0, ago=0.0):
     return Event(str(event_id), user, item, "view", weight, SECONDS - ago)
-
-
-def on_disk(directory):
-    found = []
-    for file in event_files.list_files(directory):
-        found += reading.read_file(directory, file, last=True)["event_id"].to_pylist()
-    return found
 
 
 @pytest.fixture
@@ -86,15 +75,9 @@ def test_all_events_of_a_user_are_gone_from_every_file(tmp_path, log):
     ],
 )
 def test_an_event_goes_that_meets_all_that_is_given(tmp_path, selected, left):
+    rows = [("a", "x", 1.0, 30), ("b", "x", 2.0, 20), ("a", "y", 3.0, 10), ("c", "z", 1e9, 40)]
     with open_log(tmp_path) as log:
-        log.append(
-            [
-                event(1, "a", "x", 1.0, ago=30),
-                event(2, "b", "x", 2.0, ago=20),
-                event(3, "a", "y", 3.0, ago=10),
-                event(4, "c", "z", 1e9, ago=40),
-            ]
-        )
+        log.append([event(number, *row) for number, row in enumerate(rows, 1)])
         only = log.remove(Selection(**selected), dry_run=True)
         assert read_ids(tmp_path) == [*"1234"]
         assert log.remove(Selection(**selected)) == only
@@ -144,18 +127,6 @@ def test_a_log_whose_every_event_was_removed_says_so(tmp_path, log, monkeypatch)
         read_interactions(tmp_path)
     assert stored_events(tmp_path) == log.stats().events == log.remove(ALL).events == 0
     assert log.append([event("a0", "a"), event("b2", "b")]) == Appended(2, 0)
-
-
-def test_the_fingerprint_is_another_one_though_the_log_has_as_many_events_again(tmp_path):
-    prints = []
-    with open_log(tmp_path) as log:
-        for number in range(3):
-            log.remove(Selection(event_ids=[str(number - 1)]))
-            log.append([event(number)])
-            prints.append(reading.fingerprint(tmp_path))
-        log.remove(Selection(event_ids=["none"]))
-        assert reading.fingerprint(tmp_path) == prints[-1]
-    assert len(set(prints)) == 3
 
 
 @settings(max_examples=25, deadline=None)
@@ -275,14 +246,12 @@ def test_on_a_full_disk_what_is_not_removed_stays_and_it_can_be_done_again(
     assert read_ids(tmp_path) == on_disk(tmp_path) == ["b0", "b1", "b2"]
 
 
-def test_without_room_for_a_write_ahead_file_nothing_is_removed(tmp_path, log, monkeypatch):
-    monkeypatch.setattr("trainer.event_log.tail.WriteAheadFile.create", full)
-    with pytest.raises(EventLogError, match="no room for another write-ahead file"):
-        log.remove(OF_A)
+def test_what_keeps_events_from_being_removed_is_named(tmp_path, log, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr("trainer.event_log.tail.WriteAheadFile.create", full)
+        with pytest.raises(EventLogError, match="no room for another write-ahead file"):
+            log.remove(OF_A)
     assert len(read_ids(tmp_path)) == 6
-
-
-def test_what_keeps_events_from_being_removed_is_named(tmp_path, log):
     (tmp_path / "_removals").mkdir()
     with pytest.raises(EventLogError, match=rf"0 of 3 events were removed.*{tmp_path}/_removals"):
         log.remove(OF_A)

@@ -108,7 +108,7 @@ def test_a_new_file_that_can_not_be_made_leaves_nothing(tmp_path, monkeypatch):
     def fail(*_):
         raise OSError(errno.EIO, "Input/output error")
 
-    monkeypatch.setattr("trainer.event_log.write_ahead.fsync_directory", fail)
+    monkeypatch.setattr("lightfm_retriever.files.durable.fsync_directory", fail)
     with pytest.raises(OSError, match="Input/output"):
         WriteAheadFile.create(tmp_path / "wal")
     assert os.listdir(tmp_path) == []

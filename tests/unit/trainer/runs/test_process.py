@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from tests import specs
-from tests.trainer_service import is_gone, wait_until
+from tests.service import wait_for_the_end
 from trainer.runs import process as run_process
 from trainer.runs.child import Task
 from trainer.runs.child_events import Progress, RunFailed
@@ -60,17 +60,10 @@ def test_it_is_given_its_task_and_its_events_are_read(start, tmp_path):
         ),
     ],
 )
-def test_how_it_ended_is_said_in_words(start, program, how):
-    process = start(program)
+def test_how_it_ended_is_said_in_words_even_before_it_was_given_its_task(start, program, how):
+    process = start(program, Task(specs.spec(backend="x" * 1_000_000), "/volume", "/data", "/events"))
     assert [*process.events()] == []
     assert process.wait() == how
-
-
-def test_one_that_ends_before_it_was_given_its_task_is_no_error_of_ours(start):
-    big = Task(specs.spec(backend="x" * 1_000_000), "/volume", "/data", "/events")
-    process = start("os._exit(4)", big)
-    assert [*process.events()] == []
-    assert process.wait() == "its process ended with exit status 4"
 
 
 def test_it_is_killed_with_all_that_it_started(start, tmp_path):
@@ -84,6 +77,6 @@ def test_it_is_killed_with_all_that_it_started(start, tmp_path):
     process.kill()
     assert [*events] == []
     assert "was killed (signal 9)" in process.wait()
-    wait_until(lambda: is_gone(child))
+    wait_for_the_end([child])
     # Its number may be another's by now.
     process.kill()

@@ -8,8 +8,9 @@ import sqlite3
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
-from itertools import pairwise
+from itertools import chain, pairwise, repeat
 from pathlib import Path
+from unittest import mock
 
 import pytest
 
@@ -24,7 +25,7 @@ from trainer.pipeline import Places
 from trainer.promotion.gates import GateResult
 from trainer.runs import scheduler as module
 from trainer.runs.child_events import Finished, Metrics, Progress, RunFailed
-from trainer.runs.scheduler import STOPPED, Scheduler
+from trainer.runs.scheduler import Scheduler
 from trainer.runs.store import FILE, Outcome, RunStore
 
 pytestmark = pytest.mark.usefixtures("no_waiting_for_the_disk")
@@ -69,11 +70,9 @@ class FakeProcess:
         self._how = how
         self._told.put(None)
 
-    def finish(self, version, *, passed=True, end=True, **changes):
+    def finish(self, version, *, passed=True, **changes):
         fields = {"metrics": {}, "gates": [], "warnings": [], "seconds": {}, **changes}
-        self.tell(Finished(version, passed, **fields))
-        if end:
-            self._told.put(None)
+        self.tell(Finished(version, passed, **fields), None)
 
 
 class Run:
@@ -150,19 +149,13 @@ def here(make):
 
 @pytest.fixture
 def fail(monkeypatch):
-    """Have a method or a function fail, so many times or until what is returned is called."""
+    """Have a method or a function fail, so many times or until its `side_effect` is none."""
 
-    def fail(of, name, error, *, times=10**9):
-        kept, left = getattr(of, name), [times]
-
-        def failing(*arguments, **options):
-            if left[0]:
-                left[0] -= 1
-                raise error
-            return kept(*arguments, **options)
-
+    def fail(of, name, error, *, times=None):
+        errors = error if times is None else chain([error] * times, repeat(mock.DEFAULT))
+        failing = mock.Mock(wraps=getattr(of, name), side_effect=errors)
         monkeypatch.setattr(of, name, failing)
-        return lambda: left.__setitem__(0, 0)
+        return failing
 
     return fail
 
@@ -232,57 +225,39 @@ def test_as_many_run_at_once_as_are_asked_for_and_others_wait_in_their_order(mak
         here.end(run_id)
 
 
-@pytest.mark.parametrize(
-    ("label", "passed", "moved"),
-    [("canary", True, True), ("canary", False, False), (None, True, False)],
-)
-def test_the_label_that_was_asked_for_is_moved_unless_a_gate_fails(here, label, passed, moved):
-    version = publications.publish(here.volume)
-    run_id, process = here.begin(specs.spec(label=label))
-    process.finish(version, passed=passed, gates=[GATE])
-    ended = here.end(run_id)
-    expected = Outcome(stage="done", version=version, label_moved=moved, gates=[GATE])
-    assert (ended.state, ended.outcome) == ("SUCCEEDED", expected)
-    assert list_labels(here.volume) == ({label: version} if moved else {})
+def test_the_label_that_was_asked_for_is_moved_unless_a_gate_fails(here):
+    for label, passed, moved in ((None, True, False), ("own", False, False), ("own", True, True)):
+        version = publications.publish(here.volume)
+        run_id, process = here.begin(specs.spec(label=label))
+        process.finish(version, passed=passed, gates=[GATE])
+        ended = here.end(run_id)
+        expected = Outcome(stage="done", version=version, label_moved=moved, gates=[GATE])
+        assert (ended.state, ended.outcome) == ("SUCCEEDED", expected)
+        assert list_labels(here.volume) == ({label: version} if moved else {})
 
 
-def test_a_label_that_cannot_be_moved_fails_the_run_and_says_what_is_published(here, fail):
-    fail(labels, "promote", VolumeError(here.volume, "No space left on device"))
-    ended = here.succeed()
-    assert (ended.state, ended.outcome.label_moved) == ("FAILED", False)
-    said = f"{ended.outcome.version} is published, but label 'current' can't be moved"
-    assert said in ended.outcome.error
-    assert "No space left on device" in ended.outcome.error
-
-
-@pytest.mark.parametrize(
-    ("events", "how", "error", "stage"),
-    [
+def test_a_run_fails_for_what_its_process_says_or_else_for_how_it_ended(here):
+    for events, how, error, stage in (
         ([Progress("fit", 1, 2, 0.5), RunFailed("it diverged")], EXIT_0, "it diverged", "fit"),
         ([Progress("fit")], KILLED, KILLED, "fit"),
         # A good exit without a result.
         ([Metrics({"a": 0.5})], EXIT_0, EXIT_0, ""),
-    ],
-)
-def test_a_run_fails_for_what_its_process_says_or_else_for_how_it_ended(
-    here, events, how, error, stage
-):
-    run_id, process = here.begin()
-    process.tell(*events)
-    process.die(how)
-    ended = here.end(run_id)
-    assert (ended.state, ended.outcome.error) == ("FAILED", error)
-    assert (ended.outcome.stage, ended.outcome.seconds_left) == (stage, None)
+    ):
+        run_id, process = here.begin()
+        process.tell(*events)
+        process.die(how)
+        ended = here.end(run_id)
+        assert (ended.state, ended.outcome.error) == ("FAILED", error)
+        assert (ended.outcome.stage, ended.outcome.seconds_left) == (stage, None)
     assert list_labels(here.volume) == {}
-    here.begin()
 
 
 def test_a_process_that_cannot_be_started_fails_its_run(here, fail):
-    mend = fail(module, "RunProcess", OSError(11, "Resource temporarily unavailable"))
+    failing = fail(module, "RunProcess", OSError(11, "Resource temporarily unavailable"))
     ended = here.end(here.submit())
     assert ended.state == "FAILED"
     assert ended.outcome.error == "its process can't be started: Resource temporarily unavailable"
-    mend()
+    failing.side_effect = None
     # The folder of logs is made again, or named where it can't be.
     shutil.rmtree(here.logs)
     run_id = here.submit()
@@ -295,7 +270,9 @@ def test_a_process_that_cannot_be_started_fails_its_run(here, fail):
     assert f"can't be started: {here.logs}: isn't a directory" in ended.outcome.error
 
 
-def test_an_error_that_nobody_thought_of_fails_its_run_and_the_next_one_runs(here, fail, caplog):
+def test_an_error_of_the_label_or_that_nobody_thought_of_fails_its_run_and_the_next_one_runs(
+    here, fail, caplog
+):
     run_id, process = here.begin()
     fail(process, "wait", SURPRISE)
     process.die()
@@ -303,10 +280,16 @@ def test_an_error_that_nobody_thought_of_fails_its_run_and_the_next_one_runs(her
     assert "Traceback" in caplog.text
     # Nobody knows whether it still runs.
     assert process.killed.is_set()
-    mend = fail(labels, "promote", SURPRISE)
-    ended = here.succeed()
-    mend()
-    assert (ended.state, ended.outcome.error) == ("FAILED", "an unexpected error: surprise")
+    full = VolumeError(here.volume, "No space left on device")
+    for error, said in (
+        (SURPRISE, "an unexpected error: surprise"),
+        (full, f" is published, but label 'current' can't be moved: {full}"),
+    ):
+        failing = fail(labels, "promote", error)
+        ended = here.succeed()
+        failing.side_effect = None
+        assert (ended.state, ended.outcome.label_moved) == ("FAILED", False)
+        assert ended.outcome.error in (said, f"{ended.outcome.version}{said}")
     here.begin()
 
 
@@ -324,27 +307,24 @@ def test_a_queued_run_is_cancelled_and_never_starts(here):
         here.scheduler.cancel("none")
 
 
-def test_a_running_run_is_cancelled_at_once_and_the_next_one_runs(here):
-    run_id, process = here.begin()
-    process.tell(Progress("fit", 5, 20, 9.0))
-    here.wait_for(run_id, lambda run: run.outcome.done == 5)
-    cancelled = here.scheduler.cancel(run_id)
-    assert process.killed.is_set()
-    outcome = Outcome(stage="fit", done=5, total=20, error="cancelled")
-    assert (cancelled.state, cancelled.outcome) == ("CANCELLED", outcome)
-    assert here.store.get(run_id) == here.scheduler.cancel(run_id) == cancelled
-    here.begin()
-
-
-def test_a_run_that_is_cancelled_after_publishing_moves_no_label(here):
+def test_a_running_run_is_cancelled_at_once_even_after_publishing_and_the_next_one_runs(here):
     version = publications.publish(here.volume)
-    run_id = here.submit()
-    here.process().finish(version, end=False)
-    here.wait_for(run_id, lambda run: run.outcome.version)
-    cancelled = here.scheduler.cancel(run_id)
-    assert (cancelled.state, cancelled.outcome.version) == ("CANCELLED", version)
-    assert not cancelled.outcome.label_moved
+    for told, outcome in (
+        (Progress("fit", 5, 20, 9.0), Outcome(stage="fit", done=5, total=20, error="cancelled")),
+        (
+            Finished(version, True, metrics={}, gates=[], warnings=[], seconds={}),
+            Outcome(stage="done", version=version, error="cancelled"),
+        ),
+    ):
+        run_id, process = here.begin()
+        process.tell(told)
+        here.wait_for(run_id, lambda run, outcome=outcome: run.outcome.stage == outcome.stage)
+        cancelled = here.scheduler.cancel(run_id)
+        assert process.killed.is_set()
+        assert (cancelled.state, cancelled.outcome) == ("CANCELLED", outcome)
+        assert here.store.get(run_id) == here.scheduler.cancel(run_id) == cancelled
     assert list_labels(here.volume) == {}
+    here.begin()
 
 
 def test_a_run_whose_label_is_being_moved_is_not_cancelled_any_more(here, hold):
@@ -379,14 +359,6 @@ def test_a_run_is_cancelled_while_its_process_is_being_started(here, hold, monke
     assert cancelling.result().state == "CANCELLED"
 
 
-def test_a_run_that_only_the_file_says_is_running_can_be_cancelled(make, monkeypatch):
-    monkeypatch.setattr(module, "_CANCEL_SECONDS", 0.05)
-    here = make(begin=False)
-    run_id = here.submit()
-    here.store.start_next(now=1.0)
-    assert here.scheduler.cancel(run_id).state == "CANCELLED"
-
-
 def test_a_request_id_is_one_run_that_is_told_which_span_asked_for_it(here, monkeypatch):
     monkeypatch.setattr(module.spans, "ids", lambda: ("a" * 32, "b" * 16))
     first = here.submit(request_id="r")
@@ -403,21 +375,6 @@ def test_a_request_id_is_one_run_that_is_told_which_span_asked_for_it(here, monk
         here.submit(specs.spec(label="another"), request_id="r")
     here.scheduler.cancel(here.submit())
     assert here.scheduler._asked_by == {}
-
-
-def test_to_stop_fails_what_runs_and_leaves_the_queue(make):
-    here = make(parallel=2)
-    ids = [here.submit() for _ in range(4)]
-    processes = [here.process(), here.process()]
-    here.scheduler.stop()
-    assert all(process.killed.is_set() for process in processes)
-    states = [here.store.get(run_id) for run_id in ids]
-    assert [run.state for run in states] == ["FAILED", "FAILED", "QUEUED", "QUEUED"]
-    assert {run.outcome.error for run in states[:2]} == {STOPPED}
-    assert here.no_process()
-    again = make(store=here.store)
-    assert again.process().log.stem == ids[2]
-    assert here.store.get(ids[0]) == states[0]
 
 
 @pytest.mark.parametrize(("published", "moved"), [(False, False), (True, False), (True, True)])
@@ -438,26 +395,17 @@ def test_a_start_ends_what_the_last_service_left_running(make, caplog, published
     assert (f"training run {first}: the service ended" in caplog.text) is not moved
 
 
-def test_an_end_that_cannot_be_noted_is_noted_when_the_disk_has_room_again(
-    here, fail, monkeypatch, caplog
-):
-    monkeypatch.setattr(module, "_RETRY_SECONDS", 0.01)
-    fail(here.store, "end", FULL, times=3)
-    assert here.succeed().state == "SUCCEEDED"
-    assert caplog.text.count("its end can't be noted") == 1
-
-
 def test_a_service_whose_disk_is_full_stops_all_the_same_and_logs_what_is_not_noted(make, fail, caplog):
     here = make()
     version = publications.publish(here.volume)
     run_id, process = here.begin()
-    mend = fail(here.store, "end", FULL)
+    failing = fail(here.store, "end", FULL)
     process.finish(version)
     while "can't be noted yet" not in caplog.text:
         pass
     here.scheduler.stop()
     assert f"{run_id}: it ended as SUCCEEDED with version {version}, which isn't noted" in caplog.text
-    mend()
+    failing.side_effect = None
     assert here.store.get(run_id).state == "RUNNING"
     make(store=here.store)
     # Its label names the version.
@@ -473,12 +421,18 @@ def test_a_row_that_is_changed_under_its_run_stops_no_other(here, tmp_path, capl
     assert "which isn't noted" in caplog.text
 
 
-def test_an_end_that_nobody_thought_of_holds_up_no_other(here, fail):
+def test_an_end_that_nobody_thought_of_holds_up_no_other_and_one_that_has_no_room_is_noted_later(
+    here, fail, monkeypatch, caplog
+):
+    monkeypatch.setattr(module, "_RETRY_SECONDS", 0.01)
     fail(here.store, "end", SURPRISE, times=1)
     here.begin()[1].die()
     # A stage that can't be noted is no failure, either.
     fail(here.store, "note", FULL)
     assert here.succeed().state == "SUCCEEDED"
+    fail(here.store, "end", FULL, times=3)
+    assert here.succeed().state == "SUCCEEDED"
+    assert caplog.text.count("its end can't be noted") == 1
 
 
 @pytest.mark.parametrize(
@@ -492,17 +446,13 @@ def test_a_queue_that_fails_is_tried_again_and_told_of_once(
     here, fail, monkeypatch, caplog, error, said, problem
 ):
     monkeypatch.setattr(module, "_RETRY_SECONDS", 0.01)
-    tries = queue.SimpleQueue()
-    mend = fail(here.store, "start_next", error)
-    failing = here.store.start_next
-    monkeypatch.setattr(here.store, "start_next", lambda **_: (tries.put(1), failing(**_))[1])
+    failing = fail(here.store, "start_next", error)
     assert here.scheduler.problem() is None
     run_id = here.submit()
-    for _ in range(3):
-        tries.get(timeout=PATIENCE)
+    wait_until(lambda: failing.call_count > 3)
     assert here.scheduler.problem() == problem
     assert caplog.text.count(said) == 1
-    mend()
+    failing.side_effect = None
     process = here.process()
     assert process.log.stem == run_id
     process.die()
@@ -574,7 +524,7 @@ def test_old_logs_are_removed_and_the_latest_are_kept(here):
 
 
 @pytest.mark.parametrize("put", [Path.touch, lambda path: path.symlink_to("nowhere")])
-def test_logs_that_are_no_directory_are_named_before_anything_changes(make, put):
+def test_logs_that_are_no_directory_are_named_before_anything_changes(make, monkeypatch, put):
     here = make(begin=False)
     run_id = here.submit()
     here.store.start_next(now=2.0)
@@ -583,3 +533,6 @@ def test_logs_that_are_no_directory_are_named_before_anything_changes(make, put)
         here.scheduler.start()
     assert caught.value.path == here.logs
     assert here.store.get(run_id).state == "RUNNING"
+    # What only the file says is running can be cancelled.
+    monkeypatch.setattr(module, "_CANCEL_SECONDS", 0.05)
+    assert here.scheduler.cancel(run_id).state == "CANCELLED"

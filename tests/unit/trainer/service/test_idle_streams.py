@@ -7,7 +7,6 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import grpc
-import pytest
 
 from trainer.service.idle_streams import IdleStreams
 
@@ -28,36 +27,26 @@ class Call:
         self.cancelled.set()
         self.sent.put(grpc.RpcError())
 
-    def __iter__(self):
-        return self
+    def through(self, streams):
+        """The requests, as streams let them through."""
+        return streams.requests(self._requests(), self)
 
-    def __next__(self):
-        request = self.sent.get(timeout=PATIENCE)
-        if isinstance(request, grpc.RpcError):
-            raise request
-        if request is None:
-            raise StopIteration
-        return request
-
-
-@pytest.mark.parametrize("end", [None, grpc.RpcError()])
-def test_requests_come_through_until_they_end_or_the_caller_leaves(end):
-    call = Call()
-    for request in ("one", "two", end):
-        call.sent.put(request)
-    assert list(IdleStreams(PATIENCE).requests(call, call)) == ["one", "two"]
-    assert not call.cancelled.is_set()
+    def _requests(self):
+        while (request := self.sent.get(timeout=PATIENCE)) is not None:
+            if isinstance(request, grpc.RpcError):
+                raise request
+            yield request
 
 
 def test_only_those_that_say_nothing_are_cancelled(caplog):
     streams = IdleStreams(0.2)
     silent, busy, handled, another = Call(), Call(), Call(), Call()
     handled.sent.put("slow")
-    being_handled = streams.requests(handled, handled)
+    being_handled = handled.through(streams)
     assert next(being_handled) == "slow"
     with ThreadPoolExecutor(2) as pool:
-        reading = pool.submit(lambda: list(streams.requests(busy, busy)))
-        ended = pool.submit(lambda: list(streams.requests(silent, silent)))
+        reading = pool.submit(lambda: list(busy.through(streams)))
+        ended = pool.submit(lambda: list(silent.through(streams)))
         number = 0
         while not silent.cancelled.wait(0.02):
             busy.sent.put(number)
@@ -67,6 +56,8 @@ def test_only_those_that_say_nothing_are_cancelled(caplog):
     assert not busy.cancelled.is_set()
     # What waits for the service isn't idle.
     assert not handled.cancelled.is_set()
-    assert list(streams.requests(another, another)) == []
+    another.sent.put("one")
+    # Cancelled, it ends as one does whose caller leaves.
+    assert list(another.through(streams)) == ["one"]
     assert another.cancelled.is_set()
     assert "a stream from ipv4:127.0.0.1:1 sent nothing for 0.2 s: cancelled" in caplog.text

@@ -21,18 +21,7 @@ from trainer.event_log.log import Event, Removed, Selection
 from trainer.fitting.lightfm_model import Hyperparameters
 from trainer.promotion.gates import GateResult, Gates
 from trainer.runs.store import STATES, DamagedRun, Outcome, Run
-from trainer.service.messages import (
-    event_of,
-    field_path,
-    removal_request,
-    removal_response,
-    removed_of,
-    run_message,
-    selection_of,
-    spec_message,
-    spec_of,
-    state_name,
-)
+from trainer.service import messages
 from trainer.spec import DataSpec, TrainingSpec
 
 PAIRS = [
@@ -47,17 +36,8 @@ PROTO = Path(__file__).parents[4] / "protos/recsys/trainer/v1/trainer_service.pr
 
 
 def run(spec=None, **changes):
-    return Run(
-        **{
-            "number": 1,
-            "id": "20261124T120000Z-00000001",
-            "request_id": "r",
-            "state": "QUEUED",
-            "spec": spec or specs.spec(),
-            "created_at": 1.5,
-            **changes,
-        }
-    )
+    fixed = {"number": 1, "id": "20261124T120000Z-00000001", "request_id": "r", "created_at": 1.5}
+    return Run(**{**fixed, "state": "QUEUED", "spec": spec or specs.spec(), **changes})
 
 
 @settings(max_examples=25)
@@ -66,37 +46,28 @@ def run(spec=None, **changes):
 @example(specs.spec(data=DataSpec(event_log=True, item_attributes=["tags:text", "év", "a:b"])))
 @example(specs.spec(gates=Gates(max_relative_loss=0.0)))
 def test_a_spec_survives_its_message(spec):
-    sent = spec_message(spec, with_secrets=True).SerializeToString()
-    assert spec_of(pb.TrainingSpec.FromString(sent)) == spec
+    sent = messages.spec_message(spec, with_secrets=True).SerializeToString()
+    assert messages.spec_of(pb.TrainingSpec.FromString(sent)) == spec
 
 
 def test_a_runs_message_leaves_out_the_database_and_nothing_else():
     data = DataSpec(interactions_sql="SELECT 1", database_url="postgresql://me:hunter2@host/db")
-    message = run_message(run(specs.spec(data=data)))
+    message = messages.run_message(run(specs.spec(data=data)))
     assert "hunter2" not in MessageToJson(message)
-    expected = spec_message(specs.spec(data=data), with_secrets=True)
+    expected = messages.spec_message(specs.spec(data=data), with_secrets=True)
     expected.data.ClearField("database_url")
     assert message.spec == expected
 
 
-def test_a_caller_says_nothing_of_spark_nor_of_a_store():
-    """Spark's settings run any program, and a store's location reaches other hosts."""
-    names = [own.name for _, message in PAIRS for own in message.DESCRIPTOR.fields]
-    assert not [name for name in names if re.search("spark|conf|volume|store|master", name)]
-
-
 def test_what_is_not_set_has_the_default_and_an_empty_label_is_none():
     message = pb.TrainingSpec(data=pb.DataSpec(event_log=True))
-    assert spec_of(message) == TrainingSpec(data=DataSpec(event_log=True))
+    data = DataSpec(event_log=True)
+    assert messages.spec_of(message) == TrainingSpec(data=data)
     message.hyperparameters.epochs = 3
     message.gates.min_auc = 0.0
     message.label = ""
-    assert spec_of(message) == TrainingSpec(
-        data=DataSpec(event_log=True),
-        hyperparameters=Hyperparameters(epochs=3),
-        gates=Gates(min_auc=0.0),
-        label=None,
-    )
+    changed = {"hyperparameters": Hyperparameters(epochs=3), "gates": Gates(min_auc=0.0)}
+    assert messages.spec_of(message) == TrainingSpec(data=data, **changed, label=None)
 
 
 @pytest.mark.parametrize(("of", "message"), PAIRS)
@@ -105,6 +76,8 @@ def test_messages_and_dataclasses_have_the_same_fields(of, message):
     own = {field.name: field for field in fields(of) if field.name != "spark"}
     described = message.DESCRIPTOR.fields_by_name
     assert own.keys() == {*described}
+    # Spark's settings run any program, and a store's location reaches other hosts.
+    assert not [name for name in described if re.search("spark|conf|volume|store|master", name)]
     for name, field in own.items():
         if field.default is None:
             # Otherwise nobody could tell 0 from nothing.
@@ -168,8 +141,8 @@ def test_a_value_out_of_range_is_refused_by_its_field_in_the_words_of_its_flag(p
         message = pb.TrainingSpec(data=pb.DataSpec(event_log=True))
         setattr(getattr(message, part) if part else message, name, value)
         with pytest.raises(OptionError) as caught:
-            spec_of(message)
-        assert field_path(caught.value.option) == ".".join(filter(None, ("spec", part, name)))
+            messages.spec_of(message)
+        assert messages.field_path(caught.value.option) == ".".join(filter(None, ("spec", part, name)))
         assert caught.value.option == one.flag
         assert caught.value.expected == one.option.problem(value)
 
@@ -203,12 +176,10 @@ def test_every_field_has_a_flag_and_every_flag_a_field():
     leaves = {f"spec.{name}" for name in {*described} - parts}
     for part in parts:
         leaves |= {f"spec.{part}.{name}" for name in described[part].message_type.fields_by_name}
-    assert {*map(field_path, flags)} == leaves
+    assert {*map(messages.field_path, flags)} == leaves
     assert len(flags) == len(leaves)
-
-
-def test_a_flag_that_has_no_field_is_its_own():
-    assert (field_path("--volume"), field_path("recent_ids")) == ("volume", "recent_ids")
+    # A flag that has no field is its own.
+    assert messages.field_path("--volume") == "volume"
 
 
 def test_a_run_is_sent_with_all_that_is_known_and_no_more():
@@ -217,14 +188,14 @@ def test_a_run_is_sent_with_all_that_is_known_and_no_more():
     plain |= {"metrics": {"test_auc": 0.25}, "label_moved": True, "warnings": ["w"]}
     plain |= {"seconds": {"fit": 1.5}, "seconds_left": 0.25}
     outcome = Outcome(**plain, gates=[gate])
-    message = run_message(
+    message = messages.run_message(
         run(state="RUNNING", started_at=2.5, ended_at=1e9 + 0.25, outcome=outcome, problem="p")
     )
     assert message == pb.TrainingRun(
         id="20261124T120000Z-00000001",
         request_id="r",
         state=pb.TRAINING_RUN_STATE_RUNNING,
-        spec=spec_message(specs.spec(), with_secrets=False),
+        spec=messages.spec_message(specs.spec(), with_secrets=False),
         created_at=Timestamp(seconds=1, nanos=500_000_000),
         started_at=Timestamp(seconds=2, nanos=500_000_000),
         ended_at=Timestamp(seconds=10**9, nanos=250_000_000),
@@ -233,43 +204,33 @@ def test_a_run_is_sent_with_all_that_is_known_and_no_more():
         **plain,
     )
     assert len(message.ListFields()) == len(pb.TrainingRun.DESCRIPTOR.fields)
-    message = run_message(run(outcome=Outcome(gates=[replace(gate, measured=None)])))
+    message = messages.run_message(run(outcome=Outcome(gates=[replace(gate, measured=None)])))
     for name in ("started_at", "ended_at", "seconds_left"):
         assert not message.HasField(name)
     assert not message.gates[0].HasField("measured")
-
-
-def test_every_state_has_a_number_and_its_name():
     for state in STATES:
-        assert state_name(run_message(run(state=state)).state) == state
+        assert messages.state_name(messages.run_message(run(state=state)).state) == state
     assert len(STATES) == len(pb.TrainingRunState.keys()) - 1
 
 
 def test_a_spec_that_no_message_can_hold_leaves_the_run_readable():
-    message = run_message(run(spec=specs.spec(backend="\udcff"), state="SUCCEEDED"))
+    message = messages.run_message(run(spec=specs.spec(backend="\udcff"), state="SUCCEEDED"))
     assert (message.id, message.state) == (run().id, pb.TRAINING_RUN_STATE_SUCCEEDED)
     assert message.problem == "its spec can't be sent: it has a character that isn't Unicode"
     assert not message.HasField("spec")
-
-
-def test_of_a_run_that_can_not_be_read_the_id_and_the_problem_are_sent():
-    message = run_message(DamagedRun(number=3, id="a", problem="/x/\udcff, row 3: odd"))
+    # Of one that can't be read at all the id and the problem are sent.
+    message = messages.run_message(DamagedRun(number=3, id="a", problem="/x/\udcff, row 3: odd"))
     assert message == pb.TrainingRun(id="a", problem="/x/?, row 3: odd")
 
 
-@pytest.mark.parametrize("dry_run", [False, True])
-@pytest.mark.parametrize("weight", [None, 0.0, -2.5])
+@pytest.mark.parametrize(("dry_run", "weight"), [(False, None), (True, 0.0), (True, -2.5)])
 def test_a_selection_survives_its_message(weight, dry_run):
-    selection = Selection(
-        event_ids=("a", "b"),
-        user_ids=("映画",),
-        happened_from=0.0,
-        happened_before=SECONDS + 0.125,
-        max_weight=weight,
-    )
-    sent = removal_request(selection, dry_run=dry_run).SerializeToString()
+    ids = {"event_ids": ["a", "b"], "user_ids": ["映画"], "item_ids": []}
+    times = {"happened_from": 0.0, "happened_before": SECONDS + 0.125}
+    selection = Selection(**ids, **times, max_weight=weight)
+    sent = messages.removal_request(selection, dry_run=dry_run).SerializeToString()
     received = pb.RemoveInteractionsRequest.FromString(sent)
-    assert (selection_of(received), received.dry_run) == (selection, dry_run)
+    assert (messages.selection_of(received), received.dry_run) == (selection, dry_run)
 
 
 @pytest.mark.parametrize("time", [0.0, -1.25, SECONDS + 0.125])
@@ -286,20 +247,22 @@ def test_what_was_removed_survives_its_message(time):
         warnings=["a file isn't searched"],
     )
     for sent in (removed, Removed()):
-        message = removal_response(sent).SerializeToString()
-        assert removed_of(pb.RemoveInteractionsResponse.FromString(message)) == sent
+        message = messages.removal_response(sent).SerializeToString()
+        assert messages.removed_of(pb.RemoveInteractionsResponse.FromString(message)) == sent
 
 
 def test_an_event_has_defaults_for_what_is_not_set():
     message = pb.InteractionEvent(event_id="e", user_id="u", item_id="i")
-    assert event_of(message) == Event("e", "u", "i")
+    assert messages.event_of(message) == Event("e", "u", "i")
     message.weight = 0.0
     message.happened_at.FromMilliseconds(1500)
-    assert event_of(message) == Event("e", "u", "i", weight=0.0, timestamp=1.5)
+    assert messages.event_of(message) == Event("e", "u", "i", weight=0.0, timestamp=1.5)
 
 
 @pytest.mark.parametrize("time", [3e11, -1e14, 1e300, float("inf"), float("nan")])
 def test_a_time_of_an_old_log_that_no_message_holds_is_sent_as_the_nearest_that_one_does(time):
     removed = Removed(events=1, users=1, items=1, oldest=time, newest=time, min_weight=1, max_weight=1)
-    message = pb.RemoveInteractionsResponse.FromString(removal_response(removed).SerializeToString())
+    message = pb.RemoveInteractionsResponse.FromString(
+        messages.removal_response(removed).SerializeToString()
+    )
     assert message.oldest.ToDatetime().year in (1, 9999)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import pytest
@@ -9,13 +10,9 @@ from trainer.errors import OptionError
 from trainer.service.options import ServerOptions
 
 
-@pytest.mark.parametrize(
-    "given", [{"parallel_runs": 0}, {"parallel_runs": 65}, {"maintenance_seconds": float("nan")}]
-)
-def test_a_setting_out_of_range_is_named_by_its_flag(given):
-    [(name, value)] = given.items()
-    flag = f"--{name.replace('_', '-')}"
-    with pytest.raises(OptionError, match=rf"{flag} is {value}, but should be in .*\.\."):
-        ServerOptions(
-            volume=FolderVolume(Path("v")), state=Path("s"), listen="h:1", data_dir=Path("d"), **given
-        )
+def test_a_setting_out_of_range_is_named_by_its_flag():
+    places = {"volume": FolderVolume(Path("v")), "state": Path("s"), "data_dir": Path("d")}
+    for name, value in (("parallel_runs", 0), ("parallel_runs", 65), ("maintenance_seconds", math.nan)):
+        flag = f"--{name.replace('_', '-')}"
+        with pytest.raises(OptionError, match=rf"{flag} is {value}, but should be in .*\.\."):
+            ServerOptions(**places, listen="h:1", **{name: value})

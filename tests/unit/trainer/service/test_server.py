@@ -10,17 +10,12 @@ from trainer.errors import StateError
 from trainer.service import server
 
 
-def test_a_lock_that_is_no_file_is_named(tmp_path):
+def test_a_lock_or_a_state_directory_that_is_none_is_named(tmp_path):
     os.mkfifo(tmp_path / "lock")
-    with pytest.raises(StateError, match="lock: is a FIFO") as caught, server._exclusive(tmp_path):
-        pass
-    assert caught.value.path == tmp_path / "lock"
-
-
-def test_a_state_directory_that_is_a_file_is_named(tmp_path):
     (tmp_path / "state").touch()
-    with pytest.raises(StateError, match="state: File exists"), server._exclusive(tmp_path / "state"):
-        pass
+    for state, said in ((tmp_path, "lock: is a FIFO"), (tmp_path / "state", "state: File exists")):
+        with pytest.raises(StateError, match=f"{tmp_path}/{said}"):
+            server._exclusive(state)
 
 
 def test_a_queue_that_does_not_go_on_is_not_ready():

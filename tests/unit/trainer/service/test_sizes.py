@@ -25,12 +25,20 @@ def test_a_page_is_received_by_a_default_client_and_has_one_at_least():
     assert list(sizes.one_page([])) == []
 
 
-def test_a_version_that_leaves_others_no_room_is_listed_without_its_metrics():
+def test_a_version_or_a_run_that_leaves_others_no_room_is_listed_with_what_has_room():
     small = version("small", 1000)
     assert sizes.listed(small) == version("small", 1000)
     large = sizes.listed(version("large", 2 << 20))
     assert (large.name, dict(large.metrics)) == ("large", {})
     assert str(1 << 20) in large.problem
+    run = pb.TrainingRun(id="a", state=pb.TRAINING_RUN_STATE_FAILED, error="no")
+    run.created_at.FromSeconds(5)
+    assert sizes.listed_run(run).error == "no"
+    run.stage = "x" * (5 << 20)
+    shown = sizes.listed_run(run)
+    assert (shown.id, shown.state, shown.created_at) == (run.id, run.state, run.created_at)
+    assert shown.ByteSize() < 1000
+    assert f"at most {1 << 20}" in shown.problem
 
 
 def test_a_message_of_events_may_have_so_many_bytes(monkeypatch):
@@ -42,14 +50,3 @@ def test_a_message_of_events_may_have_so_many_bytes(monkeypatch):
         FieldError, match=f"^events: have {request.ByteSize()} bytes, but should have at"
     ):
         sizes.check_events(request)
-
-
-def test_a_run_that_leaves_others_no_room_is_listed_with_what_has_room():
-    run = pb.TrainingRun(id="a", state=pb.TRAINING_RUN_STATE_FAILED, error="no")
-    run.created_at.FromSeconds(5)
-    assert sizes.listed_run(run).error == "no"
-    run.stage = "x" * (5 << 20)
-    shown = sizes.listed_run(run)
-    assert (shown.id, shown.state, shown.created_at) == (run.id, run.state, run.created_at)
-    assert shown.ByteSize() < 1000
-    assert f"at most {1 << 20}" in shown.problem

@@ -24,9 +24,7 @@ METRICS = {"z": 0.1, "test_auc": 0.9375, "a": 1e-9}
 @pytest.mark.parametrize(
     "published",
     [
-        PublishedVersion(
-            MANIFEST.version, ["canary", "current"], replace(MANIFEST, metrics=METRICS), ""
-        ),
+        PublishedVersion(MANIFEST.version, ["canary", "own"], replace(MANIFEST, metrics=METRICS), ""),
         PublishedVersion(MANIFEST.version, [], replace(MANIFEST, metrics={}), ""),
         PublishedVersion("20260101T000000Z-000000", ["old"], None, "isn't JSON"),
     ],
@@ -36,14 +34,6 @@ def test_a_version_that_is_sent_has_the_row_of_the_volumes_own(published):
     row = row_of(sent(version_message(published)))
     assert row == rows.row_of(published)
     assert json.dumps(row.content()) == json.dumps(rows.row_of(published).content())
-
-
-def test_a_service_of_before_does_not_tell_the_recall():
-    assert row_of(pb.Version(name="a", items=1)).recall_at_10 == {}
-
-
-def ids(**changes):
-    return IdChanges(before=5, after=6, new=2, lost=1, new_ids=["a", "b"], lost_ids=["c"], **changes)
 
 
 @pytest.mark.parametrize("overlap", [None, Overlap(users=3, mean=9.5, median=9.0, min=7)])
@@ -56,12 +46,13 @@ def test_a_difference_that_is_sent_is_the_volumes_own(overlap):
         ValueChange("trees", None, 3),
         ValueChange("text", "[1]", "null"),
     ]
+    ids = IdChanges(before=5, after=6, new=2, lost=1, new_ids=["a", "b"], lost_ids=["c"])
     found = VersionDiff(
         before="a",
         after="b",
         overlap=overlap,
-        items=ids(),
-        users=ids(),
+        items=ids,
+        users=ids,
         metrics=[ValueChange("test_auc", 0.1, None), ValueChange("users", None, 3.0)],
         hyperparameters=settings,
         indexes=[
@@ -76,8 +67,8 @@ def test_a_difference_that_is_sent_is_the_volumes_own(overlap):
     assert texts == ["bpr", "5", "1e-07", "true", "3", "null"]
 
 
-def test_truth_values_of_a_service_of_before_are_understood():
-    message = pb.DiffVersionsResponse(
-        hyperparameters=[pb.SettingChange(name="sample_weights", before="False", after="True")]
-    )
+def test_truth_values_and_recalls_of_a_service_of_before_are_understood():
+    changes = [pb.SettingChange(name="sample_weights", before="False", after="True")]
+    message = pb.DiffVersionsResponse(hyperparameters=changes)
     assert diff_of(message, "a", "b").hyperparameters == [ValueChange("sample_weights", False, True)]
+    assert row_of(pb.Version(name="a", items=1)).recall_at_10 == {}
