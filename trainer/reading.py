@@ -78,8 +78,12 @@ def _weighed(
         read, events = _with_events(read, data, _log_directory(event_log), now)
     read = replace(read, event_ids=None)
     parts = [read] if events is None else [read, events]
-    if data.event_weights or data.half_life_days is not None or data.last_days is not None:
-        parts = weigh(parts, data)
+    parts = weigh(
+        parts,
+        event_weights=data.event_weights,
+        half_life_days=data.half_life_days,
+        last_days=data.last_days,
+    )
     return parts[0] if events is None else combining.join(*parts)
 
 

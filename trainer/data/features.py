@@ -157,7 +157,7 @@ def match_warnings(
     matched = len(table.ids) - len(strangers)
     if not table.ids or matched >= max(1.0, _FEW * min(len(table.ids), len(present))):
         return []
-    forms = id_forms.explain(strangers, sorted(present), present, where=("here", _WHERE))
+    forms, _ = id_forms.explain(strangers, sorted(present), present, where=("here", _WHERE))
     if matched:
         found = f"only {matched:,} of {len(table.ids):,} {kind}s of {table.name}"
         return [f"{found} are {_WHERE}: {forms}"]

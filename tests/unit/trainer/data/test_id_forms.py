@@ -10,7 +10,7 @@ IDS = ["3", "10", "007", "1042"]
 
 
 def explained(before, now, **options):
-    return explain(before, now, set(now), **options)
+    return explain(before, now, set(now), **options)[0]
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from tests import datasets
 from trainer.errors import InputError, OptionError
 from trainer.preparing.weighting import DAY, weigh
-from trainer.spec import DataSpec
 
 WEIGHTS = {"view": 1.0, "buy": 5.0, "dislike": -2.0, "skip": 0.0}
 ROWS = st.lists(
@@ -40,14 +39,14 @@ def made(rows, **changes):
 
 
 def weighed(interactions, **options):
-    [found] = weigh([interactions], DataSpec(event_log=True, **options))
+    [found] = weigh([interactions], **options)
     return found
 
 
 def beside(interactions, days, **options):
     """What becomes of them beside a newest interaction of that day."""
     newest = datasets.interactions([("newest", "newest", 1.0)], timestamps=[days * DAY])
-    return weigh([interactions, newest], DataSpec(event_log=True, **options))[0]
+    return weigh([interactions, newest], **options)[0]
 
 
 def refused(*arguments, **options):
@@ -209,14 +208,14 @@ def test_without_types_all_have_the_weight_of_those_without():
 
 @given(ROWS, ROWS, st.none() | DAYS, st.none() | DAYS)
 def test_parts_are_weighed_as_if_they_were_one(first, second, half_life, last):
-    weighing = DataSpec(event_log=True, event_weights=WEIGHTS, half_life_days=half_life, last_days=last)
+    weighing = {"event_weights": WEIGHTS, "half_life_days": half_life, "last_days": last}
     try:
-        [whole] = weigh([made([*first, *second])], weighing)
+        [whole] = weigh([made([*first, *second])], **weighing)
     except InputError as error:
         # Together they are enough for some to be far newer than all others.
         with pytest.raises(InputError, match=re.escape(error.reason)):
-            weigh([made(first), made(second)], weighing)
+            weigh([made(first), made(second)], **weighing)
         return
-    parts = weigh([made(first), made(second)], weighing)
+    parts = weigh([made(first), made(second)], **weighing)
     assert [row for part in parts for row in datasets.as_rows(part)] == datasets.as_rows(whole)
     assert all(part.warnings for part in parts if not len(part))
