@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -16,7 +16,6 @@ from trainer.data.databases import sql, url
 from trainer.data.features import FeatureTable
 from trainer.data.files import parquet_folder, tables
 from trainer.data.interactions import Interactions
-from trainer.data.item_attributes import WantedColumn
 from trainer.errors import InputError, OptionError
 from trainer.event_log import reading as event_reading
 from trainer.preparing.splits import Split
@@ -60,8 +59,7 @@ def read_source(
         source = _read_dataset(data, data_dir)
     else:
         # The features first: they are small, and a mistake in them is known before a long reading.
-        items = _items(data)
-        users = _features(data.users, "user", data.user_features, data.feature_separator)
+        items, users = _features(data, "item"), _features(data, "user")
         source = TrainingInput(_read_interactions(data, event_log, now), items, users)
     weighed = _weighed(source.interactions, data, event_log, now)
     # Else it is kept throughout the training: as much as several columns of all rows.
@@ -73,35 +71,34 @@ def _weighed(
     read: Interactions, data: DataSpec, event_log: Path | None, now: float | None
 ) -> Interactions:
     """What was read, with the events of the log where they are wanted beside it."""
-    events: Interactions | None = None
+    parts = [read]
     if data.event_log and data.has_history:
-        read, events = _with_events(read, data, _log_directory(event_log), now)
-    read = replace(read, event_ids=None)
-    parts = [read] if events is None else [read, events]
+        parts = _with_events(read, data, _log_directory(event_log), now)
+    parts[0] = replace(parts[0], event_ids=None)
     parts = weigh(
         parts,
         event_weights=data.event_weights,
         half_life_days=data.half_life_days,
         last_days=data.last_days,
     )
-    return parts[0] if events is None else combining.join(*parts)
+    return combining.join(*parts) if len(parts) > 1 else parts[0]
 
 
 def _with_events(
     history: Interactions, data: DataSpec, directory: Path, now: float | None
-) -> tuple[Interactions, Interactions | None]:
-    """The history, and the events that it hasn't; None, and a warning, when the log has none at all."""
+) -> list[Interactions]:
+    """The history, and the events that it hasn't; a warning instead when the log has none at all."""
     events = event_reading.find_interactions(directory, now=now)
     if events is None:
         warning = (
             f"{directory}: no interactions were appended yet, or all were removed: {history.name} is "
             "all that is trained on"
         )
-        return replace(history, warnings=[*history.warnings, warning]), None
+        return [replace(history, warnings=[*history.warnings, warning])]
     if data.split in ("time", "leave-last-k"):
         # Missing ones are said of the file, not of both.
         history.times_for(f"--split {data.split}")
-    return history, combining.without_known(history, events)
+    return [history, combining.without_known(history, events)]
 
 
 def default_split(data: DataSpec) -> Split:
@@ -174,28 +171,20 @@ def _log_directory(event_log: Path | None) -> Path:
     return event_log
 
 
-def _items(data: DataSpec) -> FeatureTable:
-    attributes = item_attributes.parse(data.item_attributes)
-    if attributes and data.items is None:
-        shown = ",".join(data.item_attributes)
-        raise OptionError(item_attributes.OPTION, shown, "used with --items FILE")
-    return _features(data.items, "item", data.item_features, data.feature_separator, attributes)
-
-
-def _features(
-    path: str | None,
-    kind: features.Kind,
-    columns: list[str],
-    separator: str,
-    attributes: Sequence[WantedColumn] = (),
-) -> FeatureTable:
-    if path is None:
-        if columns:
-            raise OptionError(f"--{kind}-features", ",".join(columns), f"used with --{kind}s FILE")
-        return FeatureTable()
-    return features.read_features(
-        Path(path), kind, columns=columns, separator=separator, attributes=attributes
-    )
+def _features(data: DataSpec, kind: features.Kind) -> FeatureTable:
+    path, columns, attributes = data.users, data.user_features, list[str]()
+    if kind == "item":
+        path, columns, attributes = data.items, data.item_features, data.item_attributes
+    wanted = item_attributes.parse(attributes)
+    if path is not None:
+        separator = data.feature_separator
+        return features.read_features(
+            Path(path), kind, columns=columns, separator=separator, attributes=wanted
+        )
+    for flag, given in ((item_attributes.OPTION, attributes), (f"--{kind}-features", columns)):
+        if given:
+            raise OptionError(flag, ",".join(given), f"used with --{kind}s FILE")
+    return FeatureTable()
 
 
 def _check_columns(flag: str, columns: list[str], known: tuple[str, ...]) -> None:

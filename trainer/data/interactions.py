@@ -135,7 +135,7 @@ def from_table(
         times = timestamps.read(path, table, "timestamp", now=now)
         if times_are_certain:
             times = replace(times, as_numbers=np.zeros_like(times.as_numbers))
-        odd = timestamps.check(path, "timestamp", times, now=now)
+        odd = timestamps.check(times, now=now)
         result = replace(result, timestamps=times.seconds, warnings=[*result.warnings, *odd])
     if "event" in table.column_names:
         event_types, events = tables.categories(path, table, "event")

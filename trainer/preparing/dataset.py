@@ -21,7 +21,7 @@ from trainer.data import lookalikes
 from trainer.data.features import FeatureTable
 from trainer.data.interactions import Interactions
 from trainer.errors import TrainerError
-from trainer.preparing.matrices import PairWeights, Side
+from trainer.preparing.matrices import Side, pair_weights, weight_warnings
 from trainer.preparing.splits import Split, Splitting
 
 _FIRST = 10
@@ -117,8 +117,8 @@ def build_dataset(
     user_side = Side.build("user", user_ids, interactions.users[~is_test], users, other_ids=item_ids)
     warnings += item_side.warnings + user_side.warnings
     shape = (len(user_side.id_map), len(item_side.id_map))
-    trained, tested = (
-        PairWeights.of(
+    (train, too_large), (test, _) = (
+        pair_weights(
             user_side.rows[interactions.users[rows]],
             item_side.rows[interactions.items[rows]],
             interactions.weights[rows],
@@ -126,7 +126,6 @@ def build_dataset(
         )
         for rows in (~is_test, is_test)
     )
-    train, test = trained.matrix, tested.matrix
     if is_test.all():
         raise TrainerError(
             f"{interactions.name}: split {splitting.split!r} leaves no interaction to train on"
@@ -135,9 +134,9 @@ def build_dataset(
         raise TrainerError(
             f"{interactions.name}: no training interaction has a weight above 0: there is no positive"
         )
-    warnings += trained.warnings(
-        interactions.name, user_side.id_map, item_side.id_map, rows=int((~is_test).sum())
-    )
+    sides = user_side.id_map, item_side.id_map
+    rows_trained = int((~is_test).sum())
+    warnings += weight_warnings(interactions.name, train, too_large, *sides, rows=rows_trained)
     known = test.nnz
     test = _without(test, train)
     lost = int(is_test.sum()) - test.nnz

@@ -161,7 +161,7 @@ def test_times_of_another_type_are_refused(values):
 
 
 def check(values, kind=None):
-    return timestamps.check(PATH, "it", read(values, kind), now=NOW)
+    return timestamps.check(read(values, kind), now=NOW)
 
 
 def refused(values, kind=None):
