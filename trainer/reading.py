@@ -47,8 +47,7 @@ def read_source(
         data: what to read.
         data_dir: where fetched datasets are.
         event_log: directory of the log of appended interactions; None when there is none.
-        now: what the clock says, seconds since 1970, to refuse times of the future; None for the
-            machine's.
+        now: what the clock says, seconds since 1970; None for the machine's.
 
     Raises:
         OptionError: options that don't go together.
@@ -107,15 +106,12 @@ def default_split(data: DataSpec) -> Split:
 
 
 def fingerprint(data: DataSpec, *, data_dir: Path, event_log: Path | None) -> str:
-    """A digest that is another one when the input is: for training again when it changed.
+    """64 hexadecimal digits that are others when the input is: for training again when it changed.
 
-    It covers the DataSpec less the password, and of what is read: the names of files with their
+    They cover the DataSpec less the password, and of what is read: the names of files with their
     content up to 16 MiB and with their size and time of change above that; how many events the log
     has, and a mark of the last removal; and the rows of a query, in any order, for which the whole
     result is read. Files aren't parsed, so that those that are wrong have a fingerprint too.
-
-    Returns:
-        64 hexadecimal digits.
 
     Raises:
         InputError: a file can't be read.

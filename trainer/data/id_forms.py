@@ -87,11 +87,10 @@ def doubles(kept: Iterable[str], new: Iterable[str], known: HasIds) -> str:
         A clause such as "'3' is there as '3.0' too: whole numbers became decimals"; empty when few are.
     """
     old, others = list(islice(kept, _COMPARED)), list(islice(new, _COMPARED))
-    found = _find(old, others, known, least=_SOME) if old and others else None
-    if found is None:
-        return ""
-    example, written, what = found
-    return f"{example!r} is there as {written!r} too: {what}"
+    if old and others and (found := _find(old, others, known, least=_SOME)):
+        example, written, what = found
+        return f"{example!r} is there as {written!r} too: {what}"
+    return ""
 
 
 def _find(

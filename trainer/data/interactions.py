@@ -112,13 +112,11 @@ def optional_columns(*, event_ids: bool) -> tuple[str, ...]:
 def from_table(
     path: Path, table: pa.Table, *, name: str, now: float | None = None, times_are_certain: bool = False
 ) -> Interactions:
-    """Interactions of a table that was read from `path`; raises as `read_interactions`.
+    """Interactions of a table of at least one row, read from `path`; see `read_interactions`.
 
     Args:
-        path: what errors name.
-        table: at least one row.
+        path, table, now: see above.
         name: of the interactions.
-        now: as `read_interactions` has it.
         times_are_certain: whether numbers in the column timestamp are known to be seconds since 1970.
     """
     now = utc_now().timestamp() if now is None else now

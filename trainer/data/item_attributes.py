@@ -58,27 +58,19 @@ def read(
     wanted: Sequence[WantedColumn],
     *,
     separator: str,
-    warnings: list[str] | None = None,
-) -> list[Column]:
-    """The columns of a table that was read from `path`, in its rows' order.
+) -> tuple[list[Column], list[str]]:
+    """The wanted columns of a table that was read from `path`, and sentences on what looks wrong.
 
     A numeric column is a number attribute, and so is a text column of which every value that isn't
     empty is a finite number; any other is text. What marks a missing value among numbers, such as "N/A"
     (column_types.MARKERS), is none. A list column of Parquet is multi-valued as it is, a text column by
     the separator.
 
-    Args:
-        path: what errors and warnings name.
-        table: where the columns are.
-        wanted: which they are.
-        separator: between the values of a row.
-        warnings: gets sentences on what looks wrong.
-
     Raises:
         InputError: names the file, the row and the column of a value that is too long or no number.
     """
-    told = [] if warnings is None else warnings
-    return [_read(path, table, own, separator, told) for own in wanted]
+    warnings: list[str] = []
+    return [_read(path, table, own, separator, warnings) for own in wanted], warnings
 
 
 def _read(
@@ -90,8 +82,10 @@ def _read(
         numbers = _Numbers(path, name, values)
         codes = numbers.code_warnings() if wanted.kind is None and numbers.are_all() else []
         if wanted.kind == "number" or (wanted.kind is None and numbers.are_all() and not codes):
-            warnings += numbers.gap_warnings()
-            gaps = pa.table({name: numbers.without_markers()})
+            warnings += numbers.told(
+                numbers.markers, "mark a missing number", ": these items have none"
+            )
+            gaps = pa.table({name: pc.if_else(numbers.markers, _NOTHING, numbers.values)})
             return NumberColumn(name, tables.numbers_or_gaps(path, gaps, name))
         if wanted.kind is None:
             warnings += codes or numbers.kind_warnings(separator)
@@ -121,7 +115,7 @@ class _Numbers(Texts):
     def __init__(self, path: Path, name: str, values: pa.ChunkedArray) -> None:
         super().__init__(path, name, values)
         self._name = name
-        self._markers = column_types.is_marker(self.values)
+        self.markers = column_types.is_marker(self.values)
         # By the form first, since Arrow converts all of a column or nothing.
         written_so = pc.if_else(pc.fill_null(self.matching(NUMBER), False), self.values, _NOTHING)
         self._are = pc.fill_null(pc.is_finite(written_so.cast(pa.float64())), False)
@@ -129,7 +123,7 @@ class _Numbers(Texts):
 
     def are_all(self) -> bool:
         """Whether there is a number, and nothing else but what marks a missing one."""
-        return self._numbers > 0 and self._numbers + count_true(self._markers) == self.count
+        return self._numbers > 0 and self._numbers + count_true(self.markers) == self.count
 
     def code_warnings(self) -> list[str]:
         """What to say where numbers would lose what is written, as in article numbers; else nothing."""
@@ -137,21 +131,13 @@ class _Numbers(Texts):
         what = "are numbers that are written as codes"
         return [*self.told(self.matching(_CODE), what, remedy)]
 
-    def without_markers(self) -> pa.ChunkedArray:
-        """The texts, null for what marks a missing number."""
-        return pc.if_else(self._markers, _NOTHING, self.values)
-
-    def gap_warnings(self) -> Iterator[str]:
-        """What to say where it is a number attribute."""
-        return self.told(self._markers, "mark a missing number", ": these items have none")
-
     def kind_warnings(self, separator: str) -> Iterator[str]:
         """What to say where it is a text attribute that nobody asked for to be one."""
         # With several values a row, numbers may be codes.
         several = count_true(pc.match_substring(self.values, separator))
         if several or not self._numbers or self._numbers < self.count * _MOSTLY:
             return
-        others = pc.and_(pc.invert(pc.or_(self._are, self._markers)), pc.is_valid(self.values))
+        others = pc.and_(pc.invert(pc.or_(self._are, self.markers)), pc.is_valid(self.values))
         yield (
             f"{self.where} is published as text, although {self._numbers} of its {self.count} values "
             f"are numbers: {count_true(others)} aren't, as {self.example(others)}. Mend or empty "

@@ -55,9 +55,8 @@ def warnings_of(
 
     Returns:
         A sentence each for marks of a missing id, integers written as floats, numbers that a
-        spreadsheet has shortened and ids with white space around them, and for ids that differ from
-        another only in their Unicode normalisation, in invisible characters, in white space around
-        them, in ".0" at the end, in zeros at the beginning, or in upper and lower case.
+        spreadsheet has shortened and ids with white space around them, and for each of the `_STEPS`
+        by which ids become equal.
     """
     given = pc.unique(pa.array([*ids, *others], pa.large_string()))
     are_markers = column_types.is_marker(pc.utf8_trim_whitespace(given))

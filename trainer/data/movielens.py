@@ -109,7 +109,8 @@ def read_items(
     is_year = pc.match_substring_regex(table["release_year"], "^[0-9]{4}$")
     years = pc.if_else(is_year, table["release_year"], "")
     table = table.set_column(table.column_names.index("release_year"), "release_year", years)
-    return replace(read, attributes=item_attributes.read(path, table, attributes, separator=" "))
+    published, _ = item_attributes.read(path, table, attributes, separator=" ")
+    return replace(read, attributes=published)
 
 
 def read_users(data_dir: Path, columns: Collection[str]) -> FeatureTable:

@@ -171,12 +171,7 @@ def build_dataset(
 
 
 def held_out(interactions: Interactions, splitting: Splitting) -> NDArray[np.bool_]:
-    """For each interaction, in file order, whether it is held out.
-
-    File order also orders those of the same time.
-
-    Returns:
-        (n,) bool.
+    """For each interaction whether it is held out, (n,); file order orders those of the same time.
 
     Raises:
         InputError: the split needs timestamps and there are none.
@@ -185,15 +180,15 @@ def held_out(interactions: Interactions, splitting: Splitting) -> NDArray[np.boo
     total = len(interactions)
     if split == "random":
         return np.random.default_rng(splitting.seed).random(total) < share
-    is_test = np.zeros(total, dtype=bool)
     if split == "first-10":
-        ranks, _ = _ranks(interactions.users)
-        is_test[:] = ranks < _FIRST
-    elif split == "time":
-        oldest_first = np.argsort(interactions.times_for(f"--split {split}"), kind="stable")
+        return _ranks(interactions.users)[0] < _FIRST
+    is_test = np.zeros(total, dtype=bool)
+    if split == "none":
+        return is_test
+    oldest_first = np.argsort(interactions.times_for(f"--split {split}"), kind="stable")
+    if split == "time":
         is_test[oldest_first[total - round(share * total) :]] = True
-    elif split == "leave-last-k":
-        oldest_first = np.argsort(interactions.times_for(f"--split {split}"), kind="stable")
+    else:
         ranks, lengths = _ranks(interactions.users[oldest_first])
         is_test[oldest_first] = ranks >= np.maximum(lengths - count, 1)
     return is_test

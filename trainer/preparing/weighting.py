@@ -114,25 +114,17 @@ def _refuse_isolated(
     position = int(np.argmax(gaps > days))
     count = few - position
     row = int(np.argmax(times > newest[position]))
-    name, own_row = _place(parts, row)
+    ends = np.cumsum([len(part) for part in parts])
+    place = int(np.searchsorted(ends, row, side="right"))
     raise InputError(
-        Path(name),
+        Path(parts[place].name),
         f"timestamp is {iso(times[row])}, but {total - count} of {total} interactions are of "
         f"{iso(newest[position])} and before; {option} counts from the newest, so because of "
         f"{count} that {'is' if count == 1 else 'are'} {gaps[position]:,.0f} days newer than all "
         f"others, the others would {effect}: mend or leave out "
         f"{'that row' if count == 1 else 'those rows'}, or give more days",
-        row=own_row + 1,
+        row=row - int(ends[place]) + len(parts[place]) + 1,
     )
-
-
-def _place(parts: Sequence[Interactions], row: int) -> tuple[str, int]:
-    """The name of the part that has a row of all together, and the row's position in it."""
-    for part in parts:
-        if row < len(part):
-            return part.name, row
-        row -= len(part)
-    raise IndexError(row)
 
 
 def _last(interactions: Interactions, recent: NDArray[np.bool_], last_days: float) -> Interactions:

@@ -51,8 +51,7 @@ def read_interactions_sql(
     Args:
         query: one statement that only reads; give it an ORDER BY where the order of rows matters.
         database_url: see trainer.data.databases.url.parse.
-        event_ids: whether to read a column event_id too, where there is one.
-        now: what the clock says, seconds since 1970; None for the machine's.
+        event_ids, now: see there.
 
     Raises:
         SqlError: the database can't be reached or refuses the query, or there is no row.

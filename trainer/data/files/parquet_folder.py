@@ -57,15 +57,14 @@ class ParquetFolder:
 def read_folder(path: Path, *, required: Collection[str], optional: Collection[str]) -> ParquetFolder:
     """Read columns of all Parquet files below a folder.
 
+    Where files have a column of different types it is of one that has all values exactly: text of any
+    form is text, numbers are of the larger type, and a column or a file without any value is of any
+    type. Integers and floats are floats in optional columns only.
+
     Args:
         path: the folder.
         required: columns that must be there, in the files or as partitions; of ids.
         optional: further columns to read where they exist.
-
-    Returns:
-        What was read. Where files have a column of different types it is of one that has all values
-        exactly: text of any form is text, numbers are of the larger type, and a column or a file
-        without any value is of any type. Integers and floats are floats in optional columns only.
 
     Raises:
         InputError: there is no row or no such column, a file isn't Parquet, or the files differ in the

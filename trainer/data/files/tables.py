@@ -34,11 +34,8 @@ def read_table(
         required: columns that must be there.
         optional: further columns to read where they exist; None reads all.
 
-    Returns:
-        A table of at least one row. Columns of a CSV file are all strings, an empty field is "".
-
     Raises:
-        InputError: the file can't be read, is empty, has no such columns, or is of another kind; names
+        InputError: the file can't be read, has no row or no such columns, or is of another kind; names
             the row where one is to blame.
     """
     start = start_of(path)

@@ -25,10 +25,8 @@ PATH = Path("items.csv")
 
 def read(values, given="g", *, separator="|"):
     """What is made of a column: numbers, None for none, or lists of texts; and what is said of it."""
-    told = []
-    [column] = item_attributes.read(
-        PATH, pa.table({"g": values}), parse([given]), separator=separator, warnings=told
-    )
+    table = pa.table({"g": values})
+    [column], told = item_attributes.read(PATH, table, parse([given]), separator=separator)
     assert column.name == "g"
     if isinstance(column, TextColumn):
         return [[*own] for own in column.values], told
