@@ -203,21 +203,14 @@ def test_other_oddities_are_told_of(values, warning):
     assert warning in found
 
 
-@pytest.mark.parametrize(
-    ("columns", "reason"),
-    [
-        ({"user_id": ["a", "b", "c", "b"], "age": [*"1234"]}, ", row 4: user_id 'b' is also in row 2$"),
-        ({"user_id": ["a", ""], "age": ["1", "2"]}, ", row 2: user_id is empty"),
-        (
-            {"item_id": ["a"], "Age": ["1"]},
-            ": column user_id, age is missing; the columns are: item_id, Age",
-        ),
-    ],
-)
-def test_mistakes_are_named_by_file_and_row(tmp_path, columns, reason):
-    path = datasets.write(tmp_path / "u.csv", columns)
-    with pytest.raises(InputError, match=rf"u\.csv{reason}"):
+def test_an_id_that_is_there_twice_and_all_columns_that_are_missing_are_named(tmp_path):
+    path = datasets.write(tmp_path / "u.csv", {"user_id": [*"abcb"], "age": [*"1234"]})
+    with pytest.raises(InputError, match=r"u\.csv, row 4: user_id 'b' is also in row 2$"):
         read_features(path, "user", columns=["age"])
+    with pytest.raises(
+        InputError, match="column item_id, Age is missing; the columns are: user_id, age"
+    ):
+        read_features(path, "item", columns=["Age"])
 
 
 def test_a_title_can_be_a_feature_too_and_users_have_none(tmp_path):

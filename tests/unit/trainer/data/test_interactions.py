@@ -41,14 +41,6 @@ def test_without_weights_each_is_1_and_other_columns_are_ignored(tmp_path, suffi
     assert (read.timestamps, read.events, read.event_types) == (None, None, [])
 
 
-@pytest.mark.parametrize("suffix", ["csv", "parquet"])
-def test_a_bad_row_is_named_by_file_row_and_value(tmp_path, suffix):
-    columns = {"user_id": ["a", "a"], "item_id": ["a", "b"], "weight": ["1", "five"]}
-    path = datasets.write(tmp_path / f"a.{suffix}", columns)
-    with pytest.raises(InputError, match=f"^{path}, row 2: weight is 'five', which isn't a number$"):
-        read_interactions(path)
-
-
 @pytest.mark.parametrize("name", ["a.csv", "a.tsv.gz", "a.parquet"])
 def test_times_and_event_types_are_read_where_there_are_such(tmp_path, name):
     columns = {

@@ -17,7 +17,6 @@ from lightfm_retriever.publication.attributes import MAX_VALUE_BYTES, NumberColu
 from trainer.data import item_attributes
 from trainer.data.item_attributes import WantedColumn, parse
 from trainer.errors import InputError, OptionError
-from trainer.reading import read_source
 from trainer.spec import DataSpec
 
 PATH = Path("items.csv")
@@ -158,15 +157,6 @@ def test_numbers_keep_all_their_digits(values):
     as_text = ["" if value is None else repr(value) for value in values]
     assert read(as_text, "g:number")[0] == values
     assert read(pa.array(values, pa.float64()))[0] == values
-
-
-def test_attributes_without_a_file_of_items_are_refused(tmp_path):
-    data = DataSpec(interactions="a.csv", item_attributes=["year:text", "g"])
-    with pytest.raises(OptionError) as caught:
-        read_source(data, data_dir=tmp_path, event_log=None)
-    assert str(caught.value) == (
-        "--item-attributes is 'year:text,g', but should be used with --items FILE"
-    )
 
 
 # ---- mistakes

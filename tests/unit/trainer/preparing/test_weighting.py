@@ -74,16 +74,6 @@ def test_each_row_is_weighed_by_event_and_age_and_the_old_are_left_out(rows, hal
         assert found_weight == pytest.approx(exact, rel=1e-5, abs=tiny)
 
 
-def test_a_half_life_halves():
-    interactions = datasets.interactions(
-        [("u", item, 4.0) for item in "abc"], timestamps=[0.0, 10 * DAY, 20 * DAY]
-    )
-    assert weighed(interactions) is interactions
-    for newest, weights in ((10, [1.0, 2.0, 4.0]), (30, [0.5, 1.0, 2.0])):
-        found = beside(interactions, newest, half_life_days=10)
-        assert found.weights.tolist() == weights
-
-
 def test_what_is_exactly_as_old_as_allowed_is_kept():
     interactions = datasets.interactions(
         [("u", item, 1.0) for item in "abc"], timestamps=[20 * DAY, 10 * DAY, 10 * DAY - 1]
