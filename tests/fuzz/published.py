@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -74,13 +73,6 @@ def publish(volume: Path, backend: str) -> str:
             index.depths.append(Depth(results=40, effort=3.0, recall=1.0))
         facts = retrievable.facts(ITEMS, USERS, COMPONENTS, indexes)
         return staging.publish(replace(facts, attributes=[*attributes.facts])).version
-
-
-def linked(directory: Path, target: Path) -> None:
-    """A copy of a version whose files are the same ones: replace them, don't write to them."""
-    target.mkdir(parents=True)
-    for entry in os.scandir(directory):
-        os.link(entry.path, target / entry.name)
 
 
 def sign(directory: Path, content: dict[str, Any]) -> None:

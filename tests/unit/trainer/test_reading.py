@@ -58,21 +58,12 @@ def log(tmp_path):
 
 @pytest.fixture
 def each(tmp_path, path, database):
-    """Data of the same interactions as a file, as a folder and by a query, and of others there."""
-
-    def write(columns=COLUMNS):
-        datasets.write(path, columns)
-        folder = tmp_path / "folder"
-        folder.mkdir(exist_ok=True)
-        datasets.write(folder / "0.parquet", columns)
-        with closing(sqlite3.connect(database)) as connection, connection:
-            connection.execute("DELETE FROM events")
-            rows = zip(*columns.values(), strict=True)
-            connection.executemany("INSERT INTO events VALUES (?, ?, ?, ?, ?)", rows)
-        files = [DataSpec(interactions=str(own)) for own in (path, folder)]
-        return [*files, query(database, "SELECT * FROM events ORDER BY rowid")]
-
-    return write
+    """Data of the same interactions as a file, as a folder and by a query."""
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    datasets.write(folder / "0.parquet", COLUMNS)
+    files = [DataSpec(interactions=str(own)) for own in (path, folder)]
+    return [*files, query(database, "SELECT * FROM events ORDER BY rowid")]
 
 
 def append(directory, *events):
@@ -99,7 +90,7 @@ def print_of(tmp_path):
 
 
 def test_each_source_gives_the_same_interactions_weighed(each, log, read):
-    for data in (*each(), DataSpec(event_log=True)):
+    for data in (*each, DataSpec(event_log=True)):
         assert weighed_pairs(read(data, log).interactions) == ROWS
         weights = {"view": 1.0, "buy": 3.0}
         weighed = replace(data, event_weights=weights, half_life_days=1.0, last_days=1.0)
@@ -262,7 +253,7 @@ NEW = [
 def test_events_come_after_the_history_and_what_is_in_both_counts_once(
     each, tmp_path, read, kind, name
 ):
-    data = replace(each()[kind], event_log=True)
+    data = replace(each[kind], event_log=True)
     # The purchase is in the export too, the two others came later.
     append(tmp_path / "log", Event("e", "v", "b", "buy", 1.0, NEW_YEAR + DAY), *NEW)
     found = read(data, tmp_path / "log").interactions

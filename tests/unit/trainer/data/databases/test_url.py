@@ -13,20 +13,12 @@ from trainer.errors import OptionError
 PASSWORDS = st.text(st.characters(min_codepoint=33, max_codepoint=0x2FF), min_size=6)
 
 
-@pytest.mark.parametrize(
-    ("url", "path"),
-    [
-        ("sqlite:///data/events.db", "data/events.db"),
-        ("sqlite:////data/events.db", "/data/events.db"),
-        ("sqlite:///a%20b%3F.db", "a b?.db"),
-        ("sqlite:///東京.db", "東京.db"),
-    ],
-)
-def test_a_path_of_sqlite_is_relative_after_three_slashes_and_absolute_after_four(url, path):
-    parsed = database_url.parse(url)
-    assert (parsed.scheme, parsed.path, parsed.name) == ("sqlite", Path(path), Path(path).name)
-    again = database_url.parse(database_url.sqlite_url(Path(path)))
-    assert again.path == Path(path).absolute()
+@pytest.mark.parametrize("path", ["data/events.db", "/data/events.db", "a b?.db", "東京.db"])
+def test_a_path_of_sqlite_is_relative_after_three_slashes_and_absolute_after_four(path):
+    for written in (path.replace(" ", "%20").replace("?", "%3F"), quote(path)):
+        parsed = database_url.parse(f"sqlite:///{written}")
+        assert (parsed.scheme, parsed.path, parsed.name) == ("sqlite", Path(path), Path(path).name)
+    assert database_url.parse(database_url.sqlite_url(Path(path))).path == Path(path).absolute()
 
 
 def test_an_address_of_postgresql_is_shown_without_password_and_options():
@@ -41,23 +33,16 @@ def test_an_address_of_postgresql_is_shown_without_password_and_options():
     assert database_url.parse("postgresql://h?password=a+b").hide("<a+b>") == "<***>"
 
 
+H3 = "postgresql://h1:1,[::1],h2/d"
+
+
 @pytest.mark.parametrize(
     ("url", "shown", "text_end", "hosts"),
     [
         ("postgresql://", "postgresql://", "?connect_timeout=10", ()),
         ("postgres://h/d", "postgresql://h/d", "?connect_timeout=10", (("h", ""),)),
-        (
-            "postgresql://h1:1,[::1],h2/d?connect_timeout=3",
-            "postgresql://h1:1,[::1],h2/d",
-            "?connect_timeout=3",
-            (("h1", "1"), ("::1", ""), ("h2", "")),
-        ),
-        (
-            "postgresql://h?password=secret",
-            "postgresql://h",
-            "?connect_timeout=10&password=secret",
-            (("h", ""),),
-        ),
+        (H3 + "?connect_timeout=3", H3, "?connect_timeout=3", (("h1", "1"), ("::1", ""), ("h2", ""))),
+        ("postgresql://h?password=secret", "postgresql://h", "=10&password=secret", (("h", ""),)),
         # Hosts are those that libpq sees.
         ("postgresql:///d", "postgresql:///d", "", ()),
         ("postgresql://h1,h2/d?port=7", "postgresql://h1,h2/d", "", (("h1", "7"), ("h2", "7"))),
@@ -200,15 +185,10 @@ def test_libpq_gets_the_addresses_that_were_found(url, expected):
     assert last_options(url) == expected
 
 
-def test_a_name_that_leads_to_a_metadata_address_is_refused():
+def test_hosts_that_are_not_found_or_lead_to_a_metadata_address_are_named():
     with pytest.raises(OptionError, match=r"but should be of a database: cloud is 169\.254\.169\.254"):
         last_options("postgresql://one,cloud/d")
-
-
-def test_hosts_that_are_not_found_are_named():
-    with pytest.raises(
-        OSError, match="host none can't be found: Name or service not known; host other"
-    ):
+    with pytest.raises(OSError, match="host none can't be found: Name or service not known; host oth"):
         last_options("postgresql://ann:secret@none,other/d")
 
 
