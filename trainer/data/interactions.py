@@ -122,13 +122,12 @@ def from_table(
     now = utc_now().timestamp() if now is None else now
     user_ids, users = tables.ids(path, table, "user_id")
     item_ids, items = tables.ids(path, table, "item_id")
-    warnings: list[str] = []
+    result = Interactions(
+        name, user_ids, item_ids, users, items, np.ones(table.num_rows, dtype=np.float32)
+    )
     if "weight" in table.column_names:
         weights = tables.numbers(path, table, "weight")
-        warnings += _of_several_units(name, weights)
-    else:
-        weights = np.ones(table.num_rows, dtype=np.float32)
-    result = Interactions(name, user_ids, item_ids, users, items, weights, warnings=warnings)
+        result = replace(result, weights=weights, warnings=[*_of_several_units(name, weights)])
     if "timestamp" in table.column_names:
         times = timestamps.read(path, table, "timestamp", now=now)
         if times_are_certain:

@@ -37,11 +37,8 @@ def parse(names: Sequence[str]) -> list[WantedColumn]:
     """
     wanted: list[WantedColumn] = []
     for given in names:
-        own = WantedColumn(given, None)
-        for kind in get_args(AttributeKind):
-            if given.endswith(f":{kind}"):
-                own = WantedColumn(given.removesuffix(f":{kind}"), kind)
-                break
+        kind = next((own for own in get_args(AttributeKind) if given.endswith(f":{own}")), None)
+        own = WantedColumn(given.removesuffix(f":{kind}") if kind else given, kind)
         if not own.name:
             raise OptionError(OPTION, given, "the name of a column, or NAME:text or NAME:number")
         if own.name == RESERVED_ATTRIBUTE:

@@ -150,7 +150,7 @@ def build_dataset(
         warnings.append(
             f"{lost} of {int(is_test.sum())} test interactions aren't evaluated: {', '.join(causes)}"
         )
-    titles, attributes = items.by_row(item_side.id_map) if items.ids else (None, [])
+    titles, attributes = items.by_row(item_side.id_map)
     return Dataset(
         name=interactions.name,
         split=splitting.split,

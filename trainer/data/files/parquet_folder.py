@@ -162,16 +162,14 @@ def _read(
 
 def _partition_keys(path: Path, files: list[Path]) -> list[str]:
     """The columns that the names of folders give, which have to be the same for all files."""
-    keys: list[str] | None = None
+    keys: list[list[str]] = []
     for file in files:
         parts = file.relative_to(path).parts[:-1]
-        own = [part.partition("=")[0] for part in parts if "=" in part]
-        if keys is None:
-            keys = own
-        if sorted(own) != sorted(keys):
-            reason = f"lies in folders that give the columns {own}, but those of {files[0]} give {keys}"
-            raise InputError(file, reason)
-    return keys or []
+        keys.append([part.partition("=")[0] for part in parts if "=" in part])
+        if sorted(keys[-1]) != sorted(keys[0]):
+            reason = f"lies in folders that give the columns {keys[-1]}, but those of {files[0]} give"
+            raise InputError(file, f"{reason} {keys[0]}")
+    return keys[0]
 
 
 def _check_columns(

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from trainer.data.bounds import EARLIEST_TIME, MAX_SECONDS_AHEAD
 from trainer.data.files import column_types, tables
 from trainer.data.times import time_forms
-from trainer.data.times.time_forms import EXPECTED, FIRST_OF_THE_WEB, iso, shown
+from trainer.data.times.time_forms import EXPECTED, FIRST_OF_THE_WEB, iso, plain
 from trainer.errors import InputError
 
 _PER_SECOND = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
@@ -51,8 +51,9 @@ class Times:
     as_numbers: NDArray[np.bool_]
 
     def shown(self, row: int) -> str:
-        """One of them, for a message."""
-        return shown(float(self.seconds[row]), as_number=bool(self.as_numbers[row]))
+        """One of them for a message: its date and, where it was written as a number, that too."""
+        seconds = float(self.seconds[row])
+        return f"{plain(seconds)}, which is {iso(seconds)}" if self.as_numbers[row] else iso(seconds)
 
 
 def read(path: Path, table: pa.Table, column: str, *, now: float) -> Times:
@@ -130,7 +131,12 @@ def check(times: Times, *, now: float) -> list[str]:
         raise _of_another_form(times, times.as_numbers, now)
     warnings = []
     if early is not None:
-        warnings.append(_warning_of_early(times, early))
+        row = int(early.argmax())
+        warnings.append(
+            f"{times.path}: {np.count_nonzero(early)} of {len(early)} rows have a {times.column} of "
+            f"before 1971, such as row {row + 1} ({times.shown(row)}): they count as the oldest; is "
+            "that how an unknown time is written?"
+        )
     elif len(times.seconds) >= _MANY_ROWS:
         warnings += _warning_of_a_gap(times)
     if newest < now - _OLD:
@@ -216,15 +222,6 @@ def _of_another_form(times: Times, bad: NDArray[np.bool_], now: float) -> InputE
         f"{times.column} is {times.shown(row)}; {count} of {len(bad)} rows are of before {before}, "
         f"which no interactions are: {hint or _MEND}",
         row=row + 1,
-    )
-
-
-def _warning_of_early(times: Times, early: NDArray[np.bool_]) -> str:
-    row = int(early.argmax())
-    return (
-        f"{times.path}: {np.count_nonzero(early)} of {len(early)} rows have a {times.column} of before "
-        f"1971, such as row {row + 1} ({times.shown(row)}): they count as the oldest; is that how an "
-        "unknown time is written?"
     )
 
 

@@ -35,11 +35,12 @@ def read(values, given="g", *, separator="|"):
 
 def test_a_column_is_given_by_name_and_perhaps_kind():
     # One is called as a kind is given.
-    assert parse(["genres", "year:number", "a:b", "number:number:text"]) == [
+    assert parse(["genres", "year:number", "a:b", "number:number:text", "c:None"]) == [
         WantedColumn("genres", None),
         WantedColumn("year", "number"),
         WantedColumn("a:b", None),
         WantedColumn("number:number", "text"),
+        WantedColumn("c:None", None),
     ]
 
 
