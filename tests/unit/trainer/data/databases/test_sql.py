@@ -160,7 +160,7 @@ def test_a_driver_that_is_not_installed_is_named(path, monkeypatch):
     monkeypatch.setitem(sys.modules, "adbc_driver_sqlite", None)
     monkeypatch.delitem(sys.modules, "adbc_driver_sqlite.dbapi", raising=False)
     with pytest.raises(ExtraMissingError, match=r"--interactions-sql needs 'adbc-driver-sqlite.*sql]'"):
-        read_interactions_sql(ALL, fill(path, "user_id, item_id", [(2, "a")]))
+        read_interactions_sql(ALL, database_url.sqlite_url(path))
 
 
 def test_a_digest_changes_with_the_rows_and_not_with_their_order(path):

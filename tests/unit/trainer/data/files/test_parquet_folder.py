@@ -136,7 +136,7 @@ CODES = pa.array(["view", None]).dictionary_encode()
         ("weight", [pa.array(["1", "2.5"]), pa.array(["3"]).dictionary_encode()], [1, 2.5, 3]),
         ("timestamp", TIMES, [NEW_YEAR + 1 / each for each in UNITS.values()]),
         ("timestamp", ZONES, [NEW_YEAR, NEW_YEAR]),
-        ("event", [CODES, pa.array(["buy"]), pa.nulls(1)], ["view", "", "buy", ""]),
+        ("event", [pa.nulls(1), CODES, pa.array(["buy"])], ["", "view", "", "buy"]),
     ],
 )
 def test_files_may_write_other_columns_in_different_types(folder, column, files, expected):

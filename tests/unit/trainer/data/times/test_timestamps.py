@@ -219,27 +219,20 @@ def test_dates_in_digits_are_never_seconds_and_their_text_is_told_how_to_be_writ
 
 
 def test_digits_with_a_time_are_told_apart():
-    hours = refused([2_030_011_512, 2_030_011_513])
-    assert "YYYYMMDDHH (ISO 8601's basic form)? write them with hyphens, " in hours
-    assert "2030011512 as 2030-01-15T12" in hours
+    hours = "YYYYMMDDHH (ISO 8601's basic form)? write them with hyphens, 2030011512 as 2030-01-15T12"
+    assert hours in refused([2_030_011_512, 2_030_011_513])
     assert "202601151230 as 2026-01-15T12..." in refused([202_601_151_230])
     # Basic forms with a letter are dates.
     assert check(["20260115T120000Z", "20260116T120000"]) == []
 
 
-@pytest.mark.parametrize(
-    ("values", "kind", "hint"),
-    [
-        # The wrong unit of a typed column is guessed.
-        (pa.array([1_768_435_200] * 3).cast(pa.timestamp("ms")), None, "1970 divided by 1,000? "),
-        ([dt.datetime(1, 1, 1)] * 3, pa.timestamp("us"), ""),  # noqa: DTZ001
-        (["1970-01-21T11:13:55Z", "1970-01-21"], None, ""),
-    ],
-)
-def test_dates_of_before_1971_are_refused_too(values, kind, hint):
-    message = refused(values, kind)
-    assert f"{len(values)} of {len(values)} rows are of before 1971" in message
-    assert hint in message
+def test_dates_of_before_1971_are_refused_too():
+    # The wrong unit of a typed column is guessed.
+    message = refused(pa.array([1_768_435_200] * 3).cast(pa.timestamp("ms")))
+    assert "3 of 3 rows are of before 1971" in message
+    assert "1970 divided by 1,000? " in message
+    for dates in ([date(-1e10)] * 2, ["1970-01-21T11:13:55Z", "1970-01-21"]):
+        assert "2 of 2 rows are of before 1971" in refused(dates)
 
 
 def test_public_datasets_of_the_nineties_can_be_used_and_are_warned_of():
