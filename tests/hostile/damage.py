@@ -20,6 +20,8 @@ from tests.hostile.writing import TABLES
 
 Apply: TypeAlias = "Callable[..., str]"
 
+ANY_STYLE = tuple(IDS)
+
 KINDS: dict[str, Kind] = {}
 """All kinds by name; `grammar` fills it."""
 
@@ -59,7 +61,7 @@ def kind(
     name: str,
     *,
     sources: Sequence[str] = TABLES,
-    styles: Sequence[str] = ("integer", "text"),
+    styles: Sequence[str] = ANY_STYLE,
     recipes: Sequence[str] = ("plain",),
     accepted: bool = False,
     told: Mapping[str, Collection[Any]] | None = None,
@@ -179,6 +181,3 @@ def _fit(one: Kind, other: Kind) -> bool:
 
 def _common(lists: Sequence[Sequence[str]]) -> list[str]:
     return [value for value in lists[0] if all(value in others for others in lists[1:])]
-
-
-ANY_STYLE = tuple(IDS)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from tests.hostile.damage import ANY_STYLE, kind
+from tests.hostile.damage import kind
 from tests.hostile.draft import ALL, HALF, LOG, PEOPLE, Draft, split
 from tests.hostile.writing import PARQUET
 
@@ -128,13 +128,13 @@ _retyped(
 )
 
 
-@kind("a part of no type", sources=_FOLDER, styles=ANY_STYLE, accepted=True, column=("event",))
+@kind("a part of no type", sources=_FOLDER, accepted=True, column=("event",))
 def null_part(draft: Draft, *, column: str) -> str:
     _replaced(draft, column, lambda own: pa.nulls(len(own)), HALF)
     return column
 
 
-@kind("an empty part of no type", sources=_FOLDER, styles=ANY_STYLE, accepted=True)
+@kind("an empty part of no type", sources=_FOLDER, accepted=True)
 def empty_part(draft: Draft) -> str:
     def add(values: pa.Table) -> list[pa.Table]:
         empty = pa.table({name: pa.nulls(0) for name in values.column_names})
@@ -220,13 +220,7 @@ def strangers(draft: Draft, *, file: str) -> str:
     return file
 
 
-@kind(
-    "marks in the folder",
-    sources=_FOLDER,
-    styles=ANY_STYLE,
-    accepted=True,
-    file=("_SUCCESS", ".part-0.crc"),
-)
+@kind("marks in the folder", sources=_FOLDER, accepted=True, file=("_SUCCESS", ".part-0.crc"))
 def marks(draft: Draft, *, file: str) -> str:
     draft.extra[file] = b""
     return file
