@@ -10,7 +10,6 @@ import shutil
 import sqlite3
 import sys
 import tempfile
-import time
 import traceback
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -82,7 +81,6 @@ class Tried:
     verdict: Verdict
     command: Sequence[str]
     said: str
-    seconds: float
 
 
 class Bench:
@@ -98,7 +96,6 @@ class Bench:
 
     def try_case(self, case: Case, *, keep: Path | None = None) -> Tried:
         """Damage the good input, run, judge, and leave the volume as it was."""
-        begun = time.monotonic()
         folder = self._folder / "case"
         draft, causes, written = self._damaged(case, folder)
         baseline = self._baseline(draft)
@@ -120,7 +117,7 @@ class Bench:
         if keep is not None and verdict.outcome == "finding":
             shutil.copytree(folder, keep, dirs_exist_ok=True)
         shutil.rmtree(folder, ignore_errors=True)
-        return Tried(case, verdict, command, said, time.monotonic() - begun)
+        return Tried(case, verdict, command, said)
 
     def _damaged(self, case: Case, folder: Path) -> tuple[Draft, list[str], _Written]:
         draft = Draft.of(self._good(case.style), case.source, seed=case.seed)
