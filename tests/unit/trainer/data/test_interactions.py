@@ -68,18 +68,13 @@ def test_odd_times_are_warnings(tmp_path):
     assert "the newest timestamp is 893286638, which is 1998-04-22T23:10:38Z, 28 years ago" in old
 
 
-@given(
-    st.lists(
-        st.tuples(
-            st.sampled_from("uvw"),
-            st.sampled_from("abcd"),
-            st.integers(0, 9),
-            st.sampled_from(["view", "buy", ""]),
-            st.booleans(),
-        ),
-        min_size=1,
-    )
+KINDS = st.sampled_from(["view", "buy", ""])
+DONE = st.tuples(
+    st.sampled_from("uvw"), st.sampled_from("abcd"), st.integers(0, 9), KINDS, st.booleans()
 )
+
+
+@given(st.lists(DONE))
 def test_some_of_the_rows_are_what_they_would_be_in_a_file_of_their_own(rows):
     def made(of):
         return datasets.interactions(

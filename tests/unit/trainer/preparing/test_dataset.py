@@ -223,11 +223,8 @@ def test_clean_data_warns_of_nothing_new_and_as_many_features_as_items_are_told_
 # ---- what is held out
 
 # Few different times, so that many rows share one.
-TIMED = st.lists(
-    st.tuples(st.sampled_from("uvw"), st.sampled_from("abcdef"), st.integers(0, 8)),
-    min_size=1,
-    max_size=60,
-)
+TIME = st.tuples(st.sampled_from("uvw"), st.sampled_from("abcdef"), st.integers(0, 8))
+TIMED = st.lists(TIME, min_size=1, max_size=60)
 
 
 def timed(rows):
@@ -276,16 +273,11 @@ def test_a_split_by_time_needs_times(split):
 
 # ---- orders of items
 
-_IDS = st.lists(
-    st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=6),
-    min_size=1,
-    max_size=20,
-    unique=True,
-)
+ID = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=6)
 
 
 @settings(max_examples=50)
-@given(_IDS)
+@given(st.lists(ID, min_size=1, max_size=20, unique=True))
 @example(["b", "a", "é", "z", "10", "9", "aa", "\U0001f600", "\uffff"])
 @example([])
 @example([f"{number * 7919 % 20_011:x}é" for number in range(20_000)])

@@ -14,28 +14,19 @@ from trainer.errors import InputError, OptionError
 from trainer.preparing.weighting import DAY, weigh
 
 WEIGHTS = {"view": 1.0, "buy": 5.0, "dislike": -2.0, "skip": 0.0}
-ROWS = st.lists(
-    st.tuples(
-        st.sampled_from("uvw"),
-        st.sampled_from("abc"),
-        st.sampled_from([1.0, 2.5, 0.0, -1.0]),
-        st.integers(0, 200_000_000),
-        st.sampled_from([*WEIGHTS]),
-    ),
-    min_size=1,
-    # Fewer than those among which one can be far newer than all others.
-    max_size=9,
-)
+WHO_AND_WHAT = (st.sampled_from("uvw"), st.sampled_from("abc"), st.sampled_from([1.0, 2.5, 0.0, -1.0]))
+ROW = st.tuples(*WHO_AND_WHAT, st.integers(0, 200_000_000), st.sampled_from([*WEIGHTS]))
+# Fewer than those among which one can be far newer than all others.
+ROWS = st.lists(ROW, min_size=1, max_size=9)
 DAYS = st.floats(0.01, 10_000)
 VIEW = ("u", "a", 1.0, 0, "view")
 
 
 def made(rows, **changes):
-    columns = {
-        "timestamps": [float(time) for *_, time, _ in rows],
-        "events": [event for *_, event in rows],
-    }
-    return datasets.interactions([row[:3] for row in rows], **{**columns, **changes})
+    times, events = [float(time) for *_, time, _ in rows], [event for *_, event in rows]
+    return datasets.interactions(
+        [row[:3] for row in rows], **{"timestamps": times, "events": events, **changes}
+    )
 
 
 def weighed(interactions, **options):

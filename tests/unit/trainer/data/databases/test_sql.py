@@ -17,6 +17,13 @@ from trainer.errors import ExtraMissingError, InputError
 
 ALL = "SELECT * FROM events"
 NEW_YEAR = 1_767_225_600.0
+WRITES = [
+    "DELETE FROM events",
+    "INSERT INTO events VALUES (3, 'c')",
+    "UPDATE events SET user_id = 1",
+    "DROP TABLE events",
+    "CREATE TABLE more (x int)",
+]
 
 
 @pytest.fixture
@@ -96,11 +103,7 @@ def test_a_bad_row_is_named_by_its_number_and_value(path):
 @pytest.mark.parametrize(
     "query",
     [
-        "DELETE FROM events",
-        "INSERT INTO events VALUES (3, 'c')",
-        "UPDATE events SET user_id = 1",
-        "DROP TABLE events",
-        "CREATE TABLE more (x int)",
+        *WRITES,
         "-- SELECT\nDELETE FROM events",
         "/* SELECT */ DELETE FROM events",
         "WITH x AS (SELECT 1) DELETE FROM events RETURNING user_id",
