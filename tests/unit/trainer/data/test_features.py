@@ -203,9 +203,7 @@ def test_an_id_that_is_there_twice_and_all_columns_that_are_missing_are_named(tm
     path = datasets.write(tmp_path / "u.csv", {"user_id": [*"abcb"], "age": [*"1234"]})
     with pytest.raises(InputError, match=r"u\.csv, row 4: user_id 'b' is also in row 2$"):
         read_features(path, "user", columns=["age"])
-    with pytest.raises(
-        InputError, match="column item_id, Age is missing; the columns are: user_id, age"
-    ):
+    with pytest.raises(InputError, match="column item_id, Age is missing; the columns are: user_id"):
         read_features(path, "item", columns=["Age"])
 
 

@@ -52,9 +52,7 @@ def test_by_the_machines_clock_a_year_ahead_is_refused(tmp_path):
     ahead = (datetime.now(UTC) + timedelta(days=365)).isoformat()
     columns = {"user_id": ["1"], "item_id": ["a"], "timestamp": [ahead]}
     path = datasets.write(tmp_path / "a.csv", columns)
-    with pytest.raises(
-        InputError, match=r"row 1: timestamp is .*Z, more than a day ahead of this machine"
-    ):
+    with pytest.raises(InputError, match=r"row 1: timestamp is .*Z, more than a day ahead of this ma"):
         read_interactions(path)
 
 

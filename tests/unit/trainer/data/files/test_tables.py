@@ -118,9 +118,8 @@ def test_text_of_a_parquet_file_that_is_not_utf8_is_named_by_column_and_row(tmp_
     path = tmp_path / "latin.parquet"
     text = pa.array([b"a", None, b"caf\xe9", b"\xe9"], pa.binary()).view(pa.string()).cast(kind)
     pa.parquet.write_table(pa.table({"b": ["1"] * 4, "a": text}), path, row_group_size=2)
-    with pytest.raises(
-        InputError, match="column a holds a byte 0xe9 that isn't UTF-8, in b'caf"
-    ) as caught:
+    reason = "column a holds a byte 0xe9 that isn't UTF-8, in b'caf"
+    with pytest.raises(InputError, match=reason) as caught:
         tables.read_table(path, required=["a"])
     assert (caught.value.path, caught.value.row) == (path, 3)
     assert tables.read_table(path, required=["b"], optional=[]).num_rows == 4
