@@ -68,24 +68,16 @@ def interactions(
 
 def weighed_pairs(read: Interactions) -> list[Row]:
     """User, item and weight of each row."""
-    return [
-        (read.user_ids[user], read.item_ids[item], weight)
-        for user, item, weight in zip(read.users, read.items, read.weights.tolist(), strict=True)
-    ]
+    return [row[:3] for row in as_rows(read)]
 
 
 def as_rows(read: Interactions) -> list[tuple[str, str, float, float | None, str | None]]:
     """User, item, weight, time and event type of each row, None where there are no such."""
-    return [
-        (
-            read.user_ids[read.users[row]],
-            read.item_ids[read.items[row]],
-            float(read.weights[row]),
-            None if read.timestamps is None else float(read.timestamps[row]),
-            None if read.events is None else read.event_types[read.events[row]],
-        )
-        for row in range(len(read))
-    ]
+    times = [None] * len(read) if read.timestamps is None else read.timestamps.tolist()
+    events = [None] * len(read) if read.events is None else [read.event_types[e] for e in read.events]
+    users = [read.user_ids[user] for user in read.users]
+    items = [read.item_ids[item] for item in read.items]
+    return [*zip(users, items, read.weights.tolist(), times, events, strict=True)]
 
 
 def table(

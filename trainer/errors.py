@@ -40,7 +40,6 @@ class ExtraMissingError(TrainerError):
             f"{what} needs {extras.package_of(module)!r}, which isn't installed: "
             f"pip install 'lightfm-retriever[{extra}]'"
         )
-        self.module = module
 
 
 class BackendMissingError(ExtraMissingError):
@@ -49,7 +48,6 @@ class BackendMissingError(ExtraMissingError):
     def __init__(self, backend: str, module: str) -> None:
         # Annoy is no extra of its own.
         super().__init__(f"backend {backend!r}", "trainer" if backend == "annoy" else backend, module)
-        self.backend = backend
 
 
 class RecallError(TrainerError):
@@ -82,7 +80,6 @@ class RunEndedError(RunError):
 
     def __init__(self, run_id: str, state: str) -> None:
         super().__init__(f"training run {run_id} has ended already: it is {state}")
-        self.state = state
 
 
 class DamagedRunError(RunError):
@@ -115,7 +112,6 @@ class StateError(TrainerError):
     def __init__(self, path: Path, reason: str) -> None:
         super().__init__(f"{path}: {reason}")
         self.path = path
-        self.reason = reason
 
     @classmethod
     def of(cls, error: OSError, path: Path) -> StateError:
@@ -140,8 +136,6 @@ class DatasetMissingError(TrainerError):
             f"dataset {name!r} isn't in {directory}: fetch it with "
             f"'python -m trainer fetch-dataset {name}'"
         )
-        self.name = name
-        self.directory = directory
 
 
 class DivergedError(TrainerError):

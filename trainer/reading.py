@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -16,7 +16,6 @@ from trainer.data.databases import sql, url
 from trainer.data.features import FeatureTable
 from trainer.data.files import parquet_folder, tables
 from trainer.data.interactions import Interactions
-from trainer.data.item_attributes import WantedColumn
 from trainer.errors import InputError, OptionError
 from trainer.event_log import reading as event_reading
 from trainer.preparing.splits import Split
@@ -48,8 +47,7 @@ def read_source(
         data: what to read.
         data_dir: where fetched datasets are.
         event_log: directory of the log of appended interactions; None when there is none.
-        now: what the clock says, seconds since 1970, to refuse times of the future; None for the
-            machine's.
+        now: what the clock says, seconds since 1970; None for the machine's.
 
     Raises:
         OptionError: options that don't go together.
@@ -60,8 +58,7 @@ def read_source(
         source = _read_dataset(data, data_dir)
     else:
         # The features first: they are small, and a mistake in them is known before a long reading.
-        items = _items(data)
-        users = _features(data.users, "user", data.user_features, data.feature_separator)
+        items, users = _features(data, "item"), _features(data, "user")
         source = TrainingInput(_read_interactions(data, event_log, now), items, users)
     weighed = _weighed(source.interactions, data, event_log, now)
     # Else it is kept throughout the training: as much as several columns of all rows.
@@ -73,31 +70,34 @@ def _weighed(
     read: Interactions, data: DataSpec, event_log: Path | None, now: float | None
 ) -> Interactions:
     """What was read, with the events of the log where they are wanted beside it."""
-    events: Interactions | None = None
+    parts = [read]
     if data.event_log and data.has_history:
-        read, events = _with_events(read, data, _log_directory(event_log), now)
-    read = replace(read, event_ids=None)
-    parts = [read] if events is None else [read, events]
-    if data.event_weights or data.half_life_days is not None or data.last_days is not None:
-        parts = weigh(parts, data)
-    return parts[0] if events is None else combining.join(*parts)
+        parts = _with_events(read, data, _log_directory(event_log), now)
+    parts[0] = replace(parts[0], event_ids=None)
+    parts = weigh(
+        parts,
+        event_weights=data.event_weights,
+        half_life_days=data.half_life_days,
+        last_days=data.last_days,
+    )
+    return combining.join(*parts) if len(parts) > 1 else parts[0]
 
 
 def _with_events(
     history: Interactions, data: DataSpec, directory: Path, now: float | None
-) -> tuple[Interactions, Interactions | None]:
-    """The history, and the events that it hasn't; None, and a warning, when the log has none at all."""
+) -> list[Interactions]:
+    """The history, and the events that it hasn't; a warning instead when the log has none at all."""
     events = event_reading.find_interactions(directory, now=now)
     if events is None:
         warning = (
             f"{directory}: no interactions were appended yet, or all were removed: {history.name} is "
             "all that is trained on"
         )
-        return replace(history, warnings=[*history.warnings, warning]), None
+        return [replace(history, warnings=[*history.warnings, warning])]
     if data.split in ("time", "leave-last-k"):
         # Missing ones are said of the file, not of both.
         history.times_for(f"--split {data.split}")
-    return history, combining.without_known(history, events)
+    return [history, combining.without_known(history, events)]
 
 
 def default_split(data: DataSpec) -> Split:
@@ -106,15 +106,12 @@ def default_split(data: DataSpec) -> Split:
 
 
 def fingerprint(data: DataSpec, *, data_dir: Path, event_log: Path | None) -> str:
-    """A digest that is another one when the input is: for training again when it changed.
+    """64 hexadecimal digits that are others when the input is: for training again when it changed.
 
-    It covers the DataSpec less the password, and of what is read: the names of files with their
+    They cover the DataSpec less the password, and of what is read: the names of files with their
     content up to 16 MiB and with their size and time of change above that; how many events the log
     has, and a mark of the last removal; and the rows of a query, in any order, for which the whole
     result is read. Files aren't parsed, so that those that are wrong have a fingerprint too.
-
-    Returns:
-        64 hexadecimal digits.
 
     Raises:
         InputError: a file can't be read.
@@ -170,28 +167,20 @@ def _log_directory(event_log: Path | None) -> Path:
     return event_log
 
 
-def _items(data: DataSpec) -> FeatureTable:
-    attributes = item_attributes.parse(data.item_attributes)
-    if attributes and data.items is None:
-        shown = ",".join(data.item_attributes)
-        raise OptionError(item_attributes.OPTION, shown, "used with --items FILE")
-    return _features(data.items, "item", data.item_features, data.feature_separator, attributes)
-
-
-def _features(
-    path: str | None,
-    kind: features.Kind,
-    columns: list[str],
-    separator: str,
-    attributes: Sequence[WantedColumn] = (),
-) -> FeatureTable:
-    if path is None:
-        if columns:
-            raise OptionError(f"--{kind}-features", ",".join(columns), f"used with --{kind}s FILE")
-        return FeatureTable()
-    return features.read_features(
-        Path(path), kind, columns=columns, separator=separator, attributes=attributes
-    )
+def _features(data: DataSpec, kind: features.Kind) -> FeatureTable:
+    path, columns, attributes = data.users, data.user_features, list[str]()
+    if kind == "item":
+        path, columns, attributes = data.items, data.item_features, data.item_attributes
+    wanted = item_attributes.parse(attributes)
+    if path is not None:
+        separator = data.feature_separator
+        return features.read_features(
+            Path(path), kind, columns=columns, separator=separator, attributes=wanted
+        )
+    for flag, given in ((item_attributes.OPTION, attributes), (f"--{kind}-features", columns)):
+        if given:
+            raise OptionError(flag, ",".join(given), f"used with --{kind}s FILE")
+    return FeatureTable()
 
 
 def _check_columns(flag: str, columns: list[str], known: tuple[str, ...]) -> None:

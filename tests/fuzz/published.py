@@ -4,20 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from lightfm_retriever.publication import layout
-from lightfm_retriever.publication.attributes import Attributes, NumberColumn, TextColumn
-from lightfm_retriever.publication.manifest import Depth
+from lightfm_retriever.publication.attributes import NumberColumn, TextColumn
 from lightfm_retriever.publication.storage.id_map import IdMap
-from lightfm_retriever.publication.storage.ragged import from_texts
 from lightfm_retriever.publication.vectors.fold_in import FoldIn
-from lightfm_retriever.publication.vectors.vector_space import row_norms, split_biases
 from lightfm_retriever.publication.writer import Staging
 from tests import publications, retrievable
 
@@ -31,32 +26,26 @@ USER_IDS = retrievable.ids(retrievable.ODD_USER_IDS, USERS)
 SEED = 1
 
 
-def publish(volume: Path, backend: str) -> str:
+def publish(volume: Path, backend: str) -> None:
     random = np.random.default_rng(SEED)
-    items, users = IdMap.build(ITEM_IDS), IdMap.build(USER_IDS)
-    item_vectors = random.normal(size=(ITEMS, COMPONENTS + 1)).astype(np.float32)
-    user_vectors = random.normal(size=(USERS, COMPONENTS + 1)).astype(np.float32)
+    item_vectors, user_vectors = (
+        random.normal(size=(count, COMPONENTS + 1)).astype(np.float32) for count in (ITEMS, USERS)
+    )
     seen = retrievable.ragged(
         np.sort(random.choice(ITEMS, size=row * (ITEMS - 1) // (USERS - 1), replace=False))
         for row in range(USERS)
     )
     genres = [list(GENRES[: random.integers(0, 5)]) for _ in range(ITEMS)]
     years = np.where(random.random(ITEMS) < 0.2, np.nan, random.integers(1990, 2000, ITEMS))
-    attributes = Attributes.build([TextColumn("genres", genres), NumberColumn("year", years)], ITEMS)
-    in_order = sorted(range(ITEMS), key=lambda row: items.external_id(row).encode())
-    ranks = np.argsort(in_order).astype(np.int32)
+    ranks = np.argsort(np.argsort([own.encode() for own in ITEM_IDS])).astype(np.int32)
     popularity = random.integers(0, 4, ITEMS).astype(np.int32)
     popular = sorted(range(ITEMS), key=lambda row: (-popularity[row], ranks[row]))
     fold_in = FoldIn.build(item_vectors, user_vectors, seen, seed=1)
     assert fold_in is not None
-    with Staging(volume) as staging:
-        staging.add_id_map(layout.ITEM_IDS, items)
-        staging.add_id_map(layout.USER_IDS, users)
+
+    def stage_more(staging: Staging) -> None:
         staging.add_id_map(layout.USER_FEATURES, IdMap.build(FEATURES))
         for name, array in (
-            (layout.ITEM_VECTORS, item_vectors),
-            (layout.USER_VECTORS, user_vectors),
-            (layout.ITEM_NORMS, row_norms(split_biases(item_vectors)[0])),
             (layout.ID_RANKS, ranks),
             (layout.POPULARITY, popularity),
             (layout.POPULAR_ITEMS, np.array(popular, dtype=np.int32)),
@@ -64,23 +53,23 @@ def publish(volume: Path, backend: str) -> str:
             (layout.FOLD_IN, fold_in.array),
         ):
             staging.add_array(name, array)
-        staging.add_ragged(layout.SEEN_OFFSETS, layout.SEEN_ITEMS, seen)
         staging.add_ragged(layout.HELD_OUT_OFFSETS, layout.HELD_OUT_ITEMS, seen)
-        titles = from_texts(retrievable.title_of(items.external_id(row)) for row in range(ITEMS))
-        staging.add_ragged(layout.TITLE_OFFSETS, layout.TITLE_BYTES, titles)
-        staging.add_attributes(attributes)
-        indexes = retrievable.build_indexes(staging, item_vectors, backend=backend)
-        for index in indexes.values():
-            index.depths.append(Depth(results=40, effort=3.0, recall=1.0))
-        facts = retrievable.facts(ITEMS, USERS, COMPONENTS, indexes)
-        return staging.publish(replace(facts, attributes=[*attributes.facts])).version
 
-
-def linked(directory: Path, target: Path) -> None:
-    """A copy of a version whose files are the same ones: replace them, don't write to them."""
-    target.mkdir(parents=True)
-    for entry in os.scandir(directory):
-        os.link(entry.path, target / entry.name)
+    version = retrievable.publish(
+        volume,
+        seed=SEED,
+        items=ITEMS,
+        users=USERS,
+        backend=backend,
+        label=None,
+        attributes=[TextColumn("genres", genres), NumberColumn("year", years)],
+        stage_more=stage_more,
+    )
+    directory = layout.version_dir(volume, version)
+    content = json.loads((directory / layout.MANIFEST).read_bytes())
+    for index in content["indexes"].values():
+        index["depths"] = [{"results": 40, "effort": 3.0, "recall": 1.0}]
+    sign(directory, content)
 
 
 def sign(directory: Path, content: dict[str, Any]) -> None:

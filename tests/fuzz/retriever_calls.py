@@ -31,13 +31,8 @@ MAKER = Maker(
         "page_token": ("",),
     }
 )
-_METHODS = {
-    "SimilarItems": pb.SimilarItemsRequest,
-    "Recommend": pb.RecommendRequest,
-    "BatchSimilarItems": pb.BatchSimilarItemsRequest,
-    "BatchRecommend": pb.BatchRecommendRequest,
-    "GetStatus": pb.GetStatusRequest,
-}
+_SERVICE = pb.DESCRIPTOR.services_by_name["RetrieverService"]
+_METHODS = {own.name: getattr(pb, own.input_type.name) for own in _SERVICE.methods}
 _SUBJECTS = {
     pb.SimilarItemsRequest: ("item_id", "items"),
     pb.RecommendRequest: ("user_id", "session", "features"),

@@ -25,21 +25,8 @@ from trainer.runs.scheduler import Scheduler
 from trainer.runs.store import RunStore
 from trainer.service.servicer import TrainerServicer
 
-_METHODS = {
-    "Train": pb.TrainRequest,
-    "GetTrainingRun": pb.GetTrainingRunRequest,
-    "ListTrainingRuns": pb.ListTrainingRunsRequest,
-    "WatchTrainingRun": pb.WatchTrainingRunRequest,
-    "CancelTrainingRun": pb.CancelTrainingRunRequest,
-    "AppendInteractions": pb.AppendInteractionsRequest,
-    "RemoveInteractions": pb.RemoveInteractionsRequest,
-    "ListVersions": pb.ListVersionsRequest,
-    "GetVersion": pb.GetVersionRequest,
-    "SetLabel": pb.SetLabelRequest,
-    "Rollback": pb.RollbackRequest,
-    "DeleteVersion": pb.DeleteVersionRequest,
-    "DiffVersions": pb.DiffVersionsRequest,
-}
+_SERVICE = pb.DESCRIPTOR.services_by_name["TrainerService"]
+_METHODS = {own.name: getattr(pb, own.input_type.name) for own in _SERVICE.methods}
 _LIKELY = (5, 2, 2, 2, 2, 5, 1, 0.3, 1, 1, 1, 0.2, 0.5)
 _FILE = "events.csv"
 

@@ -6,6 +6,7 @@ The manifest agrees with the file: who can write the one can write the other.
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from pathlib import Path
 from random import Random
@@ -45,7 +46,8 @@ def start(directory: Path) -> Execute:
         volume = directory / "hostile"
         shutil.rmtree(volume, ignore_errors=True)
         target = layout.version_dir(volume, version.name)
-        published.linked(version, target)
+        # The same files: they are replaced, not written to.
+        shutil.copytree(version, target, copy_function=os.link)
         what = _spoil(random, target, content)
         note(f"{what}, verify")
         try:

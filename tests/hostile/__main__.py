@@ -25,7 +25,7 @@ from lightfm_retriever.hosting import terminal
 for _name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"):
     os.environ.setdefault(_name, "1")
 
-from tests.hostile.bench import Bench, Tried, memory_folder  # noqa: E402
+from tests.hostile.bench import Bench, memory_folder  # noqa: E402
 from tests.hostile.campaign import Campaign, Report, chosen  # noqa: E402
 from tests.hostile.damage import KINDS, Case  # noqa: E402
 from tests.hostile.judge import OUTCOMES  # noqa: E402
@@ -96,18 +96,17 @@ def _for_machines(report: Report, seed: int) -> dict[str, Any]:
         "cases": report.cases,
         "seconds": report.seconds,
         "outcomes": {name: dict(own) for name, own in report.outcomes.items()},
-        "findings": [_finding(kinds, why, tried) for (kinds, why), tried in report.findings.items()],
-    }
-
-
-def _finding(kinds: str, why: str, tried: Tried) -> dict[str, Any]:
-    return {
-        "kinds": kinds,
-        "why": why,
-        "detail": tried.verdict.detail,
-        "case": tried.case.text(),
-        "command": list(tried.command),
-        "said": tried.said,
+        "findings": [
+            {
+                "kinds": kinds,
+                "why": why,
+                "detail": tried.verdict.detail,
+                "case": tried.case.text(),
+                "command": list(tried.command),
+                "said": tried.said,
+            }
+            for (kinds, why), tried in report.findings.items()
+        ],
     }
 
 

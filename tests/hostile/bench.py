@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import io
 import os
 import shutil
 import sqlite3
 import sys
 import tempfile
-import time
 import traceback
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TypeAlias
 
@@ -80,7 +81,6 @@ class Tried:
     verdict: Verdict
     command: Sequence[str]
     said: str
-    seconds: float
 
 
 class Bench:
@@ -91,14 +91,11 @@ class Bench:
         self.volume = folder / "volume"
         self.volume.mkdir(parents=True)
         self._main = main
-        self._now = now
-        self._goods: dict[str, Good] = {}
+        self._good = functools.cache(partial(Good, now=now))
         self._baselines: dict[tuple[str, bool, tuple[str, ...]], _Baseline] = {}
-        self._vectors: dict[str, dict[str, Vectors]] = {}
 
     def try_case(self, case: Case, *, keep: Path | None = None) -> Tried:
         """Damage the good input, run, judge, and leave the volume as it was."""
-        begun = time.monotonic()
         folder = self._folder / "case"
         draft, causes, written = self._damaged(case, folder)
         baseline = self._baseline(draft)
@@ -120,12 +117,7 @@ class Bench:
         if keep is not None and verdict.outcome == "finding":
             shutil.copytree(folder, keep, dirs_exist_ok=True)
         shutil.rmtree(folder, ignore_errors=True)
-        return Tried(case, verdict, command, said, time.monotonic() - begun)
-
-    def _good(self, style: str) -> Good:
-        if style not in self._goods:
-            self._goods[style] = Good(style, now=self._now)
-        return self._goods[style]
+        return Tried(case, verdict, command, said)
 
     def _damaged(self, case: Case, folder: Path) -> tuple[Draft, list[str], _Written]:
         draft = Draft.of(self._good(case.style), case.source, seed=case.seed)
@@ -141,25 +133,14 @@ class Bench:
             raise ImpossibleError(str(error)) from error
 
     def _add_vectors(self, draft: Draft) -> None:
-        if draft.style not in self._vectors:
-            baseline = self._baseline(Draft.of(self._good(draft.style), "csv", seed=0))
-            opened = open_publication(self.volume, baseline.version)
-            sides = {
-                "item": (opened.items, opened.item_vectors),
-                "user": (opened.users, opened.user_vectors),
-            }
-            self._vectors[draft.style] = {
-                side: Vectors(
-                    *split_biases(np.array(vectors)),
-                    [ids.external_id(row) for row in range(len(ids))],
-                )
-                for side, (ids, vectors) in sides.items()
-            }
-        own = self._vectors[draft.style].items()
-        draft.sides = {
-            side: Vectors(of.vectors.copy(), None if of.biases is None else of.biases.copy(), [*of.ids])
-            for side, of in own
-        }
+        baseline = self._baseline(Draft.of(self._good(draft.style), "csv", seed=0))
+        opened = open_publication(self.volume, baseline.version)
+        for side, ids, vectors in (
+            ("item", opened.items, opened.item_vectors),
+            ("user", opened.users, opened.user_vectors),
+        ):
+            names = [ids.external_id(row) for row in range(len(ids))]
+            draft.sides[side] = Vectors(*split_biases(np.array(vectors)), names)
         pairs = [
             (user, item)
             for user, items in self._good(draft.style).held_out.items()

@@ -11,15 +11,16 @@ import json
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from random import Random
 from typing import Any, TypeAlias
-
-from hypothesis import strategies as st
 
 from tests.hostile.draft import ALL, LOG, Draft
 from tests.hostile.good import IDS
 from tests.hostile.writing import TABLES
 
 Apply: TypeAlias = "Callable[..., str]"
+
+ANY_STYLE = tuple(IDS)
 
 KINDS: dict[str, Kind] = {}
 """All kinds by name; `grammar` fills it."""
@@ -60,7 +61,7 @@ def kind(
     name: str,
     *,
     sources: Sequence[str] = TABLES,
-    styles: Sequence[str] = ("integer", "text"),
+    styles: Sequence[str] = ANY_STYLE,
     recipes: Sequence[str] = ("plain",),
     accepted: bool = False,
     told: Mapping[str, Collection[Any]] | None = None,
@@ -159,19 +160,19 @@ def plainest(own: Kind) -> Case:
     return Case(own.sources[0], own.styles[0], (Damage(own.name, parameters, own.recipes[0]),))
 
 
-@st.composite
-def cases(draw: st.DrawFn, kinds: Sequence[Kind], *, most: int = 2) -> Case:
-    chosen = [draw(st.sampled_from(kinds))]
+def drawn(random: Random, kinds: Sequence[Kind]) -> Case:
+    """A case of one kind, or of two that go together."""
+    chosen = [random.choice(kinds)]
     others = [own for own in kinds if own is not chosen[0] and _fit(chosen[0], own)]
-    if most > 1 and others and draw(st.booleans()):
-        chosen.append(draw(st.sampled_from(others)))
-    source = draw(st.sampled_from(_common([own.sources for own in chosen])))
-    style = draw(st.sampled_from(_common([own.styles for own in chosen])))
+    if others and random.random() < 0.5:
+        chosen.append(random.choice(others))
+    source = random.choice(_common([own.sources for own in chosen]))
+    style = random.choice(_common([own.styles for own in chosen]))
     damages = []
     for own in chosen:
-        parameters = {name: draw(st.sampled_from(values)) for name, values in own.parameters.items()}
-        damages.append(Damage(own.name, parameters, draw(st.sampled_from(own.recipes))))
-    return Case(source, style, tuple(damages), draw(st.integers(0, 9)))
+        parameters = {name: random.choice(values) for name, values in own.parameters.items()}
+        damages.append(Damage(own.name, parameters, random.choice(own.recipes)))
+    return Case(source, style, tuple(damages), random.randrange(10))
 
 
 def _fit(one: Kind, other: Kind) -> bool:
@@ -180,6 +181,3 @@ def _fit(one: Kind, other: Kind) -> bool:
 
 def _common(lists: Sequence[Sequence[str]]) -> list[str]:
     return [value for value in lists[0] if all(value in others for others in lists[1:])]
-
-
-ANY_STYLE = tuple(IDS)

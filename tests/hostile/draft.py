@@ -14,7 +14,7 @@ from tests.hostile.good import Good, Table
 
 ONE, FEW, PERCENT, HALF, ALL = "one", "few", "percent", "half", "all"
 SHARES = (ALL, HALF, PERCENT, FEW, ONE)
-"""How many rows are damaged. The plainest come first, since examples are made smaller towards them."""
+"""How many rows are damaged, the plainest first: each kind is tried once with the first of all."""
 
 Reshape: TypeAlias = "Callable[[pa.Table], list[pa.Table]]"
 """Makes the parts of a Parquet folder, or the only part of a Parquet file, of a table."""

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from random import Random
 
 import pytest
 
@@ -14,8 +15,8 @@ import tests.hostile.damages  # noqa: F401 - registers the kinds
 from lightfm_retriever.publication.labels import list_labels
 from lightfm_retriever.publication.reader import list_versions
 from tests.hostile.bench import Bench, memory_folder
-from tests.hostile.campaign import Campaign, drawn
-from tests.hostile.damage import KINDS, Case, Damage, plainest
+from tests.hostile.campaign import Campaign
+from tests.hostile.damage import KINDS, Case, Damage, drawn, plainest
 from tests.hostile.good import RECIPES
 from tests.hostile.judge import Expected, Looks, Run, judge
 from tests.hostile.writing import SOURCES
@@ -71,14 +72,19 @@ def damaged(name, **parameters):
     return Case(case.source, case.style, (damage,), case.seed)
 
 
-@pytest.mark.parametrize("name", ["titles of other items", "numbered anew"])
+@pytest.mark.parametrize("name", ["titles of other items", "numbered anew", "a byte order mark"])
 def test_what_the_trainer_tells_is_found_when_it_no_longer_does(bench, monkeypatch, name):
-    assert bench.try_case(damaged(name)).verdict.outcome in TOLD
+    told, silent = (("harmless",), "harmless") if name == "a byte order mark" else (TOLD, "finding")
+    assert bench.try_case(damaged(name)).verdict.outcome in told
+    good = list_versions(bench.volume)
     monkeypatch.setattr("trainer.promotion.continuity.check", lambda *_, **__: ([], []))
-    assert bench.try_case(damaged(name)).verdict.outcome == "finding"
+    assert bench.try_case(damaged(name)).verdict.outcome == silent
     # And it is the trainer's answer that makes the difference.
     monkeypatch.undo()
-    assert bench.try_case(damaged(name)).verdict.outcome in TOLD
+    assert bench.try_case(damaged(name)).verdict.outcome in told
+    # Each case leaves the volume as it was.
+    assert list_versions(bench.volume) == good
+    assert list_labels(bench.volume)["current"] in good
 
 
 def test_a_campaign_finds_what_a_trainer_without_checks_lets_pass(bench, tmp_path, monkeypatch):
@@ -98,19 +104,6 @@ def test_a_campaign_finds_what_a_trainer_without_checks_lets_pass(bench, tmp_pat
     assert Case.parse((kept / "case.json").read_text()) == tried.case
     assert (kept / "log.csv").read_text().startswith("user_id,item_id,")
     assert bench.try_case(Case.parse(tried.case.text())).verdict == tried.verdict
-
-
-def test_each_case_leaves_the_volume_as_it_was(bench):
-    cases = [
-        damaged(name) for name in ("only the first rows", "a byte order mark", "ids in another order")
-    ]
-    for case in cases:
-        bench.try_case(case)
-    good = list_versions(bench.volume)
-    for case in cases:
-        bench.try_case(case)
-        assert list_versions(bench.volume) == good
-        assert list_labels(bench.volume)["current"] in good
 
 
 CAUSE = [r"\bprice\b"]
@@ -158,7 +151,8 @@ def test_good_input_has_to_be_published_and_what_is_surely_wrong_told():
 
 def test_the_same_seed_draws_the_same_cases_of_all_kinds():
     kinds = [*KINDS.values()]
-    first, again, other = (drawn(kinds, seed=seed, count=25) for seed in (1, 1, 2))
+    draws = ([drawn(random, kinds) for _ in range(25)] for random in map(Random, (1, 1, 2)))
+    first, again, other = draws
     assert first == again != other
     assert len({own.text() for own in first}) > 20
     assert {len(own.damages) for own in first} == {1, 2}

@@ -83,9 +83,8 @@ def read_features(
     Args:
         path: CSV or Parquet. A list column of Parquet is multi-valued as it is.
         kind: "item" or "user".
-        columns: the feature columns to use; a title can be one of them.
+        columns, attributes: those that are features, and that are published; one may be both.
         separator: what separates the values of a multi-valued text column.
-        attributes: the columns that are attributes; a feature can be one of them.
 
     Raises:
         InputError: names the file and the column or row.
@@ -126,7 +125,7 @@ def from_table(
         for own, values in zip(features, rows, strict=True):
             own.update(f"{column}:{value}" for value in values)
     has_titles = kind == "item" and "title" in table.column_names
-    published = item_attributes.read(path, table, attributes, separator=separator, warnings=warnings)
+    published, odd = item_attributes.read(path, table, attributes, separator=separator)
     return FeatureTable(
         name=path.name,
         ids=distinct,
@@ -135,7 +134,7 @@ def from_table(
         titles=tables.texts(path, table, "title") if has_titles else None,
         attributes=published,
         # A column may be both.
-        warnings=list(dict.fromkeys(warnings)),
+        warnings=list(dict.fromkeys([*warnings, *odd])),
     )
 
 
@@ -157,7 +156,7 @@ def match_warnings(
     matched = len(table.ids) - len(strangers)
     if not table.ids or matched >= max(1.0, _FEW * min(len(table.ids), len(present))):
         return []
-    forms = id_forms.explain(strangers, sorted(present), present, where=("here", _WHERE))
+    forms, _ = id_forms.explain(strangers, sorted(present), present, where=("here", _WHERE))
     if matched:
         found = f"only {matched:,} of {len(table.ids):,} {kind}s of {table.name}"
         return [f"{found} are {_WHERE}: {forms}"]

@@ -6,7 +6,7 @@ import unicodedata
 from collections.abc import Callable, Iterable, Sequence
 from itertools import islice, takewhile
 from operator import methodcaller
-from typing import NamedTuple, Protocol
+from typing import Protocol, TypeAlias
 
 _COMPARED = 1000
 """How many ids are looked at on either side."""
@@ -17,39 +17,32 @@ _LONGEST = 40
 # Of fewer a form isn't what happened to all.
 _ENOUGH = 0.5
 _SOME = 0.05
-_FOR_EXAMPLE = "for example"
+
+_Form: TypeAlias = tuple[str, Callable[[str], str]]
+"""What became of ids, and a way to write an id so."""
 
 
 class HasIds(Protocol):
     """What tells whether it has an id."""
 
-    def __contains__(self, external_id: str, /) -> bool:
-        """Whether it has the id."""
-        ...
+    def __contains__(self, external_id: str, /) -> bool: ...
 
 
-class _Form(NamedTuple):
-    """A way to write an id otherwise, and what it is called."""
-
-    what: str
-    write: Callable[[str], str]
-
-
-_FORMS = (
-    _Form("whole numbers became decimals", lambda own: f"{own}.0"),
-    _Form("decimals became whole numbers", lambda own: own.removesuffix(".0")),
-    _Form("leading zeros are lost", lambda own: own.lstrip("0") or "0"),
-    _Form("white space around them is gone", str.strip),
-    _Form("quotes around them are gone", lambda own: own.strip("\"'")),
-    _Form("quotes around them were added", lambda own: f'"{own}"'),
-    _Form("quotes around them were added", lambda own: f"'{own}'"),
-    _Form("UTF-8 was read as Latin-1", lambda own: _read_as(own, "utf-8", "latin-1")),
-    _Form("UTF-8 was read as Windows-1252", lambda own: _read_as(own, "utf-8", "cp1252")),
-    _Form("it was UTF-8 read as Latin-1", lambda own: _read_as(own, "latin-1", "utf-8")),
-    _Form("they are in lower case", str.lower),
-    _Form("they are in upper case", str.upper),
-    _Form("Unicode is normalised (NFC)", lambda own: unicodedata.normalize("NFC", own)),
-    _Form("Unicode is decomposed (NFD)", lambda own: unicodedata.normalize("NFD", own)),
+_FORMS: tuple[_Form, ...] = (
+    ("whole numbers became decimals", lambda own: f"{own}.0"),
+    ("decimals became whole numbers", lambda own: own.removesuffix(".0")),
+    ("leading zeros are lost", lambda own: own.lstrip("0") or "0"),
+    ("white space around them is gone", str.strip),
+    ("quotes around them are gone", lambda own: own.strip("\"'")),
+    ("quotes around them were added", lambda own: f'"{own}"'),
+    ("quotes around them were added", lambda own: f"'{own}'"),
+    ("UTF-8 was read as Latin-1", lambda own: _read_as(own, "utf-8", "latin-1")),
+    ("UTF-8 was read as Windows-1252", lambda own: _read_as(own, "utf-8", "cp1252")),
+    ("it was UTF-8 read as Latin-1", lambda own: _read_as(own, "latin-1", "utf-8")),
+    ("they are in lower case", str.lower),
+    ("they are in upper case", str.upper),
+    ("Unicode is normalised (NFC)", lambda own: unicodedata.normalize("NFC", own)),
+    ("Unicode is decomposed (NFD)", lambda own: unicodedata.normalize("NFD", own)),
 )
 
 
@@ -59,8 +52,8 @@ def explain(
     known: HasIds,
     *,
     where: tuple[str, str] = ("before", "now"),
-) -> str:
-    """Say how ids are written in two sources, with an example of each.
+) -> tuple[str, bool]:
+    """Say how ids are written in two sources, with an example of each, and whether that is known.
 
     Args:
         before: ids of the first source that the second doesn't have; the first 1,000 are looked at.
@@ -69,22 +62,17 @@ def explain(
         where: what to call the two sources.
 
     Returns:
-        A clause such as "'3' before is '3.0' now: whole numbers became decimals". Where no form fits at
-        least half of the ids, an example of both; empty when either side is.
+        A clause such as "'3' before is '3.0' now: whole numbers became decimals", and True. Where no
+        form fits at least half of the ids, an example of both, and False; empty when either side is.
     """
     lost, present = list(islice(before, _COMPARED)), list(islice(now, _COMPARED))
     if not lost or not present:
-        return ""
+        return "", False
     found = _find(lost, present, known, least=_ENOUGH)
     if found is None:
-        return f"{_FOR_EXAMPLE} {lost[0]!r} {where[0]} and {present[0]!r} {where[1]}"
+        return f"for example {lost[0]!r} {where[0]} and {present[0]!r} {where[1]}", False
     example, written, what = found
-    return f"{example!r} {where[0]} is {written!r} {where[1]}: {what}"
-
-
-def is_a_form(explained: str) -> bool:
-    """Whether `explain` found what became of ids, and not only an example of each side."""
-    return bool(explained) and not explained.startswith(_FOR_EXAMPLE)
+    return f"{example!r} {where[0]} is {written!r} {where[1]}: {what}", True
 
 
 def doubles(kept: Iterable[str], new: Iterable[str], known: HasIds) -> str:
@@ -99,26 +87,22 @@ def doubles(kept: Iterable[str], new: Iterable[str], known: HasIds) -> str:
         A clause such as "'3' is there as '3.0' too: whole numbers became decimals"; empty when few are.
     """
     old, others = list(islice(kept, _COMPARED)), list(islice(new, _COMPARED))
-    found = _find(old, others, known, least=_SOME) if old and others else None
-    if found is None:
-        return ""
-    example, written, what = found
-    return f"{example!r} is there as {written!r} too: {what}"
+    if old and others and (found := _find(old, others, known, least=_SOME)):
+        example, written, what = found
+        return f"{example!r} is there as {written!r} too: {what}"
+    return ""
 
 
 def _find(
     lost: Sequence[str], present: Sequence[str], known: HasIds, *, least: float
 ) -> tuple[str, str, str] | None:
     """An id, how it is written now, and what became of it; None when too few fit any form."""
-    best, found = None, 0
-    for form in (*_FORMS, *_affixes(lost, present), *_padded(lost, present)):
-        count = sum(form.write(own) != own and form.write(own) in known for own in lost)
-        if count > found:
-            best, found = form, count
-    if best is None or found < least * len(lost):
-        return None
-    example = next(own for own in lost if best.write(own) != own and best.write(own) in known)
-    return example, best.write(example), best.what
+    most: list[tuple[str, str, str]] = []
+    for what, write in (*_FORMS, *_affixes(lost, present), *_padded(lost, present)):
+        written = ((own, write(own)) for own in lost)
+        found = [(own, form, what) for own, form in written if form != own and form in known]
+        most = found if len(found) > len(most) else most
+    return most[0] if most and len(most) >= least * len(lost) else None
 
 
 def _affixes(lost: Sequence[str], present: Sequence[str]) -> Iterable[_Form]:
@@ -128,20 +112,20 @@ def _affixes(lost: Sequence[str], present: Sequence[str]) -> Iterable[_Form]:
         return
     # Ids may begin alike by themselves, so every length is tried.
     for start in _shorter(_prefix(present)):
-        yield _Form(f"prefix {start!r} was added", start.__add__)
+        yield f"prefix {start!r} was added", start.__add__
     for start in _shorter(_prefix(lost)):
-        yield _Form(f"prefix {start!r} is gone", methodcaller("removeprefix", start))
+        yield f"prefix {start!r} is gone", methodcaller("removeprefix", start)
     for end in _shorter(_suffix(present)[::-1]):
-        yield _Form(f"suffix {end[::-1]!r} was added", methodcaller("__add__", end[::-1]))
+        yield f"suffix {end[::-1]!r} was added", methodcaller("__add__", end[::-1])
     for end in _shorter(_suffix(lost)[::-1]):
-        yield _Form(f"suffix {end[::-1]!r} is gone", methodcaller("removesuffix", end[::-1]))
+        yield f"suffix {end[::-1]!r} is gone", methodcaller("removesuffix", end[::-1])
 
 
 def _padded(lost: Sequence[str], present: Sequence[str]) -> Iterable[_Form]:
     """Forms by the widths of ids that are digits."""
     for width in sorted({len(own) for own in present if own.isdigit()}):
         if any(len(own) < width for own in lost):
-            yield _Form("leading zeros were added", methodcaller("zfill", width))
+            yield "leading zeros were added", methodcaller("zfill", width)
 
 
 def _shorter(text: str) -> Iterable[str]:

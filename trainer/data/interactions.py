@@ -112,30 +112,27 @@ def optional_columns(*, event_ids: bool) -> tuple[str, ...]:
 def from_table(
     path: Path, table: pa.Table, *, name: str, now: float | None = None, times_are_certain: bool = False
 ) -> Interactions:
-    """Interactions of a table that was read from `path`; raises as `read_interactions`.
+    """Interactions of a table of at least one row, read from `path`; see `read_interactions`.
 
     Args:
-        path: what errors name.
-        table: at least one row.
+        path, table, now: see above.
         name: of the interactions.
-        now: as `read_interactions` has it.
         times_are_certain: whether numbers in the column timestamp are known to be seconds since 1970.
     """
     now = utc_now().timestamp() if now is None else now
     user_ids, users = tables.ids(path, table, "user_id")
     item_ids, items = tables.ids(path, table, "item_id")
-    warnings: list[str] = []
+    result = Interactions(
+        name, user_ids, item_ids, users, items, np.ones(table.num_rows, dtype=np.float32)
+    )
     if "weight" in table.column_names:
         weights = tables.numbers(path, table, "weight")
-        warnings += _of_several_units(name, weights)
-    else:
-        weights = np.ones(table.num_rows, dtype=np.float32)
-    result = Interactions(name, user_ids, item_ids, users, items, weights, warnings=warnings)
+        result = replace(result, weights=weights, warnings=[*_of_several_units(name, weights)])
     if "timestamp" in table.column_names:
         times = timestamps.read(path, table, "timestamp", now=now)
         if times_are_certain:
             times = replace(times, as_numbers=np.zeros_like(times.as_numbers))
-        odd = timestamps.check(path, "timestamp", times, now=now)
+        odd = timestamps.check(times, now=now)
         result = replace(result, timestamps=times.seconds, warnings=[*result.warnings, *odd])
     if "event" in table.column_names:
         event_types, events = tables.categories(path, table, "event")

@@ -12,12 +12,13 @@ import pyarrow.compute as pc
 
 from lightfm_retriever.publication.attributes import MAX_VALUE_BYTES, Column, NumberColumn, TextColumn
 from lightfm_retriever.publication.manifest import RESERVED_ATTRIBUTE, AttributeKind
-from trainer.data import odd_values
 from trainer.data.files import column_types, tables
+from trainer.data.odd_values import NUMBER, Texts, count_true, warnings_of
 from trainer.errors import InputError, OptionError
 
 OPTION = "--item-attributes"
 _MOSTLY = 0.5
+_NOTHING = pa.scalar(None, pa.large_string())
 
 
 @dataclass(frozen=True)
@@ -36,11 +37,8 @@ def parse(names: Sequence[str]) -> list[WantedColumn]:
     """
     wanted: list[WantedColumn] = []
     for given in names:
-        own = WantedColumn(given, None)
-        for kind in get_args(AttributeKind):
-            if given.endswith(f":{kind}"):
-                own = WantedColumn(given.removesuffix(f":{kind}"), kind)
-                break
+        kind = next((own for own in get_args(AttributeKind) if given.endswith(f":{own}")), None)
+        own = WantedColumn(given.removesuffix(f":{kind}") if kind else given, kind)
         if not own.name:
             raise OptionError(OPTION, given, "the name of a column, or NAME:text or NAME:number")
         if own.name == RESERVED_ATTRIBUTE:
@@ -57,27 +55,19 @@ def read(
     wanted: Sequence[WantedColumn],
     *,
     separator: str,
-    warnings: list[str] | None = None,
-) -> list[Column]:
-    """The columns of a table that was read from `path`, in its rows' order.
+) -> tuple[list[Column], list[str]]:
+    """The wanted columns of a table that was read from `path`, and sentences on what looks wrong.
 
     A numeric column is a number attribute, and so is a text column of which every value that isn't
     empty is a finite number; any other is text. What marks a missing value among numbers, such as "N/A"
     (column_types.MARKERS), is none. A list column of Parquet is multi-valued as it is, a text column by
     the separator.
 
-    Args:
-        path: what errors and warnings name.
-        table: where the columns are.
-        wanted: which they are.
-        separator: between the values of a row.
-        warnings: gets sentences on what looks wrong.
-
     Raises:
         InputError: names the file, the row and the column of a value that is too long or no number.
     """
-    told = [] if warnings is None else warnings
-    return [_read(path, table, own, separator, told) for own in wanted]
+    warnings: list[str] = []
+    return [_read(path, table, own, separator, warnings) for own in wanted], warnings
 
 
 def _read(
@@ -86,17 +76,19 @@ def _read(
     name = wanted.name
     values = column_types.decoded(table.column(name))
     if column_types.is_text(values.type):
-        numbers = _Numbers(path, name, tables.trimmed(values))
-        codes = [*numbers.code_warnings()] if wanted.kind is None and numbers.are_all() else []
+        numbers = _Numbers(path, name, values)
+        codes = numbers.code_warnings() if wanted.kind is None and numbers.are_all() else []
         if wanted.kind == "number" or (wanted.kind is None and numbers.are_all() and not codes):
-            warnings += numbers.gap_warnings()
-            gaps = pa.table({name: numbers.without_markers()})
+            warnings += numbers.told(
+                numbers.markers, "mark a missing number", ": these items have none"
+            )
+            gaps = pa.table({name: pc.if_else(numbers.markers, _NOTHING, numbers.values)})
             return NumberColumn(name, tables.numbers_or_gaps(path, gaps, name))
         if wanted.kind is None:
             warnings += codes or numbers.kind_warnings(separator)
     elif wanted.kind == "number" or (wanted.kind is None and column_types.is_number(values.type)):
         return NumberColumn(name, tables.numbers_or_gaps(path, table, name))
-    warnings += odd_values.warnings_of(path, table, name, separator)
+    warnings += warnings_of(path, table, name, separator)
     return TextColumn(name, _texts(path, table, name, separator))
 
 
@@ -114,57 +106,37 @@ def _texts(path: Path, table: pa.Table, name: str, separator: str) -> list[list[
 _CODE = r"^[-+]?0[0-9]|^[-+]?[0-9]{16,}$"
 
 
-class _Numbers:
-    """Which of a column's texts, trimmed and null for nothing, are finite numbers."""
+class _Numbers(Texts):
+    """Which of a column's texts are finite numbers."""
 
-    def __init__(self, path: Path, name: str, texts: pa.ChunkedArray) -> None:
-        self._name, self._where, self._texts = name, f"column {name} of {path.name}", texts
-        self._count = len(texts) - texts.null_count
-        self._markers = column_types.is_marker(texts)
+    def __init__(self, path: Path, name: str, values: pa.ChunkedArray) -> None:
+        super().__init__(path, name, values)
+        self._name = name
+        self.markers = column_types.is_marker(self.values)
         # By the form first, since Arrow converts all of a column or nothing.
-        is_written_so = pc.fill_null(pc.match_substring_regex(texts, odd_values.NUMBER), False)
-        converted = pc.if_else(is_written_so, texts, pa.scalar(None, texts.type)).cast(pa.float64())
-        self._numbers = pc.fill_null(pc.is_finite(converted), False)
-        self._codes = pc.fill_null(pc.match_substring_regex(texts, _CODE), False)
+        written_so = pc.if_else(pc.fill_null(self.matching(NUMBER), False), self.values, _NOTHING)
+        self._are = pc.fill_null(pc.is_finite(written_so.cast(pa.float64())), False)
+        self._numbers = count_true(self._are)
 
     def are_all(self) -> bool:
         """Whether there is a number, and nothing else but what marks a missing one."""
-        numbers = odd_values.count_true(self._numbers)
-        return numbers > 0 and numbers + odd_values.count_true(self._markers) == self._count
+        return self._numbers > 0 and self._numbers + count_true(self.markers) == self.count
 
-    def code_warnings(self) -> Iterator[str]:
+    def code_warnings(self) -> list[str]:
         """What to say where numbers would lose what is written, as in article numbers; else nothing."""
-        if codes := odd_values.count_true(self._codes):
-            yield (
-                f"{codes} of {self._count} values of {self._where} are numbers that are written as "
-                f"codes, as {odd_values.example(self._texts, self._codes)}: the attribute is text; "
-                f"{self._name}:number makes it a number"
-            )
-
-    def without_markers(self) -> pa.ChunkedArray:
-        """The texts, null for what marks a missing number."""
-        return pc.if_else(self._markers, pa.scalar(None, self._texts.type), self._texts)
-
-    def gap_warnings(self) -> Iterator[str]:
-        """What to say where it is a number attribute."""
-        if gaps := odd_values.count_true(self._markers):
-            yield (
-                f"{gaps} of {self._count} values of {self._where} mark a missing number, as "
-                f"{odd_values.example(self._texts, self._markers)}: these items have none"
-            )
+        remedy = f": the attribute is text; {self._name}:number makes it a number"
+        what = "are numbers that are written as codes"
+        return [*self.told(self.matching(_CODE), what, remedy)]
 
     def kind_warnings(self, separator: str) -> Iterator[str]:
         """What to say where it is a text attribute that nobody asked for to be one."""
-        others = pc.and_(pc.invert(pc.or_(self._numbers, self._markers)), pc.is_valid(self._texts))
-        numbers = odd_values.count_true(self._numbers)
         # With several values a row, numbers may be codes.
-        several = odd_values.count_true(pc.match_substring(self._texts, separator))
-        if several or not numbers or numbers < self._count * _MOSTLY:
+        several = count_true(pc.match_substring(self.values, separator))
+        if several or not self._numbers or self._numbers < self.count * _MOSTLY:
             return
-        name, count = self._name, odd_values.count_true(others)
+        others = pc.and_(pc.invert(pc.or_(self._are, self.markers)), pc.is_valid(self.values))
         yield (
-            f"{self._where} is published as text, although {numbers} of its "
-            f"{self._count} values are numbers: {count} aren't, as "
-            f"{odd_values.example(self._texts, others)}. Mend or empty those, or give {OPTION} "
-            f"{name}:number, which refuses them, or {name}:text"
+            f"{self.where} is published as text, although {self._numbers} of its {self.count} values "
+            f"are numbers: {count_true(others)} aren't, as {self.example(others)}. Mend or empty "
+            f"those, or give {OPTION} {self._name}:number, which refuses them, or {self._name}:text"
         )

@@ -7,7 +7,6 @@ whose id a program didn't know are one user, by the name of "nan".
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
@@ -24,50 +23,23 @@ _PADDED = "^0+([0-9]+)$"
 _EXAMPLES = 3
 
 
-@dataclass(frozen=True)
-class _Step:
-    """A way to make ids that look the same equal.
-
-    Attributes:
-        what: they differ only in it.
-        may_change: for each id whether `unify` may change it; quick.
-        unify: makes the ids equal that differ only in that.
-    """
-
-    what: str
-    may_change: Callable[[pa.Array], pa.Array]
-    unify: Callable[[pa.Array], pa.Array]
-
-
-def _is_not_ascii(ids: pa.Array) -> pa.Array:
-    return pc.invert(pc.string_is_ascii(ids))
-
-
 def _without_invisible(ids: pa.Array) -> pa.Array:
     ids = pc.replace_substring_regex(ids, _INVISIBLE, "")
     return pc.replace_substring_regex(ids, _SPACES, " ")
 
 
-_STEPS = (
-    _Step("Unicode normalisation", _is_not_ascii, lambda ids: pc.utf8_normalize(ids, "NFC")),
-    _Step("invisible characters", _is_not_ascii, _without_invisible),
-    _Step(
-        "white space around them",
-        lambda ids: pc.not_equal(ids, pc.utf8_trim_whitespace(ids)),
-        pc.utf8_trim_whitespace,
-    ),
-    _Step(
-        "'.0' at the end",
-        lambda ids: pc.match_substring_regex(ids, _FLOAT),
-        lambda ids: pc.replace_substring_regex(ids, _FLOAT, r"\1"),
-    ),
-    _Step(
-        "zeros at the beginning",
-        lambda ids: pc.match_substring_regex(ids, _PADDED),
-        lambda ids: pc.replace_substring_regex(ids, _PADDED, r"\1"),
-    ),
-    _Step("upper and lower case", lambda ids: pc.not_equal(ids, pc.utf8_lower(ids)), pc.utf8_lower),
-)
+# Ways to make ids equal that differ in one thing only, by the name of that: of ids that have other
+# characters than ASCII, and of all.
+_BEYOND_ASCII: dict[str, Callable[[pa.Array], pa.Array]] = {
+    "Unicode normalisation": lambda ids: pc.utf8_normalize(ids, "NFC"),
+    "invisible characters": _without_invisible,
+}
+_STEPS: dict[str, Callable[[pa.Array], pa.Array]] = {
+    "white space around them": pc.utf8_trim_whitespace,
+    "'.0' at the end": lambda ids: pc.replace_substring_regex(ids, _FLOAT, r"\1"),
+    "zeros at the beginning": lambda ids: pc.replace_substring_regex(ids, _PADDED, r"\1"),
+    "upper and lower case": pc.utf8_lower,
+}
 
 
 def warnings_of(
@@ -83,9 +55,8 @@ def warnings_of(
 
     Returns:
         A sentence each for marks of a missing id, integers written as floats, numbers that a
-        spreadsheet has shortened and ids with white space around them, and for ids that differ from
-        another only in their Unicode normalisation, in invisible characters, in white space around
-        them, in ".0" at the end, in zeros at the beginning, or in upper and lower case.
+        spreadsheet has shortened and ids with white space around them, and for each of the `_STEPS`
+        by which ids become equal.
     """
     given = pc.unique(pa.array([*ids, *others], pa.large_string()))
     are_markers = column_types.is_marker(pc.utf8_trim_whitespace(given))
@@ -94,16 +65,25 @@ def warnings_of(
     sentences = [*_missing(kind, given.take(pa.array(marked)).to_pylist(), rows)]
     given = given.filter(pc.invert(are_markers))
     sentences += _forms(kind, given)
-    alike = _Alike(given, given)
-    for step in _STEPS:
-        alike, pairs, examples = alike.after(step)
-        if pairs:
-            shown = ", ".join(f"{one!a} and {other!a}" for one, other in examples)
-            left = pairs - len(examples)
-            more = f" and {left} more such pair{'s' if left > 1 else ''}" if left else ""
-            sentences.append(
-                f"{kind} ids {shown}{more} differ only in {step.what}: they are different ids here"
+    is_ascii = pc.all(pc.string_is_ascii(given)).as_py()
+    unified = given
+    for what, unify in (_STEPS if is_ascii else _BEYOND_ASCII | _STEPS).items():
+        before, unified = unified, unify(unified)
+        firsts, again = _repeated(before, unified)
+        if len(again):
+            examples = zip(firsts[:_EXAMPLES].tolist(), again[:_EXAMPLES].tolist(), strict=True)
+            shown = ", ".join(
+                f"{given[one].as_py()!a} and {given[other].as_py()!a}" for one, other in examples
             )
+            left = len(again) - _EXAMPLES
+            more = f" and {left} more such pair{'s' if left > 1 else ''}" if left > 0 else ""
+            sentences.append(
+                f"{kind} ids {shown}{more} differ only in {what}: they are different ids here"
+            )
+            # Of each pair one goes on.
+            kept = np.ones(len(given), dtype=bool)
+            kept[again] = False
+            given, unified = (own.filter(pa.array(kept)) for own in (given, unified))
     return sentences
 
 
@@ -116,49 +96,18 @@ def missing_of(kind: str, ids: pa.Array) -> list[str]:
     return [*_missing(kind, marked.to_pylist(), 0)]
 
 
-@dataclass(frozen=True)
-class _Alike:
-    """Ids of which no two are equal after some steps.
-
-    Attributes:
-        ids: as they are given.
-        unified: what the steps made of them, distinct.
-    """
-
-    ids: pa.Array
-    unified: pa.Array
-
-    def after(self, step: _Step) -> tuple[_Alike, int, list[tuple[str, str]]]:
-        """What one more step leaves, how many ids became equal to one before, and examples of pairs."""
-        rows = np.flatnonzero(step.may_change(self.unified).to_numpy(zero_copy_only=False))
-        before = self.unified.take(pa.array(rows))
-        made = step.unify(before)
-        is_changed = pc.not_equal(before, made)
-        rows, made = rows[is_changed.to_numpy(zero_copy_only=False)], made.filter(is_changed)
-        if not len(rows):
-            return self, 0, []
-        mask = np.zeros(len(self.unified), dtype=bool)
-        mask[rows] = True
-        unified = pc.replace_with_mask(self.unified, pa.array(mask), made)
-        # What was changed, and what it may be equal to now.
-        near = np.flatnonzero(pc.is_in(unified, made).to_numpy(zero_copy_only=False))
-        encoded = unified.take(pa.array(near)).dictionary_encode()
-        codes = encoded.indices.to_numpy()
-        first = np.empty(len(encoded.dictionary), dtype=np.int64)
-        # The first of those that have the same code is written last.
-        first[codes[::-1]] = near[::-1]
-        again = near[first[codes] != near]
-        if not len(again):
-            return _Alike(self.ids, unified), 0, []
-        firsts = first[codes[np.searchsorted(near, again[:_EXAMPLES])]]
-        examples = [
-            (self.ids[one].as_py(), self.ids[other].as_py())
-            for one, other in zip(firsts.tolist(), again.tolist(), strict=False)
-        ]
-        kept = np.ones(len(unified), dtype=bool)
-        kept[again] = False
-        chosen = pa.array(kept)
-        return _Alike(self.ids.filter(chosen), unified.filter(chosen)), len(again), examples
+def _repeated(before: pa.Array, unified: pa.Array) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Positions of ids that others became equal to, and of those others, which rise."""
+    changed = unified.filter(pc.not_equal(before, unified))
+    # What was changed, and what it may be equal to now.
+    near = np.flatnonzero(pc.is_in(unified, changed).to_numpy(zero_copy_only=False))
+    encoded = unified.take(pa.array(near)).dictionary_encode()
+    codes = encoded.indices.to_numpy()
+    first = np.empty(len(encoded.dictionary), dtype=np.int64)
+    # The first of those that have the same code is written last.
+    first[codes[::-1]] = near[::-1]
+    is_again = first[codes] != near
+    return first[codes[is_again]], near[is_again]
 
 
 def _missing(kind: str, found: Sequence[str], rows: int) -> Iterator[str]:

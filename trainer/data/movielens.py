@@ -24,6 +24,8 @@ from trainer.errors import DatasetMissingError, TrainerError
 
 if TYPE_CHECKING:
     # At run time they are imported where files are read: fetching and the flags need none of it.
+    import pyarrow as pa
+
     from trainer.data.features import FeatureTable
     from trainer.data.interactions import Interactions
     from trainer.data.item_attributes import WantedColumn
@@ -41,6 +43,7 @@ _FILES = {
     "ml-100k.item": "items.tsv",
     "ml-100k.user": "users.tsv",
 }
+_NAMES = {"rating": "weight", "movie_title": "title", "class": "genres"}
 _COMPLETE = ".complete"
 # The day after the newest rating.
 _COLLECTED = datetime(1998, 4, 23, tzinfo=UTC)
@@ -82,16 +85,9 @@ def _fetch(directory: Path) -> None:
 def read_interactions(data_dir: Path) -> Interactions:
     """All 100,000 ratings in file order, with the ratings 1..5 as weights and when they were given."""
     from trainer.data import interactions
-    from trainer.data.files import tables
 
-    path = _path(data_dir, "interactions.tsv")
-    names = {
-        "user_id:token": "user_id",
-        "item_id:token": "item_id",
-        "rating:float": "weight",
-        "timestamp:float": "timestamp",
-    }
-    table = tables.read_table(path, required=names, optional=[]).rename_columns(names)
+    columns = ["user_id:token", "item_id:token", "rating:float", "timestamp:float"]
+    path, table = _read(data_dir, "interactions.tsv", columns)
     # By the clock of that time, since that they are old is known.
     return interactions.from_table(path, table, name=NAME, now=_COLLECTED.timestamp())
 
@@ -103,44 +99,39 @@ def read_items(
     import pyarrow.compute as pc
 
     from trainer.data import features, item_attributes
-    from trainer.data.files import tables
 
-    path = _path(data_dir, "items.tsv")
-    names = {
-        "item_id:token": "item_id",
-        "movie_title:token_seq": "title",
-        "release_year:token": "release_year",
-        "class:token_seq": "genres",
-    }
-    table = tables.read_table(path, required=names, optional=[]).rename_columns(names)
-    titled = pc.binary_join_element_wise(
-        table["title"], pc.binary_join_element_wise(" (", table["release_year"], ")", ""), ""
-    )
+    columns_there = ["item_id:token", "movie_title:token_seq", "release_year:token", "class:token_seq"]
+    path, table = _read(data_dir, "items.tsv", columns_there)
+    titled = pc.binary_join_element_wise(table["title"], " (", table["release_year"], ")", "")
     table = table.set_column(table.column_names.index("title"), "title", titled)
     read = features.from_table(path, table, "item", columns=columns, separator=" ")
     # Two films have a word where the year should be. As a feature it is one value among others.
     is_year = pc.match_substring_regex(table["release_year"], "^[0-9]{4}$")
     years = pc.if_else(is_year, table["release_year"], "")
     table = table.set_column(table.column_names.index("release_year"), "release_year", years)
-    return replace(read, attributes=item_attributes.read(path, table, attributes, separator=" "))
+    published, _ = item_attributes.read(path, table, attributes, separator=" ")
+    return replace(read, attributes=published)
 
 
 def read_users(data_dir: Path, columns: Collection[str]) -> FeatureTable:
     """Chosen features of USER_COLUMNS."""
     from trainer.data import features
-    from trainer.data.files import tables
 
-    path = _path(data_dir, "users.tsv")
-    table = tables.read_table(path, required=["user_id:token"])
-    table = table.rename_columns([name.partition(":")[0] for name in table.column_names])
+    path, table = _read(data_dir, "users.tsv", ["user_id:token"])
     return features.from_table(path, table, "user", columns=columns, separator="|")
 
 
-def _path(data_dir: Path, name: str) -> Path:
+def _read(data_dir: Path, name: str, required: Collection[str]) -> tuple[Path, pa.Table]:
+    """A file's path, and all its columns, by our names."""
+    from trainer.data.files import tables
+
     directory = data_dir / NAME
     if not (directory / _COMPLETE).exists():
         raise DatasetMissingError(NAME, directory)
-    return directory / name
+    path = directory / name
+    table = tables.read_table(path, required=required)
+    names = [own.partition(":")[0] for own in table.column_names]
+    return path, table.rename_columns([_NAMES.get(own, own) for own in names])
 
 
 def _download(directory: Path) -> Path:

@@ -1,7 +1,4 @@
-"""What looks wrong with the values of a text column, in sentences with a count and an example.
-
-A check yields a sentence where it finds something.
-"""
+"""What looks wrong with the values of a text column, in sentences with a count and an example."""
 
 from __future__ import annotations
 
@@ -27,6 +24,41 @@ _SHOWN_CHARACTERS = 60
 _MANY = 0.1
 
 
+class Texts:
+    """A column of text, and what is said of some of its values.
+
+    Attributes:
+        where: which column of which file, for sentences.
+        values: large_string, trimmed, null for nothing.
+        count: of those that aren't null.
+    """
+
+    def __init__(self, path: Path, column: str, values: pa.ChunkedArray) -> None:
+        self.where = f"column {column} of {path.name}"
+        self.values = tables.trimmed(values)
+        self.count = len(self.values) - self.values.null_count
+
+    def matching(self, pattern: str) -> pa.ChunkedArray:
+        """Which values match a regular expression; null where there is none."""
+        return pc.match_substring_regex(self.values, pattern)
+
+    def example(self, mask: pa.ChunkedArray) -> str:
+        """The first value that the mask is true for, and its row."""
+        row = tables.first(mask)
+        return f"{_shown(self.values[row - 1].as_py())} in row {row}"
+
+    def told(self, mask: pa.ChunkedArray, what: str, then: str) -> Iterator[str]:
+        """A sentence where the mask is true for some: how many, what of them, and an example."""
+        if found := count_true(mask):
+            of = f"{found} of {self.count} values of {self.where}"
+            yield f"{of} {what}, as {self.example(mask)}{then}"
+
+
+def count_true(mask: pa.ChunkedArray) -> int:
+    """How many are true."""
+    return int(pc.sum(mask).as_py() or 0)
+
+
 def warnings_of(path: Path, table: pa.Table, column: str, separator: str) -> list[str]:
     """What is odd about a column of features or of a text attribute; nothing of one that isn't text.
 
@@ -36,77 +68,62 @@ def warnings_of(path: Path, table: pa.Table, column: str, separator: str) -> lis
         separator: what separates several values of a row.
     """
     values = column_types.decoded(table.column(column))
-    where = f"column {column} of {path.name}"
     if not column_types.is_text(values.type):
         return []
-    texts = tables.trimmed(values)
-    count = len(texts) - texts.null_count
-    if not count:
-        return [f"{where} has no value in any row"]
-    checks = (_lists, _separators, _whole_numbers, _markers, _cases)
-    return [sentence for check in checks for sentence in check(where, texts, count, separator)]
+    texts = Texts(path, column, values)
+    if not texts.count:
+        return [f"{texts.where} has no value in any row"]
+    not_lists = (
+        f", but aren't read as lists: put {separator!r} between the values, or write lists in Parquet"
+    )
+    are_markers = column_types.is_marker(texts.values, among_texts=True)
+    marks = "look like marks of a missing value"
+    return [
+        *texts.told(texts.matching(_LIST), "look like lists written as text", not_lists),
+        *_separators(texts, separator),
+        *_whole_numbers(texts),
+        *texts.told(are_markers, marks, ", but are used as values: leave them empty"),
+        *_cases(texts, separator),
+    ]
 
 
-def shown(text: str) -> str:
-    """A value as sentences show it."""
+def _shown(text: str) -> str:
     return repr(text if len(text) <= _SHOWN_CHARACTERS else f"{text[:_SHOWN_CHARACTERS]}...")
 
 
-def example(texts: pa.ChunkedArray, mask: pa.ChunkedArray) -> str:
-    """The first text that the mask is true for, and its row."""
-    row = tables.first(mask)
-    return f"{shown(texts[row - 1].as_py())} in row {row}"
-
-
-def count_true(mask: pa.ChunkedArray) -> int:
-    """How many are true."""
-    return int(pc.sum(mask).as_py() or 0)
-
-
-def _lists(where: str, texts: pa.ChunkedArray, count: int, separator: str) -> Iterator[str]:
-    are_lists = pc.match_substring_regex(texts, _LIST)
-    if found := count_true(are_lists):
-        yield (
-            f"{found} of {count} values of {where} look like lists written as text, as "
-            f"{example(texts, are_lists)}, but aren't read as lists: put {separator!r} between the "
-            "values, or write lists in Parquet"
-        )
-
-
-def _separators(where: str, texts: pa.ChunkedArray, count: int, separator: str) -> Iterator[str]:
-    if count_true(pc.match_substring(texts, separator)):
+def _separators(texts: Texts, separator: str) -> Iterator[str]:
+    if count_true(pc.match_substring(texts.values, separator)):
         return
+    # Lists have been told of.
+    are_lists = texts.matching(_LIST)
     for other in (own for own in SEPARATORS if own.strip(" ") and own != separator):
-        # Lists have been told of.
-        holds = pc.and_(
-            pc.match_substring(texts, other), pc.invert(pc.match_substring_regex(texts, _LIST))
-        )
+        holds = pc.and_not(pc.match_substring(texts.values, other), are_lists)
         found = count_true(holds)
-        if found and found >= _MANY * count:
+        if found and found >= _MANY * texts.count:
             hint = f"--feature-separator {other!r}?"
-            if other == "," and count_true(pc.match_substring_regex(texts, _DECIMAL_COMMA)) == found:
+            if other == "," and count_true(texts.matching(_DECIMAL_COMMA)) == found:
                 hint = f"decimal commas? Write 1.5 for 1,5. Or {hint}"
             yield (
-                f"no value of {where} holds {separator!r}, but {found} of {count} hold {other!r}, as "
-                f"{example(texts, holds)}: {hint}"
+                f"no value of {texts.where} holds {separator!r}, but {found} of {texts.count} hold "
+                f"{other!r}, as {texts.example(holds)}: {hint}"
             )
             return
 
 
-def _whole_numbers(where: str, texts: pa.ChunkedArray, count: int, _separator: str) -> Iterator[str]:
-    are_whole = pc.match_substring_regex(texts, _WHOLE)
-    if count_true(are_whole) == count:
+def _whole_numbers(texts: Texts) -> Iterator[str]:
+    are_whole = texts.matching(_WHOLE)
+    if count_true(are_whole) == texts.count:
         yield (
-            f"all {count} values of {where} are integers written as floats, as "
-            f"{example(texts, are_whole)}, and are used as they are written: dataframes write integers "
+            f"all {texts.count} values of {texts.where} are integers written as floats, as "
+            f"{texts.example(are_whole)}, and are used as they are written: dataframes write integers "
             "so when one is missing; convert the column (pandas: astype('Int64'))"
         )
 
 
-def _cases(where: str, texts: pa.ChunkedArray, count: int, separator: str) -> Iterator[str]:
+def _cases(texts: Texts, separator: str) -> Iterator[str]:
     """Values that differ in case only; a column of nearly as many values as rows is no category."""
-    distinct = [own for own in pc.unique(texts).to_pylist() if own is not None]
-    if len(distinct) > max(1000, count // 2):
+    distinct = pc.unique(texts.values).drop_null().to_pylist()
+    if len(distinct) > max(1000, texts.count // 2):
         return
     parts = {part.strip() for own in distinct for part in own.split(separator)}
     by_case: dict[str, list[str]] = {}
@@ -114,8 +131,8 @@ def _cases(where: str, texts: pa.ChunkedArray, count: int, separator: str) -> It
         by_case.setdefault(_plain(part), []).append(part)
     if alike := [own for own in by_case.values() if len(own) > 1]:
         yield (
-            f"{len(alike)} values of {where} differ in case, space or Unicode form only, as "
-            f"{' and '.join(map(shown, alike[0]))}: they are different values"
+            f"{len(alike)} values of {texts.where} differ in case, space or Unicode form only, as "
+            f"{' and '.join(map(_shown, alike[0]))}: they are different values"
         )
 
 
@@ -123,12 +140,3 @@ def _plain(text: str) -> str:
     """A text as it looks, whatever its case."""
     shown = "".join(own for own in unicodedata.normalize("NFKC", text) if own not in _INVISIBLE)
     return " ".join(shown.split()).casefold()
-
-
-def _markers(where: str, texts: pa.ChunkedArray, count: int, _separator: str) -> Iterator[str]:
-    are_markers = column_types.is_marker(texts, among_texts=True)
-    if found := count_true(are_markers):
-        yield (
-            f"{found} of {count} values of {where} look like marks of a missing value, as "
-            f"{example(texts, are_markers)}, but are used as values: leave them empty"
-        )

@@ -21,7 +21,7 @@ from trainer.data import lookalikes
 from trainer.data.features import FeatureTable
 from trainer.data.interactions import Interactions
 from trainer.errors import TrainerError
-from trainer.preparing.matrices import PairWeights, Side
+from trainer.preparing.matrices import Side, pair_weights, weight_warnings
 from trainer.preparing.splits import Split, Splitting
 
 _FIRST = 10
@@ -117,8 +117,8 @@ def build_dataset(
     user_side = Side.build("user", user_ids, interactions.users[~is_test], users, other_ids=item_ids)
     warnings += item_side.warnings + user_side.warnings
     shape = (len(user_side.id_map), len(item_side.id_map))
-    trained, tested = (
-        PairWeights.of(
+    (train, too_large), (test, _) = (
+        pair_weights(
             user_side.rows[interactions.users[rows]],
             item_side.rows[interactions.items[rows]],
             interactions.weights[rows],
@@ -126,7 +126,6 @@ def build_dataset(
         )
         for rows in (~is_test, is_test)
     )
-    train, test = trained.matrix, tested.matrix
     if is_test.all():
         raise TrainerError(
             f"{interactions.name}: split {splitting.split!r} leaves no interaction to train on"
@@ -135,9 +134,9 @@ def build_dataset(
         raise TrainerError(
             f"{interactions.name}: no training interaction has a weight above 0: there is no positive"
         )
-    warnings += trained.warnings(
-        interactions.name, user_side.id_map, item_side.id_map, rows=int((~is_test).sum())
-    )
+    sides = user_side.id_map, item_side.id_map
+    rows_trained = int((~is_test).sum())
+    warnings += weight_warnings(interactions.name, train, too_large, *sides, rows=rows_trained)
     known = test.nnz
     test = _without(test, train)
     lost = int(is_test.sum()) - test.nnz
@@ -151,7 +150,7 @@ def build_dataset(
         warnings.append(
             f"{lost} of {int(is_test.sum())} test interactions aren't evaluated: {', '.join(causes)}"
         )
-    titles, attributes = items.by_row(item_side.id_map) if items.ids else (None, [])
+    titles, attributes = items.by_row(item_side.id_map)
     return Dataset(
         name=interactions.name,
         split=splitting.split,
@@ -172,12 +171,7 @@ def build_dataset(
 
 
 def held_out(interactions: Interactions, splitting: Splitting) -> NDArray[np.bool_]:
-    """For each interaction, in file order, whether it is held out.
-
-    File order also orders those of the same time.
-
-    Returns:
-        (n,) bool.
+    """For each interaction whether it is held out, (n,); file order orders those of the same time.
 
     Raises:
         InputError: the split needs timestamps and there are none.
@@ -186,15 +180,15 @@ def held_out(interactions: Interactions, splitting: Splitting) -> NDArray[np.boo
     total = len(interactions)
     if split == "random":
         return np.random.default_rng(splitting.seed).random(total) < share
-    is_test = np.zeros(total, dtype=bool)
     if split == "first-10":
-        ranks, _ = _ranks(interactions.users)
-        is_test[:] = ranks < _FIRST
-    elif split == "time":
-        oldest_first = np.argsort(interactions.times_for(f"--split {split}"), kind="stable")
+        return _ranks(interactions.users)[0] < _FIRST
+    is_test = np.zeros(total, dtype=bool)
+    if split == "none":
+        return is_test
+    oldest_first = np.argsort(interactions.times_for(f"--split {split}"), kind="stable")
+    if split == "time":
         is_test[oldest_first[total - round(share * total) :]] = True
-    elif split == "leave-last-k":
-        oldest_first = np.argsort(interactions.times_for(f"--split {split}"), kind="stable")
+    else:
         ranks, lengths = _ranks(interactions.users[oldest_first])
         is_test[oldest_first] = ranks >= np.maximum(lengths - count, 1)
     return is_test

@@ -87,70 +87,63 @@ class Side:
         return cls(id_map, rows, matrix, names, warnings)
 
 
-@dataclass(frozen=True)
-class PairWeights:
-    """A matrix of weights.
+def pair_weights(
+    users: NDArray[np.int32],
+    items: NDArray[np.int32],
+    weights: NDArray[np.float32],
+    shape: tuple[int, int],
+) -> tuple[sp.csr_matrix, NDArray[np.int64]]:
+    """Sum the weights of the rows whose user and item are known.
 
-    Attributes:
-        matrix: (users, items) CSR float32, the weights of each pair summed, at most MAX_WEIGHT above or
-            below 0.
-        too_large: positions in its data of sums that were larger than that.
+    Args:
+        users, items: (n,), rows of the matrix and columns; -1 for what isn't in it.
+        weights: (n,).
+        shape: of the matrix.
+
+    Returns:
+        (users, items) CSR float32, the weights of each pair summed, at most MAX_WEIGHT above or below
+        0; and the positions in its data of sums that were larger than that.
     """
+    known = (users >= 0) & (items >= 0)
+    if not known.all():
+        users, items, weights = users[known], items[known], weights[known]
+    # Summing here keeps LightFM from doing so in silence, with a shuffle between the duplicates.
+    matrix = (_balanced if (weights < 0).any() else _summed)(users, items, weights, shape)
+    too_large = np.flatnonzero(np.abs(matrix.data) > MAX_WEIGHT)
+    np.clip(matrix.data, -MAX_WEIGHT, MAX_WEIGHT, out=matrix.data)
+    return matrix, too_large
 
-    matrix: sp.csr_matrix
-    too_large: NDArray[np.int64]
 
-    @classmethod
-    def of(
-        cls,
-        users: NDArray[np.int32],
-        items: NDArray[np.int32],
-        weights: NDArray[np.float32],
-        shape: tuple[int, int],
-    ) -> PairWeights:
-        """Sum the weights of the rows whose user and item are known.
-
-        Args:
-            users, items: (n,), rows of the matrix and columns; -1 for what isn't in it.
-            weights: (n,).
-            shape: of the matrix.
-        """
-        known = (users >= 0) & (items >= 0)
-        if not known.all():
-            users, items, weights = users[known], items[known], weights[known]
-        # Summing here keeps LightFM from doing so in silence, with a shuffle between the duplicates.
-        if (weights < 0).any():
-            matrix = _balanced(users, items, weights, shape)
-        else:
-            matrix = _summed(users, items, weights, shape)
-        too_large = np.flatnonzero(np.abs(matrix.data) > MAX_WEIGHT)
-        np.clip(matrix.data, -MAX_WEIGHT, MAX_WEIGHT, out=matrix.data)
-        return cls(matrix, too_large)
-
-    def warnings(self, name: str, users: UserIds, items: ItemIds, *, rows: int) -> list[str]:
-        """What is odd about the weights of training interactions of that name; `rows` are in them."""
-        weights = self.matrix.data
-        warnings = []
-        if repeated := rows - len(weights):
-            warnings.append(
-                f"{repeated} of {rows} training interactions repeat a pair of user and item: "
-                "their weights are summed"
-            )
-        if len(self.too_large):
-            position = int(self.too_large[0])
-            user = UserRow(int(np.searchsorted(self.matrix.indptr, position, side="right")) - 1)
-            item = ItemRow(int(self.matrix.indices[position]))
-            warnings.append(
-                f"the weights of {len(self.too_large)} pairs of user and item of {name} sum to more "
-                f"than {MAX_WEIGHT:g}, such as those of user {users.external_id(user)!r} and item "
-                f"{items.external_id(item)!r}: they count as {MAX_WEIGHT:g}"
-            )
-        if negative := int((weights <= 0).sum()):
-            warnings.append(
-                f"{negative} training interactions of {name} have a weight of 0 or less: "
-                "they count as seen, but not as positives"
-            )
-        return warnings
+def weight_warnings(
+    name: str,
+    matrix: sp.csr_matrix,
+    too_large: NDArray[np.int64],
+    users: UserIds,
+    items: ItemIds,
+    *,
+    rows: int,
+) -> Iterator[str]:
+    """What is odd about `pair_weights` of training interactions of that name, which have `rows`."""
+    weights = matrix.data
+    if repeated := rows - len(weights):
+        yield (
+            f"{repeated} of {rows} training interactions repeat a pair of user and item: "
+            "their weights are summed"
+        )
+    if len(too_large):
+        position = int(too_large[0])
+        user = UserRow(int(np.searchsorted(matrix.indptr, position, side="right")) - 1)
+        item = ItemRow(int(matrix.indices[position]))
+        yield (
+            f"the weights of {len(too_large)} pairs of user and item of {name} sum to more "
+            f"than {MAX_WEIGHT:g}, such as those of user {users.external_id(user)!r} and item "
+            f"{items.external_id(item)!r}: they count as {MAX_WEIGHT:g}"
+        )
+    if negative := int((weights <= 0).sum()):
+        yield (
+            f"{negative} training interactions of {name} have a weight of 0 or less: "
+            "they count as seen, but not as positives"
+        )
 
 
 def _left_out(

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,33 +26,23 @@ _SMALL_SHARE = 0.1
 _WITHOUT_TYPE = "--event-weights =1 gives 1 to interactions without a type"
 
 
-class Weighing(Protocol):
-    """What counts how much, as a DataSpec says it.
-
-    The age of an interaction is relative to the newest one and not to the clock on the wall, so that
-    the same input gives the same weights whenever it is read.
-    """
-
-    @property
-    def event_weights(self) -> Mapping[str, float]:
-        """Weight by event type, of which "" is none; 0 or less for no positive; empty for no such."""
-
-    @property
-    def half_life_days(self) -> float | None:
-        """After so many days an interaction counts half; None for no decay."""
-
-    @property
-    def last_days(self) -> float | None:
-        """The oldest age that is kept; None for any."""
-
-
-def weigh(parts: Sequence[Interactions], weighing: Weighing) -> list[Interactions]:
+def weigh(
+    parts: Sequence[Interactions],
+    *,
+    event_weights: Mapping[str, float] | None = None,
+    half_life_days: float | None = None,
+    last_days: float | None = None,
+) -> list[Interactions]:
     """Leave out what is too old and multiply the weights by those of event type and age.
 
+    Ages are relative to the newest of all interactions and not to the clock on the wall, so that the
+    same input gives the same weights whenever it is read.
+
     Args:
-        parts: of one input, each in file order; there is an interaction. Ages are relative to the
-            newest of all.
-        weighing: how.
+        parts: of one input, each in file order; there is an interaction.
+        event_weights: by event type, of which "" is none; 0 or less for no positive; None for no such.
+        half_life_days: after so many days an interaction counts half; None for no decay.
+        last_days: the oldest age that is kept; None for any.
 
     Returns:
         Of each part the rows that are left, in the order they were in. A weight that isn't 0 stays so,
@@ -64,75 +53,78 @@ def weigh(parts: Sequence[Interactions], weighing: Weighing) -> list[Interaction
             of which an event type has no weight, or a weight becomes too large; or ages are relative to
             a few interactions that are far newer than all others.
     """
-    now = 0.0
-    if weighing.half_life_days is not None or weighing.last_days is not None:
-        option = "--last-days" if weighing.last_days is not None else "--half-life-days"
-        now = max(float(part.times_for(option).max()) for part in parts if len(part))
-        _refuse_isolated(parts, weighing)
-    return [_weighed(part, weighing, now) if len(part) else part for part in parts]
+    ages: list[NDArray[np.float64] | None] = [None] * len(parts)
+    # By option: how many days count, and what becomes of those that are older.
+    windows: dict[str, tuple[float, str]] = {}
+    if last_days is not None:
+        windows["--last-days"] = last_days, "be left out"
+    if half_life_days is not None:
+        windows["--half-life-days"] = half_life_days * _ISOLATED_HALVINGS, "hardly count"
+    if windows:
+        times = [part.times_for(next(iter(windows))) for part in parts]
+        newest = max(own.max() for own in times if len(own))
+        for option, (days, effect) in windows.items():
+            _refuse_isolated(parts, np.concatenate(times), option, days, effect)
+        ages = [(newest - own) / DAY for own in times]
+    return [
+        _weighed(part, age, event_weights or {}, half_life_days, last_days) if len(part) else part
+        for part, age in zip(parts, ages, strict=True)
+    ]
 
 
-def _weighed(interactions: Interactions, weighing: Weighing, now: float) -> Interactions:
-    """One part; `now` is what ages are relative to, seconds since 1970."""
-    event_weights, half_life_days = weighing.event_weights, weighing.half_life_days
+def _weighed(
+    interactions: Interactions,
+    ages: NDArray[np.float64] | None,
+    event_weights: Mapping[str, float],
+    half_life_days: float | None,
+    last_days: float | None,
+) -> Interactions:
+    """One part, whose interactions are of these ages in days; None where no option needs them."""
     rows = np.arange(len(interactions))
-    if weighing.last_days is not None:
-        recent = _age_days(interactions, now, "--last-days") <= weighing.last_days
-        rows = np.flatnonzero(recent)
-        interactions = _last(interactions, recent, weighing.last_days)
+    if ages is not None and last_days is not None:
+        recent = ages <= last_days
+        rows, ages = np.flatnonzero(recent), ages[recent]
+        interactions = _last(interactions, recent, last_days)
     if not len(rows) or (not event_weights and half_life_days is None):
         return interactions
     weights = interactions.weights.astype(np.float64)
     if event_weights:
         weights *= _by_event(interactions, event_weights, rows)
-    if half_life_days is not None:
-        halvings = _age_days(interactions, now, "--half-life-days") / half_life_days
-        weights *= 0.5 ** np.minimum(halvings, _MOST_HALVINGS)
+    if ages is not None and half_life_days is not None:
+        weights *= 0.5 ** np.minimum(ages / half_life_days, _MOST_HALVINGS)
     return replace(interactions, weights=_float32(interactions, weights, rows))
 
 
-def _refuse_isolated(parts: Sequence[Interactions], weighing: Weighing) -> None:
+def _refuse_isolated(
+    parts: Sequence[Interactions], times: NDArray[np.float64], option: str, days: float, effect: str
+) -> None:
     """Raise InputError where a few interactions are so much newer than all others that only they count.
 
     By one such row, of a device with a wrong clock, all others would be too old.
     """
-    effects = {"--last-days": "be left out", "--half-life-days": "hardly count"}
-    widths = {} if weighing.last_days is None else {"--last-days": weighing.last_days}
-    if weighing.half_life_days is not None:
-        widths["--half-life-days"] = weighing.half_life_days * _ISOLATED_HALVINGS
-    total = sum(map(len, parts))
+    total = len(times)
     if total < _FEWEST:
         return
-    for option, days in widths.items():
-        times = np.concatenate([part.times_for(option) for part in parts])
-        few = max(1, int(total * _ISOLATED_SHARE))
-        # Only the newest are put in order, from the newest of all others on.
-        newest = np.sort(np.partition(times, total - few - 1)[total - few - 1 :])
-        gaps = np.diff(newest) / DAY
-        if not (gaps > days).any():
-            continue
-        position = int(np.argmax(gaps > days))
-        count = few - position
-        row = int(np.argmax(times > newest[position]))
-        name, own_row = _place(parts, row)
-        raise InputError(
-            Path(name),
-            f"timestamp is {iso(times[row])}, but {total - count} of {total} interactions are of "
-            f"{iso(newest[position])} and before; {option} counts from the newest, so because of "
-            f"{count} that {'is' if count == 1 else 'are'} {gaps[position]:,.0f} days newer than all "
-            f"others, the others would {effects[option]}: mend or leave out "
-            f"{'that row' if count == 1 else 'those rows'}, or give more days",
-            row=own_row + 1,
-        )
-
-
-def _place(parts: Sequence[Interactions], row: int) -> tuple[str, int]:
-    """The name of the part that has a row of all together, and the row's position in it."""
-    for part in parts:
-        if row < len(part):
-            return part.name, row
-        row -= len(part)
-    raise IndexError(row)
+    few = max(1, int(total * _ISOLATED_SHARE))
+    # Only the newest are put in order, from the newest of all others on.
+    newest = np.sort(np.partition(times, total - few - 1)[total - few - 1 :])
+    gaps = np.diff(newest) / DAY
+    if not (gaps > days).any():
+        return
+    position = int(np.argmax(gaps > days))
+    count = few - position
+    row = int(np.argmax(times > newest[position]))
+    ends = np.cumsum([len(part) for part in parts])
+    place = int(np.searchsorted(ends, row, side="right"))
+    raise InputError(
+        Path(parts[place].name),
+        f"timestamp is {iso(times[row])}, but {total - count} of {total} interactions are of "
+        f"{iso(newest[position])} and before; {option} counts from the newest, so because of "
+        f"{count} that {'is' if count == 1 else 'are'} {gaps[position]:,.0f} days newer than all "
+        f"others, the others would {effect}: mend or leave out "
+        f"{'that row' if count == 1 else 'those rows'}, or give more days",
+        row=row - int(ends[place]) + len(parts[place]) + 1,
+    )
 
 
 def _last(interactions: Interactions, recent: NDArray[np.bool_], last_days: float) -> Interactions:
@@ -151,11 +143,6 @@ def _last(interactions: Interactions, recent: NDArray[np.bool_], last_days: floa
         )
     warnings = [*interactions.warnings, warning] if warning else interactions.warnings
     return replace(interactions.where(recent), warnings=warnings)
-
-
-def _age_days(interactions: Interactions, now: float, option: str) -> NDArray[np.float64]:
-    ages: NDArray[np.float64] = (now - interactions.times_for(option)) / DAY
-    return ages
 
 
 def _by_event(

@@ -139,7 +139,7 @@ def _how(
     )
     drawn = map(new.external_id, random.permutation(len(new)).tolist())
     # What was there before is no other form of what is lost.
-    forms = id_forms.explain(lost, (own for own in drawn if own not in old), new)
+    forms, _ = id_forms.explain(lost, (own for own in drawn if own not in old), new)
     # Numbers may be ids of both.
     if share < _HARDLY_ANY and sum(own in other for own in lost) > len(lost) / 2:
         forms += "; most of them are in the other column: are user_id and item_id swapped?"
@@ -251,8 +251,8 @@ def _features(before: Content, now: Content, version: str) -> tuple[list[GateRes
         if len(lost) <= (1 - _NAMES_KEPT) * len(values):
             continue
         problem = f"{len(lost)} of {len(values)} values of {column!r} are gone"
-        forms = id_forms.explain(lost, sorted(found), found)
-        if id_forms.is_a_form(forms) or not found:
+        forms, is_known = id_forms.explain(lost, sorted(found), found)
+        if is_known or not found:
             problems.append(f"{problem}: {forms}" if forms else problem)
         else:
             warnings.append(f"{problem} that version {version} has: {forms}")

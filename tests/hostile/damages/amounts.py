@@ -2,38 +2,39 @@
 
 from __future__ import annotations
 
-from tests.hostile.damage import ANY_STYLE, kind
+from functools import partial
+
+from tests.hostile.damage import kind
 from tests.hostile.draft import Draft, copied
 from tests.hostile.writing import TABLES
 
 _ALL = (*TABLES, "events")
 _LOST = r"of 300 users|of 120 items|interactions, version|nobody was evaluated|precision@10"
 _RECIPES = ("plain", "weights", "features")
+_kind = partial(kind, sources=_ALL, recipes=_RECIPES)
+_beside_history = partial(kind, sources=("events",), accepted=True)
 
 
-@kind("the whole file again", sources=_ALL, styles=ANY_STYLE, recipes=_RECIPES, times=(2, 10))
+@_kind("the whole file again", times=(2, 10))
 def again(draft: Draft, *, times: int) -> str:
     draft.keep([*range(len(draft.log["user_id"]))] * times)
     return r"repeat|duplicate|more than once|again"
 
 
-@kind("only the first rows", sources=_ALL, styles=ANY_STYLE, recipes=_RECIPES, rows=(2, 1, 20))
+@_kind("only the first rows", rows=(2, 1, 20))
 def first_rows(draft: Draft, *, rows: int) -> str:
     draft.keep(range(rows))
     return _LOST
 
 
-@kind("only one user", sources=_ALL, styles=ANY_STYLE, recipes=_RECIPES)
+@_kind("only one user")
 def one_user(draft: Draft) -> str:
     users = draft.log["user_id"]
     draft.keep([row for row, user in enumerate(users) if user == users[0]])
     return _LOST
 
 
-@kind(
-    "half of the file", sources=_ALL, styles=ANY_STYLE, recipes=_RECIPES,
-    part=("first", "last", "random"),
-)  # fmt: skip
+@_kind("half of the file", part=("first", "last", "random"))
 def half(draft: Draft, *, part: str) -> str:
     count = len(draft.log["user_id"])
     middle = count // 2
@@ -51,7 +52,7 @@ def _gone(name: str, column: str) -> None:
         draft.keep([row for row, own in enumerate(draft.log[column]) if own in there])
         return _LOST
 
-    kind(name, sources=_ALL, styles=ANY_STYLE, recipes=_RECIPES, kept=(0.1, 0.4))(apply)
+    _kind(name, kept=(0.1, 0.4))(apply)
 
 
 _gone("most users gone", "user_id")
@@ -64,10 +65,7 @@ def _begin_history(draft: Draft) -> None:
     draft.history = copied(draft.log)
 
 
-@kind(
-    "a new log beside the history", sources=("events",), styles=ANY_STYLE, recipes=_RECIPES,
-    accepted=True, events=(2, 1, 100),
-)  # fmt: skip
+@_beside_history("a new log beside the history", recipes=_RECIPES, events=(2, 1, 100))
 def beside_history(draft: Draft, *, events: int) -> str:
     _begin_history(draft)
     draft.keep(draft.rows("all")[-events:])
@@ -75,10 +73,9 @@ def beside_history(draft: Draft, *, events: int) -> str:
     return r"history"
 
 
-@kind(
-    "a log that the history has too", sources=("events",), styles=ANY_STYLE,
-    recipes=("weights", "plain", "half-life"), accepted=True, part=(10, 2, 1),
-)  # fmt: skip
+@_beside_history(
+    "a log that the history has too", recipes=("weights", "plain", "half-life"), part=(10, 2, 1)
+)
 def in_history_too(draft: Draft, *, part: int) -> str:
     _begin_history(draft)
     count = len(draft.log["user_id"])

@@ -9,23 +9,26 @@ from typing import Any
 
 import pyarrow as pa
 
-from tests.hostile.damage import ANY_STYLE, changes, kind
+from tests.hostile.damage import changes, kind
 from tests.hostile.draft import GOODS, PEOPLE, SHARES, Draft
 from tests.hostile.writing import PARQUET, TABLES, TEXTS
 
 _RECIPES = ("features",)
 _TABLES = {"items": (GOODS, "item_id"), "users": (PEOPLE, "user_id")}
 _NUMBER_NOW_TEXT = r"price"
+_kind = partial(kind, recipes=_RECIPES)
 _goods = partial(changes, table=GOODS, recipes=_RECIPES)
 _people = partial(changes, table=PEOPLE, recipes=_RECIPES)
 _prices = partial(_goods, "price", cause=_NUMBER_NOW_TEXT)
 _genres = partial(_goods, "genres", cause=r"genres|separator")
 
 
-@kind(
-    "items or users of other ids", styles=ANY_STYLE, recipes=_RECIPES, side=("items", "users"),
-    form=("shop-{}", "{}.0", "0{}", "{} "), share=("all", "half", "percent"),
-)  # fmt: skip
+@_kind(
+    "items or users of other ids",
+    side=("items", "users"),
+    form=("shop-{}", "{}.0", "0{}", "{} "),
+    share=("all", "half", "percent"),
+)
 def other_ids(draft: Draft, *, side: str, form: str, share: str) -> str:
     table, column = _TABLES[side]
     draft.change(column, share, form.format, table=table)
@@ -37,13 +40,13 @@ def other_ids(draft: Draft, *, side: str, form: str, share: str) -> str:
     )
 
 
-@kind("few items or users", styles=ANY_STYLE, recipes=_RECIPES, side=("items", "users"), rows=(3, 30))
+@_kind("few items or users", side=("items", "users"), rows=(3, 30))
 def few(draft: Draft, *, side: str, rows: int) -> str:
     draft.keep(range(rows), table=_TABLES[side][0])
     return r"have no features|values of '|features of version|in the interactions|titles|have the title"
 
 
-@kind("items twice", styles=ANY_STYLE, recipes=_RECIPES, side=("items", "users"))
+@_kind("items twice", side=("items", "users"))
 def twice(draft: Draft, *, side: str) -> str:
     table, column = _TABLES[side]
     draft.keep([*range(len(draft.tables[table][column]))] * 2, table=table)
@@ -66,7 +69,7 @@ _prices(
 _prices("all prices missing", lambda _: None)
 
 
-@kind("most prices missing", recipes=_RECIPES)
+@_kind("most prices missing")
 def few_prices(draft: Draft) -> str:
     prices = draft.tables[GOODS]["price"]
     prices[1:] = [None] * (len(prices) - 1)
@@ -77,16 +80,14 @@ def few_prices(draft: Draft) -> str:
 _goods("released", "numbers for words", lambda own: int(own[:4]), r"released")
 
 
-@kind(
-    "a column gone", recipes=_RECIPES, column=("price", "genres", "age", "country", "title", "released")
-)
+@_kind("a column gone", column=("price", "genres", "age", "country", "title", "released"))
 def column_gone(draft: Draft, *, column: str) -> str:
     table = PEOPLE if column in ("age", "country") else GOODS
     draft.tables[table][f"new_{column}"] = draft.tables[table].pop(column)
     return rf"\b{column}\b|titles"
 
 
-@kind("titles of other items", recipes=_RECIPES)
+@_kind("titles of other items")
 def titles_shuffled(draft: Draft) -> str:
     titles = draft.tables[GOODS]["title"]
     draft.tables[GOODS]["title"] = draft.random.permutation(titles).tolist()
@@ -115,7 +116,7 @@ _genres(
 )
 
 
-@kind("ages as floats", recipes=_RECIPES, sources=TABLES, share=("all", "half", "one"))
+@_kind("ages as floats", sources=TABLES, share=("all", "half", "one"))
 def ages_as_floats(draft: Draft, *, share: str) -> str:
     draft.change("age", "all", float, table=PEOPLE)
     draft.change("age", "one", lambda _: None, table=PEOPLE)
@@ -137,7 +138,7 @@ def _nested(values: pa.Table, make: Any) -> list[pa.Table]:
     return [values.set_column(values.column_names.index("genres"), "genres", pa.array(made))]
 
 
-@kind("nested genres", sources=PARQUET, recipes=_RECIPES, form=("lists", "struct", "structs", "bytes"))
+@_kind("nested genres", sources=PARQUET, form=("lists", "struct", "structs", "bytes"))
 def nested(draft: Draft, *, form: str) -> str:
     forms: dict[str, Any] = {
         "lists": lambda own: [own],
@@ -149,13 +150,13 @@ def nested(draft: Draft, *, form: str) -> str:
     return r"genres"
 
 
-@kind("space in lists of genres", sources=PARQUET, recipes=_RECIPES, accepted=True)
+@_kind("space in lists of genres", sources=PARQUET, accepted=True)
 def spaced(draft: Draft) -> str:
     draft.change("genres", "half", lambda own: [f" {name} " for name in own], table=GOODS)
     return r"genres"
 
 
-@kind("prices without an end", sources=TEXTS, recipes=_RECIPES, value=(1e300, -1e300, 1e-300))
+@_kind("prices without an end", sources=TEXTS, value=(1e300, -1e300, 1e-300))
 def huge_prices(draft: Draft, *, value: float) -> str:
     draft.change("price", "one", lambda _: value, table=GOODS)
     assert math.isfinite(value)

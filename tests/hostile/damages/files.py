@@ -8,14 +8,13 @@ import zipfile
 from collections.abc import Callable
 from functools import partial
 
-from tests.hostile.damage import ANY_STYLE, kind, rewrites
+from tests.hostile.damage import kind, rewrites
 from tests.hostile.draft import GOODS, LOG, Draft
 from tests.hostile.writing import TEXTS
 
 _ROW = r"\brow #?\d+|\bline \d+"
 _text = partial(rewrites, sources=TEXTS)
-_any_text = partial(_text, styles=ANY_STYLE)
-_plain = partial(rewrites, sources=("csv", "tsv"), styles=ANY_STYLE)
+_plain = partial(rewrites, sources=("csv", "tsv"))
 
 
 def _encoded(content: bytes, encoding: str) -> bytes:
@@ -89,23 +88,18 @@ _plain(
     form=("utf-16", "utf-16-be", "utf-16-le", "utf-32"),
 )
 # As spreadsheets write UTF-8.
-_any_text("a byte order mark", lambda content: b"\xef\xbb\xbf" + content, r"byte order", accepted=True)
-_any_text("lines ended by CR LF", lambda content: content.replace(b"\n", b"\r\n"), r"CR", accepted=True)
+_text("a byte order mark", lambda content: b"\xef\xbb\xbf" + content, r"byte order", accepted=True)
+_text("lines ended by CR LF", lambda content: content.replace(b"\n", b"\r\n"), r"CR", accepted=True)
 _plain("compressed in disguise", _packed, r"\bgzip|\bzip|compress|binary data", form=("gzip", "zip"))
 
 
-@kind("not compressed", sources=("csv",), styles=ANY_STYLE)
+@kind("not compressed", sources=("csv",))
 def not_compressed(draft: Draft) -> str:
     draft.suffix = ".csv.gz"
     return r"gzip|\.gz\b.*(not|isn't)|compress|zlib"
 
 
-@kind(
-    "a cut file",
-    sources=("csv", "gz", "parquet", "folder", "tsv"),
-    styles=ANY_STYLE,
-    at=(0.5, 0.99, 0.01),
-)
+@kind("a cut file", sources=("csv", "gz", "parquet", "folder", "tsv"), at=(0.5, 0.99, 0.01))
 def cut(draft: Draft, *, at: float) -> str:
     if draft.source == "gz":
         # What is cut is what lies on the disk.
@@ -118,31 +112,31 @@ def cut(draft: Draft, *, at: float) -> str:
     )
 
 
-_any_text("a broken line", _broken, _ROW, form=("a field less", "a field more", "a line break"))
+_text("a broken line", _broken, _ROW, form=("a field less", "a field more", "a line break"))
 _plain("another delimiter", _delimited, r"delimiter|separat|semicolon", delimiter=(";", "|", "\t", " "))
-_any_text(
+_text(
     "quotes without an end",
     lambda content, at: _changed_line(content, at, lambda line: b'"' + line),
     rf"quot|{_ROW}",
     at=(0.9, 0.5, 0.0),
 )
 # Of a disk that lost power.
-_any_text(
+_text(
     "NUL bytes", _with_nul, rf"NUL|\\0|\\x00|zero byte|binary|{_ROW}", where=("middle", "end", "start")
 )
 # Two files that were joined.
-_any_text(
+_text(
     "a header in the middle",
     lambda content: content + content[: content.index(b"\n") + 1],
     rf"{_ROW}|header",
 )
 # The first row is taken for one.
-_any_text(
+_text(
     "no header",
     lambda content: content[content.index(b"\n") + 1 :],
     r"user_id.*(missing|header)|header",
 )
-_any_text("blank lines", _with_blank_lines, r"blank", accepted=True, where=("end", "middle"))
+_text("blank lines", _with_blank_lines, r"blank", accepted=True, where=("end", "middle"))
 
 _OTHERS = {
     "page": b"<!DOCTYPE html>\n<html><body>404, not found</body></html>\n" * 9,
@@ -156,7 +150,6 @@ rewrites(
     lambda _, what: _OTHERS[what],
     r"missing|empty|no row|isn't a Parquet|no Parquet|delimiter|JSON|HTML",
     sources=("csv", "parquet", "tsv", "folder"),
-    styles=ANY_STYLE,
     what=(*_OTHERS,),
 )
 
@@ -167,7 +160,7 @@ _NAMES: dict[str, Callable[[str], str]] = {
 }
 
 
-@kind("other names of columns", styles=ANY_STYLE, names=(*_NAMES,))
+@kind("other names of columns", names=(*_NAMES,))
 def other_names(draft: Draft, *, names: str) -> str:
     draft.tables[LOG] = {
         _NAMES[names](name) if name.endswith("_id") else name: own for name, own in draft.log.items()
@@ -175,7 +168,7 @@ def other_names(draft: Draft, *, names: str) -> str:
     return r"user_id.*missing|column"
 
 
-@kind("columns in another order", styles=ANY_STYLE, accepted=True)
+@kind("columns in another order", accepted=True)
 def other_order(draft: Draft) -> str:
     """And one that nobody knows."""
     draft.tables[LOG] = {**dict(reversed(draft.log.items())), "session": draft.log["user_id"][::-1]}

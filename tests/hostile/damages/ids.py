@@ -5,14 +5,13 @@ from __future__ import annotations
 import unicodedata
 from functools import partial
 
-from tests.hostile.damage import ANY_STYLE, changes, kind
+from tests.hostile.damage import changes, kind
 from tests.hostile.draft import SHARES, Draft
 from tests.hostile.writing import TABLES
 
 _ALL = (*TABLES, "events")
 _SIDES = ("user_id", "item_id", "both")
 _ids = partial(changes, "", sources=_ALL, side=_SIDES, share=SHARES)
-_any_ids = partial(_ids, styles=ANY_STYLE)
 
 _ids("ids as floats", "{}.0".format, r"\d\.0\b|decimal", styles=("integer",))
 _ids(
@@ -23,7 +22,7 @@ _ids(
 )
 # 007 becomes 7, as where it was taken for a number.
 _ids("leading zeros lost", lambda own: own.lstrip("0"), r"leading zero|'0+\d+'", styles=("padded",))
-_any_ids(
+_ids(
     "a prefix of ids",
     lambda own, prefix: prefix + own,
     r"prefix|shop-|urn:x:",
@@ -37,7 +36,7 @@ _ids(
     styles=("text", "uuid"),
 )
 # As columns of a fixed width, and copies from web pages, have them.
-_any_ids(
+_ids(
     "space around ids",
     lambda own, space, where: own + space if where == "after" else space + own,
     r"white space|space around|invisible|\\u200b|\\xa0|\\t|prefix|suffix",
@@ -45,7 +44,7 @@ _any_ids(
     space=(" ", "\t", "\u00a0", "\u200b"),
     where=("after", "before"),
 )
-_any_ids("quotes around ids", '"{}"'.format, r"quote|\"'|'\"")
+_ids("quotes around ids", '"{}"'.format, r"quote|\"'|'\"")
 # As one kind of file system writes names.
 _ids(
     "decomposed Unicode in ids",
@@ -61,27 +60,27 @@ _ids(
     r"KÃ|StÃ|\\xc3|encod|mojibake",
     styles=("text",),
 )
-_any_ids(
+_ids(
     "words for nothing as ids",
     lambda _, word: word,
     r"'(nan|None|NULL|N/A|null|NaN|<NA>)'|look like missing|missing value",
     told={},
     word=("nan", "None", "NULL", "N/A", "null", "NaN", "<NA>"),
 )
-_any_ids(
+_ids(
     "empty ids",
     lambda _: "",
     r"(user_id|item_id)\b.*(empty|missing|no id|holds null)|empty (user_id|item_id)",
 )
 # 0 or -1 for whoever isn't known.
-_any_ids(
+_ids(
     "one id for many",
     lambda _: "0",
     r"'0'|one (user|item)|(users|items) of version \S+ are kept|interactions, version",
 )
 
 
-@kind("numbered anew", sources=_ALL, styles=ANY_STYLE, side=_SIDES)
+@kind("numbered anew", sources=_ALL, side=_SIDES)
 def numbered_anew(draft: Draft, *, side: str) -> str:
     for column in ("user_id", "item_id") if side == "both" else (side,):
         values = draft.log[column]
@@ -91,7 +90,7 @@ def numbered_anew(draft: Draft, *, side: str) -> str:
     return r"numbered anew|renumber"
 
 
-@kind("columns swapped", sources=_ALL, styles=ANY_STYLE)
+@kind("columns swapped", sources=_ALL)
 def swapped(draft: Draft) -> str:
     log = draft.log
     log["user_id"], log["item_id"] = log["item_id"], log["user_id"]

@@ -8,7 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from tests.hostile.damage import ANY_STYLE, kind
+from tests.hostile.damage import kind
 from tests.hostile.draft import ALL, HALF, LOG, PEOPLE, Draft, split
 from tests.hostile.writing import PARQUET
 
@@ -43,53 +43,33 @@ def _cast(values: pa.Table, column: str, form: str) -> pa.Table:
     return _set(values, column, own.cast(kind))
 
 
-def _retype(draft: Draft, column: str, form: str, parts: str) -> None:
-    draft.as_arrow(lambda values: split(values, lambda part: _cast(part, column, form), parts))
+def _ids_as(name: str, *forms: str, parts: str = ALL, **options: Any) -> None:
+    """Register a kind that writes ids in another type, in all parts or in the last."""
+
+    def apply(draft: Draft, *, side: str, form: str) -> str:
+        draft.as_arrow(lambda values: split(values, lambda part: _cast(part, side, form), parts))
+        return side
+
+    kind(name, **options, side=_SIDES, form=forms)(apply)
 
 
-@kind(
-    "integers of several sizes", sources=_FOLDER, styles=("integer",), accepted=True, side=_SIDES,
-    form=("int32", "uint32", "decimal", "codes of integers"),
-)  # fmt: skip
-def sizes(draft: Draft, *, side: str, form: str) -> str:
-    _retype(draft, side, form, HALF)
-    return side
-
-
-@kind(
+_of_integers: dict[str, Any] = {"sources": _FOLDER, "styles": ("integer",)}
+_SIZES = ("int32", "uint32", "decimal", "codes of integers")
+_OTHERS = ("decimal", "int32", "codes of integers", "text", "codes", "large text")
+_ids_as("integers of several sizes", *_SIZES, parts=HALF, accepted=True, **_of_integers)
+_ids_as(
     "text and codes of text",
+    *("codes", "large text"),
+    parts=HALF,
     sources=_FOLDER,
     styles=("text", "padded"),
     accepted=True,
-    side=_SIDES,
-    form=("codes", "large text"),
 )
-def codes(draft: Draft, *, side: str, form: str) -> str:
-    _retype(draft, side, form, HALF)
-    return side
-
-
-@kind(
-    "ids of other types", sources=PARQUET, styles=("integer",), accepted=True, side=_SIDES,
-    form=("decimal", "int32", "codes of integers", "text", "codes", "large text"),
-)  # fmt: skip
-def other_types(draft: Draft, *, side: str, form: str) -> str:
-    draft.as_arrow(lambda values: [_cast(values.combine_chunks(), side, form)])
-    return side
-
-
-def _ids_as(name: str, form: str, parts: str, **options: Any) -> None:
-    def apply(draft: Draft, *, side: str) -> str:
-        _retype(draft, side, form, parts)
-        return side
-
-    kind(name, side=_SIDES, **options)(apply)
-
-
+_ids_as("ids of other types", *_OTHERS, sources=PARQUET, styles=("integer",), accepted=True)
 # What a gap makes of integers; on one day only; and text that doesn't say so.
-_ids_as("ids as doubles", "double", ALL, sources=PARQUET, styles=("integer",))
-_ids_as("ids as doubles in a part", "double", HALF, sources=_FOLDER, styles=("integer",))
-_ids_as("ids as bytes", "bytes", ALL, sources=PARQUET)
+_ids_as("ids as doubles", "double", sources=PARQUET, styles=("integer",))
+_ids_as("ids as doubles in a part", "double", parts=HALF, **_of_integers)
+_ids_as("ids as bytes", "bytes", sources=PARQUET)
 
 
 @kind(
@@ -148,13 +128,13 @@ _retyped(
 )
 
 
-@kind("a part of no type", sources=_FOLDER, styles=ANY_STYLE, accepted=True, column=("event",))
+@kind("a part of no type", sources=_FOLDER, accepted=True, column=("event",))
 def null_part(draft: Draft, *, column: str) -> str:
     _replaced(draft, column, lambda own: pa.nulls(len(own)), HALF)
     return column
 
 
-@kind("an empty part of no type", sources=_FOLDER, styles=ANY_STYLE, accepted=True)
+@kind("an empty part of no type", sources=_FOLDER, accepted=True)
 def empty_part(draft: Draft) -> str:
     def add(values: pa.Table) -> list[pa.Table]:
         empty = pa.table({name: pa.nulls(0) for name in values.column_names})
@@ -240,13 +220,7 @@ def strangers(draft: Draft, *, file: str) -> str:
     return file
 
 
-@kind(
-    "marks in the folder",
-    sources=_FOLDER,
-    styles=ANY_STYLE,
-    accepted=True,
-    file=("_SUCCESS", ".part-0.crc"),
-)
+@kind("marks in the folder", sources=_FOLDER, accepted=True, file=("_SUCCESS", ".part-0.crc"))
 def marks(draft: Draft, *, file: str) -> str:
     draft.extra[file] = b""
     return file

@@ -13,17 +13,9 @@ _NAMES = frozenset(
     {"metadata", "metadata.google.internal", "instance-data", "instance-data.ec2.internal"}
 )
 # The clouds' own addresses that aren't link-local: Alibaba, Azure, Oracle, Amazon (two), Google.
-_ADDRESSES = frozenset(
-    ipaddress.ip_address(text)
-    for text in (
-        "100.100.100.200",
-        "168.63.129.16",
-        "192.0.0.192",
-        "fd00:ec2::23",
-        "fd00:ec2::254",
-        "fd20:ce::254",
-    )
-)
+_IPV4 = ("100.100.100.200", "168.63.129.16", "192.0.0.192")
+_IPV6 = ("fd00:ec2::23", "fd00:ec2::254", "fd20:ce::254")
+_ADDRESSES = frozenset(map(ipaddress.ip_address, _IPV4 + _IPV6))
 # Where an address of version 6 holds one of version 4: how many bits follow it, by network.
 _HOLD_IPV4 = tuple(
     (ipaddress.IPv6Network(text), follow)

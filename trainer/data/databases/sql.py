@@ -16,7 +16,6 @@ import pyarrow as pa
 
 from lightfm_retriever.files.regular_files import check_database, open_regular
 from trainer.data import interactions
-from trainer.data.databases import hosts
 from trainer.data.databases import url as database_urls
 from trainer.data.databases.url import DatabaseUrl
 from trainer.data.files import column_names, column_types
@@ -42,8 +41,6 @@ class SqlError(TrainerError):
 
     def __init__(self, query: str, reason: str) -> None:
         super().__init__(f"{OPTION} {first_line(query)!r}: {reason}")
-        self.query = query
-        self.reason = reason
 
 
 def read_interactions_sql(
@@ -54,8 +51,7 @@ def read_interactions_sql(
     Args:
         query: one statement that only reads; give it an ORDER BY where the order of rows matters.
         database_url: see trainer.data.databases.url.parse.
-        event_ids: whether to read a column event_id too, where there is one.
-        now: what the clock says, seconds since 1970; None for the machine's.
+        event_ids, now: see there.
 
     Raises:
         SqlError: the database can't be reached or refuses the query, or there is no row.
@@ -93,43 +89,36 @@ def first_line(query: str) -> str:
     return line if len(line) <= _SHOWN_CHARACTERS else f"{line[:_SHOWN_CHARACTERS]}..."
 
 
+class _MixedTypesError(Exception):
+    pass
+
+
 def _read(
     query: str,
     database_url: str,
     optional: Collection[str],
     use: Callable[[Iterator[pa.RecordBatch]], _Result],
+    batch_rows: int = _BATCH_ROWS,
 ) -> _Result:
     _check_reads(query)
     url = database_urls.parse(database_url)
-
-    def use_all(reader: pa.RecordBatchReader) -> _Result:
-        return use(_batches(query, reader, optional))
-
     try:
-        return _read_in_batches(query, url, _BATCH_ROWS, use_all)
+        with _errors(query, url), _connection(url) as connection, connection.cursor() as cursor:
+            if url.scheme == "sqlite":
+                # A writer that is about to commit is waited for.
+                cursor.execute(f"PRAGMA busy_timeout = {_BUSY_MILLISECONDS}")
+                cursor.adbc_statement.set_options(**{"adbc.sqlite.query.batch_rows": str(batch_rows)})
+            else:
+                cursor.execute("SET default_transaction_read_only = on")
+            # The line break ends a comment, after which the driver writes something of its own.
+            cursor.execute(f"{query.strip().removesuffix(';')}\n")
+            return use(_batches(query, cursor.fetch_record_batch(), optional))
     except _MixedTypesError:
+        if batch_rows == _ALL_ROWS:
+            raise
         # The driver takes the types of a column from the first batch: the values of SQLite have types
         # and its columns don't. With one batch it finds a type that fits all values.
-        return _read_in_batches(query, url, _ALL_ROWS, use_all)
-
-
-class _MixedTypesError(Exception):
-    pass
-
-
-def _read_in_batches(
-    query: str, url: DatabaseUrl, batch_rows: int, use: Callable[[pa.RecordBatchReader], _Result]
-) -> _Result:
-    with _errors(query, url), _connection(url) as connection, connection.cursor() as cursor:
-        if url.scheme == "sqlite":
-            # A writer that is about to commit is waited for.
-            cursor.execute(f"PRAGMA busy_timeout = {_BUSY_MILLISECONDS}")
-            cursor.adbc_statement.set_options(**{"adbc.sqlite.query.batch_rows": str(batch_rows)})
-        else:
-            cursor.execute("SET default_transaction_read_only = on")
-        # The line break ends a comment, after which the driver writes something of its own.
-        cursor.execute(f"{query.strip().removesuffix(';')}\n")
-        return use(cursor.fetch_record_batch())
+        return _read(query, database_url, optional, use, _ALL_ROWS)
 
 
 def _connection(url: DatabaseUrl) -> Any:
@@ -138,7 +127,7 @@ def _connection(url: DatabaseUrl) -> Any:
     except ModuleNotFoundError as error:
         raise ExtraMissingError(OPTION, "sql", str(error.name)) from error
     if url.path is None:
-        return driver.connect(hosts.pinned(url), autocommit=True)
+        return driver.connect(database_urls.pinned(url), autocommit=True)
     try:
         # The driver's own message for a file that isn't there is about memory.
         with open_regular(url.path) as file:

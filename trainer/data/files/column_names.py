@@ -13,11 +13,7 @@ SEPARATORS = (";", "\t", "|", ",", " ")
 
 _AROUND = " \t\r\n\v\f\xa0\u200b\u2060\ufeff\"'"
 _NUMBER = re.compile(r"\s*[-+]?[0-9]+([.,][0-9]+)?\s*")
-_OTHER_FORMATS = (
-    ("{", "JSON"),
-    ("[", "JSON"),
-    ("<", "HTML or XML"),
-)
+_OTHER_FORMATS = {"{": "JSON", "[": "JSON", "<": "HTML or XML"}
 
 
 def wanted(
@@ -52,7 +48,7 @@ def wanted(
 def _hint(path: Path, missing: Sequence[str], found: Sequence[str]) -> str:
     """What the names of the columns that are there tell of those that aren't; "" for nothing."""
     first = found[0].strip(_AROUND) if found else ""
-    for start, name in _OTHER_FORMATS:
+    for start, name in _OTHER_FORMATS.items():
         if first.startswith(start):
             return f": it looks like {name}, but should be CSV or Parquet"
     if first.lower().startswith("sep="):

@@ -1,26 +1,48 @@
-"""CSV files as Arrow tables of text."""
+"""CSV files as Arrow tables of text, and where in one something is wrong, which Arrow doesn't say.
+
+That is found by a second, slower reading of a file that Arrow has failed to read, row by row.
+"""
 
 from __future__ import annotations
 
 import bz2
+import csv
 import gzip
 import io
+import zlib
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import IO, Any, BinaryIO
 
 import pyarrow as pa
 import pyarrow.csv
 
 from lightfm_retriever.files.regular_files import held_open, open_regular
-from trainer.data.files import column_names, csv_places, file_kinds
-from trainer.data.files.csv_places import CsvFormat
+from trainer.data.files import column_names, file_kinds
 from trainer.errors import InputError
 
 _COMPRESSIONS = {".gz": "gzip", ".bz2": "bz2", ".zst": "zstd", ".lz4": "lz4"}
 _READERS: dict[str | None, Callable[[BinaryIO], Any]] = {"gzip": gzip.open, "bz2": bz2.open}
 _SNIFFED_BYTES = 1 << 16
+# Characters of the longest row, which is what Arrow reads in one go.
+_MAX_ROW = 1 << 20
+_READ_BYTES = 1 << 20
+_SHOWN_CHARACTERS = 60
+# A part of what the module says of a value that is too long.
+_TOO_LONG = "field limit"
+_END = "\0end of the file"
+_DAMAGED = (OSError, EOFError, zlib.error)
+
+
+class _File:
+    """A CSV file, what is between its columns, and "gzip", "bz2", "zstd", "lz4" or None."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.compression = _COMPRESSIONS.get(path.suffix)
+        kind = path.suffix if self.compression is None else Path(path.stem).suffix
+        self.delimiter = "\t" if kind == ".tsv" else ","
 
 
 def read(path: Path, required: Collection[str], optional: Collection[str] | None) -> pa.Table:
@@ -35,28 +57,25 @@ def read(path: Path, required: Collection[str], optional: Collection[str] | None
     Raises:
         InputError: the file isn't CSV, or has no such columns or no rows; names the row that is wrong.
     """
-    form = _form(path)
-    parse = pa.csv.ParseOptions(delimiter=form.delimiter, newlines_in_values=True)
+    file = _File(path)
+    parse = pa.csv.ParseOptions(delimiter=file.delimiter, newlines_in_values=True)
     columns: list[str] = list(required)
     try:
-        _check_text(path, form)
-        with (
-            _arrow_stream(path, form) as stream,
-            pa.csv.open_csv(stream, parse_options=parse) as reader,
-        ):
+        _check_text(file)
+        with _arrow_stream(file) as stream, pa.csv.open_csv(stream, parse_options=parse) as reader:
             found = reader.schema.names
         columns = column_names.wanted(path, found, required, optional)
         convert = pa.csv.ConvertOptions(
             include_columns=columns, column_types=dict.fromkeys(columns, pa.string())
         )
-        with _arrow_stream(path, form) as stream:
+        with _arrow_stream(file) as stream:
             counted = _CountingQuotes(stream)
             table = pa.csv.read_csv(counted, parse_options=parse, convert_options=convert)
     except (pa.ArrowException, OSError) as error:
         # What Arrow says of a header without a line break, of blank lines, and of nothing in a .gz.
         if "Empty CSV file" in str(error):
             raise InputError(path, "there is no row after the header") from error
-        found_there = _find(path, form, columns)
+        found_there = _find(file, columns)
         raise found_there or InputError(path, f"can't be read as CSV: {error}") from error
     except UnicodeDecodeError as error:
         # Arrow itself looks at the values only.
@@ -64,7 +83,7 @@ def read(path: Path, required: Collection[str], optional: Collection[str] | None
         raise InputError(path, f"a column's name isn't UTF-8: {error.object!r}: {hint}") from error
     # Arrow takes all that follows a quote that is never closed for one value, which may lie in a column
     # that isn't read. Where no quote is open at the end there may still be one within a value.
-    if counted.quotes % 2 and (error_there := _find(path, form, columns)):
+    if counted.quotes % 2 and (error_there := _find(file, columns)):
         raise error_there
     return table
 
@@ -85,46 +104,152 @@ class _CountingQuotes(io.RawIOBase):
         return data
 
 
-def _form(path: Path) -> CsvFormat:
-    compression = _COMPRESSIONS.get(path.suffix)
-    kind = path.suffix if compression is None else Path(path.stem).suffix
-    return CsvFormat("\t" if kind == ".tsv" else ",", compression)
-
-
-def _check_text(path: Path, form: CsvFormat) -> None:
+def _check_text(file: _File) -> None:
     """Raise InputError when a file begins, decompressed, as one that is no text does."""
-    with _arrow_stream(path, form) as stream:
+    with _arrow_stream(file) as stream:
         start: bytes = stream.read(_SNIFFED_BYTES)
-    inside = "" if form.compression is None else f"inside of {form.compression}, "
+    inside = "" if file.compression is None else f"inside of {file.compression}, "
     if start.startswith(file_kinds.PARQUET_MAGIC):
-        raise InputError(path, f"can't be read as CSV: {inside}it is Parquet: decompress it")
-    problem = file_kinds.problem(start, by_name=form.compression is None)
+        raise InputError(file.path, f"can't be read as CSV: {inside}it is Parquet: decompress it")
+    problem = file_kinds.problem(start, by_name=file.compression is None)
     if problem is not None or b"\0" in start:
         hint = "" if problem is None else f": {inside}{problem}"
-        raise InputError(path, f"is neither CSV nor Parquet: it holds binary data{hint}")
+        raise InputError(file.path, f"is neither CSV nor Parquet: it holds binary data{hint}")
 
 
 @contextmanager
-def _arrow_stream(path: Path, form: CsvFormat) -> Iterator[pa.NativeFile]:
-    with held_open(path) as name, pa.input_stream(name, compression=form.compression) as stream:
+def _arrow_stream(file: _File) -> Iterator[pa.NativeFile]:
+    with held_open(file.path) as name, pa.input_stream(name, compression=file.compression) as stream:
         yield stream
 
 
-def _find(path: Path, form: CsvFormat, columns: Collection[str]) -> InputError | None:
+def _find(file: _File, columns: Collection[str]) -> InputError | None:
+    """An error that names the first row that is wrong, or None when nothing is wrong with any.
+
+    A row is wrong when it has more or fewer values than the header, when one that is read isn't UTF-8,
+    when a quote is opened in it and never closed, or when it is longer than Arrow reads. A file that is
+    damaged is wrong from the row on that can't be decompressed.
+    """
+    # It is a setting of the whole process.
+    csv.field_size_limit(max(csv.field_size_limit(), _MAX_ROW))
+    rows = _Rows(file)
     try:
-        with _stream(path, form) as stream:
-            return csv_places.find(path, stream, form, columns)
+        with _stream(file) as stream:
+            try:
+                found = rows.check(stream, columns)
+                # What a damaged part is decompressed to may be wrong long before its checksum is.
+                while found is not None and file.compression is not None and stream.read(_READ_BYTES):
+                    pass
+            except (*_DAMAGED, csv.Error) as error:
+                return rows.broken(error)
+            return found
     except OSError:
         # It can't even be opened: what Arrow said of it says more.
         return None
 
 
 @contextmanager
-def _stream(path: Path, form: CsvFormat) -> Iterator[Any]:
+def _stream(file: _File) -> Iterator[Any]:
     """The content, of which all that comes before a damaged part can be read."""
-    if form.compression in _READERS:
-        with open_regular(path) as file, _READERS[form.compression](file) as stream:
+    if file.compression in _READERS:
+        with open_regular(file.path) as opened, _READERS[file.compression](opened) as stream:
             yield stream
     else:
-        with _arrow_stream(path, form) as stream:
+        with _arrow_stream(file) as stream:
             yield stream
+
+
+class _Rows:
+    """The rows of a file, counted as errors count them: without the header and blank lines."""
+
+    def __init__(self, file: _File) -> None:
+        self._file = file
+        self._row = -1
+
+    def check(self, stream: IO[bytes], columns: Collection[str]) -> InputError | None:
+        header: list[str] = []
+        read: list[tuple[int, str]] = []
+        for values in csv.reader(self._lines(stream), delimiter=self._file.delimiter):
+            if not values:
+                continue
+            if values == [_END]:
+                return None
+            self._row += 1
+            if any(_END in value for value in values):
+                return self._error("a quote begins in this row that is never closed")
+            if not self._row:
+                header = [name.encode("latin-1").decode(errors="replace") for name in values]
+                read = [(place, name) for place, name in enumerate(header) if name in columns]
+            elif len(values) != len(header):
+                return self._uneven(values, header)
+            for place, name in read:
+                if not values[place].isascii() and (error := self._not_utf8(name, values[place])):
+                    return error
+        return None
+
+    def broken(self, error: Exception) -> InputError | None:
+        """What an exception while reading says of the row after the last."""
+        if isinstance(error, csv.Error):
+            self._row += 1
+            if _TOO_LONG not in str(error):
+                return self._error(f"can't be read as CSV: {error}")
+            return self._error(f"is longer than {_MAX_ROW} bytes: is a quote in it never closed?")
+        if self._file.compression is None:
+            return None
+        name = self._file.compression
+        if self._row < 1:
+            state = f"can't be decompressed as {name} ({error}): is it what its name says?"
+            return InputError(self._file.path, f"can't be read as CSV: {state}")
+        short = isinstance(error, EOFError) or "runcated" in str(error)
+        state = f"was cut short after row {self._row}"
+        if not short:
+            state = f"is damaged, which shows after row {self._row} ({error})"
+        reason = f"can't be read as CSV: its {name} data {state}: copy it again"
+        return InputError(self._file.path, reason)
+
+    def _lines(self, stream: IO[bytes]) -> Iterator[str]:
+        # Latin-1 keeps every byte as it is. Line breaks are kept too, for values that hold some.
+        text = io.TextIOWrapper(stream, encoding="latin-1", newline="")
+        try:
+            line = text.readline(_MAX_ROW).removeprefix("\xef\xbb\xbf")
+            while line:
+                if len(line) == _MAX_ROW:
+                    raise csv.Error(_TOO_LONG)
+                yield line
+                line = text.readline(_MAX_ROW)
+        finally:
+            # Else the stream is closed with it.
+            text.detach()
+        # A row of its own, unless a quote is still open.
+        yield _END
+
+    def _error(self, reason: str) -> InputError:
+        # The header is no row.
+        return InputError(self._file.path, reason, row=self._row or None)
+
+    def _uneven(self, values: list[str], header: list[str]) -> InputError:
+        width = len(header)
+        shown = self._file.delimiter.join(values)
+        shown = shown.encode("latin-1").decode(errors="replace")
+        hint = "was it cut short?"
+        if any("\n" in value for value in values):
+            hint = "is a quote in it not closed?"
+        elif width == 1 and (other := column_names.separator_in(self._file.path, header)):
+            hint = other
+        elif len(values) > width:
+            hint = f"a value that holds {self._file.delimiter!r} needs quotes"
+        cut = "..." if len(shown) > _SHOWN_CHARACTERS else ""
+        count = f"{len(values)} value{'s' if len(values) > 1 else ''}"
+        return self._error(
+            f"has {count}, but the header names {width} column{'s' if width > 1 else ''}: "
+            f"{shown[:_SHOWN_CHARACTERS]!r}{cut}; {hint}"
+        )
+
+    def _not_utf8(self, column: str, value: str) -> InputError | None:
+        data = value.encode("latin-1")
+        try:
+            data.decode()
+        except UnicodeDecodeError as error:
+            what, hint = file_kinds.bad_byte(error), file_kinds.how_to_convert(error)
+            return self._error(f"column {column} holds {what}: {hint}")
+        return None

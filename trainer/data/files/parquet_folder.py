@@ -57,15 +57,14 @@ class ParquetFolder:
 def read_folder(path: Path, *, required: Collection[str], optional: Collection[str]) -> ParquetFolder:
     """Read columns of all Parquet files below a folder.
 
+    Where files have a column of different types it is of one that has all values exactly: text of any
+    form is text, numbers are of the larger type, and a column or a file without any value is of any
+    type. Integers and floats are floats in optional columns only.
+
     Args:
         path: the folder.
         required: columns that must be there, in the files or as partitions; of ids.
         optional: further columns to read where they exist.
-
-    Returns:
-        What was read. Where files have a column of different types it is of one that has all values
-        exactly: text of any form is text, numbers are of the larger type, and a column or a file
-        without any value is of any type. Integers and floats are floats in optional columns only.
 
     Raises:
         InputError: there is no row or no such column, a file isn't Parquet, or the files differ in the
@@ -163,16 +162,14 @@ def _read(
 
 def _partition_keys(path: Path, files: list[Path]) -> list[str]:
     """The columns that the names of folders give, which have to be the same for all files."""
-    keys: list[str] | None = None
+    keys: list[list[str]] = []
     for file in files:
         parts = file.relative_to(path).parts[:-1]
-        own = [part.partition("=")[0] for part in parts if "=" in part]
-        if keys is None:
-            keys = own
-        if sorted(own) != sorted(keys):
-            reason = f"lies in folders that give the columns {own}, but those of {files[0]} give {keys}"
-            raise InputError(file, reason)
-    return keys or []
+        keys.append([part.partition("=")[0] for part in parts if "=" in part])
+        if sorted(keys[-1]) != sorted(keys[0]):
+            reason = f"lies in folders that give the columns {keys[-1]}, but those of {files[0]} give"
+            raise InputError(file, f"{reason} {keys[0]}")
+    return keys[0]
 
 
 def _check_columns(

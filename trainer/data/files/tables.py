@@ -27,18 +27,15 @@ _WITHOUT = "leave out rows without one"
 def read_table(
     path: Path, *, required: Collection[str], optional: Collection[str] | None = None
 ) -> pa.Table:
-    """Read columns of a CSV (comma; tab for .tsv; gzip and others by suffix) or Parquet file.
+    """Read columns of a CSV (see `csv_files.read`) or Parquet file, which is known by its content.
 
     Args:
-        path: the file; Parquet is known by its content, not by its name.
+        path: the file.
         required: columns that must be there.
         optional: further columns to read where they exist; None reads all.
 
-    Returns:
-        A table of at least one row. Columns of a CSV file are all strings, an empty field is "".
-
     Raises:
-        InputError: the file can't be read, is empty, has no such columns, or is of another kind; names
+        InputError: the file can't be read, has no row or no such columns, or is of another kind; names
             the row where one is to blame.
     """
     start = start_of(path)
@@ -58,13 +55,9 @@ def ids(path: Path, table: pa.Table, column: str) -> tuple[list[str], NDArray[np
         InputError: an id is empty, missing, too long or isn't text or an integer; names the row.
     """
     values = _as_text(path, table, column)
-    encoded = pc.dictionary_encode(values)
-    if isinstance(encoded, pa.ChunkedArray):
-        encoded = encoded.combine_chunks()
-    if encoded.null_count:
+    if values.null_count:
         raise InputError(path, f"{column} is empty: {_WITHOUT}", row=first(pc.is_null(values)))
-    distinct: list[str] = encoded.dictionary.to_pylist()
-    codes: NDArray[np.int64] = encoded.indices.to_numpy(zero_copy_only=False).astype(np.int64)
+    distinct, codes = _encoded(values)
     for position, external_id in enumerate(distinct):
         try:
             check_id(external_id)
@@ -131,8 +124,7 @@ def text_column(path: Path, table: pa.Table, column: str) -> pa.ChunkedArray:
 
 def texts(path: Path, table: pa.Table, column: str) -> list[str]:
     """A column as text, "" where it is missing. Floats that are all whole are text as integers are."""
-    values = _as_text(path, table, column, are_labels=True)
-    return ["" if value is None else value for value in values.to_pylist()]
+    return [*pc.fill_null(_as_text(path, table, column, are_labels=True), "").to_pylist()]
 
 
 def multi_valued(path: Path, table: pa.Table, column: str, separator: str) -> Iterator[list[str]]:
@@ -160,10 +152,7 @@ def multi_valued(path: Path, table: pa.Table, column: str, separator: str) -> It
 
 def categories(path: Path, table: pa.Table, column: str) -> tuple[list[str], NDArray[np.int64]]:
     """The distinct texts of a column, "" where it is missing, and for each row the position of its."""
-    values = pc.fill_null(_as_text(path, table, column, are_labels=True), "")
-    encoded = pc.dictionary_encode(values).combine_chunks()
-    codes: NDArray[np.int64] = encoded.indices.to_numpy(zero_copy_only=False).astype(np.int64)
-    return encoded.dictionary.to_pylist(), codes
+    return _encoded(pc.fill_null(_as_text(path, table, column, are_labels=True), ""))
 
 
 def release_memory() -> None:
@@ -197,6 +186,14 @@ def check_text(path: Path, table: pa.Table) -> None:
 def first(mask: pa.ChunkedArray) -> int:
     """The row, counted from 1, of the first true value."""
     return int(pc.index(mask, True).as_py()) + 1
+
+
+def _encoded(values: pa.Array | pa.ChunkedArray) -> tuple[list[str], NDArray[np.int64]]:
+    encoded = pc.dictionary_encode(values)
+    if isinstance(encoded, pa.ChunkedArray):
+        encoded = encoded.combine_chunks()
+    codes: NDArray[np.int64] = encoded.indices.to_numpy(zero_copy_only=False).astype(np.int64)
+    return encoded.dictionary.to_pylist(), codes
 
 
 def _read_parquet(path: Path, required: Collection[str], optional: Collection[str] | None) -> pa.Table:

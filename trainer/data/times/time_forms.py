@@ -42,7 +42,7 @@ class _Form:
     def hint(self, example: float) -> str:
         when = iso(example * self.scale + self.offset)
         advice = self.advice or f"multiply them by {self.scale:,.0f}"
-        return f"are these {self.name}? {_plain(example)} would be {when}: {advice}"
+        return f"are these {self.name}? {plain(example)} would be {when}: {advice}"
 
 
 _FORMS = (
@@ -107,7 +107,7 @@ def digits_hint(numbers: NDArray[np.float64]) -> str:
                 written += f"T{int(example) // 100 ** (position - 1) % 100:02}..."
             return (
                 f"are these dates in digits, {form} (ISO 8601's basic form)? write them with "
-                f"hyphens, {_plain(example)} as {written}"
+                f"hyphens, {plain(example)} as {written}"
             )
     return ""
 
@@ -117,12 +117,8 @@ def iso(seconds: float) -> str:
     return (_EPOCH + timedelta(seconds=math.floor(seconds))).isoformat().replace("+00:00", "Z")
 
 
-def shown(seconds: float, *, as_number: bool) -> str:
-    """A point in time for an error: its date and, where it was written as a number, that too."""
-    return f"{_plain(seconds)}, which is {iso(seconds)}" if as_number else iso(seconds)
-
-
-def _plain(number: float) -> str:
+def plain(number: float) -> str:
+    """A number as it was written."""
     return str(int(number)) if number.is_integer() else repr(number)
 
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from trainer.data.bounds import EARLIEST_TIME, MAX_SECONDS_AHEAD
 from trainer.data.files import column_types, tables
 from trainer.data.times import time_forms
-from trainer.data.times.time_forms import EXPECTED, FIRST_OF_THE_WEB, iso, shown
+from trainer.data.times.time_forms import EXPECTED, FIRST_OF_THE_WEB, iso, plain
 from trainer.errors import InputError
 
 _PER_SECOND = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
@@ -40,12 +40,20 @@ class Times:
     """A column of points in time.
 
     Attributes:
+        path, column: what errors name.
         seconds: (n,) float64, finite, since 1970-01-01 UTC.
         as_numbers: (n,) bool, which of them were written as bare numbers, and not as dates.
     """
 
+    path: Path
+    column: str
     seconds: NDArray[np.float64]
     as_numbers: NDArray[np.bool_]
+
+    def shown(self, row: int) -> str:
+        """One of them for a message: its date and, where it was written as a number, that too."""
+        seconds = float(self.seconds[row])
+        return f"{plain(seconds)}, which is {iso(seconds)}" if self.as_numbers[row] else iso(seconds)
 
 
 def read(path: Path, table: pa.Table, column: str, *, now: float) -> Times:
@@ -90,10 +98,10 @@ def read(path: Path, table: pa.Table, column: str, *, now: float) -> Times:
         if not hint and _LATEST <= result[row] < _LATEST * 1000:
             hint = "are these milliseconds?"
         raise InputError(path, f"{reason} ({hint})" if hint else reason, row=row + 1)
-    return Times(result, as_numbers)
+    return Times(path, column, result, as_numbers)
 
 
-def check(path: Path, column: str, times: Times, *, now: float) -> list[str]:
+def check(times: Times, *, now: float) -> list[str]:
     """Refuse times that interactions can't have, and say what is odd about the others.
 
     Refused are times more than a day ahead of the clock, nearly all times before 1971, and numbers of
@@ -101,7 +109,6 @@ def check(path: Path, column: str, times: Times, *, now: float) -> list[str]:
     Dates leave no doubt about what they mean, so dates of 1971 to 1994 are only warned of.
 
     Args:
-        path, column: what errors name.
         times: at least one.
         now: what the clock says, seconds since 1970.
 
@@ -113,25 +120,32 @@ def check(path: Path, column: str, times: Times, *, now: float) -> list[str]:
     """
     oldest, newest = times.seconds.min(), times.seconds.max()
     if newest > now + MAX_SECONDS_AHEAD:
-        raise _ahead(path, column, times, now)
+        raise _ahead(times, now)
     early = times.seconds < EARLIEST_TIME if oldest < EARLIEST_TIME else None
     if early is not None and np.count_nonzero(early) >= _NEARLY_ALL * len(early):
-        raise _of_another_form(path, column, times, early, now)
+        raise _of_another_form(times, early, now)
     # Dates in digits among others, too; but not other forms, since 18000 may be midnight in New York.
     if early is not None and time_forms.digits_hint(times.seconds[early & times.as_numbers]):
-        raise _of_another_form(path, column, times, early & times.as_numbers, now)
+        raise _of_another_form(times, early & times.as_numbers, now)
     if newest < FIRST_OF_THE_WEB and times.as_numbers.all():
-        raise _of_another_form(path, column, times, times.as_numbers, now)
+        raise _of_another_form(times, times.as_numbers, now)
     warnings = []
     if early is not None:
-        warnings.append(_warning_of_early(path, column, times, early))
+        row = int(early.argmax())
+        warnings.append(
+            f"{times.path}: {np.count_nonzero(early)} of {len(early)} rows have a {times.column} of "
+            f"before 1971, such as row {row + 1} ({times.shown(row)}): they count as the oldest; is "
+            "that how an unknown time is written?"
+        )
     elif len(times.seconds) >= _MANY_ROWS:
-        warnings += _warning_of_a_gap(path, column, times)
+        warnings += _warning_of_a_gap(times)
     if newest < now - _OLD:
         years = (now - newest) / _YEAR
+        hint = time_forms.hint(times.seconds[times.as_numbers], now=now)
+        doubt = f": {hint}, if that isn't so" if hint else ""
         warnings.append(
-            f"{path}: the newest {column} is {_shown(times, int(times.seconds.argmax()))}, "
-            f"{years:.0f} years ago{_doubt(times, now)}"
+            f"{times.path}: the newest {times.column} is {times.shown(int(times.seconds.argmax()))}, "
+            f"{years:.0f} years ago{doubt}"
         )
     return warnings
 
@@ -182,7 +196,7 @@ def _parsed(text: str) -> tuple[float, bool]:
     return (when if when.tzinfo else when.replace(tzinfo=UTC)).timestamp(), False
 
 
-def _ahead(path: Path, column: str, times: Times, now: float) -> InputError:
+def _ahead(times: Times, now: float) -> InputError:
     ahead = times.seconds > now + MAX_SECONDS_AHEAD
     count, row = np.count_nonzero(ahead), int(ahead.argmax())
     hint = time_forms.hint(times.seconds[ahead & times.as_numbers], now=now)
@@ -191,38 +205,27 @@ def _ahead(path: Path, column: str, times: Times, now: float) -> InputError:
         "if it is slow"
     )
     return InputError(
-        path,
-        f"{column} is {_shown(times, row)}, more than a day ahead of this machine's clock, "
+        times.path,
+        f"{times.column} is {times.shown(row)}, more than a day ahead of this machine's clock, "
         f"which says {iso(now)} ({count} of {len(ahead)} rows): {todo}",
         row=row + 1,
     )
 
 
-def _of_another_form(
-    path: Path, column: str, times: Times, bad: NDArray[np.bool_], now: float
-) -> InputError:
+def _of_another_form(times: Times, bad: NDArray[np.bool_], now: float) -> InputError:
     """Of all times, or of numbers among dates, that aren't seconds since 1970."""
     count, row = np.count_nonzero(bad), int(bad.argmax())
     hint = time_forms.hint(times.seconds[bad], now=now)
     before = "1971" if times.seconds[bad].max() < EARLIEST_TIME else "1995"
     return InputError(
-        path,
-        f"{column} is {_shown(times, row)}; {count} of {len(bad)} rows are of before {before}, which "
-        f"no interactions are: {hint or _MEND}",
+        times.path,
+        f"{times.column} is {times.shown(row)}; {count} of {len(bad)} rows are of before {before}, "
+        f"which no interactions are: {hint or _MEND}",
         row=row + 1,
     )
 
 
-def _warning_of_early(path: Path, column: str, times: Times, early: NDArray[np.bool_]) -> str:
-    row = int(early.argmax())
-    return (
-        f"{path}: {np.count_nonzero(early)} of {len(early)} rows have a {column} of before 1971, such "
-        f"as row {row + 1} ({_shown(times, row)}): they count as the oldest; is that how an unknown "
-        "time is written?"
-    )
-
-
-def _warning_of_a_gap(path: Path, column: str, times: Times) -> Iterator[str]:
+def _warning_of_a_gap(times: Times) -> Iterator[str]:
     """A warning where nothing happened for many years: a clock that starts anew says 2000, or 1996."""
     years = (times.seconds // _YEAR).astype(np.int64)
     first = int(years.min())
@@ -233,16 +236,7 @@ def _warning_of_a_gap(path: Path, column: str, times: Times) -> Iterator[str]:
     before = years <= found[gaps.argmax()]
     row = int(before.argmax())
     yield (
-        f"{path}: {np.count_nonzero(before)} of {len(before)} rows have a {column} more than "
-        f"{int(gaps.max()) - 1} years before all others, such as row {row + 1} "
-        f"({_shown(times, row)}): is a clock wrong?"
+        f"{times.path}: {np.count_nonzero(before)} of {len(before)} rows have a {times.column} more "
+        f"than {int(gaps.max()) - 1} years before all others, such as row {row + 1} "
+        f"({times.shown(row)}): is a clock wrong?"
     )
-
-
-def _doubt(times: Times, now: float) -> str:
-    hint = time_forms.hint(times.seconds[times.as_numbers], now=now)
-    return f": {hint}, if that isn't so" if hint else ""
-
-
-def _shown(times: Times, row: int) -> str:
-    return shown(float(times.seconds[row]), as_number=bool(times.as_numbers[row]))

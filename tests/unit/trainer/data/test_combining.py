@@ -15,18 +15,10 @@ from trainer.preparing.weighting import DAY
 
 MIDNIGHT = 1_767_225_600.0
 NOW = MIDNIGHT + 3600
-ROWS = st.lists(
-    st.tuples(
-        st.sampled_from("uvw"),
-        st.sampled_from("abc"),
-        st.sampled_from([1.0, 5.0]),
-        st.integers(0, 3),
-        st.sampled_from(["", "view", "buy"]),
-        st.integers(0, 6),
-    ),
-    min_size=1,
-    max_size=12,
-)
+WHO_AND_WHAT = (st.sampled_from("uvw"), st.sampled_from("abc"), st.sampled_from([1.0, 5.0]))
+TYPES = st.sampled_from(["", "view", "buy"])
+ROW = st.tuples(*WHO_AND_WHAT, st.integers(0, 3), TYPES, st.integers(0, 6))
+ROWS = st.lists(ROW, min_size=1, max_size=12)
 
 
 def made(rows, name, *, times=True, types=True, ids=True):
@@ -139,23 +131,20 @@ def test_ids_of_another_form_are_shown_beside_one_another():
 
 def test_what_keeps_events_from_being_known_is_told():
     rows = [("u", "a", 1.0, 0, "", 1), ("u", "b", 1.0, 0, "", 0)]
-
-    def told(old, new=log(*rows)):  # noqa: B008 - it isn't changed
-        return without_known(old, new).warnings
-
-    [warning] = told(history(*rows, times=False, ids=False))
-    assert warning.startswith(
-        "2 of 2 interactions of shop.csv have neither a timestamp nor an event_id"
-    )
-    neither, twice = told(history(*rows, times=False))
-    assert neither.startswith("1 of 2 interactions of shop.csv have neither")
+    events = log(*rows)
+    neither = "{} of 2 interactions of shop.csv have neither a timestamp nor an event_id"
+    [warning] = without_known(history(*rows, times=False, ids=False), events).warnings
+    assert warning.startswith(neither.format(2))
+    first, twice = without_known(history(*rows, times=False), events).warnings
+    assert first.startswith(neither.format(1))
     assert twice.startswith("1 of 2 events of events are in shop.csv too, by event_id")
     days = replace(history(*rows, ids=False), timestamps=np.array([MIDNIGHT - DAY, MIDNIGHT]))
-    new = replace(log(*rows), timestamps=np.array([NOW - 4000, NOW + 4000]))
     are_days = "the timestamps of shop.csv are days: events of events that are in it too"
-    [warning] = told(days, new)
-    assert warning.startswith(are_days)
-    # Unless some are known by them.
-    at_midnight = replace(new, timestamps=np.array([MIDNIGHT - DAY, NOW]))
-    assert not any(warning.startswith(are_days) for warning in told(days, at_midnight))
-    assert told(days, replace(new, timestamps=new.timestamps + 2 * DAY)) == []
+    # Unless some are known by them, or the log begins later.
+    for times, told in (
+        ([NOW - 4000, NOW + 4000], True),
+        ([MIDNIGHT - DAY, NOW], False),
+        ([NOW - 4000 + 2 * DAY, NOW + 4000 + 2 * DAY], False),
+    ):
+        warnings = without_known(days, replace(events, timestamps=np.array(times))).warnings
+        assert any(warning.startswith(are_days) for warning in warnings) == told

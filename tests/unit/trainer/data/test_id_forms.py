@@ -10,7 +10,7 @@ IDS = ["3", "10", "007", "1042"]
 
 
 def explained(before, now, **options):
-    return explain(before, now, set(now), **options)
+    return explain(before, now, set(now), **options)[0]
 
 
 @pytest.mark.parametrize(
@@ -19,11 +19,7 @@ def explained(before, now, **options):
         (IDS, [f"{own}.0" for own in IDS], "'3' before is '3.0' now: whole numbers became decimals"),
         (["3.0", "10.0"], ["3", "10"], "'3.0' before is '3' now: decimals became whole numbers"),
         (["007", "010", "0"], ["7", "10", "0"], "'007' before is '7' now: leading zeros are lost"),
-        (
-            ["7", "10", "123"],
-            ["007", "010", "123"],
-            "'7' before is '007' now: leading zeros were added",
-        ),
+        (["7", "10", "99"], ["007", "010", "99"], "'7' before is '007' now: leading zeros were added"),
         ([" a", "b "], ["a", "b"], "' a' before is 'a' now: white space around them is gone"),
         (['"a"', '"b"'], ["a", "b"], "'\"a\"' before is 'a' now: quotes around them are gone"),
         (["Ab", "Cd"], ["ab", "cd"], "'Ab' before is 'ab' now: they are in lower case"),
@@ -35,20 +31,13 @@ def explained(before, now, **options):
         # What all ids begin with anyway is no part of it.
         (["11", "12"], ["x-11", "x-12"], "prefix 'x-' was added"),
         # Some that fit by chance are no form.
-        (
-            [*map(str, range(100, 110))],
-            ["100.0", *map(str, range(900, 910))],
-            "for example '100' before and '100.0' now",
-        ),
+        ([*map(str, range(90, 99))], ["90.0", "900"], "for example '90' before and '90.0' now"),
     ],
 )
 def test_how_ids_changed_is_told_with_an_example(before, now, said):
     assert said in explained(before, now)
-
-
-def test_the_sources_can_have_names():
-    said = explained(["a"], ["A"], where=("in items.csv", "in log.csv"))
-    assert said == "'a' in items.csv is 'A' in log.csv: they are in upper case"
+    names = explained(before, now, where=("in items.csv", "in log.csv"))
+    assert said.replace("before", "in items.csv").replace("now", "in log.csv") in names
 
 
 TEXTS = st.lists(st.text(min_size=1, max_size=12), max_size=8)

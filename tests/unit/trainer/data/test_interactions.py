@@ -13,23 +13,30 @@ from trainer.data.interactions import read_interactions
 from trainer.errors import InputError
 
 NOW = 1_782_820_800.0
+NEW_YEAR = 1_767_225_600.0
 # Neither normalised nor trimmed.
 FORMS = [unicodedata.normalize(form, "é") for form in ("NFC", "NFD")]
 ROWS = [("7", "東京", 5.0), (" É", "a b/c", -1.5), ("7", "🎬", 0.0), ("7", "東京", 2.5)]
 ROWS += [("7", form, 1.0) for form in FORMS]
 
 
-def as_rows(read):
-    return [row[:3] for row in datasets.as_rows(read)]
-
-
 @pytest.mark.parametrize("name", ["a.csv", "a.tsv", "a.csv.gz", "a.tsv.gz", "a.parquet"])
 def test_every_kind_of_file_gives_the_same_rows_in_their_order(tmp_path, name):
-    read = read_interactions(datasets.write_rows(tmp_path / name, ROWS))
-    assert as_rows(read) == ROWS
+    users, items, weights = zip(*ROWS, strict=True)
+    times = ["2026-01-01", "2026-01-01T00:00:01.5Z", "2026-01-01 01:00+01:00", *["1767225600"] * 3]
+    events = ["view", "", "Käufe", "view", "", "view"]
+    columns = {"event": events, "user_id": users, "timestamp": times, "item_id": items}
+    read = read_interactions(datasets.write(tmp_path / name, {**columns, "weight": weights}))
+    seconds = [NEW_YEAR, NEW_YEAR + 1.5, *[NEW_YEAR] * 4]
+    expected = [
+        (*row, *more) for row, more in zip(ROWS, zip(seconds, events, strict=True), strict=True)
+    ]
+    assert datasets.as_rows(read) == expected
     assert (read.name, len(read)) == (name, len(ROWS))
     assert (read.user_ids, read.item_ids) == (["7", " É"], ["東京", "a b/c", "🎬", *FORMS])
-    assert (read.users.dtype, read.items.dtype, read.weights.dtype) == (np.int64, np.int64, np.float32)
+    assert read.event_types == ["view", "", "Käufe"]
+    kinds = [own.dtype for own in (read.users, read.items, read.weights, read.timestamps, read.events)]
+    assert kinds == [np.int64, np.int64, np.float32, np.float64, np.int64]
 
 
 @pytest.mark.parametrize("suffix", ["csv", "parquet"])
@@ -37,40 +44,15 @@ def test_without_weights_each_is_1_and_other_columns_are_ignored(tmp_path, suffi
     # Integers are the same ids in Parquet as in CSV.
     columns = {"time": ["", "x"], "item_id": [20, 3], "user_id": [1, 1], "weights": ["", ""]}
     read = read_interactions(datasets.write(tmp_path / f"a.{suffix}", columns))
-    assert as_rows(read) == [("1", "20", 1.0), ("1", "3", 1.0)]
+    assert datasets.weighed_pairs(read) == [("1", "20", 1.0), ("1", "3", 1.0)]
     assert (read.timestamps, read.events, read.event_types) == (None, None, [])
-
-
-@pytest.mark.parametrize("suffix", ["csv", "parquet"])
-def test_a_bad_row_is_named_by_file_row_and_value(tmp_path, suffix):
-    columns = {"user_id": ["a", "a"], "item_id": ["a", "b"], "weight": ["1", "five"]}
-    path = datasets.write(tmp_path / f"a.{suffix}", columns)
-    with pytest.raises(InputError, match=f"^{path}, row 2: weight is 'five', which isn't a number$"):
-        read_interactions(path)
-
-
-@pytest.mark.parametrize("name", ["a.csv", "a.tsv.gz", "a.parquet"])
-def test_times_and_event_types_are_read_where_there_are_such(tmp_path, name):
-    columns = {
-        "event": ["view", "", "Käufe", "view"],
-        "user_id": ["1", "1", "2", "2"],
-        "timestamp": ["2026-01-01", "2026-01-01T00:00:01.5Z", "2026-01-01 01:00+01:00", "1767225600"],
-        "item_id": ["a", "b", "c", "a"],
-    }
-    read = read_interactions(datasets.write(tmp_path / name, columns))
-    assert read.timestamps.tolist() == [1767225600.0, 1767225601.5, 1767225600.0, 1767225600.0]
-    assert read.timestamps.dtype == np.float64
-    assert [read.event_types[code] for code in read.events] == columns["event"]
-    assert (read.event_types, read.events.dtype) == (["view", "", "Käufe"], np.int64)
 
 
 def test_by_the_machines_clock_a_year_ahead_is_refused(tmp_path):
     ahead = (datetime.now(UTC) + timedelta(days=365)).isoformat()
     columns = {"user_id": ["1"], "item_id": ["a"], "timestamp": [ahead]}
     path = datasets.write(tmp_path / "a.csv", columns)
-    with pytest.raises(
-        InputError, match=r"row 1: timestamp is .*Z, more than a day ahead of this machine"
-    ):
+    with pytest.raises(InputError, match=r"row 1: timestamp is .*Z, more than a day ahead of this ma"):
         read_interactions(path)
 
 
@@ -84,18 +66,13 @@ def test_odd_times_are_warnings(tmp_path):
     assert "the newest timestamp is 893286638, which is 1998-04-22T23:10:38Z, 28 years ago" in old
 
 
-@given(
-    st.lists(
-        st.tuples(
-            st.sampled_from("uvw"),
-            st.sampled_from("abcd"),
-            st.integers(0, 9),
-            st.sampled_from(["view", "buy", ""]),
-            st.booleans(),
-        ),
-        min_size=1,
-    )
+KINDS = st.sampled_from(["view", "buy", ""])
+DONE = st.tuples(
+    st.sampled_from("uvw"), st.sampled_from("abcd"), st.integers(0, 9), KINDS, st.booleans()
 )
+
+
+@given(st.lists(DONE))
 def test_some_of_the_rows_are_what_they_would_be_in_a_file_of_their_own(rows):
     def made(of):
         return datasets.interactions(

@@ -17,7 +17,6 @@ from lightfm_retriever.publication.attributes import MAX_VALUE_BYTES, NumberColu
 from trainer.data import item_attributes
 from trainer.data.item_attributes import WantedColumn, parse
 from trainer.errors import InputError, OptionError
-from trainer.reading import read_source
 from trainer.spec import DataSpec
 
 PATH = Path("items.csv")
@@ -25,10 +24,8 @@ PATH = Path("items.csv")
 
 def read(values, given="g", *, separator="|"):
     """What is made of a column: numbers, None for none, or lists of texts; and what is said of it."""
-    told = []
-    [column] = item_attributes.read(
-        PATH, pa.table({"g": values}), parse([given]), separator=separator, warnings=told
-    )
+    table = pa.table({"g": values})
+    [column], told = item_attributes.read(PATH, table, parse([given]), separator=separator)
     assert column.name == "g"
     if isinstance(column, TextColumn):
         return [[*own] for own in column.values], told
@@ -38,11 +35,12 @@ def read(values, given="g", *, separator="|"):
 
 def test_a_column_is_given_by_name_and_perhaps_kind():
     # One is called as a kind is given.
-    assert parse(["genres", "year:number", "a:b", "number:number:text"]) == [
+    assert parse(["genres", "year:number", "a:b", "number:number:text", "c:None"]) == [
         WantedColumn("genres", None),
         WantedColumn("year", "number"),
         WantedColumn("a:b", None),
         WantedColumn("number:number", "text"),
+        WantedColumn("c:None", None),
     ]
 
 
@@ -160,15 +158,6 @@ def test_numbers_keep_all_their_digits(values):
     as_text = ["" if value is None else repr(value) for value in values]
     assert read(as_text, "g:number")[0] == values
     assert read(pa.array(values, pa.float64()))[0] == values
-
-
-def test_attributes_without_a_file_of_items_are_refused(tmp_path):
-    data = DataSpec(interactions="a.csv", item_attributes=["year:text", "g"])
-    with pytest.raises(OptionError) as caught:
-        read_source(data, data_dir=tmp_path, event_log=None)
-    assert str(caught.value) == (
-        "--item-attributes is 'year:text,g', but should be used with --items FILE"
-    )
 
 
 # ---- mistakes

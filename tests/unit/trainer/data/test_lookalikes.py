@@ -15,6 +15,7 @@ from trainer.data.lookalikes import missing_of, warnings_of
 MARKS = r"nan NaN None NULL N/A n/a <NA> NaT undefined \N"
 LEAVE_OUT = "each is one user like any other; leave such rows out"
 FLOATS = "integers written as floats, as dataframes do when one is missing"
+SHORT = "numbers that a spreadsheet has shortened, so that several are one"
 USUAL = "7 70 v1.0 a 東京 café a@b.c 1e5 10.5 x-1"
 
 
@@ -31,30 +32,17 @@ def test_nothing_is_odd_about_most_ids(ids):
     ("ids", "warning"),
     [
         *(
-            (
-                ["a", mark],
-                f"user ids {mark!r} look like marks of a missing id: {LEAVE_OUT}",
-            )
+            (["a", mark], f"{mark!r} look like marks of a missing id: {LEAVE_OUT}")
             for mark in MARKS.split()
         ),
         # White space is told of even alone.
-        (
-            [" 1", " 2", "3"],
-            "user ids ' 1', ' 2' of 3 have white space around them, which is a part of the id",
-        ),
-        (
-            ["1.0", "2.0", "3.0", "4.0", "x"],
-            f"user ids '1.0', '2.0', '3.0' and 1 more of 5 are {FLOATS}",
-        ),
+        ([" 1", " 2", "3"], "' 1', ' 2' of 3 have white space around them, which is a part of the id"),
+        (["1.0", "2.0", "3.0", "4.0", "x"], f"'1.0', '2.0', '3.0' and 1 more of 5 are {FLOATS}"),
+        (["4.00599E+12", "x", "y"], f"'4.00599E+12' of 3 are {SHORT}"),
     ],
 )
 def test_odd_forms_are_told_of(ids, warning):
-    assert odd(ids) == [warning]
-
-
-def test_numbers_that_a_spreadsheet_has_shortened_are_told_of():
-    [warning] = odd(["4.00599E+12", "x", "y"])
-    assert "ids '4.00599E+12' of 3 are numbers that a spreadsheet has shortened" in warning
+    assert odd(ids) == [f"user ids {warning}"]
 
 
 def test_rows_of_marks_are_counted_where_they_are_known():

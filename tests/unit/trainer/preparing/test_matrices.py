@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests import datasets
-from trainer.preparing.matrices import PairWeights
+from trainer.preparing.matrices import pair_weights
 
 WEIGHTS = st.floats(-1e9, 1e9, width=32, allow_subnormal=False)
 ROWS = st.lists(st.tuples(st.integers(-1, 3), st.integers(-1, 3), WEIGHTS))
@@ -19,12 +19,8 @@ def summed(rows):
     users, items, weights = zip(*rows, strict=True) if rows else ([], [], [])
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        return PairWeights.of(
-            np.array(users, dtype=np.int32),
-            np.array(items, dtype=np.int32),
-            np.array(weights, dtype=np.float32),
-            (4, 4),
-        ).matrix
+        rows = (np.array(own, dtype=np.int32) for own in (users, items))
+        return pair_weights(*rows, np.array(weights, dtype=np.float32), (4, 4))[0]
 
 
 @given(ROWS)

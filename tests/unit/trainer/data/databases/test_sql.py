@@ -64,22 +64,16 @@ def test_sqlite_gives_what_a_file_would(path):
 @pytest.mark.parametrize(
     "query",
     [
-        "SELECT user_id, item_id FROM events ORDER BY user_id",
         "select user_id, item_id from events order by 1;\n",
         "-- all of it; really\n/* DELETE */ SELECT user_id, item_id FROM events ORDER BY 1 -- done",
         "WITH e AS (SELECT * FROM events) SELECT user_id, item_id FROM e ORDER BY 1",
-        "VALUES (1, 'b')",
     ],
 )
 def test_ways_to_write_a_query(path, query):
     url = fill(path, "user_id, item_id", [(2, "a"), (1, "b")])
-    if query.startswith("VALUES"):
-        with pytest.raises(
-            InputError, match="column user_id, item_id is missing; the columns are: col"
-        ):
-            read_interactions_sql(query, url)
-    else:
-        assert weighed_pairs(read_interactions_sql(query, url)) == [("1", "b", 1.0), ("2", "a", 1.0)]
+    assert weighed_pairs(read_interactions_sql(query, url)) == [("1", "b", 1.0), ("2", "a", 1.0)]
+    with pytest.raises(InputError, match="column user_id, item_id is missing; the columns are: col"):
+        read_interactions_sql("VALUES (1, 'b')", url)
 
 
 def test_a_large_result_is_read_in_batches(path):
@@ -125,15 +119,10 @@ def test_a_statement_that_writes_changes_nothing_in_sqlite(path, query):
     before, files = contents(path), set(path.parent.iterdir())
     with pytest.raises(SqlError, match=r"isn't a query that reads|readonly database"):
         read_interactions_sql(query.format(path.parent), url)
+    # Nor is what follows a query run.
+    assert len(read_interactions_sql(f"{ALL}; {query}", url)) == 1
     assert contents(path) == before
     assert set(path.parent.iterdir()) == files
-
-
-def test_what_follows_a_query_is_not_run(path):
-    url = fill(path, "user_id, item_id", [(2, "a")])
-    before = contents(path)
-    assert len(read_interactions_sql("SELECT * FROM events; DELETE FROM events", url)) == 1
-    assert contents(path) == before
 
 
 @pytest.mark.parametrize(
@@ -164,9 +153,7 @@ def test_a_database_that_is_not_there_is_named(path):
     with pytest.raises(SqlError, match="file is not a database"):
         read_interactions_sql(ALL, database_url.sqlite_url(path))
     three_slashes = f"sqlite://{path.parent}"
-    with pytest.raises(
-        InputError, match=f"with four slashes, sqlite:///{path.parent}, the path is abs"
-    ):
+    with pytest.raises(InputError, match=f"with four slashes, sqlite:///{path.parent}, the path is a"):
         read_interactions_sql(ALL, three_slashes)
 
 
@@ -174,7 +161,7 @@ def test_a_driver_that_is_not_installed_is_named(path, monkeypatch):
     monkeypatch.setitem(sys.modules, "adbc_driver_sqlite", None)
     monkeypatch.delitem(sys.modules, "adbc_driver_sqlite.dbapi", raising=False)
     with pytest.raises(ExtraMissingError, match=r"--interactions-sql needs 'adbc-driver-sqlite.*sql]'"):
-        read_interactions_sql(ALL, fill(path, "user_id, item_id", [(2, "a")]))
+        read_interactions_sql(ALL, database_url.sqlite_url(path))
 
 
 def test_a_digest_changes_with_the_rows_and_not_with_their_order(path):

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from urllib.parse import quote
+from urllib.parse import parse_qsl, quote
 
 import pytest
 from hypothesis import given
@@ -13,20 +13,12 @@ from trainer.errors import OptionError
 PASSWORDS = st.text(st.characters(min_codepoint=33, max_codepoint=0x2FF), min_size=6)
 
 
-@pytest.mark.parametrize(
-    ("url", "path"),
-    [
-        ("sqlite:///data/events.db", "data/events.db"),
-        ("sqlite:////data/events.db", "/data/events.db"),
-        ("sqlite:///a%20b%3F.db", "a b?.db"),
-        ("sqlite:///東京.db", "東京.db"),
-    ],
-)
-def test_a_path_of_sqlite_is_relative_after_three_slashes_and_absolute_after_four(url, path):
-    parsed = database_url.parse(url)
-    assert (parsed.scheme, parsed.path, parsed.name) == ("sqlite", Path(path), Path(path).name)
-    again = database_url.parse(database_url.sqlite_url(Path(path)))
-    assert again.path == Path(path).absolute()
+@pytest.mark.parametrize("path", ["data/events.db", "/data/events.db", "a b?.db", "東京.db"])
+def test_a_path_of_sqlite_is_relative_after_three_slashes_and_absolute_after_four(path):
+    for written in (path.replace(" ", "%20").replace("?", "%3F"), quote(path)):
+        parsed = database_url.parse(f"sqlite:///{written}")
+        assert (parsed.scheme, parsed.path, parsed.name) == ("sqlite", Path(path), Path(path).name)
+    assert database_url.parse(database_url.sqlite_url(Path(path))).path == Path(path).absolute()
 
 
 def test_an_address_of_postgresql_is_shown_without_password_and_options():
@@ -41,23 +33,16 @@ def test_an_address_of_postgresql_is_shown_without_password_and_options():
     assert database_url.parse("postgresql://h?password=a+b").hide("<a+b>") == "<***>"
 
 
+H3 = "postgresql://h1:1,[::1],h2/d"
+
+
 @pytest.mark.parametrize(
     ("url", "shown", "text_end", "hosts"),
     [
         ("postgresql://", "postgresql://", "?connect_timeout=10", ()),
         ("postgres://h/d", "postgresql://h/d", "?connect_timeout=10", (("h", ""),)),
-        (
-            "postgresql://h1:1,[::1],h2/d?connect_timeout=3",
-            "postgresql://h1:1,[::1],h2/d",
-            "?connect_timeout=3",
-            (("h1", "1"), ("::1", ""), ("h2", "")),
-        ),
-        (
-            "postgresql://h?password=secret",
-            "postgresql://h",
-            "?connect_timeout=10&password=secret",
-            (("h", ""),),
-        ),
+        (H3 + "?connect_timeout=3", H3, "?connect_timeout=3", (("h1", "1"), ("::1", ""), ("h2", ""))),
+        ("postgresql://h?password=secret", "postgresql://h", "=10&password=secret", (("h", ""),)),
         # Hosts are those that libpq sees.
         ("postgresql:///d", "postgresql:///d", "", ()),
         ("postgresql://h1,h2/d?port=7", "postgresql://h1,h2/d", "", (("h1", "7"), ("h2", "7"))),
@@ -157,3 +142,63 @@ def test_a_caller_reaches_no_unix_socket_and_says_user_and_password(url, reason)
     with pytest.raises(OptionError, match=reason) as caught:
         database_url.for_caller(f"postgresql://{url}")
     assert "s3cret" not in str(caught.value)
+
+
+# ---- looking hosts up once, so that none leads to a metadata address
+
+KNOWN = {
+    "one": ["10.0.0.1"],
+    "both": ["10.0.0.2", "2001:db8::2"],
+    "cloud": ["10.0.0.3", "169.254.169.254"],
+    "::1": ["::1"],
+}
+BOTH = "10.0.0.2,2001:db8::2,10.0.0.1"
+
+
+def look_up(name):
+    if name not in KNOWN:
+        raise OSError(-2, "Name or service not known")
+    return KNOWN[name]
+
+
+def last_options(url):
+    text = database_url.pinned(database_url.parse(url), look_up)
+    options = dict(parse_qsl(text.partition("?")[2], keep_blank_values=True))
+    return options["host"], options["hostaddr"], options["port"]
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("postgresql://one/d", ("one", "10.0.0.1", "")),
+        ("postgresql://one:5433/d", ("one", "10.0.0.1", "5433")),
+        ("postgresql://both:1,one/d", ("both,both,one", BOTH, "1,1,")),
+        ("postgresql://?host=both,one&port=7", ("both,both,one", BOTH, "7,7,7")),
+        ("postgresql://[::1]/d", ("::1", "::1", "")),
+        # One that isn't found keeps nobody from the other, nor does a socket.
+        ("postgresql://none,one/d", ("one", "10.0.0.1", "")),
+        ("postgresql://%2Frun,one/d", ("/run,one", ",10.0.0.1", ",")),
+        ("postgresql://none,%2Frun,/d", ("/run,", ",", ",")),
+    ],
+)
+def test_libpq_gets_the_addresses_that_were_found(url, expected):
+    assert last_options(url) == expected
+
+
+def test_hosts_that_are_not_found_or_lead_to_a_metadata_address_are_named():
+    with pytest.raises(OptionError, match=r"but should be of a database: cloud is 169\.254\.169\.254"):
+        last_options("postgresql://one,cloud/d")
+    with pytest.raises(OSError, match="host none can't be found: Name or service not known; host oth"):
+        last_options("postgresql://ann:secret@none,other/d")
+
+
+@pytest.mark.parametrize("url", ["postgresql:///d", "postgresql://?host=/run", "postgresql://%2Frun/d"])
+def test_without_a_name_nothing_is_looked_up(url):
+    parsed = database_url.parse(url)
+    assert database_url.pinned(parsed, look_up) == parsed.text
+
+
+def test_the_systems_own_look_up_gives_addresses():
+    assert database_url.addresses("127.0.0.1") == ["127.0.0.1"]
+    with pytest.raises(OSError, match=r"not known|too long"):
+        database_url.addresses("x" * 300)
