@@ -20,12 +20,12 @@ from lightfm_retriever.publication.attributes import Attributes, Column
 from lightfm_retriever.publication.labels import promote
 from lightfm_retriever.publication.manifest import DatasetFacts, Depth, IndexFacts, Manifest, RunFacts
 from lightfm_retriever.publication.reader import Publication, open_publication
-from lightfm_retriever.publication.search_effort import Depths
+from lightfm_retriever.publication.search_effort import Depths, IndexCosts
 from lightfm_retriever.publication.storage.id_map import IdMap
 from lightfm_retriever.publication.storage.ragged import Ragged, from_texts, text
 from lightfm_retriever.publication.vectors.vector_space import row_norms, split_biases
 from lightfm_retriever.publication.writer import Clock, Staging, utc_now
-from retriever.answering.search import IndexCosts, Ranker, Scorer
+from retriever.answering.search import Ranker, Scorer
 from retriever.answering.snapshot import Snapshot
 from trainer.index import make_backends
 from trainer.index.measure import query_settings

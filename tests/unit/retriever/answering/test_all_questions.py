@@ -16,7 +16,7 @@ from msgspec import structs
 
 from lightfm_retriever.publication.attributes import Attributes, NumberColumn, TextColumn
 from lightfm_retriever.publication.manifest import Depth
-from lightfm_retriever.publication.search_effort import TUNED_FOR, Depths
+from lightfm_retriever.publication.search_effort import TUNED_FOR, Depths, IndexCosts
 from lightfm_retriever.publication.vectors.fold_in import FoldIn
 from retriever.answering import batches, filters, pages, popular, queries
 from retriever.answering.pages import Page
@@ -29,7 +29,6 @@ from retriever.answering.questions import (
     ValueCondition,
     WeightedItems,
 )
-from retriever.answering.search import IndexCosts
 from retriever.errors import InvalidArgumentError, UnknownIdError
 from tests import retrievable
 from tests.retrievable import FixedIndex

@@ -13,9 +13,8 @@ from recsys.retriever.v1 import retriever_service_pb2 as pb
 from lightfm_retriever.publication.attributes import Attributes, TextColumn
 from retriever import control
 from retriever.answering import queries
-from retriever.errors import NothingLoadedError
 from retriever.worker import messages, service
-from retriever.worker.service import CurrentSnapshot, RetrieverServicer
+from retriever.worker.service import RetrieverServicer
 from tests import retrievable
 from tests.retrievable import FixedIndex
 
@@ -52,18 +51,15 @@ class Caller:
     """Calls a servicer as gRPC does, and notes what it tells of its answers."""
 
     def __init__(self, snapshot=None, *, fleet=None):
-        self.current = CurrentSnapshot()
-        if snapshot is not None:
-            self.current.swap(snapshot)
         told = fleet or control.ServiceState(label="current")
         self.answered = []
         self.recommended = []
         self.servicer = RetrieverServicer(
-            self.current,
             lambda: told,
             answered=lambda method, answers: self.answered.append((method, [*answers])),
             recommended=lambda *asked: self.recommended.append(asked),
         )
+        self.servicer.snapshot = snapshot
 
     def ask(self, request, context=None):
         method = type(request).__name__.removesuffix("Request")
@@ -140,9 +136,8 @@ def test_a_question_is_answered_from_what_serves_and_the_answer_is_told_of(calle
     [(told, [answer])] = caller.answered
     assert (told, [*answer.rows]) == (method, [2, 1, 3])
     if method == "Recommend":
-        served = caller.current.get()
         [(of, subject, options, recommended)] = caller.recommended
-        assert (of, subject, recommended) == (served, "user-0", answer)
+        assert (of, subject, recommended) == (caller.servicer.snapshot, "user-0", answer)
         assert options == messages.recommend_question(request_)[1]
     else:
         assert caller.recommended == []
@@ -163,19 +158,15 @@ def test_an_answer_is_no_larger_than_the_caller_allows(caller, request_):
 # ---- the snapshot
 
 
-def test_the_one_that_was_swapped_in_last_is_current_and_kept_by_who_took_it_only():
-    current = CurrentSnapshot()
-    assert current.version == ""
-    with pytest.raises(NothingLoadedError, match="no publication is loaded: none was committed"):
-        current.get()
-    current.swap(snapshot(version="old"))
-    taken = current.get()
-    assert (taken.version, current.version) == ("old", "old")
-    gone = weakref.ref(taken)
-    current.swap(snapshot(version="new"))
-    assert (taken.version, current.version) == ("old", "new")
-    del taken
-    assert gone() is None
+def test_the_last_one_is_current_and_the_one_before_is_let_go(caller):
+    old = weakref.ref(caller.servicer.snapshot)
+    assert caller.ask(recommend()).version == caller.servicer.version == VERSION
+    caller.answered.clear()
+    caller.recommended.clear()
+    caller.servicer.snapshot = snapshot(version="new")
+    assert caller.ask(recommend()).version == caller.servicer.version == "new"
+    assert old() is None
+    assert Caller().servicer.version == ""
 
 
 @ALL
@@ -191,13 +182,13 @@ def test_an_answer_is_from_one_snapshot_though_another_is_swapped_in_meanwhile(m
 
     def swap_and_go_on(*asked):
         # Whoever looks again, for a later entry for instance, finds another one.
-        caller.current.swap(new)
+        caller.servicer.snapshot = new
         return real(*asked)
 
     monkeypatch.setattr(messages, "return_attributes", swap_and_go_on)
     assert caller.ask(request_) == expected
     assert expected.version == "old"
-    assert caller.current.version == "new"
+    assert caller.servicer.version == "new"
 
 
 LABEL = "label 'x': empty"
@@ -243,14 +234,14 @@ def test_a_call_is_quick_unless_it_may_look_at_much_and_always_while_nothing_is_
 
 
 def test_the_stages_of_a_call_are_recorded_where_calls_are_traced():
-    recorded, current = [], CurrentSnapshot()
-    current.swap(snapshot(attributes=Attributes.build([TextColumn("a", [["x"]] * 4)], 4)))
+    recorded = []
 
     def span(stage, **facts):
         recorded.append((stage, facts))
         return nullcontext()
 
-    traced = RetrieverServicer(current, control.ServiceState, span=span)
+    traced = RetrieverServicer(control.ServiceState, span=span)
+    traced.snapshot = snapshot(attributes=Attributes.build([TextColumn("a", [["x"]] * 4)], 4))
     fields = {"filter": {"conditions": [{"attribute": "a", "any_of": {"values": ["x"]}}]}}
     traced.Recommend(recommend(**fields), Context())
     traced.BatchRecommend(users_batch({"user_id": "user-0"}, {"user_id": "user-1"}), Context())

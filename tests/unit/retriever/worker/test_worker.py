@@ -62,7 +62,7 @@ class Parent:
 
     @property
     def version(self):
-        return self.worker._current.version
+        return self.worker._servicer.version
 
     def hang_up(self):
         self._ours.shutdown(socket.SHUT_WR)
