@@ -25,6 +25,15 @@ from lightfm_retriever.publication.storage.id_map import IdMap
 from lightfm_retriever.publication.storage.ragged import Ragged, from_texts, text
 from lightfm_retriever.publication.vectors.vector_space import row_norms, split_biases
 from lightfm_retriever.publication.writer import Clock, Staging, utc_now
+from retriever.answering import queries
+from retriever.answering.queries import RankedRows
+from retriever.answering.questions import (
+    Checkpoint,
+    ItemSubject,
+    Options,
+    UserSubject,
+    always_wanted,
+)
 from retriever.answering.search import Ranker, Scorer
 from retriever.answering.snapshot import Snapshot
 from trainer.index import make_backends
@@ -373,3 +382,27 @@ _OPTIONAL = (
     "user_features",
     "user_feature_vectors",
 )
+
+DEFAULTS = Options()
+
+
+def similar_items(
+    snapshot: Snapshot,
+    subject: ItemSubject,
+    options: Options = DEFAULTS,
+    checkpoint: Checkpoint = always_wanted,
+) -> RankedRows:
+    """Ask and answer, as a call does."""
+    plan = queries.plan_similar_items(snapshot, subject, options, checkpoint)
+    return queries.answer(snapshot, plan, checkpoint)
+
+
+def recommend(
+    snapshot: Snapshot,
+    subject: UserSubject,
+    options: Options = DEFAULTS,
+    checkpoint: Checkpoint = always_wanted,
+) -> RankedRows:
+    """The same of a user, a session or features."""
+    plan = queries.plan_recommend(snapshot, subject, options, checkpoint)
+    return queries.answer(snapshot, plan, checkpoint)

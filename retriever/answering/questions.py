@@ -213,6 +213,3 @@ def _check_ids(field: str, ids: Sequence[str], most: int) -> None:
         raise InvalidArgumentError(field, f"has {len(ids)} entries, but should have 1 to {most}")
     for place, external_id in enumerate(ids):
         check_external_id(f"{field}[{place}]", external_id)
-
-
-DEFAULTS = Options()

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from lightfm_retriever.publication.attributes import Attributes, TextColumn
-from retriever.answering import queries
 from retriever.answering.questions import Options, ValueCondition
 from retriever.errors import NotPublishedError
 from tests import retrievable
@@ -37,7 +36,7 @@ ALL = [ValueCondition("kind", "any", ["x"])]
 @pytest.mark.parametrize("conditions", [[], ALL], ids=["all", "filtered"])
 def test_equal_counts_come_in_the_byte_order_of_their_ids_and_nothing_explains_them(conditions):
     own = snapshot(attributes=Attributes.build([TextColumn("kind", [["x"]] * 5)], 5))
-    answer = queries.recommend(own, "nobody", replace(POPULAR, conditions=conditions))
+    answer = retrievable.recommend(own, "nobody", replace(POPULAR, conditions=conditions))
     assert [IDS[row] for row in answer.rows] == ["z", "C", "a", "b", "é"]
     assert answer.scores.tolist() == [9, 3, 3, 3, 0]
     assert (answer.source, answer.exact) == ("popular", True)
@@ -50,7 +49,7 @@ def test_only_as_much_of_a_long_ranking_is_looked_at_as_it_takes(conditions, eve
     kinds = [["x"] if row % 2 == 0 else [] for row in range(9000)]
     attributes = Attributes.build([TextColumn("kind", kinds)], 9000)
     own = snapshot([*range(9000, 0, -1)], [*map(str, range(9000))], attributes=attributes)
-    answer = queries.recommend(own, "nobody", replace(POPULAR, conditions=conditions))
+    answer = retrievable.recommend(own, "nobody", replace(POPULAR, conditions=conditions))
     assert answer.rows.tolist() == [*range(0, 10 * every, every)]
     assert (answer.candidates, answer.filtered) == (4096, 4096 - 4096 // every)
 
@@ -59,6 +58,6 @@ def test_only_as_much_of_a_long_ranking_is_looked_at_as_it_takes(conditions, eve
 def test_a_version_that_does_not_know_what_is_popular_says_so(missing):
     own = snapshot(**{missing: None})
     with pytest.raises(NotPublishedError, match="what is popular"):
-        queries.recommend(own, "nobody", POPULAR)
+        retrievable.recommend(own, "nobody", POPULAR)
     # A known user doesn't need it.
-    assert queries.recommend(own, "user-0", Options(unknown_ids="popular"))
+    assert retrievable.recommend(own, "user-0", Options(unknown_ids="popular"))

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 from msgspec import structs
 
-from retriever.answering import queries
 from retriever.answering.pages import Page
 from retriever.answering.questions import Options, Search
 from retriever.counters import Counters
 from retriever.worker.online_recall import Sampler, compare
+from tests import retrievable
 from tests.clock import Clock
 from tests.retrievable import FixedIndex, snapshot
 
@@ -34,7 +34,7 @@ def counters():
 def asked(rows, *, options=OPTIONS, items=ITEMS, **published):
     """What Recommend was asked, and answered by an index that proposes these rows."""
     served = snapshot(items, USERS, recommend=FixedIndex(rows), **published)
-    return served, "user-0", options, queries.recommend(served, "user-0", options)
+    return served, "user-0", options, retrievable.recommend(served, "user-0", options)
 
 
 def counted(counters):
@@ -60,7 +60,7 @@ def test_what_an_index_misses_is_counted(proposed, seen, counts):
 def test_an_item_as_good_as_the_last_expected_counts_as_found():
     """Ids order equals: item-2 and item-3 go before item-4 and item-5."""
     items = [[1, 0], [1, 0], [7, 0], [3, 0], [3, 0], [3, 0]]
-    assert [*queries.recommend(snapshot(items, USERS), "user-0", OPTIONS).rows] == [2, 3, 4]
+    assert [*retrievable.recommend(snapshot(items, USERS), "user-0", OPTIONS).rows] == [2, 3, 4]
     assert compare(*asked([2, 5, 4], items=items)) == (3, 3)
     assert compare(*asked([2, 5, 0], items=items)) == (2, 3)
 
@@ -76,7 +76,7 @@ def test_equals_count_as_found_however_their_scores_are_rounded():
     items[twins] = items[order[9]]
     served = snapshot(items, user, recommend=FixedIndex([*order[:9], twins.max()]))
     options = Options()
-    answer = queries.recommend(served, "user-0", options)
+    answer = retrievable.recommend(served, "user-0", options)
     assert compare(served, "user-0", options, answer) == (10, 10)
 
 
@@ -118,7 +118,7 @@ def test_after_each_sample_the_calls_have_the_time_to_themselves(counters):
 )
 def test_answers_that_exact_search_would_not_give_are_not_compared(counters, options):
     served, user, _, answer = asked([5, 4, 3])
-    answer = answer if not options.search.exact else queries.recommend(served, user, options)
+    answer = answer if not options.search.exact else retrievable.recommend(served, user, options)
     sampler = Sampler(1.0, counters)
     sampler.offer(served, user, options, answer)
     assert sampler._taken.empty()
