@@ -65,15 +65,7 @@ class RankedRows(msgspec.Struct, frozen=True):
 
 
 class Plan(msgspec.Struct, frozen=True):
-    """A question, looked up in a snapshot: all that the search needs to know.
-
-    Attributes:
-        ranker: which ranking.
-        subject: the query and where it comes from.
-        options: as asked.
-        wanted: what is to be found.
-        unknown: ids of the request that the publication doesn't have.
-    """
+    """A question, looked up in a snapshot: all that the search needs to know."""
 
     ranker: Ranker
     subject: Subject

@@ -26,8 +26,8 @@ MAX_NAMED_EXCLUDED = 10
 MAX_RETURNED_ATTRIBUTES = 1000
 MAX_CONDITIONS = 32
 MAX_VALUES = 1000
-SHORT_ID = range(1, MAX_ID_BYTES // 4 + 1)
-"""Numbers of letters that no id is too long with, whatever they are: a look at these is quick."""
+# Numbers of letters that no id is too long with, whatever they are: a look at these is quick.
+_SHORT = range(1, MAX_ID_BYTES // 4 + 1)
 
 ID_BYTES = MAX_ID_BYTES + ID_FIELD_BYTES
 """The most that an id takes in a message."""
@@ -77,8 +77,7 @@ class Search:
         # Written so that NaN is out of range too.
         if self.effort is not None and not MIN_EFFORT <= self.effort <= MAX_EFFORT:
             raise InvalidArgumentError(
-                "search_effort",
-                f"is {self.effort:g}, but should be in {MIN_EFFORT:g}..{MAX_EFFORT:g}",
+                "search_effort", f"is {self.effort:g}, but should be in {MIN_EFFORT:g}..{MAX_EFFORT:g}"
             )
 
 
@@ -192,7 +191,7 @@ class Options:
                 f"has {len(self.exclude_item_ids)} entries, but should have at most {MAX_EXCLUDED}",
             )
         for place, external_id in enumerate(self.exclude_item_ids):
-            if len(external_id) not in SHORT_ID:
+            if len(external_id) not in _SHORT:
                 check_external_id(f"exclude_item_ids[{place}]", external_id)
         if not 0 <= self.diversity <= 1:
             raise InvalidArgumentError("diversity", f"is {self.diversity:g}, but should be in 0..1")
@@ -202,6 +201,8 @@ class Options:
 
 def check_external_id(field: str, external_id: str) -> None:
     """Raise InvalidArgumentError that names the field unless this may be an id."""
+    if len(external_id) in _SHORT:
+        return
     try:
         check_id(external_id)
     except InvalidIdError as error:

@@ -20,7 +20,6 @@ from retriever.answering.questions import (
     MAX_REQUEST_BYTES,
     MAX_RETURNED_ATTRIBUTES,
     MAX_VALUES,
-    SHORT_ID,
     AnyCondition,
     ItemSubject,
     NumberCondition,
@@ -58,11 +57,7 @@ _UNKNOWN_IDS: dict[int, UnknownIds | None] = {
     pb.UNKNOWN_IDS_IGNORE: "ignore",
     pb.UNKNOWN_IDS_POPULAR: "popular",
 }
-_KINDS: dict[str, Literal["any", "all", "none"]] = {
-    "any_of": "any",
-    "all_of": "all",
-    "none_of": "none",
-}
+_KINDS: dict[str, Literal["any", "all", "none"]] = {"any_of": "any", "all_of": "all", "none_of": "none"}
 Batch: TypeAlias = pb.BatchSimilarItemsRequest | pb.BatchRecommendRequest
 
 
@@ -71,7 +66,8 @@ def similar_items_question(request: pb.SimilarItemsRequest) -> tuple[ItemSubject
     subject: ItemSubject
     match request.WhichOneof("subject"):
         case "item_id":
-            subject = _one_id("item_id", request.item_id)
+            subject = request.item_id
+            check_external_id("item_id", subject)
         case "items":
             subject = WeightedItems(request.items.item_ids, request.items.weights, field="items")
         case _:
@@ -84,7 +80,8 @@ def recommend_question(request: pb.RecommendRequest) -> tuple[UserSubject, Optio
     subject: UserSubject
     match request.WhichOneof("subject"):
         case "user_id":
-            subject = _one_id("user_id", request.user_id)
+            subject = request.user_id
+            check_external_id("user_id", subject)
         case "session":
             subject = WeightedItems(request.session.item_ids, request.session.weights)
         case "features":
@@ -187,12 +184,6 @@ def _options(request: Request, *, exclude_seen: bool) -> Options:
     )
 
 
-def _one_id(field: str, external_id: str) -> str:
-    if len(external_id) not in SHORT_ID:
-        check_external_id(field, external_id)
-    return external_id
-
-
 def _check_size(field: str, size: int) -> None:
     if size > MAX_REQUEST_BYTES:
         raise InvalidArgumentError(
@@ -213,8 +204,7 @@ def _page(request: Request) -> Page:
         same.ClearField(field)
     name = request.DESCRIPTOR.name.encode()
     return Page(
-        pages.fingerprint(name + b":" + same.SerializeToString(deterministic=True)),
-        request.page_token,
+        pages.fingerprint(name + b":" + same.SerializeToString(deterministic=True)), request.page_token
     )
 
 
@@ -222,8 +212,7 @@ def _conditions(wanted: pb.Filter) -> Sequence[AnyCondition]:
     field = "filter.conditions"
     if not 1 <= len(wanted.conditions) <= MAX_CONDITIONS:
         raise InvalidArgumentError(
-            field,
-            f"has {len(wanted.conditions)} entries, but should have 1 to {MAX_CONDITIONS}",
+            field, f"has {len(wanted.conditions)} entries, but should have 1 to {MAX_CONDITIONS}"
         )
     conditions = [
         _condition(f"{field}[{place}]", condition) for place, condition in enumerate(wanted.conditions)

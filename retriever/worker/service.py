@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import cache, wraps
-from typing import Any, TypeAlias, TypeVar
+from typing import Any
 
 import grpc
 from google.protobuf.message import Message
@@ -39,13 +39,6 @@ _ASKED: dict[type[Message], tuple[str, type[Any], Callable[..., Any], Callable[.
     for call in (name, f"Batch{name}")
 }
 _NOTHING = nullcontext()
-_Request = TypeVar("_Request", bound=Message)
-_Response = TypeVar("_Response")
-
-# Told of the answers that a call of a method was given: one, or those of a batch.
-Answered: TypeAlias = Callable[[str, Iterable[RankedRows]], None]
-# Told of each answer of Recommend, and what was asked.
-Recommended: TypeAlias = Callable[[Snapshot, UserSubject, Options, RankedRows], None]
 
 
 def look_away(*_: object) -> None:
@@ -53,12 +46,12 @@ def look_away(*_: object) -> None:
 
 
 def _handler(
-    method: Callable[[RetrieverServicer, _Request, Checkpoint], _Response],
-) -> Callable[[RetrieverServicer, _Request, grpc.ServicerContext], _Response]:
+    method: Callable[[RetrieverServicer, Any, Checkpoint], Any],
+) -> Callable[[RetrieverServicer, Any, grpc.ServicerContext], Any]:
     """Answers with a status instead of an exception's text."""
 
     @wraps(method)
-    def handle(self: RetrieverServicer, request: _Request, context: grpc.ServicerContext) -> _Response:
+    def handle(self: RetrieverServicer, request: Any, context: grpc.ServicerContext) -> Any:
         def checkpoint(stage: str = "", **facts: Attribute) -> AbstractContextManager[object]:
             if not context.is_active():
                 raise AbandonedError("the caller cancelled or its deadline passed")
@@ -79,7 +72,8 @@ class RetrieverServicer(pb_grpc.RetrieverServiceServicer):
 
     Args:
         fleet: returns what the parent last told about the whole service.
-        answered, recommended: told of answers.
+        answered: told of the answers that a call was given: one, or those of a batch.
+        recommended: told of each answer of Recommend, and what was asked.
         span: records the stages of a call, if it is traced; None where no call is.
 
     Attributes:
@@ -91,8 +85,8 @@ class RetrieverServicer(pb_grpc.RetrieverServiceServicer):
         self,
         fleet: Callable[[], ServiceState],
         *,
-        answered: Answered = look_away,
-        recommended: Recommended = look_away,
+        answered: Callable[[str, Iterable[RankedRows]], None] = look_away,
+        recommended: Callable[[Snapshot, UserSubject, Options, RankedRows], None] = look_away,
         span: Callable[..., AbstractContextManager[object]] | None = None,
     ) -> None:
         self.snapshot: Snapshot | None = None
@@ -176,10 +170,6 @@ class RetrieverServicer(pb_grpc.RetrieverServiceServicer):
         return snapshot
 
     @_handler
-    def GetStatus(  # noqa: N802
-        self,
-        request: pb.GetStatusRequest,  # noqa: ARG002
-        checkpoint: Checkpoint,  # noqa: ARG002
-    ) -> pb.GetStatusResponse:
+    def GetStatus(self, _: pb.GetStatusRequest, __: Checkpoint) -> pb.GetStatusResponse:  # noqa: N802
         """See the proto."""
         return status_message(self._fleet())
