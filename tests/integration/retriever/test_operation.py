@@ -11,8 +11,6 @@ from lightfm_retriever.publication import labels
 from retriever.__main__ import main
 from tests.load import callers, models
 
-PROBES = ("--readiness", "--liveness")
-
 
 @pytest.fixture
 def run(capsys):
@@ -25,20 +23,9 @@ def run(capsys):
     return run
 
 
-def test_before_anything_is_published_a_service_is_alive_and_not_ready(start, run, tmp_path):
-    volume = tmp_path / "volume"
-    volume.mkdir()
-    service = start(volume, workers=1, serving=False)
-    service.wait_until(lambda status: status.label_problem)
-    for probe, expected in zip(PROBES, (1, 0), strict=True):
-        status, output = run("health", service, probe)
-        assert status == expected
-        assert "not serving" in output
-
-
 def test_a_service_that_serves_is_ready_and_tells_of_calls_and_memory(start, run, volume):
     service = start(volume)
-    for probe in PROBES:
+    for probe in ("--readiness", "--liveness"):
         status, output = run("health", service, probe, "--json")
         assert (status, json.loads(output)) == (0, {"healthy": True, "serving": True})
     with callers.connection(service.target) as ask:

@@ -17,7 +17,8 @@ from recsys.retriever.v1 import retriever_service_pb2 as pb
 
 from lightfm_retriever.publication import layout
 from lightfm_retriever.publication.labels import promote
-from tests import publications, retrievable
+from tests import retrievable
+from tests.load import faults
 from tests.retrievable import Expected, assert_best
 from tests.service import PATIENCE, watch_health
 
@@ -113,46 +114,17 @@ def test_while_it_loads_the_first_version_calls_and_probes_are_told_which(start,
 # ---- versions that must not be served
 
 
-def flip_a_bit(path):
-    data = bytearray(path.read_bytes())
-    data[len(data) // 2] ^= 1
-    publications.overwrite(path, bytes(data))
-
-
-def edit(**changes):
-    return lambda directory: publications.edit_manifest(
-        directory, lambda content: content.update(changes), sign=False
-    )
-
-
-def replace_index(directory):
-    """Right in size and checksum, as a faulty trainer would write it: what the index holds is wrong."""
-    other = retrievable.publish(directory.parents[1], items=39, label=None)
-    data = (layout.version_dir(directory.parents[1], other) / "similar.annoy").read_bytes()
-    publications.reseal(directory, "similar.annoy", data)
-
-
-DAMAGES = {
-    "an empty index": (
-        lambda directory: publications.overwrite(directory / "recommend.annoy", b""),
-        "recommend.annoy: size in bytes is 0",
-    ),
-    "a flipped bit": (
-        lambda directory: flip_a_bit(directory / "recommend.annoy"),
-        "recommend.annoy: SHA-256",
-    ),
-    "another index, signed": (replace_index, "similar.annoy: items is 39, but should be 40"),
-    "a missing file": (lambda directory: (directory / "users.trie").unlink(), "users.trie: "),
-    "no manifest": (lambda directory: (directory / "manifest.json").unlink(), "manifest.json: No such"),
-    "another format": (edit(format_version=2), "manifest.json: format_version is 2"),
-    "an endless checksum": (edit(checksum="é" * 10**6), "manifest.json: checksum is"),
-    "a backend that nobody knows, signed": (
-        lambda directory: publications.edit_manifest(
-            directory,
-            lambda content: content["indexes"]["similar"].update(backend="scann", file=None),
-        ),
-        "index 'similar' needs backend 'scann', but this retriever has annoy, exact, faiss, nmslib",
-    ),
+REASONS = {
+    "an index file cut short": "similar.annoy: size in bytes is ",
+    "two index files swapped": "annoy: size in bytes is ",
+    "one bit of an index flipped": "recommend.annoy: SHA-256",
+    "a file missing": "user_vectors.npy: ",
+    "a manifest edited": "manifest.json: checksum is",
+    "another metric, signed": "index 'similar' has metric 'euclidean', but should have 'angular'",
+    "other dimensions, signed": "index 'similar' has dimensions 17, but should have 4",
+    "an unknown format, signed": "manifest.json: format_version is 2",
+    "a manifest of nonsense": "manifest.json: ",
+    "NaN in the vectors, signed": "item_vectors.npy: ",
 }
 
 
@@ -174,17 +146,16 @@ def lives(status):
     ]
 
 
-@pytest.mark.parametrize("damage", DAMAGES)
+@pytest.mark.parametrize("damage", faults.DAMAGES)
 def test_a_damaged_version_is_refused_by_name_and_the_old_one_goes_on(serving, damage):
     service, volume, version = serving
-    spoil, reason = DAMAGES[damage]
     before = service.status()
     broken = retrievable.publish(volume, seed=2, label=None)
-    spoil(layout.version_dir(volume, broken))
+    faults.DAMAGES[damage](layout.version_dir(volume, broken))
     promote(volume, broken)
     status = service.wait_until(lambda status: status.last_reload.version == broken)
     assert not status.last_reload.succeeded
-    assert reason in status.last_reload.reason
+    assert REASONS[damage] in status.last_reload.reason
     assert (status.version, status.label_target) == (version, broken)
     # No worker was restarted over it, or changed over.
     assert lives(status) == lives(before)

@@ -117,21 +117,17 @@ ALL = pytest.mark.parametrize("request_", [similar(), recommend(), *BATCHES], id
 
 
 @pytest.mark.parametrize(
-    ("request_", "expected"),
-    [
-        (similar(), [("item-2", "Zwei – 二", 2**-0.5), ("item-1", "", 0), ("item-3", "Three", -1)]),
-        (
-            recommend(),
-            [("item-2", "Zwei – 二", 3.125), ("item-1", "", 1.375), ("item-3", "Three", -1.875)],
-        ),
-    ],
+    ("request_", "scores"),
+    [(similar(), [2**-0.5, 0, -1]), (recommend(), [3.125, 1.375, -1.875])],
+    ids=["similar", "recommend"],
 )
-def test_a_question_is_answered_from_what_serves_and_the_answer_is_told_of(caller, request_, expected):
+def test_a_question_is_answered_from_what_serves_and_the_answer_is_told_of(caller, request_, scores):
     request_.return_attributes.paths.append("title")
     response = caller.ask(request_)
     method = type(request_).__name__.removesuffix("Request")
-    assert [(item.item_id, item.title) for item in response.items] == [one[:2] for one in expected]
-    assert [item.score for item in response.items] == pytest.approx([one[2] for one in expected])
+    named = [("item-2", "Zwei – 二"), ("item-1", ""), ("item-3", "Three")]
+    assert [(item.item_id, item.title) for item in response.items] == named
+    assert [item.score for item in response.items] == pytest.approx(scores)
     assert response.version == VERSION
     [(told, [answer])] = caller.answered
     assert (told, [*answer.rows]) == (method, [2, 1, 3])
@@ -191,24 +187,19 @@ def test_an_answer_is_from_one_snapshot_though_another_is_swapped_in_meanwhile(m
     assert caller.servicer.version == "new"
 
 
-LABEL = "label 'x': empty"
-
-
 @ALL
-@pytest.mark.parametrize(
-    ("fleet", "reason", "told"),
-    [
-        (None, "LOADING", "the service starts and hasn't looked at the volume yet"),
-        (control.ServiceState(label="current", label_problem=LABEL), "NOTHING_PUBLISHED", LABEL),
-    ],
-)
-def test_without_a_snapshot_the_reason_is_what_the_parent_knows(request_, fleet, reason, told):
+def test_without_a_snapshot_the_reason_is_what_the_parent_knows(request_):
     """Whoever calls needn't look into a log."""
-    status, rich = Caller(fleet=fleet).refused(request_)
-    assert status.code is grpc.StatusCode.UNAVAILABLE
-    info = error_details_pb2.ErrorInfo()
-    assert rich.details[0].Unpack(info)
-    assert (info.reason, status.details) == (reason, f"no publication is loaded: {told}")
+    empty = control.ServiceState(label="current", label_problem="label 'x': empty")
+    for fleet, reason, told in (
+        (None, "LOADING", "the service starts and hasn't looked at the volume yet"),
+        (empty, "NOTHING_PUBLISHED", empty.label_problem),
+    ):
+        status, rich = Caller(fleet=fleet).refused(request_)
+        assert status.code is grpc.StatusCode.UNAVAILABLE
+        info = error_details_pb2.ErrorInfo()
+        assert rich.details[0].Unpack(info)
+        assert (info.reason, status.details) == (reason, f"no publication is loaded: {told}")
 
 
 @pytest.mark.parametrize(
