@@ -8,13 +8,12 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import pytest
 from recsys.retriever.v1 import retriever_service_pb2 as pb
 
 from lightfm_retriever.publication import layout
 from lightfm_retriever.publication.labels import promote
 from lightfm_retriever.publication.search_effort import TUNED_FOR
-from tests import publications, retrievable
+from tests import retrievable
 from tests.retrievable import Expected, assert_best
 from tests.service import PATIENCE
 
@@ -96,71 +95,6 @@ def answer_every_id(stub, expected, version):
             request = pb.RecommendRequest(user_id=user_id, limit=limit)
             response = stub.Recommend(request, timeout=PATIENCE)
             assert_best(response.items, expected.scores(user_id), limit)
-
-
-def test_an_exact_answer_is_true_though_the_index_knows_nothing(start, tmp_path):
-    """Its file is another model's: what it finds are items, and the wrong ones."""
-    made = {}
-    for backend in FILED:
-        made[backend] = retrievable.publish(tmp_path, items=400, backend=backend, label=None)
-        other = retrievable.publish(tmp_path, items=400, seed=2, backend=backend, label=None)
-        for name in (layout.SIMILAR, layout.RECOMMEND):
-            file = layout.index_file(name, backend)
-            data = (layout.version_dir(tmp_path, other) / file).read_bytes()
-            publications.reseal(layout.version_dir(tmp_path, made[backend]), file, data)
-    promote(tmp_path, made["annoy"])
-    service = start(tmp_path, workers=1)
-    stub = service.stub()
-
-    def recommended(user_id, **fields):
-        request = pb.RecommendRequest(user_id=user_id, limit=5, **fields)
-        return stub.Recommend(request, timeout=PATIENCE).items
-
-    def similar(item_id, **fields):
-        request = pb.SimilarItemsRequest(item_id=item_id, limit=5, **fields)
-        return stub.SimilarItems(request, timeout=PATIENCE).items
-
-    for version in made.values():
-        promote(tmp_path, version)
-        service.wait_until_all_serve(version)
-        expected = Expected.of(tmp_path, version)
-        misled = 0
-        for ask, scores in ((recommended, expected.scores), (similar, expected.cosines)):
-            for asked in ("0", "1", "2"):
-                best = sorted(scores(asked).values(), reverse=True)[:5]
-                # More effort is of no use here.
-                for effort in (1.0, 100.0):
-                    found = [item.score for item in ask(asked, search_effort=effort)]
-                    misled += found != pytest.approx(best, abs=1e-5)
-                # In so small a catalogue nothing is asked that could mislead.
-                assert_best(ask(asked), scores(asked), 5)
-                assert_best(ask(asked, exact=True), scores(asked), 5)
-                assert_best(ask(asked, exact=True, search_effort=0.1), scores(asked), 5)
-        assert misled >= 6
-
-
-# ---- a backend that isn't installed where the retriever runs
-
-
-def test_a_version_whose_backend_is_not_installed_is_refused_with_what_to_install(start, tmp_path):
-    # Found before the real one.
-    (tmp_path / "path").mkdir()
-    (tmp_path / "path" / "faiss.py").write_text(
-        'raise ModuleNotFoundError("No module named faiss", name="faiss")'
-    )
-    volume = tmp_path / "volume"
-    old = retrievable.publish(volume)
-    needs_it = retrievable.publish(volume, seed=2, backend="faiss", label=None)
-    service = start(volume, environment={"PYTHONPATH": str(tmp_path / "path")})
-    workers = service.worker_pids()
-    promote(volume, needs_it)
-    status = service.wait_until(lambda status: status.failed_versions)
-    [failed] = status.failed_versions
-    assert failed.version == needs_it
-    assert "index 'similar' needs backend 'faiss'" in failed.reason
-    assert "pip install 'lightfm-retriever[faiss]'" in failed.reason
-    assert (status.version, status.label_target) == (old, needs_it)
-    assert [(worker.pid, worker.restarts) for worker in status.workers] == [(pid, 0) for pid in workers]
 
 
 # ---- what a worker holds of an index

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import pytest
 from google.protobuf.descriptor_pb2 import FileDescriptorProto
@@ -49,22 +48,6 @@ def test_many_calls_at_once_on_many_channels(service, volume, version):
 
     with ThreadPoolExecutor(16) as pool:
         assert set.union(*pool.map(call, range(200))) == {version}
-
-
-def test_get_status(service, version):
-    status = service.status()
-    assert (status.label, status.label_target, status.version) == ("current", version, version)
-    assert status.label_problem == ""
-    assert (status.last_reload.version, status.last_reload.succeeded) == (version, True)
-    assert status.last_reload.duration_seconds > 0
-    assert [worker.index for worker in status.workers] == [0, 1]
-    assert [worker.version for worker in status.workers] == [version] * 2
-    parent = Path(f"/proc/{service.pid}/task/{service.pid}/children")
-    assert {worker.pid for worker in status.workers} == {*map(int, parent.read_text().split())}
-    for worker in status.workers:
-        assert worker.state == pb.WORKER_STATE_RUNNING
-        assert worker.restarts == 0
-        assert worker.started_at.ToNanoseconds() < worker.serving_since.ToNanoseconds()
 
 
 def test_reflection(service):

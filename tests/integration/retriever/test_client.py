@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
@@ -12,7 +11,7 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from recsys.retriever.v1 import retriever_service_pb2 as pb
 from recsys.retriever.v1 import retriever_service_pb2_grpc as pb_grpc
 
-from retriever.client import Answer, CallError, RetrieverClient, ScoredItem, retry_policy
+from retriever.client import Answer, CallError, RetrieverClient, ScoredItem
 
 
 class Servicer(pb_grpc.RetrieverServiceServicer):
@@ -92,16 +91,6 @@ def test_it_hides_what_a_worker_that_ends_or_is_full_says(client, servicer, code
     assert client.status().version == "v"
 
 
-def test_it_says_what_it_must_not_hide(client, servicer, target):
-    code = grpc.StatusCode.NOT_FOUND
-    servicer.codes = [code]
-    with pytest.raises(CallError, match=f"{target}: {code.name}: as told") as raised:
-        client.similar_items("i")
-    assert (raised.value.target, raised.value.code, raised.value.details) == (target, code, "as told")
-    assert isinstance(raised.value.__cause__, grpc.RpcError)
-    assert len(servicer.requests) == 1
-
-
 def test_it_uses_all_its_connections_in_turn(target, servicer):
     with RetrieverClient(target, connections=3) as client:
         for _ in range(9):
@@ -119,13 +108,6 @@ def test_it_waits_until_the_service_serves(client, states):
     waiting.join(timeout=60)
     assert not waiting.is_alive()
     assert client.is_serving()
-
-
-def test_the_retry_policy_is_a_service_config_for_any_language():
-    [method] = json.loads(retry_policy())["methodConfig"]
-    service = pb.DESCRIPTOR.services_by_name["RetrieverService"].full_name
-    assert method["name"] == [{"service": service}]
-    assert 2 <= method["retryPolicy"]["maxAttempts"] <= 5, "gRPC makes no more than five"
 
 
 @pytest.mark.parametrize("states", [NobodyBehind], indirect=True)

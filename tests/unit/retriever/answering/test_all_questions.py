@@ -400,24 +400,23 @@ def test_of_many_items_that_an_index_does_not_propose_the_best_come(name, every)
     assert (name == "half") == bool(index.asked)
 
 
-def test_an_index_answers_under_a_filter_when_enough_of_what_it_proposes_matches():
-    snapshot, index = large_catalogue(range(ITEMS))
+@pytest.mark.parametrize(
+    ("proposed", "asked", "best"),
+    [
+        # As many more as don't match, and some.
+        (range(ITEMS), [30], 28),
+        # And more until enough match: the best of all 80 that do, not the first ones.
+        ([*range(1, 80, 2), *range(0, ITEMS, 2)], [30, 120], 158),
+    ],
+    ids=["enough", "too few"],
+)
+def test_an_index_is_asked_until_enough_of_what_it_proposes_matches(proposed, asked, best):
+    snapshot, index = large_catalogue(proposed)
     answer = retrievable.recommend(snapshot, "user-0", filtered_by("half"))
-    assert not answer.exact
-    # As many more as don't match, and some.
-    assert index.asked == [30]
-    assert answer.rows.tolist() == list(range(28, 8, -2))
-    assert (answer.candidates, answer.filtered) == (30, 15)
-
-
-def test_an_index_is_asked_for_more_until_enough_of_what_it_proposes_matches():
-    snapshot, index = large_catalogue([*range(1, 80, 2), *range(0, ITEMS, 2)])
-    answer = retrievable.recommend(snapshot, "user-0", filtered_by("half"))
-    assert not answer.exact
-    assert index.asked == [30, 120]
-    # The best of all 80 that match, not the first ones.
-    assert answer.rows.tolist() == list(range(158, 138, -2))
-    assert (answer.candidates, answer.filtered) == (120, 40)
+    assert (answer.exact, index.asked) == (False, asked)
+    assert answer.rows.tolist() == list(range(best, best - 20, -2))
+    assert answer.candidates == asked[-1]
+    assert answer.filtered == sum(row % 2 for row in proposed[: asked[-1]])
 
 
 def test_pages_of_a_large_catalogue_hold_ten_thousand_results_once_whatever_the_index_proposes():

@@ -124,17 +124,6 @@ def test_an_index_is_asked_for_the_candidates_it_was_tuned_with_beside_what_is_e
 
 
 @BOTH
-@pytest.mark.parametrize("effort", [0.1, 1.0, 100])
-def test_an_effort_in_range_is_passed_on_to_the_index(ask, external_id, effort):
-    index = FixedIndex(range(20))
-    snapshot = snapshot_of(20, index)
-    ask(snapshot, external_id, Options(search=Search(effort=effort)))
-    # By default as tuned, and ten results.
-    assert len(ask(snapshot, external_id).rows) == 10
-    assert index.efforts == [effort, 1.0]
-
-
-@BOTH
 def test_an_exact_search_is_one_search_and_looks_once_whether_somebody_waits(ask, external_id):
     index = FixedIndex(range(20))
     for options, own in (
@@ -152,19 +141,6 @@ def test_an_exact_search_is_one_search_and_looks_once_whether_somebody_waits(ask
         assert (stages, searches()) == (["search"], 1)
         assert answer.exact
     assert index.asked == []
-
-
-@BOTH
-@pytest.mark.parametrize("found", [0, 9, 10])
-def test_where_an_index_finds_too_few_all_are_searched_exactly(ask, external_id, found):
-    """Less effort may find few; it never answers with fewer than there are."""
-    index = FixedIndex(range(2, 2 + found))
-    snapshot, searches = counted(snapshot_of(20, index))
-    answer = ask(snapshot, external_id, Options(search=Search(effort=0.1)))
-    assert (len(answer.rows), answer.short, index.efforts) == (10, None, [0.1])
-    # The answer says which of both it is.
-    assert answer.exact == (searches() == 1) == (found < 10)
-    assert answer.candidates == (20 if answer.exact else found)
 
 
 class LeftError(Exception):

@@ -13,7 +13,7 @@ from retriever.answering.snapshot import open_snapshot
 from retriever.index import open_index
 from tests import publications
 from tests.unit.retriever.index import asking
-from tests.unit.retriever.index.asking import backends, filed, names
+from tests.unit.retriever.index.asking import filed, names
 
 
 @names
@@ -54,16 +54,6 @@ def test_several_threads_may_search_at_the_same_time(tmp_path, backend, name):
     with ThreadPoolExecutor(8) as pool:
         for _ in range(10):
             assert [*pool.map(lambda each: index.search(*each).tolist(), asked)] == expected
-
-
-@backends
-def test_a_snapshot_holds_both_indexes_of_its_backend(published_by, backend):
-    published = published_by(backend)
-    snapshot = open_snapshot(published.volume, published.version)
-    for ranker in (snapshot.similar, snapshot.recommend):
-        # Where nothing proposes, all items are scored.
-        of = None if backend == "exact" else f"retriever.index.{backend}"
-        assert (ranker.index and type(ranker.index).__module__) == of
 
 
 @filed
