@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import http.client
 import os
 import re
 import signal
 import socket
 import time
+from http.client import HTTPConnection
 
 import grpc
 import pytest
@@ -28,16 +28,13 @@ _NEVER = ("CANCELLED", "UNIMPLEMENTED")
 class Watched:
     """A service's metrics and probes."""
 
-    def __init__(self, service, address=None):
+    def __init__(self, service):
         self.service = service
-        self.address = address or re.search(r"metrics on (\S+)", service.log)[1]
+        self.address = re.search(r"metrics on (\S+)", service.log)[1]
 
     def get(self, path):
         """Status and body."""
-        host, port = self.address.split(":")
-        with contextlib.closing(
-            http.client.HTTPConnection(host, int(port), timeout=PATIENCE)
-        ) as asking:
+        with contextlib.closing(HTTPConnection(self.address, timeout=PATIENCE)) as asking:
             asking.request("GET", path)
             response = asking.getresponse()
             return response.status, response.read().decode()
@@ -90,16 +87,8 @@ def test_calls_of_all_kinds_are_counted_by_what_came_of_them(start, volume):
     for _ in range(3):
         stub.Recommend(pb.RecommendRequest(user_id=user), timeout=PATIENCE)
     stub.SimilarItems(pb.SimilarItemsRequest(item_id=item, limit=1000), timeout=PATIENCE)
-    stub.BatchRecommend(
-        pb.BatchRecommendRequest(
-            requests=[
-                pb.RecommendRequest(user_id=user),
-                pb.RecommendRequest(user_id="nobody"),
-                pb.RecommendRequest(user_id=user, exact=True),
-            ]
-        ),
-        timeout=PATIENCE,
-    )
+    batch = [{"user_id": user}, {"user_id": "nobody"}, {"user_id": user, "exact": True}]
+    stub.BatchRecommend(pb.BatchRecommendRequest(requests=batch), timeout=PATIENCE)
     assert fails(stub.Recommend, pb.RecommendRequest(user_id="nobody")) == "NOT_FOUND"
     broken = channel.unary_unary("/recsys.retriever.v1.RetrieverService/Recommend")
     assert fails(broken, b"\xff") == "INTERNAL"

@@ -32,7 +32,6 @@ def assert_best(order, scores, embeddings, count, diversity):
     """Each is the best one after those before, by the definition."""
     low, high = min(scores), max(scores)
     relevance = [(score - low) / (high - low) if high > low else 1.0 for score in scores]
-
     units = [[part / math.hypot(*own) for part in own] for own in embeddings]
 
     def value(place, chosen):
