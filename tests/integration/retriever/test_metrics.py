@@ -140,10 +140,10 @@ def test_a_worker_that_is_killed_loses_no_count(start, volume):
     watched.wait_for_values(Recommend_OK=6)
 
 
-def test_reloads_are_counted_by_outcome_and_probes_follow_them(start, tmp_path):
+def test_reloads_are_counted_by_outcome_and_probes_follow_them_to_the_end(start, tmp_path):
     volume = tmp_path / "volume"
     volume.mkdir()
-    watched = watch(start, volume, workers=1, serving=False)
+    watched = watch(start, volume, workers=1, serving=False, drain_seconds=3000)
     assert watched.get("/live") == (200, "ok\n")
     status, reason = watched.wait_for(lambda said: "label" in said[1], lambda: watched.get("/ready"))
     assert status == 503
@@ -162,11 +162,7 @@ def test_reloads_are_counted_by_outcome_and_probes_follow_them(start, tmp_path):
         assert read[f"retriever_reload_duration_seconds_count{{outcome={outcome}}}"] == 1
     assert read["retriever_label_problem"] == 0
     assert watched.get("/ready")[0] == 200, "what served before still does"
-
-
-def test_it_is_not_ready_as_soon_as_it_drains_and_is_watched_to_the_end(start, volume):
-    watched = watch(start, volume, workers=1, drain_seconds=3000)
-    assert watched.get("/ready") == (200, "ok\n")
+    # It isn't ready any more as soon as it drains, and is watched to its end.
     watched.service.signal(signal.SIGTERM)
     said = watched.wait_for(lambda said: said[0] == 503, lambda: watched.get("/ready"))
     assert said == (503, "SIGTERM: draining\n")

@@ -89,18 +89,6 @@ def test_a_full_worker_refuses_calls_with_retry_info_and_answers_health_and_stat
         assert service.status().version
 
 
-def test_calls_that_ended_make_room(service, channel):
-    with held_calls(service, channel, MAX_CALLS) as calls:
-        calls[0].send()
-        assert len(calls[0].future.result(timeout=10).items) == models.LIMIT
-        service.wait_until(lambda status: status.workers[0].calls_in_flight == MAX_CALLS - 1)
-        assert len(recommend(channel).items) == models.LIMIT
-    # Cancelled calls too, although nobody ever handled them.
-    service.wait_until(lambda status: status.workers[0].calls_in_flight == 0)
-    with held_calls(service, channel, MAX_CALLS - 1):
-        assert len(recommend(channel).items) == models.LIMIT
-
-
 def test_reflection_streams_that_stay_open_keep_nobody_out(service, channel):
     reflection = reflection_pb2_grpc.ServerReflectionStub(channel)
     request = reflection_pb2.ServerReflectionRequest(list_services="")
