@@ -7,7 +7,7 @@ from contextlib import nullcontext
 
 import grpc
 import pytest
-from google.rpc import code_pb2, error_details_pb2, status_pb2
+from google.rpc import code_pb2, status_pb2
 from recsys.retriever.v1 import retriever_service_pb2 as pb
 
 from lightfm_retriever.publication.attributes import Attributes, TextColumn
@@ -17,6 +17,7 @@ from retriever.worker import messages, service
 from retriever.worker.service import RetrieverServicer
 from tests import retrievable
 from tests.retrievable import FixedIndex
+from tests.unit.retriever.worker.test_status import details_of
 
 ITEMS = [[1, 0, 0.5], [0, 1, 0.25], [1, 1, 0], [-1, 0, 0]]
 USERS = [[2, 1, 0.125], [0, 0, 0]]
@@ -66,22 +67,19 @@ class Caller:
         return getattr(self.servicer, method)(request, context or Context())
 
     def refused(self, request, *, looks=MANY):
-        """The status of a refused call, and the google.rpc status in it."""
+        """The status of a refused call."""
         context = Context(looks)
         with pytest.raises(AbortedError):
             self.ask(request, context)
-        (_, data), *_ = context.status.trailing_metadata
-        return context.status, status_pb2.Status.FromString(data)
+        return context.status
 
     def bad_field(self, request):
         """The field that a BadRequest names."""
-        status, rich = self.refused(request)
+        status = self.refused(request)
         assert status.code is grpc.StatusCode.INVALID_ARGUMENT
-        bad_request = error_details_pb2.BadRequest()
-        assert rich.details[0].Unpack(bad_request)
-        [violation] = bad_request.field_violations
-        assert status.details == f"{violation.field}: {violation.description}"
-        return violation.field
+        [violation] = details_of(status)[0]["fieldViolations"]
+        assert status.details == "{field}: {description}".format_map(violation)
+        return violation["field"]
 
 
 def snapshot(**changes):
@@ -195,11 +193,10 @@ def test_without_a_snapshot_the_reason_is_what_the_parent_knows(request_):
         (None, "LOADING", "the service starts and hasn't looked at the volume yet"),
         (empty, "NOTHING_PUBLISHED", empty.label_problem),
     ):
-        status, rich = Caller(fleet=fleet).refused(request_)
+        status = Caller(fleet=fleet).refused(request_)
         assert status.code is grpc.StatusCode.UNAVAILABLE
-        info = error_details_pb2.ErrorInfo()
-        assert rich.details[0].Unpack(info)
-        assert (info.reason, status.details) == (reason, f"no publication is loaded: {told}")
+        assert status.details == f"no publication is loaded: {told}"
+        assert details_of(status)[0]["reason"] == reason
 
 
 @pytest.mark.parametrize(
@@ -262,7 +259,7 @@ def test_a_caller_that_leaves_gets_nothing_searched_or_made_from_then_on(request
     made = []
     monkeypatch.setattr(service.answer_messages, "fill_in", lambda *_: made.append(1))
     for looks in range(stages):
-        assert caller.refused(request_, looks=looks)[0].code is grpc.StatusCode.CANCELLED
+        assert caller.refused(request_, looks=looks).code is grpc.StatusCode.CANCELLED
         assert looks or index.asked == []
     assert made == []
 
@@ -318,13 +315,14 @@ def test_each_entry_of_a_batch_gets_what_a_call_of_its_own_would_get_details_inc
         if code is None:
             assert rounded(result.response) == rounded(caller.ask(own))
         else:
-            assert result.error == caller.refused(own)[1]
+            (_, data), *_ = caller.refused(own).trailing_metadata
+            assert result.error == status_pb2.Status.FromString(data)
             assert (result.error.code, len(result.error.details)) == (code, 1)
 
 
 def test_an_unexpected_error_is_for_the_log_only_and_in_a_batch_its_entrys(caller, monkeypatch, caplog):
     monkeypatch.setattr(queries, "explain", lambda *_: 1 / 0)
-    status, _ = caller.refused(recommend(explain=True))
+    status = caller.refused(recommend(explain=True))
     assert status.code is grpc.StatusCode.INTERNAL
     batch = users_batch({"user_id": "user-1", "explain": True}, {"user_id": "nobody"})
     first, second = (result.error for result in caller.ask(batch).results)
