@@ -59,11 +59,7 @@ def test_reflection(service):
         return response
 
     services = {each.name for each in reflected(list_services="").list_services_response.service}
-    assert services == {
-        SERVICE,
-        "grpc.health.v1.Health",
-        "grpc.reflection.v1alpha.ServerReflection",
-    }
+    assert services == {SERVICE, "grpc.health.v1.Health", "grpc.reflection.v1alpha.ServerReflection"}
     found = reflected(file_containing_symbol=SERVICE).file_descriptor_response.file_descriptor_proto
     descriptor = FileDescriptorProto.FromString(found[0])
     [described] = descriptor.service

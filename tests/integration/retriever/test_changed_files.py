@@ -86,15 +86,3 @@ def test_a_restarted_worker_serves_none_but_verified_files(start, tmp_path, publ
     finally:
         caller.stop()
     assert {*caller.problems} == {None}
-
-
-def test_what_vanished_is_told_of_until_another_one_serves(start, tmp_path, published):
-    first, second = (model.version for model in published)
-    service = start(tmp_path)
-    layout.version_dir(tmp_path, first).rename(tmp_path / "away")
-    status = service.wait_until(lambda status: status.served_problem)
-    assert f"vanished in {first}, which serves" in status.served_problem
-    answer = service.stub().Recommend(pb.RecommendRequest(user_id=models.USER_IDS[0]), timeout=PATIENCE)
-    assert answer.version == first
-    labels.promote(tmp_path, second)
-    assert service.wait_until_all_serve(second).served_problem == ""

@@ -29,10 +29,7 @@ def test_a_version_that_comes_while_descriptors_lack_serves_once_there_are_some(
     ask = pb.RecommendRequest(user_id=models.USER_IDS[0])
     assert stub.Recommend(ask, timeout=PATIENCE).version == old
     new = models.publish(volume, "b", 2).version
-    with (
-        descriptors.limited([pid]),
-        descriptors.taken(service.target, [pid], seconds=PATIENCE),
-    ):
+    with descriptors.limited([pid]), descriptors.taken(service.target, [pid], seconds=PATIENCE):
         labels.promote(volume, new)
         status = service.wait_until(lambda status: status.failed_versions)
         [failed] = status.failed_versions

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 
 import pytest
 
@@ -40,14 +39,6 @@ def test_a_volume_that_is_no_folder(refused, tmp_path):
     nameless = tmp_path / os.fsdecode(b"\xff")
     nameless.mkdir()
     assert "--volume" in refused("--volume", nameless)
-
-
-@pytest.mark.parametrize("reuse", [False, True])
-def test_a_port_that_is_taken(refused, tmp_path, reuse):
-    with socket.create_server(("127.0.0.1", 0), reuse_port=reuse) as other:
-        address = f"127.0.0.1:{other.getsockname()[1]}"
-        expected = f"error: --listen {address}: Address already in use\n"
-        assert refused("--volume", tmp_path, "--listen", address) == expected
 
 
 def test_a_port_that_another_service_serves_or_is_about_to(refused, start, tmp_path):

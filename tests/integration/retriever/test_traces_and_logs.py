@@ -87,13 +87,7 @@ def test_spans_of_calls_belong_to_their_callers_traces(start, tmp_path):
 def test_all_that_a_retriever_logs_is_json_and_a_receiver_that_is_down_disturbs_nothing(start, volume):
     first = models.publish(volume, "a", 1).version
     promote(volume, first)
-    service = start(
-        volume,
-        log_format="json",
-        access_log=True,
-        otlp_endpoint=DOWN,
-        trace_share=1,
-    )
+    service = start(volume, log_format="json", access_log=True, otlp_endpoint=DOWN, trace_share=1)
     service.wait_until_all_serve(first)
     stub = service.stub()
     metadata = (("x-request-id", 'mine "quoted"'),)

@@ -18,19 +18,17 @@ from lightfm_retriever.publication import layout
 from lightfm_retriever.publication.errors import InvalidPublicationError, MismatchError
 from retriever.errors import SnapshotError
 from tests import publications, retrievable
-from tests.unit.retriever.index.asking import FILED, backends, filed, names, opened
+from tests.unit.retriever.index.asking import FILED, NAMES, backends, filed, names, opened
 
 # What each can't be searched without, and what its metric and dimensions should be for each question.
 EFFORT = {"annoy": "search_k", "faiss": "probes", "nmslib": "ef"}
 METRICS = {
-    "annoy": {layout.SIMILAR: "angular", layout.RECOMMEND: "angular"},
-    "exact": {layout.SIMILAR: "cosine", layout.RECOMMEND: "inner_product"},
-    "faiss": {layout.SIMILAR: "l2", layout.RECOMMEND: "l2"},
-    "nmslib": {layout.SIMILAR: "cosinesimil", layout.RECOMMEND: "negdotprod"},
+    "annoy": ("angular", "angular"),
+    "exact": ("cosine", "inner_product"),
+    "faiss": ("l2", "l2"),
+    "nmslib": ("cosinesimil", "negdotprod"),
 }
-DIMENSIONS = {backend: {layout.SIMILAR: 4, layout.RECOMMEND: 5} for backend in METRICS} | {
-    backend: {layout.SIMILAR: 4, layout.RECOMMEND: 6} for backend in ("annoy", "faiss")
-}
+DIMENSIONS = {"annoy": (4, 6), "exact": (4, 5), "faiss": (4, 6), "nmslib": (4, 5)}
 twice = pytest.mark.parametrize("backend", ["faiss", "nmslib"])
 
 
@@ -67,7 +65,8 @@ def assert_mismatch(published, name, *what_expected_found):
 def test_another_metric_or_other_dimensions_are_refused_with_what_it_should_have(
     published_by, backend, name
 ):
-    metric, dimensions = METRICS[backend][name], DIMENSIONS[backend][name]
+    place = NAMES.index(name)
+    metric, dimensions = METRICS[backend][place], DIMENSIONS[backend][place]
     published = published_by(backend)
     for other in ("euclidean", "", "Angular"):
         edited(published, name, metric=other)
@@ -145,7 +144,7 @@ def test_the_file_of_the_other_question_is_refused(published_by, backend):
     published = published_by(backend)
     other = (published.directory / f"recommend.{backend}").read_bytes()
     resealed(published, f"similar.{backend}", other)
-    assert_mismatch(published, layout.SIMILAR, "dimensions", 4, DIMENSIONS[backend][layout.RECOMMEND])
+    assert_mismatch(published, layout.SIMILAR, "dimensions", 4, DIMENSIONS[backend][1])
 
 
 @pytest.mark.parametrize("kind", ["Flat", "HNSW8", "SQ8", "IVF2,SQ8"])

@@ -195,10 +195,7 @@ def test_it_says_that_it_booted_and_lives_and_ends_with_its_parent(parent, monke
     assert not running.is_alive()
 
 
-@pytest.mark.parametrize(
-    ("error", "status"),
-    [(None, 0), (BrokenPipeError(), 1), (KeyError("x"), 1)],
-)
+@pytest.mark.parametrize(("error", "status"), [(None, 0), (BrokenPipeError(), 1), (KeyError("x"), 1)])
 def test_the_process_ends_whatever_calls_are_open(monkeypatch, error, status):
     """Python would wait for their threads, and an orphan would go on answering."""
     exits, parents = [], []
