@@ -19,23 +19,16 @@ USERS = retrievable.ids(retrievable.ODD_USER_IDS, 12)
 
 
 @pytest.fixture(scope="module")
-def volume(tmp_path_factory):
-    return tmp_path_factory.mktemp("calls") / "volume"
+def served(start_once, tmp_path_factory):
+    """A service, and what its version answers."""
+    volume = tmp_path_factory.mktemp("calls") / "volume"
+    expected = Expected.of(volume, retrievable.publish(volume))
+    return start_once(volume), expected
 
 
-@pytest.fixture(scope="module")
-def version(volume):
-    return retrievable.publish(volume)
-
-
-@pytest.fixture(scope="module")
-def service(start_once, volume, version):
-    return start_once(volume)
-
-
-def test_many_calls_at_once_on_many_channels(service, volume, version):
+def test_many_calls_at_once_on_many_channels(served):
     """More than there are threads, of both kinds, over both workers."""
-    expected = Expected.of(volume, version)
+    service, expected = served
     stubs = [service.stub() for _ in range(8)]
 
     def call(number):
@@ -47,11 +40,11 @@ def test_many_calls_at_once_on_many_channels(service, volume, version):
         return {recommended.version, similar.version}
 
     with ThreadPoolExecutor(16) as pool:
-        assert set.union(*pool.map(call, range(200))) == {version}
+        assert set.union(*pool.map(call, range(200))) == {expected.publication.manifest.version}
 
 
-def test_reflection(service):
-    stub = reflection_pb2_grpc.ServerReflectionStub(service.channel())
+def test_reflection(served):
+    stub = reflection_pb2_grpc.ServerReflectionStub(served[0].channel())
 
     def reflected(**request):
         requests = iter([reflection_pb2.ServerReflectionRequest(**request)])
