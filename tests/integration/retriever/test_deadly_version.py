@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import signal
 
 import numpy as np
-import pytest
 
 from lightfm_retriever.publication import labels, layout
 from tests import publications
@@ -30,24 +28,7 @@ def make_deadly(directory):
     publications.reseal(directory, faults.SIMILAR, nodes.tobytes())
 
 
-@pytest.fixture
-def calling(tmp_path):
-    """Calls by two clients in the block, all of which are to be answered from one version."""
-
-    @contextlib.contextmanager
-    def calling(service, version):
-        plan = callers.Plan(service.target, 0, 2, calls_per_second=300, timeout_seconds=PATIENCE)
-        process = callers.Callers(plan, tmp_path / "calls")
-        try:
-            yield
-            assert {(call.code, call.version) for call in process.stop()} == {("OK", version)}
-        finally:
-            process.kill()
-
-    return calling
-
-
-def test_it_is_reported_costs_one_worker_at_a_time_and_no_call(start, volume, calling):
+def test_it_is_reported_costs_one_worker_at_a_time_and_no_call(start, volume, tmp_path):
     service = start(volume, workers=3)
     before = service.status()
     deadly = models.publish(volume, "b", 2, SIZE).version
@@ -58,7 +39,9 @@ def test_it_is_reported_costs_one_worker_at_a_time_and_no_call(start, volume, ca
         running.append(sum(worker.version == before.version for worker in status.workers))
         return status
 
-    with calling(service, before.version):
+    plan = callers.Plan(service.target, 0, 2, calls_per_second=300, timeout_seconds=PATIENCE)
+    process = callers.Callers(plan, tmp_path / "calls")
+    try:
         labels.promote(volume, deadly)
         status = service.wait_until(lambda status: note(status).failed_versions)
         [failed] = status.failed_versions
@@ -67,6 +50,9 @@ def test_it_is_reported_costs_one_worker_at_a_time_and_no_call(start, volume, ca
         assert status.version == before.version
         # They come back, and it isn't tried once more.
         status = service.wait_until(lambda status: note(status) and running[-1] == 3)
+        assert {(call.code, call.version) for call in process.stop()} == {("OK", before.version)}
+    finally:
+        process.kill()
     assert sum(worker.restarts for worker in status.workers) == 2
     assert min(running) >= 2
     # Nor is anything else held up by it.
@@ -74,17 +60,3 @@ def test_it_is_reported_costs_one_worker_at_a_time_and_no_call(start, volume, ca
     labels.promote(volume, newer)
     status = service.wait_until_all_serve(newer)
     assert [failed.version for failed in status.failed_versions] == [deadly]
-
-
-def test_one_that_kills_whoever_verifies_it_changes_nothing(start, volume, calling):
-    service = start(volume, workers=1)
-    before = service.status()
-    deadly = models.publish(volume, "b", 2, SIZE).version
-    publications.make_deadly_id_map(layout.version_dir(volume, deadly))
-    with calling(service, before.version):
-        labels.promote(volume, deadly)
-        [failed] = service.wait_until(lambda status: status.failed_versions).failed_versions
-    assert failed.version == deadly
-    assert "kills the process that verifies it (SIGSEGV)" in failed.reason
-    status = service.status()
-    assert (status.version, status.workers[0].pid) == (before.version, before.workers[0].pid)

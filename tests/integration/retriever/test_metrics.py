@@ -6,7 +6,6 @@ import contextlib
 import os
 import re
 import signal
-import socket
 import time
 from http.client import HTTPConnection
 
@@ -171,13 +170,3 @@ def test_reloads_are_counted_by_outcome_and_probes_follow_them_to_the_end(start,
     watched.wait_for_values(Recommend_OK=1)
     watched.service.signal(signal.SIGINT)
     watched.service.wait()
-
-
-def test_it_serves_without_the_metrics_whose_port_is_taken(start, volume):
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        address = f"127.0.0.1:{taken.getsockname()[1]}"
-        service = start(volume, workers=1, metrics_listen=address)
-        service.stub().Recommend(pb.RecommendRequest(user_id=models.USER_IDS[0]), timeout=PATIENCE)
-        assert f"ERROR parent [{service.pid}] --metrics-listen {address}: Address already in use" in (
-            service.log
-        )

@@ -1,4 +1,4 @@
-"""A pinned version is served whatever the label names, and may come later."""
+"""A pinned version."""
 
 from __future__ import annotations
 
@@ -15,11 +15,3 @@ def test_a_pinned_version_is_served_whatever_the_label_names(start, volume, caps
     assert (status.version, status.label, status.label_target) == (pinned, "", pinned)
     assert main(["status", "--target", service.target]) == 0
     assert f"pinned  to {pinned}" in capsys.readouterr().out
-
-
-def test_a_pinned_version_may_come_later(start, volume):
-    pinned = "20301231T235959Z-abcdef"
-    service = start(volume, workers=1, pin=pinned, serving=False)
-    status = service.wait_until(lambda status: status.failed_versions)
-    assert "isn't on the volume" in status.failed_versions[0].reason
-    assert not status.version

@@ -5,6 +5,7 @@ The manifest is signed anew: checksums tell of damage, this is about what was wr
 
 from __future__ import annotations
 
+import itertools
 import json
 import struct
 import subprocess
@@ -95,35 +96,30 @@ def test_an_index_without_a_file_is_refused(published_by, backend, name):
 
 @names
 @twice
-@pytest.mark.parametrize("value", [..., 0, -1])
-def test_an_effort_that_is_missing_or_none_is_named(published_by, backend, name, value):
+def test_an_effort_that_is_missing_or_none_is_named(published_by, backend, name):
     """Without it, or with none, the recall that was measured isn't that of the search."""
-    key = EFFORT[backend]
-    query = {"candidates": 10} if value is ... else {"candidates": 10, key: value}
-    published = edited(published_by(backend), name, query=query)
-    given = None if value is ... else value
-    assert_refused(published, name, f": query.{key} is {given}, but should be 1 or more")
+    published, key = published_by(backend), EFFORT[backend]
+    for query, given in (({}, None), ({key: 0}, 0), ({key: -1}, -1)):
+        edited(published, name, query={"candidates": 10, **query})
+        assert_refused(published, name, f": query.{key} is {given}, but should be 1 or more")
 
 
 @names
-@pytest.mark.parametrize("value", [..., 0.0, 1, "0.3"])
-def test_a_norm_of_queries_for_faiss_that_is_none_is_named(published_by, name, value):
+def test_a_norm_of_queries_for_faiss_that_is_none_is_named(published_by, name):
     published = published_by("faiss")
-    build = {**published.open().manifest.indexes[name].build, "query_norm": value}
-    if value is ...:
-        del build["query_norm"]
-    given = None if value is ... else value
-    expected = f": build.query_norm is {given!r}, but should be above 0"
-    assert_refused(edited(published, name, build=build), name, expected)
+    whole = published.open().manifest.indexes[name].build
+    del whole["query_norm"]
+    for norm, given in (({}, None), *(({"query_norm": own}, own) for own in (0.0, 1, "0.3"))):
+        edited(published, name, build={**whole, **norm})
+        assert_refused(published, name, f": build.query_norm is {given!r}, but should be above 0")
 
 
 @names
 @filed
-@pytest.mark.parametrize("value", [True, 1.0, -2, 2**31])
-def test_a_query_parameter_that_is_no_count_is_named(published_by, backend, name, value):
+def test_a_query_parameter_that_is_no_count_is_named(published_by, backend, name):
     published = published_by(backend)
     whole = published.open().manifest.indexes[name].query
-    for key in (EFFORT[backend], "candidates"):
+    for key, value in itertools.product((EFFORT[backend], "candidates"), (True, 1.0, -2, 2**31)):
         edited(published, name, query={**whole, key: value})
         assert_refused(published, name, f": query.{key} is {value!r}, which isn't a count")
 
