@@ -8,6 +8,7 @@ import os
 import shutil
 import signal
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import grpc
 import pytest
@@ -26,36 +27,24 @@ def published(tmp_path):
     return made
 
 
-class Caller(threading.Thread):
-    """Asks until the end on new connections, and compares each answer."""
-
-    def __init__(self, target, published):
-        super().__init__()
-        self._target = target
-        self._models = {model.version: model for model in published}
-        self.ended = threading.Event()
-        self.problems = []
-        self.start()
-
-    def run(self):
-        users = itertools.cycle(models.USER_IDS)
-        while not self.ended.is_set():
-            # Workers are killed, and may be all away.
-            with contextlib.suppress(grpc.RpcError), callers.connection(self._target) as ask:
-                user_id = next(users)
-                version, *answer = ask("Recommend", user_id)
-                self.problems.append(self._models[version].problem("Recommend", user_id, *answer))
-
-    def stop(self):
-        self.ended.set()
-        self.join()
+def problems(target, published, ended):
+    """Asks until the end on new connections; what is wrong with each answer, None for nothing."""
+    found, of = [], {model.version: model for model in published}
+    for user_id in itertools.cycle(models.USER_IDS):
+        if ended.is_set():
+            return found
+        # Workers are killed, and may be all away.
+        with contextlib.suppress(grpc.RpcError), callers.connection(target) as ask:
+            version, *answer = ask("Recommend", user_id)
+            found.append(of[version].problem("Recommend", user_id, *answer))
+    raise AssertionError
 
 
 def test_a_restarted_worker_serves_none_but_verified_files(start, tmp_path, published):
     first, second = (model.version for model in published)
     shutil.copytree(layout.version_dir(tmp_path, first), tmp_path / "backup")
-    service = start(tmp_path)
-    caller = Caller(service.target, published)
+    service, ended, pool = start(tmp_path), threading.Event(), ThreadPoolExecutor(1)
+    asking = pool.submit(problems, service.target, published, ended)
     try:
         spoilt = faults.replace_files(
             layout.version_dir(tmp_path, first), layout.version_dir(tmp_path, second)
@@ -84,5 +73,5 @@ def test_a_restarted_worker_serves_none_but_verified_files(start, tmp_path, publ
         status = service.wait_until_all_serve(first)
         assert status.served_problem == ""
     finally:
-        caller.stop()
-    assert {*caller.problems} == {None}
+        ended.set()
+    assert {*asking.result(PATIENCE)} == {None}

@@ -2,38 +2,30 @@
 
 from __future__ import annotations
 
-import pytest
-
 from retriever.__main__ import main
 from tests import certificates
 from tests.certificates import Secret
 
 
-@pytest.fixture
-def ask(capsys):
-    """Asks a fleet; returns the exit status and what is printed."""
-
-    def ask(*targets, flags=()):
-        code = main(["status", "--fleet", ",".join(targets), *flags])
-        captured = capsys.readouterr()
-        assert captured.err == ""
-        return code, captured.out
-
-    return ask
-
-
-def test_certificates_and_tokens_are_shown_to_each(ask, start, volume, tmp_path):
+def test_certificates_and_tokens_are_shown_to_each(start, volume, tmp_path, capsys):
     secret = Secret(tmp_path / "secret", certificates.issue())
     tokens = tmp_path / "tokens"
     tokens.write_text("a-token\n")
     flags = {"tls_cert": secret.cert, "tls_key": secret.key, "token_file": tokens}
     secured = [start(volume, serving=False, workers=1, **flags) for _ in range(2)]
     targets = [service.target for service in secured]
+
+    def ask(*flags):
+        code = main(["status", "--fleet", ",".join(targets), *flags])
+        captured = capsys.readouterr()
+        assert captured.err == ""
+        return code, captured.out
+
     shown = ["--ca", str(secret.ca), "--client-token-file", str(tokens)]
-    while (answer := ask(*targets, flags=shown))[0]:
+    while (answer := ask(*shown))[0]:
         pass
     assert answer[1].startswith("all 2 serve ")
-    code, output = ask(*targets, flags=["--ca", str(secret.ca)])
+    code, output = ask("--ca", str(secret.ca))
     assert (code, output.count("UNAUTHENTICATED")) == (1, 2)
-    code, output = ask(*targets)
+    code, output = ask()
     assert (code, output.count("the service speaks TLS: give --ca")) == (1, 2)
