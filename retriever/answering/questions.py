@@ -26,8 +26,8 @@ MAX_NAMED_EXCLUDED = 10
 MAX_RETURNED_ATTRIBUTES = 1000
 MAX_CONDITIONS = 32
 MAX_VALUES = 1000
-# Numbers of letters that no id is too long with, whatever they are: a look at these is quick.
-_SHORT = range(1, MAX_ID_BYTES // 4 + 1)
+SHORT_ID = range(1, MAX_ID_BYTES // 4 + 1)
+"""Numbers of letters that no id is too long with, whatever they are: a look at these is quick."""
 
 ID_BYTES = MAX_ID_BYTES + ID_FIELD_BYTES
 """The most that an id takes in a message."""
@@ -191,7 +191,7 @@ class Options:
                 f"has {len(self.exclude_item_ids)} entries, but should have at most {MAX_EXCLUDED}",
             )
         for place, external_id in enumerate(self.exclude_item_ids):
-            if len(external_id) not in _SHORT:
+            if len(external_id) not in SHORT_ID:
                 check_external_id(f"exclude_item_ids[{place}]", external_id)
         if not 0 <= self.diversity <= 1:
             raise InvalidArgumentError("diversity", f"is {self.diversity:g}, but should be in 0..1")
@@ -201,8 +201,6 @@ class Options:
 
 def check_external_id(field: str, external_id: str) -> None:
     """Raise InvalidArgumentError that names the field unless this may be an id."""
-    if len(external_id) in _SHORT:
-        return
     try:
         check_id(external_id)
     except InvalidIdError as error:

@@ -20,6 +20,7 @@ from retriever.answering.questions import (
     MAX_REQUEST_BYTES,
     MAX_RETURNED_ATTRIBUTES,
     MAX_VALUES,
+    SHORT_ID,
     AnyCondition,
     ItemSubject,
     NumberCondition,
@@ -66,8 +67,7 @@ def similar_items_question(request: pb.SimilarItemsRequest) -> tuple[ItemSubject
     subject: ItemSubject
     match request.WhichOneof("subject"):
         case "item_id":
-            subject = request.item_id
-            check_external_id("item_id", subject)
+            subject = _one_id("item_id", request.item_id)
         case "items":
             subject = WeightedItems(request.items.item_ids, request.items.weights, field="items")
         case _:
@@ -80,8 +80,7 @@ def recommend_question(request: pb.RecommendRequest) -> tuple[UserSubject, Optio
     subject: UserSubject
     match request.WhichOneof("subject"):
         case "user_id":
-            subject = request.user_id
-            check_external_id("user_id", subject)
+            subject = _one_id("user_id", request.user_id)
         case "session":
             subject = WeightedItems(request.session.item_ids, request.session.weights)
         case "features":
@@ -182,6 +181,12 @@ def _options(request: Request, *, exclude_seen: bool) -> Options:
         explain=request.explain,
         page=_page(request) if request.paginate or request.page_token else None,
     )
+
+
+def _one_id(field: str, external_id: str) -> str:
+    if len(external_id) not in SHORT_ID:
+        check_external_id(field, external_id)
+    return external_id
 
 
 def _check_size(field: str, size: int) -> None:

@@ -76,25 +76,21 @@ def test_each_backend_follows_on_each_other_answers_every_id_and_fails_no_call(s
         for backend in ("faiss", "nmslib", "exact", "annoy", "nmslib", "faiss", "annoy"):
             promote(tmp_path, versions[backend])
             service.wait_until_all_serve(versions[backend])
-            answer_every_id(service.stub(), Expected.of(tmp_path, versions[backend]), versions[backend])
+            stub, expected = service.stub(), Expected.of(tmp_path, versions[backend])
+            for item_id in retrievable.ids(retrievable.ODD_ITEM_IDS, 40):
+                answer = stub.SimilarItems(pb.SimilarItemsRequest(item_id=item_id), timeout=PATIENCE)
+                assert_best(answer.items, expected.cosines(item_id))
+                assert answer.version == versions[backend]
+            for user_id in retrievable.ids(retrievable.ODD_USER_IDS, 12):
+                for limit in (1, 1000):
+                    request = pb.RecommendRequest(user_id=user_id, limit=limit)
+                    answer = stub.Recommend(request, timeout=PATIENCE)
+                    assert_best(answer.items, expected.scores(user_id), limit)
     assert asking.versions().keys() == {*versions.values()}
     status = service.status()
     assert [worker.restarts for worker in status.workers] == [0, 0]
     assert not status.failed_versions
     assert service.terminate() == 0
-
-
-def answer_every_id(stub, expected, version):
-    for item_id in retrievable.ids(retrievable.ODD_ITEM_IDS, 40):
-        request = pb.SimilarItemsRequest(item_id=item_id)
-        response = stub.SimilarItems(request, timeout=PATIENCE)
-        assert_best(response.items, expected.cosines(item_id))
-        assert response.version == version
-    for user_id in retrievable.ids(retrievable.ODD_USER_IDS, 12):
-        for limit in (1, 1000):
-            request = pb.RecommendRequest(user_id=user_id, limit=limit)
-            response = stub.Recommend(request, timeout=PATIENCE)
-            assert_best(response.items, expected.scores(user_id), limit)
 
 
 # ---- what a worker holds of an index

@@ -103,13 +103,10 @@ def test_after_each_sample_the_calls_have_the_time_to_themselves(counters):
 
 def test_answers_that_exact_search_would_not_give_are_not_compared(counters):
     sampler = Sampler(1.0, counters)
-    for changes in (
-        {"search": Search(effort=2.0)},
-        {"search": Search(exact=True)},
-        {"diversity": 0.5},
-        {"page": Page(b"", "")},
-    ):
-        sampler.offer(*asked([5, 4, 3], options=Options(limit=3, **changes)))
+    sampler.offer(*asked([5, 4, 3], options=Options(limit=3, search=Search(exact=True))))
+    served, user, _, answer = asked([5, 4, 3])
+    for changes in ({"search": Search(effort=2.0)}, {"diversity": 0.5}, {"page": Page(b"", "")}):
+        sampler.offer(served, user, Options(limit=3, **changes), answer)
     assert sampler._taken.empty()
     assert counted(counters) == (0, 0, 0, 0)
 
