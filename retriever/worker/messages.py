@@ -59,7 +59,6 @@ _UNKNOWN_IDS: dict[int, UnknownIds | None] = {
     pb.UNKNOWN_IDS_POPULAR: "popular",
 }
 _KINDS: dict[str, Literal["any", "all", "none"]] = {"any_of": "any", "all_of": "all", "none_of": "none"}
-Batch: TypeAlias = pb.BatchSimilarItemsRequest | pb.BatchRecommendRequest
 
 
 def similar_items_question(request: pb.SimilarItemsRequest) -> tuple[ItemSubject, Options]:
@@ -91,7 +90,7 @@ def recommend_question(request: pb.RecommendRequest) -> tuple[UserSubject, Optio
     return subject, _options(request, exclude_seen=exclude_seen)
 
 
-def check_batch(batch: Batch) -> None:
+def check_batch(batch: pb.BatchSimilarItemsRequest | pb.BatchRecommendRequest) -> None:
     """Raise InvalidArgumentError for a batch that is empty or too large."""
     requests: Sequence[Request] = batch.requests
     if not 1 <= len(requests) <= batches.MAX_REQUESTS:
