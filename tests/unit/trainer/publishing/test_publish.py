@@ -18,10 +18,10 @@ from lightfm_retriever.publication.storage.id_map import IdMap
 from lightfm_retriever.publication.vectors.fold_in import FoldIn
 from lightfm_retriever.publication.vectors.vector_space import best, user_queries
 from lightfm_retriever.publication.verification import verify
-from retriever.answering.queries import recommend, similar_items
 from retriever.answering.questions import Options, Search
 from retriever.answering.snapshot import open_snapshot
 from retriever.worker.warm_up import warm_up
+from tests.retrievable import recommend, similar_items
 from tests.unit.trainer.index import cases
 from trainer.errors import RecallError
 from trainer.evaluation.of_vectors import evaluate_vectors
