@@ -68,7 +68,6 @@ class NothingLoadedError(RetrieverError):
 
     def __init__(self, reason: str, *, passes: bool = False) -> None:
         super().__init__(f"no publication is loaded: {reason}")
-        self.reason = reason
         self.passes = passes
 
 
@@ -89,8 +88,6 @@ class UnverifiedError(RetrieverError):
 
     def __init__(self, version: str, reason: str, *, costly: bool = False) -> None:
         super().__init__(f"{version} {reason}")
-        self.version = version
-        self.reason = reason
         self.costly = costly
 
 

@@ -76,12 +76,7 @@ def _is_passing(error: BaseException) -> bool:
 
 
 def of_deaths(worker: int, statuses: Sequence[int]) -> Failure:
-    """The failure that workers ended one after the other while they prepared a version.
-
-    Args:
-        worker: number of the latest.
-        statuses: exit statuses of all.
-    """
+    """The failure that workers ended, `worker` last, while they prepared a version; their statuses."""
     return Failure(
         f"worker {worker} ended with status {statuses[-1]} while it prepared this version, as another "
         "one did before",

@@ -20,12 +20,21 @@ from lightfm_retriever.publication.attributes import Attributes, Column
 from lightfm_retriever.publication.labels import promote
 from lightfm_retriever.publication.manifest import Depth, IndexFacts, Manifest
 from lightfm_retriever.publication.reader import Publication, open_publication
-from lightfm_retriever.publication.search_effort import Depths
+from lightfm_retriever.publication.search_effort import Depths, IndexCosts
 from lightfm_retriever.publication.storage.id_map import IdMap
 from lightfm_retriever.publication.storage.ragged import from_texts, text
 from lightfm_retriever.publication.vectors.vector_space import row_norms, split_biases
 from lightfm_retriever.publication.writer import Staging
-from retriever.answering.search import IndexCosts, Ranker, Scorer
+from retriever.answering import queries
+from retriever.answering.queries import RankedRows
+from retriever.answering.questions import (
+    Checkpoint,
+    ItemSubject,
+    Options,
+    UserSubject,
+    always_wanted,
+)
+from retriever.answering.search import Ranker, Scorer
 from retriever.answering.snapshot import Snapshot
 from tests import publications
 from tests.publications import ragged as ragged
@@ -325,3 +334,28 @@ def snapshot(
         similar=Ranker(similar, by_cosine, ties, costs, depths),
         recommend=Ranker(recommend, by_score, ties, costs, depths),
     )
+
+
+DEFAULTS = Options()
+
+
+def similar_items(
+    snapshot: Snapshot,
+    subject: ItemSubject,
+    options: Options = DEFAULTS,
+    checkpoint: Checkpoint = always_wanted,
+) -> RankedRows:
+    """Ask and answer, as a call does."""
+    plan = queries.plan_similar_items(snapshot, subject, options, checkpoint)
+    return queries.answer(snapshot, plan, checkpoint)
+
+
+def recommend(
+    snapshot: Snapshot,
+    subject: UserSubject,
+    options: Options = DEFAULTS,
+    checkpoint: Checkpoint = always_wanted,
+) -> RankedRows:
+    """The same of a user, a session or features."""
+    plan = queries.plan_recommend(snapshot, subject, options, checkpoint)
+    return queries.answer(snapshot, plan, checkpoint)

@@ -32,13 +32,7 @@ _NO_ROWS: NDArray[np.int32] = np.empty(0, dtype=np.int32)
 
 @dataclass(frozen=True)
 class UnknownValue:
-    """A value of a condition that no item has.
-
-    Attributes:
-        attribute: its attribute.
-        value: as asked.
-        near: values that items have and that may have been meant, the nearest first.
-    """
+    """A value of a condition that no item has, and those that may be meant, the nearest first."""
 
     attribute: str
     value: str
@@ -99,11 +93,7 @@ class Filter:
 
 
 def look_up(conditions: Sequence[AnyCondition], attributes: Attributes | None, items: int) -> Filter:
-    """The conditions in one publication.
-
-    Raises:
-        InvalidArgumentError: an attribute is unknown, or a condition isn't of its kind.
-    """
+    """The conditions in one publication; InvalidArgumentError where one doesn't fit its attributes."""
     tests: list[_ValuesTest | _RangeTest] = []
     unknown: dict[tuple[int, str], None] = {}
     empty: list[EmptyRange] = []

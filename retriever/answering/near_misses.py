@@ -27,10 +27,7 @@ _LONG = 5
 def spelled_otherwise(asked: str, known: AnyIds, *, prefix: str = "") -> list[str]:
     """Those that differ in case, spaces, Unicode form, leading zeros or a decimal point, at most MOST.
 
-    Args:
-        asked: what isn't there.
-        known: where it isn't.
-        prefix: of the keys of the map, which isn't part of the texts.
+    `prefix` begins the keys of `known`, and isn't part of the texts.
     """
     if len(asked) > _LONGEST:
         return []

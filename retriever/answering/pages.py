@@ -34,12 +34,7 @@ _LONGEST = 200
 
 @dataclass(frozen=True)
 class Page:
-    """Which results are wanted.
-
-    Attributes:
-        fingerprint: of the request, by the function of that name.
-        token: of the answer before; empty for the first page.
-    """
+    """Which results are wanted: of a request's fingerprint, after a token, which is empty at first."""
 
     fingerprint: bytes
     token: str = ""
@@ -47,12 +42,7 @@ class Page:
 
 @dataclass(frozen=True)
 class Position:
-    """A place in a ranking.
-
-    Attributes:
-        width: candidates that the first search was asked for; 0 when it was exact.
-        offset: results that came before.
-    """
+    """A place in a ranking: the first search's candidates, 0 when it was exact, and results before."""
 
     width: int = 0
     offset: int = 0
@@ -67,14 +57,7 @@ def fingerprint(request: bytes) -> bytes:
 
 
 def encode(position: Position, page: Page, *, version: str, key: str) -> str:
-    """The token of a position.
-
-    Args:
-        position: where the next page begins.
-        page: the page before it.
-        version: name of the version that it is in.
-        key: what only those know who can read the version.
-    """
+    """The token of where the page after `page` begins; only who can read the version knows the key."""
     body = _POSITION.pack(position.width, position.offset) + page.fingerprint + version.encode()
     return _text(_tag(body, key) + body)
 

@@ -20,7 +20,6 @@ from retriever.answering.filters import EmptyRange, UnknownValue, look_up
 from retriever.answering.pages import START, Page, Position
 from retriever.answering.popular import find_popular
 from retriever.answering.questions import (
-    DEFAULTS,
     MAX_NAMED_EXCLUDED,
     Checkpoint,
     ItemSubject,
@@ -65,52 +64,8 @@ class RankedRows(msgspec.Struct, frozen=True):
     explanations: Sequence[ScoreParts] = ()
 
 
-def similar_items(
-    snapshot: Snapshot,
-    subject: ItemSubject,
-    options: Options = DEFAULTS,
-    *,
-    checkpoint: Checkpoint = always_wanted,
-) -> RankedRows:
-    """The items whose embeddings have the highest cosine to an item's, or to the mean of several.
-
-    Raises:
-        InvalidArgumentError: the options don't fit the publication, or the items have no mean.
-        UnknownIdError: an item isn't in the publication.
-        NotPublishedError: the publication lacks what is asked for.
-        PageExpiredError: the page is another version's.
-    """
-    return answer(snapshot, plan_similar_items(snapshot, subject, options, checkpoint), checkpoint)
-
-
-def recommend(
-    snapshot: Snapshot,
-    subject: UserSubject,
-    options: Options = DEFAULTS,
-    *,
-    checkpoint: Checkpoint = always_wanted,
-) -> RankedRows:
-    """The items that LightFM scores highest for a user, `u·i + b_u + b_i`, a session or features.
-
-    Raises:
-        InvalidArgumentError: the options don't fit the publication.
-        UnknownIdError: the user, items or features aren't in the publication.
-        NotPublishedError: the publication lacks what is asked for.
-        PageExpiredError: the page is another version's.
-    """
-    return answer(snapshot, plan_recommend(snapshot, subject, options, checkpoint), checkpoint)
-
-
 class Plan(msgspec.Struct, frozen=True):
-    """A question, looked up in a snapshot: all that the search needs to know.
-
-    Attributes:
-        ranker: which ranking.
-        subject: the query and where it comes from.
-        options: as asked.
-        wanted: what is to be found.
-        unknown: ids of the request that the publication doesn't have.
-    """
+    """A question, looked up in a snapshot: all that the search needs to know."""
 
     ranker: Ranker
     subject: Subject
@@ -122,7 +77,14 @@ class Plan(msgspec.Struct, frozen=True):
 def plan_similar_items(
     snapshot: Snapshot, subject: ItemSubject, options: Options, checkpoint: Checkpoint = always_wanted
 ) -> Plan:
-    """Raises as similar_items."""
+    """Ask for the items whose embeddings have the highest cosine to an item's, or to several's mean.
+
+    Raises:
+        InvalidArgumentError: the options don't fit the publication, or the items have no mean.
+        UnknownIdError: an item isn't in the publication.
+        NotPublishedError: the publication lacks what is asked for.
+        PageExpiredError: the page is another version's.
+    """
     found = item_subject(snapshot, subject, options.unknown_ids)
     return _plan(snapshot, snapshot.similar, found, found.own, options, checkpoint)
 
@@ -130,7 +92,10 @@ def plan_similar_items(
 def plan_recommend(
     snapshot: Snapshot, subject: UserSubject, options: Options, checkpoint: Checkpoint = always_wanted
 ) -> Plan:
-    """Raises as recommend."""
+    """Ask for the items that LightFM scores highest, `u·i + b_u + b_i`, for a user, items or features.
+
+    Raises as plan_similar_items.
+    """
     found = user_subject(snapshot, subject, options.unknown_ids)
     own = found.own if options.exclude_seen else NOTHING
     return _plan(snapshot, snapshot.recommend, found, own, options, checkpoint)
@@ -167,7 +132,7 @@ def _plan(
     return Plan(ranker, subject, options, wanted, unknown)
 
 
-def answer(snapshot: Snapshot, plan: Plan, checkpoint: Checkpoint) -> RankedRows:
+def answer(snapshot: Snapshot, plan: Plan, checkpoint: Checkpoint = always_wanted) -> RankedRows:
     """Search, and make the answer of what is found; raises NotPublishedError."""
     with checkpoint("search"):
         found = carry_out(snapshot, plan, checkpoint)

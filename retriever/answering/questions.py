@@ -77,8 +77,7 @@ class Search:
         # Written so that NaN is out of range too.
         if self.effort is not None and not MIN_EFFORT <= self.effort <= MAX_EFFORT:
             raise InvalidArgumentError(
-                "search_effort",
-                f"is {self.effort:g}, but should be in {MIN_EFFORT:g}..{MAX_EFFORT:g}",
+                "search_effort", f"is {self.effort:g}, but should be in {MIN_EFFORT:g}..{MAX_EFFORT:g}"
             )
 
 
@@ -213,6 +212,3 @@ def _check_ids(field: str, ids: Sequence[str], most: int) -> None:
         raise InvalidArgumentError(field, f"has {len(ids)} entries, but should have 1 to {most}")
     for place, external_id in enumerate(ids):
         check_external_id(f"{field}[{place}]", external_id)
-
-
-DEFAULTS = Options()

@@ -15,9 +15,9 @@ from lightfm_retriever.publication.search_effort import (
     SCATTERED_ROW,
     TUNED_FOR,
     Depths,
+    IndexCosts,
     candidates_for,
 )
-from lightfm_retriever.publication.search_effort import IndexCosts as IndexCosts
 from lightfm_retriever.publication.storage.id_map import Rows
 from lightfm_retriever.publication.storage.ragged import are_among
 from lightfm_retriever.publication.vectors.vector_space import Float32Array, best, row_norms, unit_rows

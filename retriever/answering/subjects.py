@@ -45,11 +45,9 @@ class Parts:
     """What a query is the sum of, for explanations.
 
     Attributes:
-        names: of the parts: item ids, or features.
-        vectors: (parts, components) float32.
+        names, vectors: of the parts, (parts, components) float32; item ids, or features.
         bias: what every score has besides the item's own bias.
         cosine: whether scores are cosines, so inner products with items of length 1.
-        of_features: whether the names are features.
     """
 
     names: Sequence[str]
@@ -61,13 +59,7 @@ class Parts:
 
 @dataclass(frozen=True)
 class ScoreParts:
-    """Of one result.
-
-    Attributes:
-        contributions: names and what they contributed, largest first, each above 0, at most three.
-        bias: the part of the score that is the item's bias and the user's.
-        of_features: whether the names are features; else they are item ids.
-    """
+    """What a score is made of: the largest contributions by name, each above 0, and both biases."""
 
     contributions: Sequence[tuple[str, float]] = ()
     bias: float = 0.0
@@ -114,12 +106,7 @@ def user_subject(snapshot: Snapshot, subject: UserSubject, unknown_ids: UnknownI
 
 
 def item_subject(snapshot: Snapshot, subject: ItemSubject, unknown_ids: UnknownIds | None) -> Subject:
-    """What to be like.
-
-    Raises:
-        UnknownIdError: as in user_subject.
-        InvalidArgumentError: the items have no mean.
-    """
+    """What to be like; raises UnknownIdError as above, InvalidArgumentError if items have no mean."""
     embeddings = snapshot.item_embeddings
     if isinstance(subject, str):
         row = snapshot.publication.items.row(subject)
@@ -259,29 +246,23 @@ def _unknown(
     unknown_ids: UnknownIds,
     own: Sequence[int] = (),
 ) -> Subject:
-    """What is popular, if that is asked for when nothing is known."""
-    if unknown_ids != "popular":
-        raise _unknown_id(snapshot, kind, unknown[0])
-    return Subject(Source.POPULAR, _NO_QUERY, _ZERO, np.array(own, dtype=np.int32), unknown)
-
-
-def _unknown_id(
-    snapshot: Snapshot, kind: Literal["item", "user", "feature"], asked: str
-) -> UnknownIdError:
-    publication = snapshot.publication
+    """What is popular, if that is asked for when nothing is known; else raises UnknownIdError."""
+    if unknown_ids == "popular":
+        return Subject(Source.POPULAR, _NO_QUERY, _ZERO, np.array(own, dtype=np.int32), unknown)
+    publication, asked = snapshot.publication, unknown[0]
+    features = publication.user_features
     if kind != "feature":
         # Of ids no more is told than who asks could ask for: a user's are nobody else's business, and
         # items that are not published yet are asked for too often to be looked for.
         near = spelled_otherwise(asked, publication.items if kind == "item" else publication.users)
-        return UnknownIdError(kind, asked, snapshot.version, near=near, hint=in_words(near))
-    features = publication.user_features
-    if features is None or not len(features):
+        hint = in_words(near)
+    elif features is None or not len(features):
+        near = []
         hint = ", which was trained without user features: train with --user-features COLUMN,..."
-        return UnknownIdError(kind, asked, snapshot.version, hint=hint)
-    near = near_misses(asked, features)
-    return UnknownIdError(
-        kind, asked, snapshot.version, near=near, hint=in_words(near) or _columns(asked, features)
-    )
+    else:
+        near = near_misses(asked, features)
+        hint = in_words(near) or _columns(asked, features)
+    raise UnknownIdError(kind, asked, snapshot.version, near=near, hint=hint)
 
 
 def _columns(asked: str, features: AnyIds) -> str:

@@ -19,13 +19,7 @@ from lightfm_retriever.publication.reader import Publication
 from lightfm_retriever.publication.search_effort import scaled
 from lightfm_retriever.publication.vectors.vector_space import Float32Array
 from retriever.errors import SnapshotError
-from retriever.index.protocol import (
-    SearchIndex,
-    check_content,
-    check_facts,
-    count_of,
-    effort_of,
-)
+from retriever.index.protocol import SearchIndex, check_content, check_facts, count_of, effort_of
 from retriever.index.unloadable import unloadable
 
 _METRIC: Final = "l2"

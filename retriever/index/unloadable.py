@@ -44,13 +44,7 @@ def check_room(path: Path) -> None:
 
 
 def unloadable(library: str, path: Path, error: Exception) -> VolumeError | InvalidPublicationError:
-    """The error for an index that a library can't load: a VolumeError where that may pass.
-
-    Args:
-        library: its name.
-        path: of the index.
-        error: what it raised.
-    """
+    """The error for an index that a library can't load: a VolumeError where that may pass."""
     text = str(error)
     what = f"{library} can't load it: "
     if isinstance(error, OSError) and error.errno is not None:

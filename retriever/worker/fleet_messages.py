@@ -12,13 +12,6 @@ from lightfm_retriever.hosting.release import release
 from retriever.control import ServiceState
 from retriever.waiting import waiting_for
 
-_STATES = {
-    "starting": pb.WORKER_STATE_STARTING,
-    "booted": pb.WORKER_STATE_STARTING,
-    "running": pb.WORKER_STATE_RUNNING,
-    "down": pb.WORKER_STATE_DOWN,
-}
-
 
 def status_message(fleet: ServiceState) -> pb.GetStatusResponse:
     """The status of the service, and of each of its workers."""
@@ -45,7 +38,7 @@ def status_message(fleet: ServiceState) -> pb.GetStatusResponse:
             pb.WorkerStatus(
                 index=worker.index,
                 pid=worker.pid,
-                state=_STATES[worker.state],
+                state=_state(worker.state),
                 version=worker.version,
                 started_at=_timestamp(worker.started_at),
                 serving_since=_timestamp(worker.serving_since),
@@ -67,6 +60,10 @@ def status_message(fleet: ServiceState) -> pb.GetStatusResponse:
             for failed in fleet.failed
         ],
     )
+
+
+def _state(word: str) -> Any:
+    return pb.WorkerState.Value(f"WORKER_STATE_{'STARTING' if word == 'booted' else word.upper()}")
 
 
 def _timestamp(seconds: float) -> Any:

@@ -58,12 +58,7 @@ _UNKNOWN_IDS: dict[int, UnknownIds | None] = {
     pb.UNKNOWN_IDS_IGNORE: "ignore",
     pb.UNKNOWN_IDS_POPULAR: "popular",
 }
-_KINDS: dict[str, Literal["any", "all", "none"]] = {
-    "any_of": "any",
-    "all_of": "all",
-    "none_of": "none",
-}
-Batch: TypeAlias = pb.BatchSimilarItemsRequest | pb.BatchRecommendRequest
+_KINDS: dict[str, Literal["any", "all", "none"]] = {"any_of": "any", "all_of": "all", "none_of": "none"}
 
 
 def similar_items_question(request: pb.SimilarItemsRequest) -> tuple[ItemSubject, Options]:
@@ -95,7 +90,7 @@ def recommend_question(request: pb.RecommendRequest) -> tuple[UserSubject, Optio
     return subject, _options(request, exclude_seen=exclude_seen)
 
 
-def check_batch(batch: Batch) -> None:
+def check_batch(batch: pb.BatchSimilarItemsRequest | pb.BatchRecommendRequest) -> None:
     """Raise InvalidArgumentError for a batch that is empty or too large."""
     requests: Sequence[Request] = batch.requests
     if not 1 <= len(requests) <= batches.MAX_REQUESTS:
@@ -213,8 +208,7 @@ def _page(request: Request) -> Page:
         same.ClearField(field)
     name = request.DESCRIPTOR.name.encode()
     return Page(
-        pages.fingerprint(name + b":" + same.SerializeToString(deterministic=True)),
-        request.page_token,
+        pages.fingerprint(name + b":" + same.SerializeToString(deterministic=True)), request.page_token
     )
 
 
@@ -222,8 +216,7 @@ def _conditions(wanted: pb.Filter) -> Sequence[AnyCondition]:
     field = "filter.conditions"
     if not 1 <= len(wanted.conditions) <= MAX_CONDITIONS:
         raise InvalidArgumentError(
-            field,
-            f"has {len(wanted.conditions)} entries, but should have 1 to {MAX_CONDITIONS}",
+            field, f"has {len(wanted.conditions)} entries, but should have 1 to {MAX_CONDITIONS}"
         )
     conditions = [
         _condition(f"{field}[{place}]", condition) for place, condition in enumerate(wanted.conditions)

@@ -67,9 +67,7 @@ class Sampler:
         self, snapshot: Snapshot, subject: UserSubject, options: Options, answer: RankedRows
     ) -> None:
         """Called with each answer, on the thread that answers it."""
-        if answer.exact or options.search.effort is not None or options.diversity:
-            return
-        if options.page is not None:
+        if answer.exact or options.search.effort is not None or options.diversity or options.page:
             return
         # Two threads may count one down together: then the next sample comes one call later.
         self._left -= 1

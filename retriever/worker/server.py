@@ -69,10 +69,7 @@ class Server(HostedServer):
         calls = self._unary
         in_flight = calls.in_flight
         return msgspec.structs.replace(
-            measured,
-            calls=calls.accepted - in_flight,
-            refused=calls.refused,
-            in_flight=in_flight,
+            measured, calls=calls.accepted - in_flight, refused=calls.refused, in_flight=in_flight
         )
 
     def measure(self) -> Load:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import cache, wraps
-from typing import Any, TypeAlias, TypeVar
+from typing import Any
 
 import grpc
 from google.protobuf.message import Message
@@ -29,19 +29,16 @@ from retriever.worker.status import to_message, to_status
 
 SERVICE_NAME = pb.DESCRIPTOR.services_by_name["RetrieverService"].full_name
 
-# What a request asks, and how that is looked up.
-_ASKED: dict[type[Message], tuple[Callable[..., Any], Callable[..., Plan]]] = {
-    pb.SimilarItemsRequest: (messages.similar_items_question, queries.plan_similar_items),
-    pb.RecommendRequest: (messages.recommend_question, queries.plan_recommend),
+# By the type of a request its call, what answers it, what is asked, and how that is looked up.
+_ASKED: dict[type[Message], tuple[str, type[Any], Callable[..., Any], Callable[..., Plan]]] = {
+    getattr(pb, f"{call}Request"): (call, getattr(pb, f"{call}Response"), question, plan)
+    for name, question, plan in (
+        ("SimilarItems", messages.similar_items_question, queries.plan_similar_items),
+        ("Recommend", messages.recommend_question, queries.plan_recommend),
+    )
+    for call in (name, f"Batch{name}")
 }
 _NOTHING = nullcontext()
-_Request = TypeVar("_Request", bound=Message)
-_Response = TypeVar("_Response")
-
-# Told of the answers that a call of a method was given: one, or those of a batch.
-Answered: TypeAlias = Callable[[str, Iterable[RankedRows]], None]
-# Told of each answer of Recommend, and what was asked.
-Recommended: TypeAlias = Callable[[Snapshot, UserSubject, Options, RankedRows], None]
 
 
 def look_away(*_: object) -> None:
@@ -49,12 +46,12 @@ def look_away(*_: object) -> None:
 
 
 def _handler(
-    method: Callable[[RetrieverServicer, _Request, Checkpoint], _Response],
-) -> Callable[[RetrieverServicer, _Request, grpc.ServicerContext], _Response]:
+    method: Callable[[RetrieverServicer, Any, Checkpoint], Any],
+) -> Callable[[RetrieverServicer, Any, grpc.ServicerContext], Any]:
     """Answers with a status instead of an exception's text."""
 
     @wraps(method)
-    def handle(self: RetrieverServicer, request: _Request, context: grpc.ServicerContext) -> _Response:
+    def handle(self: RetrieverServicer, request: Any, context: grpc.ServicerContext) -> Any:
         def checkpoint(stage: str = "", **facts: Attribute) -> AbstractContextManager[object]:
             if not context.is_active():
                 raise AbandonedError("the caller cancelled or its deadline passed")
@@ -70,162 +67,109 @@ def _handler(
     return handle
 
 
-class CurrentSnapshot:
-    """Holds one snapshot, swapped as a whole.
-
-    Reading and writing one attribute is atomic in CPython, so calls need no lock: each sees the old
-    snapshot or the new one.
-    """
-
-    def __init__(self) -> None:
-        self._snapshot: Snapshot | None = None
-
-    def get(self) -> Snapshot:
-        """The snapshot for one request; NothingLoadedError when there is none."""
-        snapshot = self._snapshot
-        if snapshot is None:
-            raise NothingLoadedError("none was committed")
-        return snapshot
-
-    def swap(self, snapshot: Snapshot) -> None:
-        """Serve another snapshot from now on."""
-        self._snapshot = snapshot
-
-    @property
-    def version(self) -> str:
-        """The version that serves; empty while there is none."""
-        snapshot = self._snapshot
-        return "" if snapshot is None else snapshot.version
-
-
 class RetrieverServicer(pb_grpc.RetrieverServiceServicer):
     """The RPCs.
 
     Args:
-        current: what serves.
         fleet: returns what the parent last told about the whole service.
-        answered, recommended: told of answers.
+        answered: told of the answers that a call was given: one, or those of a batch.
+        recommended: told of each answer of Recommend, and what was asked.
         span: records the stages of a call, if it is traced; None where no call is.
+
+    Attributes:
+        snapshot: what serves, None for nothing. To assign another one needs no lock, since that is
+            atomic in CPython and each call reads it once.
     """
 
     def __init__(
         self,
-        current: CurrentSnapshot,
         fleet: Callable[[], ServiceState],
         *,
-        answered: Answered = look_away,
-        recommended: Recommended = look_away,
+        answered: Callable[[str, Iterable[RankedRows]], None] = look_away,
+        recommended: Callable[[Snapshot, UserSubject, Options, RankedRows], None] = look_away,
         span: Callable[..., AbstractContextManager[object]] | None = None,
     ) -> None:
-        self._current = current
+        self.snapshot: Snapshot | None = None
         self._fleet = fleet
         self._answered = answered
         self._recommended = recommended
         self._span = span
 
+    @property
+    def version(self) -> str:
+        """The version that serves; empty while there is none."""
+        snapshot = self.snapshot
+        return "" if snapshot is None else snapshot.version
+
     def is_quick(self, request: Any) -> bool:
         """Whether a call may be answered on the thread that takes all calls."""
-        try:
-            return messages.is_quick(self._current.get(), request)
-        except NothingLoadedError:
-            return True
+        snapshot = self.snapshot
+        return snapshot is None or messages.is_quick(snapshot, request)
 
     @_handler
-    def SimilarItems(  # noqa: N802
-        self, request: pb.SimilarItemsRequest, checkpoint: Checkpoint
-    ) -> pb.SimilarItemsResponse:
-        """See the proto."""
-        response = pb.SimilarItemsResponse()
-        self._answer("SimilarItems", request, response, checkpoint)
-        return response
-
-    @_handler
-    def Recommend(  # noqa: N802
-        self, request: pb.RecommendRequest, checkpoint: Checkpoint
-    ) -> pb.RecommendResponse:
-        """See the proto."""
-        response = pb.RecommendResponse()
-        self._recommended(*self._answer("Recommend", request, response, checkpoint))
-        return response
-
-    def _answer(
-        self, method: str, request: Any, response: answer_messages.Response, checkpoint: Checkpoint
-    ) -> tuple[Snapshot, Any, Options, RankedRows]:
-        """Make a new message the answer; returns what was asked of which snapshot, and its answer."""
-        question, plan = _ASKED[type(request)]
+    def _answer(self, request: Any, checkpoint: Checkpoint) -> Any:
+        call, answers, question, plan = _ASKED[type(request)]
         subject, options = question(request)
         most = answer_messages.most_bytes(request.max_response_bytes)
-        snapshot = self._snapshot()
+        snapshot = self._taken()
         attributes = messages.return_attributes(snapshot, request)
         planned = plan(snapshot, subject, options, checkpoint)
         answer = queries.answer(snapshot, planned, checkpoint)
         checkpoint()
+        response = answers()
         external_id = snapshot.publication.items.external_id
         answer_messages.fill_in(response, snapshot, answer, attributes, external_id)
         if answer_messages.may_be_too_large(attributes, most):
             answer_messages.check_size(response.ByteSize(), most)
-        self._answered(method, (answer,))
-        return snapshot, subject, options, answer
-
-    @_handler
-    def BatchSimilarItems(  # noqa: N802
-        self, request: pb.BatchSimilarItemsRequest, checkpoint: Checkpoint
-    ) -> pb.BatchSimilarItemsResponse:
-        """See the proto."""
-        response = pb.BatchSimilarItemsResponse()
-        self._answer_all("BatchSimilarItems", request, response, checkpoint)
+        self._answered(call, (answer,))
+        if call == "Recommend":
+            self._recommended(snapshot, subject, options, answer)
         return response
 
     @_handler
-    def BatchRecommend(  # noqa: N802
-        self, request: pb.BatchRecommendRequest, checkpoint: Checkpoint
-    ) -> pb.BatchRecommendResponse:
-        """See the proto."""
-        response = pb.BatchRecommendResponse()
-        self._answer_all("BatchRecommend", request, response, checkpoint)
-        return response
-
-    def _answer_all(self, method: str, batch: Any, response: Any, checkpoint: Checkpoint) -> None:
-        """Add the version, and a result for each request."""
+    def _answer_all(self, batch: Any, checkpoint: Checkpoint) -> Any:
+        call, answers, question, plan = _ASKED[type(batch)]
         messages.check_batch(batch)
         most = answer_messages.most_bytes(batch.max_response_bytes)
-        snapshot = self._snapshot()
+        snapshot = self._taken()
         names: list[Sequence[str]] = [()] * len(batch.requests)
 
         def look_up(place: int) -> Plan:
             # In the order of a call of its own, so that it fails with the same error.
             request = batch.requests[place]
-            question, plan = _ASKED[type(request)]
             subject, options = question(request)
             names[place] = messages.return_attributes(snapshot, request)
             return plan(snapshot, subject, options, checkpoint)
 
-        answers = answer_all(snapshot, range(len(names)), look_up, checkpoint=checkpoint)
+        answered = answer_all(snapshot, range(len(names)), look_up, checkpoint=checkpoint)
         checkpoint()
-        response.version = snapshot.version
+        response = answers(version=snapshot.version)
         # Many are answered with the same items.
         external_id = cache(snapshot.publication.items.external_id)
-        for answer, attributes in zip(answers, names, strict=True):
+        for answer, attributes in zip(answered, names, strict=True):
             result = response.results.add()
             if isinstance(answer, Exception):
                 result.error.CopyFrom(to_message(answer))
             else:
                 answer_messages.fill_in(result.response, snapshot, answer, attributes, external_id)
         answer_messages.check_size(response.ByteSize(), most)
-        self._answered(method, (answer for answer in answers if isinstance(answer, RankedRows)))
+        self._answered(call, (answer for answer in answered if isinstance(answer, RankedRows)))
+        return response
 
-    def _snapshot(self) -> Snapshot:
-        try:
-            return self._current.get()
-        except NothingLoadedError:
+    SimilarItems: Any = _answer
+    Recommend: Any = _answer
+    BatchSimilarItems: Any = _answer_all
+    BatchRecommend: Any = _answer_all
+
+    def _taken(self) -> Snapshot:
+        """The snapshot for one call; NothingLoadedError that says why there is none."""
+        snapshot = self.snapshot
+        if snapshot is None:
             reason, passes = waiting_for(self._fleet(), now=time.monotonic())
-            raise NothingLoadedError(reason, passes=passes) from None
+            raise NothingLoadedError(reason, passes=passes)
+        return snapshot
 
     @_handler
-    def GetStatus(  # noqa: N802
-        self,
-        request: pb.GetStatusRequest,  # noqa: ARG002
-        checkpoint: Checkpoint,  # noqa: ARG002
-    ) -> pb.GetStatusResponse:
+    def GetStatus(self, _: pb.GetStatusRequest, __: Checkpoint) -> pb.GetStatusResponse:  # noqa: N802
         """See the proto."""
         return status_message(self._fleet())

@@ -17,8 +17,7 @@ from retriever.errors import (
 )
 
 # When to ask again: while a version is being loaded, and while there is none that could be.
-_LOADING_SECONDS = 1.0
-_NOTHING_SECONDS = 5.0
+_LOADING, _NOTHING = ("LOADING", 1.0), ("NOTHING_PUBLISHED", 5.0)
 
 _log = logger_of_calls(__name__)
 
@@ -49,9 +48,7 @@ def to_message(error: Exception) -> status_pb2.Status:
         reason = statuses.reason("PAGE_EXPIRED", told)
         return statuses.make(code_pb2.FAILED_PRECONDITION, str(error), reason)
     if isinstance(error, NothingLoadedError):
-        name, seconds = "NOTHING_PUBLISHED", _NOTHING_SECONDS
-        if error.passes:
-            name, seconds = "LOADING", _LOADING_SECONDS
+        name, seconds = _LOADING if error.passes else _NOTHING
         again = statuses.retry_after(seconds)
         return statuses.make(code_pb2.UNAVAILABLE, str(error), statuses.reason(name), again)
     return statuses.unexpected(error, _log)

@@ -25,12 +25,14 @@ def warm_up(snapshot: Snapshot, *, make_way: Callable[[], None] = lambda: None) 
     """
     publication = snapshot.publication
     for row in _spread(len(publication.items)):
-        ranking = queries.similar_items(snapshot, publication.items.external_id(ItemRow(row)), _OPTIONS)
-        if not len(ranking.rows) and len(publication.items) > 1:
+        item_id = publication.items.external_id(ItemRow(row))
+        answer = queries.answer(snapshot, queries.plan_similar_items(snapshot, item_id, _OPTIONS))
+        if not len(answer.rows) and len(publication.items) > 1:
             raise SnapshotError(f"version {snapshot.version}: item row {row} has no similar items")
         make_way()
     for row in _spread(len(publication.users)):
-        queries.recommend(snapshot, publication.users.external_id(UserRow(row)), _OPTIONS)
+        user_id = publication.users.external_id(UserRow(row))
+        queries.answer(snapshot, queries.plan_recommend(snapshot, user_id, _OPTIONS))
         make_way()
 
 

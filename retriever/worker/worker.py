@@ -40,7 +40,7 @@ from retriever.version_files import FilesChangedError
 from retriever.worker.answer_messages import call_facts
 from retriever.worker.online_recall import Sampler
 from retriever.worker.server import Server
-from retriever.worker.service import CurrentSnapshot, RetrieverServicer, look_away
+from retriever.worker.service import RetrieverServicer, look_away
 from retriever.worker.warm_up import warm_up
 
 _log = logging.getLogger(__name__)
@@ -64,7 +64,6 @@ class Worker:
         self._config = config
         self._parent = parent
         self._sending = threading.Lock()
-        self._current = CurrentSnapshot()
         # The order to prepare that still counts, 0 for none, and what came of it: one lock for both.
         self._order = 0
         self._prepared: Snapshot | None = None
@@ -76,8 +75,7 @@ class Worker:
         self._sampler: Sampler | None = None
         if counters is not None and config.online_recall_share:
             self._sampler = Sampler(config.online_recall_share, counters)
-        servicer = RetrieverServicer(
-            self._current,
+        self._servicer = RetrieverServicer(
             lambda: self._fleet,
             answered=look_away if counters is None else counters.answered,
             recommended=look_away if self._sampler is None else self._sampler.offer,
@@ -86,7 +84,7 @@ class Worker:
         observe = ignore if counters is None else _counting(counters)
         self._observation = Observation(config.hosting, service="lightfm-retriever", facts=call_facts)
         calls = calls_of(config.hosting, self._observation)
-        self._server = Server(config, servicer, calls=calls, observe=observe)
+        self._server = Server(config, self._servicer, calls=calls, observe=observe)
         self._listening = False
         for _ in range(_MAX_PREPARING):
             # Now: the start of a thread that lacks memory never returns.
@@ -94,7 +92,7 @@ class Worker:
 
     def run(self) -> None:
         """Serve until the parent says to drain, or is gone."""
-        logs.say_version(lambda: self._current.version)
+        logs.say_version(lambda: self._servicer.version)
         with contextlib.closing(self._observation):
             threading.Thread(target=self._beat, name="beat", daemon=True).start()
             if self._sampler is not None:
@@ -184,7 +182,7 @@ class Worker:
             raise RuntimeError(f"told to commit {version}, which isn't prepared")
         if self._counters is not None:
             self._counters.serve(version)
-        self._current.swap(prepared)
+        self._servicer.snapshot = prepared
         swapped_at = time.monotonic()
         self._server.say_serving(serving=True)
         self._send(control.Committed(version, swapped_at))

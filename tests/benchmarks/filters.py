@@ -30,7 +30,6 @@ from lightfm_retriever.publication.manifest import IndexFacts
 from lightfm_retriever.publication.storage.id_map import IdMap
 from lightfm_retriever.publication.storage.ragged import empty as no_rows
 from lightfm_retriever.publication.vectors.vector_space import Float32Array, row_norms, split_biases
-from retriever.answering import queries
 from retriever.answering.questions import (
     AS_TUNED,
     AnyCondition,
@@ -40,6 +39,7 @@ from retriever.answering.questions import (
     ValueCondition,
 )
 from retriever.answering.snapshot import Snapshot, open_snapshot
+from tests import retrievable
 from tests.benchmarks import frame, indexes, large
 from tests.machine import machine_name
 from trainer.fitting.embeddings import Embeddings
@@ -182,12 +182,12 @@ def measure(snapshot: Snapshot, kind: Kind, users: Float32Array) -> Measured:
     # An id map numbers the ids as it likes.
     user_ids = [snapshot.publication.users.external_id(row) for row in range(len(users))]
     for user_id in user_ids[:WARM_UP]:
-        queries.recommend(snapshot, user_id, kind.options)
+        retrievable.recommend(snapshot, user_id, kind.options)
     answers = []
     nanoseconds = []
     for user_id in user_ids:
         started = time.perf_counter_ns()
-        answers.append(queries.recommend(snapshot, user_id, kind.options))
+        answers.append(retrievable.recommend(snapshot, user_id, kind.options))
         nanoseconds.append(time.perf_counter_ns() - started)
     candidates = snapshot.publication.item_vectors[kind.matching]
     wanted = min(LIMIT, len(candidates))

@@ -13,7 +13,7 @@ from recsys.retriever.v1 import retriever_service_pb2 as pb
 from lightfm_retriever.publication import layout
 from retriever.answering.snapshot import Snapshot, open_snapshot
 from retriever.control import ServiceState
-from retriever.worker.service import CurrentSnapshot, RetrieverServicer
+from retriever.worker.service import RetrieverServicer
 from tests import retrievable
 from tests.fuzz import mutation, published
 from tests.fuzz.context import Context, UnansweredError
@@ -63,12 +63,10 @@ class Calls:
     """Calls a servicer of one snapshot, or of none."""
 
     def __init__(self, snapshot: Snapshot | None) -> None:
-        current = CurrentSnapshot()
-        if snapshot is not None:
-            current.swap(snapshot)
         fleet = ServiceState(label="current")
         self._snapshot = snapshot
-        self._servicer = RetrieverServicer(current, lambda: fleet)
+        self._servicer = RetrieverServicer(lambda: fleet)
+        self._servicer.snapshot = snapshot
 
     def ask(self, random: Random, *, kind: str = "") -> str:
         method = random.choices(list(_METHODS), (4, 8, 1, 2, 0.1))[0]

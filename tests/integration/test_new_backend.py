@@ -6,8 +6,8 @@ import numpy as np
 
 from lightfm_retriever.publication import labels, reader
 from retriever import index as retriever_index
-from retriever.answering import queries
 from retriever.answering.snapshot import open_snapshot
+from tests import retrievable
 from tests.retrievable import Expected
 from trainer import __main__ as trainer
 from trainer import index as trainer_index
@@ -40,7 +40,7 @@ def test_a_kind_of_index_of_ones_own_is_tuned_published_and_served(tmp_path, mon
     shares = []
     for row in range(20):
         user = snapshot.publication.users.external_id(row)
-        found = queries.recommend(snapshot, user).rows.tolist()
+        found = retrievable.recommend(snapshot, user).rows.tolist()
         scores = expected.scores(user)
         best = sorted(scores, key=lambda item: -scores[item])[: len(found)]
         ids = {snapshot.publication.items.external_id(item) for item in found}

@@ -17,10 +17,10 @@ import pytest
 from recsys.retriever.v1 import retriever_service_pb2 as pb
 from setuptools import find_namespace_packages
 
-from retriever.answering.search import IndexCosts
+from lightfm_retriever.publication.search_effort import IndexCosts
 from retriever.answering.snapshot import open_snapshot
 from retriever.control import ServiceState
-from retriever.worker.service import CurrentSnapshot, RetrieverServicer
+from retriever.worker.service import RetrieverServicer
 from tests import retrievable
 
 ROOT = Path(__file__).parents[2]
@@ -71,9 +71,8 @@ def test_a_request_passes_through_few_files(tmp_path, backend):
     snapshot = open_snapshot(tmp_path, version)
     # The index is asked however small it is.
     ranker = replace(snapshot.recommend, costs=IndexCosts(0, 0))
-    current = CurrentSnapshot()
-    current.swap(replace(snapshot, recommend=ranker))
-    servicer = RetrieverServicer(current, lambda: ServiceState(label="current"))
+    servicer = RetrieverServicer(lambda: ServiceState(label="current"))
+    servicer.snapshot = replace(snapshot, recommend=ranker)
     request = pb.RecommendRequest(user_id=snapshot.publication.users.external_id(7))
     servicer.Recommend(request, mock.Mock())
     passed = set()

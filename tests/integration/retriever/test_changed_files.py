@@ -2,79 +2,49 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import os
 import shutil
 import signal
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import grpc
 import pytest
 from recsys.retriever.v1 import retriever_service_pb2 as pb
 
 from lightfm_retriever.publication import labels, layout
-from tests import retrievable
-from tests.load import faults
-from tests.retrievable import Expected, assert_best
+from tests.load import callers, faults, models
 from tests.service import PATIENCE
-
-USERS = [str(number) for number in range(9)]
 
 
 @pytest.fixture
-def versions(tmp_path):
-    """Two of equal sizes, with other numbers."""
-    made = [retrievable.publish(tmp_path, seed=seed) for seed in (1, 2)]
-    labels.promote(tmp_path, made[0])
+def published(tmp_path):
+    """Two versions of equal sizes, with other numbers; `current` names the first."""
+    made = [models.publish(tmp_path, "a", seed) for seed in (1, 2)]
+    labels.promote(tmp_path, made[0].version)
     return made
 
 
-class Caller(threading.Thread):
-    """Asks until the end on new connections, and compares each answer."""
-
-    def __init__(self, service, expected):
-        super().__init__()
-        self._service, self._expected = service, expected
-        self.ended = threading.Event()
-        self.answers = 0
-        self.wrong = []
-        self.start()
-
-    def run(self):
-        while not self.ended.is_set():
-            for user_id in USERS:
-                with grpc.insecure_channel(
-                    self._service.target, options=[("grpc.use_local_subchannel_pool", 1)]
-                ) as channel:
-                    self._ask(channel, user_id)
-
-    def _ask(self, channel, user_id):
-        ask = channel.unary_unary(
-            "/recsys.retriever.v1.RetrieverService/Recommend",
-            request_serializer=pb.RecommendRequest.SerializeToString,
-            response_deserializer=pb.RecommendResponse.FromString,
-        )
-        try:
-            answer = ask(pb.RecommendRequest(user_id=user_id), timeout=PATIENCE)
-        except grpc.RpcError:
-            # Workers are killed, and may be all away.
-            return
-        try:
-            assert_best(answer.items, self._expected[answer.version].scores(user_id))
-            self.answers += 1
-        except AssertionError as error:
-            self.wrong.append(error)
-
-    def stop(self):
-        self.ended.set()
-        self.join()
+def problems(target, published, ended):
+    """Asks until the end on new connections; what is wrong with each answer, None for nothing."""
+    found, of = [], {model.version: model for model in published}
+    for user_id in itertools.cycle(models.USER_IDS):
+        if ended.is_set():
+            return found
+        # Workers are killed, and may be all away.
+        with contextlib.suppress(grpc.RpcError), callers.connection(target) as ask:
+            version, *answer = ask("Recommend", user_id)
+            found.append(of[version].problem("Recommend", user_id, *answer))
+    raise AssertionError
 
 
-def test_a_restarted_worker_serves_none_but_verified_files(start, tmp_path, versions):
-    first, second = versions
-    expected = {version: Expected.of(tmp_path, version) for version in versions}
+def test_a_restarted_worker_serves_none_but_verified_files(start, tmp_path, published):
+    first, second = (model.version for model in published)
     shutil.copytree(layout.version_dir(tmp_path, first), tmp_path / "backup")
-    service = start(tmp_path)
-    caller = Caller(service, expected)
+    service, ended, pool = start(tmp_path), threading.Event(), ThreadPoolExecutor(1)
+    asking = pool.submit(problems, service.target, published, ended)
     try:
         spoilt = faults.replace_files(
             layout.version_dir(tmp_path, first), layout.version_dir(tmp_path, second)
@@ -96,25 +66,12 @@ def test_a_restarted_worker_serves_none_but_verified_files(start, tmp_path, vers
         status = service.wait_until(lambda status: not status.version and status.failed_versions)
         assert "SHA-256 is" in status.failed_versions[0].reason
         with pytest.raises(grpc.RpcError) as caught:
-            service.stub().Recommend(pb.RecommendRequest(user_id="0"), timeout=PATIENCE)
+            service.stub().Recommend(pb.RecommendRequest(user_id=models.USER_IDS[0]), timeout=PATIENCE)
         assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
         assert "SHA-256 is" in caught.value.details()
         faults.replace_files(layout.version_dir(tmp_path, first), tmp_path / "backup")
         status = service.wait_until_all_serve(first)
         assert status.served_problem == ""
     finally:
-        caller.stop()
-    assert caller.wrong == []
-    assert caller.answers > 0
-
-
-def test_what_vanished_is_told_of_until_another_one_serves(start, tmp_path, versions):
-    first, second = versions
-    service = start(tmp_path)
-    layout.version_dir(tmp_path, first).rename(tmp_path / "away")
-    status = service.wait_until(lambda status: status.served_problem)
-    assert f"vanished in {first}, which serves" in status.served_problem
-    answer = service.stub().Recommend(pb.RecommendRequest(user_id="0"), timeout=PATIENCE)
-    assert answer.version == first
-    labels.promote(tmp_path, second)
-    assert service.wait_until_all_serve(second).served_problem == ""
+        ended.set()
+    assert {*asking.result(PATIENCE)} == {None}

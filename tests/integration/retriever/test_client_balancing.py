@@ -21,7 +21,10 @@ PAGE = Path(__file__).parents[3] / "docs/kubernetes.md"
 def test_one_channel_calls_all_retrievers_and_hides_one_that_dies(start, volume):
     [config] = re.findall(r"```json\n(.*?)```", PAGE.read_text(), re.DOTALL)
     # The retries are those that every client has.
-    assert json.loads(config)["methodConfig"] == json.loads(retry_policy())["methodConfig"]
+    [method] = json.loads(retry_policy())["methodConfig"]
+    assert json.loads(config)["methodConfig"] == [method]
+    assert method["name"] == [{"service": "recsys.retriever.v1.RetrieverService"}]
+    assert 2 <= method["retryPolicy"]["maxAttempts"] <= 5, "gRPC makes no more than five"
     first, second = (start(volume, workers=1) for _ in range(2))
     # As a name of the headless service is resolved: to many addresses.
     target = f"ipv4:{first.target},{second.target}"

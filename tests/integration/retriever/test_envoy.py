@@ -12,11 +12,13 @@ from functools import partial
 from types import SimpleNamespace
 
 import grpc
-import trustme
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from recsys.retriever.v1 import retriever_service_pb2 as pb
 from recsys.retriever.v1 import retriever_service_pb2_grpc as pb_grpc
 
+from lightfm_retriever.hosting.security.credentials import add_port, open_channel
+from lightfm_retriever.hosting.security.settings import ClientSecurity, SecuritySettings
+from tests.certificates import Secret, issue, write
 from tests.envoy import Envoy
 from tests.service import PATIENCE
 
@@ -66,25 +68,23 @@ def test_a_call_to_a_retriever_that_hangs_is_answered_by_another_one(tmp_path):
 
 
 def test_tls_with_callers_and_with_retrievers_is_mutual(tmp_path):
-    authority, other = trustme.CA(), trustme.CA()
-    own = authority.issue_cert("127.0.0.1", "envoy.recsys.svc.cluster.local")
-    folder = tmp_path / "tls"
-    folder.mkdir()
-    own.private_key_pem.write_to_path(folder / "tls.key")
-    own.cert_chain_pems[0].write_to_path(folder / "tls.crt")
-    authority.cert_pem.write_to_path(folder / "ca.crt")
+    own = Secret(tmp_path / "tls", issue("127.0.0.1", "envoy.recsys.svc.cluster.local"))
+    right, wrong = (Secret(tmp_path / name, issue(name)) for name in (NAME, "client.example"))
     with (
-        _answering(credentials=_server_credentials(authority, NAME)) as retriever,
-        _answering(credentials=_server_credentials(authority, "client.example")) as impostor,
-        Envoy([retriever, impostor], tmp_path, certificates=folder) as envoy,
+        _answering(security=_mutual(right)) as retriever,
+        _answering(security=_mutual(wrong)) as impostor,
+        Envoy([retriever, impostor], tmp_path, certificates=tmp_path / "tls") as envoy,
     ):
         # Health checks go the same way.
         envoy.wait_for(lambda: envoy.statistic("health_check.failure"))
         envoy.wait_for(lambda: envoy.healthy() == {retriever})
-        with _channel(envoy.target, authority, authority.issue_cert("client.example")) as channel:
+        ours, others = (
+            write(tmp_path, issue("client.example", by=by), by) for by in ("ours", "others")
+        )
+        with open_channel(envoy.target, ClientSecurity(ca=own.ca, **ours), ()) as channel:
             _wait_for_code(envoy, channel, grpc.StatusCode.OK)
-        for client in (None, other.issue_cert("client.example")):
-            with _channel(envoy.target, authority, client) as channel:
+        for shown in ({}, others):
+            with open_channel(envoy.target, ClientSecurity(ca=own.ca, **shown), ()) as channel:
                 assert _code(channel) is grpc.StatusCode.UNAVAILABLE
 
 
@@ -92,11 +92,16 @@ def _refuse(code, context):
     context.abort(code, "as the test wants it")
 
 
+def _mutual(secret):
+    return SecuritySettings(cert=secret.cert, key=secret.key, client_ca=secret.ca)
+
+
+PLAIN = SecuritySettings()
 _METHODS = pb.DESCRIPTOR.services_by_name["RetrieverService"].methods_by_name
 
 
 @contextlib.contextmanager
-def _answering(on_call=lambda _: None, *, credentials=None):
+def _answering(on_call=lambda _: None, *, security=PLAIN):
     """What looks like a retriever from outside; its "host:port"."""
     servicer = SimpleNamespace(**dict.fromkeys(_METHODS))
 
@@ -110,33 +115,10 @@ def _answering(on_call=lambda _: None, *, credentials=None):
     states = health.HealthServicer()
     states.set("", health_pb2.HealthCheckResponse.SERVING)
     health_pb2_grpc.add_HealthServicer_to_server(states, server)
-    if credentials is None:
-        port = server.add_insecure_port("127.0.0.1:0")
-    else:
-        port = server.add_secure_port("127.0.0.1:0", credentials)
+    port = add_port(server, "127.0.0.1:0", security)
     server.start()
     yield f"127.0.0.1:{port}"
     server.stop(None).wait()
-
-
-def _server_credentials(authority, name):
-    """A certificate for this name; clients have to show one too."""
-    return grpc.ssl_server_credentials(
-        [_pair(authority.issue_cert(name))],
-        root_certificates=authority.cert_pem.bytes(),
-        require_client_auth=True,
-    )
-
-
-def _channel(target, authority, client):
-    """A connection that trusts this CA and shows this certificate, or none."""
-    shown = _pair(client) if client else ()
-    credentials = grpc.ssl_channel_credentials(authority.cert_pem.bytes(), *shown)
-    return grpc.secure_channel(target, credentials)
-
-
-def _pair(certificate):
-    return certificate.private_key_pem.bytes(), certificate.cert_chain_pems[0].bytes()
 
 
 def _code(channel):

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import http.client
 import os
 import re
 import signal
-import socket
 import time
+from http.client import HTTPConnection
 
 import grpc
 import pytest
@@ -28,16 +27,13 @@ _NEVER = ("CANCELLED", "UNIMPLEMENTED")
 class Watched:
     """A service's metrics and probes."""
 
-    def __init__(self, service, address=None):
+    def __init__(self, service):
         self.service = service
-        self.address = address or re.search(r"metrics on (\S+)", service.log)[1]
+        self.address = re.search(r"metrics on (\S+)", service.log)[1]
 
     def get(self, path):
         """Status and body."""
-        host, port = self.address.split(":")
-        with contextlib.closing(
-            http.client.HTTPConnection(host, int(port), timeout=PATIENCE)
-        ) as asking:
+        with contextlib.closing(HTTPConnection(self.address, timeout=PATIENCE)) as asking:
             asking.request("GET", path)
             response = asking.getresponse()
             return response.status, response.read().decode()
@@ -90,16 +86,8 @@ def test_calls_of_all_kinds_are_counted_by_what_came_of_them(start, volume):
     for _ in range(3):
         stub.Recommend(pb.RecommendRequest(user_id=user), timeout=PATIENCE)
     stub.SimilarItems(pb.SimilarItemsRequest(item_id=item, limit=1000), timeout=PATIENCE)
-    stub.BatchRecommend(
-        pb.BatchRecommendRequest(
-            requests=[
-                pb.RecommendRequest(user_id=user),
-                pb.RecommendRequest(user_id="nobody"),
-                pb.RecommendRequest(user_id=user, exact=True),
-            ]
-        ),
-        timeout=PATIENCE,
-    )
+    batch = [{"user_id": user}, {"user_id": "nobody"}, {"user_id": user, "exact": True}]
+    stub.BatchRecommend(pb.BatchRecommendRequest(requests=batch), timeout=PATIENCE)
     assert fails(stub.Recommend, pb.RecommendRequest(user_id="nobody")) == "NOT_FOUND"
     broken = channel.unary_unary("/recsys.retriever.v1.RetrieverService/Recommend")
     assert fails(broken, b"\xff") == "INTERNAL"
@@ -151,10 +139,10 @@ def test_a_worker_that_is_killed_loses_no_count(start, volume):
     watched.wait_for_values(Recommend_OK=6)
 
 
-def test_reloads_are_counted_by_outcome_and_probes_follow_them(start, tmp_path):
+def test_reloads_are_counted_by_outcome_and_probes_follow_them_to_the_end(start, tmp_path):
     volume = tmp_path / "volume"
     volume.mkdir()
-    watched = watch(start, volume, workers=1, serving=False)
+    watched = watch(start, volume, workers=1, serving=False, drain_seconds=3000)
     assert watched.get("/live") == (200, "ok\n")
     status, reason = watched.wait_for(lambda said: "label" in said[1], lambda: watched.get("/ready"))
     assert status == 503
@@ -173,11 +161,7 @@ def test_reloads_are_counted_by_outcome_and_probes_follow_them(start, tmp_path):
         assert read[f"retriever_reload_duration_seconds_count{{outcome={outcome}}}"] == 1
     assert read["retriever_label_problem"] == 0
     assert watched.get("/ready")[0] == 200, "what served before still does"
-
-
-def test_it_is_not_ready_as_soon_as_it_drains_and_is_watched_to_the_end(start, volume):
-    watched = watch(start, volume, workers=1, drain_seconds=3000)
-    assert watched.get("/ready") == (200, "ok\n")
+    # It isn't ready any more as soon as it drains, and is watched to its end.
     watched.service.signal(signal.SIGTERM)
     said = watched.wait_for(lambda said: said[0] == 503, lambda: watched.get("/ready"))
     assert said == (503, "SIGTERM: draining\n")
@@ -186,13 +170,3 @@ def test_it_is_not_ready_as_soon_as_it_drains_and_is_watched_to_the_end(start, v
     watched.wait_for_values(Recommend_OK=1)
     watched.service.signal(signal.SIGINT)
     watched.service.wait()
-
-
-def test_it_serves_without_the_metrics_whose_port_is_taken(start, volume):
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        address = f"127.0.0.1:{taken.getsockname()[1]}"
-        service = start(volume, workers=1, metrics_listen=address)
-        service.stub().Recommend(pb.RecommendRequest(user_id=models.USER_IDS[0]), timeout=PATIENCE)
-        assert f"ERROR parent [{service.pid}] --metrics-listen {address}: Address already in use" in (
-            service.log
-        )

@@ -8,7 +8,6 @@ import os
 import re
 import resource
 import signal
-import socket
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,38 +15,21 @@ import grpc
 from recsys.retriever.v1 import retriever_service_pb2 as pb
 
 from lightfm_retriever.publication import labels
-from tests.load import models
+from tests.load import descriptors, models
 from tests.service import PATIENCE
 
-FILES = 128
 SHORT = 3.0
-LIMITED = ("sh", "-c", f'ulimit -n {FILES}; exec "$@"', "-")
-
-
-def open_files(pid):
-    return len(os.listdir(f"/proc/{pid}/fd"))
-
-
-@contextlib.contextmanager
-def connections(target: str, count: int) -> Iterator[None]:
-    """So many that are there, and say nothing."""
-    host, port = target.split(":")
-    with contextlib.ExitStack() as stack:
-        for _ in range(count):
-            stack.enter_context(socket.create_connection((host, int(port)), timeout=PATIENCE))
-        yield
 
 
 def test_a_version_that_comes_while_descriptors_lack_serves_once_there_are_some(start, volume):
-    service = start(volume, workers=1, prefix=LIMITED)
+    service = start(volume, workers=1)
     old = service.status().version
     [pid] = service.worker_pids()
     stub = service.stub()
     ask = pb.RecommendRequest(user_id=models.USER_IDS[0])
     assert stub.Recommend(ask, timeout=PATIENCE).version == old
     new = models.publish(volume, "b", 2).version
-    with connections(service.target, 300):
-        service.wait_until(lambda _: open_files(pid) >= FILES)
+    with descriptors.limited([pid]), descriptors.taken(service.target, [pid], seconds=PATIENCE):
         labels.promote(volume, new)
         status = service.wait_until(lambda status: status.failed_versions)
         [failed] = status.failed_versions

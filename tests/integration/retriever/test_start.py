@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 
 import pytest
 
@@ -42,14 +41,6 @@ def test_a_volume_that_is_no_folder(refused, tmp_path):
     assert "--volume" in refused("--volume", nameless)
 
 
-@pytest.mark.parametrize("reuse", [False, True])
-def test_a_port_that_is_taken(refused, tmp_path, reuse):
-    with socket.create_server(("127.0.0.1", 0), reuse_port=reuse) as other:
-        address = f"127.0.0.1:{other.getsockname()[1]}"
-        expected = f"error: --listen {address}: Address already in use\n"
-        assert refused("--volume", tmp_path, "--listen", address) == expected
-
-
 def test_a_port_that_another_service_serves_or_is_about_to(refused, start, tmp_path):
     version = retrievable.publish(tmp_path)
     service = start(tmp_path, workers=1, serving=False)
@@ -59,22 +50,3 @@ def test_a_port_that_another_service_serves_or_is_about_to(refused, start, tmp_p
     service.wait_until_all_serve(version)
     assert refused(*arguments).startswith(expected)
     assert service.status().version == version
-
-
-@pytest.mark.parametrize(
-    ("flags", "message"),
-    [
-        (["--listen", "rubbish"], "'rubbish' should be HOST:PORT"),
-        (["--listen", "a..b:1"], "65535, such as 10.0.0.1:50051 or [::1]:50051: 'a..b' is no host"),
-        (["--workers", "0"], "--workers is 0, but should be in 1..256"),
-        (["--pin", "../x"], "--pin is '../x', but should be"),
-        (["--metrics-listen", "9100"], "--metrics-listen is '9100', but should be HOST:PORT"),
-    ],
-)
-def test_a_flag_out_of_range(refused, tmp_path, flags, message):
-    assert message in refused("--volume", tmp_path, *flags, status=2)
-
-
-def test_an_environment_that_makes_no_sense(refused, tmp_path, monkeypatch):
-    monkeypatch.setenv("RETRIEVER_LISTEN", "x")
-    assert "'x' should be HOST:PORT" in refused("--volume", tmp_path, status=2)

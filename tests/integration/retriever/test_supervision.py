@@ -54,18 +54,6 @@ def test_a_worker_that_comes_back_takes_no_call_before_it_serves(start, volume):
     service.wait_until_all_serve(version)
 
 
-def test_when_nobody_serves_a_version_that_is_gone_the_label_decides_anew(start, volume):
-    service = start(volume, workers=1, heartbeat_seconds=2)
-    gone = service.status().version
-    layout.version_dir(volume, gone).rename(volume / "away")
-    os.kill(service.status().workers[0].pid, signal.SIGKILL)
-    status = service.wait_until(lambda status: status.failed_versions and not status.version)
-    assert status.failed_versions[0].version == gone
-    newer = models.publish(volume, "b", 2).version
-    labels.promote(volume, newer)
-    service.wait_until_all_serve(newer)
-
-
 def test_no_worker_survives_a_parent_that_is_killed(start, volume):
     service = start(volume)
     pids = service.worker_pids()
@@ -110,17 +98,15 @@ def test_a_signal_ends_it_with_status_0_and_its_port_is_free_at_once(start, volu
         assert again.target == service.target
 
 
-def test_hangups_while_the_workers_start_end_nothing(start, volume):
+def test_hangups_while_workers_start_end_nothing_and_sigterm_while_a_version_is_verified_all(
+    start, volume
+):
     service = start(volume, serving=False)
     for _ in range(50):
         # To all of them, as a terminal sends it.
         os.killpg(service.pid, signal.SIGHUP)
     status = service.wait_until_all_serve(labels.read_label(volume, "current"))
     assert [worker.restarts for worker in status.workers] == [0, 0]
-
-
-def test_sigterm_while_a_version_is_being_verified_ends_with_status_0(start, volume):
-    service = start(volume)
     version = models.publish(volume, "b", 2).version
     faults.make_endless(layout.version_dir(volume, version))
     labels.promote(volume, version)

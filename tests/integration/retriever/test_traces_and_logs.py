@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
-import os
 import signal
 
 import grpc
@@ -27,10 +25,6 @@ SERVICE = "recsys.retriever.v1.RetrieverService"
 DOWN = "http://127.0.0.1:1"
 
 
-def traceparent(trace_id, flags):
-    return (("traceparent", f"00-{trace_id}-{CALLER}-{flags}"),)
-
-
 def test_spans_of_calls_belong_to_their_callers_traces(start, tmp_path):
     volume = tmp_path / "volume"
     genres = TextColumn("genres", [["Drama"] if row % 2 else ["War"] for row in range(40)])
@@ -42,18 +36,9 @@ def test_spans_of_calls_belong_to_their_callers_traces(start, tmp_path):
             conditions=[pb.Condition(attribute="genres", any_of=pb.Values(values=["War"]))]
         )
         ask = pb.RecommendRequest(user_id="3", limit=5, filter=wanted)
-        stub.Recommend(ask, timeout=PATIENCE, metadata=traceparent("a" * 32, "00"))
-        with pytest.raises(grpc.RpcError):
-            stub.Recommend(
-                pb.RecommendRequest(user_id="nobody"),
-                timeout=PATIENCE,
-                metadata=traceparent("c" * 32, "01"),
-            )
-        stub.Recommend(ask, timeout=PATIENCE, metadata=traceparent("b" * 32, "01"))
+        metadata = (("traceparent", f"00-{'b' * 32}-{CALLER}-01"),)
+        stub.Recommend(ask, timeout=PATIENCE, metadata=metadata)
         call, looked_up, search = receiver.wait_for(lambda spans: len(spans) == 3, trace_id="b" * 32)
-        [failed] = receiver.trace("c" * 32)
-        # It was before the others, so it would be here.
-        assert receiver.trace("a" * 32) == []
         # One whose caller doesn't say begins a trace of its own.
         own = receiver.wait_for_any(lambda span: span.name == f"{SERVICE}/GetStatus")
         assert own.parent_id == ""
@@ -80,20 +65,13 @@ def test_spans_of_calls_belong_to_their_callers_traces(start, tmp_path):
     }
     assert call.resource["service.name"] == "lightfm-retriever"
     assert call.resource["role"] == "worker 0"
-    assert failed.attributes["rpc.grpc.status_code"] == grpc.StatusCode.NOT_FOUND.value[0]
     assert of_client[0].parent_id == f"{0xE:016x}"
 
 
 def test_all_that_a_retriever_logs_is_json_and_a_receiver_that_is_down_disturbs_nothing(start, volume):
     first = models.publish(volume, "a", 1).version
     promote(volume, first)
-    service = start(
-        volume,
-        log_format="json",
-        access_log=True,
-        otlp_endpoint=DOWN,
-        trace_share=1,
-    )
+    service = start(volume, log_format="json", access_log=True, otlp_endpoint=DOWN, trace_share=1)
     service.wait_until_all_serve(first)
     stub = service.stub()
     metadata = (("x-request-id", 'mine "quoted"'),)
@@ -132,23 +110,3 @@ def test_all_that_a_retriever_logs_is_json_and_a_receiver_that_is_down_disturbs_
     assert len(answered["trace_id"]) == 32
     assert len(answered["span_id"]) == 16
     assert (calls[made]["code"], len(made)) == ("NOT_FOUND", 16)
-
-
-def test_calls_go_on_when_nobody_reads_their_lines(start, volume, tmp_path):
-    log = tmp_path / "retriever-0.log"
-    os.mkfifo(log)
-    reader = os.open(log, os.O_RDONLY | os.O_NONBLOCK)
-    try:
-        fcntl.fcntl(reader, fcntl.F_SETPIPE_SZ, 4096)
-        service = start(volume, workers=1, access_log=True)
-        stub = service.stub()
-        for _ in range(100):
-            stub.Recommend(ASK, timeout=PATIENCE)
-        # Sixteen lines or so fill the pipe.
-        os.set_blocking(reader, True)
-        read = b""
-        while read.count(b"Recommend code=OK") < 100:
-            read += os.read(reader, 1 << 16)
-        assert service.terminate() == 0
-    finally:
-        os.close(reader)

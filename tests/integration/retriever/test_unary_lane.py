@@ -5,6 +5,7 @@ from __future__ import annotations
 import queue
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import grpc
 import pytest
@@ -57,15 +58,14 @@ class Server:
             self.release.wait(PATIENCE)
         return threading.current_thread().name
 
-    def is_empty(self):
-        return self.lane.wait_until_empty(PATIENCE)
-
 
 @pytest.fixture
 def server():
     server = Server()
     yield server
     server.release.set()
+    # Whatever became of the calls, they have ended.
+    assert server.lane.wait_until_empty(PATIENCE)
     server.server.stop(grace=None).wait()
     server.lane.shutdown()
 
@@ -73,7 +73,10 @@ def server():
 @pytest.fixture
 def ask(server):
     with grpc.insecure_channel(server.target) as channel:
-        yield channel.unary_unary(METHOD, response_deserializer=bytes.decode)
+        method = channel.unary_unary(METHOD, response_deserializer=bytes.decode)
+        ask = partial(method, timeout=PATIENCE)
+        ask.future = partial(method.future, timeout=PATIENCE)
+        yield ask
 
 
 def code(call, *arguments, **options):
@@ -83,52 +86,40 @@ def code(call, *arguments, **options):
 
 
 def test_what_is_quick_is_answered_where_calls_are_taken_and_the_rest_by_the_lane(server, ask):
-    quick = {ask(b"quick", timeout=PATIENCE) for _ in range(5)}
+    quick = {ask(b"quick") for _ in range(5)}
     assert len(quick) == 1
     assert not next(iter(quick)).startswith(("lane", "spare"))
     server.release.set()
-    assert ask(b"wait", timeout=PATIENCE).startswith("lane")
-    assert server.is_empty()
+    assert ask(b"wait").startswith("lane")
     assert (server.lane.accepted, server.lane.refused) == (6, 0)
 
 
 def test_a_slow_call_keeps_no_quick_one_waiting(server, ask):
-    slow = ask.future(b"wait", timeout=PATIENCE)
+    slow = ask.future(b"wait")
     server.waiting.get(timeout=PATIENCE)
     for _ in range(10):
-        ask(b"quick", timeout=PATIENCE)
+        ask(b"quick")
     assert not slow.done()
     server.release.set()
     assert slow.result().startswith("lane")
-    assert server.is_empty()
 
 
 def test_a_call_that_nobody_waits_for_any_more_is_told_so_and_ends(server, ask):
-    first = ask.future(b"wait", timeout=PATIENCE)
+    first = ask.future(b"wait")
     server.waiting.get(timeout=PATIENCE)
     second = ask.future(b"wait", timeout=0.05)
     assert second.code() is grpc.StatusCode.DEADLINE_EXCEEDED
     server.release.set()
     assert first.result()
     assert not server.waiting.get(timeout=PATIENCE).is_active()
-    assert server.is_empty()
 
 
-@pytest.mark.parametrize("request_bytes", [b"fail", b"bad"])
-def test_what_fails_fails_alone_and_has_ended(server, ask, request_bytes):
-    expected = {b"fail": grpc.StatusCode.UNKNOWN, b"bad": grpc.StatusCode.INTERNAL}
-    for _ in range(10):
-        assert code(ask, request_bytes) is expected[request_bytes]
-    assert server.is_empty()
-    assert ask(b"quick", timeout=PATIENCE)
-
-
-def test_a_call_without_a_request_is_refused_and_has_ended(server):
+def test_what_fails_or_has_no_request_fails_alone_and_has_ended(server, ask):
     with grpc.insecure_channel(server.target) as channel:
-        call = channel.stream_unary(METHOD)
         for _ in range(10):
-            assert code(call, iter(())) is grpc.StatusCode.UNIMPLEMENTED
-    assert server.is_empty()
+            assert code(ask, b"fail") is grpc.StatusCode.UNKNOWN
+            assert code(ask, b"bad") is grpc.StatusCode.INTERNAL
+            assert code(channel.stream_unary(METHOD), iter(())) is grpc.StatusCode.UNIMPLEMENTED
 
 
 def test_who_sends_no_request_takes_no_thread_and_has_ended_when_they_leave(server, ask):
@@ -139,19 +130,19 @@ def test_who_sends_no_request_takes_no_thread_and_has_ended_when_they_leave(serv
             for _ in range(5)
         ]
         while server.lane.in_flight < 5:
-            ask(b"quick", timeout=PATIENCE)
+            ask(b"quick")
         # The only thread is free, and so is gRPC's own.
         server.release.set()
-        assert ask(b"wait", timeout=PATIENCE).startswith("lane")
+        assert ask(b"wait").startswith("lane")
         for call in silent:
             call.cancel()
             requests.put(None)
-        assert server.is_empty()
-    assert ask(b"quick", timeout=PATIENCE)
+        assert server.lane.wait_until_empty(PATIENCE)
+    assert ask(b"quick")
 
 
 def test_a_call_that_is_answered_while_the_server_stops_is_answered(server, ask):
-    slow = ask.future(b"wait", timeout=PATIENCE)
+    slow = ask.future(b"wait")
     server.waiting.get(timeout=PATIENCE)
     stopped = server.server.stop(grace=PATIENCE)
     server.release.set()
@@ -160,9 +151,9 @@ def test_a_call_that_is_answered_while_the_server_stops_is_answered(server, ask)
 
 
 def test_each_call_is_told_of_with_how_it_ended(server, ask):
-    ask(b"quick", timeout=PATIENCE)
+    ask(b"quick")
     assert code(ask, b"deny") is grpc.StatusCode.PERMISSION_DENIED
-    call = ask.future(b"wait", timeout=PATIENCE)
+    call = ask.future(b"wait")
     left = threading.Event()
     server.waiting.get(timeout=PATIENCE).add_callback(left.set)
     call.cancel()
@@ -173,36 +164,25 @@ def test_each_call_is_told_of_with_how_it_ended(server, ask):
         assert server.observed.get(timeout=PATIENCE) == (METHOD, expected)
 
 
-class Lacking:
-    """Memory that lacks for work that is handed to another thread."""
+def lacks(*_):
+    """As where memory lacks."""
+    raise MemoryError
 
-    def __init__(self, monkeypatch):
-        def submit(*_):
-            raise MemoryError
 
+def test_a_call_that_no_thread_can_be_given_is_told_to_ask_again_also_if_it_waited(
+    server, ask, monkeypatch
+):
+    with monkeypatch.context() as patch:
         # Its threads have begun by now.
-        monkeypatch.setattr(ThreadPoolExecutor, "submit", submit)
-
-
-def test_a_call_that_no_thread_can_be_given_is_told_to_ask_again(server, ask, monkeypatch):
-    with monkeypatch.context() as patch:
-        Lacking(patch)
+        patch.setattr(ThreadPoolExecutor, "submit", lacks)
         assert code(ask, b"wait") is grpc.StatusCode.UNAVAILABLE
-    assert server.observed.get(timeout=PATIENCE) == (METHOD, grpc.StatusCode.UNAVAILABLE)
-    assert server.is_empty()
-    assert ask(b"quick", timeout=PATIENCE)
-
-
-def test_calls_that_waited_and_that_no_thread_can_be_given_are_told_so_each(server, ask, monkeypatch):
-    server.lane.hold()
-    with monkeypatch.context() as patch:
-        Lacking(patch)
-        calls = [ask.future(b"wait", timeout=PATIENCE) for _ in range(3)]
+        assert server.observed.get(timeout=PATIENCE) == (METHOD, grpc.StatusCode.UNAVAILABLE)
+        server.lane.hold()
+        calls = [ask.future(b"wait") for _ in range(3)]
         while server.lane.in_flight < len(calls):
             pass
         server.lane.release()
         assert [call.code() for call in calls] == [grpc.StatusCode.UNAVAILABLE] * len(calls)
-    assert server.is_empty()
 
 
 @pytest.mark.parametrize("request_", [b"quick", b"wait"])
@@ -211,17 +191,13 @@ def test_a_call_whose_answering_breaks_down_ends_and_is_counted_once(
 ):
     """On gRPC's own thread it would end that thread, and on another one be waited for for ever."""
     submit = UnaryLane.submit
-
-    def breaks_down(*_):
-        raise MemoryError
-
     monkeypatch.setattr(
-        UnaryLane, "submit", lambda lane, _function, *arguments: submit(lane, breaks_down, *arguments)
+        UnaryLane, "submit", lambda lane, _, *arguments: submit(lane, lacks, *arguments)
     )
     assert code(ask, request_) is grpc.StatusCode.UNAVAILABLE
-    assert server.is_empty()
+    assert server.lane.wait_until_empty(PATIENCE)
     monkeypatch.undo()
-    assert ask(b"quick", timeout=PATIENCE)
+    assert ask(b"quick")
     observed = [server.observed.get(timeout=PATIENCE)[1] for _ in range(2)]
     assert observed == [grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.OK]
     assert server.observed.empty()

@@ -4,12 +4,12 @@ restart is needed."""
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 
 import pytest
 
 from lightfm_retriever.publication import labels, layout
+from retriever.__main__ import main
 from tests.integration import disks
 from tests.load import callers, faults, models
 
@@ -59,17 +59,6 @@ def test_a_label_that_names_nothing(shared, content):
     assert status.version == before.version
     reason = status.label_problem or status.failed_versions[-1].reason
     assert "should hold a version's name" in reason or "isn't on the volume" in reason
-    assert_it_recovers(service, volume)
-
-
-def test_a_label_that_is_a_folder(shared):
-    service, volume = shared
-    path = label_path(volume)
-    path.unlink()
-    path.mkdir()
-    # There is a moment in between when it is none at all.
-    service.wait_until(lambda status: "Is a directory" in status.label_problem)
-    path.rmdir()
     assert_it_recovers(service, volume)
 
 
@@ -138,13 +127,17 @@ def test_a_volume_that_does_not_answer_holds_nobody_up(start, volume):
 def test_a_label_that_is_no_file_is_told_of_and_the_next_one_is_followed(shared):
     service, volume = shared
     before = service.status().version
-    after = models.publish(volume, "b", 2).version
-    faults.replace_by_fifo(label_path(volume))
+    path = label_path(volume)
+    path.unlink()
+    path.mkdir()
+    # There is a moment in between when it is none at all.
+    service.wait_until(lambda status: "Is a directory" in status.label_problem)
+    path.rmdir()
+    faults.replace_by_fifo(path)
     service.wait_until(lambda status: "is a FIFO, but should be a regular file" in status.label_problem)
     with callers.connection(service.target) as ask:
         assert ask("Recommend", models.USER_IDS[0])[0] == before
-    labels.promote(volume, after)
-    assert service.wait_until_all_serve(after).label_problem == ""
+    assert_it_recovers(service, volume)
     # Nor does a version with such a file stop it.
     odd = models.publish(volume, "c", 3).version
     faults.replace_by_fifo(layout.version_dir(volume, odd) / layout.USER_VECTORS)
@@ -155,24 +148,11 @@ def test_a_label_that_is_no_file_is_told_of_and_the_next_one_is_followed(shared)
     service.wait_until_all_serve(before)
 
 
-def test_a_failed_version_is_tried_again_only_when_something_changed(shared):
-    service, volume = shared
-    before = service.status().version
-    broken = models.publish(volume, "b", 2).version
-    path = layout.version_dir(volume, broken) / faults.SIMILAR
-    whole = path.read_bytes()
-    faults.DAMAGES["an index file cut short"](path.parent)
-    labels.promote(volume, broken)
-    status = service.wait_until(lambda status: failed(status, broken))
-    assert "similar.annoy: size in bytes is" in failed(status, broken)
-    # SIGHUP looks again, and finds nothing new.
-    for _ in range(3):
-        service.signal(signal.SIGHUP)
-    labels.promote(volume, before)
-    service.wait_until(lambda status: status.label_target == before)
-    assert service.log.count(f"version {broken} can't be served") == 1
-    path.unlink()
-    path.write_bytes(whole)
-    labels.promote(volume, broken)
-    status = service.wait_until_all_serve(broken)
-    assert not failed(status, broken)
+def test_a_pinned_version_is_served_whatever_the_label_names(start, volume, capsys):
+    pinned = labels.read_label(volume, "current")
+    labels.promote(volume, models.publish(volume, "b", 2).version)
+    service = start(volume, workers=1, pin=pinned)
+    status = service.status()
+    assert (status.version, status.label, status.label_target) == (pinned, "", pinned)
+    assert main(["status", "--target", service.target]) == 0
+    assert f"pinned  to {pinned}" in capsys.readouterr().out

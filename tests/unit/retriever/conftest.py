@@ -59,9 +59,3 @@ def published_by(_template: Publish, tmp_path: Path) -> Publish:
 def published(published_by: Publish) -> Published:
     """With Annoy indexes."""
     return published_by("annoy")
-
-
-@pytest.fixture
-def published_exact(published_by: Publish) -> Published:
-    """With indexes of the backend `exact`."""
-    return published_by("exact")

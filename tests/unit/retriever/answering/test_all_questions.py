@@ -16,7 +16,7 @@ from msgspec import structs
 
 from lightfm_retriever.publication.attributes import Attributes, NumberColumn, TextColumn
 from lightfm_retriever.publication.manifest import Depth
-from lightfm_retriever.publication.search_effort import TUNED_FOR, Depths
+from lightfm_retriever.publication.search_effort import TUNED_FOR, Depths, IndexCosts
 from lightfm_retriever.publication.vectors.fold_in import FoldIn
 from retriever.answering import batches, filters, pages, popular, queries
 from retriever.answering.pages import Page
@@ -29,7 +29,6 @@ from retriever.answering.questions import (
     ValueCondition,
     WeightedItems,
 )
-from retriever.answering.search import IndexCosts
 from retriever.errors import InvalidArgumentError, UnknownIdError
 from tests import retrievable
 from tests.retrievable import FixedIndex
@@ -170,9 +169,9 @@ def as_if(*, dear):
 
 
 ASKS = {
-    "recommend": (queries.recommend, queries.plan_recommend, reference.recommend, user_subjects),
+    "recommend": (retrievable.recommend, queries.plan_recommend, reference.recommend, user_subjects),
     "similar": (
-        queries.similar_items,
+        retrievable.similar_items,
         queries.plan_similar_items,
         reference.similar_items,
         item_subjects,
@@ -392,7 +391,7 @@ def filtered_by(name):
 def test_of_many_items_that_an_index_does_not_propose_the_best_come(name, every):
     matching = best_first(every)
     snapshot, index = large_catalogue([row for row in range(ITEMS) if row % every])
-    answer = queries.recommend(snapshot, "user-0", filtered_by(name))
+    answer = retrievable.recommend(snapshot, "user-0", filtered_by(name))
     assert answer.rows.tolist() == matching[:10]
     assert answer.exact
     assert answer.short == (None if len(matching) >= 10 else "filter")
@@ -401,30 +400,29 @@ def test_of_many_items_that_an_index_does_not_propose_the_best_come(name, every)
     assert (name == "half") == bool(index.asked)
 
 
-def test_an_index_answers_under_a_filter_when_enough_of_what_it_proposes_matches():
-    snapshot, index = large_catalogue(range(ITEMS))
-    answer = queries.recommend(snapshot, "user-0", filtered_by("half"))
-    assert not answer.exact
-    # As many more as don't match, and some.
-    assert index.asked == [30]
-    assert answer.rows.tolist() == list(range(28, 8, -2))
-    assert (answer.candidates, answer.filtered) == (30, 15)
-
-
-def test_an_index_is_asked_for_more_until_enough_of_what_it_proposes_matches():
-    snapshot, index = large_catalogue([*range(1, 80, 2), *range(0, ITEMS, 2)])
-    answer = queries.recommend(snapshot, "user-0", filtered_by("half"))
-    assert not answer.exact
-    assert index.asked == [30, 120]
-    # The best of all 80 that match, not the first ones.
-    assert answer.rows.tolist() == list(range(158, 138, -2))
-    assert (answer.candidates, answer.filtered) == (120, 40)
+@pytest.mark.parametrize(
+    ("proposed", "asked", "best"),
+    [
+        # As many more as don't match, and some.
+        (range(ITEMS), [30], 28),
+        # And more until enough match: the best of all 80 that do, not the first ones.
+        ([*range(1, 80, 2), *range(0, ITEMS, 2)], [30, 120], 158),
+    ],
+    ids=["enough", "too few"],
+)
+def test_an_index_is_asked_until_enough_of_what_it_proposes_matches(proposed, asked, best):
+    snapshot, index = large_catalogue(proposed)
+    answer = retrievable.recommend(snapshot, "user-0", filtered_by("half"))
+    assert (answer.exact, index.asked) == (False, asked)
+    assert answer.rows.tolist() == list(range(best, best - 20, -2))
+    assert answer.candidates == asked[-1]
+    assert answer.filtered == sum(row % 2 for row in proposed[: asked[-1]])
 
 
 def test_pages_of_a_large_catalogue_hold_ten_thousand_results_once_whatever_the_index_proposes():
     snapshot, _ = large_catalogue(range(5, 3000, 7))
     options = Options(exclude_item_ids=["item-5", "item-19999"])
-    answers = [answer for _, answer in walk(queries.recommend, snapshot, "user-0", options, [999])]
+    answers = [answer for _, answer in walk(retrievable.recommend, snapshot, "user-0", options, [999])]
     rows = np.concatenate([answer.rows for answer in answers])
     assert len(rows) == len({*rows.tolist()}) == pages.MAX_RESULTS
     assert not {5, 19_999} & {*rows.tolist()}
@@ -436,11 +434,11 @@ def test_an_index_of_which_nobody_knows_whether_it_finds_so_many_is_not_asked_un
     for most in (29, 30):
         depths = Depths([Depth(results=most, effort=1.0, recall=0.95)])
         snapshot, index = large_catalogue(best_first(1), depths=depths)
-        answer = queries.recommend(snapshot, "user-0", filtered_by("half"))
+        answer = retrievable.recommend(snapshot, "user-0", filtered_by("half"))
         assert answer.rows.tolist() == best_first(2)[:10]
         assert (answer.exact, index.asked) == ((True, []) if most < 30 else (False, [30]))
         # Without a filter it is: its answer is the best there is in little time.
-        answer = queries.recommend(snapshot, "user-0", Options(limit=100))
+        answer = retrievable.recommend(snapshot, "user-0", Options(limit=100))
         assert (answer.exact, index.asked[-1]) == (False, 100)
 
 
@@ -455,18 +453,18 @@ def test_more_results_are_searched_for_with_the_effort_that_they_take():
         Options(limit=100, search=Search(effort=0.5)),
         filtered_by("half"),
     ):
-        queries.recommend(snapshot, "user-0", options)
+        retrievable.recommend(snapshot, "user-0", options)
     assert index.efforts == [1.0, 2.0, 2.0, 2.0]
 
 
 def test_an_effort_that_is_given_is_made_though_all_could_be_looked_at_in_less_time():
     snapshot, index = large_catalogue(best_first(1), depths=Depths())
     options = Options(limit=1000, search=Search(effort=3.0))
-    assert not queries.recommend(snapshot, "user-0", options).exact
+    assert not retrievable.recommend(snapshot, "user-0", options).exact
     assert (index.asked, index.efforts) == ([1000], [3.0])
     # Where what it finds isn't enough, all are.
     options = replace(filtered_by("few"), search=Search(effort=3.0))
-    answer = queries.recommend(snapshot, "user-0", options)
+    answer = retrievable.recommend(snapshot, "user-0", options)
     assert answer.rows.tolist() == best_first(5000)
     assert answer.exact
     assert len(index.asked) == 2

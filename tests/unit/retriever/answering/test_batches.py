@@ -70,7 +70,7 @@ def told(answer):
 def test_a_mixture_is_answered_in_its_order_whatever_the_size_of_a_product(monkeypatch, size):
     monkeypatch.setattr(batches, "_PRODUCT_SIZE", size)
     for asked, answer in zip(MIXED, answers_of(MIXED), strict=True):
-        alone = told(queries.recommend(SNAPSHOT, *asked))
+        alone = told(retrievable.recommend(SNAPSHOT, *asked))
         # A product of matrices rounds otherwise than one of a matrix and a vector.
         assert told(answer) == structs.replace(alone, scores=pytest.approx(alone.scores, abs=1e-5))
 

@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from retriever.answering import queries
 from retriever.answering.diversity import diversify, pool_size
 from retriever.answering.questions import MAX_LIMIT, Options
 from tests import retrievable
@@ -33,7 +32,6 @@ def assert_best(order, scores, embeddings, count, diversity):
     """Each is the best one after those before, by the definition."""
     low, high = min(scores), max(scores)
     relevance = [(score - low) / (high - low) if high > low else 1.0 for score in scores]
-
     units = [[part / math.hypot(*own) for part in own] for own in embeddings]
 
     def value(place, chosen):
@@ -85,20 +83,20 @@ def catalogue():
 
 
 def test_what_differs_comes_though_its_score_alone_would_not_have_brought_it(catalogue):
-    answer = queries.recommend(catalogue, "user-0", Options(limit=3, diversity=0.5))
+    answer = retrievable.recommend(catalogue, "user-0", Options(limit=3, diversity=0.5))
     assert answer.rows.tolist()[:2] == [0, 40]
     # Scores stay what they are, out of order as the results are.
     assert answer.scores.tolist() == pytest.approx([99 - row for row in answer.rows.tolist()], abs=1e-4)
     assert answer.short is None
     # Only those of the pool are chosen among: of 50 candidates the last differs most.
     without = Options(limit=3, diversity=1.0, exclude_item_ids=["item-40"])
-    assert queries.recommend(catalogue, "user-0", without).rows.tolist()[:2] == [0, 50]
+    assert retrievable.recommend(catalogue, "user-0", without).rows.tolist()[:2] == [0, 50]
 
 
 def test_a_diverse_answer_is_short_only_when_no_more_may_be_returned(catalogue):
-    answer = queries.recommend(catalogue, "user-0", Options(limit=1000, diversity=0.3))
+    answer = retrievable.recommend(catalogue, "user-0", Options(limit=1000, diversity=0.3))
     assert (sorted(answer.rows.tolist()), answer.short) == ([*range(100)], "catalogue")
     half = [f"item-{row}" for row in range(50)]
     options = Options(limit=60, diversity=0.3, exclude_item_ids=half)
-    excluded = queries.similar_items(catalogue, "item-0", options)
+    excluded = retrievable.similar_items(catalogue, "item-0", options)
     assert (len(excluded.rows), excluded.short) == (50, "exclusions")

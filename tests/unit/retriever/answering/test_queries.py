@@ -16,7 +16,6 @@ from hypothesis.extra import numpy as arrays
 
 from lightfm_retriever.publication.manifest import Depth
 from lightfm_retriever.publication.search_effort import Depths
-from retriever.answering import queries
 from retriever.answering.questions import Options, Search, WeightedItems, always_wanted
 from retriever.answering.search import Scorer
 from tests import retrievable
@@ -24,7 +23,7 @@ from tests.retrievable import FixedIndex
 
 WIDTH = 4
 BOTH = pytest.mark.parametrize(
-    ("ask", "external_id"), [(queries.recommend, "user-0"), (queries.similar_items, "item-0")]
+    ("ask", "external_id"), [(retrievable.recommend, "user-0"), (retrievable.similar_items, "item-0")]
 )
 
 
@@ -68,19 +67,21 @@ def test_an_old_publication_that_knows_no_order_of_ids_has_equals_in_the_order_o
         items, items[:1], seen=seen, id_ranks=False, similar=index, recommend=index
     )
     five = Options(limit=5, search=search)
-    assert queries.recommend(snapshot, "user-0", five).rows.tolist() == [1, 2, 3, 5, 6]
-    assert queries.similar_items(snapshot, "item-2", five).rows.tolist() == [0, 1, 3, 4, 5]
+    assert retrievable.recommend(snapshot, "user-0", five).rows.tolist() == [1, 2, 3, 5, 6]
+    assert retrievable.similar_items(snapshot, "item-2", five).rows.tolist() == [0, 1, 3, 4, 5]
 
 
 @pytest.mark.parametrize("scale", [1e-18, 1e-6, 1e6, 1e18])
 def test_cosines_do_not_depend_on_how_long_the_vectors_are(scale):
     """A strong L2 penalty makes embeddings tiny, and their squares are not what float32 can hold."""
     items = random_items(20)
-    expected = queries.similar_items(retrievable.snapshot(items, items), "item-3", Options(limit=19))
+    expected = retrievable.similar_items(
+        retrievable.snapshot(items, items), "item-3", Options(limit=19)
+    )
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         scaled = retrievable.snapshot(np.float64(items) * scale, items)
-        found = queries.similar_items(scaled, "item-3", Options(limit=19))
+        found = retrievable.similar_items(scaled, "item-3", Options(limit=19))
     np.testing.assert_array_equal(found.rows, expected.rows)
     np.testing.assert_allclose(found.scores, expected.scores, atol=1e-5)
 
@@ -89,7 +90,7 @@ def test_cosines_do_not_depend_on_how_long_the_vectors_are(scale):
 @example(np.full((6, WIDTH), np.float32(0.9)))
 def test_cosines_stay_in_their_range_whatever_the_rounding(items):
     assume((np.linalg.norm(items[:, :-1], axis=1) > 1e-10).all())
-    answer = queries.similar_items(retrievable.snapshot(items, items), "item-0")
+    answer = retrievable.similar_items(retrievable.snapshot(items, items), "item-0")
     assert len(answer.rows) == 5
     assert (np.abs(answer.scores) <= 1).all()
 
@@ -110,27 +111,16 @@ def test_an_index_is_asked_for_the_candidates_it_was_tuned_with_beside_what_is_e
     depths = Depths([Depth(results=200, effort=2.0, recall=1.0)])
     snapshot = snapshot_of(2000, index, seen=[range(seen)] + [[]] * 1999, depths=depths)
     for ask, external_id, exclude_seen, expected in (
-        (queries.recommend, "user-0", True, asked),
-        (queries.recommend, "user-0", False, asked - seen),
+        (retrievable.recommend, "user-0", True, asked),
+        (retrievable.recommend, "user-0", False, asked - seen),
         # One more, since the item itself is its own nearest.
-        (queries.similar_items, "item-0", True, asked - seen + 1),
+        (retrievable.similar_items, "item-0", True, asked - seen + 1),
     ):
         answer = ask(snapshot, external_id, Options(limit=limit, exclude_seen=exclude_seen))
         assert len(answer.rows) == limit
         assert index.asked.pop() == expected
     # What is excluded takes no more effort.
     assert {*index.efforts} == {2.0 if limit == 200 else 1.0}
-
-
-@BOTH
-@pytest.mark.parametrize("effort", [0.1, 1.0, 100])
-def test_an_effort_in_range_is_passed_on_to_the_index(ask, external_id, effort):
-    index = FixedIndex(range(20))
-    snapshot = snapshot_of(20, index)
-    ask(snapshot, external_id, Options(search=Search(effort=effort)))
-    # By default as tuned, and ten results.
-    assert len(ask(snapshot, external_id).rows) == 10
-    assert index.efforts == [effort, 1.0]
 
 
 @BOTH
@@ -151,19 +141,6 @@ def test_an_exact_search_is_one_search_and_looks_once_whether_somebody_waits(ask
         assert (stages, searches()) == (["search"], 1)
         assert answer.exact
     assert index.asked == []
-
-
-@BOTH
-@pytest.mark.parametrize("found", [0, 9, 10])
-def test_where_an_index_finds_too_few_all_are_searched_exactly(ask, external_id, found):
-    """Less effort may find few; it never answers with fewer than there are."""
-    index = FixedIndex(range(2, 2 + found))
-    snapshot, searches = counted(snapshot_of(20, index))
-    answer = ask(snapshot, external_id, Options(search=Search(effort=0.1)))
-    assert (len(answer.rows), answer.short, index.efforts) == (10, None, [0.1])
-    # The answer says which of both it is.
-    assert answer.exact == (searches() == 1) == (found < 10)
-    assert answer.candidates == (20 if answer.exact else found)
 
 
 class LeftError(Exception):
@@ -197,5 +174,5 @@ def test_nothing_more_is_searched_for_a_caller_that_left(ask, external_id, last)
 def test_of_exclusions_that_are_not_published_the_first_ten_are_named_after_the_subjects_own():
     options = Options(exclude_item_ids=[*(f"none-{number}" for number in range(1000)), "y"])
     subject = WeightedItems(["item-0", "y", "z"], field="items")
-    answer = queries.similar_items(snapshot_of(30), subject, options)
+    answer = retrievable.similar_items(snapshot_of(30), subject, options)
     assert answer.unknown == ["y", "z", *(f"none-{number}" for number in range(10))]

@@ -7,11 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lightfm_retriever.publication import layout
 from lightfm_retriever.publication.vectors.vector_space import row_norms
 from retriever.answering.search import Scorer
-from retriever.answering.snapshot import open_snapshot
-from tests import publications
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(1, 30), st.sampled_from([1e-15, 1.0, 1e15]))
@@ -37,17 +34,3 @@ def test_norms_that_are_given_are_used():
     vectors = np.array([[1, 0], [0.5, 0]], dtype=np.float32)
     scorer = Scorer(vectors, cosine=True, norms=np.float32([2, 1]))
     assert scorer.scores(vectors[0]).tolist() == [0.5, 0.5]
-
-
-def test_a_publication_from_before_there_were_norms_is_searched_all_the_same(published):
-    def edit(content):
-        del content["files"][layout.ITEM_NORMS]
-
-    expected = open_snapshot(published.volume, published.version)
-    publications.edit_manifest(published.directory, edit)
-    (published.directory / layout.ITEM_NORMS).unlink()
-    old = open_snapshot(published.volume, published.version)
-    assert (expected.similar.exact.norms is None, old.similar.exact.norms) == (False, None)
-    for query in old.item_embeddings:
-        scores = old.similar.exact.scores(query)
-        assert scores.tolist() == expected.similar.exact.scores(query).tolist()

@@ -11,9 +11,8 @@ import pytest
 from lightfm_retriever.publication import layout
 from lightfm_retriever.publication.errors import MismatchError, MissingFileError, VersionNotFoundError
 from retriever import failures
-from retriever.answering import queries
 from retriever.answering.snapshot import open_snapshot
-from tests import publications
+from tests import publications, retrievable
 from tests.retrievable import ODD_ITEM_IDS, ODD_USER_IDS, Expected
 from tests.shortages import descriptors_left
 from tests.unit.retriever.index.asking import backends
@@ -30,8 +29,8 @@ def answers(snapshot):
     return [
         (ask.__name__, asked, [external_id(row) for row in ranking.rows], ranking.scores.tolist())
         for ask, id_map in (
-            (queries.similar_items, publication.items),
-            (queries.recommend, publication.users),
+            (retrievable.similar_items, publication.items),
+            (retrievable.recommend, publication.users),
         )
         for asked in map(id_map.external_id, range(len(id_map)))
         for ranking in [ask(snapshot, asked)]
@@ -79,6 +78,7 @@ def test_every_file_is_mapped_and_closed_with_the_last_reference(published_by, b
         assert {rights[:3] for _, rights, *_ in own} == {"r--"}
         assert missing == {name for name in files if name.endswith(".nmslib")}
         assert np.shares_memory(snapshot.item_embeddings, snapshot.publication.item_vectors)
+        assert snapshot.similar.exact.norms is snapshot.publication.item_norms is not None
         del snapshot
         assert str(published.directory) not in Path("/proc/self/maps").read_text()
         assert len(os.listdir("/proc/self/fd")) == descriptors

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
@@ -10,16 +10,10 @@ from typing import Any, cast
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from lightfm_retriever.publication import layout
-from lightfm_retriever.publication.manifest import IndexFacts
 from lightfm_retriever.publication.reader import Publication
-from lightfm_retriever.publication.vectors.vector_space import (
-    Float32Array,
-    split_biases,
-    user_queries,
-)
+from lightfm_retriever.publication.vectors.vector_space import Float32Array, split_biases, user_queries
 from retriever.index import open_index
 from retriever.index.protocol import SearchIndex
 from tests import retrievable
@@ -58,17 +52,6 @@ class Built:
             return user_queries(self.user_vectors)
         return split_biases(self.item_vectors)[0][: len(self.user_vectors)]
 
-    def recall(self, search: Callable[[Float32Array], NDArray[np.int64]]) -> float:
-        """The share of the true ten that are among what is found, on average."""
-        items = np.float64(self.item_vectors)
-        if self.name == layout.SIMILAR:
-            items = items[:, :-1] / np.linalg.norm(items[:, :-1], axis=1, keepdims=True)
-        found = [
-            len({*np.argsort(-items @ query)[:10].tolist()} & {*search(query).tolist()})
-            for query in self.queries()
-        ]
-        return float(np.mean(found)) / 10
-
     def opened(self, query: Mapping[str, Any] | None = None) -> SearchIndex:
         """The retriever's, with the query parameters that a manifest may carry."""
         facts = retrievable.index_facts(
@@ -78,25 +61,18 @@ class Built:
             file=self.path.name,
             query=None if query is None else dict(query),
         )
-        made = open_index(self._publication(facts), self.name)
+        manifest = SimpleNamespace(
+            components=self.item_vectors.shape[1] - 1, indexes={self.name: facts}
+        )
+        # As much of a publication as opening an index needs.
+        publication = SimpleNamespace(directory=self.path.parent, manifest=manifest)
+        made = open_index(cast("Publication", publication), self.name)
         assert made is not None
         return made
 
     def at(self, effort: int) -> SearchIndex:
         """The retriever's, tuned to an effort."""
         return self.opened(query_settings(self.index, effort))
-
-    def _publication(self, facts: IndexFacts) -> Publication:
-        """As much of one as opening an index needs."""
-        return cast(
-            "Publication",
-            SimpleNamespace(
-                directory=self.path.parent,
-                manifest=SimpleNamespace(
-                    components=self.item_vectors.shape[1] - 1, indexes={self.name: facts}
-                ),
-            ),
-        )
 
 
 def built(

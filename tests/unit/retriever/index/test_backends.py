@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import json
-import shutil
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from lightfm_retriever.publication import layout
-from retriever.answering.snapshot import open_snapshot
 from retriever.index import open_index
-from tests import publications
 from tests.unit.retriever.index import asking
-from tests.unit.retriever.index.asking import backends, filed, names
+from tests.unit.retriever.index.asking import filed, names
 
 
 @names
@@ -54,31 +50,3 @@ def test_several_threads_may_search_at_the_same_time(tmp_path, backend, name):
     with ThreadPoolExecutor(8) as pool:
         for _ in range(10):
             assert [*pool.map(lambda each: index.search(*each).tolist(), asked)] == expected
-
-
-@backends
-def test_a_snapshot_holds_both_indexes_of_its_backend(published_by, backend):
-    published = published_by(backend)
-    snapshot = open_snapshot(published.volume, published.version)
-    for ranker in (snapshot.similar, snapshot.recommend):
-        # Where nothing proposes, all items are scored.
-        of = None if backend == "exact" else f"retriever.index.{backend}"
-        assert (ranker.index and type(ranker.index).__module__) == of
-
-
-@filed
-def test_indexes_of_two_backends_may_be_in_one_publication(published_by, backend):
-    """The trainer chooses for each question by itself."""
-    published, other = published_by("exact"), published_by(backend)
-    file = layout.index_file(layout.RECOMMEND, backend)
-    shutil.copy(other.directory / file, published.directory / file)
-    theirs = json.loads((other.directory / layout.MANIFEST).read_bytes())
-
-    def edit(content):
-        content["indexes"][layout.RECOMMEND] = theirs["indexes"][layout.RECOMMEND]
-        content["files"][file] = theirs["files"][file]
-
-    publications.edit_manifest(published.directory, edit)
-    snapshot = open_snapshot(published.volume, published.version)
-    assert snapshot.similar.index is None
-    assert type(snapshot.recommend.index).__module__ == f"retriever.index.{backend}"

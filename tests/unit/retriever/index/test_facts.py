@@ -5,6 +5,7 @@ The manifest is signed anew: checksums tell of damage, this is about what was wr
 
 from __future__ import annotations
 
+import itertools
 import json
 import struct
 import subprocess
@@ -18,19 +19,17 @@ from lightfm_retriever.publication import layout
 from lightfm_retriever.publication.errors import InvalidPublicationError, MismatchError
 from retriever.errors import SnapshotError
 from tests import publications, retrievable
-from tests.unit.retriever.index.asking import FILED, backends, filed, names, opened
+from tests.unit.retriever.index.asking import FILED, NAMES, backends, filed, names, opened
 
 # What each can't be searched without, and what its metric and dimensions should be for each question.
 EFFORT = {"annoy": "search_k", "faiss": "probes", "nmslib": "ef"}
 METRICS = {
-    "annoy": {layout.SIMILAR: "angular", layout.RECOMMEND: "angular"},
-    "exact": {layout.SIMILAR: "cosine", layout.RECOMMEND: "inner_product"},
-    "faiss": {layout.SIMILAR: "l2", layout.RECOMMEND: "l2"},
-    "nmslib": {layout.SIMILAR: "cosinesimil", layout.RECOMMEND: "negdotprod"},
+    "annoy": ("angular", "angular"),
+    "exact": ("cosine", "inner_product"),
+    "faiss": ("l2", "l2"),
+    "nmslib": ("cosinesimil", "negdotprod"),
 }
-DIMENSIONS = {backend: {layout.SIMILAR: 4, layout.RECOMMEND: 5} for backend in METRICS} | {
-    backend: {layout.SIMILAR: 4, layout.RECOMMEND: 6} for backend in ("annoy", "faiss")
-}
+DIMENSIONS = {"annoy": (4, 6), "exact": (4, 5), "faiss": (4, 6), "nmslib": (4, 5)}
 twice = pytest.mark.parametrize("backend", ["faiss", "nmslib"])
 
 
@@ -67,7 +66,8 @@ def assert_mismatch(published, name, *what_expected_found):
 def test_another_metric_or_other_dimensions_are_refused_with_what_it_should_have(
     published_by, backend, name
 ):
-    metric, dimensions = METRICS[backend][name], DIMENSIONS[backend][name]
+    place = NAMES.index(name)
+    metric, dimensions = METRICS[backend][place], DIMENSIONS[backend][place]
     published = published_by(backend)
     for other in ("euclidean", "", "Angular"):
         edited(published, name, metric=other)
@@ -96,35 +96,30 @@ def test_an_index_without_a_file_is_refused(published_by, backend, name):
 
 @names
 @twice
-@pytest.mark.parametrize("value", [..., 0, -1])
-def test_an_effort_that_is_missing_or_none_is_named(published_by, backend, name, value):
+def test_an_effort_that_is_missing_or_none_is_named(published_by, backend, name):
     """Without it, or with none, the recall that was measured isn't that of the search."""
-    key = EFFORT[backend]
-    query = {"candidates": 10} if value is ... else {"candidates": 10, key: value}
-    published = edited(published_by(backend), name, query=query)
-    given = None if value is ... else value
-    assert_refused(published, name, f": query.{key} is {given}, but should be 1 or more")
+    published, key = published_by(backend), EFFORT[backend]
+    for query, given in (({}, None), ({key: 0}, 0), ({key: -1}, -1)):
+        edited(published, name, query={"candidates": 10, **query})
+        assert_refused(published, name, f": query.{key} is {given}, but should be 1 or more")
 
 
 @names
-@pytest.mark.parametrize("value", [..., 0.0, 1, "0.3"])
-def test_a_norm_of_queries_for_faiss_that_is_none_is_named(published_by, name, value):
+def test_a_norm_of_queries_for_faiss_that_is_none_is_named(published_by, name):
     published = published_by("faiss")
-    build = {**published.open().manifest.indexes[name].build, "query_norm": value}
-    if value is ...:
-        del build["query_norm"]
-    given = None if value is ... else value
-    expected = f": build.query_norm is {given!r}, but should be above 0"
-    assert_refused(edited(published, name, build=build), name, expected)
+    whole = published.open().manifest.indexes[name].build
+    del whole["query_norm"]
+    for norm, given in (({}, None), *(({"query_norm": own}, own) for own in (0.0, 1, "0.3"))):
+        edited(published, name, build={**whole, **norm})
+        assert_refused(published, name, f": build.query_norm is {given!r}, but should be above 0")
 
 
 @names
 @filed
-@pytest.mark.parametrize("value", [True, 1.0, -2, 2**31])
-def test_a_query_parameter_that_is_no_count_is_named(published_by, backend, name, value):
+def test_a_query_parameter_that_is_no_count_is_named(published_by, backend, name):
     published = published_by(backend)
     whole = published.open().manifest.indexes[name].query
-    for key in (EFFORT[backend], "candidates"):
+    for key, value in itertools.product((EFFORT[backend], "candidates"), (True, 1.0, -2, 2**31)):
         edited(published, name, query={**whole, key: value})
         assert_refused(published, name, f": query.{key} is {value!r}, which isn't a count")
 
@@ -140,35 +135,28 @@ def test_an_index_of_another_number_of_items_is_refused(published_by, tmp_path, 
     assert_mismatch(published, name, "items", 40, items)
 
 
-@names
 @twice
-def test_the_file_of_the_other_question_is_refused(published_by, backend, name):
+def test_the_file_of_the_other_question_is_refused(published_by, backend):
     published = published_by(backend)
-    other = layout.RECOMMEND if name == layout.SIMILAR else layout.SIMILAR
-    resealed(published, f"{name}.{backend}", (published.directory / f"{other}.{backend}").read_bytes())
-    own, others = DIMENSIONS[backend][name], DIMENSIONS[backend][other]
-    assert_mismatch(published, name, "dimensions", own, others)
+    other = (published.directory / f"recommend.{backend}").read_bytes()
+    resealed(published, f"similar.{backend}", other)
+    assert_mismatch(published, layout.SIMILAR, "dimensions", 4, DIMENSIONS[backend][1])
 
 
-def of_faiss(published_by, index):
+@pytest.mark.parametrize("kind", ["Flat", "HNSW8", "SQ8", "IVF2,SQ8"])
+def test_an_index_of_faiss_that_is_no_inverted_file_or_of_another_metric_is_refused(published_by, kind):
+    other = faiss.METRIC_INNER_PRODUCT
+    index = faiss.index_factory(4, kind, other)
     vectors = np.random.default_rng(1).normal(size=(40, 4)).astype(np.float32)
     index.train(vectors)
     index.add(vectors)
     data = faiss.serialize_index(index).tobytes()
-    return resealed(published_by("faiss"), "similar.faiss", data)
-
-
-@pytest.mark.parametrize("kind", ["Flat", "HNSW8", "SQ8"])
-def test_an_index_of_faiss_that_is_no_inverted_file_is_refused(published_by, kind):
-    published = of_faiss(published_by, faiss.index_factory(4, kind))
-    with pytest.raises(InvalidPublicationError, match=r"similar.faiss: isn't an inverted file"):
-        opened(published, layout.SIMILAR)
-
-
-def test_a_file_of_faiss_for_another_metric_is_refused(published_by):
-    other = faiss.METRIC_INNER_PRODUCT
-    published = of_faiss(published_by, faiss.index_factory(4, "IVF2,SQ8", other))
-    assert_mismatch(published, layout.SIMILAR, "metric", faiss.METRIC_L2, other)
+    published = resealed(published_by("faiss"), "similar.faiss", data)
+    if kind == "IVF2,SQ8":
+        assert_mismatch(published, layout.SIMILAR, "metric", faiss.METRIC_L2, other)
+    else:
+        with pytest.raises(InvalidPublicationError, match=r"similar.faiss: isn't an inverted file"):
+            opened(published, layout.SIMILAR)
 
 
 # ---- files that could end the process: they are opened in one of their own
@@ -210,50 +198,38 @@ def nonsense(whole):
 
 @names
 @filed
-def test_what_is_no_index_of_its_backend_is_refused_and_kills_nobody(
+def test_what_is_no_index_of_its_backend_or_is_cut_is_refused_and_kills_nobody(
     published_by, tmp_path, backend, name
 ):
     published = published_by(backend)
     path = published.directory / f"{name}.{backend}"
     whole = path.read_bytes()
-    others = [
+    files = [
         (published_by(other).directory / f"{name}.{other}").read_bytes()
         for other in FILED
         if other != backend
     ]
-    for said in refusals(published, name, tmp_path, [*others, *nonsense(whole)]):
-        assert said.startswith(f"{path}: ")
-
-
-@pytest.mark.parametrize("beyond", [40, 2**31, 2**32 - 1])
-def test_a_graph_of_nmslib_that_begins_nowhere_is_refused(published_by, beyond):
-    published = published_by("nmslib")
-    path = published.directory / "similar.nmslib"
-    data = bytearray(path.read_bytes())
-    struct.pack_into("<I", data, 36, beyond)
-    with pytest.raises(InvalidPublicationError) as caught:
-        opened(resealed(published, path.name, bytes(data)), layout.SIMILAR)
-    assert str(caught.value) == f"{path}: its search begins at item {beyond} of 40"
-
-
-@pytest.mark.parametrize("more", [b"x", bytes(4), bytes(1000)])
-def test_more_behind_the_end_of_a_graph_of_nmslib_is_refused(published_by, more):
-    published = published_by("nmslib")
-    data = (published.directory / "similar.nmslib").read_bytes()
-    resealed(published, "similar.nmslib", data + more)
-    assert_mismatch(published, layout.SIMILAR, "size in bytes", len(data), len(data) + len(more))
-
-
-@names
-@twice
-def test_a_file_cut_anywhere_is_refused_and_kills_nobody(published_by, tmp_path, backend, name):
-    published = published_by(backend)
-    path = published.directory / f"{name}.{backend}"
-    whole = path.read_bytes()
-    # All of its head and of its tail, and some of what lies between.
-    sizes = sorted({*range(150), *range(150, len(whole), 97), *range(len(whole) - 300, len(whole))})
-    *refused, last = refusals(published, name, tmp_path, [*(whole[:size] for size in sizes), whole])
+    files += nonsense(whole)
+    if backend != "annoy":
+        # All of its head and of its tail, and some of what lies between.
+        sizes = {*range(150), *range(150, len(whole), 97), *range(len(whole) - 300, len(whole))}
+        assert len(sizes) > 450
+        files += [whole[:size] for size in sorted(sizes)]
+    *refused, last = refusals(published, name, tmp_path, [*files, whole])
     assert last == "opened"
-    assert len(refused) == len(sizes) > 450
     for said in refused:
         assert said.startswith(f"{path}: ")
+
+
+def test_a_graph_of_nmslib_that_begins_nowhere_or_goes_on_behind_its_end_is_refused(published_by):
+    published = published_by("nmslib")
+    path = published.directory / "similar.nmslib"
+    data = path.read_bytes()
+    for beyond in (40, 2**31, 2**32 - 1):
+        changed = data[:36] + struct.pack("<I", beyond) + data[40:]
+        with pytest.raises(InvalidPublicationError) as caught:
+            opened(resealed(published, path.name, changed), layout.SIMILAR)
+        assert str(caught.value) == f"{path}: its search begins at item {beyond} of 40"
+    for more in (1, 4, 1000):
+        resealed(published, path.name, data + bytes(more))
+        assert_mismatch(published, layout.SIMILAR, "size in bytes", len(data), len(data) + more)

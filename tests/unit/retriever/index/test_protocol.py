@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from importlib.abc import MetaPathFinder
 
 import pytest
 
@@ -31,33 +30,16 @@ def test_a_backend_that_is_not_known_is_named_with_those_that_are(published, nam
     )
 
 
-@pytest.fixture
-def without(monkeypatch):
-    """Makes it so that a package isn't installed."""
-
-    def without(package):
-        # The module that needs it may have been imported by another test.
-        monkeypatch.delitem(sys.modules, f"retriever.index.{package}", raising=False)
-        monkeypatch.delattr(retriever.index, package, raising=False)
-        monkeypatch.delitem(sys.modules, package, raising=False)
-
-        class Missing(MetaPathFinder):
-            def find_spec(self, name, path=None, target=None):  # noqa: ARG002
-                if name == package:
-                    raise ModuleNotFoundError(f"No module named {name!r}", name=name)
-
-        monkeypatch.setattr(sys, "meta_path", [Missing(), *sys.meta_path])
-
-    return without
-
-
 @names
 @pytest.mark.parametrize("backend", ["faiss", "nmslib"])
 def test_a_backend_that_is_not_installed_is_named_with_how_to_install_it(
-    published_by, without, backend, name
+    published_by, monkeypatch, backend, name
 ):
     published = published_by(backend)
-    without(backend)
+    # The module that needs it may have been imported by another test.
+    monkeypatch.delitem(sys.modules, f"retriever.index.{backend}", raising=False)
+    monkeypatch.delattr(retriever.index, backend, raising=False)
+    monkeypatch.setitem(sys.modules, backend, None)
     with pytest.raises(SnapshotError) as caught:
         opened(published, name)
     assert str(caught.value) == (

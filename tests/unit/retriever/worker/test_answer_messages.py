@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import numpy as np
@@ -58,11 +59,10 @@ def test_an_answer_is_filled_in_in_its_order():
 
 
 def test_every_source_and_reason_to_be_short_has_its_number():
-    for source in Source:
-        assert pb.Source.Name(filled_in(source=source).source) == f"SOURCE_{source.upper()}"
-    for reason in ShortReason:
-        name = pb.ShortReason.Name(filled_in(short=reason).short_reason)
-        assert name == f"SHORT_REASON_{reason.upper()}"
+    for source, reason in itertools.product(Source, ShortReason):
+        made = filled_in(source=source, short=reason)
+        assert pb.Source.Name(made.source) == f"SOURCE_{source.upper()}"
+        assert pb.ShortReason.Name(made.short_reason) == f"SHORT_REASON_{reason.upper()}"
 
 
 def test_what_else_an_answer_says_is_filled_in():

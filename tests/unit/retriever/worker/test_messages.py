@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import math
 from dataclasses import replace
 
 import numpy as np
 import pytest
-from google.protobuf import json_format
 from recsys.retriever.v1 import retriever_service_pb2 as pb
 
 from lightfm_retriever.publication.attributes import Attributes, TextColumn
@@ -40,9 +38,8 @@ def request_of(kind, several=None, **fields):
 
 
 def asked(request):
-    if isinstance(request, pb.RecommendRequest):
-        return messages.recommend_question(request)
-    return messages.similar_items_question(request)
+    recommend = isinstance(request, pb.RecommendRequest)
+    return (messages.recommend_question if recommend else messages.similar_items_question)(request)
 
 
 def refusal(request, read=asked):
@@ -60,16 +57,11 @@ def conditions(*tests):
     return {"conditions": [{"attribute": "a", **test} for test in tests]}
 
 
+def x_of(kind, count=1):
+    return {f"{kind}_of": {"values": ["x"] * count}}
+
+
 YEAR = {"range": {"min": 1}}
-GOOD = {"any_of": {"values": ["x"]}}
-
-
-def values(count):
-    """So many, in two conditions beside one that has none."""
-    parts = ({"any_of": {"values": ["x"] * 600}}, {"none_of": {"values": ["x"] * (count - 600)}})
-    return conditions(*parts, YEAR)
-
-
 REFUSED = [
     *(({"limit": n}, "limit", f"is {n}, but should be in 1..1000") for n in (0, -1, 1001, 2**31 - 1)),
     # Named though it is of no effect.
@@ -106,15 +98,12 @@ REFUSED = [
     # ---- filters: one that is there but says nothing was meant to say something
     ({"filter": conditions()}, "filter.conditions", "has 0 entries"),
     ({"filter": conditions(*[YEAR] * 33)}, "filter.conditions", "has 33 entries"),
-    ({"filter": values(1001)}, "filter.conditions", "1001"),
+    ({"filter": conditions(x_of("any", 600), x_of("none", 401), YEAR)}, "filter.conditions", "1001"),
     *(
-        ({"filter": conditions(GOOD, test)}, f"filter.conditions[1]{place}", reason)
+        ({"filter": conditions(x_of("any"), test)}, f"filter.conditions[1]{place}", reason)
         for test, place, reason in (
             ({}, ".test", "is not set"),
-            *(
-                ({f"{kind}_of": {}}, f".{kind}_of.values", "is empty")
-                for kind in ("any", "all", "none")
-            ),
+            *((x_of(kind, 0), f".{kind}_of.values", "is empty") for kind in ("any", "all", "none")),
             ({"range": {}}, ".range", "has neither min nor max"),
             ({"range": {"min": NAN}}, ".range.min", "is no number"),
             ({"range": {"max": NAN}}, ".range.max", "is no number"),
@@ -164,15 +153,11 @@ def test_each_subject_is_read_as_what_it_is():
         assert (list(subject.item_ids), list(subject.weights), subject.field) == (ids, weights, field)
 
 
-# ---- options
-
-
+# Also where a request isn't plain.
 @pytest.mark.parametrize("more", [{}, {"explain": True}])
 def test_who_has_seen_what_is_excluded_unless_told_not_to(more):
-    assert options_of("recommend", **more).exclude_seen
     for told in (True, False):
         assert options_of("recommend", exclude_seen=told, **more).exclude_seen is told
-    assert options_of("similar", **more).exclude_seen
 
 
 # Twice the same, and as long as ids may be.
@@ -285,44 +270,32 @@ def snapshot(*names):
     )
 
 
-def returned(own, request):
-    return messages.return_attributes(own, request)
-
-
 @BOTH
 def test_the_attributes_to_return_are_those_asked_for_once_and_a_thousand_at_most(kind):
     own = snapshot("genres", "year", "studio")
-    assert returned(own, request_of(kind)) == ()
+    assert messages.return_attributes(own, request_of(kind)) == ()
     paths = ["year", "title", "genres", "title", "year"]
     wanted = request_of(kind, return_attributes={"paths": paths})
-    assert returned(own, wanted) == ("year", "title", "genres")
+    assert messages.return_attributes(own, wanted) == ("year", "title", "genres")
     wanted.return_attribute_names.extend(["studio"] * 995)
-    assert returned(own, wanted) == ("year", "title", "genres", "studio")
+    assert messages.return_attributes(own, wanted) == ("year", "title", "genres", "studio")
     wanted.return_attribute_names.append("year")
-    field, reason = refusal(wanted, lambda request: returned(own, request))
+    field, reason = refusal(wanted, lambda request: messages.return_attributes(own, request))
     assert (field, "1001" in reason) == ("return_attribute_names", True)
 
 
-@BOTH
-def test_every_name_can_be_asked_for_in_json(kind):
-    names = ["Brand", "releaseYear", "size_2x", "shop.name", "a,b", "映画", "2nd", "A_b"]
-    for field in ("returnAttributeNames", "return_attribute_names"):
-        request = json_format.Parse(json.dumps({field: names}), request_of(kind))
-        again = json_format.Parse(json_format.MessageToJson(request), request_of(kind))
-        assert returned(snapshot(*names), again) == tuple(names)
-
-
-@BOTH
 @pytest.mark.parametrize("name", ["", "Genres", "y" * 10_000])
 @pytest.mark.parametrize("names", [("genres", "year"), ()])
-def test_an_unknown_attribute_to_return_is_refused_and_the_known_ones_are_named(kind, name, names):
+def test_an_unknown_attribute_to_return_is_refused_and_the_known_ones_are_named(name, names):
     asked_for = ["title", name]
-    for field, value in (
-        ("return_attributes", {"paths": asked_for}),
-        ("return_attribute_names", asked_for),
+    for kind, field, value in (
+        ("recommend", "return_attributes", {"paths": asked_for}),
+        ("similar", "return_attribute_names", asked_for),
     ):
         wanted = request_of(kind, **{field: value})
-        found, reason = refusal(wanted, lambda request: returned(snapshot(*names), request))
+        found, reason = refusal(
+            wanted, lambda request: messages.return_attributes(snapshot(*names), request)
+        )
         assert found == field
         assert reason.endswith(f"known: {', '.join(('title', *names))}")
         assert len(reason) < 150
@@ -358,43 +331,29 @@ def many_items():
     return retrievable.snapshot(vectors, vectors[:3], seen=[range(500), range(501), []])
 
 
-def recommend(**fields):
-    return pb.RecommendRequest(**{"user_id": "user-2", **fields})
-
-
+FIFTY = {"item_ids": ["item-1"] * 50}
+MORE = {"item_ids": ["item-1"] * 51}
 QUICK = [
-    recommend(),
-    recommend(limit=100, exclude_seen=False, return_attributes={"paths": ["title"]}),
-    recommend(user_id="nobody"),
-    recommend(user_id="user-0"),
-    pb.RecommendRequest(session={"item_ids": ["item-1"] * 50}),
-    pb.SimilarItemsRequest(items={"item_ids": ["item-1"] * 50}, limit=100),
+    request_of("recommend", limit=100, exclude_seen=False, return_attributes={"paths": ["title"]}),
+    request_of("recommend", user_id="user-0"),
+    request_of("recommend", FIFTY),
+    request_of("similar", FIFTY, limit=100),
 ]
 SLOW = [
-    recommend(limit=101),
-    recommend(user_id="user-1"),
-    recommend(exact=True),
-    pb.RecommendRequest(session={"item_ids": ["item-1"] * 51}),
-    pb.SimilarItemsRequest(item_id="item-1", limit=101),
-    pb.SimilarItemsRequest(item_id="item-1", exact=True),
-    pb.SimilarItemsRequest(items={"item_ids": ["item-1"] * 51}),
-    pb.BatchRecommendRequest(requests=[recommend()]),
+    request_of("recommend", user_id="user-1"),
+    *(request_of(kind, **more) for kind in KINDS for more in ({"limit": 101}, {"exact": True})),
+    *(request_of(kind, MORE) for kind in KINDS),
+    pb.BatchRecommendRequest(requests=[request_of("recommend")]),
     pb.GetStatusRequest(),
 ]
 
 
-@pytest.mark.parametrize(
-    ("request_", "quick"),
-    [*((request, True) for request in QUICK), *((request, False) for request in SLOW)],
-    ids=str,
-)
-def test_what_may_look_at_much_is_not_quick_and_nothing_is_where_searches_are_not(
-    many_items, request_, quick
-):
+@pytest.mark.parametrize("request_", [*QUICK, *SLOW], ids=str)
+def test_what_may_look_at_much_is_not_quick_and_nothing_is_where_searches_are_not(many_items, request_):
     for microseconds in (500.0, 500.1):
         rankers = {
             name: replace(getattr(many_items, name), query_microseconds=microseconds)
             for name in ("recommend", "similar")
         }
         found = messages.is_quick(replace(many_items, **rankers), request_)
-        assert found == (quick and microseconds == 500.0)
+        assert found == (request_ in QUICK and microseconds == 500.0)

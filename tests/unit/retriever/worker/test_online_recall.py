@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 from msgspec import structs
 
-from retriever.answering import queries
 from retriever.answering.pages import Page
 from retriever.answering.questions import Options, Search
 from retriever.counters import Counters
 from retriever.worker.online_recall import Sampler, compare
+from tests import retrievable
 from tests.clock import Clock
 from tests.retrievable import FixedIndex, snapshot
 
@@ -34,7 +34,7 @@ def counters():
 def asked(rows, *, options=OPTIONS, items=ITEMS, **published):
     """What Recommend was asked, and answered by an index that proposes these rows."""
     served = snapshot(items, USERS, recommend=FixedIndex(rows), **published)
-    return served, "user-0", options, queries.recommend(served, "user-0", options)
+    return served, "user-0", options, retrievable.recommend(served, "user-0", options)
 
 
 def counted(counters):
@@ -57,16 +57,12 @@ def test_what_an_index_misses_is_counted(proposed, seen, counts):
     assert compare(served, user, OPTIONS, cut) == counts
 
 
-def test_an_item_as_good_as_the_last_expected_counts_as_found():
+def test_an_item_as_good_as_the_last_expected_counts_as_found_however_scores_are_rounded():
     """Ids order equals: item-2 and item-3 go before item-4 and item-5."""
     items = [[1, 0], [1, 0], [7, 0], [3, 0], [3, 0], [3, 0]]
-    assert [*queries.recommend(snapshot(items, USERS), "user-0", OPTIONS).rows] == [2, 3, 4]
     assert compare(*asked([2, 5, 4], items=items)) == (3, 3)
     assert compare(*asked([2, 5, 0], items=items)) == (2, 3)
-
-
-def test_equals_count_as_found_however_their_scores_are_rounded():
-    """A product of few rows may round otherwise than one of all."""
+    # A product of few rows may round otherwise than one of all.
     random = np.random.default_rng(1)
     items = random.normal(size=(500, 33)).astype(np.float32)
     user = random.normal(size=(1, 33)).astype(np.float32)
@@ -75,9 +71,8 @@ def test_equals_count_as_found_however_their_scores_are_rounded():
     twins = order[[9, *range(20, 40)]]
     items[twins] = items[order[9]]
     served = snapshot(items, user, recommend=FixedIndex([*order[:9], twins.max()]))
-    options = Options()
-    answer = queries.recommend(served, "user-0", options)
-    assert compare(served, "user-0", options, answer) == (10, 10)
+    answer = retrievable.recommend(served, "user-0")
+    assert compare(served, "user-0", Options(), answer) == (10, 10)
 
 
 def test_after_each_sample_the_calls_have_the_time_to_themselves(counters):
@@ -106,21 +101,12 @@ def test_after_each_sample_the_calls_have_the_time_to_themselves(counters):
     assert (sampler._taken.qsize(), counted(counters)[1]) == (1, 2)
 
 
-@pytest.mark.parametrize(
-    "options",
-    [
-        Options(limit=3, search=Search(effort=2.0)),
-        Options(limit=3, search=Search(exact=True)),
-        Options(limit=3, diversity=0.5),
-        Options(limit=3, page=Page(b"", "")),
-    ],
-    ids=["effort", "exact", "diversity", "page"],
-)
-def test_answers_that_exact_search_would_not_give_are_not_compared(counters, options):
-    served, user, _, answer = asked([5, 4, 3])
-    answer = answer if not options.search.exact else queries.recommend(served, user, options)
+def test_answers_that_exact_search_would_not_give_are_not_compared(counters):
     sampler = Sampler(1.0, counters)
-    sampler.offer(served, user, options, answer)
+    sampler.offer(*asked([5, 4, 3], options=Options(limit=3, search=Search(exact=True))))
+    served, user, _, answer = asked([5, 4, 3])
+    for changes in ({"search": Search(effort=2.0)}, {"diversity": 0.5}, {"page": Page(b"", "")}):
+        sampler.offer(served, user, Options(limit=3, **changes), answer)
     assert sampler._taken.empty()
     assert counted(counters) == (0, 0, 0, 0)
 

@@ -7,17 +7,17 @@ from contextlib import nullcontext
 
 import grpc
 import pytest
-from google.rpc import code_pb2, error_details_pb2, status_pb2
+from google.rpc import code_pb2, status_pb2
 from recsys.retriever.v1 import retriever_service_pb2 as pb
 
 from lightfm_retriever.publication.attributes import Attributes, TextColumn
 from retriever import control
 from retriever.answering import queries
-from retriever.errors import NothingLoadedError
 from retriever.worker import messages, service
-from retriever.worker.service import CurrentSnapshot, RetrieverServicer
+from retriever.worker.service import RetrieverServicer
 from tests import retrievable
 from tests.retrievable import FixedIndex
+from tests.unit.retriever.worker.test_status import details_of
 
 ITEMS = [[1, 0, 0.5], [0, 1, 0.25], [1, 1, 0], [-1, 0, 0]]
 USERS = [[2, 1, 0.125], [0, 0, 0]]
@@ -52,40 +52,34 @@ class Caller:
     """Calls a servicer as gRPC does, and notes what it tells of its answers."""
 
     def __init__(self, snapshot=None, *, fleet=None):
-        self.current = CurrentSnapshot()
-        if snapshot is not None:
-            self.current.swap(snapshot)
         told = fleet or control.ServiceState(label="current")
         self.answered = []
         self.recommended = []
         self.servicer = RetrieverServicer(
-            self.current,
             lambda: told,
             answered=lambda method, answers: self.answered.append((method, [*answers])),
             recommended=lambda *asked: self.recommended.append(asked),
         )
+        self.servicer.snapshot = snapshot
 
     def ask(self, request, context=None):
         method = type(request).__name__.removesuffix("Request")
         return getattr(self.servicer, method)(request, context or Context())
 
     def refused(self, request, *, looks=MANY):
-        """The status of a refused call, and the google.rpc status in it."""
+        """The status of a refused call."""
         context = Context(looks)
         with pytest.raises(AbortedError):
             self.ask(request, context)
-        (_, data), *_ = context.status.trailing_metadata
-        return context.status, status_pb2.Status.FromString(data)
+        return context.status
 
     def bad_field(self, request):
         """The field that a BadRequest names."""
-        status, rich = self.refused(request)
+        status = self.refused(request)
         assert status.code is grpc.StatusCode.INVALID_ARGUMENT
-        bad_request = error_details_pb2.BadRequest()
-        assert rich.details[0].Unpack(bad_request)
-        [violation] = bad_request.field_violations
-        assert status.details == f"{violation.field}: {violation.description}"
-        return violation.field
+        [violation] = details_of(status)[0]["fieldViolations"]
+        assert status.details == "{field}: {description}".format_map(violation)
+        return violation["field"]
 
 
 def snapshot(**changes):
@@ -121,28 +115,23 @@ ALL = pytest.mark.parametrize("request_", [similar(), recommend(), *BATCHES], id
 
 
 @pytest.mark.parametrize(
-    ("request_", "expected"),
-    [
-        (similar(), [("item-2", "Zwei – 二", 2**-0.5), ("item-1", "", 0), ("item-3", "Three", -1)]),
-        (
-            recommend(),
-            [("item-2", "Zwei – 二", 3.125), ("item-1", "", 1.375), ("item-3", "Three", -1.875)],
-        ),
-    ],
+    ("request_", "scores"),
+    [(similar(), [2**-0.5, 0, -1]), (recommend(), [3.125, 1.375, -1.875])],
+    ids=["similar", "recommend"],
 )
-def test_a_question_is_answered_from_what_serves_and_the_answer_is_told_of(caller, request_, expected):
+def test_a_question_is_answered_from_what_serves_and_the_answer_is_told_of(caller, request_, scores):
     request_.return_attributes.paths.append("title")
     response = caller.ask(request_)
     method = type(request_).__name__.removesuffix("Request")
-    assert [(item.item_id, item.title) for item in response.items] == [one[:2] for one in expected]
-    assert [item.score for item in response.items] == pytest.approx([one[2] for one in expected])
+    named = [("item-2", "Zwei – 二"), ("item-1", ""), ("item-3", "Three")]
+    assert [(item.item_id, item.title) for item in response.items] == named
+    assert [item.score for item in response.items] == pytest.approx(scores)
     assert response.version == VERSION
     [(told, [answer])] = caller.answered
     assert (told, [*answer.rows]) == (method, [2, 1, 3])
     if method == "Recommend":
-        served = caller.current.get()
         [(of, subject, options, recommended)] = caller.recommended
-        assert (of, subject, recommended) == (served, "user-0", answer)
+        assert (of, subject, recommended) == (caller.servicer.snapshot, "user-0", answer)
         assert options == messages.recommend_question(request_)[1]
     else:
         assert caller.recommended == []
@@ -163,19 +152,15 @@ def test_an_answer_is_no_larger_than_the_caller_allows(caller, request_):
 # ---- the snapshot
 
 
-def test_the_one_that_was_swapped_in_last_is_current_and_kept_by_who_took_it_only():
-    current = CurrentSnapshot()
-    assert current.version == ""
-    with pytest.raises(NothingLoadedError, match="no publication is loaded: none was committed"):
-        current.get()
-    current.swap(snapshot(version="old"))
-    taken = current.get()
-    assert (taken.version, current.version) == ("old", "old")
-    gone = weakref.ref(taken)
-    current.swap(snapshot(version="new"))
-    assert (taken.version, current.version) == ("old", "new")
-    del taken
-    assert gone() is None
+def test_the_last_one_is_current_and_the_one_before_is_let_go(caller):
+    old = weakref.ref(caller.servicer.snapshot)
+    assert caller.ask(recommend()).version == caller.servicer.version == VERSION
+    caller.answered.clear()
+    caller.recommended.clear()
+    caller.servicer.snapshot = snapshot(version="new")
+    assert caller.ask(recommend()).version == caller.servicer.version == "new"
+    assert old() is None
+    assert Caller().servicer.version == ""
 
 
 @ALL
@@ -191,33 +176,27 @@ def test_an_answer_is_from_one_snapshot_though_another_is_swapped_in_meanwhile(m
 
     def swap_and_go_on(*asked):
         # Whoever looks again, for a later entry for instance, finds another one.
-        caller.current.swap(new)
+        caller.servicer.snapshot = new
         return real(*asked)
 
     monkeypatch.setattr(messages, "return_attributes", swap_and_go_on)
     assert caller.ask(request_) == expected
     assert expected.version == "old"
-    assert caller.current.version == "new"
-
-
-LABEL = "label 'x': empty"
+    assert caller.servicer.version == "new"
 
 
 @ALL
-@pytest.mark.parametrize(
-    ("fleet", "reason", "told"),
-    [
-        (None, "LOADING", "the service starts and hasn't looked at the volume yet"),
-        (control.ServiceState(label="current", label_problem=LABEL), "NOTHING_PUBLISHED", LABEL),
-    ],
-)
-def test_without_a_snapshot_the_reason_is_what_the_parent_knows(request_, fleet, reason, told):
+def test_without_a_snapshot_the_reason_is_what_the_parent_knows(request_):
     """Whoever calls needn't look into a log."""
-    status, rich = Caller(fleet=fleet).refused(request_)
-    assert status.code is grpc.StatusCode.UNAVAILABLE
-    info = error_details_pb2.ErrorInfo()
-    assert rich.details[0].Unpack(info)
-    assert (info.reason, status.details) == (reason, f"no publication is loaded: {told}")
+    empty = control.ServiceState(label="current", label_problem="label 'x': empty")
+    for fleet, reason, told in (
+        (None, "LOADING", "the service starts and hasn't looked at the volume yet"),
+        (empty, "NOTHING_PUBLISHED", empty.label_problem),
+    ):
+        status = Caller(fleet=fleet).refused(request_)
+        assert status.code is grpc.StatusCode.UNAVAILABLE
+        assert status.details == f"no publication is loaded: {told}"
+        assert details_of(status)[0]["reason"] == reason
 
 
 @pytest.mark.parametrize(
@@ -243,14 +222,14 @@ def test_a_call_is_quick_unless_it_may_look_at_much_and_always_while_nothing_is_
 
 
 def test_the_stages_of_a_call_are_recorded_where_calls_are_traced():
-    recorded, current = [], CurrentSnapshot()
-    current.swap(snapshot(attributes=Attributes.build([TextColumn("a", [["x"]] * 4)], 4)))
+    recorded = []
 
     def span(stage, **facts):
         recorded.append((stage, facts))
         return nullcontext()
 
-    traced = RetrieverServicer(current, control.ServiceState, span=span)
+    traced = RetrieverServicer(control.ServiceState, span=span)
+    traced.snapshot = snapshot(attributes=Attributes.build([TextColumn("a", [["x"]] * 4)], 4))
     fields = {"filter": {"conditions": [{"attribute": "a", "any_of": {"values": ["x"]}}]}}
     traced.Recommend(recommend(**fields), Context())
     traced.BatchRecommend(users_batch({"user_id": "user-0"}, {"user_id": "user-1"}), Context())
@@ -280,7 +259,7 @@ def test_a_caller_that_leaves_gets_nothing_searched_or_made_from_then_on(request
     made = []
     monkeypatch.setattr(service.answer_messages, "fill_in", lambda *_: made.append(1))
     for looks in range(stages):
-        assert caller.refused(request_, looks=looks)[0].code is grpc.StatusCode.CANCELLED
+        assert caller.refused(request_, looks=looks).code is grpc.StatusCode.CANCELLED
         assert looks or index.asked == []
     assert made == []
 
@@ -336,13 +315,14 @@ def test_each_entry_of_a_batch_gets_what_a_call_of_its_own_would_get_details_inc
         if code is None:
             assert rounded(result.response) == rounded(caller.ask(own))
         else:
-            assert result.error == caller.refused(own)[1]
+            (_, data), *_ = caller.refused(own).trailing_metadata
+            assert result.error == status_pb2.Status.FromString(data)
             assert (result.error.code, len(result.error.details)) == (code, 1)
 
 
 def test_an_unexpected_error_is_for_the_log_only_and_in_a_batch_its_entrys(caller, monkeypatch, caplog):
     monkeypatch.setattr(queries, "explain", lambda *_: 1 / 0)
-    status, _ = caller.refused(recommend(explain=True))
+    status = caller.refused(recommend(explain=True))
     assert status.code is grpc.StatusCode.INTERNAL
     batch = users_batch({"user_id": "user-1", "explain": True}, {"user_id": "nobody"})
     first, second = (result.error for result in caller.ask(batch).results)

@@ -38,18 +38,17 @@ def info(reason, **metadata):
 
 REFUSED = [
     (
-        InvalidArgumentError("limit", "is 0, but should be in 1..1000"),
-        *("INVALID_ARGUMENT", "limit: is 0, but should be in 1..1000"),
-        [{"fieldViolations": [{"field": "limit", "description": "is 0, but should be in 1..1000"}]}],
+        InvalidArgumentError("limit", "is 0"),
+        *("INVALID_ARGUMENT", "limit: is 0"),
+        [{"fieldViolations": [{"field": "limit", "description": "is 0"}]}],
     ),
     *(
         (
-            UnknownIdError(kind, external_id, "v1"),
-            *("NOT_FOUND", f"{kind} {external_id!r} isn't in version v1"),
-            [info(f"{kind.upper()}_NOT_FOUND", id=external_id, version="v1")],
+            UnknownIdError(kind, "nul\0", "v1"),
+            *("NOT_FOUND", f"{kind} 'nul\\x00' isn't in version v1"),
+            [info(f"{kind.upper()}_NOT_FOUND", id="nul\0", version="v1")],
         )
         for kind in ("item", "user", "feature")
-        for external_id in ("42", "nul\0")
     ),
     (
         UnknownIdError("item", "é" * 256, "v1", near=["e", "f"], hint="; or 'e'?"),

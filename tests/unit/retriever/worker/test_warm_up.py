@@ -18,7 +18,7 @@ def vectors(rows):
 def test_it_asks_all_over_the_publication_and_makes_way_after_each(monkeypatch, items, users):
     """Calls of others wait for the GIL meanwhile."""
     asked, asked_before = [], []
-    for name in ("similar_items", "recommend"):
+    for name in ("plan_similar_items", "plan_recommend"):
         ask = getattr(queries, name)
 
         def noted(snapshot, of, options, ask=ask):

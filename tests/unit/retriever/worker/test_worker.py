@@ -62,7 +62,7 @@ class Parent:
 
     @property
     def version(self):
-        return self.worker._current.version
+        return self.worker._servicer.version
 
     def hang_up(self):
         self._ours.shutdown(socket.SHUT_WR)
@@ -99,7 +99,14 @@ def hold(monkeypatch):
     return hold
 
 
-def test_it_prepares_then_serves(parent, published):
+def test_it_prepares_then_serves_and_lets_go_of_what_is_abandoned(parent, published):
+    parent.tell(control.Prepare(published.version, 6))
+    parent.hear()
+    parent.tell(control.Abandon())
+    parent.silence()
+    assert parent.worker._prepared is None
+    with pytest.raises(RuntimeError, match="isn't prepared"):
+        parent.tell(control.Commit(published.version))
     parent.tell(control.Prepare(published.version, 7))
     assert parent.hear() == control.Prepared(published.version, 7)
     assert (parent.serving, parent.version) == (False, "")
@@ -109,16 +116,6 @@ def test_it_prepares_then_serves(parent, published):
     assert committed.version == published.version
     assert before <= committed.at <= worker.time.monotonic()
     assert (parent.serving, parent.version) == (True, published.version)
-
-
-def test_what_is_abandoned_is_let_go(parent, published):
-    parent.tell(control.Prepare(published.version, 1))
-    parent.hear()
-    parent.tell(control.Abandon())
-    parent.silence()
-    assert parent.worker._prepared is None
-    with pytest.raises(RuntimeError, match="isn't prepared"):
-        parent.tell(control.Commit(published.version))
 
 
 def test_an_order_that_was_taken_back_is_not_answered_but_the_next_one_is(parent, published, hold):
@@ -168,16 +165,13 @@ def test_versions_that_hang_do_not_pile_up(parent, published, hold):
     assert parent.hear() == control.Prepared(published.version, 7)
 
 
-def test_descriptors_that_lack_are_said_and_blame_no_version(parent, published):
+def test_what_cannot_be_prepared_is_said_and_what_serves_goes_on(parent, published):
     with descriptors_left(0):
         parent.tell(control.Prepare(published.version, 1))
         failed = parent.hear()
+    # That blames no version.
     assert failed.passing
     assert "Too many open files" in failed.reason
-    parent.serve(published.version)
-
-
-def test_what_cannot_be_prepared_is_said_and_what_serves_goes_on(parent, published):
     parent.serve(published.version)
     newer = retrievable.publish(published.volume, seed=2)
     path = published.directory.parent / newer / "items.trie"
@@ -201,10 +195,7 @@ def test_it_says_that_it_booted_and_lives_and_ends_with_its_parent(parent, monke
     assert not running.is_alive()
 
 
-@pytest.mark.parametrize(
-    ("error", "status"),
-    [(None, 0), (BrokenPipeError(), 1), (KeyError("x"), 1)],
-)
+@pytest.mark.parametrize(("error", "status"), [(None, 0), (BrokenPipeError(), 1), (KeyError("x"), 1)])
 def test_the_process_ends_whatever_calls_are_open(monkeypatch, error, status):
     """Python would wait for their threads, and an orphan would go on answering."""
     exits, parents = [], []

@@ -13,15 +13,15 @@ from lightfm_retriever.publication.attributes import NumberColumn, TextColumn
 from lightfm_retriever.publication.errors import InvalidPublicationError, VectorError, VolumeError
 from lightfm_retriever.publication.manifest import DatasetFacts
 from lightfm_retriever.publication.reader import list_versions, open_publication
+from lightfm_retriever.publication.search_effort import IndexCosts
 from lightfm_retriever.publication.storage.id_map import IdMap
 from lightfm_retriever.publication.vectors.fold_in import FoldIn
 from lightfm_retriever.publication.vectors.vector_space import best, user_queries
 from lightfm_retriever.publication.verification import verify
-from retriever.answering.queries import recommend, similar_items
 from retriever.answering.questions import Options, Search
-from retriever.answering.search import IndexCosts
 from retriever.answering.snapshot import open_snapshot
 from retriever.worker.warm_up import warm_up
+from tests.retrievable import recommend, similar_items
 from tests.unit.trainer.index import cases
 from trainer.errors import RecallError
 from trainer.evaluation.of_vectors import evaluate_vectors

@@ -15,10 +15,10 @@ from lightfm_retriever.publication.attributes import MAX_VALUE_BYTES, NumberColu
 from lightfm_retriever.publication.errors import PublicationError
 from lightfm_retriever.publication.storage.id_map import MAX_ID_BYTES, IdMap
 from lightfm_retriever.publication.verification import verify
-from retriever.answering.queries import recommend, similar_items
 from retriever.answering.questions import Options, Search, WeightedItems
 from retriever.answering.snapshot import open_snapshot
 from retriever.worker.warm_up import warm_up
+from tests.retrievable import recommend, similar_items
 from tests.unit.trainer.index import cases
 from tests.unit.trainer.publishing.test_publish import FACTS, run
 from trainer.fitting.embeddings import Embeddings, UserFeatureVectors
