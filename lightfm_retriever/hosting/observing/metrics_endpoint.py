@@ -162,6 +162,8 @@ class _Conversation(BaseHTTPRequestHandler):
     """One request and its response. HTTP/1.0: the connection ends with it."""
 
     timeout = _SECONDS
+    # Else what is odd, such as a gRPC client, is answered without a line that says HTTP.
+    default_request_version = "HTTP/1.0"
     server_version = "metrics"
     sys_version = ""
     error_message_format = "%(code)d %(message)s\n"
