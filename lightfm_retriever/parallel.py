@@ -12,19 +12,13 @@ _Part = TypeVar("_Part")
 
 
 def for_each(call: Callable[[_Part], object], parts: Iterable[_Part], *, threads: int) -> None:
-    """Call for each part, some at a time; the first parts are begun first.
+    """Call for each part, on at most so many threads at a time; the first parts are begun first.
 
     This thread calls, too, and no other is waited for before it works. So a lack of memory or of
     threads makes it slower, and never hangs: CPython's own start of a thread waits for ever for one
     that died before it ran.
 
-    Args:
-        call: is called with a part, on any of the threads.
-        parts: in the order in which they are begun.
-        threads: how many call at once at most.
-
-    Raises:
-        Exception: what the first of the parts raised that failed. Once one has, no other is begun.
+    Raises what the first of the parts raised that failed. Once one has, no other is begun.
     """
     todo = deque(enumerate(parts))
     changed = threading.Condition()

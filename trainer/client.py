@@ -23,15 +23,14 @@ from recsys.trainer.v1 import trainer_service_pb2 as pb
 from recsys.trainer.v1 import trainer_service_pb2_grpc as pb_grpc
 
 from lightfm_retriever.hosting import addresses, given
+from lightfm_retriever.hosting.calling.diagnosis import Cause, Problem
 from lightfm_retriever.hosting.calling.first_contact import (
     NO_ANSWER,
     FirstContact,
-    Services,
     code_of,
     explained,
     too_late,
 )
-from lightfm_retriever.hosting.calling.symptoms import Cause, Problem
 from lightfm_retriever.hosting.errors import ArgumentError
 from lightfm_retriever.hosting.observing import spans
 from lightfm_retriever.hosting.security import credentials
@@ -39,7 +38,7 @@ from lightfm_retriever.hosting.security.settings import PLAIN, ClientSecurity
 from trainer.errors import TrainerError
 
 DEFAULT_TIMEOUT_SECONDS = 60.0
-_SERVICES = Services(
+_SERVICES = (
     "recsys.trainer.v1.TrainerService",
     {
         "recsys.retriever.v1.RetrieverService": "a retriever answers there, which trains nothing: give "
@@ -63,7 +62,7 @@ class TrainerUnreachableError(TrainerCallError):
 
     Attributes:
         cause: for programs, such as "refused", "name_not_found", "tls_wanted" or "other_service";
-            `lightfm_retriever.hosting.calling.symptoms.Cause` has them all.
+            `lightfm_retriever.hosting.calling.diagnosis.Cause` has them all.
     """
 
     def __init__(self, target: str, problem: Problem, *, code: grpc.StatusCode | None = None) -> None:
@@ -105,7 +104,7 @@ class TrainerClient:
             ],
         )
         self._closed = False
-        self._contact = FirstContact(self._channel, target, security, _SERVICES)
+        self._contact = FirstContact(self._channel, target, security, *_SERVICES)
         self._stub = pb_grpc.TrainerServiceStub(self._channel)
 
     @given.named()

@@ -60,12 +60,7 @@ def check_database(path: Path) -> None:
 
 
 def open_descriptor(path: Path, flags: int = os.O_RDONLY, mode: int = 0o644) -> int:
-    """Open a regular file as `os.open` does, without waiting.
-
-    Raises:
-        IrregularFileError: it is something else.
-        OSError: as `os.open` does.
-    """
+    """Open a regular file as `os.open` does, without waiting; raises IrregularFileError, too."""
     try:
         check_regular(path)
     except FileNotFoundError:

@@ -10,7 +10,7 @@ from lightfm_retriever.hosting.errors import ArgumentError
 _HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,252})")
 _PORT = re.compile(r"[0-9]{1,5}")
 # gRPC's own way to ask for a name anew: its host and port are the same as without it.
-_DNS = ("dns:///", "dns:")
+_DNS = re.compile("^dns:(///)?")
 # gRPC's own way to name several addresses.
 _LISTS = ("ipv4:", "ipv6:")
 
@@ -34,31 +34,22 @@ class AddressError(ArgumentError):
 
 
 def parse(target: object) -> list[tuple[str, int]]:
-    """Host and port of each address that a target names, one unless it is a list of gRPC's.
+    """Host and port of each address that a target names; raises AddressError for what is none.
 
-    Args:
-        target: "host:port", an IPv6 host in brackets; or gRPC's dns:///host:port, ipv4:host:port,...
-            and ipv6:[host]:port,....
-
-    Raises:
-        AddressError: anything else.
+    It is "host:port", an IPv6 host in brackets; or gRPC's dns:///host:port, ipv4:host:port,... and
+    ipv6:[host]:port,....
     """
     if not isinstance(target, str):
         raise AddressError(target)
-    for scheme in _DNS:
-        if target.startswith(scheme):
-            return [parse_one(target.removeprefix(scheme))]
-    for scheme in _LISTS:
-        if target.startswith(scheme):
-            return [parse_one(one) for one in target.removeprefix(scheme).split(",")]
-    return [parse_one(target)]
+    if target.startswith(_LISTS):
+        return [parse_one(one) for one in target.partition(":")[2].split(",")]
+    return [parse_one(_DNS.sub("", target))]
 
 
 def parse_one(text: str, *, least: int = 1) -> tuple[str, int]:
-    """Host and port of "host:port"; who listens takes 0 as the `least` port, for a free one.
+    """Host and port of "host:port"; raises AddressError for anything else.
 
-    Raises:
-        AddressError: anything else.
+    Who listens takes 0 as the `least` port, for a free one.
     """
     host, _, port = text.rpartition(":")
     if (hint := _odd(text) or _wrong(text, host, port, least)) is not None:

@@ -25,35 +25,20 @@ class Around(Protocol):
     """Puts something around a method's behavior."""
 
     def __call__(self, method: str, behavior: Behavior, *, streams: bool) -> Behavior:
-        """Another behavior.
+        """Another behavior of a method ("/package.Service/Method").
 
-        Args:
-            method: "/package.Service/Method".
-            behavior: takes a request, or an iterator of them, and the context.
-            streams: whether the behavior returns an iterator of responses rather than a response.
+        A behavior takes a request, or an iterator of them, and the context; whether it `streams`, it
+        returns an iterator of responses rather than one.
         """
 
 
 @dataclass(frozen=True)
 class Calls:
-    """Guards and what is put around behaviors, the first outermost.
+    """Who may call, and what is put around the calls that may and around refusals, first outermost."""
 
-    Attributes:
-        guards: who may call.
-        arounds: what is put around the calls that may.
-        of_refusals: what is put around the others.
-    """
-
-    guards: tuple[Guard, ...] = ()
+    guard: Guard | None = None
     arounds: tuple[Around, ...] = ()
     of_refusals: tuple[Around, ...] = ()
-
-    def refusal(self, details: grpc.HandlerCallDetails) -> Handler | None:
-        """None when all guards let a call pass, else a handler that refuses it."""
-        for guard in self.guards:
-            if (refusing := guard(details)) is not None:
-                return self.wrap_refusal(details.method, refusing)
-        return None
 
     def wrap_refusal(self, method: str, handler: Handler) -> Handler:
         """The same handler, which refuses, with what belongs around it."""

@@ -9,9 +9,6 @@ ID_FIELD_BYTES = 4
 """The most that a text of at most 512 bytes takes beside its bytes: a field's number and a length."""
 
 _MIB = 1 << 20
-# gRPC turns a status of more than about 8 kB into another one. It sends the text three times: once with
-# %XX for a byte, and twice in base 64.
-_MAX_STATUS_BYTES = 1300
 
 
 def whole_mib(size: int) -> int:
@@ -26,9 +23,3 @@ def received(largest: int) -> list[tuple[str, int]]:
     details. gRPC refuses what is larger still before anybody can look at it.
     """
     return [("grpc.max_receive_message_length", largest + _MIB)]
-
-
-def cut(text: str) -> str:
-    """Shorten a text so that a status can hold it."""
-    # A file's name may hold what no message can.
-    return text.encode("utf-8", "replace")[:_MAX_STATUS_BYTES].decode("utf-8", "ignore")

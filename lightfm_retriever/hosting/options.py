@@ -87,10 +87,8 @@ class Declared:
     """A field with an option.
 
     Attributes:
-        name: the field's.
-        option: what it takes.
         kind: its type; None aside, where it may be left out.
-        default: what it is where nothing is given; MISSING where something has to be.
+        default: MISSING where something has to be given.
     """
 
     name: str
@@ -121,9 +119,8 @@ def declared(of: Any) -> dict[str, Declared]:
         option = next((note for note in notes if isinstance(note, Option)), None)
         if option is None:
             continue
-        some = [one for one in get_args(kind) if one is not NoneType]
         if NoneType in get_args(kind):
-            [kind] = some
+            [kind] = [one for one in get_args(kind) if one is not NoneType]
         default = own.default if own.default_factory is MISSING else own.default_factory()
         found[own.name] = Declared(own.name, option, kind, default)
     return found

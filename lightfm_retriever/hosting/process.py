@@ -29,24 +29,17 @@ _LARGE = 1 << 20
 
 
 def die_with(parent: int) -> None:
-    """Have the kernel kill this process when its parent dies, however stuck this one is then.
-
-    Raises:
-        SystemExit: it has died already.
-    """
+    """Have the kernel kill this process when its parent dies; raises SystemExit if it has already."""
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:
         raise SystemExit("the process that started this one has ended already")
 
 
 class Awaited:
-    """Whether somebody still waits for what a thread does. Safe for threads.
-
-    Attributes:
-        ended_at: since when nobody does, by the clock; None while somebody does.
-    """
+    """Whether somebody still waits for what a thread does. Safe for threads."""
 
     def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
+        # Since when nobody does, by the clock; None while somebody does.
         self.ended_at: float | None = None
         self._clock = clock
         self._end: Callable[[], object] | None = None
@@ -122,12 +115,7 @@ def start_all(pool: ThreadPoolExecutor, count: int) -> list[threading.Thread]:
     A process that runs out of memory may fail to start a thread, or wait for ever for one that died
     before it ran. So what calls depend on begins with the process, where a failure is seen.
 
-    Args:
-        pool: without any thread or task yet.
-        count: how many threads it may have.
-
-    Returns:
-        The threads.
+    Returns the threads, `count` of them, of a pool that has had no task yet.
     """
     threads: list[threading.Thread] = []
     together = threading.Barrier(count + 1)

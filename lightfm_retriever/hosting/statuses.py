@@ -7,12 +7,9 @@ from collections.abc import Mapping
 from typing import Any, NoReturn, cast
 
 import grpc
-from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message
 from google.rpc import code_pb2, error_details_pb2, status_pb2
 from grpc_status import rpc_status
-
-from lightfm_retriever.hosting.message_sizes import cut
 
 DOMAIN = "lightfm-retriever"
 """Of every google.rpc.ErrorInfo."""
@@ -21,11 +18,14 @@ DOMAIN = "lightfm-retriever"
 _PUSHBACK = "grpc-retry-pushback-ms"
 # A retry that comes later than this may come after the caller's deadline, which would hide the reason.
 _SOON = 2.0
+# gRPC turns a status of more than about 8 kB into another one. It sends the text three times: once with
+# %XX for a byte, and twice in base 64.
+_MAX_BYTES = 1300
 
 
 def make(code: int, text: str, *details: Message) -> status_pb2.Status:
     """Make a status, as a message."""
-    status = status_pb2.Status(code=code, message=cut(text))
+    status = status_pb2.Status(code=code, message=_cut(text))
     for detail in details:
         status.details.add().Pack(detail)
     return status
@@ -38,16 +38,16 @@ def reason(name: str, metadata: Mapping[str, str] | None = None) -> error_detail
 
 def invalid(field: str, why: str, text: str) -> status_pb2.Status:
     """Say that a field of the request can't be used."""
-    violation = error_details_pb2.BadRequest.FieldViolation(field=field, description=cut(why))
+    violation = error_details_pb2.BadRequest.FieldViolation(field=field, description=_cut(why))
     bad_request = error_details_pb2.BadRequest(field_violations=[violation])
     return make(code_pb2.INVALID_ARGUMENT, text, bad_request)
 
 
 def retry_after(seconds: float) -> error_details_pb2.RetryInfo:
     """Ask callers to come again after so long."""
-    delay = Duration()
-    delay.FromNanoseconds(int(seconds * 1e9))
-    return error_details_pb2.RetryInfo(retry_delay=delay)
+    made = error_details_pb2.RetryInfo()
+    made.retry_delay.FromNanoseconds(int(seconds * 1e9))
+    return made
 
 
 def unexpected(error: Exception, log: logging.Logger) -> status_pb2.Status:
@@ -72,3 +72,8 @@ def abort(context: grpc.ServicerContext, status: grpc.Status) -> NoReturn:
     """End a call with a status."""
     context.abort_with_status(status)
     raise AssertionError("abort_with_status always raises")
+
+
+def _cut(text: str) -> str:
+    # A file's name may hold what no message can.
+    return text.encode("utf-8", "replace")[:_MAX_BYTES].decode("utf-8", "ignore")

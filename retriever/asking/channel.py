@@ -14,7 +14,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from recsys.retriever.v1 import retriever_service_pb2_grpc as pb_grpc
 
 from lightfm_retriever.hosting import given
-from lightfm_retriever.hosting.calling.first_contact import FirstContact, Services, too_late
+from lightfm_retriever.hosting.calling.first_contact import FirstContact, too_late
 from lightfm_retriever.hosting.errors import ArgumentError
 from lightfm_retriever.hosting.observing import spans
 from lightfm_retriever.hosting.security import credentials
@@ -27,7 +27,7 @@ MAX_RESPONSE_BYTES = 64 << 20
 _ASK_AGAIN_SECONDS = 0.1
 _LEAST_SECONDS = 0.001
 _SERVING = health_pb2.HealthCheckResponse.SERVING
-_SERVICES = Services(
+_SERVICES = (
     "recsys.retriever.v1.RetrieverService",
     {
         "recsys.trainer.v1.TrainerService": "a trainer answers there, which recommends nothing: give "
@@ -80,7 +80,7 @@ class Connections:
         self._seconds = seconds
         self._channels = [open_channel(target, security) for _ in range(count)]
         self._closed = False
-        self._contact = FirstContact(self._channels[0], target, security, _SERVICES)
+        self._contact = FirstContact(self._channels[0], target, security, *_SERVICES)
         # next() on a cycle is atomic in CPython: no lock.
         self._stubs = itertools.cycle([pb_grpc.RetrieverServiceStub(own) for own in self._channels])
 

@@ -7,8 +7,8 @@ from google.protobuf.message import DecodeError
 from google.rpc import error_details_pb2, status_pb2
 from grpc_status import rpc_status
 
+from lightfm_retriever.hosting.calling.diagnosis import Cause, Problem
 from lightfm_retriever.hosting.calling.first_contact import NO_ANSWER, code_of, explained
-from lightfm_retriever.hosting.calling.symptoms import Cause, Problem
 from retriever.errors import RetrieverError
 
 _CODES = {code.value[0]: code for code in grpc.StatusCode}
@@ -53,7 +53,7 @@ class UnreachableError(CallError):
 
     Attributes:
         cause: for programs, such as "refused", "name_not_found", "tls_wanted" or "other_service";
-            `lightfm_retriever.hosting.calling.symptoms.Cause` has them all.
+            `lightfm_retriever.hosting.calling.diagnosis.Cause` has them all.
     """
 
     def __init__(self, target: str, problem: Problem, *, code: grpc.StatusCode | None = None) -> None:

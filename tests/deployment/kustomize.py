@@ -35,14 +35,32 @@ def template(resource: Resource) -> Resource | None:
     return found["template"]
 
 
+def named(resources: list[Resource], kind: str, name: str) -> Resource:
+    """The one of a kind that has a name."""
+    [found] = [own for own in resources if (own["kind"], own["metadata"]["name"]) == (kind, name)]
+    return found
+
+
+def pod(resource: Resource) -> tuple[Resource, Resource]:
+    """The spec of a resource's pod, and of its one container."""
+    spec = template(resource)["spec"]
+    [container] = spec["containers"]
+    return spec, container
+
+
+def secret_of(spec: Resource) -> str:
+    """The name of the one Secret that a pod mounts."""
+    [name] = [own["secret"]["secretName"] for own in spec["volumes"] if "secret" in own]
+    return name
+
+
 def _apply(folder: Path, given: list[Resource]) -> list[Resource]:
     kustomization = yaml.safe_load((folder / "kustomization.yaml").read_text())
     assert kustomization.keys() <= _KNOWN, kustomization.keys() - _KNOWN
-    resources = given + [
-        resource
-        for name in kustomization.get("resources", [])
-        for resource in _load((folder / name).resolve())
-    ]
+    resources = given
+    for path in ((folder / name).resolve() for name in kustomization.get("resources", [])):
+        more = _apply(path, []) if path.is_dir() else [*yaml.safe_load_all(path.read_text())]
+        resources = [*resources, *more]
     for name in kustomization.get("components", []):
         resources = _apply((folder / name).resolve(), resources)
     for patch in kustomization.get("patches", []):
@@ -58,14 +76,10 @@ def _apply(folder: Path, given: list[Resource]) -> list[Resource]:
     images = {
         own["name"]: f"{own['newName']}:{own['newTag']}" for own in kustomization.get("images", [])
     }
-    for own in filter(None, map(template, resources)):
-        for container in own["spec"]["containers"]:
-            container["image"] = images.get(container["image"], container["image"])
+    for own in filter(template, resources):
+        _, container = pod(own)
+        container["image"] = images.get(container["image"], container["image"])
     return resources
-
-
-def _load(path: Path) -> list[Resource]:
-    return _apply(path, []) if path.is_dir() else list(yaml.safe_load_all(path.read_text()))
 
 
 def _label(resources: list[Resource], label: dict[str, Any]) -> None:

@@ -1,7 +1,5 @@
 """Backups as docs/operating.md has them: copies made while all runs are the service again."""
 
-from __future__ import annotations
-
 import shutil
 import sqlite3
 from contextlib import closing
@@ -14,7 +12,6 @@ from tests.service import PATIENCE, Service
 from tests.trainer_service import TrainerService, events, spec
 
 EVENTS = events(datasets.rows(), prefix="first-")
-IN_THIS_ORDER = ("versions", "history", "labels")
 
 
 def train(trainer, *, seed):
@@ -25,14 +22,13 @@ def train(trainer, *, seed):
 
 
 def back_up(trainer, to):
-    for name in IN_THIS_ORDER:
+    # In this order.
+    for name in ("versions", "history", "labels"):
         shutil.copytree(trainer.volume / name, to / "volume" / name)
     state = to / "state"
     state.mkdir()
-    with (
-        closing(sqlite3.connect(trainer.state / "runs.sqlite")) as source,
-        closing(sqlite3.connect(state / "runs.sqlite")) as copy,
-    ):
+    source, copy = (sqlite3.connect(own / "runs.sqlite") for own in (trainer.state, state))
+    with closing(source), closing(copy):
         source.backup(copy)
     shutil.copytree(trainer.state / "events", state / "events")
 

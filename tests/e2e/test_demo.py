@@ -1,7 +1,5 @@
 """What a new user sees first: `make demo`, but for its set-up."""
 
-from __future__ import annotations
-
 import os
 import re
 import signal
@@ -30,9 +28,8 @@ runpy.run_path("docs/demo.py", run_name="__main__")
 
 def start_demo(volume, *flags):
     command = [sys.executable, "-c", QUICK_DEMO, "--volume", str(volume), *flags]
-    return subprocess.Popen(
-        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, process_group=0
-    )
+    streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    return subprocess.Popen(command, cwd=ROOT, process_group=0, **streams)
 
 
 def listening(output):
@@ -47,26 +44,16 @@ def assert_stopped(address, pid):
         socket.create_connection(address, timeout=5)
 
 
-@pytest.fixture(scope="module")
-def demo(tmp_path_factory):
-    """The demo's volume and what it printed."""
-    volume = tmp_path_factory.mktemp("demo") / "volume"
+def test_it_publishes_what_it_serves_shows_it_and_stops_what_it_started(tmp_path):
+    volume = tmp_path / "volume"
     with start_demo(volume) as process:
         output, errors = process.communicate(timeout=100)
     assert process.returncode == 0, errors
-    return volume, output
-
-
-def test_it_publishes_what_it_serves_and_stops_what_it_started(demo):
-    volume, output = demo
     version = read_label(volume, "current")
     assert f"published {version}" in output
     assert verify(volume, version).users == 943
     assert_stopped(*listening(output))
-
-
-def test_it_shows_neighbours_and_what_is_served_beside_exact_scoring(demo):
-    _, output = demo
+    # Neighbours, and what is served beside exact scoring.
     shown = output.split("nearest to Star Wars (1977)")[1].split("Recommend:")[0]
     cosines = [float(found) for found in re.findall(r"^(-?\d\.\d{4})  \S", shown, re.MULTILINE)]
     assert len(cosines) == 10
@@ -77,10 +64,7 @@ def test_it_shows_neighbours_and_what_is_served_beside_exact_scoring(demo):
     assert "mean of all 943: 10.00" in output
     for step in ("read", "fit", "evaluate", "index", "publish", "start", "SimilarItems", "together"):
         assert re.search(rf"^{step} .*\d+\.\d$", output, re.MULTILINE)
-
-
-def test_it_asks_for_a_session_with_a_filter_and_in_batches(demo):
-    _, output = demo
+    # A session, a filter, and batches.
     session = output.split("looked at Fargo (1996) and Pulp Fiction (1994)")[1].splitlines()[2:7]
     for line in session:
         assert re.match(r"-?\d\.\d{4}  .*\(\d{4}\) +(Fargo|Pulp Fiction) \(\d{4}\) \(\+\d", line)
@@ -94,11 +78,7 @@ def test_it_asks_for_a_session_with_a_filter_and_in_batches(demo):
 
 def test_interrupted_it_stops_the_retriever(tmp_path):
     with start_demo(tmp_path / "volume") as process:
-        printed = ""
-        for line in process.stdout:
-            printed += line
-            if "listening on" in line:
-                break
+        printed = next(line for line in process.stdout if "listening on" in line)
         os.killpg(process.pid, signal.SIGINT)
         process.communicate(timeout=60)
     assert process.returncode == 130

@@ -1,25 +1,17 @@
 """A model trained with the defaults and asked over the wire: what is served is what LightFM says."""
 
-from __future__ import annotations
-
 from collections import Counter
-from dataclasses import dataclass
-from typing import Any
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from lightfm import LightFM
 from lightfm.evaluation import auc_score, precision_at_k
-from numpy.typing import NDArray
 from recsys.retriever.v1 import retriever_service_pb2 as pb
-from recsys.retriever.v1.retriever_service_pb2_grpc import RetrieverServiceStub
 
 from lightfm_retriever.publication import layout
 from lightfm_retriever.publication.labels import read_label
-from lightfm_retriever.publication.reader import open_publication
-from lightfm_retriever.publication.verification import verify
 from tests import datasets, movielens
-from tests.movielens import MovieLensRun
 from tests.service import PATIENCE, Service
 
 # Training takes its time, and much of it on a busy machine.
@@ -37,55 +29,40 @@ def run(tmp_path_factory):
     return movielens.train(tmp_path_factory.mktemp("movielens") / "volume")
 
 
-@dataclass(frozen=True)
-class Truth:
-    """What LightFM says, asked as its documentation asks it.
-
-    Attributes:
-        scores: (users, items) `LightFM.predict` of every pair.
-        seen: (users, items) whether a pair is in the training data.
-        cosines: (items, items) of LightFM's item representations.
-    """
-
-    run: MovieLensRun
-    scores: NDArray[np.float32]
-    seen: NDArray[np.bool_]
-    cosines: NDArray[np.float64]
-
-    def unseen(self, row: int) -> NDArray[np.float32]:
-        """LightFM's scores for a user, what was seen below all others."""
-        return np.where(self.seen[row], -np.inf, self.scores[row])
-
-
 @pytest.fixture(scope="module")
 def truth(run):
+    """What LightFM says, asked as its documentation asks it.
+
+    scores: (users, items) `LightFM.predict` of every pair; seen: whether it is in the training data;
+    unseen: the scores, what was seen below all others; cosines: (items, items) of LightFM's item
+    representations, others: an item itself below all others.
+    """
     model, dataset = run.result.model, run.result.dataset
     users, items = len(dataset.users), len(dataset.items)
     features = {"user_features": dataset.user_features, "item_features": dataset.item_features}
     scores = np.stack([model.predict(row, np.arange(items), **features) for row in range(users)])
     _, embeddings = model.get_item_representations(dataset.item_features)
     unit = np.float64(embeddings) / np.linalg.norm(np.float64(embeddings), axis=1, keepdims=True)
-    return Truth(run, scores, dataset.train.toarray() != 0, unit @ unit.T)
-
-
-@dataclass(frozen=True)
-class Answers:
-    """Item rows and scores by row of the user, or of the item, that was asked for."""
-
-    recommended: list[tuple[list[int], list[float]]]
-    similar: list[tuple[list[int], list[float]]]
+    seen, cosines = dataset.train.toarray() != 0, unit @ unit.T
+    return SimpleNamespace(
+        scores=scores,
+        seen=seen,
+        unseen=np.where(seen, -np.inf, scores),
+        cosines=cosines,
+        others=cosines - 3 * np.eye(items),
+    )
 
 
 @pytest.fixture(scope="module")
-def stub(truth, tmp_path_factory):
+def stub(run, tmp_path_factory):
     """Asks a service with an index by Annoy, tuned as by default."""
-    with Service(truth.run.volume, tmp_path_factory.mktemp("log") / "log", workers=2) as service:
-        service.wait_until_all_serve(read_label(truth.run.volume, "current"))
+    with Service(run.volume, tmp_path_factory.mktemp("log") / "log", workers=2) as service:
+        service.wait_until_all_serve(read_label(run.volume, "current"))
         yield service.stub()
 
 
-def ask_all(stub: RetrieverServiceStub, run: MovieLensRun, **how: Any) -> Answers:
-    """Both questions for every user and every item."""
+def ask_all(stub, run, **how):
+    """Both questions: item rows and scores for every user, and for every item."""
     users, items = run.result.dataset.users, run.result.dataset.items
 
     def taken_apart(response):
@@ -93,82 +70,49 @@ def ask_all(stub: RetrieverServiceStub, run: MovieLensRun, **how: Any) -> Answer
         return rows, [item.score for item in response.items]
 
     recommended = [pb.RecommendRequest(user_id=users.external_id(row), **how) for row in range(USERS)]
-    similar = [
-        pb.SimilarItemsRequest(item_id=items.external_id(row), **how) for row in range(len(items))
-    ]
-    return Answers(
+    ids = map(items.external_id, range(len(items)))
+    similar = [pb.SimilarItemsRequest(item_id=own, **how) for own in ids]
+    return (
         [taken_apart(stub.Recommend(request, timeout=PATIENCE)) for request in recommended],
         [taken_apart(stub.SimilarItems(request, timeout=PATIENCE)) for request in similar],
     )
 
 
-@pytest.fixture(scope="module")
-def served(truth, stub):
+def test_every_score_is_lightfms_best_first_and_as_much_is_found_as_the_manifest_says(stub, run, truth):
     # So small a catalogue is scored whole, unless somebody says how hard to ask the index.
-    return ask_all(stub, truth.run, search_effort=1)
-
-
-def test_every_score_is_lightfms_best_first_and_nothing_seen(served, truth):
-    assert (len(served.recommended), truth.seen.sum()) == (USERS, truth.run.result.dataset.train.nnz)
-    for user, (rows, scores) in enumerate(served.recommended):
-        np.testing.assert_allclose(scores, truth.scores[user, rows], rtol=0, atol=1e-4)
-        assert len({*rows}) == LIMIT
-        assert not truth.seen[user, rows].any()
-        assert scores == sorted(scores, reverse=True)
-
-
-def test_the_scores_of_similar_items_are_cosines(served, truth):
-    assert len(served.similar) == len(truth.cosines) > 1600
-    for item, (rows, scores) in enumerate(served.similar):
-        assert item not in rows
-        np.testing.assert_allclose(scores, truth.cosines[item, rows], rtol=0, atol=1e-4)
-        assert len({*rows}) == LIMIT
-        assert scores == sorted(scores, reverse=True)
-
-
-def test_as_much_is_found_as_the_manifest_says(served, truth):
-    recommended = [
-        len({*rows} & {*np.argsort(-truth.unseen(user), kind="stable")[:LIMIT].tolist()}) / LIMIT
-        for user, (rows, _) in enumerate(served.recommended)
-    ]
-    cosines = truth.cosines - 3 * np.eye(len(truth.cosines))
-    similar = [
-        len({*rows} & {*np.argsort(-cosines[item])[:LIMIT].tolist()}) / LIMIT
-        for item, (rows, _) in enumerate(served.similar)
-    ]
-    for name, found in ((layout.RECOMMEND, recommended), (layout.SIMILAR, similar)):
-        facts = truth.run.result.manifest.indexes[name]
+    recommended, similar = ask_all(stub, run, search_effort=1)
+    assert (len(recommended), truth.seen.sum()) == (USERS, run.result.dataset.train.nnz)
+    assert len(similar) == len(truth.cosines) > 1600
+    for name, answers, expected in (
+        (layout.RECOMMEND, recommended, truth.unseen),
+        (layout.SIMILAR, similar, truth.others),
+    ):
+        found = []
+        for asked, (rows, scores) in enumerate(answers):
+            # Of what was seen, and of the item itself, it would be far lower.
+            np.testing.assert_allclose(scores, expected[asked, rows], rtol=0, atol=1e-4)
+            assert len({*rows}) == LIMIT
+            assert scores == sorted(scores, reverse=True)
+            top = np.argsort(-expected[asked], kind="stable")[:LIMIT]
+            found.append(len({*rows} & {*top.tolist()}) / LIMIT)
+        facts = run.result.manifest.indexes[name]
         assert facts.backend == "annoy"
         assert facts.recall_at_10 >= facts.target_recall == 0.95
         # It was measured with a sample of the questions.
         assert np.mean(found) == pytest.approx(facts.recall_at_10, abs=0.01)
 
 
-@pytest.fixture(scope="module")
-def served_exactly(truth, stub):
-    return ask_all(stub, truth.run, exact=True)
-
-
-def test_searched_exactly_the_top_ten_of_every_user_are_lightfms_own(served_exactly, truth):
-    different = 0
-    for user, (rows, scores) in enumerate(served_exactly.recommended):
-        expected = truth.unseen(user)
-        top = np.argsort(-expected, kind="stable")[:LIMIT]
-        np.testing.assert_allclose(scores, expected[top], rtol=0, atol=1e-4)
-        # Where two scores are as good as equal, rounding decides which comes first.
-        np.testing.assert_allclose(expected[rows], expected[top], rtol=0, atol=1e-5)
-        different += rows != top.tolist()
-    assert different < USERS // 100
-
-
-def test_searched_exactly_the_neighbours_of_every_item_are_those_of_highest_cosine(
-    served_exactly, truth
-):
-    cosines = truth.cosines - 3 * np.eye(len(truth.cosines))
-    for item, (rows, scores) in enumerate(served_exactly.similar):
-        highest = np.sort(cosines[item])[::-1][:LIMIT]
-        np.testing.assert_allclose(scores, highest, rtol=0, atol=1e-4)
-        np.testing.assert_allclose(cosines[item, rows], highest, rtol=0, atol=1e-5)
+def test_searched_exactly_all_are_those_of_lightfms_highest_scores(stub, run, truth):
+    recommended, similar = ask_all(stub, run, exact=True)
+    for answers, expected in ((recommended, truth.unseen), (similar, truth.others)):
+        different = 0
+        for asked, (rows, scores) in enumerate(answers):
+            top = np.argsort(-expected[asked], kind="stable")[:LIMIT]
+            np.testing.assert_allclose(scores, expected[asked, top], rtol=0, atol=1e-4)
+            # Where two scores are as good as equal, rounding decides which comes first.
+            np.testing.assert_allclose(expected[asked, rows], expected[asked, top], rtol=0, atol=1e-5)
+            different += rows != top.tolist()
+        assert answers is similar or different < USERS // 100
 
 
 def test_the_split_is_the_first_ten_ratings_of_each_user(run):
@@ -187,21 +131,15 @@ def test_the_split_is_the_first_ten_ratings_of_each_user(run):
     known = {pair: rating for pair, rating in parts["test"].items() if pair[1] in trained}
     assert datasets.pairs(dataset, dataset.test) == known
     [warning] = [text for text in run.result.warnings if "test interactions" in text]
-    assert warning.startswith(
-        f"{9_430 - len(known)} of 9430 test interactions aren't evaluated: 2 repeat "
-    )
+    unknown = 9_430 - len(known)
+    assert warning.startswith(f"{unknown} of 9430 test interactions aren't evaluated: 2 repeat ")
 
 
 def test_the_metrics_are_those_of_a_direct_run_of_lightfm(run):
     """Trained with nothing of this project but the matrix."""
     metrics, dataset = run.result.manifest.metrics, run.result.dataset
-    model = LightFM(
-        no_components=64,
-        loss="warp",
-        learning_rate=0.05,
-        item_alpha=0.001,
-        random_state=np.random.RandomState(42),
-    )
+    options = {"no_components": 64, "loss": "warp", "learning_rate": 0.05, "item_alpha": 0.001}
+    model = LightFM(random_state=np.random.RandomState(42), **options)
     direct = model.fit(dataset.train, epochs=20, num_threads=1)
     for name, function, options in (
         ("precision_at_10", precision_at_k, {"k": 10}),
@@ -215,12 +153,3 @@ def test_the_metrics_are_those_of_a_direct_run_of_lightfm(run):
     assert metrics["test_precision_at_10_unseen"] >= 0.24
     assert metrics["test_auc"] >= 0.89
     assert metrics["evaluated_users"] == USERS
-
-
-def test_what_is_published_is_what_was_measured(run):
-    publication = open_publication(run.volume, read_label(run.volume, "current"))
-    assert verify(run.volume, publication.manifest.version) == run.result.manifest
-    assert (len(publication.users), publication.manifest.components) == (943, 64)
-    star_wars = publication.items.row("50")
-    start, end = publication.titles.offsets[star_wars : star_wars + 2]
-    assert bytes(publication.titles.values[start:end]) == b"Star Wars (1977)"

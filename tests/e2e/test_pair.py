@@ -1,7 +1,5 @@
 """Both services as processes on one volume: from what users did to what they are recommended."""
 
-from __future__ import annotations
-
 import pytest
 from recsys.retriever.v1 import retriever_service_pb2 as retriever_pb
 from recsys.trainer.v1 import trainer_service_pb2 as pb
@@ -12,33 +10,20 @@ from tests import datasets
 from tests.service import PATIENCE, Service
 from tests.trainer_service import TrainerService, events, spec
 
-SUCCEEDED = pb.TRAINING_RUN_STATE_SUCCEEDED
-
-
 ROWS = datasets.rows()
 
 
-@pytest.fixture(scope="module")
-def trainer(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("pair")
-    with TrainerService(folder / "volume", folder / "state") as running:
+@pytest.fixture
+def trainer(tmp_path):
+    with TrainerService(tmp_path / "volume", tmp_path / "state") as running:
         assert running.append(events(ROWS, prefix="day 1 "), messages=3).accepted == len(ROWS)
         yield running
 
 
-@pytest.fixture(scope="module")
-def first(trainer):
-    """The first version, which has the label."""
-    run = train(trainer)
-    assert run.label_moved
-    return run
-
-
-@pytest.fixture(scope="module")
-def retriever(trainer, first):
+@pytest.fixture
+def retriever(trainer):
     log = trainer.volume.with_name("retriever.log")
     with Service(trainer.volume, log, workers=2, poll_seconds=0.05) as running:
-        running.wait_until_all_serve(first.version)
         yield running
 
 
@@ -54,11 +39,14 @@ def train(trainer, **fields):
     gates.allow_unevaluated = True
     wanted = spec(pb.DataSpec(event_log=True, split="none"), gates=gates, **fields)
     last = trainer.end(trainer.submit(wanted))
-    assert (last.state, last.error) == (SUCCEEDED, "")
+    assert (last.state, last.error) == (pb.TRAINING_RUN_STATE_SUCCEEDED, "")
     return last
 
 
-def test_what_users_did_becomes_what_they_are_recommended(trainer, first, retriever):
+def test_what_users_did_becomes_what_they_are_recommended(trainer, retriever):
+    first = train(trainer)
+    assert first.label_moved
+    retriever.wait_until_all_serve(first.version)
     seen = {item for user, item, _ in ROWS if user == "u3"}
     found = recommended(retriever, "u3")
     # All that is left of so few items, and nothing that was seen.
@@ -86,10 +74,7 @@ def test_what_users_did_becomes_what_they_are_recommended(trainer, first, retrie
     retriever.wait_until_all_serve(refused.version)
     assert list_labels(trainer.volume) == {"current": refused.version}
 
-
-def test_the_retriever_answers_while_its_trainer_is_killed_and_has_the_next_ones_version(
-    trainer, retriever
-):
+    # It answers while its trainer is killed, and has the next one's version.
     found = recommended(retriever, "u3")
     run_id = trainer.submit(spec(hyperparameters=pb.Hyperparameters(epochs=10_000)))
     trainer.wait_for(run_id, lambda run: run.done)

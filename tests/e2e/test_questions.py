@@ -1,22 +1,11 @@
 """All kinds of question, from files of interactions to answers over the wire."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 
 from lightfm_retriever.publication import reader
 from lightfm_retriever.publication.vectors.fold_in import FoldIn
-from retriever.client import (
-    CallError,
-    RecommendRequest,
-    RetrieverClient,
-    SimilarItemsRequest,
-    all_of,
-    any_of,
-    in_range,
-    none_of,
-)
+from retriever.client import RetrieverClient, all_of, any_of, in_range, none_of
 from tests.service import Service
 from trainer.__main__ import main as trainer
 
@@ -42,21 +31,18 @@ def volume(tmp_path_factory):
     for user in range(USERS):
         liked = random.choice(range(user % 3, ITEMS, 3), size=8, replace=False)
         interactions += [f"u{user},i{item}" for item in liked]
-    (directory / "interactions.csv").write_text("\n".join(interactions))
     items = ["item_id,title,genres,year"]
     items += [f"i{item},Film {item},{'|'.join(genres(item))},{year(item)}" for item in range(ITEMS)]
-    (directory / "items.csv").write_text("\n".join(items))
     users = ["user_id,country", *(f"u{user},{COUNTRIES[user % 3]}" for user in range(USERS))]
     # Two who have done nothing yet.
     users += ["new-DE,DE", "new-FR,FR"]
-    (directory / "users.csv").write_text("\n".join(users))
     volume = directory / "volume"
-    arguments = ["train", "--volume", str(volume), "--epochs", "15", "--components", "8"]
-    for name in ("interactions", "items", "users"):
-        arguments += [f"--{name}", str(directory / f"{name}.csv")]
-    arguments += ["--user-features", "country", "--item-attributes", "genres,year"]
-    arguments += ["--split", "none", "--allow-unevaluated", "--index-threads", "1"]
-    assert trainer(arguments) == 0
+    arguments = f"train --volume {volume} --epochs 15 --components 8 --split none --allow-unevaluated"
+    arguments += " --index-threads 1 --user-features country --item-attributes genres,year"
+    for name, lines in (("interactions", interactions), ("items", items), ("users", users)):
+        (directory / f"{name}.csv").write_text("\n".join(lines))
+        arguments += f" --{name} {directory / name}.csv"
+    assert trainer(arguments.split()) == 0
     return volume
 
 
@@ -105,9 +91,8 @@ def test_a_session_is_answered_by_the_vector_that_it_is_folded_into(client, publ
     assert answer.short_reason == "catalogue"
     # Whoever likes items of one kind is shown more of them.
     assert all(number(item_id) % 3 == 0 for item_id in ids(answer)[:5])
-    assert {"i0", "i3"} <= {
-        *ids(client.recommend(session=["i0", "i3"], exclude_seen=False, limit=1000))
-    }
+    everything = client.recommend(session=["i0", "i3"], exclude_seen=False, limit=1000)
+    assert {"i0", "i3"} <= {*ids(everything)}
 
 
 @pytest.mark.parametrize("country", ["DE", "FR"])
@@ -116,20 +101,20 @@ def test_features_are_answered_as_the_user_who_has_nothing_else(client, country)
     as_user = client.recommend(f"new-{country}", limit=1000)
     assert by_features.source == "features"
     assert ids(by_features) == ids(as_user)
-    np.testing.assert_allclose(
-        [item.score for item in by_features.items], [item.score for item in as_user.items], rtol=1e-5
-    )
+    scores, expected = ([item.score for item in own.items] for own in (by_features, as_user))
+    np.testing.assert_allclose(scores, expected, rtol=1e-5)
 
 
 def test_a_filter_keeps_what_matches_and_nothing_else(client):
     everything = ids(client.recommend("u0", exclude_seen=False, limit=1000))
+
+    def old_war(i):
+        return "War" in genres(i) and year(i) and int(year(i)) <= 1980
+
     for conditions, matches in (
         ([all_of("genres", "Drama", "War")], lambda i: {"Drama", "War"} <= {*genres(i)}),
         ([none_of("genres", "Drama")], lambda i: "Drama" not in genres(i)),
-        (
-            [any_of("genres", "War"), in_range("year", max=1980)],
-            lambda i: "War" in genres(i) and year(i) and int(year(i)) <= 1980,
-        ),
+        ([any_of("genres", "War"), in_range("year", max=1980)], old_war),
     ):
         answer = client.recommend("u0", exclude_seen=False, limit=1000, filter=conditions)
         assert ids(answer) == [item_id for item_id in everything if matches(number(item_id))]
@@ -150,33 +135,3 @@ def test_attributes_and_reasons_come_with_the_results(client):
         if len(parts) == 2:
             total = sum(part.score for part in parts) + item.explanation.bias
             assert total == pytest.approx(item.score, abs=1e-4)
-
-
-def test_who_is_unknown_gets_what_is_popular_if_that_is_asked_for(client, published):
-    with pytest.raises(CallError) as caught:
-        client.recommend("nobody")
-    assert caught.value.reason == "USER_NOT_FOUND"
-    answer = client.recommend("nobody", unknown_ids="popular", limit=5)
-    counts = np.bincount(published.seen.values, minlength=len(published.items))
-    names = [published.items.external_id(row) for row in range(len(counts))]
-    expected = sorted(zip(names, counts, strict=True), key=lambda pair: (-pair[1], pair[0]))[:5]
-    assert [(item.item_id, item.score) for item in answer.items] == expected
-    assert (answer.source, answer.unknown_ids) == ("popular", ["nobody"])
-
-
-def test_a_batch_answers_each_as_if_alone_and_fails_one_alone(client):
-    requests = [
-        RecommendRequest("u0"),
-        RecommendRequest("nobody"),
-        RecommendRequest(session=["i0"], limit=3, filter=[any_of("genres", "War")]),
-    ]
-    first, second, third = client.batch_recommend(requests)
-    assert ids(first) == ids(client.recommend("u0"))
-    assert isinstance(second, CallError)
-    assert second.reason == "USER_NOT_FOUND"
-    assert third == client.recommend(session=["i0"], limit=3, filter=[any_of("genres", "War")])
-    similar, wrong = client.batch_similar_items(
-        [SimilarItemsRequest(items=["i0", "i3"]), SimilarItemsRequest("nothing")]
-    )
-    assert ids(similar) == ids(client.similar_items(items=["i0", "i3"]))
-    assert wrong.reason == "ITEM_NOT_FOUND"

@@ -90,14 +90,9 @@ class Forker:
         """Run a module; it ends with the block."""
         # Threads of numpy and of LightFM would make forking unsafe.
         environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
-        with subprocess.Popen(
-            [sys.executable, "-m", module],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            cwd=ROOT,
-            env=environment,
-        ) as process:
+        command = [sys.executable, "-m", module]
+        streams = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+        with subprocess.Popen(command, cwd=ROOT, env=environment, **streams) as process:
             try:
                 yield cls(process)
                 process.stdin.close()

@@ -1,9 +1,6 @@
 """What callers send, without a token too, fills no log and stops nobody else from being answered."""
 
-from __future__ import annotations
-
 import contextlib
-from concurrent.futures import ThreadPoolExecutor
 
 import grpc
 import pytest
@@ -13,7 +10,8 @@ from recsys.retriever.v1 import retriever_service_pb2
 from recsys.trainer.v1 import trainer_service_pb2
 
 from lightfm_retriever.hosting.security.settings import ClientSecurity
-from lightfm_retriever.hosting.serving.health import Health
+from lightfm_retriever.hosting.serving import health as serving_health
+from lightfm_retriever.hosting.serving.server import HostedServer, probes
 from lightfm_retriever.publication import labels
 from retriever.client import open_channel
 from tests import http2
@@ -37,17 +35,16 @@ def service(request, tmp_path_factory):
     tokens.write_text(f"{TOKEN}\n")
     volume = tmp_path / "volume"
     if request.param == "trainer":
-        with TrainerService(volume, tmp_path / "state", token_file=tokens) as trainer:
-            trainer.name = "trainer"
-            yield trainer
-        return
-    labels.promote(volume, models.publish(volume, "a", 1).version)
-    security = ClientSecurity(token=TOKEN)
-    flags = {"workers": 1, "drain_seconds": 0, "token_file": tokens}
-    with Service(volume, tmp_path / "log", security=security, **flags) as retriever:
-        retriever.name = "retriever"
-        retriever.wait_until(lambda status: status.version and status.workers[0].version)
-        yield retriever
+        service = TrainerService(volume, tmp_path / "state", token_file=tokens)
+    else:
+        labels.promote(volume, models.publish(volume, "a", 1).version)
+        flags = {"workers": 1, "drain_seconds": 0, "token_file": tokens}
+        service = Service(volume, tmp_path / "log", security=ClientSecurity(token=TOKEN), **flags)
+    with service:
+        if request.param == "retriever":
+            service.wait_until(lambda status: status.version and status.workers[0].version)
+        service.name = request.param
+        yield service
 
 
 def methods(name):
@@ -70,11 +67,10 @@ def call_with_everything(channel, name):
         for content in BROKEN:
             with contextlib.suppress(grpc.RpcError):
                 channel.unary_unary(method)(content, timeout=0.2)
-            # Good ones may be before it.
+        # Good ones may be before it.
+        for stream in ([], *([b"", content, b""] for content in BROKEN)):
             with contextlib.suppress(grpc.RpcError):
-                channel.stream_unary(method)(iter([b"", content, b""]), timeout=0.2)
-        with contextlib.suppress(grpc.RpcError):
-            channel.stream_unary(method)(iter([]), timeout=0.2)
+                channel.stream_unary(method)(iter(stream), timeout=0.2)
         stream = channel.stream_stream(method)(iter([b""]), timeout=PATIENCE)
         stream.cancel()
 
@@ -99,10 +95,7 @@ def misbehave(target):
         last = next(streams)
         connection.begin(last, f"{HEALTH}/Check")
         connection.send(last, b"")
-        for came in connection.frames():
-            if came.stream == last and came.flags & http2.END_STREAM:
-                return
-    raise AssertionError("the connection ended")
+        next(own for own in connection.frames() if own.stream == last and own.flags & http2.END_STREAM)
 
 
 def test_nothing_that_callers_send_is_logged_more_than_once_or_with_a_traceback(service):
@@ -121,20 +114,10 @@ def test_nothing_that_callers_send_is_logged_more_than_once_or_with_a_traceback(
 
 
 # What gRPC's core itself finds wrong with the headers of a call, before any of our code sees it.
-WRONG_HEADERS = (
-    ("grpc-timeout", "zz"),
-    ("te", "zz"),
-    (":method", "ZZ"),
-    (":scheme", "zz"),
-    ("grpc-status", "zz"),
-    ("grpc-previous-rpc-attempts", "zz"),
-    ("grpc-retry-pushback-ms", "zz"),
-    ("grpc-encoding", "zz"),
-    ("content-type", "zz"),
-    ("user-agent", "zz\x01"),
-    ("x-\x01", "zz"),
-    ("x-bin", "!"),
-)
+_GRPC = [f"grpc-{own}" for own in ("timeout", "status", "encoding", "previous-rpc-attempts")]
+_NAMES = ("te", ":scheme", "content-type", "grpc-retry-pushback-ms", *_GRPC)
+WRONG_HEADERS = dict.fromkeys(_NAMES, "zz")
+WRONG_HEADERS |= {":method": "ZZ", "user-agent": "zz\x01", "x-\x01": "zz", "x-bin": "!"}
 STREAMS = 100
 
 
@@ -143,21 +126,17 @@ def begin_and_reset(target, field):
     block = http2.headers(f"{HEALTH}/Check", [field])
     with http2.Connection(target) as connection, contextlib.suppress(ConnectionError):
         for stream in range(1, 2 * STREAMS, 2):
-            connection.socket.sendall(
-                http2.frame(http2.HEADERS, http2.END_HEADERS, stream, block)
-                + http2.frame(http2.RST_STREAM, 0, stream, http2.CANCEL)
-            )
+            begin = http2.frame(http2.HEADERS, http2.END_HEADERS, stream, block)
+            connection.socket.sendall(begin + http2.frame(http2.RST_STREAM, 0, stream, http2.CANCEL))
         connection.socket.sendall(http2.frame(http2.PING, 0, 0, b"all-seen"))
         # It may also end a connection that sends such.
-        for came in connection.frames():
-            if came.kind == http2.PING and came.payload == b"all-seen":
-                return
+        next((own for own in connection.frames() if own.payload == b"all-seen"), None)
 
 
 def test_headers_that_grpc_finds_wrong_fill_no_log(service):
     """A line for each would be 35 MB in five seconds, from somebody without a token."""
     known = len(service.log)
-    for field in WRONG_HEADERS:
+    for field in WRONG_HEADERS.items():
         begin_and_reset(service.target, field)
     said = service.log[known:]
     assert len(said.encode()) < 1000, said[:5000]
@@ -168,10 +147,8 @@ def test_health_is_told_of_each_service_without_a_token(service):
     with grpc.insecure_channel(service.target) as channel:
         stub = health_pb2_grpc.HealthStub(channel)
         statuses = stub.List(health.HealthListRequest(), timeout=PATIENCE).statuses
-        assert {name: own.status for name, own in statuses.items()} == {
-            "": health.HealthCheckResponse.SERVING,
-            described.full_name: health.HealthCheckResponse.SERVING,
-        }
+        told = {name: own.status for name, own in statuses.items()}
+        assert told == dict.fromkeys(["", described.full_name], health.HealthCheckResponse.SERVING)
         unknown = health.HealthCheckRequest(service="x")
         assert code_of(lambda: stub.Check(unknown, timeout=PATIENCE)) is grpc.StatusCode.NOT_FOUND
         watch = stub.Watch(unknown, timeout=PATIENCE)
@@ -179,33 +156,34 @@ def test_health_is_told_of_each_service_without_a_token(service):
         watch.cancel()
 
 
-def test_so_many_may_watch_health_and_who_leaves_makes_room():
-    servicer = Health(["x"], most=2)
-    server = grpc.server(ThreadPoolExecutor(1))
-    health_pb2_grpc.add_HealthServicer_to_server(servicer, server)
-    port = server.add_insecure_port("127.0.0.1:0")
+def test_so_many_may_watch_health_and_who_leaves_makes_room(monkeypatch):
+    monkeypatch.setattr(serving_health, "MAX_WATCHES", 2)
+    server = HostedServer("x", {"x": probes("call")})
+    port = server.grpc.add_insecure_port("127.0.0.1:0")
     server.start()
     try:
         with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
             stub = health_pb2_grpc.HealthStub(channel)
             watches = []
-            for name in ("x", "unknown"):
+
+            def another(name=""):
                 request = health.HealthCheckRequest(service=name)
                 watches.append(stub.Watch(request, timeout=PATIENCE))
-                next(watches[-1])
+                return next(watches[-1]).status
 
-            def another():
-                watch = stub.Watch(health.HealthCheckRequest(), timeout=PATIENCE)
-                watches.append(watch)
-                return next(watch).status
-
+            another("x")
+            another("unknown")
             assert code_of(another) is grpc.StatusCode.RESOURCE_EXHAUSTED
             watches[0].cancel()
-            wait_until(lambda: servicer.watches == 1)
-            assert another() == health.HealthCheckResponse.NOT_SERVING
+
+            def has_room():
+                with contextlib.suppress(grpc.RpcError):
+                    return another() == health.HealthCheckResponse.NOT_SERVING
+
+            wait_until(has_room)
             # Of what changes faster than a caller takes it, it gets the latest.
             for serving in (True, False, True):
-                servicer.say_serving(serving=serving)
+                server.say_serving(serving=serving)
             assert any(own.status == health.HealthCheckResponse.SERVING for own in watches[-1])
     finally:
         server.stop(None)
@@ -216,9 +194,7 @@ def test_one_who_watches_health_and_takes_nothing_holds_up_nobody(service):
         connection.begin(1, f"{HEALTH}/Watch")
         connection.send(1, b"")
         # Headers need no window: they say that the call is being answered.
-        for came in connection.frames():
-            if came.kind == http2.HEADERS:
-                break
+        next(own for own in connection.frames() if own.kind == http2.HEADERS)
         with grpc.insecure_channel(service.target) as channel:
             stub = health_pb2_grpc.HealthStub(channel)
             checked = stub.Check(health.HealthCheckRequest(), timeout=PATIENCE)

@@ -1,7 +1,5 @@
 """The runbook's first commands in a pod of docker/kubernetes: with its flags, variables and files."""
 
-from __future__ import annotations
-
 import os
 import subprocess
 import sys
@@ -22,30 +20,17 @@ PATIENCE = 60
 _OWN = ("volume", "state", "listen", "metrics-listen", "data-root")
 
 
-def write_secret(name, folder):
-    """Write the files of a Secret as its Certificate asks for them."""
-    [spec] = [
-        own["spec"]
-        for own in kustomize.render(FOLDER / "cert-manager")
-        if own["kind"] == "Certificate" and own["spec"]["secretName"] == name
-    ]
-    Secret(folder, issue(*spec["dnsNames"], common_name=spec["commonName"]))
-
-
 class Pod:
-    """A container of a Deployment, whose folders are a test's."""
+    """A container of a Deployment, whose folders are a test's, and its Secret as it is asked for."""
 
     def __init__(self, name, folder):
-        [found] = [
-            own
-            for own in kustomize.render(FOLDER)
-            if (own["kind"], own["metadata"]["name"]) == ("Deployment", name)
-        ]
-        spec = kustomize.template(found)["spec"]
-        [self._container] = spec["containers"]
-        [secret] = [own["secret"]["secretName"] for own in spec["volumes"] if "secret" in own]
         self._name, self._folder = name, folder
-        write_secret(secret, folder / "tls")
+        deployment = kustomize.named(kustomize.render(FOLDER), "Deployment", name)
+        spec, self._container = kustomize.pod(deployment)
+        secret = kustomize.secret_of(spec)
+        certificates = [own["spec"] for own in kustomize.render(FOLDER / "cert-manager")]
+        [wanted] = [own for own in certificates if own.get("secretName") == secret]
+        Secret(folder / "tls", issue(*wanted["dnsNames"], common_name=wanted["commonName"]))
 
     def flags(self):
         """Of `serve`, by their names with _ for -."""
@@ -59,20 +44,11 @@ class Pod:
 
     def run(self, target, *arguments, environment):
         """`python -m ...` as kubectl exec runs it; the pod's port is the default one."""
-        inherited = {
-            name: value
-            for name, value in os.environ.items()
-            if not name.startswith(("RETRIEVER_", "TRAINER_"))
-        }
-        return subprocess.run(
-            [sys.executable, "-m", self._name, *arguments, "--target", target],
-            env={**inherited, **environment},
-            cwd=ROOT,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=PATIENCE,
-        )
+        prefixes = ("RETRIEVER_", "TRAINER_")
+        inherited = {name: own for name, own in os.environ.items() if not name.startswith(prefixes)}
+        command = [sys.executable, "-m", self._name, *arguments, "--target", target]
+        how = {"cwd": ROOT, "capture_output": True, "text": True, "timeout": PATIENCE}
+        return subprocess.run(command, env={**inherited, **environment}, check=False, **how)
 
     def _here(self, value):
         return str(self._folder / value.removeprefix("/")) if value.startswith("/tls/") else value
@@ -82,24 +58,16 @@ class Pod:
 def test_the_runbooks_first_command_works_in_the_pod(tmp_path, name, command):
     pod = Pod(name, tmp_path)
     (tmp_path / "volume").mkdir()
-    flags = pod.flags()
+    flags, environment = pod.flags(), pod.environment()
     if name == "retriever":
-        variables = {
-            own.removeprefix("RETRIEVER_CLIENT_").lower(): value
-            for own, value in pod.environment().items()
-        }
-        security = ClientSecurity(
-            ca=Path(variables["ca"]),
-            cert=Path(variables["cert"]),
-            key=Path(variables["key"]),
-            server_name=variables["server_name"],
-        )
-        flags |= {"drain_seconds": 0, "workers": 1}
-        service = Service(tmp_path / "volume", tmp_path / "log", security=security, **flags)
+        files = ("ca", "cert", "key", "server_name")
+        security = {file: environment[f"RETRIEVER_CLIENT_{file.upper()}"] for file in files}
+        flags |= {"security": ClientSecurity(**security), "drain_seconds": 0, "workers": 1}
+        service = Service(tmp_path / "volume", tmp_path / "log", **flags)
     else:
         service = TrainerService(tmp_path / "volume", tmp_path / "state", **flags)
     with service:
-        done = pod.run(service.target, command, environment=pod.environment())
+        done = pod.run(service.target, command, environment=environment)
         assert (done.returncode, done.stderr) == (0, "")
         # Whoever has no certificate is told so.
         without = pod.run(service.target, command, "--timeout", "1", environment={})

@@ -1,7 +1,5 @@
 """Both programs with packages missing: every command says which, or works; help always does."""
 
-from __future__ import annotations
-
 import json
 import os
 import subprocess
@@ -34,6 +32,8 @@ for command in json.loads(sys.argv[2]):
             status = ended.code
     print(json.dumps([status, output.getvalue(), errors.getvalue()]))
 """
+TRAIN = ["train", "--interactions=a.csv"]
+BATCHES = ("batch-recommend none", "batch-similar-items none")
 NOWHERE = ["--target", "127.0.0.1:1", "--timeout", "0.1"]
 
 
@@ -49,56 +49,39 @@ def version(place):
     return retrievable.publish(place / "volume")
 
 
-def commands(volume, version):
-    """One of each command, by program; what they act upon isn't there unless they only read."""
-    none = ["--volume", f"{volume}-none"]
-    here = ["--volume", str(volume)]
-    return {
-        "trainer": [
-            ["train", "--interactions", "none.csv", *none],
-            ["publish", "--item-vectors", "none", "--item-ids", "none", *none],
-            ["report", *none],
-            ["tune", "--interactions", "none.csv", "--output", f"{volume}-study"],
-            ["versions", *here],
-            ["version", version, *here],
-            ["delete", version, *none],
-            ["diff", version, version, *here],
-            ["promote", version, *none],
-            ["rollback", *none],
-            ["runs", *NOWHERE],
-            ["run", "x", *NOWHERE],
-            ["watch", "x", *NOWHERE],
-            ["cancel", "x", *NOWHERE],
-            ["append", "none.csv", *NOWHERE],
-            ["remove-events", "--user", "x", *none],
-            ["health", *NOWHERE],
-            ["verify", *here],
-            ["serve", *none, "--listen", "127.0.0.1:0"],
-            ["fetch-dataset", "movielens-100k", "--data-dir", "/proc/none"],
-        ],
-        "retriever": [
-            ["serve", *here, "--listen", "256.0.0.1:1"],
-            ["recommend", "0", *NOWHERE],
-            ["similar-items", "0", *NOWHERE],
-            ["batch-recommend", "none", *NOWHERE],
-            ["batch-similar-items", "none", *NOWHERE],
-            ["status", *NOWHERE],
-            ["health", *NOWHERE],
-        ],
+def commands(program, volume, version):
+    """One of each command; what they act upon isn't there unless they only read."""
+    none = f"--volume {volume}-none"
+    here = f"--volume {volume}"
+    asked = {
+        "trainer": ("runs", "run x", "watch x", "cancel x", "append none.csv", "health"),
+        "retriever": ("recommend 0", "similar-items 0", "status", "health", *BATCHES),
     }
+    alone = {
+        "trainer": (
+            f"train --interactions none.csv {none}",
+            f"publish --item-vectors none --item-ids none {none}",
+            f"tune --interactions none.csv --output {volume}-study",
+            f"remove-events --user x {none}",
+            f"serve {none} --listen 127.0.0.1:0",
+            "fetch-dataset movielens-100k --data-dir /proc/none",
+            *(f"{own} {version} {none}" for own in ("promote", "delete")),
+            *(f"{own} {none}" for own in ("report", "rollback")),
+            *(f"{own} {here}" for own in (f"version {version}", "versions", "verify")),
+            f"diff {version} {version} {here}",
+        ),
+        "retriever": (f"serve {here} --listen 256.0.0.1:1",),
+    }
+    nowhere = [[*own.split(), *NOWHERE] for own in asked[program]]
+    return [*nowhere, *map(str.split, alone[program])]
 
 
 def python(place, arguments, blocked):
     path = os.pathsep.join(filter(None, [str(place), os.environ.get("PYTHONPATH")]))
-    return subprocess.run(
-        [sys.executable, *arguments],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=100,
-        cwd=place,
-        env={**os.environ, "PYTHONPATH": path, "BLOCKED": ",".join(blocked)},
-    )
+    environment = {**os.environ, "PYTHONPATH": path, "BLOCKED": ",".join(blocked)}
+    how = {"capture_output": True, "text": True, "timeout": 100}
+    command = [sys.executable, *arguments]
+    return subprocess.run(command, cwd=place, env=environment, check=False, **how)
 
 
 def each_of(place, program, commands, blocked):
@@ -110,10 +93,8 @@ def each_of(place, program, commands, blocked):
 
 @pytest.mark.parametrize("program", ["trainer", "retriever"])
 def test_without_the_programs_extra_every_command_names_it(place, version, program):
-    blocked = extras.MODULES[program]
-    for command, (status, _, errors) in each_of(
-        place, program, commands(place / "volume", version)[program], blocked
-    ):
+    wanted = commands(program, place / "volume", version)
+    for command, (status, _, errors) in each_of(place, program, wanted, extras.MODULES[program]):
         assert status == 1, command
         [line] = errors.splitlines()
         assert line.startswith(f"error: {program} {command[0]} needs '")
@@ -123,7 +104,7 @@ def test_without_the_programs_extra_every_command_names_it(place, version, progr
 @pytest.mark.parametrize("program", ["trainer", "retriever"])
 def test_help_needs_no_extra(place, program):
     blocked = sorted({name for modules in extras.MODULES.values() for name in modules})
-    cases = [[*command[:1], "--help"] for command in [[], *commands("v", "x")[program]]]
+    cases = [[*command[:1], "--help"] for command in [[], *commands(program, "v", "x")]]
     for command, (status, output, errors) in each_of(place, program, cases, blocked):
         assert (status, errors) == (0, ""), command
         assert output.startswith("usage: ")
@@ -138,27 +119,15 @@ def test_help_needs_no_extra(place, program):
         ("obstore", "trainer", ["versions", "--volume", "s3://bucket/place"], "store"),
         ("obstore", "retriever", ["serve", "--volume=s3://b/p", "--cache-dir=x"], "store"),
         ("rich", "retriever", ["status", *NOWHERE], "retriever"),
-        ("annoy", "trainer", ["train", "--interactions=a.csv", "--volume=volume"], "trainer"),
+        ("annoy", "trainer", [*TRAIN, "--volume=volume"], "trainer"),
         ("nmslib", "trainer", ["report", "--backend=nmslib", "--volume=volume"], "nmslib"),
         ("optuna", "trainer", ["tune", "--interactions=a.csv"], "tune"),
         ("matplotlib", "trainer", ["report", "--volume=volume"], "report"),
-        (
-            "opentelemetry",
-            "retriever",
-            ["serve", "--volume=volume", "--otlp-endpoint=http://a:1"],
-            "otlp",
-        ),
-        (
-            "pyspark",
-            "trainer",
-            ["train", "--engine=spark-als", "--interactions=a.csv", "--volume=other"],
-            "spark",
-        ),
+        ("opentelemetry", "retriever", ["serve", "--volume=v", "--otlp-endpoint=http://a:1"], "otlp"),
+        ("pyspark", "trainer", [*TRAIN, "--engine=spark-als", "--volume=other"], "spark"),
     ],
 )
-def test_a_part_of_an_extra_that_is_missing_is_named_with_it(
-    place, version, module, program, command, extra
-):
+def test_a_part_of_an_extra_that_is_missing_is_named(place, version, module, program, command, extra):
     (place / "a.csv").write_text("user_id,item_id\n" + "".join(f"{n % 7},{n % 5}\n" for n in range(35)))
     done = python(place, ["-m", program, *command], [module])
     assert done.returncode == 1
@@ -170,14 +139,11 @@ def test_a_part_of_an_extra_that_is_missing_is_named_with_it(
     ("module", "blocked", "package"),
     [
         ("trainer.client", extras.MODULES["trainer"], "protobuf"),
-        ("retriever.client", ("grpc",), "grpcio"),
         ("retriever.client", ("grpc_status",), "grpcio-status"),
     ],
 )
 def test_who_imports_a_client_is_told_of_the_extra(place, module, blocked, package):
     done = python(place, ["-c", f"import {module}"], blocked)
     assert done.returncode == 1
-    assert done.stderr.splitlines()[-1] == (
-        f"ModuleNotFoundError: the client needs '{package}', which isn't installed: "
-        "pip install 'lightfm-retriever[retriever]'"
-    )
+    told = f"ModuleNotFoundError: the client needs '{package}', which isn't installed: "
+    assert done.stderr.splitlines()[-1] == f"{told}pip install 'lightfm-retriever[retriever]'"

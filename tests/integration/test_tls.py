@@ -1,7 +1,5 @@
 """TLS, client certificates and tokens, with both services as real processes."""
 
-from __future__ import annotations
-
 import contextlib
 import json
 import os
@@ -9,116 +7,54 @@ import signal
 import socket
 import ssl
 import threading
-from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import grpc
 import pytest
 from cryptography import x509
 from google.rpc import error_details_pb2
-from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from grpc_status import rpc_status
-from recsys.retriever.v1 import retriever_service_pb2 as retriever_pb
-from recsys.retriever.v1 import retriever_service_pb2_grpc as retriever_grpc
-from recsys.trainer.v1 import trainer_service_pb2 as trainer_pb
-from recsys.trainer.v1 import trainer_service_pb2_grpc as trainer_grpc
 
 from lightfm_retriever.hosting.observing import logs
 from lightfm_retriever.hosting.security.credentials import open_channel
 from lightfm_retriever.hosting.security.settings import ClientSecurity
-from retriever.__main__ import main as retriever_main
-from retriever.client import RetrieverClient
 from tests.certificates import NAME, Secret, authority, chain, expired, issue, key, serial, write
-from tests.service import Service
-from tests.trainer_service import TrainerService, wait_until
-from trainer.__main__ import main as trainer_main
-from trainer.client import TrainerClient
+from tests.integration.kinds import KINDS, both, start_retriever
+from tests.trainer_service import wait_until
 
 PATIENCE = 30
 TOKEN = "a-token"  # noqa: S105
 
 
-@dataclass(frozen=True)
-class Kind:
-    """One of the two services."""
-
-    name: str
-    start: Callable[..., Any]
-    ask: Callable[[grpc.Channel], Any]
-    main: Callable[[list[str]], int]
-    client: Callable[..., Any]
-    command: str
-
-
-def _retriever(folder: Path, **flags: object) -> Service:
-    (folder / "volume").mkdir(parents=True)
-    return Service(folder / "volume", folder / "log", drain_seconds=0, **{"workers": 2, **flags})
-
-
-def _trainer(folder: Path, **flags: object) -> TrainerService:
-    return TrainerService(folder / "volume", folder / "state", **flags)
-
-
-KINDS = [
-    Kind(
-        "retriever",
-        _retriever,
-        lambda channel: retriever_grpc.RetrieverServiceStub(channel).GetStatus(
-            retriever_pb.GetStatusRequest(), timeout=PATIENCE, wait_for_ready=True
-        ),
-        retriever_main,
-        RetrieverClient,
-        "status",
-    ),
-    Kind(
-        "trainer",
-        _trainer,
-        lambda channel: trainer_grpc.TrainerServiceStub(channel).ListVersions(
-            trainer_pb.ListVersionsRequest(), timeout=PATIENCE, wait_for_ready=True
-        ),
-        trainer_main,
-        TrainerClient,
-        "runs",
-    ),
-]
-both = pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
-
-
-@dataclass(frozen=True)
-class Files:
-    """What clients have on disk."""
-
-    folder: Path
-
-    def security(self, *names: str, ca: str = "ours", by: str = "ours", **more: Any) -> ClientSecurity:
-        """A client that trusts `ca`, with a certificate for some names, if any, that `by` signed."""
-        path = self.folder / f"{ca}.crt"
-        path.write_bytes(authority(ca).cert_pem.bytes())
-        own = write(self.folder, issue(*names, by=by), f"{by}-{names[0]}") if names else {}
-        return ClientSecurity(ca=path, **own, **more)
+def security_in(folder, name, **more):
+    """A client that trusts our CA, with a certificate for a name that it signed."""
+    path = folder / "ours.crt"
+    path.write_bytes(authority("ours").cert_pem.bytes())
+    return ClientSecurity(ca=path, **write(folder, issue(name), name), **more)
 
 
 @pytest.fixture(scope="module")
-def files(tmp_path_factory):
-    return Files(tmp_path_factory.mktemp("clients"))
+def security(tmp_path_factory):
+    return partial(security_in, tmp_path_factory.mktemp("clients"))
 
 
-@contextlib.contextmanager
-def channel(target: str, security: ClientSecurity):
+def channel(target, security):
     """A connection that no other test has."""
-    with open_channel(target, security, [("grpc.use_local_subchannel_pool", 1)]) as opened:
-        yield opened
+    return open_channel(target, security, [("grpc.use_local_subchannel_pool", 1)])
 
 
-def asked(kind: Kind, target: str, security: ClientSecurity) -> Any:
+def ask(kind, channel):
+    channel.unary_unary(kind.method)(b"", timeout=PATIENCE, wait_for_ready=True)
+
+
+def asked(kind, target, security):
     with channel(target, security) as opened:
-        return kind.ask(opened)
+        ask(kind, opened)
 
 
-def refused(kind: Kind, target: str, security: ClientSecurity) -> tuple[grpc.StatusCode, str, str]:
+def refused(kind, target, security):
     """The code, message and reason that a call ends with."""
     with pytest.raises(grpc.RpcError) as caught:
         asked(kind, target, security)
@@ -128,14 +64,7 @@ def refused(kind: Kind, target: str, security: ClientSecurity) -> tuple[grpc.Sta
     return caught.value.code(), caught.value.details(), info.reason
 
 
-def healthy(target: str, security: ClientSecurity) -> None:
-    with channel(target, security) as opened:
-        stub = health_pb2_grpc.HealthStub(opened)
-        stub.Check(health_pb2.HealthCheckRequest(), timeout=PATIENCE, wait_for_ready=True)
-        next(stub.Watch(health_pb2.HealthCheckRequest(), timeout=PATIENCE, wait_for_ready=True))
-
-
-def shown(target: str, *, ca: str = "ours") -> int | None:
+def shown(target, *, ca="ours"):
     """The serial number of the certificate that a new connection is shown; None: not of that CA."""
     context = ssl.create_default_context(cadata=authority(ca).cert_pem.bytes().decode())
     context.set_alpn_protocols(["h2"])
@@ -146,114 +75,93 @@ def shown(target: str, *, ca: str = "ours") -> int | None:
                 content = connection.getpeercert(binary_form=True)
         except ssl.SSLCertVerificationError:
             return None
-    assert content is not None
     return x509.load_der_x509_certificate(content).serial_number
 
 
-# ---- one service of each kind that asks for everything
-
-
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="module", params=KINDS, ids=lambda kind: kind.name)
 def locked(request, tmp_path_factory):
     """(kind, address): mutual TLS, allowed names and tokens."""
     kind = request.param
     folder = tmp_path_factory.mktemp(kind.name)
     secret = Secret(folder / "secret", issue())
     (folder / "tokens").write_text(f"{TOKEN}\n")
-    service = kind.start(
-        folder,
-        tls_cert=secret.cert,
-        tls_key=secret.key,
-        tls_client_ca=secret.ca,
-        tls_allowed_clients="a.example,b.example",
-        token_file=folder / "tokens",
-    )
-    with service:
+    flags = {"tls_cert": secret.cert, "tls_key": secret.key, "tls_client_ca": secret.ca}
+    flags |= {"tls_allowed_clients": "a.example,b.example", "token_file": folder / "tokens"}
+    with kind.start(folder, **flags) as service:
         # It listens once a worker does.
-        asked(kind, service.target, Files(folder).security("a.example", token=TOKEN))
+        asked(kind, service.target, security_in(folder, "a.example", token=TOKEN))
         yield kind, service.target
 
 
-every_lock = pytest.mark.parametrize(
-    "locked", KINDS, ids=lambda kind: kind.name, indirect=True, scope="module"
-)
-
-
-@every_lock
-def test_only_a_name_on_the_list_with_a_token_may_call(locked, files):
+def test_only_a_name_on_the_list_with_a_token_may_call(locked, security):
     kind, target = locked
     for name in ("a.example", "b.example"):
-        asked(kind, target, files.security(name, token=TOKEN))
-        with kind.client(target, security=files.security(name, token=TOKEN)) as client:
+        asked(kind, target, security(name, token=TOKEN))
+        with kind.client(target, security=security(name, token=TOKEN)) as client:
             client.is_serving()
-    code, message, reason = refused(kind, target, files.security("c.example", token=TOKEN))
+    code, message, reason = refused(kind, target, security("c.example", token=TOKEN))
     assert (code, reason) == (grpc.StatusCode.PERMISSION_DENIED, "CLIENT_NOT_ALLOWED")
     assert "c.example" in message
-    code, _, reason = refused(kind, target, files.security("a.example"))
-    assert (code, reason) == (grpc.StatusCode.UNAUTHENTICATED, "TOKEN_MISSING")
-    code, _, reason = refused(kind, target, files.security("a.example", token=f"{TOKEN}x"))
-    assert (code, reason) == (grpc.StatusCode.UNAUTHENTICATED, "TOKEN_WRONG")
+    for given, reason in (({}, "TOKEN_MISSING"), ({"token": f"{TOKEN}x"}, "TOKEN_WRONG")):
+        code, _, told = refused(kind, target, security("a.example", **given))
+        assert (code, told) == (grpc.StatusCode.UNAUTHENTICATED, reason)
 
 
-@every_lock
-def test_health_checks_need_the_handshake_only_and_reflection_needs_all(locked, files):
+def test_health_checks_need_the_handshake_only_and_reflection_needs_all(locked, security):
     _, target = locked
-    healthy(target, files.security("c.example"))
+    with channel(target, security("c.example")) as opened:
+        watch = opened.unary_stream("/grpc.health.v1.Health/Watch")
+        next(watch(b"", timeout=PATIENCE, wait_for_ready=True))
 
-    def reflect(security):
-        with channel(target, security) as opened:
+    def reflect(given):
+        with channel(target, given) as opened:
             stub = reflection_pb2_grpc.ServerReflectionStub(opened)
             request = reflection_pb2.ServerReflectionRequest(list_services="")
             return next(stub.ServerReflectionInfo(iter([request]), timeout=PATIENCE))
 
-    assert reflect(files.security("a.example", token=TOKEN)).list_services_response.service
-    for security, code in (
-        (files.security("a.example"), grpc.StatusCode.UNAUTHENTICATED),
-        (files.security("c.example", token=TOKEN), grpc.StatusCode.PERMISSION_DENIED),
+    assert reflect(security("a.example", token=TOKEN)).list_services_response.service
+    for given, code in (
+        (security("a.example"), grpc.StatusCode.UNAUTHENTICATED),
+        (security("c.example", token=TOKEN), grpc.StatusCode.PERMISSION_DENIED),
     ):
         with pytest.raises(grpc.RpcError) as caught:
-            reflect(security)
+            reflect(given)
         assert caught.value.code() is code
 
 
-@every_lock
 def test_the_command_line_asks_with_flags_and_with_the_environment(
-    locked, files, tmp_path, monkeypatch, capsys
+    locked, security, tmp_path, monkeypatch, capsys
 ):
     kind, target = locked
     token = tmp_path / "token"
     token.write_text(TOKEN)
-    security = files.security("a.example")
-    given = {
-        "CA": security.ca,
-        "CERT": security.cert,
-        "KEY": security.key,
-        "SERVER_NAME": NAME,
-        "TOKEN_FILE": token,
-    }
+    own = security("a.example")
+    given = {"CA": own.ca, "CERT": own.cert, "KEY": own.key, "SERVER_NAME": NAME, "TOKEN_FILE": token}
 
     def run(*arguments):
         status = kind.main([*map(str, arguments), "--target", target])
         return status, *capsys.readouterr()
 
-    flags = ["--ca", security.ca, "--cert", security.cert, "--key", security.key]
+    flags = ["--ca", own.ca, "--cert", own.cert, "--key", own.key]
     # What a container's probe has: no token.
     assert '"healthy": ' in run("health", "--json", *flags)[1]
     status, _, errors = run(kind.command, *flags)
     assert status == 1
     assert errors.startswith(f"error: {target}: UNAUTHENTICATED: this service wants a token")
+    prefix = f"{kind.name.upper()}_CLIENT_"
     for name, value in given.items():
-        monkeypatch.setenv(f"{kind.name.upper()}_CLIENT_{name}", str(value))
+        monkeypatch.setenv(prefix + name, str(value))
     status, output, errors = run(kind.command, "--json")
     assert (status, errors) == (0, "")
     assert json.loads(output) is not None
-
-
-# ---- what changes on disk while the service runs
+    # A flag wins, and an empty variable counts as not set.
+    monkeypatch.setenv(f"{prefix}CA", "/nowhere")
+    monkeypatch.setenv(f"{prefix}SERVER_NAME", "")
+    assert run(kind.command, "--json", "--ca", own.ca)[::2] == (0, "")
 
 
 @both
-def test_certificates_and_tokens_change_without_a_restart_or_a_failed_call(kind, files, tmp_path):
+def test_certificates_and_tokens_change_without_a_restart_or_a_failed_call(kind, tmp_path):
     first, second, third = issue(), issue(by="others"), issue()
     workers = 2 if kind.name == "retriever" else 1
     secret = Secret(tmp_path / "secret", first)
@@ -266,36 +174,27 @@ def test_certificates_and_tokens_change_without_a_restart_or_a_failed_call(kind,
     other = ClientSecurity(ca=trusted, token="another")  # noqa: S106
     flags = {"tls_cert": secret.cert, "tls_key": secret.key, "token_file": tokens}
     with kind.start(tmp_path, **flags) as service, channel(service.target, security) as old:
-        kind.ask(old)
-        failed: list[Exception] = []
+        ask(kind, old)
         calls = {"old": 0, "new": 0}
         ended = threading.Event()
 
-        def go_on(name: str, call: Callable[[], object]) -> None:
+        def go_on(name, call):
             while not ended.is_set():
-                try:
-                    call()
-                    calls[name] += 1
-                except Exception as error:
-                    failed.append(error)
+                call()
+                calls[name] += 1
 
-        callers = [
-            threading.Thread(target=go_on, args=("old", lambda: kind.ask(old))),
-            threading.Thread(target=go_on, args=("new", lambda: asked(kind, service.target, security))),
-        ]
-        for caller in callers:
-            caller.start()
-        try:
+        with ThreadPoolExecutor(2) as threads, contextlib.ExitStack() as stack:
+            stack.callback(ended.set)
+            new = partial(asked, kind, service.target, security)
+            by_name = {"old": partial(ask, kind, old), "new": new}
+            callers = [threads.submit(go_on, *own) for own in by_name.items()]
             assert shown(service.target) == serial(first)
             secret.replace(chain(second), key(second))
             tokens.write_text(f"{TOKEN}\nanother\n")
             # Each of the workers has them.
-            wait_until(
-                lambda: (
-                    {shown(service.target, ca="others") for _ in range(8)} == {serial(second)}
-                    and service.log.count("changed; in use: 2 tokens") == workers
-                )
-            )
+            wait_until(lambda: service.log.count("changed; in use: 2 tokens") == workers)
+            of_others = partial(shown, service.target, ca="others")
+            wait_until(lambda: {of_others() for _ in range(8)} == {serial(second)})
             assert shown(service.target) is None
             assert f"--tls-cert {secret.cert}" in service.log
             assert "changed; in use: a certificate that is valid until" in service.log
@@ -303,14 +202,11 @@ def test_certificates_and_tokens_change_without_a_restart_or_a_failed_call(kind,
             # Not for its key: the one before serves on, and the log says why.
             secret.replace(chain(third), key(second))
             wait_until(lambda: service.log.count("isn't the key of") == workers)
-            assert shown(service.target, ca="others") == serial(second)
+            assert of_others() == serial(second)
             seen = dict(calls)
             wait_until(lambda: all(calls[name] > seen[name] for name in calls))
-        finally:
-            ended.set()
-            for caller in callers:
-                caller.join()
-        assert failed == []
+        for caller in callers:
+            caller.result()
         tokens.write_text("another\n")
         wait_until(lambda: service.log.count("changed; in use: 1 token\n") == workers)
         assert refused(kind, service.target, security)[2] == "TOKEN_WRONG"
@@ -325,7 +221,7 @@ def test_a_worker_that_finds_bad_files_comes_back_when_they_are_good(tmp_path):
     ca = tmp_path / "ca.crt"
     ca.write_bytes(authority("ours").cert_pem.bytes())
     flags = {"workers": 1, "tls_cert": secret.cert, "tls_key": secret.key}
-    with _retriever(tmp_path, **flags, security=ClientSecurity(ca=ca)) as service:
+    with start_retriever(tmp_path, **flags, security=ClientSecurity(ca=ca)) as service:
         [pid] = service.worker_pids()
         secret.replace(chain(issue()), key(issue()))
         os.kill(pid, signal.SIGKILL)
@@ -337,10 +233,7 @@ def test_a_worker_that_finds_bad_files_comes_back_when_they_are_good(tmp_path):
         assert shown(service.target) == serial(new)
 
 
-# ---- what keeps a service from starting
-
-
-def starts(kind: Kind, folder: Path, capsys, *flags: object) -> str:
+def starts(kind, folder, capsys, *flags):
     """Start it where it can't; returns what it says."""
     (folder / "volume").mkdir(exist_ok=True)
     arguments = ["serve", "--volume", folder / "volume", "--listen", "127.0.0.1:0", *flags]
@@ -353,29 +246,21 @@ def starts(kind: Kind, folder: Path, capsys, *flags: object) -> str:
         assert kind.main([str(argument) for argument in arguments]) in (1, 2)
     output = capsys.readouterr()
     assert output.out == ""
-    error: str = output.err
-    assert error.splitlines()[-1].startswith("error: ")
-    return error.splitlines()[-1].removeprefix("error: ")
+    last = output.err.splitlines()[-1]
+    assert last.startswith("error: ")
+    return last.removeprefix("error: ")
 
 
 @both
-def test_files_that_cannot_be_used_are_named(kind, tmp_path, capsys):
+def test_files_that_cannot_be_used_and_addresses_without_tls_are_named(kind, tmp_path, capsys):
     secret = Secret(tmp_path / "secret", expired())
     tls = ["--tls-cert", secret.cert, "--tls-key", secret.key]
-    assert starts(kind, tmp_path, capsys, *tls).startswith(f"--tls-cert {secret.cert} expired at 2")
-    expected = "--tls-cert is given without --tls-key"
-    assert starts(kind, tmp_path, capsys, *tls[:2]).startswith(expected)
     tokens = tmp_path / "tokens"
     tokens.touch()
-    expected = f"--token-file {tokens} is empty"
-    assert starts(kind, tmp_path, capsys, "--token-file", tokens).startswith(expected)
-
-
-@both
-def test_without_tls_only_loopback_is_listened_on(kind, tmp_path, capsys):
-    everywhere = ["--listen", "0.0.0.0:0"]
-    message = starts(kind, tmp_path, capsys, *everywhere)
-    assert message.startswith("--listen 0.0.0.0: ")
-    assert "--insecure" in message
-    with kind.start(tmp_path / "real", listen="0.0.0.0:0", insecure=True) as service:
-        assert service.target.startswith("0.0.0.0:")
+    for flags, expected in (
+        (tls, f"--tls-cert {secret.cert} expired at 2"),
+        (tls[:2], "--tls-cert is given without --tls-key"),
+        (["--token-file", tokens], f"--token-file {tokens} is empty"),
+        (["--listen", "0.0.0.0:0"], "--listen 0.0.0.0: other machines can call there"),
+    ):
+        assert starts(kind, tmp_path, capsys, *flags).startswith(expected)

@@ -1,7 +1,5 @@
 """An audit that asked nobody isn't one that found nothing."""
 
-from __future__ import annotations
-
 import subprocess
 
 import pytest

@@ -1,16 +1,12 @@
 """The rules of the house that a tool can check; see CONTRIBUTING.md."""
 
-from __future__ import annotations
-
 import ast
 import re
 import sys
 import tomllib
 from collections import Counter, defaultdict
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from types import FrameType
 from unittest import mock
 
 import pytest
@@ -31,24 +27,20 @@ PAGES = [
     *sorted((ROOT / "docs").rglob("*.md")),
 ]
 MOST_FILES, MOST_LINES, MOST_PARAMETERS, MOST_PASSED = 15, 300, 6, 10
-_PATH = re.compile(
-    rf"`((?:{'|'.join(PRODUCT)}|tests|docs|docker|protos)/[\w./-]+\.(?:py|md|toml|proto))`"
-)
+_FOLDERS = "|".join([*PRODUCT, "tests", "docs", "docker", "protos"])
+_PATH = re.compile(rf"`((?:{_FOLDERS})/[\w./-]+\.(?:py|md|toml|proto))`")
 # Not what Python has public ones for, such as namedtuple's.
 _PRIVATE = re.compile(r"_(?!asdict|replace|fields|make|exit)[^_]\w*")
 _CONSTANT = re.compile(r"`(?:[\w/]+/)?(\w+)\.(_?[A-Z][A-Z_]{3,})`")
 
 
-def name_of(path: Path) -> str:
+def name_of(path):
     return str(path.relative_to(ROOT))
 
 
-def test_a_folder_can_be_seen_at_a_glance():
+def test_a_folder_can_be_seen_at_a_glance_and_a_file_be_read_in_one_go():
     counts = Counter(file.parent for file in FILES if file.name != "__init__.py")
     assert {name_of(folder): count for folder, count in counts.items() if count > MOST_FILES} == {}
-
-
-def test_a_file_can_be_read_in_one_go():
     lengths = {name_of(file): len(file.read_text().splitlines()) for file in FILES}
     assert {name: length for name, length in lengths.items() if length > MOST_LINES} == {}
 
@@ -77,7 +69,7 @@ def test_a_request_passes_through_few_files(tmp_path, backend):
     servicer.Recommend(request, mock.Mock())
     passed = set()
 
-    def note(frame: FrameType, event: str, _: object) -> None:
+    def note(frame, event, _):
         file = Path(frame.f_code.co_filename)
         if event == "call" and file.is_relative_to(ROOT) and name_of(file).startswith(PRODUCT):
             passed.add(name_of(file))
@@ -90,7 +82,7 @@ def test_a_request_passes_through_few_files(tmp_path, backend):
     assert 5 < len(passed) <= MOST_PASSED, sorted(passed)
 
 
-def mirrored(test: Path) -> str:
+def mirrored(test):
     """The text of the module that a test file mirrors, by its path."""
     unit = ROOT / "tests/unit"
     if not (test.is_relative_to(unit) and test.name.startswith("test_")):
@@ -99,7 +91,7 @@ def mirrored(test: Path) -> str:
     return module.read_text() if module.exists() else ""
 
 
-def private_names(text: str) -> Iterator[tuple[int, str]]:
+def private_names(text):
     """Private names that are taken from something else, and their lines."""
     for node in ast.walk(ast.parse(text)):
         names = []
@@ -148,12 +140,8 @@ def test_pages_name_files_and_constants_that_exist(page):
 
 def test_an_installation_brings_no_name_that_others_may_have():
     """See docs/adr/0024-installed-names.md."""
-    find = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"][
-        "find"
-    ]
-    found = {
-        name.partition(".")[0]
-        for where in find["where"]
-        for name in find_namespace_packages(str(ROOT / where), include=find["include"])
-    }
-    assert found == {*PRODUCT, "recsys"}
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]
+    find, found = settings["packages"]["find"], set()
+    for where in find["where"]:
+        found |= {*find_namespace_packages(str(ROOT / where), include=find["include"])}
+    assert {name.partition(".")[0] for name in found} == {*PRODUCT, "recsys"}

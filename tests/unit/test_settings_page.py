@@ -1,9 +1,7 @@
-"""docs/operating.md has every flag and variable, with its default."""
+"""docs/operating.md has every flag and variable, and the contract's README every published file."""
 
-from __future__ import annotations
-
-import importlib.util
 import re
+import runpy
 from pathlib import Path
 
 import pytest
@@ -14,42 +12,26 @@ from trainer.service.options import ServerOptions
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs/operating.md").read_text("utf-8")
+TABLES = [
+    ("settings", "with_tables", "| `RETRIEVER_WORKERS` | `2` |", "| `RETRIEVER_WORKERS` | `3` |"),
+    ("files", "with_table", "`item_norms.npy` | float32 (items)", "`item_norms.npy` | float64 (items)"),
+]
 
 
-@pytest.fixture(scope="module")
-def script():
-    """docs/ is no package."""
-    spec = importlib.util.spec_from_file_location("settings_page", ROOT / "docs/settings.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+@pytest.mark.parametrize(("name", "fresh", "row", "stale_row"), TABLES)
+def test_the_tables_are_fresh_and_stale_ones_are_noticed(name, fresh, row, stale_row):
+    script = runpy.run_path(str(ROOT / f"docs/{name}.py"))
+    page = script["PAGE"].read_text("utf-8")
+    assert script[fresh](page) == page, f"run 'make {name}'"
+    stale = page.replace(row, stale_row)
+    assert stale != page
+    assert script[fresh](stale) == page
 
 
-def test_the_tables_are_fresh(script):
-    assert script.with_tables(PAGE) == PAGE, "run 'make settings'"
+SERVICES = [("retriever", Config, 25), ("trainer", ServerOptions, 60)]
 
 
-def test_a_default_that_changed_is_noticed(script):
-    stale = PAGE.replace("| `RETRIEVER_WORKERS` | `2` |", "| `RETRIEVER_WORKERS` | `3` |")
-    assert stale != PAGE
-    assert script.with_tables(stale) == PAGE
-
-
-@pytest.mark.parametrize("service", ["retriever", "trainer"])
-def test_what_help_names_is_in_the_table(service, capsys):
-    module = importlib.import_module(f"{service}.__main__")
-    with pytest.raises(SystemExit):
-        module.main(["serve", "--help"])
-    named = set(re.findall(r"^  (--[a-z0-9-]+)", capsys.readouterr().out, re.MULTILINE))
-    assert {"--volume", "--listen", "--tls-cert", "--metrics-listen"} <= named
-    table = PAGE.partition(f"<!-- settings of {service} -->")[2].partition("<!-- end of")[0]
-    listed = set(re.findall(r"^\| `(--[a-z0-9-]+)`", table, re.MULTILINE))
-    assert named == listed
-
-
-@pytest.mark.parametrize(
-    ("service", "root", "least"), [("retriever", Config, 25), ("trainer", ServerOptions, 60)]
-)
+@pytest.mark.parametrize(("service", "root", "least"), SERVICES)
 def test_every_option_of_a_service_has_a_flag_a_variable_and_a_row(service, root, least):
     """All that are declared on its settings, and on what these are made of."""
     options = [*specs.options_of(root)]

@@ -6,32 +6,46 @@ gRPC's own words for it are one line of several causes, and a call that waits ha
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import socket
 import ssl
 import threading
 import time
-from collections.abc import Callable, Mapping
-from functools import partial
-from typing import TypeAlias
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
 
 from lightfm_retriever.hosting import addresses, options
-from lightfm_retriever.hosting.calling.symptoms import (
-    _NO_TLS,
-    _SHOWN_BYTES,
-    FRAME_HEAD_BYTES,
-    SILENT,
-    WORDLESS,
-    Problem,
-    _tls_wanted,
-    closed_by_peer,
-    of_connection,
-    of_first_bytes,
-    of_handshake,
-    of_lookup,
-)
 from lightfm_retriever.hosting.security.settings import ClientSecurity
 
+Cause = Literal[
+    "name_not_found",
+    "refused",
+    "unreachable",
+    "timed_out",
+    "silent",
+    "tls_wanted",
+    "tls_unknown",
+    "certificate_untrusted",
+    "certificate_expired",
+    "certificate_name",
+    "client_certificate",
+    "not_grpc",
+    "other_service",
+    "proxied",
+]
+# These may pass while a caller waits: a slow name server, a full network, a host that is busy.
+_MAY_PASS: frozenset[Cause] = frozenset({"timed_out", "silent", "proxied"})
+_SETTINGS = 4
+_FRAME_HEAD_BYTES = 9
+_TLS_RECORDS = (b"\x15\x03", b"\x16\x03")
+_SHOWN_BYTES = 40
+# What OpenSSL calls an answer that is no TLS.
+_NO_TLS = ("WRONG_VERSION_NUMBER", "PACKET_LENGTH_TOO_LONG", "HTTP_REQUEST", "RECORD_LAYER_FAILURE")
+# By OpenSSL's codes, of names that the certificate hasn't and of times before and after its own.
+_OTHER_NAMES = (62, 64)
+_OF_TIME = {9: "its certificate isn't valid yet: check the clocks", 10: "its certificate has expired"}
 # HTTP/2 begins with this and a SETTINGS frame, from both sides.
 _PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, 4, 0, 0, 0, 0, 0])
 # Which gRPC looks for, in its order.
@@ -39,13 +53,32 @@ _PROXIES = ("grpc_proxy", "https_proxy", "http_proxy")
 _Address: TypeAlias = tuple[str, int]
 
 
+@dataclass(frozen=True)
+class Problem:
+    """Why a service can't be reached: a cause for programs, and for people a text with what to do."""
+
+    cause: Cause
+    text: str
+
+    @property
+    def may_start(self) -> bool:
+        """Whether it may be that the service hasn't been started yet."""
+        return self.may_pass or self.cause in ("refused", "unreachable", "name_not_found")
+
+    @property
+    def may_pass(self) -> bool:
+        """Whether waiting for the service may help."""
+        return self.cause in _MAY_PASS
+
+
+_SILENT = Problem("silent", "something takes connections there, but says nothing")
+_WORDLESS = Problem("not_grpc", "what listens there closes the connection: does it speak gRPC?")
+
+
 def diagnose(target: str, security: ClientSecurity, *, seconds: float) -> Problem | None:
     """Why a service can't be reached; None when it can, or when one of its addresses can.
 
-    Args:
-        target: as `addresses.parse` takes it.
-        security: how the client connects.
-        seconds: what finding it out may take, for each address.
+    The target is as `addresses.parse` takes it. Finding it out takes at most so long for each address.
     """
     if proxy := _proxy(target, os.environ):
         return Problem(
@@ -67,10 +100,9 @@ def _diagnose_one(host: str, port: int, security: ClientSecurity, end: float) ->
         return found
     problem: Problem | None = None
     for address in found:
-        connect = partial(_connect, address, end)
         try:
-            with connect() as connection:
-                return _greet(connection, connect, host, security, end)
+            with socket.create_connection(address, _left(end)) as connection:
+                return _greet(connection, address, security.server_name or host, security, end)
         except OSError as error:
             problem = problem or of_connection(addresses.joined(host, port), error)
     return problem
@@ -104,21 +136,12 @@ def _asked(host: str, port: int, flags: int = 0) -> list[_Address]:
     return [(str(address[0]), int(address[1])) for *_, address in found]
 
 
-def _connect(address: _Address, end: float) -> socket.socket:
-    return socket.create_connection(address, _left(end))
-
-
 def _greet(
-    connection: socket.socket,
-    connect: Callable[[], socket.socket],
-    host: str,
-    security: ClientSecurity,
-    end: float,
+    connection: socket.socket, address: _Address, name: str, security: ClientSecurity, end: float
 ) -> Problem | None:
     """What is wrong with a server that takes a connection."""
     context = None if security.ca is None else _context(security)
     connection.settimeout(_left(end))
-    name = security.server_name or host
     try:
         if context is None:
             content = _exchange(connection, end)
@@ -128,15 +151,15 @@ def _greet(
     except ssl.SSLError as error:
         return of_handshake(error, security)
     except TimeoutError:
-        return SILENT
+        return _SILENT
     except OSError:
         content = b""
     if content:
         return of_first_bytes(content, security)
     if context is not None:
-        return closed_by_peer(security)
+        return _closed_by_peer(security)
     # A server that speaks TLS closes such a connection without a word.
-    return _tls_wanted(security) if _speaks_tls(connect, end) else WORDLESS
+    return _tls_wanted(security) if _speaks_tls(address, end) else _WORDLESS
 
 
 def _context(security: ClientSecurity) -> ssl.SSLContext:
@@ -147,14 +170,14 @@ def _context(security: ClientSecurity) -> ssl.SSLContext:
     return context
 
 
-def _speaks_tls(connect: Callable[[], socket.socket], end: float) -> bool:
+def _speaks_tls(address: _Address, end: float) -> bool:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     # Nothing secret is said: whether it answers at all is asked.
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
     context.set_alpn_protocols(["h2"])
     try:
-        with connect() as plain:
+        with socket.create_connection(address, _left(end)) as plain:
             plain.settimeout(_left(end))
             with context.wrap_socket(plain):
                 return True
@@ -169,7 +192,7 @@ def _exchange(connection: socket.socket, end: float) -> bytes:
     connection.settimeout(_left(end))
     connection.sendall(_PREFACE)
     content = b""
-    while len(content) < FRAME_HEAD_BYTES:
+    while len(content) < _FRAME_HEAD_BYTES:
         connection.settimeout(_left(end))
         try:
             more = connection.recv(_SHOWN_BYTES)
@@ -195,3 +218,70 @@ def _proxy(target: str, environment: Mapping[str, str]) -> str:
     hosts = [host for host, _ in addresses.parse(target)]
     direct = options.names(without)
     return "" if any(host.endswith(one) for host in hosts for one in direct) else used
+
+
+def of_lookup(host: str, error: socket.gaierror) -> Problem:
+    """What a failed look-up of a host's name means."""
+    if error.errno == socket.EAI_AGAIN:
+        return Problem("timed_out", f"the name servers don't answer when asked for {host!r}")
+    return Problem("name_not_found", f"the host {host!r} isn't found: check its name")
+
+
+def of_connection(place: str, error: OSError) -> Problem:
+    """What a failed connection means."""
+    if isinstance(error, TimeoutError):
+        return Problem(
+            "timed_out",
+            f"nothing at {place} answers: the host is off, or a firewall drops what is sent to it",
+        )
+    if error.errno == errno.ECONNREFUSED:
+        return Problem("refused", f"connection refused: nobody listens at {place}")
+    return Problem("unreachable", f"{place} can't be reached: {error.strerror or 'no connection'}")
+
+
+def of_first_bytes(content: bytes, security: ClientSecurity) -> Problem | None:
+    """What a server means that begins like this after HTTP/2's preface; None for HTTP/2."""
+    if len(content) >= _FRAME_HEAD_BYTES and content[3] == _SETTINGS and content[5:9] == bytes(4):
+        return None
+    if content.startswith(_TLS_RECORDS):
+        return _tls_wanted(security)
+    # A page without a head is what HTTP/0.9 had, and what Python's servers send for what is odd.
+    if content.startswith((b"HTTP/", b"<")):
+        return Problem(
+            "not_grpc", "a web server answers there, no gRPC: is it the port of the metrics?"
+        )
+    shown = content[:_SHOWN_BYTES].decode("ascii", "replace").replace("\ufffd", "?").splitlines()
+    said = "".join(one if one.isprintable() else "?" for one in (shown or [""])[0])
+    return Problem("not_grpc", f"what answers there speaks no gRPC; it says {said!r}")
+
+
+def _tls_wanted(security: ClientSecurity) -> Problem:
+    ca = security.named("ca")
+    return Problem(
+        "tls_wanted", f"the service speaks TLS: give {ca}, the CA that signed its certificate"
+    )
+
+
+def of_handshake(error: ssl.SSLError, security: ClientSecurity) -> Problem:
+    """What a failed TLS handshake means."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        if error.verify_code in _OF_TIME:
+            return Problem("certificate_expired", _OF_TIME[error.verify_code])
+        if error.verify_code in _OTHER_NAMES:
+            name = security.named("server_name")
+            text = f"its certificate is for other names: give one as {name}"
+            return Problem("certificate_name", text)
+        ca = security.named("ca")
+        return Problem("certificate_untrusted", f"its certificate isn't signed by any in {ca}")
+    if error.reason in _NO_TLS:
+        return Problem("tls_unknown", f"the service speaks no TLS: leave {security.named('ca')} out")
+    return _closed_by_peer(security)
+
+
+def _closed_by_peer(security: ClientSecurity) -> Problem:
+    wanted = (
+        f"it may want a client certificate, {security.named('cert')} and {security.named('key')}"
+        if security.cert is None
+        else "it may want a certificate that another CA signed"
+    )
+    return Problem("client_certificate", f"the service closed the connection: {wanted}")

@@ -8,13 +8,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from lightfm_retriever.hosting.calling.diagnosis import diagnose
-from lightfm_retriever.hosting.calling.symptoms import Problem
+from lightfm_retriever.hosting.calling.diagnosis import Problem, diagnose
 from lightfm_retriever.hosting.security.settings import ClientSecurity
 
 # A service in its place is back within it; who has a wrong address hears of it within a second.
@@ -26,29 +24,26 @@ NO_ANSWER = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
 """What a call ends with that nobody answered."""
 
 
-@dataclass(frozen=True)
-class Services:
-    """Which gRPC services a client may find at an address.
-
-    Attributes:
-        wanted: full name of the one that it asks.
-        others: by their full names what they are, and what to do.
-    """
-
-    wanted: str
-    others: Mapping[str, str]
-
-
 class FirstContact:
     """Looks for a service once; asks nothing more once it was found.
 
     Attributes:
         reached: whether it was found.
         doubt: what kept it from being found, though waiting may help; None when there is nothing.
+
+    Args:
+        channel, target, security: how the client connects.
+        wanted: full name of the gRPC service that it asks.
+        others: those that may be there instead, by their full names what they are and what to do.
     """
 
     def __init__(
-        self, channel: grpc.Channel, target: str, security: ClientSecurity, services: Services
+        self,
+        channel: grpc.Channel,
+        target: str,
+        security: ClientSecurity,
+        wanted: str,
+        others: Mapping[str, str],
     ) -> None:
         self.reached = False
         self.doubt: Problem | None = None
@@ -58,19 +53,19 @@ class FirstContact:
         self._health = health_pb2_grpc.HealthStub(channel)
         self._target = target
         self._security = security
-        self._services = services
+        self._wanted = wanted
+        self._others = others
 
     def problem(self, seconds: float) -> Problem | None:
         """What keeps the service from being reached, and will whatever one waits; None for nothing.
 
-        Args:
-            seconds: what the call may take; this takes less than one.
+        The call may take so many seconds; this takes less than one.
         """
         if self.reached:
             return None
         # Half for each of two steps.
         end = time.monotonic() + min(seconds / 2, _PATIENCE_SECONDS)
-        code = self._ask(self._services.wanted, end)
+        code = self._ask(self._wanted, end)
         if code not in NO_ANSWER:
             self.reached = True
             return self._other() if code is grpc.StatusCode.NOT_FOUND else None
@@ -98,7 +93,7 @@ class FirstContact:
 
     def _other(self) -> Problem | None:
         """The service that is there instead; None for one that isn't known, which may be a proxy."""
-        for name, what in self._services.others.items():
+        for name, what in self._others.items():
             if self._ask(name, time.monotonic() + _PATIENCE_SECONDS) is grpc.StatusCode.OK:
                 self.reached = False
                 return Problem("other_service", what)
@@ -131,10 +126,7 @@ def too_late(seconds: float) -> str:
 def explained(error: grpc.RpcError, *, reached: bool, service: str) -> str:
     """What a call failed with, in gRPC's words and, where those say little, in ours.
 
-    Args:
-        error: as gRPC raised it.
-        reached: whether the service has ever answered.
-        service: what it is: "retriever" or "trainer".
+    It depends on whether the service, a "retriever" or a "trainer", has ever been `reached`.
     """
     details = error.details() or ""
     if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED:

@@ -18,6 +18,7 @@ from lightfm_retriever.hosting.observing.log_format import LineFormat, Said
 from lightfm_retriever.hosting.observing.spans import Attributes
 
 _LOGGER = "access"
+# Lines that may wait.
 _MOST = 10_000
 # Lines that come within this time are written together.
 _GATHER_SECONDS = 0.1
@@ -36,15 +37,11 @@ class AccessLog:
         lines: how a line looks.
         write: writes some lines, of at most PIPE_BUF bytes together unless one alone is longer; may
             block, and may raise OSError, after which they are lost.
-        most: how many lines may wait.
     """
 
-    def __init__(
-        self, lines: LineFormat, *, write: Callable[[bytes], None] = _write, most: int = _MOST
-    ) -> None:
+    def __init__(self, lines: LineFormat, *, write: Callable[[bytes], None] = _write) -> None:
         self._lines = lines
         self._write = write
-        self._most = most
         self._calls: deque[tuple[float, Attributes]] = deque()
         self._come = threading.Event()
         self._closed = threading.Event()
@@ -55,7 +52,7 @@ class AccessLog:
 
     def add(self, fields: Attributes) -> None:
         """Take a call that ended now; never waits."""
-        if len(self._calls) >= self._most:
+        if len(self._calls) >= _MOST:
             with self._dropping:
                 self._dropped += 1
             return

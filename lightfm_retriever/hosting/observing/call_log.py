@@ -42,11 +42,7 @@ class CallLog:
     """Gives calls their ids, and back to the callers, and logs them when they end.
 
     Callers get the id of each call if there is an access log, otherwise if they sent it or the call
-    failed.
-
-    Args:
-        access: where lines go; None for none.
-        facts: of a response, for its line.
+    failed. Lines have what `facts` tells of the response.
     """
 
     def __init__(self, access: AccessLog | None, facts: Facts) -> None:

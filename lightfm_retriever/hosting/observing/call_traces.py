@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -23,40 +23,19 @@ _TRACEPARENT = re.compile(
     r"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-([0-9a-f]{2})(-.*)?"
 )
 # What is the service's fault, by OpenTelemetry's conventions for servers.
-_FAULTS = frozenset(
-    {
-        grpc.StatusCode.UNKNOWN,
-        grpc.StatusCode.DEADLINE_EXCEEDED,
-        grpc.StatusCode.UNIMPLEMENTED,
-        grpc.StatusCode.INTERNAL,
-        grpc.StatusCode.UNAVAILABLE,
-        grpc.StatusCode.DATA_LOSS,
-    }
-)
+_FAULTS = {"UNKNOWN", "DEADLINE_EXCEEDED", "UNIMPLEMENTED", "INTERNAL", "UNAVAILABLE", "DATA_LOSS"}
 
 
 class CallTraces:
     """Records the calls that their callers trace, and a share of those whose callers don't say.
 
-    Args:
-        tracing: makes the spans.
-        share: of the calls whose callers don't say, 0 to 1.
-        facts: of a response, for its span.
-        draw: a number in [0, 1).
+    Spans have what `facts` tells of the response.
     """
 
-    def __init__(
-        self,
-        tracing: Tracing,
-        share: float,
-        facts: Facts,
-        *,
-        draw: Callable[[], float] = random.random,
-    ) -> None:
+    def __init__(self, tracing: Tracing, share: float, facts: Facts) -> None:
         self._tracing = tracing
         self._share = share
         self._facts = facts
-        self._draw = draw
 
     def __call__(self, method: str, behavior: Behavior, *, streams: bool) -> Behavior:
         """See lightfm_retriever.hosting.calls.Around."""
@@ -85,7 +64,7 @@ class CallTraces:
         for key, value in metadata or ():
             if key == _PARENT and (parent := _TRACEPARENT.fullmatch(value)):
                 return bool(int(parent[1], 16) & 1)
-        return self._draw() < self._share
+        return random.random() < self._share  # noqa: S311
 
     @contextmanager
     def _recorded(self, method: str, context: grpc.ServicerContext) -> Iterator[Span]:
@@ -103,5 +82,5 @@ class CallTraces:
                 span.set_attribute("rpc.grpc.status_code", code.value[0])
                 if request_id := request_ids.current():
                     span.set_attribute("request_id", request_id)
-                if code in _FAULTS:
+                if code.name in _FAULTS:
                     span.set_status(Status(StatusCode.ERROR, code.name))

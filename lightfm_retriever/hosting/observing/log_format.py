@@ -26,16 +26,7 @@ _PLAIN = re.compile(r"[\w./:;,@%+\[\]-]+")
 
 @dataclass(frozen=True)
 class Said:
-    """What a line tells.
-
-    Attributes:
-        created: seconds since the epoch.
-        level: "INFO", ...
-        logger: the name of who says it.
-        message: what is said.
-        fields: more about it, by name.
-        error: a traceback.
-    """
+    """What a line tells: when in seconds since the epoch, more about it by name, and a traceback."""
 
     created: float
     level: str
@@ -54,12 +45,11 @@ class ConsoleFormat:
     """Lines for people; a traceback follows in lines of its own, indented."""
 
     role: str
-    pid: int = field(default_factory=os.getpid)
 
     def __call__(self, said: Said) -> str:
         """See LineFormat."""
         when = time.strftime("%Y-%m-%dT%H:%M:%S%z", time.localtime(said.created))
-        parts = [f"{when} {said.level} {self.role} [{self.pid}] {_escaped(said.message)}"]
+        parts = [f"{when} {said.level} {self.role} [{os.getpid()}] {_escaped(said.message)}"]
         parts += [f"{name}={_quoted(value)}" for name, value in said.fields.items()]
         lines = [" ".join(parts)]
         if said.error:
@@ -77,7 +67,6 @@ class JsonFormat:
 
     role: str
     version: Callable[[], str]
-    pid: int = field(default_factory=os.getpid)
 
     def __call__(self, said: Said) -> str:
         """See LineFormat."""
@@ -88,7 +77,7 @@ class JsonFormat:
             "message": said.message,
             "logger": said.logger,
             "role": self.role,
-            "pid": self.pid,
+            "pid": os.getpid(),
         }
         if version := self.version():
             told["version"] = version

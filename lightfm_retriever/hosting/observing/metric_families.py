@@ -50,8 +50,6 @@ def add_histogram(
     """Add the series of these labels' values.
 
     Args:
-        family: what they are added to.
-        labels: their values.
         bounds: upper ends of the buckets but the last, which has what is above them all.
         counts: by bucket, what is in it and in no lower one.
         total: the sum of all that was counted.

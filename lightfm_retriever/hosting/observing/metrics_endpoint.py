@@ -40,20 +40,16 @@ _PAUSE_SECONDS = 0.1
 
 
 class MetricsEndpoint:
-    """An HTTP server on a thread of its own, which keeps trying while its port is taken."""
+    """An HTTP server on a thread of its own, which keeps trying while its port is taken.
+
+    Args:
+        listen: HOST:PORT, of which port 0 takes a free one; HostingError for what is malformed.
+        collector: asked at each scrape, on any thread and by several at once.
+        live: why the process should be restarted.
+        ready: why it shouldn't be sent any calls.
+    """
 
     def __init__(self, listen: str, collector: Collector, *, live: Check, ready: Check) -> None:
-        """Make one that doesn't listen yet.
-
-        Args:
-            listen: HOST:PORT; an IPv6 host stands in brackets, port 0 takes a free one.
-            collector: asked at each scrape, on any thread and by several at once.
-            live: why the process should be restarted.
-            ready: why it shouldn't be sent any calls.
-
-        Raises:
-            HostingError: `listen` is malformed.
-        """
         try:
             self._host, self._port = addresses.parse_one(listen, least=0)
         except addresses.AddressError as error:
@@ -97,15 +93,10 @@ class MetricsEndpoint:
                 self._listener.close()
                 self._listener = None
 
-    def answer(self, path: str, accept: str | None) -> tuple[int, str, bytes]:
-        """Status, content type and body of the answer to a GET.
-
-        Args:
-            path: of the URL.
-            accept: the header of that name, which chooses among Prometheus's formats.
-        """
+    def answer(self, path: str, accept: str) -> tuple[int, str, bytes]:
+        """Status, content type and body; the header `accept` chooses among Prometheus's formats."""
         if path == "/metrics":
-            encode, content_type = _encoder(accept or "")
+            encode, content_type = _encoder(accept)
             return 200, content_type, encode(self._registry)
         if path in self._checks:
             problem = self._checks[path]()
@@ -156,24 +147,23 @@ class MetricsEndpoint:
         while (connection := self._taken.get()) is not None:
             # What becomes of one caller, and can't even be logged, is no other's matter.
             with contextlib.suppress(Exception):
-                self._talk(connection)
-
-    def _talk(self, connection: socket.socket) -> None:
-        try:
-            with connection:
-                _Conversation(connection, ("", 0), self)
-        except OSError as error:
-            _log.debug("metrics: the caller left: %s", error)
-        except Exception:
-            _log.exception("metrics: unexpected error")
-        finally:
-            self._free.release()
+                try:
+                    with connection:
+                        _Conversation(connection, ("", 0), self)
+                except OSError as error:
+                    _log.debug("metrics: the caller left: %s", error)
+                except Exception:
+                    _log.exception("metrics: unexpected error")
+                finally:
+                    self._free.release()
 
 
 class _Conversation(BaseHTTPRequestHandler):
     """One request and its response. HTTP/1.0: the connection ends with it."""
 
     timeout = _SECONDS
+    # Else what is odd, such as a gRPC client, is answered without a line that says HTTP.
+    default_request_version = "HTTP/1.0"
     server_version = "metrics"
     sys_version = ""
     error_message_format = "%(code)d %(message)s\n"

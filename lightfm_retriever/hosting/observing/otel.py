@@ -37,10 +37,8 @@ _log = logging.getLogger(__name__)
 class Tracing:
     """Makes the spans of one process; a lightfm_retriever.hosting.observing.spans.Recorder.
 
-    Args:
-        endpoint: URL of the receiver; OTEL_EXPORTER_OTLP_HEADERS and the like apply too.
-        service: what the service is called there.
-        role: which of its processes this is.
+    The endpoint is the URL of the receiver; OTEL_EXPORTER_OTLP_HEADERS and the like apply too. The
+    service is called so there, and the role is which of its processes this is.
     """
 
     def __init__(self, endpoint: str, *, service: str, role: str) -> None:

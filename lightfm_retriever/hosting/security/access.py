@@ -25,13 +25,13 @@ _NAMES = ("x509_subject_alternative_name", "x509_common_name")
 _MAX_NAMES_CHARACTERS = 500
 
 
-def guards(settings: SecuritySettings) -> tuple[Guard, ...]:
+def guard_of(settings: SecuritySettings) -> Guard | None:
     """Let calls pass that bring one of the tokens, as metadata `authorization: Bearer TOKEN`.
 
     None where no tokens are asked for. Raises HostingError for tokens that can't be used.
     """
     if settings.token_file is None:
-        return ()
+        return None
     good = tokens.watch(settings.token_file)
     good.start()
 
@@ -46,7 +46,7 @@ def guards(settings: SecuritySettings) -> tuple[Guard, ...]:
                 return _WRONG
         return _MISSING
 
-    return (guard,)
+    return guard
 
 
 def arounds(settings: SecuritySettings) -> tuple[Around, ...]:

@@ -37,9 +37,8 @@ class Certificates:
 
     Attributes:
         where: the certificate's flag and file.
-        chain, key: one's own certificate, those that it was signed by, and its private key.
+        chain: one's own certificate, and those that it was signed by.
         authorities: whose certificates the other side must show; None when it needs none.
-        expires: when one's own certificate does.
     """
 
     where: WatchedFile
@@ -58,21 +57,15 @@ class Certificates:
         if now >= self.expires:
             return f"{self.where}, which is in use, expired at {_text(self.expires)}: replace the file"
         if now >= self.expires - _SOON:
-            return (
-                f"{self.where} expires at {_text(self.expires)}, in less than {_SOON.days} days: "
-                "replace the file"
-            )
+            soon = f"in less than {_SOON.days} days"
+            return f"{self.where} expires at {_text(self.expires)}, {soon}: replace the file"
         return None
 
 
 def watch(settings: SecuritySettings) -> Reloading[Certificates]:
     """A server's certificates. Raises HostingError when they can't be used."""
-    files = {
-        "--tls-cert": settings.cert,
-        "--tls-key": settings.key,
-        "--tls-client-ca": settings.client_ca,
-    }
-    sources = [WatchedFile(flag, path) for flag, path in files.items() if path is not None]
+    files = {"cert": settings.cert, "key": settings.key, "client-ca": settings.client_ca}
+    sources = [WatchedFile(f"--tls-{name}", path) for name, path in files.items() if path is not None]
     return Reloading(sources, partial(_parse, sources))
 
 
@@ -115,10 +108,8 @@ def _check_pair(cert: WatchedFile, key: WatchedFile, chain: bytes, private: byte
     if now >= own.not_valid_after_utc:
         raise HostingError(f"{cert} expired at {_text(own.not_valid_after_utc)}: renew it")
     if now < own.not_valid_before_utc:
-        raise HostingError(
-            f"{cert} is valid from {_text(own.not_valid_before_utc)} only: wait, or set this machine's "
-            "clock"
-        )
+        begin = _text(own.not_valid_before_utc)
+        raise HostingError(f"{cert} is valid from {begin} only: wait, or set this machine's clock")
     return own.not_valid_after_utc
 
 

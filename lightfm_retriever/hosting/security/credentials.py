@@ -11,15 +11,12 @@ from lightfm_retriever.hosting.security.settings import ClientSecurity, Security
 
 if TYPE_CHECKING:
     from lightfm_retriever.hosting.security.certificates import Certificates
-    from lightfm_retriever.hosting.security.watched_files import Reloading
 
 
 def add_port(server: grpc.Server, address: str, settings: SecuritySettings) -> int:
     """Have a server listen; returns the port.
 
-    Raises:
-        HostingError: certificates that can't be used.
-        RuntimeError: the address can't be listened on.
+    Raises HostingError for certificates that can't be used, RuntimeError for the address.
     """
     if not settings.tls:
         return server.add_insecure_port(address)
@@ -28,31 +25,22 @@ def add_port(server: grpc.Server, address: str, settings: SecuritySettings) -> i
 
     watched = certificates.watch(settings)
     watched.start()
-    credentials = grpc.dynamic_ssl_server_credentials(
-        _configuration(watched.value),
-        cast("Any", fetcher(watched)),
-        require_client_authentication=settings.client_ca is not None,
-    )
-    return server.add_secure_port(address, credentials)
-
-
-def fetcher(
-    watched: Reloading[Certificates],
-) -> Callable[[], grpc.ServerCertificateConfiguration | None]:
-    """Tell gRPC, which asks before each handshake and waits for the answer, of new certificates.
-
-    What it calls returns those that handshakes use from now on; None for the same as before.
-    """
     given = watched.value
 
-    def fetch() -> grpc.ServerCertificateConfiguration | None:
+    def new() -> grpc.ServerCertificateConfiguration | None:
+        """What handshakes use from now on, asked before each; None for the same as before."""
         nonlocal given
         if watched.value is given:
             return None
         given = watched.value
         return _configuration(given)
 
-    return fetch
+    credentials = grpc.dynamic_ssl_server_credentials(
+        _configuration(given),
+        cast("Any", new),
+        require_client_authentication=settings.client_ca is not None,
+    )
+    return server.add_secure_port(address, credentials)
 
 
 def _configuration(certificates: Certificates) -> grpc.ServerCertificateConfiguration:

@@ -44,8 +44,7 @@ class SecuritySettings:
         _file("clients must show a certificate signed by one of these, PEM", flag="tls_client_ca"),
     ] = None
     token_file: Annotated[
-        Path | None,
-        _file("callers must send one of these bearer tokens, one a line; read again too"),
+        Path | None, _file("callers must send one of these bearer tokens, one a line; read again too")
     ] = None
     allowed_clients: Annotated[
         tuple[str, ...],

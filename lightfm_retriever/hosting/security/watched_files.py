@@ -72,15 +72,10 @@ class Reloading(Generic[T]):
     """The last good content of some files. `value` may be read by any thread, at any time."""
 
     def __init__(self, sources: Sequence[WatchedFile], parse: Callable[[Sequence[bytes]], T]) -> None:
-        """Read them once.
+        """Read them once; raises HostingError when they can't be read or understood.
 
-        Args:
-            sources: the files.
-            parse: understands what they hold, in their order; raises HostingError with a text that
-                doesn't change while they don't.
-
-        Raises:
-            HostingError: they can't be read or understood.
+        `parse` understands what they hold, in their order, or raises HostingError with a text that
+        doesn't change while they don't.
         """
         self._sources = sources
         self._parse = parse

@@ -36,22 +36,16 @@ class Admission(grpc.ServerInterceptor):
 
     gRPC asks it for the handler of each call on the one thread that also accepts them, so it does no
     more than look at a number.
+
+    Args:
+        lanes: by method ("/package.Service/Method") or by the name of a service.
+        calls: who may call, and what is put around the calls that may.
+        observe: told of the calls that are refused.
     """
 
     def __init__(
-        self,
-        lanes: dict[str, Lane],
-        *,
-        calls: Calls = UNGUARDED,
-        observe: Observe = ignore,
+        self, lanes: dict[str, Lane], *, calls: Calls = UNGUARDED, observe: Observe = ignore
     ) -> None:
-        """Make one.
-
-        Args:
-            lanes: by method ("/package.Service/Method") or by the name of a service.
-            calls: who may call, and what is put around the calls that may.
-            observe: told of the calls that are refused.
-        """
         self._lanes = lanes
         self._calls = calls
         self._observe = observe
@@ -63,11 +57,9 @@ class Admission(grpc.ServerInterceptor):
         handler_call_details: grpc.HandlerCallDetails,
     ) -> Handler | None:
         """The handler of a call, or one that refuses it."""
-        if self._calls.guards:
-            refusing = self._calls.refusal(handler_call_details)
-            if refusing is not None:
-                return self._observed(handler_call_details.method, refusing)
-        method = handler_call_details.method
+        method, guard = handler_call_details.method, self._calls.guard
+        if guard is not None and (refusing := guard(handler_call_details)) is not None:
+            return self._observed(method, self._calls.wrap_refusal(method, refusing))
         known = self._known.get(method)
         if known is None:
             handler = continuation(handler_call_details)

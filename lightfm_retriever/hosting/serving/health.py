@@ -9,16 +9,11 @@ public, as lightfm_retriever/hosting/serving/admission.py does.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable
 from typing import Any
 
 import grpc
 from grpc._cython import cygrpc  # type: ignore[attr-defined]
-from grpc._server import (
-    _get_initial_metadata_operation,
-    _is_rpc_state_active,
-    _possibly_finish_call,
-)
+from grpc._server import _get_initial_metadata_operation, _is_rpc_state_active, _possibly_finish_call
 from grpc_health.v1 import health_pb2 as pb
 from grpc_health.v1 import health_pb2_grpc as pb_grpc
 
@@ -33,19 +28,13 @@ _STATES = pb.HealthCheckResponse
 
 
 class Health(pb_grpc.HealthServicer):  # type: ignore[misc]
-    """Answers for the service as a whole, "", and for others by name, which all are as healthy.
+    """Answers for the service as a whole, "", and for another by its name, which is as healthy."""
 
-    Args:
-        names: of the others.
-        most: how many calls may watch.
-    """
-
-    def __init__(self, names: Iterable[str], *, most: int = MAX_WATCHES) -> None:
+    def __init__(self, name: str) -> None:
         self._lock = threading.Lock()
         self._status = _STATES.NOT_SERVING
-        self._names = frozenset(("", *names))
+        self._names = frozenset(("", name))
         self._watches: set[_Watch] = set()
-        self._most = most
 
     def say_serving(self, *, serving: bool) -> None:
         """Set what is answered, and tell it to those who watch; never waits for them."""
@@ -54,11 +43,6 @@ class Health(pb_grpc.HealthServicer):  # type: ignore[misc]
             for watch in self._watches:
                 if watch.of_ours:
                     watch.tell(self._status)
-
-    @property
-    def watches(self) -> int:
-        """How many calls watch."""
-        return len(self._watches)
 
     def Check(  # noqa: N802
         self, request: pb.HealthCheckRequest, context: grpc.ServicerContext
@@ -81,10 +65,7 @@ class Health(pb_grpc.HealthServicer):  # type: ignore[misc]
         return pb.HealthListResponse(statuses=dict.fromkeys(self._names, state))
 
     def Watch(  # noqa: N802
-        self,
-        request: pb.HealthCheckRequest,
-        context: grpc.ServicerContext,
-        _respond: object = None,
+        self, request: pb.HealthCheckRequest, context: grpc.ServicerContext, _respond: object = None
     ) -> None:
         """The state of a service now, and whenever it changes; SERVICE_UNKNOWN for one not here.
 
@@ -93,7 +74,7 @@ class Health(pb_grpc.HealthServicer):  # type: ignore[misc]
         # No service is added later, so those who watch another one are told nothing else.
         watch = _Watch(context, of_ours=request.service in self._names)
         with self._lock:
-            full = len(self._watches) >= self._most
+            full = len(self._watches) >= MAX_WATCHES
             if not full:
                 self._watches.add(watch)
                 watch.tell(self._status if watch.of_ours else _STATES.SERVICE_UNKNOWN)

@@ -201,10 +201,7 @@ def _end_without_request(state: Any, call: Any) -> grpc.StatusCode:
         if state.client is not _CLOSED:
             return grpc.StatusCode.CANCELLED
         _abort(
-            state,
-            call,
-            cygrpc.StatusCode.unimplemented,
-            b"a request is missing: exactly one is needed",
+            state, call, cygrpc.StatusCode.unimplemented, b"a request is missing: exactly one is needed"
         )
         return grpc.StatusCode.UNIMPLEMENTED
 

@@ -17,14 +17,8 @@ CLOSE_SECONDS = _ACCESS_SECONDS + _TRACES_SECONDS
 class Observation:
     """Looks on until it is closed; does nothing at all where nothing is switched on.
 
-    Attributes:
-        arounds: what to put around calls.
-        of_refusals: what to put around those that are refused.
-
-    Args:
-        settings: what is switched on.
-        service: what traces call the service.
-        facts: of a response, for logs and traces.
+    `arounds` are to be put around calls, `of_refusals` around those that are refused. Traces call the
+    service by its name; they and logs have what `facts` tells of a response.
     """
 
     def __init__(self, settings: Hosting, *, service: str, facts: Facts) -> None:

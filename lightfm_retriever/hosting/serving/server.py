@@ -46,7 +46,7 @@ THREAD_ENDED = "a thread that answers calls has ended, for want of memory perhap
 def calls_of(settings: Hosting, observation: Observation) -> Calls:
     """Who may call a service, and what is put around each call."""
     return Calls(
-        guards=access.guards(settings.security),
+        guard=access.guard_of(settings.security),
         arounds=(*observation.arounds, *access.arounds(settings.security)),
         of_refusals=observation.of_refusals,
     )
@@ -60,9 +60,8 @@ def probes(name: str, observe: Observe = ignore) -> UnaryLane:
 class HostedServer:
     """One server, which takes no calls until it is started, and says NOT_SERVING until told otherwise.
 
-    Attributes:
-        grpc: where servicers and a port are added, before it starts.
-        say_serving: sets what health checks answer.
+    Servicers and a port are added to its `grpc` before it starts; `say_serving` sets what health checks
+    answer.
 
     Args:
         name: of the service that it is for; health answers for it and for "".
@@ -94,7 +93,7 @@ class HostedServer:
         refusing = ThreadPoolExecutor(_REFUSING_THREADS, thread_name_prefix="refuse")
         self._threads = start_all(refusing, _REFUSING_THREADS)
         self._stopping = False
-        self._health = Health([name])
+        self._health = Health(name)
         self.say_serving = self._health.say_serving
         self.grpc = grpc.server(
             refusing,
@@ -133,10 +132,7 @@ class HostedServer:
 
         gRPC cancels, without a word, what comes between its telling callers to go and their hearing of
         it. Callers that wait for an answer don't call again meanwhile. So what comes now is taken, but
-        answered only when they have been told.
-
-        Args:
-            grace_seconds: after which calls that go on are cut off; None for at once.
+        answered only when they have been told. The time is None for none at all.
         """
         self._stopping = True
         if not grace_seconds:

@@ -60,9 +60,7 @@ def apply(
         prefix: of the variables, such as "RETRIEVER_".
         also: names of variables, without the prefix, that somebody else reads.
 
-    Raises:
-        HostingError: a key or variable that no flag has, a value that its flag doesn't take, or a file
-            that can't be read.
+    Raises HostingError for what no flag has or takes, and for a file that can't be read.
     """
     flags = {action.dest: action for action in actions(parser)}
     named = {

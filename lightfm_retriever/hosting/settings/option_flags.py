@@ -24,8 +24,7 @@ def add(
     """Add the flags of dataclasses' options.
 
     Args:
-        parser: takes them.
-        of: the dataclasses.
+        parser, of: what takes them, and the dataclasses.
         group: only those of this group, as `Option.group` has it.
         switches_last: whether those that are on or off come after the others.
         only_given: whether a flag that isn't given leaves nothing: its help tells the default.
@@ -51,13 +50,9 @@ def add_one(
 
 
 def made(of: type[_Made], given: Mapping[str, Any], **own: Any) -> _Made:
-    """A dataclass of what flags say; what isn't given has its default.
+    """A dataclass of what flags say, as a parsed namespace has it; what isn't given has its default.
 
-    Args:
-        of: the dataclass. Its fields that are such dataclasses are made too.
-        given: by flag, as a parsed namespace has it.
-        own: fields, by name, that are as they are here.
-
+    Its fields that are such dataclasses are made too, but for its `own`, which are as they are here.
     Raises what the dataclass does for a value out of range.
     """
     kind: Any = of

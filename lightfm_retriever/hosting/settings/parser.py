@@ -20,16 +20,12 @@ _LARGEST = {int: "of at most 18 digits", float: "of at most 1e308"}
 
 @dataclass(frozen=True)
 class PathType:
-    """The type of a flag that takes a path, which may have any bytes, as file names may.
-
-    Attributes:
-        convert: makes of the text what the flag's value is.
-    """
+    """The type of a flag that takes a path, which may have any bytes, as file names may."""
 
     convert: Callable[[str], Any] = str
 
     def __call__(self, text: str) -> Any:
-        """The flag's value."""
+        """What the flag's value is."""
         return self.convert(text)
 
 

@@ -9,17 +9,13 @@ from pathlib import Path
 
 import pytest
 
+from lightfm_retriever.files import regular_files
 from lightfm_retriever.files.durable import fsync_file
 from lightfm_retriever.files.regular_files import (
     IrregularFileError,
-    check_regular,
-    create_regular,
     held_open,
     lock_regular,
-    open_descriptor,
-    open_given,
     open_regular,
-    read_regular,
 )
 from lightfm_retriever.publication import layout, manifest, verification
 from lightfm_retriever.publication.errors import (
@@ -50,13 +46,14 @@ def file(tmp_path):
 
 
 def open_to_append(path):
-    return open_descriptor(path, os.O_CREAT | os.O_WRONLY | os.O_APPEND)
+    return regular_files.open_descriptor(path, os.O_CREAT | os.O_WRONLY | os.O_APPEND)
 
 
-@pytest.mark.parametrize(
-    "call",
-    [open_regular, create_regular, open_given, read_regular, check_regular, fsync_file, open_to_append],
-)
+NAMES = ("open_regular", "create_regular", "open_given", "read_regular", "check_regular")
+OPENERS = [*(getattr(regular_files, name) for name in NAMES), fsync_file, open_to_append]
+
+
+@pytest.mark.parametrize("call", OPENERS)
 def test_each_way_of_opening_refuses_what_is_no_file_and_names_it(tmp_path, call):
     fifo, link, loop, unix = (tmp_path / name for name in ("fifo", "link", "loop", "socket"))
     make_fifo(fifo)
@@ -99,7 +96,7 @@ def test_a_pipe_that_a_shell_gave_is_read_where_a_file_is_read_once():
     path = Path(f"/dev/fd/{reading}")
     with pytest.raises(IrregularFileError):
         open_regular(path)
-    with open_given(path) as file:
+    with regular_files.open_given(path) as file:
         assert file.read() == b"given"
     os.close(reading)
 

@@ -9,12 +9,9 @@ from lightfm_retriever.hosting import given
 from lightfm_retriever.hosting.errors import ArgumentError, HostingError
 
 
-@pytest.mark.parametrize(
-    "value",
-    ["3", "", "東京", 3, -3, np.int64(3), np.uint8(200), np.str_("x"), 2**70],
-)
-def test_texts_and_whole_numbers_are_ids(value):
-    assert given.identifier("user_id", value) == str(value)
+def test_texts_and_whole_numbers_are_ids():
+    for value in ("3", "", "東京", 3, -3, np.int64(3), np.uint8(200), np.str_("x"), 2**70):
+        assert given.identifier("user_id", value) == str(value)
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,8 @@ import pytest
 
 from lightfm_retriever.hosting.process import make_way, pss_bytes, start_all
 
-_BEFORE = """
+# The last of the small blocks lies above the others, and stays.
+_FREED = """
 from lightfm_retriever.hosting.process import release_heap
 
 def anonymous():
@@ -22,9 +23,6 @@ def block(size):
     return bytearray(b"x") * size
 
 before = anonymous()
-"""
-# The last one lies above the others, and stays.
-_FREED = """
 blocks = [block(100_000) for _ in range(600)]
 above = block(100_000)
 del blocks
@@ -41,17 +39,13 @@ print(anonymous() - before)
 """
 
 
-def run(code):
-    command = [sys.executable, "-c", _BEFORE + code]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    return [*map(int, done.stdout.split())]
-
-
 @pytest.mark.skipif(
     not hasattr(ctypes.CDLL(None), "malloc_trim"), reason="this isn't the GNU C library"
 )
 def test_what_is_freed_is_given_back_and_large_blocks_from_then_on():
-    freed, released, kept = run(_FREED)
+    command = [sys.executable, "-c", _FREED]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    freed, released, kept = map(int, done.stdout.split())
     assert released < 10_000_000 < 45_000_000 < freed
     assert kept < 5_000_000
 
@@ -73,11 +67,10 @@ def test_a_thread_and_those_it_starts_make_way_and_no_other_does():
     before = niceness()
 
     def work():
-        make_way()
         with ThreadPoolExecutor(1) as others:
             return [niceness(), others.submit(niceness).result()]
 
-    with ThreadPoolExecutor(1) as threads:
+    with ThreadPoolExecutor(1, initializer=make_way) as threads:
         assert threads.submit(work).result() == [19, 19]
     assert niceness() == before
 

@@ -5,30 +5,25 @@ import os
 import signal
 import subprocess
 import sys
+import textwrap
 
 import pytest
 
 from lightfm_retriever.hosting import terminal
 
+BEGIN = """
+import argparse, errno, os, sys, time
+from lightfm_retriever.hosting import terminal
+def main():
+"""
+
 
 def start(body, *, out=subprocess.PIPE, err=subprocess.PIPE, closed=(), **environment):
-    lines = [
-        "import argparse, errno, os, sys, time",
-        "from lightfm_retriever.hosting import terminal",
-        "def main():",
-        *(f"    {line}" for line in body.splitlines()),
-        "    return 0",
-        "sys.exit(terminal.run(main))",
-    ]
+    code = f"{BEGIN}{textwrap.indent(body, '    ')}\n    return 0\nsys.exit(terminal.run(main))"
     shell = ["sh", "-c", f'exec "$@" {" ".join(f"{own}>&-" for own in closed)}', "sh"]
-    return subprocess.Popen(
-        [*shell, sys.executable, "-c", "\n".join(lines)],
-        stdin=subprocess.PIPE,
-        stdout=out,
-        stderr=err,
-        text=True,
-        env={**os.environ, **environment},
-    )
+    command = [*shell, sys.executable, "-c", code]
+    streams = {"stdin": subprocess.PIPE, "stdout": out, "stderr": err}
+    return subprocess.Popen(command, text=True, env={**os.environ, **environment}, **streams)
 
 
 def ended(body, **how):
@@ -84,11 +79,9 @@ def test_an_error_that_is_not_of_the_output_stays_one(body, status, last):
 
 
 def test_without_streams_no_file_takes_their_place(tmp_path):
-    body = (
-        f"with open({str(tmp_path / 'file')!r}, 'w') as file:\n"
-        "    print('a secret', file=sys.stderr)\n"
-        "    return 7 if file.fileno() > 2 else 8\n"
-    )
+    body = f"""with open({str(tmp_path / "file")!r}, 'w') as file:
+    print('a secret', file=sys.stderr)
+    return 7 if file.fileno() > 2 else 8"""
     assert ended(body, closed=(0, 1, 2)) == (7, "", "")
     assert (tmp_path / "file").read_text() == ""
 
@@ -112,6 +105,12 @@ def test_what_the_encoding_lacks_or_is_no_unicode_is_escaped(text, encoding, esc
     assert ("µ" in rest) == (encoding == "utf-8")
 
 
+@pytest.mark.parametrize(("given", "used"), [("", "NONE"), ("INFO", "INFO")])
+def test_grpc_has_no_lines_of_its_own_unless_somebody_wants_them(given, used):
+    body = "print(os.environ['GRPC_VERBOSITY'])"
+    assert ended(body, GRPC_VERBOSITY=given) == (0, f"{used}\n", "")
+
+
 def test_ctrl_c_leaves_no_traceback():
     with start("print('go', flush=True)\ntime.sleep(60)") as process:
         assert process.stdout.readline() == "go\n"
@@ -121,7 +120,5 @@ def test_ctrl_c_leaves_no_traceback():
 
 
 def test_captured_streams_stay_where_they_are(capsys):
-    before = sys.stdout
     assert terminal.run(lambda: print("one") or 3) == 3
-    assert sys.stdout is before
     assert capsys.readouterr().out == "one\n"

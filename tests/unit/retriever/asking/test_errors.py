@@ -8,7 +8,7 @@ from google.rpc import status_pb2
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lightfm_retriever.hosting.calling.symptoms import Problem
+from lightfm_retriever.hosting.calling.diagnosis import Problem
 from lightfm_retriever.hosting.serving.admission import overloaded
 from retriever.asking.errors import UnreachableError, of_call, of_entry
 from retriever.errors import (

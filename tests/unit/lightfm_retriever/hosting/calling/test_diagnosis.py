@@ -7,7 +7,7 @@ import socket
 import pytest
 
 from lightfm_retriever.hosting.calling import diagnosis
-from lightfm_retriever.hosting.calling.symptoms import of_connection, of_first_bytes, of_lookup
+from lightfm_retriever.hosting.calling.diagnosis import of_connection, of_first_bytes, of_lookup
 from lightfm_retriever.hosting.security.settings import PLAIN
 
 SETTINGS = b"\0\0\6\4\0\0\0\0\0\0\3\0\0\0\x64"
@@ -24,11 +24,10 @@ SETTINGS = b"\0\0\6\4\0\0\0\0\0\0\3\0\0\0\x64"
     ],
 )
 def test_a_failed_look_up_or_connection_has_a_cause_and_names_the_place(number, cause, may_pass, text):
-    problem = (
-        of_lookup("h", socket.gaierror(number, "odd"))
-        if number < 0
-        else of_connection("h:1", OSError(number, os.strerror(number)))
-    )
+    if number < 0:
+        problem = of_lookup("h", socket.gaierror(number, "odd"))
+    else:
+        problem = of_connection("h:1", OSError(number, os.strerror(number)))
     assert (problem.cause, problem.may_pass) == (cause, may_pass)
     assert problem.text.startswith(text)
 

@@ -4,6 +4,7 @@ import threading
 
 import pytest
 
+from lightfm_retriever.hosting.observing import access_log
 from lightfm_retriever.hosting.observing.access_log import AccessLog
 from lightfm_retriever.hosting.observing.log_format import JsonFormat
 
@@ -27,8 +28,8 @@ class Reader:
             raise BrokenPipeError
         self.written.append(data)
 
-    def log(self, **options):
-        log = AccessLog(JsonFormat("worker 0", str), write=self.write, **options)
+    def log(self):
+        log = AccessLog(JsonFormat("worker 0", str), write=self.write)
         log.add({"number": 0})
         assert self.asked.wait(PATIENCE)
         return log
@@ -51,9 +52,10 @@ def test_lines_come_in_order_and_together_but_in_pieces_that_never_mix():
 
 
 @pytest.mark.parametrize(("lost", "come", "missing"), [(False, 31, 20), (False, 11, 0), (True, 2, 1)])
-def test_calls_go_on_when_nobody_reads_and_what_is_lost_is_counted(lost, come, missing):
+def test_calls_go_on_when_nobody_reads_and_what_is_lost_is_counted(lost, come, missing, monkeypatch):
+    monkeypatch.setattr(access_log, "_MOST", 10)
     reader = Reader(lost=lost)
-    log = reader.log(most=10)
+    log = reader.log()
     for number in range(1, come):
         log.add({"number": number})
     *calls, last = [*reader.lines(log), {}][: -1 if missing else None]

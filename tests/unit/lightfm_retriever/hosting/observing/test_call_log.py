@@ -10,22 +10,23 @@ import pytest
 from lightfm_retriever.hosting.observing import request_ids
 from lightfm_retriever.hosting.observing.call_log import CallLog
 
+NOT_FOUND = grpc.StatusCode.NOT_FOUND
 METHOD = "/package.Calls/Ask"
-MINE = ("x-request-id", "mine")
+# As long as may be.
+MINE = ("x-request-id", f"{'mine':<128}")
 
 
 class Context:
     """As much of a call as is looked at; `trailing` is what its caller gets at its end."""
+
+    trailing = ()
 
     def __init__(self, metadata, *, code=None, active=True):
         self.invocation_metadata = lambda: metadata
         self.code = lambda: code
         self.is_active = lambda: active
         self.peer = lambda: "ipv4:127.0.0.1:1"
-        self.trailing = ()
-
-    def trailing_metadata(self):
-        return self.trailing
+        self.trailing_metadata = lambda: self.trailing
 
     def set_trailing_metadata(self, metadata):
         self.trailing = metadata
@@ -33,10 +34,8 @@ class Context:
 
 def ask(*metadata, behavior=lambda *_: "text", method=METHOD, streams=False, access=True, **how):
     lines, context = [], Context(metadata, **how)
-    log = CallLog(
-        SimpleNamespace(add=lines.append) if access else None,
-        lambda response: {"results": len(response)},
-    )
+    access_log = SimpleNamespace(add=lines.append) if access else None
+    log = CallLog(access_log, lambda response: {"results": len(response)})
     answer = log(method, behavior, streams=streams)
 
     def call():
@@ -49,23 +48,24 @@ def ask(*metadata, behavior=lambda *_: "text", method=METHOD, streams=False, acc
 
 def test_the_callers_id_is_current_and_comes_back():
     told, [line] = ask(MINE, behavior=lambda *_: request_ids.current() + "!")
-    assert told == {"x-request-id": "mine"}
+    assert told == {"x-request-id": MINE[1]}
     assert line.pop("milliseconds") >= 0
-    known = {"method": METHOD, "code": "OK", "request_id": "mine", "peer": "ipv4:127.0.0.1:1"}
-    assert line == {**known, "results": len("mine!")}
-    told, [line] = ask()
-    assert told == {"x-request-id": line["request_id"]}
+    known = {"method": METHOD, "code": "OK", "request_id": MINE[1], "peer": "ipv4:127.0.0.1:1"}
+    assert line == {**known, "results": 129}
+    assert request_ids.current() == ""
+
+
+@pytest.mark.parametrize("given", ["", "x" * 129, "two\nlines", "é"])
+def test_an_id_that_could_be_harmful_is_replaced_by_another_each_time(given):
+    (told, [line]), (other, _) = ask(("x-request-id", given)), ask()
+    assert told == {"x-request-id": line["request_id"]} != other
+    assert line["request_id"] != given
 
 
 @pytest.mark.parametrize("streams", [False, True])
 @pytest.mark.parametrize(
     ("how", "code"),
-    [
-        ({}, "UNKNOWN"),
-        ({"code": grpc.StatusCode.NOT_FOUND}, "NOT_FOUND"),
-        ({"active": False}, "CANCELLED"),
-    ],
-    ids=["failed", "aborted", "left"],
+    [({}, "UNKNOWN"), ({"code": NOT_FOUND}, "NOT_FOUND"), ({"active": False}, "CANCELLED")],
 )
 def test_a_call_without_a_response_gets_its_id_too_beside_what_it_has(streams, how, code):
     def behavior(_, context):
@@ -73,8 +73,8 @@ def test_a_call_without_a_response_gets_its_id_too_beside_what_it_has(streams, h
         raise ZeroDivisionError
 
     told, [line] = ask(MINE, behavior=behavior, streams=streams, method="/" + 999 * "x", **how)
-    assert told == {"details-bin": b"x", "x-request-id": "mine"}
-    assert (line["code"], line["request_id"], len(line["method"])) == (code, "mine", 200)
+    assert told == {"details-bin": b"x", "x-request-id": MINE[1]}
+    assert (line["code"], line["request_id"], len(line["method"])) == (code, MINE[1], 200)
     assert "results" not in line
 
 
@@ -92,6 +92,6 @@ def test_health_checks_have_neither_line_nor_id():
 
 def test_without_an_access_log_ids_come_back_where_they_matter():
     assert ask(access=False) == ({}, [])
-    assert ask(MINE, access=False) == ({"x-request-id": "mine"}, [])
+    assert ask(MINE, access=False) == ({"x-request-id": MINE[1]}, [])
     told, _ = ask(behavior=lambda *_: 1 / 0, access=False)
     assert len(told["x-request-id"]) == 16

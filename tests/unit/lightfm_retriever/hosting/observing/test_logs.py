@@ -17,9 +17,8 @@ print(os.getpid(), flush=True)
 
 
 def run(code):
-    done = subprocess.run(
-        [sys.executable, "-c", BEGIN + code], capture_output=True, text=True, check=False
-    )
+    command = [sys.executable, "-c", BEGIN + code]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     # By newlines alone, since other characters end no line of a log.
     *lines, rest = done.stderr.split("\n")
     assert rest == ""

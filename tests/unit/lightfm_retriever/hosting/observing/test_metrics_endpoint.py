@@ -4,6 +4,7 @@ import contextlib
 import http.client
 import socket
 import threading
+from unittest import mock
 
 import pytest
 from prometheus_client.core import GaugeMetricFamily
@@ -13,10 +14,12 @@ from prometheus_client.parser import text_string_to_metric_families as of_text
 from lightfm_retriever.hosting.observing import metrics_endpoint
 from lightfm_retriever.hosting.observing.metrics_endpoint import MetricsEndpoint
 from tests.shortages import descriptors_left
+from tests.trainer_service import wait_until
 
 PATIENCE = 30
 LIVE = b"GET /live HTTP/1.1\r\n\r\n"
 ANSWERED = b"HTTP/1.0 200"
+OPENMETRICS = "application/openmetrics-text"
 
 
 class Watched:
@@ -24,32 +27,34 @@ class Watched:
 
     error = live = ready = None
 
-    def __init__(self):
-        self.made = []
-
     def collect(self):
         if self.error is not None:
             raise self.error
         yield GaugeMetricFamily("things", "Things that there are.", value=3)
 
-    def started(self, listen="127.0.0.1:0"):
-        made = MetricsEndpoint(listen, self, live=lambda: self.live, ready=lambda: self.ready)
-        self.made.append(made)
-        made.start()
-        return made
-
 
 @pytest.fixture
 def watched():
-    watched = Watched()
-    yield watched
-    for endpoint in watched.made:
-        endpoint.stop()
+    return Watched()
 
 
 @pytest.fixture
-def address(watched):
-    return watched.started().address
+def start(watched):
+    with contextlib.ExitStack() as stack:
+
+        def started(listen="127.0.0.1:0"):
+            checks = {"live": lambda: watched.live, "ready": lambda: watched.ready}
+            made = MetricsEndpoint(listen, watched, **checks)
+            stack.callback(made.stop)
+            made.start()
+            return made
+
+        yield started
+
+
+@pytest.fixture
+def address(start):
+    return start().address
 
 
 def place(address):
@@ -69,10 +74,6 @@ def ask(address, path, *, method="GET", **headers):
         return response.status, response.headers, response.read().decode()
 
 
-def answers(address):
-    return ask(address, "/live")[0] == 200
-
-
 def is_closed(connection):
     try:
         return connection.recv(1) == b""
@@ -84,12 +85,8 @@ def is_closed(connection):
     ("accept", "content_type", "read"),
     [
         ("", "text/plain; version=0.0.4; charset=utf-8", of_text),
-        ("application/openmetrics-text;;version=-1a", "text/plain; version=0.0.4", of_text),
-        (
-            "application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5",
-            "application/openmetrics-text; version=1.0.0",
-            of_openmetrics,
-        ),
+        (f"{OPENMETRICS};;version=-1a", "text/plain; version=0.0.4", of_text),
+        (f"{OPENMETRICS};version=1.0.0,text/plain", f"{OPENMETRICS}; version=1.0.0", of_openmetrics),
     ],
     ids=["none", "odd", "openmetrics"],
 )
@@ -105,7 +102,7 @@ def test_probes_say_why_not_in_one_line(watched, address):
     assert ask(address, "/live")[::2] == ask(address, "/ready")[::2] == (200, "ok\n")
     watched.ready = "nothing\nis served"
     assert ask(address, "/ready")[::2] == (503, "nothing is served\n")
-    assert answers(address)
+    assert ask(address, "/live")[0] == 200
     watched.live = "stuck"
     assert ask(address, "/live")[::2] == (503, "stuck\n")
 
@@ -126,24 +123,22 @@ def test_a_failure_of_what_is_asked_is_told_to_the_log_and_ends_nothing(watched,
     assert status == 500
     assert "secret" not in body
     assert "secret" in caplog.text
-    assert answers(address)
+    assert ask(address, "/live")[0] == 200
 
 
-@pytest.mark.parametrize(
-    "sent",
-    [
-        pytest.param(b"GET /" + b"a" * 20_000 + b" HTTP/1.1\r\n\r\n", id="a long line"),
-        pytest.param(b"GET / HTTP/1.1\r\n" + b"A: b\r\n" * 4000 + b"\r\n", id="long headers"),
-        *(b"", b"\0\xff\r\n\r\n", b"GET\r\n\r\n"),
-    ],
-)
+LONG_LINE = b"GET /" + b"a" * 20_000 + b" HTTP/1.1\r\n\r\n"
+LONG_HEADERS = b"GET / HTTP/1.1\r\n" + b"A: b\r\n" * 4000 + b"\r\n"
+SENT = [LONG_LINE, LONG_HEADERS, b"", b"\0\xff\r\n\r\n", b"GET\r\n\r\n"]
+
+
+@pytest.mark.parametrize("sent", SENT, ids=range(5))
 def test_garbage_ends_nothing_and_what_is_too_long_is_not_answered(address, sent):
     with connect(address) as caller:
         with contextlib.suppress(OSError):
             caller.sendall(sent)
             caller.shutdown(socket.SHUT_WR)
         assert is_closed(caller) or len(sent) < 100
-    assert answers(address)
+    assert ask(address, "/live")[0] == 200
 
 
 def test_a_caller_that_never_ends_its_request_is_left_however_it_drips(address, monkeypatch):
@@ -169,39 +164,32 @@ def test_more_connections_than_it_takes_are_closed_until_one_ends(address, monke
             caller.sendall(LIVE)
             assert caller.recv(4096).startswith(ANSWERED)
     # A thread ends just after its caller is answered.
-    while True:
+    answered = b""
+    while not answered.startswith(ANSWERED):
         with connect(address) as caller, contextlib.suppress(OSError):
             caller.sendall(LIVE)
-            if caller.recv(4096).startswith(ANSWERED):
-                break
+            answered = caller.recv(4096)
 
 
-def test_a_port_in_use_is_said_once_and_tried_again_until_it_is_free(watched, monkeypatch, caplog):
+def test_a_port_in_use_is_said_once_and_tried_again_until_it_is_free(start, monkeypatch, caplog):
     monkeypatch.setattr(metrics_endpoint, "_RETRY_SECONDS", 0.01)
-    listen, tried = metrics_endpoint._listen, threading.Semaphore(0)
-
-    def listening(*place):
-        tried.release()
-        return listen(*place)
-
-    monkeypatch.setattr(metrics_endpoint, "_listen", listening)
+    tried = mock.Mock(wraps=metrics_endpoint._listen)
+    monkeypatch.setattr(metrics_endpoint, "_listen", tried)
     with socket.create_server(("127.0.0.1", 0)) as taken:
         address = f"127.0.0.1:{taken.getsockname()[1]}"
-        endpoint = watched.started(address)
-        for _ in range(3):
-            assert tried.acquire(timeout=PATIENCE)
+        endpoint = start(address)
+        wait_until(lambda: tried.call_count > 2)
         assert endpoint.address is None
-    while endpoint.address is None:
-        tried.acquire(timeout=0.1)
-    assert answers(address)
+    wait_until(lambda: endpoint.address)
+    assert ask(address, "/live")[0] == 200
     assert caplog.text.count(f"--metrics-listen {address}: Address already in use") == 1
 
 
-def test_it_stops_while_its_port_is_taken_and_while_it_waits_for_callers(watched):
+def test_it_stops_while_its_port_is_taken_and_while_it_waits_for_callers(start):
     before = {*threading.enumerate()}
     with socket.create_server(("127.0.0.1", 0)) as taken:
-        waiting = watched.started(f"127.0.0.1:{taken.getsockname()[1]}")
-        serving = watched.started()
+        waiting = start(f"127.0.0.1:{taken.getsockname()[1]}")
+        serving = start()
         address = serving.address
         waiting.stop()
         serving.stop()
@@ -214,16 +202,13 @@ def test_it_stops_while_its_port_is_taken_and_while_it_waits_for_callers(watched
 
 
 @pytest.mark.parametrize(("listen", "asked"), [("[::1]:0", "[::1]"), ("[::]:0", "127.0.0.1")])
-def test_it_listens_on_other_addresses_too(watched, listen, asked):
-    address = watched.started(listen).address
+def test_it_listens_on_other_addresses_that_there_are(start, listen, asked, caplog):
+    assert start(f"{'x' * 80}.invalid:0").address is None
+    assert "tried again" in caplog.text
+    address = start(listen).address
     if address is None:
         pytest.skip("this machine has no IPv6")
-    assert answers(f"{asked}:{place(address)[1]}")
-
-
-def test_a_host_that_there_is_not_is_an_error_like_a_port_in_use(watched, caplog):
-    assert watched.started(f"{'x' * 80}.invalid:0").address is None
-    assert "tried again" in caplog.text
+    assert ask(f"{asked}:{place(address)[1]}", "/live")[0] == 200
 
 
 def test_a_caller_that_comes_while_descriptors_lack_is_answered_once_there_are_some(address):

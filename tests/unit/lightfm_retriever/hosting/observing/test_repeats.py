@@ -15,7 +15,7 @@ def say():
     filter_ = repeats.Repeats(clock=clock)
 
     def log(text, *args, error=None):
-        info = None if error is None else (type(error), error, None)
+        info = error and (type(error), error, None)
         record = logging.LogRecord("x", logging.ERROR, "x", 1, text, args, info)
         return record.getMessage() if filter_.filter(record) else None
 

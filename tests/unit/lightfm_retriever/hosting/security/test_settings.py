@@ -11,10 +11,10 @@ from lightfm_retriever.hosting.security.settings import ClientSecurity, Security
 FILE = Path("/nowhere/x.pem")
 
 
-# Who listens is told of a name that nobody knows.
-@pytest.mark.parametrize("host", ["127.8.9.10", "127.1", "localhost", "::1", "[::1]", "unix", "a..b"])
-def test_loopback_needs_no_tls(host):
-    check_address(SecuritySettings(), host)
+def test_loopback_needs_no_tls():
+    # Who listens is told of a name that nobody knows.
+    for host in ("127.8.9.10", "127.1", "localhost", "::1", "[::1]", "unix", "a..b"):
+        check_address(SecuritySettings(), host)
 
 
 @pytest.mark.parametrize("host", ["0", "", "::", "[::]", "10.1.2.3", "2001:db8::1", "ipv4:0.0.0.0"])

@@ -7,7 +7,7 @@ import grpc
 import pytest
 
 from lightfm_retriever.hosting.calls import Calls, refusing_handler
-from lightfm_retriever.hosting.serving.admission import Admission, overloaded
+from lightfm_retriever.hosting.serving.admission import Admission
 from lightfm_retriever.hosting.serving.lanes import Lane
 
 CALLS, ASK = "package.Calls", "/package.Calls/Ask"
@@ -76,18 +76,12 @@ def test_calls_that_may_not_be_made_are_observed_by_how_they_are_refused(lane):
     def logged(method, behavior, *, streams):
         return lambda *call: f"{behavior(*call)} {method} {streams}"
 
-    guards = (lambda _: None, lambda _: refusing_handler(lambda _: "refused"))
-    calls = Calls(guards=guards, of_refusals=(logged,))
+    refusing = refusing_handler(lambda _: "refused")
+    calls = Calls(guard=lambda _: refusing, of_refusals=(logged,))
     admission = Admission({CALLS: lane}, calls=calls, observe=lambda *seen: observed.append(seen))
     context = SimpleNamespace(code=lambda: grpc.StatusCode.UNAUTHENTICATED)
     assert handler_of(admission, ASK).stream_unary(iter(()), context) == f"refused {ASK} False"
     assert observed == [(ASK, grpc.StatusCode.UNAUTHENTICATED, None)]
-
-
-def test_a_refusal_tells_grpcs_own_retries_how_long_to_wait():
-    status = overloaded(0.05)
-    assert status.code is grpc.StatusCode.RESOURCE_EXHAUSTED
-    assert ("grpc-retry-pushback-ms", "50") in status.trailing_metadata
 
 
 def test_calls_that_are_held_count_and_begin_when_they_are_released(lane):

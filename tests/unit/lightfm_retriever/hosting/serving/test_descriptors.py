@@ -40,10 +40,8 @@ def test_descriptors_are_counted_and_connections_to_a_port_told_from_all_else(fa
 
 def test_the_limit_is_raised_to_what_may_be():
     """In a process of its own, since it can't be undone."""
-    code = (
-        "import resource; from lightfm_retriever.hosting.serving import descriptors; "
-        "resource.setrlimit(resource.RLIMIT_NOFILE, (64, 100)); "
-        "print(descriptors.limit(), descriptors.raise_limit(), descriptors.limit())"
-    )
+    code = """import resource; from lightfm_retriever.hosting.serving import descriptors
+resource.setrlimit(resource.RLIMIT_NOFILE, (64, 100))
+print(descriptors.limit(), descriptors.raise_limit(), descriptors.limit())"""
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True)
     assert done.stdout.split() == ["64", "100", "100"]

@@ -1,6 +1,6 @@
 """A stream ends before what can't be parsed, and its call with it."""
 
-from types import SimpleNamespace
+from unittest import mock
 
 import grpc
 import pytest
@@ -19,15 +19,14 @@ def parse(data):
 @pytest.mark.parametrize("sent", [[b"1", b"2"], [b"1", b"odd", b"2"]])
 @pytest.mark.parametrize("streams", [False, True])
 def test_what_comes_before_is_read_and_the_call_ends(sent, streams):
-    read, aborted = [], []
+    read, context = [], mock.Mock()
     if streams:
         handler = grpc.stream_stream_rpc_method_handler(lambda own, _: map(read.append, own), parse)
     else:
         handler = grpc.stream_unary_rpc_method_handler(lambda own, _: read.extend(own), parse)
     made = parsing("/a/B", handler)
-    context = SimpleNamespace(abort=lambda *status: aborted.append(status))
     answer = behavior_of(made)(map(made.request_deserializer, sent), context)
     assert [*answer] == [None] * len(read) if streams else answer is None
     assert read == sent[: 1 if b"odd" in sent else None]
-    told = (grpc.StatusCode.INTERNAL, "Exception deserializing request!")
-    assert aborted == ([told] if b"odd" in sent else [])
+    told = mock.call(grpc.StatusCode.INTERNAL, "Exception deserializing request!")
+    assert context.abort.mock_calls == ([told] if b"odd" in sent else [])

@@ -9,20 +9,16 @@ from lightfm_retriever.hosting.serving.server import HostedServer
 
 
 @pytest.fixture
-def lane():
-    return Lane("call", limit=2)
-
-
-@pytest.fixture
-def server(lane):
-    made = HostedServer("some.Service", {"some.Service": lane})
+def server():
+    made = HostedServer("some.Service", {"some.Service": Lane("call", limit=2)})
     made.start()
     yield made
     made.stop(None)
 
 
-def test_a_server_whose_lane_lost_its_threads_says_so_unless_it_stops(server, lane):
+def test_a_server_whose_lane_lost_its_threads_says_so_unless_it_stops(server):
     assert server.alive
+    [lane] = server._own_lanes
     lane.shutdown()
     assert not server.alive
     server.stop(None)

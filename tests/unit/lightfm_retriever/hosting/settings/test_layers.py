@@ -1,6 +1,7 @@
 """Flags, variables and a file: which wins, and what is refused."""
 
 import argparse
+import contextlib
 from pathlib import Path
 
 import pytest
@@ -31,7 +32,7 @@ def parse(tmp_path):
     def call(*arguments, file=None, **environment):
         if file is not None:
             path = tmp_path / "layers.toml"
-            path.write_bytes(file if isinstance(file, bytes) else file.encode())
+            path.write_text(file)
             arguments = (*arguments, "--config", str(path))
         made = parser()
         layers.apply(made, arguments, environment, prefix="SERVICE_", also=("OTHER",))
@@ -43,17 +44,7 @@ def parse(tmp_path):
     return call
 
 
-@pytest.fixture
-def refused(parse, tmp_path):
-    def call(*arguments, **options):
-        with pytest.raises(HostingError) as caught:
-            parse(*arguments, **options)
-        return str(caught.value).replace(str(tmp_path), "TMP")
-
-    return call
-
-
-def test_a_variable_or_a_file_sets_what_its_flag_would(parse):
+def test_a_variable_or_a_file_sets_what_its_flag_would(parse, tmp_path):
     wanted = {"volume": "v", "workers": 3, "share": 0.25, "names": ["a", "b"], "root": ["/x", "/y"]}
     flags = ["--volume", "v", "--workers", "3", "--share", "0.25", "--names", "a,b"]
     flags += ["--root", "/x", "--root", "/y", "--every", "1h", "--insecure", "--format", "json"]
@@ -66,8 +57,11 @@ def test_a_variable_or_a_file_sets_what_its_flag_would(parse):
     file = 'volume = "v"\nworkers = 3\nshare = 0.25\nnames = ["a", "b"]\nroot = ["/x", "/y"]\n'
     file += 'every = "1h"\ninsecure = true\nformat = "json"'
     assert parse(file=file) == wanted
-    # An empty variable counts as not set.
+    # An empty variable counts as not set, and one may name the file.
     assert parse("--volume", "v", SERVICE_WORKERS="", SERVICE_CONFIG="") == {"volume": "v"}
+    own = tmp_path / "own.toml"
+    own.write_text("workers = 7")
+    assert parse("--volume", "v", SERVICE_CONFIG=str(own)) == {"volume": "v", "workers": 7}
 
 
 def test_a_flag_wins_over_a_variable_and_that_over_the_file(parse):
@@ -76,12 +70,6 @@ def test_a_flag_wins_over_a_variable_and_that_over_the_file(parse):
     named = {f"SERVICE_{name}": value for name, value in variables.items()}
     found = parse("--workers", "3", "--root=flag", file=file, **named)
     assert found == {"volume": "file", "workers": 3, "share": 0.2, "root": ["flag"]}
-
-
-def test_a_variable_may_name_the_file(parse, tmp_path):
-    path = tmp_path / "own.toml"
-    path.write_text("workers = 7")
-    assert parse("--volume", "v", SERVICE_CONFIG=str(path)) == {"volume": "v", "workers": 7}
 
 
 def test_what_kubernetes_and_clients_set_is_left_alone(parse):
@@ -99,10 +87,8 @@ def test_what_kubernetes_and_clients_set_is_left_alone(parse):
         ('config = "other.toml"', "the key 'config' isn't a setting"),
         ("workers = ", "isn't TOML"),
         ("workers = true", "workers is true, but should be a text or a number"),
-        ('workers = "many"', "workers is 'many', but should be a whole number"),
         ("[workers]\nnumber = 1", "but should be a text or a number"),
         ('format = "xml"', "format is 'xml', but should be one of console, json"),
-        ("insecure = 2", "insecure is 2, but should be true or false"),
         ("workers = " + "[" * 30_000, "isn't TOML: it is nested too deeply"),
         ("root = " + "[" * 100 + "]" * 100, "root is a list, but should be a text or a number"),
         ("workers = " + "1" * 6000, "a number has too many digits"),
@@ -113,12 +99,13 @@ def test_what_kubernetes_and_clients_set_is_left_alone(parse):
         ("a" * 60_000 + " = 1", "aaa... isn't a setting"),
         ("#" * (64 << 10) + "\n", "is larger than 64 kB"),
         ('volume = "a\\u0000b"', "volume is 'a\\x00b': it has a NUL character in it"),
-        ('folder = "a\\u0000b"', "folder is 'a\\x00b': it has a NUL character in it"),
     ],
-    ids=range(19),
+    ids=range(16),
 )
-def test_what_a_file_may_not_say_is_refused(refused, file, reason):
-    error = refused("--volume", "v", file=file)
+def test_what_a_file_may_not_say_is_refused(parse, tmp_path, file, reason):
+    with pytest.raises(HostingError) as caught:
+        parse("--volume", "v", file=file)
+    error = str(caught.value).replace(str(tmp_path), "TMP")
     assert "layers.toml" in error
     assert reason in error
     assert len(error) < 300
@@ -132,24 +119,21 @@ def test_what_a_file_may_not_say_is_refused(refused, file, reason):
         ("WORKERS", "x", "{} is 'x', but should be a whole number"),
         ("INSECURE", "maybe", "{} is 'maybe', but should be true or false"),
         ("CONFIG", "/nowhere/no.toml", "--config /nowhere/no.toml: No such file or directory"),
+        ("CONFIG", "/dev/zero", "--config /dev/zero: is a device, but should be a regular file"),
     ],
 )
-def test_what_a_variable_may_not_say_is_refused(refused, name, value, message):
+@pytest.mark.timeout(30)
+def test_what_a_variable_may_not_say_is_refused(parse, name, value, message):
     name = f"SERVICE_{name}"
-    assert refused("--volume", "v", **{name: value}) == message.format(name)
+    with pytest.raises(HostingError) as caught:
+        parse("--volume", "v", **{name: value})
+    assert str(caught.value) == message.format(name)
 
 
 @given(st.text(), st.text(max_size=20))
 def test_whatever_a_file_says_is_taken_or_refused(tmp_path_factory, text, key):
     path = tmp_path_factory.getbasetemp() / "any.toml"
     path.write_text(text, "utf-8", newline="")
-    made = parser()
-    try:
-        layers.apply(made, ["--config", str(path)], {f"SERVICE_{key.upper()}": "1"}, prefix="SERVICE_")
-    except HostingError:
-        return
-
-
-@pytest.mark.timeout(30)
-def test_a_file_of_settings_that_is_none_is_refused(refused):
-    assert "is a device" in refused("--config", "/dev/zero")
+    variables = {f"SERVICE_{key.upper()}": "1"}
+    with contextlib.suppress(HostingError):
+        layers.apply(parser(), ["--config", str(path)], variables, prefix="SERVICE_")
