@@ -213,7 +213,7 @@ class RetrieverClient:
         timeout_seconds: float | None = None,
     ) -> list[Answer | CallError]:
         """As similar_items for each request, in one call; see batch_recommend."""
-        made = to_messages(requests, SimilarItemsRequest, pb.SimilarItemsRequest)
+        made = to_messages(requests, SimilarItemsRequest)
         batch = pb.BatchSimilarItemsRequest(requests=made)
         return self._results("BatchSimilarItems", batch, timeout_seconds)
 
@@ -239,7 +239,7 @@ class RetrieverClient:
             CallError: all failed together.
             ArgumentError: what couldn't be sent as it is meant.
         """
-        made = to_messages(requests, RecommendRequest, pb.RecommendRequest)
+        made = to_messages(requests, RecommendRequest)
         batch = pb.BatchRecommendRequest(requests=made)
         return self._results("BatchRecommend", batch, timeout_seconds)
 
