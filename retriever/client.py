@@ -56,35 +56,12 @@ from retriever.asking.requests import (
 )
 
 __all__ = [
-    "DEFAULT_TIMEOUT_SECONDS",
-    "AddressError",
-    "Answer",
-    "ArgumentError",
-    "CallError",
-    "ClientSecurity",
-    "Condition",
-    "Contribution",
-    "EmptyFilterRange",
-    "Explanation",
-    "HostingError",
-    "Id",
-    "Items",
-    "RangeCondition",
-    "RecommendRequest",
-    "RetrieverClient",
-    "ScoredItem",
-    "SimilarItemsRequest",
-    "TextCondition",
-    "UnknownFilterValue",
-    "UnknownIds",
-    "UnreachableError",
-    "all_of",
-    "any_of",
-    "in_range",
-    "none_of",
-    "open_channel",
-    "retry_policy",
-]
+    "DEFAULT_TIMEOUT_SECONDS", "AddressError", "Answer", "ArgumentError", "CallError",
+    "ClientSecurity", "Condition", "Contribution", "EmptyFilterRange", "Explanation",
+    "HostingError", "Id", "Items", "RangeCondition", "RecommendRequest", "RetrieverClient",
+    "ScoredItem", "SimilarItemsRequest", "TextCondition", "UnknownFilterValue", "UnknownIds",
+    "UnreachableError", "all_of", "any_of", "in_range", "none_of", "open_channel", "retry_policy",
+]  # fmt: skip
 
 DEFAULT_TIMEOUT_SECONDS = 5.0
 _CONNECTIONS = "a whole number of 1 or more"
