@@ -20,14 +20,12 @@ class Listen(msgspec.Struct, frozen=True, tag=True):
 class Prepare(msgspec.Struct, frozen=True, tag=True):
     """Parent: open this version, which is verified, and answer queries to warm it up.
 
-    `files` are those that were verified: others aren't to be opened.
-
-    `order` is another number each time, and stands in the answer: one to an order that was taken back
-    meanwhile doesn't count.
+    `files` are those that were verified: others aren't to be opened. `order` is another number each
+    time, and stands in the answer: one to an order that was taken back meanwhile doesn't count.
     """
 
     version: str
-    order: int
+    order: int = 0
     files: Files = {}
 
 

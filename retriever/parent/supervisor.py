@@ -200,7 +200,7 @@ class Supervisor:
 
     def _buried(self, worker: WorkerProcess) -> None:
         self._events.forget(worker)
-        lived, preparing = time.time() - worker.started_at, worker.preparing
+        lived, preparing = time.time() - worker.started_at, worker.view.preparing
         status = worker.bury()
         self._reload.gone(worker, preparing=preparing, status=status)
         if self._stopping is not None:
@@ -231,7 +231,7 @@ class Supervisor:
             # This process was held up, so what the workers said meanwhile isn't heard yet.
             return
         for worker in self._workers:
-            limit = _BOOT_SECONDS if worker.state == "starting" else self._config.heartbeat_seconds
+            limit = _BOOT_SECONDS if worker.view.state == "starting" else self._config.heartbeat_seconds
             if worker.silent_seconds() > limit:
                 _log.error("worker %d said nothing for %.0f s: killing it", worker.index, limit)
                 worker.kill()
@@ -255,7 +255,7 @@ class Supervisor:
             return
         self._fleet = fleet
         for worker in self._workers:
-            if worker.up and self._stopping is None:
+            if worker.view.up and self._stopping is None:
                 worker.send(fleet)
 
     # ---- the end

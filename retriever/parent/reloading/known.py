@@ -13,7 +13,7 @@ from retriever import failures
 from retriever.failures import Failure
 from retriever.parent.reloading.label_watch import Fingerprint, Seen
 from retriever.parent.reloading.served_files import ServedFiles
-from retriever.parent.worker_process import State
+from retriever.parent.worker_process import WorkerView
 from retriever.version_files import Files
 
 # One may have been killed by chance; that two were while they opened a version is none.
@@ -86,25 +86,6 @@ class Changeover:
     begun_at: float
     waiting: frozenset[int]
     times: tuple[float, ...] = ()
-
-
-@dataclass(frozen=True)
-class WorkerView:
-    """What a worker was told and has said, as `WorkerProcess` has it."""
-
-    index: int
-    state: State = "running"
-    version: str | None = None
-    preparing: str | None = None
-    prepared: str | None = None
-    committing: str | None = None
-    waits: bool = False
-
-    @property
-    def idle(self) -> bool:
-        """Whether it is up and has nothing to do for a reload."""
-        busy = self.preparing or self.prepared or self.committing
-        return self.state in ("booted", "running") and not busy
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from dataclasses import replace
 from retriever import control, failures
 from retriever.failures import Failure
 from retriever.parent.reloading import decisions
-from retriever.parent.reloading.known import Changeover, Known, Refusal, WorkerView
+from retriever.parent.reloading.known import Changeover, Known, Refusal
 from retriever.parent.reloading.label_watch import Seen
 from retriever.parent.reloading.verifications import Verifications
 from retriever.parent.worker_process import WorkerProcess
@@ -99,7 +99,7 @@ class Reload:
         """Take in that a worker hasn't prepared what it was told to in the time that it may take."""
         reason = f"not prepared in {worker.preparing_seconds():.0f} s"
         failure = Failure(reason, passing=True, costly=True)
-        self._become(self.known.refused(Refusal(worker.index, worker.preparing or "", failure)))
+        self._become(self.known.refused(Refusal(worker.index, worker.view.preparing or "", failure)))
 
     def advance(self) -> None:
         """Do what there is to do now."""
@@ -114,10 +114,7 @@ class Reload:
             self._carry_out(order, now)
 
     def _observe(self) -> Known:
-        workers = tuple(
-            WorkerView(w.index, w.state, w.version, w.preparing, w.prepared, w.committing, w.waits)
-            for w in self._workers
-        )
+        workers = tuple(worker.view for worker in self._workers)
         busy, chance = self._verifications.busy, random.random()  # noqa: S311
         return replace(self.known, workers=workers, verifying=busy, chance=chance)
 
@@ -144,24 +141,17 @@ class Reload:
                 _log.error("no worker serves %s any more, and none can", version)
             case decisions.Report(changeover):
                 self._report(changeover)
-            case decisions.WorkerOrder():
+            case decisions.Tell():
                 self._tell(order)
 
-    def _tell(self, order: decisions.WorkerOrder) -> None:
+    def _tell(self, order: decisions.Tell) -> None:
         worker = self._workers[order.worker]
-        if isinstance(order, decisions.AbandonOrder | decisions.EndWorker) and order.reason:
-            _log.error("worker %d can't prepare %s: %s", order.worker, order.version, order.reason)
-        match order:
-            case decisions.PrepareOrder(_, version, files):
-                worker.prepare(version, files)
-            case decisions.CommitOrder(_, version):
-                worker.commit(version)
-            case decisions.AbandonOrder():
-                worker.abandon()
-            case decisions.EndWorker():
-                worker.kill()
-            case decisions.ListenOrder():
-                worker.listen()
+        if order.reason:
+            _log.error("worker %d %s", order.worker, order.reason)
+        if order.message is None:
+            worker.kill()
+        else:
+            worker.tell(order.message)
 
     def _fail(self, order: decisions.Fail, now: float) -> None:
         version, failure, serves = order.failed.version, order.failure, self.known.committed

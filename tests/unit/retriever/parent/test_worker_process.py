@@ -96,7 +96,8 @@ def restart(worker):
 
 
 def state(worker):
-    return worker.state, worker.version, worker.preparing, worker.prepared, worker.committing
+    view = worker.view
+    return view.state, view.version, view.preparing, view.prepared, view.committing
 
 
 def test_it_starts_a_fresh_interpreter_with_its_number_settings_and_counters(worker):
@@ -110,7 +111,7 @@ def test_it_starts_a_fresh_interpreter_with_its_number_settings_and_counters(wor
         passed = [str(number) for number in Process.latest.passed]
         assert others == [passed[0], str(os.getpid()), *last]
         assert passed[1:] == last
-        assert (made.state, made.pid, made.up) == ("starting", 4242, False)
+        assert (made.view.state, made.pid, made.view.up) == ("starting", 4242, False)
     assert not {*STOPPING} & signal.pthread_sigmask(signal.SIG_BLOCK, [])
     Process.latest.socket.close()
     counting.bury()
@@ -129,11 +130,9 @@ def test_its_matrix_products_have_one_thread_unless_told_and_all_else_is_ours(
 
 
 def test_a_life(worker, clock):
-    # It isn't told before it booted, and not twice.
-    worker.listen()
     assert hears(worker, control.Booted()) == [True]
-    assert (worker.ever_ran, worker.up, worker.waits) == (False, True, True)
-    worker.prepare("v1", {})
+    assert (worker.ever_ran, worker.view.up, worker.view.waits) == (False, True, True)
+    worker.tell(control.Prepare("v1"))
     assert state(worker) == ("booted", None, "v1", None, None)
     clock.now += 5
     # That it lives doesn't mean that it gets on.
@@ -141,23 +140,21 @@ def test_a_life(worker, clock):
     assert worker.preparing_seconds() == 5
     assert hears(worker, control.Prepared("v1", 1)) == [True]
     assert (state(worker), worker.preparing_seconds()) == (("booted", None, None, "v1", None), 0)
-    worker.commit("v1")
+    worker.tell(control.Commit("v1"))
     assert state(worker) == ("booted", None, None, None, "v1")
     assert worker.facts().serving_since == 0
     assert hears(worker, control.Committed("v1", 0.5)) == [True]
     assert state(worker) == ("booted", "v1", None, None, None)
-    worker.listen()
-    worker.listen()
-    assert (worker.ever_ran, worker.waits) == (False, False)
+    worker.tell(control.Listen())
+    assert (worker.ever_ran, worker.view.waits) == (False, False)
     load = control.Load(calls=5, refused=1, in_flight=2, pss_bytes=1 << 20)
     assert hears(worker, control.Listening(), control.Beat(load)) == [True, True]
-    worker.listen()
-    assert (worker.ever_ran, worker.up) == (True, True)
+    assert (worker.ever_ran, worker.view.up) == (True, True)
     facts = worker.facts()
     assert (facts.index, facts.pid, facts.state, facts.version) == (3, 4242, "running", "v1")
     assert facts.serving_since >= facts.started_at > 0
     assert facts.load == load
-    worker.prepare("v2", {})
+    worker.tell(control.Prepare("v2"))
     assert worker.preparing_seconds() == 0
     assert hears(worker, control.PrepareFailed("v2", 2, "broken")) == [True]
     assert state(worker) == ("running", "v1", None, None, None)
@@ -171,16 +168,16 @@ def test_a_life(worker, clock):
 def test_an_answer_to_what_was_abandoned_is_not_taken_for_the_answer_to_what_was_asked_again(
     running, late
 ):
-    running.prepare("v1", {})
-    running.abandon()
+    running.tell(control.Prepare("v1"))
+    running.tell(control.Abandon())
     assert hears(running, late) == [False]
     assert state(running) == ("running", None, None, None, None)
-    running.prepare("v1", {})
+    running.tell(control.Prepare("v1"))
     assert hears(running, late) == [False]
     assert state(running) == ("running", None, "v1", None, None)
     assert hears(running, control.Prepared("v1", 2)) == [True]
     assert state(running) == ("running", None, None, "v1", None)
-    running.abandon()
+    running.tell(control.Abandon())
     assert state(running) == ("running", None, None, None, None)
 
 
@@ -214,7 +211,7 @@ def test_a_process_that_cannot_be_started_leaves_nothing_behind(monkeypatch, clo
     before = len(os.listdir("/proc/self/fd"))
     with pytest.raises(OSError, match="Cannot allocate"):
         worker.start()
-    assert (worker.state, worker.pid, worker.connection) == ("down", 0, None)
+    assert (worker.view.state, worker.pid, worker.connection) == ("down", 0, None)
     assert len(os.listdir("/proc/self/fd")) == before
     assert not {*STOPPING} & signal.pthread_sigmask(signal.SIG_BLOCK, [])
 
@@ -245,8 +242,8 @@ def test_a_worker_that_never_reads_is_killed_and_not_waited_for(worker):
 
 def test_a_message_that_does_not_fit_yet_is_sent_on_when_the_worker_is_heard(running):
     """It serves, and is busy: what it is told about another version is no reason to end it."""
-    running.prepare("v1", MANY_FILES)
-    running.abandon()
+    running.tell(control.Prepare("v1", files=MANY_FILES))
+    running.tell(control.Abandon())
     lines, came = control.Lines(control.ToWorker), []
     while len(came) < 2:
         # It beats once a second.
@@ -257,20 +254,20 @@ def test_a_message_that_does_not_fit_yet_is_sent_on_when_the_worker_is_heard(run
 
 
 def test_a_new_process_has_nothing_to_do_with_what_its_predecessor_half_read_or_said(running):
-    running.prepare("v1", MANY_FILES)
+    running.tell(control.Prepare("v1", files=MANY_FILES))
     Process.latest.socket.sendall(b'{"type":"Boo')
     assert running.receive() == ([], True)
     restart(running)
     hears(running, control.Booted())
     # It is to be told to take calls, too, and a number means one order.
-    running.listen()
-    running.prepare("v1", {})
+    running.tell(control.Listen())
+    running.tell(control.Prepare("v1"))
     assert told(running) == [control.Listen(), control.Prepare("v1", 2)]
 
 
 @pytest.mark.parametrize("hangs", [False, True])
 def test_burying_it_forgets_what_it_did_and_tells_its_exit_status(running, hangs):
-    running.version, running.prepared, running.committing = "v1", "v2", "v3"
+    running.tell(control.Prepare("v1"))
     running.load = control.Load(calls=7)
     Process.latest.hangs = hangs
     assert running.bury() == -9

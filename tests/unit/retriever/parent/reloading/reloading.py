@@ -9,7 +9,7 @@ from lightfm_retriever.publication.errors import PublicationError
 from retriever import control
 from retriever.config import Config
 from retriever.parent.reloading.verifications import Verification
-from retriever.parent.worker_process import WorkerProcess
+from retriever.parent.worker_process import WorkerProcess, WorkerView
 
 
 class FakeWorker(WorkerProcess):
@@ -23,11 +23,11 @@ class FakeWorker(WorkerProcess):
         self.order = 0
 
     def start(self):
-        self.state = "starting"
+        self.view = WorkerView(self.index, "starting")
         self.killed = False
 
     def send(self, message):
-        if self.state == "down":
+        if self.view.state == "down":
             return
         if isinstance(message, control.Prepare):
             self.order = message.order

@@ -7,8 +7,9 @@ from dataclasses import replace
 
 import pytest
 
-from retriever.parent.reloading.known import HeldBack, Known, Step, WorkerView
+from retriever.parent.reloading.known import HeldBack, Known, Step
 from retriever.parent.reloading.label_watch import Seen
+from retriever.parent.worker_process import WorkerView
 
 NOW = 100.0
 FILES = ("files",)

@@ -79,20 +79,21 @@ class Service:
     def prepared(self, *indexes):
         for index in indexes:
             worker = self.workers[index]
-            self.says(index, control.Prepared(worker.preparing, worker.order))
+            self.says(index, control.Prepared(worker.view.preparing, worker.order))
 
     def refuses(self, index, reason, *, passing=False, changed=False):
         worker = self.workers[index]
-        failed = control.PrepareFailed(worker.preparing, worker.order, reason, passing, changed)
+        failed = control.PrepareFailed(worker.view.preparing, worker.order, reason, passing, changed)
         self.says(index, failed)
 
     def committed(self, *indexes):
         for index in indexes:
-            self.says(index, control.Committed(self.workers[index].committing, self.now + index / 4))
+            version = self.workers[index].view.committing
+            self.says(index, control.Committed(version, self.now + index / 4))
 
     def dies(self, index, status=-9):
         worker = self.workers[index]
-        preparing = worker.preparing
+        preparing = worker.view.preparing
         worker.bury()
         self.reload.gone(worker, preparing=preparing, status=status)
         self.reload.advance()
@@ -106,7 +107,7 @@ class Service:
         self.names(version)
         self.prepared(0, 1, 2)
         self.committed(0, 1, 2)
-        assert [worker.version for worker in self.workers] == [version] * 3
+        assert [worker.view.version for worker in self.workers] == [version] * 3
         self.told()
 
     def told(self):

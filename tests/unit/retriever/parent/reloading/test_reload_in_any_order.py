@@ -111,7 +111,7 @@ class AnyOrder(RuleBasedStateMachine):
         for worker, end in zip(self.workers, self.ends, strict=True):
             for message in worker.told:
                 if isinstance(message, control.Listen):
-                    assert end.version == worker.version == self.reload.known.committed
+                    assert end.version == worker.view.version == self.reload.known.committed
             end.inbox += worker.told
             worker.told = []
 
@@ -182,7 +182,7 @@ class AnyOrder(RuleBasedStateMachine):
         worker = self.workers[index]
         while self.ends[index].outbox:
             self.a_message_arrives(index)
-        preparing = worker.preparing
+        preparing = worker.view.preparing
         worker.bury()
         self.reload.gone(worker, preparing=preparing, status=status)
         self.advance()
@@ -191,7 +191,7 @@ class AnyOrder(RuleBasedStateMachine):
 
     @rule(index=workers)
     def a_worker_takes_too_long(self, index):
-        if self.workers[index].preparing is not None:
+        if self.workers[index].view.preparing is not None:
             self.reload.prepare_took_too_long(self.workers[index])
             self.advance()
 
@@ -227,17 +227,18 @@ class AnyOrder(RuleBasedStateMachine):
                     self.a_worker_dies_and_is_started_again(index)
             settled = all(
                 # One that was ended and comes back has something to say yet.
-                worker.state in ("booted", "running")
-                and worker.version == self.reload.known.committed
-                and not (worker.preparing or worker.prepared or worker.committing)
+                worker.view.state in ("booted", "running")
+                and worker.view.version == self.reload.known.committed
+                and not (worker.view.preparing or worker.view.prepared or worker.view.committing)
                 for worker in self.workers
             )
             if settled and (self.label not in GOOD or self.label == self.reload.known.committed):
                 break
         served = {end.version for end in self.ends}
-        assert served == {self.reload.known.committed} == {worker.version for worker in self.workers}
+        assert served == {self.reload.known.committed}
+        assert served == {worker.view.version for worker in self.workers}
         assert all(end.listens for end in self.ends)
-        assert {worker.state for worker in self.workers} == {"running"}
+        assert {worker.view.state for worker in self.workers} == {"running"}
         if self.label in GOOD:
             assert served == {self.label}
             assert self.label not in self.reload.failed
