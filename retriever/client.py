@@ -109,14 +109,7 @@ class RetrieverClient:
     ) -> Answer:
         """The items most like one, or like several: `similar_items(items=["50", "181"])`.
 
-        Args:
-            item_id: external id of the one: text, or a whole number.
-            timeout_seconds: of this call.
-            options: the other fields of SimilarItemsRequest, which says what they are.
-
-        Raises:
-            CallError: see its code; NOT_FOUND for an unknown item.
-            ArgumentError: what couldn't be sent as it is meant; it is a TypeError and a ValueError.
+        SimilarItemsRequest says what the options are; all else is as with recommend.
         """
         request = SimilarItemsRequest(item_id, **options).to_message()
         return answers.answer(self._call("SimilarItems", request, timeout_seconds))
@@ -167,12 +160,8 @@ class RetrieverClient:
     ) -> Iterator[Answer]:
         """As recommend, page after page of `limit` results, to the end. Nothing comes twice.
 
-        A page is asked for when it is wanted. The service ends after 10000 results.
-
-        Args:
-            user_id: external id of a known user: text, or a whole number.
-            timeout_seconds: of each call.
-            options: the other fields of RecommendRequest; pages begin after its `page_token`.
+        A page is asked for when it is wanted, in `timeout_seconds`. The service ends after 10000
+        results; pages begin after the option `page_token`.
 
         Raises:
             CallError: while pages are taken. Its reason is PAGE_EXPIRED when the service has moved on

@@ -21,9 +21,8 @@ from lightfm_retriever.hosting.observing import logs
 from lightfm_retriever.hosting.release import release
 from lightfm_retriever.hosting.security.checks import check_address, check_files
 from lightfm_retriever.hosting.serving import descriptors
-from retriever import control
+from retriever import control, waiting
 from retriever.config import Config
-from retriever.parent import probes
 from retriever.parent.event_loop import Events
 from retriever.parent.port import reserve
 from retriever.parent.reloading.label_watch import LabelWatch, Seen
@@ -98,10 +97,10 @@ class Supervisor:
         self._endpoint = MetricsEndpoint(
             config.hosting.metrics_listen or "",
             metrics,
-            live=lambda: probes.not_live(
+            live=lambda: waiting.not_live(
                 silent_seconds=time.monotonic() - self._turned_at, stopping=self._stopping
             ),
-            ready=lambda: probes.not_ready(self._fleet, stopping=self._stopping, now=time.monotonic()),
+            ready=lambda: waiting.not_ready(self._fleet, stopping=self._stopping, now=time.monotonic()),
         )
         return metrics
 

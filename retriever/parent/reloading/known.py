@@ -32,12 +32,8 @@ class Step(Enum):
 class Candidate:
     """The version that may come next.
 
-    Attributes:
-        version: its name.
-        begun_at: when that was begun.
-        fingerprint: what it looked like then: what changes meanwhile is a reason to read it again.
-        step: how far it has got.
-        files: those that were verified.
+    `fingerprint` is what it looked like when that was begun: what changes meanwhile is a reason to read
+    it again. `files` are those that were verified.
     """
 
     version: str
@@ -63,13 +59,9 @@ class HeldBack:
 
 @dataclass(frozen=True)
 class Refusal:
-    """That a version can't be loaded.
+    """That a version can't be loaded, by the number of the worker that says so, or None.
 
-    Attributes:
-        worker: number of the one that can't, None when none says so itself.
-        version: which one.
-        failure: why.
-        changed: whether the files aren't those that were verified.
+    `changed` says whether the files aren't those that were verified.
     """
 
     worker: int | None

@@ -97,23 +97,19 @@ class Verifications:
         )
 
     def _begin_next(self) -> None:
-        if self._running is not None or self._waiting is None:
-            return
-        running, self._waiting = self._waiting, None
-        self._running = running
-        self._begun.put(running)
+        if self._running is None and self._waiting is not None:
+            self._running, self._waiting = self._waiting, None
+            self._begun.put(self._running)
 
     def _verify_what_is_begun(self) -> None:
         make_way()
         while True:
-            self._verify_one(self._begun.get())
-
-    def _verify_one(self, running: Verification) -> None:
-        try:
-            running.files = self._verify(running.version, running.wanted)
-        except Exception as error:
-            running.problem = error
-        self._tell(running)
+            running = self._begun.get()
+            try:
+                running.files = self._verify(running.version, running.wanted)
+            except Exception as error:
+                running.problem = error
+            self._tell(running)
 
     def _tell(self, ended: Verification) -> None:
         while True:

@@ -1,11 +1,11 @@
-"""What is said while no version is served."""
+"""What is said while no version is served, and by probes."""
 
 from __future__ import annotations
 
 import pytest
 
-from retriever.control import FailedVersion, Loading, ServiceState
-from retriever.waiting import Waiting, waiting_for
+from retriever.control import FailedVersion, Loading, ServiceState, WorkerFacts
+from retriever.waiting import Waiting, not_live, not_ready, waiting_for
 
 STARTS = "the service starts and hasn't looked at the volume yet"
 READ = "version v1 is being loaded, 12 s so far: its files are being read and checked"
@@ -47,3 +47,38 @@ FAILED = [FailedVersion("v1", "items.trie is broken", 1.0)]
 def test_it_names_the_version_and_what_is_done_or_wrong(fleet, passes, reason):
     told = None if fleet is None else ServiceState(**{"label": "current", **fleet})
     assert waiting_for(told, now=100.0) == Waiting(reason, passes=passes)
+
+
+RUNNING = WorkerFacts(0, 71, "running", "v", 1.0, 2.0, 3)
+BOOTED = WorkerFacts(1, 72, "booted", "v", 1.0, 0.0, 0)
+EMPTY = WorkerFacts(2, 73, "running", "", 1.0, 0.0, 0)
+
+
+@pytest.mark.parametrize(
+    ("fleet", "stopping", "reason"),
+    [
+        ({"version": "v", "workers": [BOOTED, RUNNING]}, None, None),
+        ({"version": "v", "workers": [RUNNING]}, "SIGTERM", "SIGTERM: draining"),
+        ({"version": "v", "workers": [BOOTED, EMPTY]}, None, "no worker takes calls"),
+        (None, None, "no version is served: the service starts and hasn't looked at the volume yet"),
+        ({"target": "v", "loading": Loading("v", "VERIFYING", 95)}, None, "loaded, 5 s so far"),
+    ],
+)
+def test_it_is_ready_while_a_worker_serves_a_version_and_no_longer_than_it_serves(
+    fleet, stopping, reason
+):
+    told = None if fleet is None else ServiceState(label="current", **fleet)
+    found = not_ready(told, stopping=stopping, now=100.0)
+    assert found is None if reason is None else reason in found
+
+
+@pytest.mark.parametrize(
+    ("seconds", "stopping", "reason"),
+    [
+        (9.9, None, None),
+        (10.0, None, "the parent has been stuck for 10 s"),
+        (12.0, "SIGTERM", None),
+    ],
+)
+def test_it_is_live_unless_the_parent_is_stuck(seconds, stopping, reason):
+    assert not_live(silent_seconds=seconds, stopping=stopping) == reason

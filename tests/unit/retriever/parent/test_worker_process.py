@@ -78,7 +78,7 @@ def running(worker):
 def hears(worker, *messages):
     """Let it say something; returns which of it counts."""
     for message in messages:
-        control.send(Process.latest.socket, message)
+        Process.latest.socket.sendall(control.encoded(message))
     received, alive = worker.receive()
     assert (received, alive) == ([*messages], True)
     return [worker.note(message) for message in received]
@@ -219,7 +219,7 @@ def test_a_process_that_cannot_be_started_leaves_nothing_behind(monkeypatch, clo
 def test_what_it_said_last_is_heard_before_its_end(worker):
     last = [control.Booted(), control.Prepared("v1", 1)]
     for message in last:
-        control.send(Process.latest.socket, message)
+        Process.latest.socket.sendall(control.encoded(message))
     Process.latest.socket.close()
     assert worker.receive() == (last, True)
     assert worker.receive() == ([], False)
