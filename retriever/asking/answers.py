@@ -74,8 +74,7 @@ class Answer:
     """Results, best first, and how they were found.
 
     Attributes:
-        items: the results.
-        version: that all of them come from.
+        version: that all results come from.
         source: what they are ranked by: "personalized", "folded_in", "features", "popular" or
             "similar".
         method: "index", or "exact": all items that may be returned were ranked.

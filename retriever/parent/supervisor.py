@@ -171,7 +171,7 @@ class Supervisor:
             self._metrics.reloaded(facts)
 
     def _take_seen(self, seen: Seen) -> None:
-        """Called on the thread that watches the label."""
+        # On the thread that watches the label.
         self._seen.put(seen)
         self._events.wake_up()
 

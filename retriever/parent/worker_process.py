@@ -97,13 +97,11 @@ class WorkerProcess:
         self.index = index
         self._counters = counters
         self.ever_ran = False
-        self.deaths = 0
-        self.restarts = 0
+        self.deaths = self.restarts = 0
         self.started_at = 0.0
         self._clock = clock
         # When it was last heard, and told to prepare, on the clock.
-        self._heard_at = 0.0
-        self._prepare_at = 0.0
+        self._heard_at = self._prepare_at = 0.0
         self._order = 0
         self._config = config
         self._forget_process()

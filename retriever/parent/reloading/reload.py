@@ -1,11 +1,10 @@
 """Loading what the label names, in two steps, so that all workers change over together.
 
 The parent verifies a version once; every worker prepares it; when all have, they are told to commit.
-Any failure leaves every worker with what it serves, and the version isn't tried again until it or the
-label changes, or until what says nothing about the version may have passed.
-`decisions` decides, this takes in what happens and carries out.
+Any failure leaves every worker with what it serves. A worker that comes later, because another one
+died, takes no calls before it serves what the others do.
 
-A worker that comes later, because another one died, takes no calls before it serves what the others do.
+`decisions` decides, this takes in what happens and carries out.
 """
 
 from __future__ import annotations
@@ -32,11 +31,7 @@ _MAX_FAILED = 20
 class Reload:
     """The state of reloading. Called by the supervisor on its one thread.
 
-    Args:
-        workers: all of them, by their numbers.
-        verifications: has and checks versions.
-        ended: told of each attempt that ended.
-        clock: in seconds, the same for all processes.
+    `ended` is told of each attempt that ended. The clock is the same for all processes.
 
     Attributes:
         known: all that decisions depend on, as of the latest one; may be read on any thread.

@@ -29,10 +29,8 @@ class Verification:
 class Verifications:
     """At most one runs, and at most one waits for the end of that. Called on one thread.
 
-    Args:
-        verify: checks a version; may raise anything, and ends soon when it isn't wanted any more.
-        wake_up: called on another thread when there is news.
-        clock: in seconds.
+    `verify` may raise anything, and ends soon when it isn't wanted any more. `wake_up` is called on
+    another thread when there is news.
     """
 
     def __init__(
