@@ -21,18 +21,10 @@ V1, V2 = "20261124T043500Z-3fa9c1", "20261125T043500Z-aaaaaa"
 
 def status(*versions, label="current", target=None, **fields):
     """What a retriever says whose workers serve these; None for one that is down."""
-    workers = [
-        pb.WorkerStatus(
-            index=index,
-            version=version or "",
-            state=pb.WORKER_STATE_DOWN if version is None else pb.WORKER_STATE_RUNNING,
-        )
-        for index, version in enumerate(versions)
-    ]
-    named = versions[0] if target is None else target
-    return pb.GetStatusResponse(
-        label=label, label_target=named, version=versions[0], workers=workers, **fields
-    )
+    down, running = {"state": pb.WORKER_STATE_DOWN}, {"state": pb.WORKER_STATE_RUNNING}
+    workers = [down if version is None else {**running, "version": version} for version in versions]
+    fields |= {"label_target": versions[0] if target is None else target, "workers": workers}
+    return pb.GetStatusResponse(label=label, version=versions[0], **fields)
 
 
 def serving(address, *versions, **fields):
@@ -70,10 +62,7 @@ A, B = serving("a:1", V1), serving("b:2", V1, V1)
         ([serving("a:1", "")], "NOT all 1 serve the same; nothing: a:1"),
         # Workers that are away do not count, and others must agree.
         ([serving("a:1", V1, None), serving("b:2", V1, "")], f"all 2 serve {V1}"),
-        (
-            [serving("a:1", V1, V2), B],
-            f"NOT all 2 serve the same; {V1}: b:2; {V1} and {V2}: a:1",
-        ),
+        ([serving("a:1", V1, V2), B], f"NOT all 2 serve the same; {V1}: b:2; {V1} and {V2}: a:1"),
     ],
 )
 def test_who_serves_what_is_told_in_a_line(members, summary):
@@ -98,10 +87,7 @@ def test_who_serves_what_is_told_in_a_line(members, summary):
         # Such as the version that it loads; not where it is known why.
         (serving("a:1", "", not_serving_reason=STARTS), [STARTS]),
         (serving("a:1", "", not_serving_reason="x", label_problem=LOST), [LOST]),
-        (
-            serving("a:1", "", not_serving_reason="x", failed_versions=[OLD]),
-            ["v0 failed: it is gone"],
-        ),
+        (serving("a:1", "", not_serving_reason="x", failed_versions=[OLD]), ["v0 failed: it is gone"]),
     ],
 )
 def test_what_keeps_one_from_serving_is_told(member, problems):
@@ -137,9 +123,8 @@ def test_each_has_a_line_of_a_table(run):
     )
     assert (code, summary.partition(";")[0]) == (1, "NOT all 4 serve the same")
     head, first, second, more, third, fourth = (re.split(" {2,}", line) for line in lines)
-    assert head == [
-        *("address", "state", "version", "workers", "label", "names", "last reload", "problem")
-    ]
+    columns = ("address", "state", "version", "workers", "label", "names", "last reload", "problem")
+    assert head == [*columns]
     assert first[:6] == ["a:1", "serving", V1, "2 of 3", "current", V1]
     assert re.fullmatch(r"succeeded \d+ s ago", first[6])
     assert second[:6] == ["b:2", "serving", V2, "1 of 1", "pinned", V2]
@@ -147,8 +132,8 @@ def test_each_has_a_line_of_a_table(run):
     # Several problems have a line each.
     assert (second[7:], more[1:]) == (["no label"], [f"{V2} failed: [items.trie] is broken"])
     assert third == ["c:3", "unreachable", *["-"] * 5, "UNAVAILABLE: connection refused"]
-    nothing = ["d:4", "not serving", "none", "0 of 1", "current", "nothing that can be read", "-"]
-    assert fourth == nothing
+    assert fourth[:5] == ["d:4", "not serving", "none", "0 of 1", "current"]
+    assert fourth[5:] == ["nothing that can be read", "-"]
 
 
 def test_a_narrow_terminal_cuts_nothing_off(run, monkeypatch):
@@ -170,13 +155,8 @@ def test_json_has_all_that_each_says(run):
     assert (first["state"], first["versions"], first["problems"]) == ("serving", {V1: 2}, [])
     assert first["status"]["label_target"] == V1
     assert [worker["version"] for worker in first["status"]["workers"]] == [V1, V1]
-    assert second == {
-        "address": "c:3",
-        "state": "unreachable",
-        "versions": {},
-        "problems": ["UNAVAILABLE: connection refused"],
-        "status": None,
-    }
+    unreachable = {"state": "unreachable", "problems": ["UNAVAILABLE: connection refused"]}
+    assert second == {"address": "c:3", "versions": {}, "status": None, **unreachable}
     code, lines = run(A, flags=["--json"])
     assert (code, json.loads("\n".join(lines))["version"]) == (0, V1)
 

@@ -15,14 +15,11 @@ DEEP = "[" * 100_000
 FOREIGN = re.compile(
     r"\b(dict|int|str|NoneType|unhashable|Message|Request|ParseError|char \d+|oneof)\b|recsys|\n"
 )
-
-
 FIRST = "filter.conditions[0]"
 
 
-def of(condition):
-    """A request with one condition."""
-    return {"filter": {"conditions": [condition]}}
+def of(*conditions):
+    return {"filter": {"conditions": conditions}}
 
 
 def recommend(line):
@@ -45,26 +42,22 @@ def test_whole_numbers_are_ids_in_every_place():
 def test_all_that_json_has_for_a_field_is_taken():
     texts = {"attribute": "genres", "anyOf": {"values": ["Drama"]}}
     years = {"attribute": "year", "range": {"min": 1990, "max": "Infinity"}}
-    request = recommend(
-        {
-            "userId": "3",
-            "limit": "5",
-            "excludeSeen": False,
-            "returnAttributes": "title,genres",
-            "returnAttributeNames": ["Brand"],
-            "searchEffort": 2,
-            "filter": {"conditions": [texts, years]},
-            "unknownIds": "UNKNOWN_IDS_IGNORE",
-            "diversity": "0.5",
-            "pageToken": None,
-        }
+    content = {"userId": "3", "limit": "5", "excludeSeen": False, "pageToken": None, "diversity": "0.5"}
+    content |= {"returnAttributes": "title,genres", "returnAttributeNames": ["Brand"]}
+    content |= {"searchEffort": 2, "unknownIds": "UNKNOWN_IDS_IGNORE", **of(texts, years)}
+    genres = pb.Condition(attribute="genres", any_of=pb.Values(values=["Drama"]))
+    year = pb.Condition(attribute="year", range=pb.Range(min=1990, max=float("inf")))
+    assert recommend(content) == pb.RecommendRequest(
+        user_id="3",
+        limit=5,
+        exclude_seen=False,
+        search_effort=2,
+        diversity=0.5,
+        return_attributes={"paths": ["title", "genres"]},
+        return_attribute_names=["Brand"],
+        filter={"conditions": [genres, year]},
+        unknown_ids=pb.UNKNOWN_IDS_IGNORE,
     )
-    assert (request.limit, request.exclude_seen, request.search_effort) == (5, False, 2.0)
-    assert list(request.return_attributes.paths) == ["title", "genres"]
-    assert list(request.return_attribute_names) == ["Brand"]
-    assert list(request.filter.conditions[0].any_of.values) == ["Drama"]
-    assert request.filter.conditions[1].range == pb.Range(min=1990, max=float("inf"))
-    assert (request.unknown_ids, request.diversity) == (pb.UNKNOWN_IDS_IGNORE, 0.5)
     request = recommend({"unknown_ids": 3, "limit": 5.0, "return_attributes": ["Brand"]})
     assert (request.unknown_ids, request.limit) == (3, 5)
     assert list(request.return_attribute_names) == ["Brand"]
@@ -97,20 +90,13 @@ SHOULD_BE = [
     ({"diversity": []}, "diversity", "a number, such as 0.5"),
     ({"unknown_ids": "ignore"}, "unknown_ids", "one of UNKNOWN_IDS_UNSPECIFIED, UNKNOWN_IDS_ERROR"),
 ]  # fmt: skip
+NO = "there is no field"
 SUBJECTS = "exactly one of user_id, session, features is needed"
 TESTS = "exactly one of any_of, all_of, none_of, range is needed"
 ELSE = [
-    (
-        {"excludeSean": 5},
-        "excludeSean",
-        "there is no field 'excludeSean'; did you mean 'exclude_seen'?",
-    ),
-    ({"x\ny": 5}, "x\ny", r"there is no field 'x\ny'; there are user_id, session, features"),
-    (
-        {"session": {"items": ["5"]}},
-        "session.items",
-        "there is no field 'items' of session; did you mean",
-    ),
+    ({"excludeSean": 5}, "excludeSean", f"{NO} 'excludeSean'; did you mean 'exclude_seen'?"),
+    ({"x\ny": 5}, "x\ny", rf"{NO} 'x\ny'; there are user_id, session, features"),
+    ({"session": {"items": ["5"]}}, "session.items", f"{NO} 'items' of session; did you mean"),
     ({"user_id": "3", "userId": "4"}, "user_id", "user_id is given twice"),
     ({"user_id": "3", "session": {}}, "session", f"{SUBJECTS}, not user_id and session"),
     (of({"any_of": {}, "none_of": {}}), FIRST, f"{FIRST}: {TESTS}, not any_of and none_of"),
