@@ -88,15 +88,12 @@ def asks(client, **options):
     ]
 
 
-def test_each_method_refuses_what_is_no_time(client):
-    for ask in asks(client, timeout_seconds=0):
-        with pytest.raises(ArgumentError, match=r"^timeout_seconds is "):
-            ask()
-
-
-def test_a_client_that_is_closed_says_so():
+def test_each_method_refuses_what_is_no_time_and_says_that_the_client_is_closed():
     with RetrieverClient(TARGET) as client, TrainerClient(TARGET) as trainer:
         pages = client.recommend_pages("3")
+        for ask in asks(client, timeout_seconds=0):
+            with pytest.raises(ArgumentError, match=r"^timeout_seconds is "):
+                ask()
     for ask in (
         *asks(client),
         lambda: next(pages),

@@ -49,13 +49,6 @@ def told(error):
     return {name: value for name, value in facts.items() if value not in ("", None)}
 
 
-@pytest.mark.parametrize("seconds", [0.25, 0.0])
-def test_a_full_service_tells_when_to_come_back(seconds):
-    status = overloaded(seconds)
-    made = of_call(TARGET, RefusedError(status.code, status.details, status.trailing_metadata))
-    assert (made.code, told(made)) == (CODES.RESOURCE_EXHAUSTED, {"retry_seconds": seconds})
-
-
 @pytest.mark.parametrize(("error", "code", "expected"), SAID, ids=[repr(one[0]) for one in SAID])
 def test_what_the_service_says_is_told_of_calls_and_of_entries(error, code, expected):
     status = to_status(error)
@@ -64,21 +57,25 @@ def test_what_the_service_says_is_told_of_calls_and_of_entries(error, code, expe
         assert (made.target, made.code, made.details) == (TARGET, code, str(error))
         assert str(made) == f"{TARGET}: {code.name}: {error}"
         assert told(made) == expected
+    # A full service tells when to come back.
+    for seconds in (0.25, 0.0):
+        status = overloaded(seconds)
+        made = of_call(TARGET, RefusedError(status.code, status.details, status.trailing_metadata))
+        assert (made.code, told(made)) == (CODES.RESOURCE_EXHAUSTED, {"retry_seconds": seconds})
 
 
 def test_a_deadline_that_passed_says_what_is_known_of_the_service():
     late = RefusedError(CODES.DEADLINE_EXCEEDED, "too late")
     silent = Problem("silent", "it says nothing")
-    assert of_call(TARGET, late).details == "too late: it gave no answer in time"
+    # What was in doubt before it was found has passed.
+    for doubt in (None, silent):
+        assert of_call(TARGET, late, doubt=doubt).details == "too late: it gave no answer in time"
     details = of_call(TARGET, late, reached=False).details
     assert details == "too late (does a retriever run there?)"
     made = of_call(TARGET, late, reached=False, doubt=silent)
     assert isinstance(made, UnreachableError)
     assert (made.code, made.cause) == (CODES.DEADLINE_EXCEEDED, "silent")
     assert str(made) == f"{TARGET}: DEADLINE_EXCEEDED: it says nothing"
-    # What was in doubt before it was found has passed.
-    made = of_call(TARGET, late, reached=True, doubt=silent)
-    assert made.details == "too late: it gave no answer in time"
 
 
 ELSEWHERE = to_status(InvalidArgumentError("user", "is empty")).trailing_metadata
@@ -114,8 +111,6 @@ def test_a_detail_that_is_garbage_or_of_an_unknown_kind_is_passed_over():
     status.details.insert(0, status_pb2.Status().details.add())
     status.details[0].type_url = "type.googleapis.com/of.another.Service"
     assert told(of_entry(TARGET, status)) == {"reason": "ITEM_NOT_FOUND"}
-
-
-def test_a_code_that_grpc_does_not_have_is_unknown():
+    # A code that gRPC doesn't have.
     made = of_entry(TARGET, status_pb2.Status(code=17, message="odd"))
     assert (made.code, made.details) == (CODES.UNKNOWN, "odd")

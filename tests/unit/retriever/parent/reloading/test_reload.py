@@ -117,8 +117,7 @@ class Service:
             for message in worker.told:
                 words = [str(worker.index), type(message).__name__, getattr(message, "version", "")]
                 told.append(" ".join(words).rstrip())
-            told += [f"{worker.index} is ended"] * worker.killed
-            worker.told, worker.killed = [], False
+            worker.told = []
         return told
 
 
@@ -149,8 +148,7 @@ def test_one_prepares_then_the_others_and_it_is_done_when_the_last_has_changed_o
     service.committed(2)
     [last] = service.ended
     assert service.reload.last is last
-    assert (last.version, last.succeeded, last.reason) == ("new", True, "")
-    assert (last.seconds, last.commit_spread_seconds) == (1.5, 1.5)
+    assert last == control.ReloadFacts("new", True, "", 1.5, last.ended_at, 1.5)
     assert last.ended_at > 1e9
 
 
@@ -177,11 +175,10 @@ def test_one_that_cannot_prepare_keeps_all_with_what_they_serve(service):
     service.refuses(1, "Too many open files", passing=True)
     assert service.told()[-3:] == ["1 Prepare new", "2 Prepare new", "2 Abandon"]
     assert service.reload.known.committed == "old"
-    last = service.reload.last
-    assert (last.version, last.succeeded, last.seconds) == ("new", False, 0.0)
-    assert last.reason == "worker 1: Too many open files"
-    failed = service.reload.failed["new"]
-    assert (failed.version, failed.reason, failed.passing) == ("new", last.reason, True)
+    last, failed = service.reload.last, service.reload.failed["new"]
+    reason = "worker 1: Too many open files"
+    assert last == control.ReloadFacts("new", False, reason, 0.0, last.ended_at)
+    assert failed == control.FailedVersion("new", reason, failed.failed_at, True)
     assert failed.failed_at == pytest.approx(last.ended_at, abs=10)
     assert last.ended_at > 1e9
     # That passes.
@@ -210,30 +207,12 @@ def test_one_that_takes_too_long_fails_the_version(service):
     assert service.verifications.busy
 
 
-def test_when_the_first_dies_twice_the_version_is_a_failed_one(service):
+def test_what_is_not_wanted_any_more_is_not_verified_and_what_failed_is_when_somebody_asks(service):
     service.serves("old")
-    service.names("new")
-    for _ in range(2):
-        service.dies(0, -11)
-        service.verified()
-        service.boots(0)
-        service.prepared(0)
-        service.committed(0)
-    assert "ended with status -11 while it prepared" in service.reload.failed["new"].reason
-    join = ["0 Prepare old", "0 Commit old"]
-    assert service.told() == ["0 Prepare new", *join, "0 Prepare new", "0 Listen", *join, "0 Listen"]
-
-
-def test_a_label_that_moves_back_ends_the_verification(service):
-    service.serves("old")
-    service.label = "new"
-    service.look()
-    service.label = "old"
-    service.look()
+    for service.label in ("new", "old"):
+        service.look()
     assert not service.verifications.wanted
-
-
-def test_what_failed_for_now_is_tried_when_somebody_asks(service):
+    service.verified()
     service.names("new", problem=AWAY)
     assert service.reload.failed["new"].passing
     service.reload.retry_now()
@@ -253,13 +232,6 @@ def test_the_latest_twenty_versions_that_failed_are_kept(service):
     assert [*service.reload.failed] == [names[6], *names[8:], names[5]]
 
 
-def test_a_label_that_cannot_be_followed_says_why(service):
-    service.look()
-    assert service.reload.problem() == "the label can't be read"
-    service.verifications.hangs = "the verification of new goes on"
-    assert service.reload.problem() == "the verification of new goes on"
-
-
 def test_a_late_worker_gets_none_but_verified_files(service):
     service.serves("old")
     service.changes(problem=BROKEN)
@@ -276,24 +248,13 @@ def test_a_late_worker_gets_none_but_verified_files(service):
     assert service.told() == ["1 Abandon", "1 Prepare old"]
 
 
-def test_when_nobody_serves_it_any_more_and_nobody_can_the_label_decides_anew(service):
-    service.serves("old")
-    service.names(None)
-    for index in range(3):
-        service.dies(index)
-    service.boots(0)
-    service.refuses(0, "no memory", passing=True)
-    assert service.told() == ["0 Prepare old", "0 is ended"]
-    service.boots(1)
-    service.refuses(1, "it is gone")
-    assert service.reload.known.committed is None
-    assert service.told()[-2:] == ["1 Abandon", "1 Listen"]
-
-
 def test_the_log_tells_each_thing_once(service, caplog):
     caplog.set_level("INFO")
     for _ in range(3):
         service.names(None)
+    assert service.reload.problem() == "the label can't be read"
+    service.verifications.hangs = "the verification of new goes on"
+    assert service.reload.problem() == "the verification of new goes on"
     service.names("new", problem=AWAY)
     for _ in range(2):
         service.waits(1)
@@ -313,10 +274,13 @@ def test_the_log_tells_each_thing_once(service, caplog):
     service.dies(1)
     service.boots(1)
     service.refuses(1, "out of memory")
+    assert service.workers[1].killed
     for index in range(3):
         service.dies(index)
     service.boots(1)
     service.refuses(1, "is wrong")
+    assert service.reload.known.committed is None
+    assert service.told()[-2:] == ["1 Abandon", "1 Listen"]
     assert caplog.messages == [
         "the label can't be read",
         "version new can't be loaded now, and is tried again in 1 s: /v: is stale; nothing is served",

@@ -51,15 +51,12 @@ verify_apart.main(sys.argv[3:])
 """)
 
 
-def test_a_sound_version_passes_with_its_files_as_they_were(published):
-    names = version_files.names_of(published.directory)
-    expected = version_files.look(published.directory, names)
-    assert verify_apart(published.volume, published.version) == expected
-    assert len(expected) > 5
-
-
 @pytest.mark.parametrize("name", [layout.MANIFEST, layout.SEEN_ITEMS])
-def test_what_is_wrong_is_said_in_the_same_words(published, name):
+def test_a_sound_version_passes_and_what_is_wrong_is_said_in_the_same_words(published, name):
+    names = version_files.names_of(published.directory)
+    files = version_files.look(published.directory, names)
+    assert verify_apart(published.volume, published.version) == files
+    assert len(files) > 5
     publications.overwrite(published.directory / name, b"{}")
     with pytest.raises(PublicationError) as expected:
         verification.verify(published.volume, published.version)
@@ -69,14 +66,11 @@ def test_what_is_wrong_is_said_in_the_same_words(published, name):
     assert not isinstance(caught.value, VolumeError)
 
 
-def test_a_version_that_is_gone_is_named(published):
+def test_a_version_that_is_gone_is_named_and_a_volume_that_cannot_be_read_is_no_fault_of_it(published):
     with pytest.raises(UnverifiedError, match="20200101T000000Z-000000' isn't on the volume") as caught:
         verify_apart(published.volume, "20200101T000000Z-000000")
     # A volume that was away for a moment looks so, too.
     assert caught.value.costly
-
-
-def test_a_volume_that_cannot_be_read_is_no_fault_of_the_version(published):
     volume = published.volume / ("x" * 300)
     with pytest.raises(VolumeError, match="File name too long") as caught:
         verify_apart(volume, published.version)
@@ -124,14 +118,13 @@ def test_files_that_change_while_they_are_read_are_read_again_and_again(
     assert files[layout.SEEN_ITEMS] == version_files.state_of(Path(path))
 
 
-def test_an_error_that_nobody_foresaw_is_of_the_version(published, python_that_verifies_by):
+def test_an_error_that_nobody_foresaw_is_of_the_version_and_a_crash_before_it_reads_is_not(
+    published, interpreter, python_that_verifies_by
+):
     python_that_verifies_by("raise KeyError('x')")
     with pytest.raises(PublicationError, match=r"^an unexpected error: 'x'$"):
         verify_apart(published.volume, published.version)
-
-
-def test_a_crash_before_anything_is_read_says_nothing_of_the_version(published, interpreter):
-    """A library that lacks memory while it is loaded crashes, for instance."""
+    # A library that lacks memory while it is loaded crashes, for instance.
     interpreter(f"#!{PYTHON}\nimport os\nos.kill(os.getpid(), {signal.SIGSEGV})\n")
     with pytest.raises(UnverifiedError, match="by SIGSEGV before it read anything"):
         verify_apart(published.volume, published.version)
@@ -199,13 +192,10 @@ def test_it_takes_no_longer_than_it_may_and_only_while_it_is_wanted(
 def test_it_does_not_outlive_who_asked_for_it(published, python_that_verifies_by):
     python_that_verifies_by("""print(os.getpid(), file=sys.stderr, flush=True)
     signal.pause()""")
-    code = (
-        "import pathlib, sys, retriever.parent.reloading.verify_apart as it; "
-        "sys.executable = sys.argv[1]; "
-        "it.verify_apart(pathlib.Path(sys.argv[2]), sys.argv[3])"
-    )
-    arguments = [sys.executable, str(published.volume), published.version]
-    parent = subprocess.Popen([PYTHON, "-c", code, *arguments], cwd=ROOT, stderr=subprocess.PIPE)
+    code = f"""import pathlib, sys, retriever.parent.reloading.verify_apart as it
+sys.executable = {sys.executable!r}
+it.verify_apart(pathlib.Path({str(published.volume)!r}), {published.version!r})"""
+    parent = subprocess.Popen([PYTHON, "-c", code], cwd=ROOT, stderr=subprocess.PIPE)
     with parent:
         process = int(parent.stderr.readline())
         parent.kill()
