@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 from pathlib import Path
+from unittest import mock
 
 import pytest
 
@@ -30,14 +31,10 @@ class Process:
 
     def __init__(self, command, *, pass_fds, env, **_):
         assert {*STOPPING} <= signal.pthread_sigmask(signal.SIG_BLOCK, [])
-        self.command = command
-        self.passed = pass_fds
-        self.environment = env
+        self.command, self.passed, self.environment = command, pass_fds, env
         # The descriptor that the child inherits; the parent closes its own.
         self.socket = socket.socket(fileno=socket.dup(pass_fds[0]))
-        self.pid = 4242
-        self.signals = []
-        self.hangs = False
+        self.pid, self.signals, self.hangs = 4242, [], False
         Process.latest = self
 
     def send_signal(self, number):
@@ -193,20 +190,15 @@ def test_whatever_it_says_shows_that_it_lives(worker, clock):
     # The next one begins anew.
     restart(worker)
     assert worker.silent_seconds() == 0
-
-
-def test_what_no_worker_says_is_its_end(running):
-    assert running.receive() == ([], True)
+    assert worker.receive() == ([], True)
+    # What no worker says is its end.
     Process.latest.socket.sendall(b"GET / HTTP/1.1\r\n\r\n")
-    assert running.receive() == ([], False)
+    assert worker.receive() == ([], False)
     assert Process.latest.signals == [signal.SIGKILL]
 
 
 def test_a_process_that_cannot_be_started_leaves_nothing_behind(monkeypatch, clock):
-    def no_memory(*_, **__):
-        raise OSError(12, "Cannot allocate memory")
-
-    monkeypatch.setattr(subprocess, "Popen", no_memory)
+    monkeypatch.setattr(subprocess, "Popen", mock.Mock(side_effect=OSError(12, "Cannot allocate")))
     worker = WorkerProcess(0, Config(volume=Path("/data")), clock=clock)
     before = len(os.listdir("/proc/self/fd"))
     with pytest.raises(OSError, match="Cannot allocate"):
@@ -229,21 +221,18 @@ def test_what_it_said_last_is_heard_before_its_end(worker):
 
 
 def test_a_worker_that_never_reads_is_killed_and_not_waited_for(worker):
-    fleet = control.ServiceState(label="x" * 10_000)
-    sent = 0
-    while not Process.latest.signals:
+    fleet, sent = control.ServiceState(label="x" * 10_000), 0
+    while not Process.latest.signals and sent < 1000:
         worker.send(fleet)
         sent += 1
-        assert sent < 1000
     assert Process.latest.signals == [signal.SIGKILL]
     # A few messages must fit, or one that is busy with preparing would be killed for it.
-    assert sent > 10
+    assert 10 < sent < 1000
 
 
 def test_a_message_that_does_not_fit_yet_is_sent_on_when_the_worker_is_heard(running):
-    """It serves, and is busy: what it is told about another version is no reason to end it."""
-    running.tell(control.Prepare("v1", files=MANY_FILES))
-    running.tell(control.Abandon())
+    for message in (control.Prepare("v1", files=MANY_FILES), control.Abandon()):
+        running.tell(message)
     lines, came = control.Lines(control.ToWorker), []
     while len(came) < 2:
         # It beats once a second.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import queue
+from unittest import mock
 
 import pytest
 
@@ -59,22 +60,13 @@ def test_the_fingerprint_changes_with_any_file(published, change):
 
 
 def test_it_looks_again_when_told_to_and_survives_what_looking_raises():
-    answers = iter([Seen("a"), RuntimeError("a bug"), Seen("b")])
+    looker = mock.Mock(side_effect=[Seen("a"), RuntimeError("a bug"), Seen("b")])
     seen = queue.SimpleQueue()
-
-    def looker():
-        answer = next(answers)
-        if isinstance(answer, Exception):
-            raise answer
-        return answer
-
     watch = LabelWatch(looker, seen.put, poll_seconds=3600)
     watch.start()
-    assert seen.get(timeout=10) == Seen("a")
-    watch.look_now()
-    assert seen.get(timeout=10) == Seen(None, "an unexpected error: a bug")
-    watch.look_now()
-    assert seen.get(timeout=10) == Seen("b")
+    for expected in (Seen("a"), Seen(None, "an unexpected error: a bug"), Seen("b")):
+        assert seen.get(timeout=10) == expected
+        watch.look_now()
 
 
 def test_it_says_how_long_a_volume_has_not_answered():

@@ -20,14 +20,11 @@ class WorkerEnd:
     """What `retriever.worker.worker` does with what it is told, without gRPC."""
 
     def __init__(self):
-        self.inbox = []
-        self.outbox = [control.Booted()]
+        self.inbox, self.outbox = [], [control.Booted()]
         # Threads that prepare: one goes on when the one before it has ended.
         self.preparing = []
-        self.order = 0
-        self.prepared = None
-        self.version = None
-        self.listens = False
+        self.order, self.prepared = 0, None
+        self.version, self.listens = None, False
 
     def step(self):
         match self.inbox.pop(0):
@@ -76,10 +73,8 @@ class AnyOrder(RuleBasedStateMachine):
     @initialize(label=st.sampled_from([*GOOD, None]))
     def begin(self, label):
         """With everything as it should be: what is random goes on from there."""
-        self.label = label
-        self.changes = 0
-        self.now = 0.0
-        self.volume_answers = True
+        self.label, self.changes = label, 0
+        self.now, self.volume_answers = 0.0, True
         self.workers = [FakeWorker(index) for index in range(3)]
         self.ends = [WorkerEnd() for _ in self.workers]
         for worker in self.workers:
@@ -225,20 +220,15 @@ class AnyOrder(RuleBasedStateMachine):
                     self.a_worker_goes_on(index)
                 if worker.killed:
                     self.a_worker_dies_and_is_started_again(index)
-            settled = all(
-                # One that was ended and comes back has something to say yet.
-                worker.view.state in ("booted", "running")
-                and worker.view.version == self.reload.known.committed
-                and not (worker.view.preparing or worker.view.prepared or worker.view.committing)
-                for worker in self.workers
-            )
+            # One that was ended and comes back has something to say yet.
+            views = [worker.view for worker in self.workers]
+            settled = all(own.idle and own.version == self.reload.known.committed for own in views)
             if settled and (self.label not in GOOD or self.label == self.reload.known.committed):
                 break
         served = {end.version for end in self.ends}
         assert served == {self.reload.known.committed}
-        assert served == {worker.view.version for worker in self.workers}
+        assert {(own.version, own.state) for own in views} == {(*served, "running")}
         assert all(end.listens for end in self.ends)
-        assert {worker.view.state for worker in self.workers} == {"running"}
         if self.label in GOOD:
             assert served == {self.label}
             assert self.label not in self.reload.failed
