@@ -28,13 +28,8 @@ class Answer:
     short: str | None = None
 
 
-ANSWERS = st.builds(
-    Answer,
-    source=st.sampled_from(Source),
-    exact=st.booleans(),
-    candidates=st.integers(0, 1 << 40),
-    short=st.none() | st.sampled_from(ShortReason),
-)
+SHORT = st.none() | st.sampled_from(ShortReason)
+ANSWERS = st.builds(Answer, st.sampled_from(Source), st.booleans(), st.integers(0, 1 << 40), SHORT)
 ENDED = st.tuples(
     st.sampled_from(METHODS), st.sampled_from(CODES), st.none() | st.floats(0, 100, allow_nan=False)
 )
@@ -87,10 +82,9 @@ def test_increments_of_several_threads_are_not_lost():
     # As often as possible in the middle of counting.
     sys.setswitchinterval(1e-6)
     try:
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
+        for step in (threading.Thread.start, threading.Thread.join):
+            for thread in threads:
+                step(thread)
     finally:
         sys.setswitchinterval(switch)
     counts = made.read()
@@ -101,15 +95,12 @@ def test_increments_of_several_threads_are_not_lost():
 
 def test_a_killed_process_loses_no_count_and_the_next_one_counts_on():
     made = Counters.create()
-    code = (
-        "import os, signal, sys\n"
-        "from retriever.counters import Counters\n"
-        "Counters(int(sys.argv[1])).ended('Recommend', 'NOT_FOUND', 0.5)\n"
-        "os.kill(os.getpid(), signal.SIGKILL)"
-    )
-    command = [sys.executable, "-c", code, str(made.descriptor)]
+    code = f"""import os, signal
+from retriever.counters import Counters
+Counters({made.descriptor}).ended('Recommend', 'NOT_FOUND', 0.5)
+os.kill(os.getpid(), signal.SIGKILL)"""
     for _ in range(2):
-        subprocess.run(command, pass_fds=[made.descriptor], check=False)
+        subprocess.run([sys.executable, "-c", code], pass_fds=[made.descriptor], check=False)
     counts = made.read()
     assert counts["calls", "Recommend", "NOT_FOUND"] == 2
     assert counts["nanoseconds", "Recommend"] == 1_000_000_000
@@ -145,6 +136,5 @@ def test_recall_is_of_the_version_in_service():
     first.sampled("a", found=0, expected=10)
     assert recall("b") is None
     first.sampled("b", found=4, expected=4)
-    assert recall("b") == 1
-    assert recall("a") == 0.5
+    assert (recall("b"), recall("a")) == (1, 0.5)
     assert first.read()["samples",] == 3

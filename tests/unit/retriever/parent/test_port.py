@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import socket
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 
 import pytest
 
@@ -13,13 +13,7 @@ from retriever.parent.port import reserve
 def reserved():
     """Reserves ports, and gives them back at the end."""
     with ExitStack() as stack:
-
-        def keep(host, port):
-            made = reserve(host, port)
-            stack.callback(made.close)
-            return made
-
-        yield keep
+        yield lambda host, port: stack.enter_context(closing(reserve(host, port)))
 
 
 def worker_socket(port):
@@ -98,10 +92,8 @@ def test_a_host_that_is_not_here_is_an_error_that_names_it(host):
 
 
 def test_a_name_too_long_for_the_lock_is_no_obstacle(reserved, monkeypatch):
-    def found(port):
-        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", port))]
-
     free = reserve("127.0.0.1", 0)
     free.close()
-    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found(free.port))
+    found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", free.port))]
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found)
     assert reserved("retriever." * 20 + "internal", free.port).host == "127.0.0.1"

@@ -111,14 +111,6 @@ def test_a_start_while_the_store_is_away_serves_what_was_served(service, version
     assert [source.look().target for _ in range(2)] == [newer, newest]
 
 
-def test_a_pinned_version_is_brought_whatever_the_label_names(service, version):
-    service.publish(seed=2)
-    source = service.source(pin=version)
-    assert serve(source) == version
-    assert source.look().target == version
-    assert labels.read_label_or_none(service.cache, "current") is None
-
-
 @pytest.mark.parametrize(
     ("content", "problem"),
     [(None, "nothing is published under it"), (b"../../etc/passwd", "should hold a version's name")],
@@ -165,12 +157,17 @@ def test_only_what_serves_and_what_comes_is_kept_when_room_is_needed(service, ve
     assert served[0] not in here
 
 
-def test_a_download_that_is_not_wanted_any_more_ends_and_leaves_nothing_to_serve(service, version):
-    wanted = Awaited()
+def test_a_pinned_version_is_brought_whatever_the_label_names_and_only_while_it_is_wanted(
+    service, version
+):
+    service.publish(seed=2)
+    source, wanted = service.source(pin=version), Awaited()
     wanted.end()
     with pytest.raises(StoreError, match="isn't wanted any more"):
-        service.source().verify(version, wanted)
+        source.verify(version, wanted)
     assert reader.list_versions(service.cache) == []
+    assert serve(source) == source.look().target == version
+    assert labels.read_label_or_none(service.cache, "current") is None
 
 
 def test_a_folder_is_served_as_it_is_and_a_cache_must_be_one(service, version):
