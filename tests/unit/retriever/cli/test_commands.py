@@ -8,7 +8,6 @@ import json
 import os
 import re
 import time
-from pathlib import Path
 
 import grpc
 import pytest
@@ -172,34 +171,24 @@ def test_all_pages_end_where_the_service_does_or_where_it_was_said(service, caps
 
 def test_the_status_is_readable(service, capsys):
     started = Timestamp(seconds=int(time.time()) - 90)
-    broken = "[items.trie] is broken"
+    broken, since = "[items.trie] is broken", Timestamp(seconds=started.seconds + 60)
+    does = {"calls": 1234567, "refused_calls": 89, "calls_in_flight": 3, "pss_bytes": 31_400_000}
+    runs = {"pid": 123, "state": pb.WORKER_STATE_RUNNING, "version": "v1", "started_at": started}
+    first = pb.WorkerStatus(serving_since=since, **does, **runs)
     service.answer = pb.GetStatusResponse(
         label="current",
         version="v1",
         label_problem="label 'current': unreadable",
         served_problem="its files are gone",
         last_reload=pb.ReloadOutcome(version="v2", reason=broken, duration_seconds=0.5),
-        workers=[
-            pb.WorkerStatus(
-                pid=123,
-                state=pb.WORKER_STATE_RUNNING,
-                version="v1",
-                calls=1234567,
-                refused_calls=89,
-                calls_in_flight=3,
-                pss_bytes=31_400_000,
-                started_at=started,
-                serving_since=Timestamp(seconds=started.seconds + 60),
-            ),
-            pb.WorkerStatus(index=1, state=pb.WORKER_STATE_DOWN, restarts=4),
-        ],
+        workers=[first, pb.WorkerStatus(index=1, state=pb.WORKER_STATE_DOWN, restarts=4)],
         failed_versions=[
             pb.FailedVersion(version="v2", reason=broken),
             pb.FailedVersion(version="v0", reason="Too many open files", retried=True),
         ],
     )
-    lines = printed(capsys, "status")
-    assert lines[:7] == [
+    *lines, head, first, second = printed(capsys, "status")
+    assert lines == [
         "version v1",
         "        its files are gone",
         "label   'current' names nothing that can be read",
@@ -208,11 +197,9 @@ def test_the_status_is_readable(service, capsys):
         f"failed  v2: {broken}",
         "failed  v0 for now: Too many open files",
     ]
-    head, first, second = map(cells, lines[7:])
-    assert head == [
-        *("worker", "pid", "state", "version", "serves it for", "up for", "restarts"),
-        *("calls", "refused", "in flight", "PSS"),
-    ]
+    first, second, columns = cells(first), cells(second), ("calls", "refused", "in flight", "PSS")
+    facts = ("worker", "pid", "state", "version", "serves it for", "up for", "restarts")
+    assert cells(head) == [*facts, *columns]
     assert first[:4] == ["0", "123", "running", "v1"]
     serves, up = (int(age.removesuffix(" s")) for age in first[4:6])
     assert up >= 89
@@ -224,6 +211,7 @@ def test_the_status_is_readable(service, capsys):
 LOADS = "version v1 is being loaded, 12 s so far: its files are being read and checked"
 NAMES_V1 = "label   'current' names v1"
 LABEL = {"label": "current", "label_target": "v1"}
+SAME = {"not_serving_reason": "x", "label_problem": "x"}
 
 
 @pytest.mark.parametrize(
@@ -233,10 +221,7 @@ LABEL = {"label": "current", "label_target": "v1"}
         ({"label_target": "v1", "version": "v1"}, ["version v1", "pinned  to v1"]),
         ({"software_version": "1.2.3"}, ["version none", "release 1.2.3 of the retriever"]),
         ({**LABEL, "not_serving_reason": LOADS}, ["version none", NAMES_V1, f"waits   {LOADS}"]),
-        (
-            {**LABEL, "not_serving_reason": "x", "label_problem": "x"},
-            ["version none", NAMES_V1, "        x"],
-        ),
+        ({**LABEL, **SAME}, ["version none", NAMES_V1, "        x"]),
     ],
 )
 def test_the_status_tells_what_there_is_to_tell(service, capsys, status, lines):
@@ -316,14 +301,10 @@ def test_a_file_that_cannot_be_read_is_named(service, capsys, monkeypatch, tmp_p
     assert main(["batch-recommend", str(tmp_path / "none")]) == 1
     assert "none: No such file" in capsys.readouterr().err
 
-    def unreadable(path):
-        def read():
-            yield b'{"user_id": "3"}'
-            raise OSError(errno.EIO, os.strerror(errno.EIO))
+    def read():
+        yield b'{"user_id": "3"}'
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
 
-        assert path == Path("requests.jsonl")
-        return contextlib.nullcontext(read())
-
-    monkeypatch.setattr(batches, "open_given", unreadable)
+    monkeypatch.setattr(batches, "open_given", lambda _: contextlib.nullcontext(read()))
     assert main(["batch-recommend", "requests.jsonl"]) == 1
     assert capsys.readouterr().err == "error: requests.jsonl: Input/output error\n"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from unittest import mock
 
 import grpc
 import pytest
@@ -44,6 +45,8 @@ STARTS = f"version {V1} is being loaded"
 TOKEN = (grpc.StatusCode.UNAUTHENTICATED, "a bearer token is needed")
 LATE = (grpc.StatusCode.DEADLINE_EXCEEDED, "Deadline Exceeded")
 A, B = serving("a:1", V1), serving("b:2", V1, V1)
+AWAY = failed("b:2"), failed("c:3", *LATE), failed("d:4", *TOKEN)
+TWICE = {"last_reload": BROKEN, "failed_versions": [NEW, OLD]}
 
 
 @pytest.mark.parametrize(
@@ -52,10 +55,7 @@ A, B = serving("a:1", V1), serving("b:2", V1, V1)
         ([A], f"it serves {V1}"),
         ([A, B], f"all 2 serve {V1}"),
         ([serving("a:1", V2), B], f"NOT all 2 serve the same; {V1}: b:2; {V2}: a:1"),
-        (
-            [A, failed("b:2"), failed("c:3", *LATE), failed("d:4", *TOKEN)],
-            f"NOT all 4 serve the same; {V1}: a:1; refused: d:4; unreachable: b:2, c:3",
-        ),
+        ([A, *AWAY], f"NOT all 4 serve the same; {V1}: a:1; refused: d:4; unreachable: b:2, c:3"),
         # One that serves nothing, and one that stops.
         ([Member("b:2", status(""))], "NOT all 1 serve the same; not serving: b:2"),
         ([A, Member("c:3", B.status)], f"NOT all 2 serve the same; {V1}: a:1; not serving: c:3"),
@@ -78,10 +78,7 @@ def test_who_serves_what_is_told_in_a_line(members, summary):
         (failed("d:4", *TOKEN), ["UNAUTHENTICATED: a bearer token is needed"]),
         (serving("a:1", V1, label_problem=LOST, served_problem="gone"), [LOST, "gone"]),
         # The latest that failed is told, once.
-        (
-            serving("a:1", V1, last_reload=BROKEN, failed_versions=[NEW, OLD]),
-            [f"{V2} failed: [items.trie] is broken"],
-        ),
+        (serving("a:1", V1, **TWICE), [f"{V2} failed: [items.trie] is broken"]),
         (serving("a:1", V1, failed_versions=[OLD, NEW]), ["v0 failed: it is gone"]),
         (serving("a:1", V1, last_reload=LAST), []),
         # Such as the version that it loads; not where it is known why.
@@ -99,16 +96,11 @@ def run(monkeypatch, capsys):
     """Asks a fleet that answers so; returns the exit status and the lines."""
 
     def run(*members, flags=()):
-        asked = []
-
-        def ask_all(addresses, security, *, timeout_seconds):
-            asked.append((addresses, security, timeout_seconds))
-            return Fleet(members)
-
+        ask_all = mock.Mock(return_value=Fleet(members))
         monkeypatch.setattr(commands, "ask_all", ask_all)
         addresses = [member.address for member in members]
         code = main(["status", "--fleet", ",".join(addresses), "--timeout", "2.5", *flags])
-        assert asked == [(addresses, PLAIN, 2.5)]
+        ask_all.assert_called_once_with(addresses, PLAIN, timeout_seconds=2.5)
         return code, [line.rstrip() for line in capsys.readouterr().out.splitlines()]
 
     return run
