@@ -5,13 +5,8 @@ from __future__ import annotations
 import pytest
 from recsys.trainer.v1 import trainer_service_pb2 as trainer_pb
 
-from retriever.client import (
-    ArgumentError,
-    ClientSecurity,
-    RecommendRequest,
-    RetrieverClient,
-    SimilarItemsRequest,
-)
+from retriever.asking.requests import RecommendRequest, SimilarItemsRequest
+from retriever.client import ArgumentError, ClientSecurity, RetrieverClient
 from trainer.client import TrainerClient
 
 TARGET = "127.0.0.1:1"

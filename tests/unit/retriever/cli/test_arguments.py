@@ -86,8 +86,6 @@ LISTEN = "--listen, or RETRIEVER_LISTEN: 'rubbish' should be HOST:PORT"
         ("serve --volume data", LISTEN),
         ("serve --volume data --listen rubbish", LISTEN),
         ("serve --volume data --workers 0", "--workers is 0, but should be in 1..256"),
-        ("serve --volume data --label No", "--label is 'No', but should be"),
-        ("serve --volume data --pin current", "--pin is 'current', but should be a version's name"),
         ("serve --volume data --tls-cert c.pem", "tls_cert is given without --"),
         ("serve --volume s3://bucket/prefix", "--volume s3://bucket/prefix: give --cache-dir DIR"),
         ("status --cert c.pem", "cert is given without --"),
@@ -128,6 +126,9 @@ MISTAKES = [
     ("batch-recommend", "required: FILE"),
     ("status --ca=", "--ca: an empty path"),
     ("health --liveness --readiness", "not allowed with argument"),
+    ("status --fleet a:1,", "'' should be HOST:PORT with a port in 1..65535"),
+    ("status --fleet A.example:1,[::1]:2,a.Example:01", "a.example:1 is named twice: leave one out"),
+    ("status --fleet a:1 --target b:2", "not allowed with argument --fleet"),
     # A number of thousands of digits is refused briefly.
     *(
         (f"{command} {DIGITS}", f"argument {command.split()[-1]}: ")

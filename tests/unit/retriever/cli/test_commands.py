@@ -9,7 +9,6 @@ import os
 import re
 import time
 
-import grpc
 import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 from grpc_health.v1 import health_pb2, health_pb2_grpc
@@ -19,7 +18,6 @@ from recsys.retriever.v1 import retriever_service_pb2_grpc as pb_grpc
 from lightfm_retriever.hosting.calling.first_contact import FirstContact
 from retriever.__main__ import main
 from retriever.cli import batches
-from tests.unit.retriever.asking.test_errors import RefusedError
 
 VERSION = "20261124T043500Z-3fa9c1"
 
@@ -259,15 +257,6 @@ def test_a_probe_tells_by_its_exit_status(service, capsys, flags, serving):
     assert capsys.readouterr().out == text
     assert main(["health", *flags, "--json"]) == (not healthy)
     assert json.loads(capsys.readouterr().out) == {"healthy": healthy, "serving": serving}
-
-
-@pytest.mark.parametrize("command", ["health --liveness", "similar-items 7"])
-def test_a_refusal_is_an_error_that_names_service_and_reason(service, capsys, command):
-    service.answer = RefusedError(grpc.StatusCode.NOT_FOUND, "item '7' isn't in version v1")
-    assert main([*command.split(), "--target", "example.org:1"]) == 1
-    captured = capsys.readouterr()
-    told = "error: example.org:1: NOT_FOUND: item '7' isn't in version v1\n"
-    assert (captured.out, captured.err) == ("", told)
 
 
 GOOD = pb.RecommendResult(response=items(("50", 1.5, "")))

@@ -151,18 +151,3 @@ def test_json_has_all_that_each_says(run):
     assert second == {"address": "c:3", "versions": {}, "status": None, **unreachable}
     code, lines = run(A, flags=["--json"])
     assert (code, json.loads("\n".join(lines))["version"]) == (0, V1)
-
-
-@pytest.mark.parametrize(
-    ("given", "message"),
-    [
-        ("a:1,", "'' should be HOST:PORT with a port in 1..65535"),
-        ("A.example:1,[::1]:2,a.Example:01", "a.example:1 is named twice: leave one out"),
-        ("a:1 --target b:2", "not allowed with argument --fleet"),
-    ],
-)
-def test_addresses_that_make_no_sense_are_refused(capsys, given, message):
-    with pytest.raises(SystemExit) as caught:
-        main(["status", "--fleet", *given.split(" ")])
-    assert caught.value.code == 2
-    assert message in capsys.readouterr().err

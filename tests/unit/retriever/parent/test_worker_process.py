@@ -74,8 +74,7 @@ def running(worker):
 
 def hears(worker, *messages):
     """Let it say something; returns which of it counts."""
-    for message in messages:
-        Process.latest.socket.sendall(control.encoded(message))
+    Process.latest.socket.sendall(b"".join(map(control.encoded, messages)))
     received, alive = worker.receive()
     assert (received, alive) == ([*messages], True)
     return [worker.note(message) for message in received]
@@ -115,9 +114,7 @@ def test_it_starts_a_fresh_interpreter_with_its_number_settings_and_counters(wor
 
 
 @pytest.mark.parametrize("given", [{}, *({name: value} for name in THREADS for value in ("4", ""))])
-def test_its_matrix_products_have_one_thread_unless_told_and_all_else_is_ours(
-    worker, monkeypatch, given
-):
+def test_its_matrix_products_have_one_thread_unless_told(worker, monkeypatch, given):
     for name in THREADS:
         monkeypatch.delenv(name, raising=False)
     for name, value in {**given, "RETRIEVER_TEST": "é"}.items():
@@ -148,9 +145,9 @@ def test_a_life(worker, clock):
     assert hears(worker, control.Listening(), control.Beat(load)) == [True, True]
     assert (worker.ever_ran, worker.view.up) == (True, True)
     facts = worker.facts()
-    assert (facts.index, facts.pid, facts.state, facts.version) == (3, 4242, "running", "v1")
-    assert facts.serving_since >= facts.started_at > 0
-    assert facts.load == load
+    times = facts.started_at, facts.serving_since
+    assert facts == control.WorkerFacts(3, 4242, "running", "v1", *times, 0, load)
+    assert times[1] >= times[0] > 0
     worker.tell(control.Prepare("v2"))
     assert worker.preparing_seconds() == 0
     assert hears(worker, control.PrepareFailed("v2", 2, "broken")) == [True]
@@ -162,20 +159,18 @@ def test_a_life(worker, clock):
 @pytest.mark.parametrize(
     "late", [control.Prepared("v1", 1), control.PrepareFailed("v1", 1, "broken")], ids=["yes", "no"]
 )
-def test_an_answer_to_what_was_abandoned_is_not_taken_for_the_answer_to_what_was_asked_again(
-    running, late
-):
+def test_an_answer_to_what_was_abandoned_counts_no_more(running, late):
+    nothing = ("running", None, None, None, None)
+    for message in (control.Prepare("v1"), control.Abandon()):
+        running.tell(message)
+    assert (hears(running, late), state(running)) == ([False], nothing)
+    # Also when the same was asked again.
     running.tell(control.Prepare("v1"))
-    running.tell(control.Abandon())
-    assert hears(running, late) == [False]
-    assert state(running) == ("running", None, None, None, None)
-    running.tell(control.Prepare("v1"))
-    assert hears(running, late) == [False]
-    assert state(running) == ("running", None, "v1", None, None)
+    assert (hears(running, late), state(running)) == ([False], ("running", None, "v1", None, None))
     assert hears(running, control.Prepared("v1", 2)) == [True]
     assert state(running) == ("running", None, None, "v1", None)
     running.tell(control.Abandon())
-    assert state(running) == ("running", None, None, None, None)
+    assert state(running) == nothing
 
 
 def test_whatever_it_says_shows_that_it_lives(worker, clock):
@@ -210,8 +205,7 @@ def test_a_process_that_cannot_be_started_leaves_nothing_behind(monkeypatch, clo
 
 def test_what_it_said_last_is_heard_before_its_end(worker):
     last = [control.Booted(), control.Prepared("v1", 1)]
-    for message in last:
-        Process.latest.socket.sendall(control.encoded(message))
+    Process.latest.socket.sendall(b"".join(map(control.encoded, last)))
     Process.latest.socket.close()
     assert worker.receive() == (last, True)
     assert worker.receive() == ([], False)

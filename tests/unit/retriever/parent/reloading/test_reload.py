@@ -22,12 +22,9 @@ class Service:
 
     def __init__(self):
         self.workers = [FakeWorker(index) for index in range(3)]
-        self.label = None
         # How the files look, and why they can't be verified.
-        self.state = 0
-        self.problem = None
-        self.now = 10.0
-        self.ended = []
+        self.state, self.problem = 0, None
+        self.label, self.now, self.ended = None, 10.0, []
         self.verifications = FakeVerifications(self.verify)
         self.reload = Reload(
             self.workers, self.verifications, ended=self.ended.append, clock=lambda: self.now
@@ -48,7 +45,7 @@ class Service:
     def look(self):
         served = self.reload.known.committed
         problem = "" if self.label else "the label can't be read"
-        served = None if served is None else Served(served, self.files())
+        served = served and Served(served, self.files())
         self.reload.look(Seen(self.label, problem, (self.state,), served))
         self.reload.advance()
 
@@ -115,8 +112,8 @@ class Service:
         told = []
         for worker in self.workers:
             for message in worker.told:
-                words = [str(worker.index), type(message).__name__, getattr(message, "version", "")]
-                told.append(" ".join(words).rstrip())
+                version = getattr(message, "version", "")
+                told.append(f"{worker.index} {type(message).__name__} {version}".rstrip())
             worker.told = []
         return told
 
