@@ -7,7 +7,6 @@ import subprocess
 import sys
 import threading
 from collections import Counter
-from dataclasses import dataclass
 
 import grpc
 import pytest
@@ -17,19 +16,16 @@ from recsys.retriever.v1 import retriever_service_pb2 as pb
 
 from retriever import counters
 from retriever.answer_words import SearchMethod, ShortReason, Source
+from retriever.answering.queries import RankedRows
 from retriever.counters import BOUNDS, CODES, METHODS, Counters
 
 
-@dataclass(frozen=True)
-class Answer:
-    source: Source = Source.PERSONALIZED
-    exact: bool = False
-    candidates: int = 10
-    short: str | None = None
+def answer(source=Source.PERSONALIZED, exact=False, candidates=10, short=None):
+    return RankedRows([], [], source, exact, candidates, 0, short)
 
 
 SHORT = st.none() | st.sampled_from(ShortReason)
-ANSWERS = st.builds(Answer, st.sampled_from(Source), st.booleans(), st.integers(0, 1 << 40), SHORT)
+ANSWERS = st.builds(answer, st.sampled_from(Source), st.booleans(), st.integers(0, 1 << 40), SHORT)
 ENDED = st.tuples(
     st.sampled_from(METHODS), st.sampled_from(CODES), st.none() | st.floats(0, 100, allow_nan=False)
 )
@@ -57,11 +53,11 @@ def test_whatever_is_counted_sums_up(events):
             continue
         method, answers = event
         made.answered(method, answers)
-        for answer in answers:
-            expected["answers", method, answer.source, [*SearchMethod][answer.exact]] += 1
-            expected["candidates", method] += answer.candidates
-            if answer.short:
-                expected["short", method, answer.short] += 1
+        for own in answers:
+            expected["answers", method, own.source, [*SearchMethod][own.exact]] += 1
+            expected["candidates", method] += own.candidates
+            if own.short:
+                expected["short", method, own.short] += 1
     assert +Counter(made.read()) == +expected
 
 
@@ -73,7 +69,7 @@ def test_increments_of_several_threads_are_not_lost():
         begin.wait()
         for _ in range(times):
             made.ended("Recommend", "OK", 0.001)
-            made.answered("Recommend", [Answer(short=ShortReason.FILTER)])
+            made.answered("Recommend", [answer(short=ShortReason.FILTER)])
             made.sampled("a", found=1, expected=1)
             made.skipped()
 

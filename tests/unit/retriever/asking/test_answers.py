@@ -7,6 +7,7 @@ from dataclasses import asdict
 
 from recsys.retriever.v1 import retriever_service_pb2 as pb
 
+from retriever import answer_words
 from retriever.asking import answers
 from retriever.asking.answers import Answer, Contribution, Explanation, ScoredItem, answer
 
@@ -59,11 +60,14 @@ def test_everything_that_an_answer_says_is_told():
 
 
 def test_every_word_is_known_and_what_is_newer_than_the_client_is_its_number():
-    for field, enum, prefix in (
-        ("source", pb.Source, "SOURCE_"),
-        ("method", pb.SearchMethod, "SEARCH_METHOD_"),
-        ("short_reason", pb.ShortReason, "SHORT_REASON_"),
+    for field, enum, words in (
+        ("source", pb.Source, answer_words.Source),
+        ("method", pb.SearchMethod, answer_words.SearchMethod),
+        ("short_reason", pb.ShortReason, answer_words.ShortReason),
     ):
+        unspecified, *names = enum.keys()
+        prefix = unspecified.removesuffix("UNSPECIFIED")
+        assert sorted(f"{prefix}{word.name}" for word in words) == sorted(names)
         for name, number in enum.items():
             word = getattr(answer(pb.RecommendResponse(**{field: number})), field)
             assert f"{prefix}{(word or 'unspecified').upper()}" == name

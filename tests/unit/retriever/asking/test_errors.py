@@ -10,18 +10,13 @@ from hypothesis import strategies as st
 
 from lightfm_retriever.hosting.calling.symptoms import Problem
 from lightfm_retriever.hosting.serving.admission import overloaded
+from retriever import errors
 from retriever.asking.errors import UnreachableError, of_call, of_entry
-from retriever.errors import (
-    InvalidArgumentError,
-    NothingLoadedError,
-    NotPublishedError,
-    PageExpiredError,
-    UnknownIdError,
-)
+from retriever.errors import InvalidArgumentError, UnknownIdError
 from retriever.worker.status import to_message, to_status
 
 TARGET = "example.org:1"
-CODES = grpc.StatusCode
+CODES, FAILED = grpc.StatusCode, grpc.StatusCode.FAILED_PRECONDITION
 
 
 class RefusedError(grpc.RpcError):
@@ -38,9 +33,13 @@ AWAY = {"reason": "NOTHING_PUBLISHED", "retry_seconds": 5.0}
 SAID = [
     (BAD, CODES.INVALID_ARGUMENT, {"field": BAD.field}),
     (UnknownIdError("user", "x", "v1"), CODES.NOT_FOUND, {"reason": "USER_NOT_FOUND"}),
-    (NotPublishedError("this", "v1", "train"), CODES.FAILED_PRECONDITION, {"reason": "NOT_PUBLISHED"}),
-    (PageExpiredError("v1", "v2"), CODES.FAILED_PRECONDITION, {"reason": "PAGE_EXPIRED"}),
-    (NothingLoadedError("nothing"), CODES.UNAVAILABLE, AWAY),
+    (
+        errors.NotPublishedError("this", "v1", "train"),
+        CODES.FAILED_PRECONDITION,
+        {"reason": "NOT_PUBLISHED"},
+    ),
+    (errors.PageExpiredError("v1", "v2"), FAILED, {"reason": "PAGE_EXPIRED"}),
+    (errors.NothingLoadedError("nothing"), CODES.UNAVAILABLE, AWAY),
 ]
 
 
@@ -81,18 +80,15 @@ def test_a_deadline_that_passed_says_what_is_known_of_the_service():
 ELSEWHERE = to_status(InvalidArgumentError("user", "is empty")).trailing_metadata
 
 
-@pytest.mark.parametrize(
-    ("code", "details", "metadata"),
-    [
+def test_a_failure_without_details_that_fit_has_its_code_alone():
+    for code, details, metadata in (
         *((CODES.UNAVAILABLE, None, without) for without in ((), None, (("other", "x"),))),
         # Details that don't fit: a proxy may replace the one and pass the other on.
         (CODES.UNAVAILABLE, "user: is empty", ELSEWHERE),
         (CODES.INVALID_ARGUMENT, "rewritten", ELSEWHERE),
-    ],
-)
-def test_a_failure_without_details_that_fit_has_its_code_alone(code, details, metadata):
-    made = of_call(TARGET, RefusedError(code, details, metadata))
-    assert (made.code, made.details, told(made)) == (code, details or "", {})
+    ):
+        made = of_call(TARGET, RefusedError(code, details, metadata))
+        assert (made.code, made.details, told(made)) == (code, details or "", {})
 
 
 @given(st.binary() | st.integers(0, 200).map(lambda size: to_message(BAD).SerializeToString()[:size]))

@@ -16,6 +16,7 @@ from retriever.asking import requests as client_requests
 from retriever.asking.conditions import TextCondition, all_of, any_of, in_range, none_of
 from retriever.asking.requests import RecommendRequest, SimilarItemsRequest
 
+R, S = RecommendRequest, SimilarItemsRequest
 SUBJECTS = {RecommendRequest: "user_id", SimilarItemsRequest: "item_id"}
 
 
@@ -172,32 +173,24 @@ def test_a_condition_is_sent_or_refused_by_the_name_of_the_argument(attribute, v
             assert error.argument.partition("[")[0] in names
 
 
-def recommend(*args, **named):
-    return RecommendRequest, args, named
-
-
-def similar(*args, **named):
-    return SimilarItemsRequest, args, named
-
-
 CONDITIONS = "a list of conditions, such as [any_of('genres', 'Drama', 'War'), in_range('release_year',"
 WORDS = "one of 'error', 'ignore', 'popular'"
 IDS = "a list of ids, such as ['50', '181']"
 BUT = [
-    (recommend("3", filter="genres=Drama"), "filter is the text 'genres=Drama'", CONDITIONS),
-    (recommend("3", filter=[{"a": "b"}]), "filter[0] is a mapping", "a condition, such as any_of('gen"),
-    ((any_of, ("g", ["War"]), {}), "values[0] is a list", "texts one by one, such as any_of('"),
-    (recommend(session={"50": "2"}), "session['50'] is the text '2'", "a weight, such as 2.0"),
-    (recommend(session={"50": 2, 50: 3}), "session is a mapping", "weights by id, but has '50' twice"),
-    (recommend("3", limit=5.0), "limit is 5.0", "a whole number in 1..1000"),
-    (recommend("3", unknown_ids="POPULAR"), "unknown_ids is the text 'POPULAR'", WORDS),
+    (lambda: R("3", filter="genres=Drama"), "filter is the text 'genres=Drama'", CONDITIONS),
+    (lambda: R("3", filter=[{"a": "b"}]), "filter[0] is a mapping", "a condition, such as any_of('gen"),
+    (lambda: any_of("g", ["War"]), "values[0] is a list", "texts one by one, such as any_of('"),
+    (lambda: R(session={"50": "2"}), "session['50'] is the text '2'", "a weight, such as 2.0"),
+    (lambda: R(session={"50": 2, 50: 3}), "session is a mapping", "weights by id, but has '50' twice"),
+    (lambda: R("3", limit=5.0), "limit is 5.0", "a whole number in 1..1000"),
+    (lambda: R("3", unknown_ids="POPULAR"), "unknown_ids is the text 'POPULAR'", WORDS),
     # None is sent letter by letter.
-    (recommend(session="50"), "session is the text '50'", IDS),
-    (recommend(features="age:1"), "features is the text 'age:1'", "a list of features"),
-    (recommend("3", attributes="year"), "attributes is the text 'year'", "a list of names, such as"),
-    (similar(items="50"), "items is the text '50'", f"{IDS}, or their weights by id, such as {{'50'"),
+    (lambda: R(session="50"), "session is the text '50'", IDS),
+    (lambda: R(features="age:1"), "features is the text 'age:1'", "a list of features"),
+    (lambda: R("3", attributes="year"), "attributes is the text 'year'", "a list of names, such as"),
+    (lambda: S(items="50"), "items is the text '50'", f"{IDS}, or their weights by id, such as {{'50'"),
     # What no message can hold.
-    (recommend("3", limit=2**31), f"limit is {2**31}", "a whole number"),
+    (lambda: R("3", limit=2**31), f"limit is {2**31}", "a whole number"),
 ]  # fmt: skip
 
 
@@ -206,15 +199,15 @@ ITEM = "exactly one of item_id, items is needed"
 BY_NAME = "without a name, and all else as NAME=VALUE"
 USER = "exactly one of user_id, session, features is needed"
 REFUSED = [
-    (recommend("3", limitt=5), "limitt", f"RecommendRequest() {NO} 'limitt'; did you mean 'limit'?"),
-    (recommend("3", 5), "RecommendRequest()", f"RecommendRequest() takes user_id {BY_NAME}"),
-    (recommend("3", user_id="4"), "user_id", "user_id is given twice to RecommendRequest()"),
-    ((in_range, ("y",), {"low": 1}), "low", f"in_range() {NO} 'low'; it has attribute, min, max"),
-    ((any_of, (), {}), "attribute", "any_of() needs attribute, which is missing"),
+    (lambda: R("3", limitt=5), "limitt", f"RecommendRequest() {NO} 'limitt'; did you mean 'limit'?"),
+    (lambda: R("3", 5), "RecommendRequest()", f"RecommendRequest() takes user_id {BY_NAME}"),
+    (lambda: R("3", user_id="4"), "user_id", "user_id is given twice to RecommendRequest()"),
+    (lambda: in_range("y", low=1), "low", f"in_range() {NO} 'low'; it has attribute, min, max"),
+    (lambda: any_of(), "attribute", "any_of() needs attribute, which is missing"),
     # A message would keep the last of several.
-    (recommend(), "user_id", f"{USER}; none was given"),
-    (recommend("3", features=["a:1"]), "user_id", f"{USER}, not user_id and features"),
-    (similar("5", items=["1"]), "item_id", f"{ITEM}, not item_id and items"),
+    (lambda: R(), "user_id", f"{USER}; none was given"),
+    (lambda: R("3", features=["a:1"]), "user_id", f"{USER}, not user_id and features"),
+    (lambda: S("5", items=["1"]), "item_id", f"{ITEM}, not item_id and items"),
 ]  # fmt: skip
 
 
@@ -226,9 +219,8 @@ REFUSED = [
     ],
 )
 def test_what_is_refused_is_named_and_what_was_expected_is_said(asked, argument, text):
-    make, args, named = asked
     with pytest.raises(ArgumentError) as caught:
-        make(*args, **named)
+        asked()
     told = str(caught.value)
     assert caught.value.argument == argument
     assert told.startswith(text[:-3]) if text.endswith("...") else told == text

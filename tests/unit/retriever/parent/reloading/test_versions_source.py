@@ -98,8 +98,7 @@ def test_a_start_while_the_store_is_away_serves_what_was_served(service, version
     source = service.source()
     assert serve(source) == version
     seen = source.look()
-    assert seen.target is None
-    assert str(service.volume) in seen.problem
+    assert (seen.target, str(service.volume) in seen.problem) == (None, True)
     assert "the cache serves on" in seen.problem
     away.rename(service.volume)
     seen = source.look()
@@ -122,8 +121,8 @@ def test_a_label_that_names_no_version_says_where_it_is(service, version, conten
         path.write_bytes(content)
     seen = service.source().look()
     assert seen.target is None
-    assert str(path) in seen.problem
-    assert problem in seen.problem
+    for text in (str(path), problem):
+        assert text in seen.problem
     # Where nothing serves, nothing is said to.
     assert "the cache serves" not in seen.problem
 
