@@ -129,8 +129,7 @@ def test_one_prepares_then_the_others_and_it_is_done_when_the_last_has_changed_o
     assert service.verifications.begun == ["new"]
     assert service.reload.loading == control.Loading("new", "VERIFYING", 10.0)
     service.verified()
-    [order] = service.workers[0].told
-    assert (order.version, order.files) == ("new", service.files())
+    assert service.workers[0].told == [control.Prepare("new", 1, service.files())]
     service.prepared(0)
     assert service.told() == ["0 Prepare new", "1 Prepare new", "2 Prepare new"]
     service.prepared(2)
@@ -198,10 +197,9 @@ def test_one_that_takes_too_long_fails_the_version(service):
     assert service.reload.last.reason == "worker 0: not prepared in 301 s"
     assert service.reload.failed["new"].passing
     # Trying costs much, so that it waits.
-    service.waits(20)
-    assert not service.verifications.busy
-    service.waits(10)
-    assert service.verifications.busy
+    for seconds, tries in ((20, False), (10, True)):
+        service.waits(seconds)
+        assert service.verifications.busy == tries
 
 
 def test_what_is_not_wanted_any_more_is_not_verified_and_what_failed_is_when_somebody_asks(service):

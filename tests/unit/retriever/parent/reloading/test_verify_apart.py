@@ -37,7 +37,7 @@ def interpreter(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def python_that_verifies_by(interpreter):
+def verifies_by(interpreter):
     """Makes an interpreter whose `verification.verify` is what is given; it ignores `-m MODULE`."""
     return lambda code: interpreter(f"""#!{PYTHON}
 import os, signal, sys
@@ -95,33 +95,27 @@ def test_a_version_that_kills_its_reader_is_refused(published):
         ("raise MemoryError", "not enough memory"),
     ],
 )
-def test_what_a_process_lacks_says_nothing_of_the_version(
-    published, python_that_verifies_by, code, reason
-):
-    python_that_verifies_by(code)
+def test_what_a_process_lacks_says_nothing_of_the_version(published, verifies_by, code, reason):
+    verifies_by(code)
     begin = f"^{published.version} couldn't be verified: (the process )?"
     with pytest.raises(UnverifiedError, match=f"{begin}{reason}") as caught:
         verify_apart(published.volume, published.version)
     assert not caught.value.costly
 
 
-def test_files_that_change_while_they_are_read_are_read_again_and_again(
-    published, python_that_verifies_by
-):
+def test_files_that_change_while_they_are_read_are_read_again(published, verifies_by):
     path = str(published.directory / layout.SEEN_ITEMS)
-    python_that_verifies_by(f"os.utime({path!r})")
+    verifies_by(f"os.utime({path!r})")
     with pytest.raises(VolumeError, match="files changed while they were read: 3 times"):
         verify_apart(published.volume, published.version)
     once = f"os.path.exists({path + '-'!r}) or (os.utime({path!r}), open({path + '-'!r}, 'w'))"
-    python_that_verifies_by(once)
+    verifies_by(once)
     files = verify_apart(published.volume, published.version)
     assert files[layout.SEEN_ITEMS] == version_files.state_of(Path(path))
 
 
-def test_an_error_that_nobody_foresaw_is_of_the_version_and_a_crash_before_it_reads_is_not(
-    published, interpreter, python_that_verifies_by
-):
-    python_that_verifies_by("raise KeyError('x')")
+def test_what_nobody_foresaw_is_of_the_version_once_it_reads(published, interpreter, verifies_by):
+    verifies_by("raise KeyError('x')")
     with pytest.raises(PublicationError, match=r"^an unexpected error: 'x'$"):
         verify_apart(published.volume, published.version)
     # A library that lacks memory while it is loaded crashes, for instance.
@@ -130,7 +124,7 @@ def test_an_error_that_nobody_foresaw_is_of_the_version_and_a_crash_before_it_re
         verify_apart(published.volume, published.version)
 
 
-def test_all_libraries_are_loaded_before_it_says_that_it_reads(
+def test_libraries_are_loaded_before_it_says_that_it_reads(
     published, interpreter, monkeypatch, tmp_path
 ):
     """Else a crash while one is loaded would be the version's."""
@@ -151,9 +145,8 @@ open({str(told)!r}, "w").write(",".join(native) + ";" + os.environ["OPENBLAS_NUM
 
 
 @pytest.mark.parametrize("files", [3, 10, 18])
-def test_with_few_descriptors_a_version_is_verified_or_not_but_never_refused(
-    published, files, interpreter
-):
+def test_with_few_descriptors_a_version_is_verified_or_not(published, files, interpreter):
+    """But never refused."""
     interpreter(f'#!/bin/sh\nulimit -n {files}\nexec {PYTHON} "$@"\n')
     with contextlib.suppress(UnverifiedError, VolumeError):
         verify_apart(published.volume, published.version)
@@ -171,14 +164,11 @@ def test_a_process_that_cannot_be_started_says_nothing_of_the_version(published,
     assert not {*STOPPING} & signal.pthread_sigmask(signal.SIG_BLOCK, [])
 
 
-def test_it_takes_no_longer_than_it_may_and_only_while_it_is_wanted(
-    published, python_that_verifies_by, monkeypatch
-):
+def test_it_takes_no_longer_than_it_may_and_is_wanted(published, verifies_by, monkeypatch):
     started, begin = [], subprocess.Popen
-    monkeypatch.setattr(
-        subprocess, "Popen", lambda *a, **b: started.append(begin(*a, **b)) or started[-1]
-    )
-    python_that_verifies_by("signal.pause()")
+    note = lambda *a, **b: started.append(begin(*a, **b)) or started[-1]  # noqa: E731
+    monkeypatch.setattr(subprocess, "Popen", note)
+    verifies_by("signal.pause()")
     with pytest.raises(UnverifiedError, match=r"couldn't be verified in 0\.001 s"):
         verify_apart(published.volume, published.version, seconds=0.001)
     wanted = Awaited()
@@ -189,8 +179,8 @@ def test_it_takes_no_longer_than_it_may_and_only_while_it_is_wanted(
     assert [process.returncode for process in started] == [-signal.SIGKILL] * 2
 
 
-def test_it_does_not_outlive_who_asked_for_it(published, python_that_verifies_by):
-    python_that_verifies_by("""print(os.getpid(), file=sys.stderr, flush=True)
+def test_it_does_not_outlive_who_asked_for_it(published, verifies_by):
+    verifies_by("""print(os.getpid(), file=sys.stderr, flush=True)
     signal.pause()""")
     code = f"""import pathlib, sys, retriever.parent.reloading.verify_apart as it
 sys.executable = {sys.executable!r}
