@@ -105,8 +105,7 @@ def test_it_starts_a_fresh_interpreter_with_its_number_settings_and_counters(wor
         assert (dash_m, module, index) == ("-m", "retriever.worker.worker", str(made.index))
         assert '"/data/volume"' in config
         passed = [str(number) for number in Process.latest.passed]
-        assert others == [passed[0], str(os.getpid()), *last]
-        assert passed[1:] == last
+        assert (others, passed[1:]) == ([passed[0], str(os.getpid()), *last], last)
         assert (made.view.state, made.pid, made.view.up) == ("starting", 4242, False)
     assert not {*STOPPING} & signal.pthread_sigmask(signal.SIG_BLOCK, [])
     Process.latest.socket.close()
@@ -114,13 +113,11 @@ def test_it_starts_a_fresh_interpreter_with_its_number_settings_and_counters(wor
 
 
 @pytest.mark.parametrize("given", [{}, *({name: value} for name in THREADS for value in ("4", ""))])
-def test_its_matrix_products_have_one_thread_unless_told(worker, monkeypatch, given):
-    for name in THREADS:
-        monkeypatch.delenv(name, raising=False)
-    for name, value in {**given, "RETRIEVER_TEST": "é"}.items():
-        monkeypatch.setenv(name, value)
-    restart(worker)
-    assert Process.latest.environment == {**dict.fromkeys(THREADS, "1"), **os.environ}
+def test_its_matrix_products_have_one_thread_unless_told(worker, given):
+    others = {name: value for name, value in os.environ.items() if name not in THREADS}
+    with mock.patch.dict(os.environ, {**others, **given, "RETRIEVER_TEST": "é"}, clear=True):
+        restart(worker)
+        assert Process.latest.environment == {**dict.fromkeys(THREADS, "1"), **os.environ}
 
 
 def test_a_life(worker, clock):

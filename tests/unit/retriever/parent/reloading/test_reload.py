@@ -188,7 +188,8 @@ def test_one_that_cannot_prepare_keeps_all_with_what_they_serve(service):
     assert not service.verifications.busy
 
 
-def test_one_that_takes_too_long_fails_the_version(service):
+def test_one_that_takes_too_long_fails_the_version_which_is_tried_when_it_may_be(service):
+    service.serves("old")
     service.names("new")
     service.workers[0].now += 301
     service.reload.prepare_took_too_long(service.workers[0])
@@ -200,19 +201,15 @@ def test_one_that_takes_too_long_fails_the_version(service):
     for seconds, tries in ((20, False), (10, True)):
         service.waits(seconds)
         assert service.verifications.busy == tries
-
-
-def test_what_is_not_wanted_any_more_is_not_verified_and_what_failed_is_when_somebody_asks(service):
-    service.serves("old")
-    for service.label in ("new", "old"):
-        service.look()
-    assert not service.verifications.wanted
+    # Or at once when somebody asks, but no longer than it is wanted.
     service.verified()
-    service.names("new", problem=AWAY)
-    assert service.reload.failed["new"].passing
+    service.refuses(0, "no memory", passing=True)
     service.reload.retry_now()
+    service.reload.advance()
+    assert (service.verifications.begun, service.verifications.wanted) == (["new"], True)
+    service.label = "old"
     service.look()
-    assert service.verifications.begun == ["new"]
+    assert not service.verifications.wanted
 
 
 def test_the_latest_twenty_versions_that_failed_are_kept(service):
