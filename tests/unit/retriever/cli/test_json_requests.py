@@ -102,38 +102,34 @@ ELSE = [
     (of({"any_of": {}, "none_of": {}}), FIRST, f"{FIRST}: {TESTS}, not any_of and none_of"),
     ([3], "", 'should be a JSON object with "user_id", such as {"user_id": "3"}'),
 ]
+NO_JSON = [
+    ("not json", "a value should begin at column 1"),
+    ("{'user_id': 3}", "a field's name in double quotes should be at column 2"),
+    ('{"user_id" 3}', "a colon should be at column 12"),
+    ('{"user_id": 3', "a comma or the end should be at column 14"),
+    ('{"user_id": "3}', "the text that begins at column 13 has no closing quote"),
+    ('{"user_id": "\\x"}', "there is a backslash that begins no known character at column 14"),
+    ('{"user_id": "\t"}', "there is a control character at column 14"),
+    ('{"user_id": 3} 4', "there is more after its end, from column 16 on"),
+    ("\ufeff{}", "there is a byte order mark at column 1"),
+    (f'{{"user_id": {"9" * 5000}}}', "a number has too many digits"),
+    (DEEP, "it is nested too deeply"),
+]
 
 
 @pytest.mark.parametrize(
     ("content", "field", "text"),
-    [*((content, field, f"{field} should be {text}") for content, field, text in SHOULD_BE), *ELSE],
+    [
+        *((content, field, f"{field} should be {text}") for content, field, text in SHOULD_BE),
+        *ELSE,
+        *((line, "", f"isn't JSON: {text}") for line, text in NO_JSON),
+    ],
 )
-def test_a_field_is_named_with_what_it_should_be(content, field, text):
+def test_a_field_is_named_with_what_it_should_be_or_the_column_where_a_line_is_no_json(
+    content, field, text
+):
     with pytest.raises(JsonRequestError) as caught:
         recommend(content)
     assert caught.value.field == field
-    assert str(caught.value).startswith(text)
+    assert str(caught.value).startswith(text) if field else str(caught.value) == text
     assert not FOREIGN.search(str(caught.value))
-
-
-@pytest.mark.parametrize(
-    ("line", "text"),
-    [
-        ("not json", "a value should begin at column 1"),
-        ("{'user_id': 3}", "a field's name in double quotes should be at column 2"),
-        ('{"user_id" 3}', "a colon should be at column 12"),
-        ('{"user_id": 3', "a comma or the end should be at column 14"),
-        ('{"user_id": "3}', "the text that begins at column 13 has no closing quote"),
-        ('{"user_id": "\\x"}', "there is a backslash that begins no known character at column 14"),
-        ('{"user_id": "\t"}', "there is a control character at column 14"),
-        ('{"user_id": 3} 4', "there is more after its end, from column 16 on"),
-        ("\ufeff{}", "there is a byte order mark at column 1"),
-        (f'{{"user_id": {"9" * 5000}}}', "a number has too many digits"),
-        (DEEP, "it is nested too deeply"),
-    ],
-)
-def test_what_is_no_json_is_said_with_its_column(line, text):
-    with pytest.raises(JsonRequestError) as caught:
-        recommend(line)
-    assert str(caught.value) == f"isn't JSON: {text}"
-    assert caught.value.field == ""

@@ -41,22 +41,18 @@ def overwrite(path):
     os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
 
 
-@pytest.mark.parametrize(
-    "change",
-    [
-        overwrite,
-        lambda path: path.chmod(0),
-        lambda path: path.unlink(),
-        lambda path: path.with_name("more").touch(),
-        lambda path: path.parent.rename(path.parents[2] / "away"),
-    ],
-    ids=["content", "rights", "loss", "arrival", "absence"],
-)
-def test_the_fingerprint_changes_with_any_file(published, change):
+def test_the_fingerprint_changes_with_any_file(published):
     volume, version = published
-    before = look(volume, "current", None)
-    change(layout.version_dir(volume, version) / layout.ITEM_VECTORS)
-    assert look(volume, "current", None).fingerprint != before.fingerprint
+    path = layout.version_dir(volume, version) / layout.ITEM_VECTORS
+    seen = {look(volume, "current", None)}
+    for change in (
+        *(overwrite, lambda path: path.chmod(0), lambda path: path.with_name("more").touch()),
+        *(lambda path: path.unlink(), lambda path: path.parent.rename(path.parents[2] / "away")),
+    ):
+        before = len(seen)
+        change(path)
+        seen.add(look(volume, "current", None))
+        assert len(seen) > before
 
 
 def test_it_looks_again_when_told_to_and_survives_what_looking_raises():
