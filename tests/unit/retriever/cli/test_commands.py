@@ -27,20 +27,15 @@ def service(monkeypatch):
     """Answers with what it is given, and keeps what it was asked."""
 
     class Stub:
-        answer = None
-        asked = None
+        answer = asked = None
 
         def __init__(self, channel):
             pass
 
         def _call(self, request, *, timeout, wait_for_ready=False, metadata=None):
             # A service that is being replaced is waited for, as long as was said.
-            assert metadata is None
-            assert wait_for_ready
-            assert 0 < timeout <= 5
+            assert (metadata, wait_for_ready, 0 < timeout <= 5) == (None, True, True)
             Stub.asked = request
-            if isinstance(Stub.answer, Exception):
-                raise Stub.answer
             return Stub.answer
 
         SimilarItems = Recommend = BatchSimilarItems = BatchRecommend = GetStatus = Check = _call
@@ -52,14 +47,9 @@ def service(monkeypatch):
 
 
 def items(*rows):
-    return pb.RecommendResponse(
-        items=[pb.ScoredItem(item_id=own, score=score, title=title) for own, score, title in rows],
-        version=VERSION,
-        source=pb.SOURCE_PERSONALIZED,
-        method=pb.SEARCH_METHOD_INDEX,
-        candidates=110,
-        filtered=7,
-    )
+    found = [pb.ScoredItem(item_id=own, score=score, title=title) for own, score, title in rows]
+    how = {"source": pb.SOURCE_PERSONALIZED, "method": pb.SEARCH_METHOD_INDEX}
+    return pb.RecommendResponse(items=found, version=VERSION, candidates=110, filtered=7, **how)
 
 
 def printed(capsys, *arguments):

@@ -18,9 +18,7 @@ class FakeWorker(WorkerProcess):
     def __init__(self, index):
         self.now = 0.0
         super().__init__(index, Config(volume=Path("unused")), clock=lambda: self.now)
-        self.told = []
-        self.killed = False
-        self.order = 0
+        self.told, self.killed, self.order = [], False, 0
 
     def start(self):
         self.view = WorkerView(self.index, "starting")
@@ -41,11 +39,8 @@ class FakeVerifications:
     """Without a thread: the first that was begun runs until `end` is called, the last is wanted."""
 
     def __init__(self, verify):
-        self.verify = verify
-        self.begun = []
-        self.wanted = False
-        self.ended = None
-        self.hangs = ""
+        self.verify, self.begun, self.hangs = verify, [], ""
+        self.wanted, self.ended = False, None
 
     @property
     def busy(self):
