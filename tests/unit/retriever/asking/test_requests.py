@@ -45,6 +45,9 @@ def test_what_is_false_or_zero_is_sent_where_it_is_something_else_than_nothing()
     assert message == pb.RecommendRequest(user_id="3", exclude_seen=False, limit=0, search_effort=0)
     assert message.HasField("exclude_seen")
     assert RecommendRequest("", exclude_seen=True).to_message().WhichOneof("subject") == "user_id"
+    for word in (None, "error", "ignore", "popular"):
+        number = RecommendRequest("x", unknown_ids=word).to_message().unknown_ids
+        assert pb.UnknownIds.Name(number) == f"UNKNOWN_IDS_{(word or 'unspecified').upper()}"
     for features in (["age:25-34", "country:DE"], []):
         message = RecommendRequest(features=features).to_message()
         assert message == pb.RecommendRequest(features=pb.UserFeatures(features=features))
@@ -90,12 +93,6 @@ def test_conditions_are_sent_in_their_order():
     # A lone one is a list of one.
     for condition in conditions:
         assert RecommendRequest("x", filter=condition) == RecommendRequest("x", filter=[condition])
-
-
-@pytest.mark.parametrize("word", [None, "error", "ignore", "popular"])
-def test_what_to_do_about_unknown_ids_is_sent(word):
-    number = RecommendRequest("x", unknown_ids=word).to_message().unknown_ids
-    assert pb.UnknownIds.Name(number) == f"UNKNOWN_IDS_{(word or 'unspecified').upper()}"
 
 
 def test_what_can_be_asked_for_by_keyword_is_what_the_requests_have():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import msgspec
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
@@ -134,18 +136,13 @@ def test_before_anything_is_served_nothing_is_said_of_it(fleet):
     assert ("retriever_version_created_timestamp_seconds",) not in read
 
 
-@pytest.mark.parametrize("target", [VERSION, "20261124T043501Z-3fa9c1", ""])
-@pytest.mark.parametrize("passing", [True, False])
-def test_what_the_label_names_is_told_to_be_tried_again_while_it_is(target, passing):
-    failed = control.FailedVersion("20261124T043501Z-3fa9c1", "no memory", 1.0, passing)
-    fleet = msgspec.structs.replace(FLEET, target=target, failed=[failed])
-    read = samples(RetrieverMetrics(2, lambda: fleet))
-    assert read[("retriever_reload_retrying",)] == (passing and target == failed.version)
-
-
-def test_no_failed_version_is_told_of_before_its_reload_is_counted():
-    told = [control.ServiceState(label="current")]
-    read = {}
+def test_what_failed_is_told_of_after_its_reload_is_counted_and_that_it_is_tried_again():
+    for passing, target in itertools.product([True, False], [VERSION, "20261124T043501Z-3fa9c1", ""]):
+        failed = control.FailedVersion("20261124T043501Z-3fa9c1", "no memory", 1.0, passing)
+        fleet = msgspec.structs.replace(FLEET, target=target, failed=[failed])
+        read = samples(RetrieverMetrics(2, lambda fleet=fleet: fleet))
+        assert read[("retriever_reload_retrying",)] == (passing and target == failed.version)
+    told, read = [control.ServiceState(label="current")], {}
     for family in RetrieverMetrics(1, lambda: told[0]).collect():
         read |= {sample.name: sample.value for sample in family.samples}
         if family.name == "retriever_reloads":

@@ -66,7 +66,7 @@ def test_a_sound_version_passes_and_what_is_wrong_is_said_in_the_same_words(publ
     assert not isinstance(caught.value, VolumeError)
 
 
-def test_a_version_that_is_gone_is_named_and_a_volume_that_cannot_be_read_is_no_fault_of_it(published):
+def test_it_tells_what_is_gone_cannot_be_read_or_kills_its_reader(published):
     with pytest.raises(UnverifiedError, match="20200101T000000Z-000000' isn't on the volume") as caught:
         verify_apart(published.volume, "20200101T000000Z-000000")
     # A volume that was away for a moment looks so, too.
@@ -75,9 +75,7 @@ def test_a_version_that_is_gone_is_named_and_a_volume_that_cannot_be_read_is_no_
     with pytest.raises(VolumeError, match="File name too long") as caught:
         verify_apart(volume, published.version)
     assert caught.value.path == layout.version_dir(volume, published.version)
-
-
-def test_a_version_that_kills_its_reader_is_refused(published):
+    # One that kills its reader is refused.
     publications.make_deadly_id_map(published.directory)
     with pytest.raises(InvalidPublicationError, match=r"kills the process.*SIG") as caught:
         verify_apart(published.volume, published.version)
