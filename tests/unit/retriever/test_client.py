@@ -1,7 +1,5 @@
 """What the clients of both services take, and what they refuse before anybody is asked."""
 
-from __future__ import annotations
-
 import pytest
 from recsys.trainer.v1 import trainer_service_pb2 as trainer_pb
 

@@ -1,7 +1,5 @@
 """What workers count, in memory that outlives them."""
 
-from __future__ import annotations
-
 import os
 import subprocess
 import sys

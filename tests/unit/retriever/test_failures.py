@@ -1,7 +1,5 @@
 """What a failure says about a version: only what is wrong with its bytes is final."""
 
-from __future__ import annotations
-
 import errno
 import signal
 from pathlib import Path

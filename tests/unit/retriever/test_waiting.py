@@ -1,7 +1,5 @@
 """What is said while no version is served, and by probes."""
 
-from __future__ import annotations
-
 import pytest
 
 from retriever.control import FailedVersion, Loading, ServiceState, WorkerFacts

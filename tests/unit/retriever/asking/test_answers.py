@@ -1,7 +1,5 @@
 """Messages to plain values."""
 
-from __future__ import annotations
-
 import json
 from dataclasses import asdict
 

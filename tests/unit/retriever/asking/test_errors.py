@@ -1,7 +1,5 @@
 """How a call or an entry failed, whatever comes back."""
 
-from __future__ import annotations
-
 import grpc
 import pytest
 from google.rpc import status_pb2

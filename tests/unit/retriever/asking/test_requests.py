@@ -1,8 +1,6 @@
 """Plain values to messages: each field where it belongs, nothing that wasn't said, and what is wrong
 refused by the name of its argument."""
 
-from __future__ import annotations
-
 import dataclasses
 
 import numpy as np

@@ -1,7 +1,5 @@
 """The command line, up to where a service is started or asked."""
 
-from __future__ import annotations
-
 import argparse
 import os
 from dataclasses import fields

@@ -1,7 +1,5 @@
 """What the commands ask and print, with an answer that is given."""
 
-from __future__ import annotations
-
 import contextlib
 import errno
 import json

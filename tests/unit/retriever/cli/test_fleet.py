@@ -1,7 +1,5 @@
 """Who of a fleet serves what, from answers that are given."""
 
-from __future__ import annotations
-
 import json
 import re
 from unittest import mock

@@ -1,7 +1,5 @@
 """What a line of JSON asks for, and what is said of one that asks for nothing."""
 
-from __future__ import annotations
-
 import json
 import re
 

@@ -1,7 +1,5 @@
 """Workers that are lists of orders, and verifications that end when they are let."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from lightfm_retriever.hosting.process import Awaited

@@ -1,7 +1,5 @@
 """What is to be done in which situation."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import replace
 

@@ -1,7 +1,5 @@
 """What happens, and what is known after it."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import replace
 

@@ -1,7 +1,5 @@
 """Looks at the volume, driven by hand."""
 
-from __future__ import annotations
-
 import os
 import queue
 from unittest import mock

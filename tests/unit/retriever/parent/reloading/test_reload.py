@@ -1,7 +1,5 @@
 """What follows from what happens: what is verified, and what each worker is told."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest

@@ -1,7 +1,5 @@
 """Whatever comes in whatever order, all workers end up with what the label names."""
 
-from __future__ import annotations
-
 import logging
 
 import pytest

@@ -1,7 +1,5 @@
 """One verification at a time, and one that waits for its end."""
 
-from __future__ import annotations
-
 import threading
 from collections import defaultdict
 from unittest import mock

@@ -1,7 +1,5 @@
 """Verifying in a process of its own: the same verdicts, and a verdict on what kills that process."""
 
-from __future__ import annotations
-
 import contextlib
 import os
 import signal
