@@ -34,9 +34,8 @@ def test_it_names_the_version_and_what_is_done_or_wrong(fleet, passes, reason):
     assert waiting_for(told, now=100.0) == Waiting(reason, passes=passes)
 
 
-RUNNING = WorkerFacts(0, 71, "running", "v", 1.0, 2.0, 3)
-BOOTED = WorkerFacts(1, 72, "booted", "v", 1.0, 0.0, 0)
-EMPTY = WorkerFacts(2, 73, "running", "", 1.0, 0.0, 0)
+WORKERS = (("running", "v"), ("booted", "v"), ("running", ""))
+RUNNING, BOOTED, EMPTY = (WorkerFacts(0, 71, *own, 1.0, 2.0, 3) for own in WORKERS)
 
 
 @pytest.mark.parametrize(
@@ -50,7 +49,7 @@ EMPTY = WorkerFacts(2, 73, "running", "", 1.0, 0.0, 0)
     ],
 )
 def test_it_is_ready_while_a_worker_serves_a_version(fleet, stopping, reason):
-    told = None if fleet is None else ServiceState(label="current", **fleet)
+    told = fleet and ServiceState(label="current", **fleet)
     found = not_ready(told, stopping=stopping, now=100.0)
     assert found is None if reason is None else reason in found
 

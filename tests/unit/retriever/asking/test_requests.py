@@ -1,5 +1,4 @@
-"""Plain values to messages: each field where it belongs, nothing that wasn't said, and what is wrong
-refused by the name of its argument."""
+"""Plain values to messages, each field where it belongs, and what is wrong refused by its name."""
 
 import dataclasses
 
@@ -57,8 +56,7 @@ def test_what_is_false_or_zero_is_sent_where_it_is_something_else_than_nothing()
         (["a", "b", "a"], ["a", "b", "a"], []),
         ({"a": 0.5, "b": 0}, ["a", "b"], [0.5, 0]),
         # What is empty is for the service to refuse.
-        ([], [], []),
-        ({}, [], []),
+        *(([], [], []), ({}, [], [])),
         # Whole numbers are ids, and a generator is read once.
         ([50, np.int64(181)], ["50", "181"], []),
         (np.array([50, 181]), ["50", "181"], []),
@@ -95,30 +93,23 @@ def test_conditions_are_sent_in_their_order():
 
 def test_what_can_be_asked_for_by_keyword_is_what_the_requests_have():
     assert [*client_requests.RequestFields.__annotations__] == fields(client_requests.Request)
-    for kind, keywords in (
-        (RecommendRequest, client_requests.RecommendOptions),
-        (SimilarItemsRequest, client_requests.SimilarItemsOptions),
-    ):
+    options = {R: client_requests.RecommendOptions, S: client_requests.SimilarItemsOptions}
+    for kind, keywords in options.items():
         assert {*keywords.__annotations__} == {*fields(kind)} - {SUBJECTS[kind]}
 
 
 # ---- what is refused, and what is said of it
 
-LEAVES = (
-    st.none()
-    | st.booleans()
-    | st.integers()
-    | st.floats()
-    | st.text(max_size=5)
-    | st.characters(categories=["Cs"])
-    | st.just(b"x")
-    | st.sampled_from(
+LEAVES = st.one_of(
+    *(st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=5), st.just(b"x")),
+    st.characters(categories=["Cs"]),
+    st.sampled_from(
         [
             *(object(), RecommendRequest("3"), pb.RecommendRequest(), in_range("year", min=1)),
             *(1j, 10**1000, np.int64(5), np.float32(5), np.bool_(1), np.arange(3), np.ones((2, 2))),
             *(np.array(["a", None], object), "error", 50, {"genres": "Drama"}),
         ]
-    )
+    ),
 )
 ANYTHING = st.recursive(
     LEAVES,

@@ -104,7 +104,7 @@ def run(monkeypatch, capsys):
     return run
 
 
-def test_each_has_a_line_of_a_table(run):
+def test_each_has_a_line_of_a_table(run, monkeypatch):
     code, (summary, *lines) = run(
         serving("a:1", V1, V1, None, last_reload=LAST),
         serving("b:2", V2, label="", last_reload=BROKEN, label_problem="no label"),
@@ -124,9 +124,7 @@ def test_each_has_a_line_of_a_table(run):
     assert third == ["c:3", "unreachable", *["-"] * 5, "UNAVAILABLE: connection refused"]
     assert fourth[:5] == ["d:4", "not serving", "none", "0 of 1", "current"]
     assert fourth[5:] == ["nothing that can be read", "-"]
-
-
-def test_a_narrow_terminal_cuts_nothing_off(run, monkeypatch):
+    # A narrow terminal cuts nothing off.
     monkeypatch.setattr("sys.stdout.isatty", lambda: True)
     monkeypatch.setenv("COLUMNS", "60")
     address = "retriever-0.retriever-headless:50051"

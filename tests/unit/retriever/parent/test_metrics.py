@@ -28,10 +28,6 @@ FLEET = control.ServiceState(
 )
 
 
-def answer(source="personalized", *, exact=False, short=None):
-    return RankedRows([], [], source, exact, 100, 0, short)
-
-
 def samples(metrics, write=generate_latest, parse=of_text):
     """By name and labels, as one who scrapes reads them."""
     registry = CollectorRegistry(auto_describe=False)
@@ -46,11 +42,13 @@ def metrics():
     first, second = made.slots
     first.serve(VERSION)
     first.ended("Recommend", "OK", 0.0004)
-    second.ended("Recommend", "OK", 0.002)
-    second.ended("Recommend", "NOT_FOUND", 30.0)
+    for code, seconds in (("OK", 0.002), ("NOT_FOUND", 30.0)):
+        second.ended("Recommend", code, seconds)
     second.ended("SimilarItems", "RESOURCE_EXHAUSTED", None)
-    first.answered("Recommend", [answer()])
-    second.answered("Recommend", [answer(short="filter"), answer("popular", exact=True)])
+    rows = ("personalized", False, None), ("personalized", False, "filter"), ("popular", True, None)
+    answers = [RankedRows([], [], source, exact, 100, 0, short) for source, exact, short in rows]
+    first.answered("Recommend", answers[:1])
+    second.answered("Recommend", answers[1:])
     first.sampled(VERSION, found=19, expected=20)
     second.skipped()
     made.reloaded(control.ReloadFacts(VERSION, True, "", 0.3, 1.0))

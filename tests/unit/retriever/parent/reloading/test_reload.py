@@ -76,10 +76,9 @@ class Service:
             worker = self.workers[index]
             self.says(index, control.Prepared(worker.view.preparing, worker.order))
 
-    def refuses(self, index, reason, *, passing=False, changed=False):
+    def refuses(self, index, reason, **why):
         worker = self.workers[index]
-        failed = control.PrepareFailed(worker.view.preparing, worker.order, reason, passing, changed)
-        self.says(index, failed)
+        self.says(index, control.PrepareFailed(worker.view.preparing, worker.order, reason, **why))
 
     def committed(self, *indexes):
         for index in indexes:
