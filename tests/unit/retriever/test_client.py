@@ -65,7 +65,6 @@ def test_what_a_method_does_not_take_is_refused_in_words(client, make, text):
 
 
 def asks(client, **options):
-    """Every way to ask a retriever."""
     return [
         lambda: client.recommend("3", **options),
         lambda: client.similar_items("3", **options),

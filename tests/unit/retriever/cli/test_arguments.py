@@ -4,6 +4,7 @@ import argparse
 import os
 from dataclasses import fields
 from pathlib import Path
+from unittest import mock
 
 import pytest
 
@@ -28,14 +29,9 @@ def environment(monkeypatch):
 @pytest.fixture
 def config(monkeypatch):
     """Runs `serve`, and returns its settings."""
-    taken = []
-    monkeypatch.setattr(supervisor, "serve", lambda config: taken.append(config) or 7)
-
-    def config(*arguments):
-        assert command_line.main(["serve", *arguments]) == 7
-        return taken.pop()
-
-    return config
+    serve = mock.Mock(return_value=7)
+    monkeypatch.setattr(supervisor, "serve", serve)
+    return lambda *own: command_line.main(["serve", *own]) == 7 and serve.call_args.args[0]
 
 
 def test_serve_has_defaults_for_all_but_the_volume_which_may_be_copied(config):
@@ -154,12 +150,12 @@ def test_help_is_shown(capsys, command):
 
 
 def test_who_is_asked_and_how(monkeypatch):
-    taken = []
-    monkeypatch.setattr(client_commands, "run", lambda options: taken.append(options) or 0)
+    run = mock.Mock(return_value=0)
+    monkeypatch.setattr(client_commands, "run", run)
 
     def asked(*arguments):
         assert command_line.main([*arguments]) == 0
-        options = taken.pop()
+        [options] = run.call_args.args
         return options.target, options.timeout, options.json
 
     assert asked("recommend", "3") == ("127.0.0.1:50051", 5.0, False)

@@ -104,10 +104,9 @@ def test_what_is_asked_is_what_was_said(service, capsys, arguments, fields):
 def test_results_are_a_table_and_what_else_an_answer_says_is_lines(service, capsys):
     response = items(("50", 1.5, "Star Wars (1977)"), ("東京", -0.25, ""))
     service.answer = response
-    head, first, second, version = printed(capsys, "recommend", "3", "--limit", "2")
-    assert cells(head) == ["score", "item_id", "title"]
-    assert cells(first) == ["1.5000", "50", "Star Wars (1977)"]
-    assert cells(second) == ["-0.2500", "東京"]
+    *rows, version = printed(capsys, "recommend", "3", "--limit", "2")
+    items_shown = ["1.5000", "50", "Star Wars (1977)"], ["-0.2500", "東京"]
+    assert [*map(cells, rows)] == [["score", "item_id", "title"], *items_shown]
     assert version == f"version {VERSION}, personalized by index: 110 candidates, 7 filtered"
     best = response.items[0]
     best.attributes["genres"].texts.values.extend(["Action", "War"])

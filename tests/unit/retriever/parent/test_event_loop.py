@@ -23,9 +23,8 @@ def test_it_hears_from_workers_until_it_is_to_forget_them(events):
     assert sorted(map(workers.index, events.wait())) == [0, 1]
     events.forget(workers[0])
     assert events.wait() == workers[1:]
-    for pair in pairs:
-        for end in pair:
-            end.close()
+    for end in pairs[0] + pairs[1]:
+        end.close()
 
 
 def test_timers_are_called_once_when_they_are_due_in_their_order(events):

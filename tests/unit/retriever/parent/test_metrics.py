@@ -46,9 +46,9 @@ def metrics():
         second.ended("Recommend", code, seconds)
     second.ended("SimilarItems", "RESOURCE_EXHAUSTED", None)
     rows = ("personalized", False, None), ("personalized", False, "filter"), ("popular", True, None)
-    answers = [RankedRows([], [], source, exact, 100, 0, short) for source, exact, short in rows]
-    first.answered("Recommend", answers[:1])
-    second.answered("Recommend", answers[1:])
+    own, *others = (RankedRows([], [], row[0], row[1], 100, 0, row[2]) for row in rows)
+    first.answered("Recommend", [own])
+    second.answered("Recommend", others)
     first.sampled(VERSION, found=19, expected=20)
     second.skipped()
     made.reloaded(control.ReloadFacts(VERSION, True, "", 0.3, 1.0))

@@ -1,5 +1,6 @@
 import socket
 from contextlib import ExitStack, closing
+from functools import partial
 
 import pytest
 
@@ -14,26 +15,18 @@ def reserved():
         yield lambda host, port: stack.enter_context(closing(reserve(host, port)))
 
 
-def worker_socket(port):
-    """Bound and listening as a worker's is."""
-    made = socket.socket(socket.AF_INET6 if ":" in port.host else socket.AF_INET)
-    made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-    made.bind((port.host, port.port))
-    made.listen()
-    return made
-
-
 def test_port_0_is_a_free_one_that_is_held_and_that_all_workers_may_listen_on(reserved):
     # The host becomes a number, so that every worker binds the same.
     port = reserved("localhost", 0)
     assert port.host in ("127.0.0.1", "::1")
-    assert port.port > 0
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection((port.host, port.port), timeout=5)
     refused = rf"--listen localhost:{port.port}: Address already in use"
     with pytest.raises(StartError, match=refused):
         reserve("localhost", port.port)
-    with worker_socket(port), worker_socket(port):
+    family = socket.AF_INET6 if ":" in port.host else socket.AF_INET
+    listen = partial(socket.create_server, (port.host, port.port), family=family, reuse_port=True)
+    with listen(), listen():
         socket.create_connection((port.host, port.port), timeout=5).close()
 
 

@@ -19,6 +19,13 @@ def published(tmp_path):
     return tmp_path, version
 
 
+def overwrite(path):
+    """Of the same size, at the same time by the file's own word."""
+    data, stat = path.read_bytes(), path.stat()
+    publications.overwrite(path, data[:-1] + bytes([data[-1] ^ 1]))
+    os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+
+
 def test_it_sees_what_the_label_names_or_what_is_pinned(published):
     volume, version = published
     seen = look(volume, "current", None)
@@ -30,13 +37,6 @@ def test_it_sees_what_the_label_names_or_what_is_pinned(published):
     seen = look(volume, "current", None)
     assert seen.target is None
     assert str(layout.label_file(volume, "current")) in seen.problem
-
-
-def overwrite(path):
-    """Of the same size, at the same time by the file's own word."""
-    data, stat = path.read_bytes(), path.stat()
-    publications.overwrite(path, data[:-1] + bytes([data[-1] ^ 1]))
-    os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
 
 
 def test_the_fingerprint_changes_with_any_file(published):

@@ -151,8 +151,7 @@ def test_only_what_serves_and_what_comes_is_kept_when_room_is_needed(service, ve
     assert served[0] not in here
 
 
-def test_a_pinned_version_is_brought_while_it_is_wanted(service, version):
-    """Whatever the label names."""
+def test_a_pinned_version_is_brought_while_wanted_whatever_the_label_names(service, version):
     service.publish(seed=2)
     source, wanted = service.source(pin=version), Awaited()
     wanted.end()
