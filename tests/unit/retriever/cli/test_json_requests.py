@@ -123,9 +123,7 @@ NO_JSON = [
         *((line, "", f"isn't JSON: {text}") for line, text in NO_JSON),
     ],
 )
-def test_a_field_is_named_with_what_it_should_be_or_the_column_where_a_line_is_no_json(
-    content, field, text
-):
+def test_a_field_is_named_with_what_it_should_be_or_else_a_column(content, field, text):
     with pytest.raises(JsonRequestError) as caught:
         recommend(content)
     assert caught.value.field == field
