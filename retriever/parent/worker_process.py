@@ -199,7 +199,7 @@ class WorkerProcess:
             case control.Booted():
                 self.view = replace(self.view, state="booted", waits=True)
             case control.Listening():
-                self.view = replace(self.view, state="running", waits=False)
+                self.view = replace(self.view, state="running")
                 self.ever_ran = True
             case control.Beat(load=load):
                 self.load = load
