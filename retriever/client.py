@@ -56,35 +56,12 @@ from retriever.asking.requests import (
 )
 
 __all__ = [
-    "DEFAULT_TIMEOUT_SECONDS",
-    "AddressError",
-    "Answer",
-    "ArgumentError",
-    "CallError",
-    "ClientSecurity",
-    "Condition",
-    "Contribution",
-    "EmptyFilterRange",
-    "Explanation",
-    "HostingError",
-    "Id",
-    "Items",
-    "RangeCondition",
-    "RecommendRequest",
-    "RetrieverClient",
-    "ScoredItem",
-    "SimilarItemsRequest",
-    "TextCondition",
-    "UnknownFilterValue",
-    "UnknownIds",
-    "UnreachableError",
-    "all_of",
-    "any_of",
-    "in_range",
-    "none_of",
-    "open_channel",
-    "retry_policy",
-]
+    "DEFAULT_TIMEOUT_SECONDS", "AddressError", "Answer", "ArgumentError", "CallError",
+    "ClientSecurity", "Condition", "Contribution", "EmptyFilterRange", "Explanation",
+    "HostingError", "Id", "Items", "RangeCondition", "RecommendRequest", "RetrieverClient",
+    "ScoredItem", "SimilarItemsRequest", "TextCondition", "UnknownFilterValue", "UnknownIds",
+    "UnreachableError", "all_of", "any_of", "in_range", "none_of", "open_channel", "retry_policy",
+]  # fmt: skip
 
 DEFAULT_TIMEOUT_SECONDS = 5.0
 _CONNECTIONS = "a whole number of 1 or more"
@@ -132,14 +109,7 @@ class RetrieverClient:
     ) -> Answer:
         """The items most like one, or like several: `similar_items(items=["50", "181"])`.
 
-        Args:
-            item_id: external id of the one: text, or a whole number.
-            timeout_seconds: of this call.
-            options: the other fields of SimilarItemsRequest, which says what they are.
-
-        Raises:
-            CallError: see its code; NOT_FOUND for an unknown item.
-            ArgumentError: what couldn't be sent as it is meant; it is a TypeError and a ValueError.
+        SimilarItemsRequest says what the options are; all else is as with recommend.
         """
         request = SimilarItemsRequest(item_id, **options).to_message()
         return answers.answer(self._call("SimilarItems", request, timeout_seconds))
@@ -190,12 +160,8 @@ class RetrieverClient:
     ) -> Iterator[Answer]:
         """As recommend, page after page of `limit` results, to the end. Nothing comes twice.
 
-        A page is asked for when it is wanted. The service ends after 10000 results.
-
-        Args:
-            user_id: external id of a known user: text, or a whole number.
-            timeout_seconds: of each call.
-            options: the other fields of RecommendRequest; pages begin after its `page_token`.
+        A page is asked for when it is wanted, in `timeout_seconds`. The service ends after 10000
+        results; pages begin after the option `page_token`.
 
         Raises:
             CallError: while pages are taken. Its reason is PAGE_EXPIRED when the service has moved on
@@ -213,7 +179,7 @@ class RetrieverClient:
         timeout_seconds: float | None = None,
     ) -> list[Answer | CallError]:
         """As similar_items for each request, in one call; see batch_recommend."""
-        made = to_messages(requests, SimilarItemsRequest, pb.SimilarItemsRequest)
+        made = to_messages(requests, SimilarItemsRequest)
         batch = pb.BatchSimilarItemsRequest(requests=made)
         return self._results("BatchSimilarItems", batch, timeout_seconds)
 
@@ -239,7 +205,7 @@ class RetrieverClient:
             CallError: all failed together.
             ArgumentError: what couldn't be sent as it is meant.
         """
-        made = to_messages(requests, RecommendRequest, pb.RecommendRequest)
+        made = to_messages(requests, RecommendRequest)
         batch = pb.BatchRecommendRequest(requests=made)
         return self._results("BatchRecommend", batch, timeout_seconds)
 

@@ -6,8 +6,6 @@ is served, and then lets it Listen. Once a second it says Beat, from a thread of
 
 from __future__ import annotations
 
-import socket
-
 import msgspec
 
 from retriever.version_files import Files
@@ -20,14 +18,12 @@ class Listen(msgspec.Struct, frozen=True, tag=True):
 class Prepare(msgspec.Struct, frozen=True, tag=True):
     """Parent: open this version, which is verified, and answer queries to warm it up.
 
-    `files` are those that were verified: others aren't to be opened.
-
-    `order` is another number each time, and stands in the answer: one to an order that was taken back
-    meanwhile doesn't count.
+    `files` are those that were verified: others aren't to be opened. `order` is another number each
+    time, and stands in the answer: one to an order that was taken back meanwhile doesn't count.
     """
 
     version: str
-    order: int
+    order: int = 0
     files: Files = {}
 
 
@@ -49,10 +45,10 @@ class Drain(msgspec.Struct, frozen=True, tag=True):
 
 
 class Load(msgspec.Struct, frozen=True):
-    """What a worker does and needs.
+    """Counts of a worker's calls, its memory (PSS), and its file descriptors.
 
-    Counts of calls, bytes of memory (PSS), and file descriptors: those that are open, that may be, and
-    that are callers' connections. What takes long to measure is 0 before it is measured.
+    Of those: that are open, that may be, that are callers' connections. What takes long to measure is 0
+    before it is measured.
     """
 
     calls: int = 0
@@ -89,10 +85,9 @@ class ReloadFacts(msgspec.Struct, frozen=True):
 
 
 class FailedVersion(msgspec.Struct, frozen=True):
-    """A version that couldn't be loaded.
+    """A version that couldn't be loaded, `failed_at` in seconds since the epoch.
 
-    `failed_at` is in seconds since the epoch, `passing` whether the reason says nothing about the
-    version, so that it is tried again.
+    `passing`: whether the reason says nothing about the version, so that it is tried again.
     """
 
     version: str
@@ -185,8 +180,3 @@ class Lines:
 def encoded(message: ToWorker | ToParent) -> bytes:
     """One message as it is sent."""
     return msgspec.json.encode(message) + b"\n"
-
-
-def send(connection: socket.socket, message: ToWorker | ToParent) -> None:
-    """Send one message; OSError when the other side is gone."""
-    connection.sendall(encoded(message))

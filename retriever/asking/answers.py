@@ -19,12 +19,7 @@ class Contribution:
 
 @dataclass(frozen=True)
 class Explanation:
-    """Where a result's score comes from.
-
-    Attributes:
-        contributions: the few that contributed most, the largest first.
-        bias: what the item has from its bias, whoever asks.
-    """
+    """Where a result's score comes from: what contributed most, the largest first, and its own bias."""
 
     contributions: tuple[Contribution, ...]
     bias: float
@@ -52,12 +47,9 @@ class ScoredItem:
 
 @dataclass(frozen=True)
 class UnknownFilterValue:
-    """A value of a condition that no item has.
+    """A value of a condition on `attribute` that no item has, as it was asked.
 
-    Attributes:
-        attribute: the condition's.
-        value: as it was asked.
-        near: values that items have and that may have been meant, the nearest first.
+    `near` are values that items have and that may have been meant, the nearest first.
     """
 
     attribute: str
@@ -67,11 +59,9 @@ class UnknownFilterValue:
 
 @dataclass(frozen=True)
 class EmptyFilterRange:
-    """A range that no item's number is in.
+    """A range of a condition on `attribute` that no item's number is in.
 
-    Attributes:
-        attribute: the condition's.
-        least, greatest: of the numbers that items have; None when no item has one.
+    `least` and `greatest` are of the numbers that items have; None when no item has one.
     """
 
     attribute: str
@@ -84,8 +74,7 @@ class Answer:
     """Results, best first, and how they were found.
 
     Attributes:
-        items: the results.
-        version: that all of them come from.
+        version: that all results come from.
         source: what they are ranked by: "personalized", "folded_in", "features", "popular" or
             "similar".
         method: "index", or "exact": all items that may be returned were ranked.

@@ -66,13 +66,9 @@ def open_channel(target: str, security: ClientSecurity = PLAIN) -> grpc.Channel:
 
 
 class Connections:
-    """Calls one retriever, over each connection in turn. Threads may share it.
+    """Calls one retriever over each of `count` connections in turn. Threads may share it.
 
-    Args:
-        target: "host:port".
-        count: how many to open.
-        seconds: what a call may take that isn't told otherwise.
-        security: TLS and what is shown.
+    A call may take `seconds` unless it is told otherwise.
     """
 
     def __init__(self, target: str, count: int, seconds: float, security: ClientSecurity) -> None:

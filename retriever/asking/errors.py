@@ -64,13 +64,9 @@ class UnreachableError(CallError):
 def of_call(
     target: str, error: grpc.RpcError, *, reached: bool = True, doubt: Problem | None = None
 ) -> CallError:
-    """What a call failed with.
+    """What a call failed with by gRPC's error.
 
-    Args:
-        target: whom it asked.
-        error: as gRPC raised it.
-        reached: whether a retriever has ever answered there.
-        doubt: what keeps the target from being reached, if that is known.
+    `reached` says whether a retriever has ever answered there, `doubt` what may keep it from that.
     """
     if error.code() in NO_ANSWER and doubt is not None and not reached:
         return UnreachableError(target, doubt, code=error.code())

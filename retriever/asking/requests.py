@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import KW_ONLY, dataclass
-from typing import Any, Literal, SupportsIndex, TypeAlias, TypedDict, cast
+from dataclasses import KW_ONLY, dataclass, fields
+from functools import partial
+from typing import Any, ClassVar, Generic, Literal, SupportsIndex, TypedDict, TypeVar, get_args
 
 from recsys.retriever.v1 import retriever_service_pb2 as pb
 
@@ -12,34 +13,20 @@ from lightfm_retriever.hosting import given
 from lightfm_retriever.hosting.errors import ArgumentError
 from retriever.asking.conditions import Condition, RangeCondition, TextCondition
 
-Id: TypeAlias = str | SupportsIndex
+Id = str | SupportsIndex
 """An external id: text, or a whole number, which stands for its decimal digits."""
 
-Items: TypeAlias = Iterable[Id] | Mapping[Id, float]
+Items = Iterable[Id] | Mapping[Id, float]
 """External ids of items, or how much each counts by its id."""
 
 UnknownIds = Literal["error", "ignore", "popular"]
 
-_UNKNOWN_IDS = {
-    None: pb.UNKNOWN_IDS_UNSPECIFIED,
-    "error": pb.UNKNOWN_IDS_ERROR,
-    "ignore": pb.UNKNOWN_IDS_IGNORE,
-    "popular": pb.UNKNOWN_IDS_POPULAR,
-}
-
-# What arguments should be, for errors.
 _IDS = "a list of ids, such as ['50', '181']"
-_ITEMS = "a list of ids, such as ['50', '181'], or their weights by id, such as {'50': 2.0, '181': 1.0}"
-_FEATURES = "a list of features, such as ['age:25-34', 'country:DE']"
-_ATTRIBUTES = "a list of names, such as ['genres', 'release_year']"
-_FILTER = (
-    "a list of conditions, such as [any_of('genres', 'Drama', 'War'), "
-    "in_range('release_year', min=1990)]"
-)
+_Message = TypeVar("_Message", pb.RecommendRequest, pb.SimilarItemsRequest)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Request:
+class Request(Generic[_Message]):
     """What both kinds of request have. What isn't given is as the service has it by default.
 
     Ids may be whole numbers, also NumPy's, which are sent as their decimal digits. Lists may be of any
@@ -76,52 +63,38 @@ class Request:
     paginate: bool = False
     page_token: str = ""
 
+    message: ClassVar[type[Any]]
+    _subjects: ClassVar[tuple[str, ...]]
+
     def __post_init__(self) -> None:
         """Raise ArgumentError for what couldn't be sent as it is meant."""
-        known = ", ".join(repr(word) for word in _UNKNOWN_IDS if word)
-        unknown = self.unknown_ids
-        if unknown is not None and not (isinstance(unknown, str) and unknown in _UNKNOWN_IDS):
-            raise ArgumentError("unknown_ids", unknown, f"one of {known}")
-        self._set("limit", None, given.whole, "a whole number in 1..1000")
-        for name in ("titles", "exact", "explain", "paginate"):
-            self._set(name, False, given.flag)
-        self._set("search_effort", None, given.number, "a number in 0.1..100")
-        self._set("diversity", 0.0, given.number, "a number in 0..1")
-        self._set("page_token", "", given.text, "an answer's next_page_token")
-        self._set("exclude_item_ids", (), given.identifiers, _IDS)
-        self._set("attributes", (), given.texts, _ATTRIBUTES, each="a name, such as 'genres'")
-        self._set("filter", (), _conditions)
+        # A message would keep the last of several without a word.
+        named = [name for name in self._subjects if getattr(self, name) is not None]
+        if len(named) != 1:
+            needed = f"exactly one of {', '.join(self._subjects)}"
+            told = f", not {' and '.join(named)}" if named else "; none was given"
+            text = f"{needed} is needed{told}"
+            raise ArgumentError((named or self._subjects)[0], None, needed, text=text)
+        for field in fields(self):
+            value = getattr(self, field.name)
+            # What is missing is as it is by default.
+            made = field.default if value is None else _READERS[field.name](field.name, value)
+            object.__setattr__(self, field.name, made)
 
-    def _set(
-        self, name: str, default: Any, read: Callable[..., Any], *expected: str, **each: str
-    ) -> None:
-        """Keep what is read of a field's value; what is missing is as it is by default."""
-        value = getattr(self, name)
-        made = default if value is None else read(name, value, *expected, **each)
-        object.__setattr__(self, name, made)
-
-    def _common(self) -> dict[str, Any]:
-        """The fields of the message that both kinds have. Those that are None are not set."""
-        names = dict.fromkeys([*["title"] * self.titles, *self.attributes])
-        conditions = [_condition(condition) for condition in cast("tuple[Condition, ...]", self.filter)]
-        return {
-            "limit": self.limit,
-            "return_attribute_names": names,
-            "search_effort": self.search_effort,
-            "exact": self.exact,
-            "exclude_item_ids": self.exclude_item_ids,
-            "filter": pb.Filter(conditions=conditions) if conditions else None,
-            "unknown_ids": _UNKNOWN_IDS[self.unknown_ids],
-            "paginate": self.paginate,
-            "page_token": self.page_token,
-            "diversity": self.diversity,
-            "explain": self.explain,
-        }
+    def to_message(self) -> _Message:
+        """The message. Its fields that would be None are not set."""
+        sent: dict[str, Any] = dict(vars(self))
+        names = [*["title"] * sent.pop("titles"), *sent.pop("attributes")]
+        for name, make in _MAKERS.items():
+            if sent.get(name) is not None:
+                sent[name] = make(sent[name])
+        made: _Message = self.message(return_attribute_names=dict.fromkeys(names), **sent)
+        return made
 
 
 @given.named_fields
 @dataclass(frozen=True)
-class RecommendRequest(Request):
+class RecommendRequest(Request[pb.RecommendRequest]):
     """Items for one user: exactly one of the first three says who that is.
 
     Attributes:
@@ -138,29 +111,13 @@ class RecommendRequest(Request):
     features: Iterable[str] | None = None
     exclude_seen: bool | None = None
 
-    def __post_init__(self) -> None:
-        """Raise ArgumentError for what couldn't be sent as it is meant."""
-        super().__post_init__()
-        _check_one(user_id=self.user_id, session=self.session, features=self.features)
-        self._set("user_id", None, given.identifier)
-        self._set("session", None, _items)
-        self._set("features", None, given.texts, _FEATURES, each="a feature, such as 'age:25-34'")
-        self._set("exclude_seen", None, given.flag)
-
-    def to_message(self) -> pb.RecommendRequest:
-        """The message."""
-        return pb.RecommendRequest(
-            user_id=cast("str | None", self.user_id),
-            session=_weighted(self.session),
-            features=None if self.features is None else pb.UserFeatures(features=self.features),
-            exclude_seen=self.exclude_seen,
-            **self._common(),
-        )
+    message = pb.RecommendRequest
+    _subjects = ("user_id", "session", "features")
 
 
 @given.named_fields
 @dataclass(frozen=True)
-class SimilarItemsRequest(Request):
+class SimilarItemsRequest(Request[pb.SimilarItemsRequest]):
     """Items like one, or like several together: exactly one of the two.
 
     Attributes:
@@ -172,18 +129,8 @@ class SimilarItemsRequest(Request):
     _: KW_ONLY
     items: Items | None = None
 
-    def __post_init__(self) -> None:
-        """Raise ArgumentError for what couldn't be sent as it is meant."""
-        super().__post_init__()
-        _check_one(item_id=self.item_id, items=self.items)
-        self._set("item_id", None, given.identifier)
-        self._set("items", None, _items)
-
-    def to_message(self) -> pb.SimilarItemsRequest:
-        """The message."""
-        return pb.SimilarItemsRequest(
-            item_id=cast("str | None", self.item_id), items=_weighted(self.items), **self._common()
-        )
+    message = pb.SimilarItemsRequest
+    _subjects = ("item_id", "items")
 
 
 class RequestFields(TypedDict, total=False):
@@ -217,8 +164,9 @@ class SimilarItemsOptions(RequestFields, total=False):
     items: Items | None
 
 
-def to_messages(requests: Any, kind: type[Request], message: type) -> list[Any]:
+def to_messages(requests: Any, kind: type[Request[Any]]) -> list[Any]:
     """The messages of requests of a kind, which they may be already. Raises ArgumentError."""
+    message = kind.message
     subject = "'3'" if kind is RecommendRequest else "'50'"
     each = f"{kind.__name__}({subject}, limit=5)"
     found: list[Any] = [
@@ -228,20 +176,11 @@ def to_messages(requests: Any, kind: type[Request], message: type) -> list[Any]:
     return [one if isinstance(one, message) else one.to_message() for one in found]
 
 
-def _check_one(**subjects: object) -> None:
-    # A message would keep the last of several without a word.
-    named = [name for name, subject in subjects.items() if subject is not None]
-    if len(named) != 1:
-        needed = f"exactly one of {', '.join(subjects)}"
-        given_ones = f", not {' and '.join(named)}" if named else "; none was given"
-        text = f"{needed} is needed{given_ones}"
-        raise ArgumentError(named[0] if named else next(iter(subjects)), None, needed, text=text)
-
-
 def _items(argument: str, value: Any) -> Items:
     """Ids, or weights by id."""
     if not isinstance(value, Mapping):
-        return given.identifiers(argument, value, _ITEMS)
+        expected = f"{_IDS}, or their weights by id, such as {{'50': 2.0, '181': 1.0}}"
+        return given.identifiers(argument, value, expected)
     weights: dict[Id, float] = {}
     for key, weight in value.items():
         item_id = given.identifier(argument, key)
@@ -252,21 +191,31 @@ def _items(argument: str, value: Any) -> Items:
 
 
 def _conditions(argument: str, value: Any) -> tuple[Condition, ...]:
-    each = "a condition, such as any_of('genres', 'Drama', 'War')"
-    kinds = (TextCondition, RangeCondition)
+    example, kinds = "any_of('genres', 'Drama', 'War')", (TextCondition, RangeCondition)
     if isinstance(value, kinds):
         return (value,)
+    expected = f"a list of conditions, such as [{example}, in_range('release_year', min=1990)]"
     return tuple(
-        given.one_of(name, one, kinds, each) for name, one in given.several(argument, value, _FILTER)
+        given.one_of(name, one, kinds, f"a condition, such as {example}")
+        for name, one in given.several(argument, value, expected)
     )
 
 
-def _weighted(items: Any) -> pb.WeightedItems | None:
-    if items is None:
-        return None
+def _unknown_ids(argument: str, value: Any) -> UnknownIds:
+    words = get_args(UnknownIds)
+    if not (isinstance(value, str) and value in words):
+        raise ArgumentError(argument, value, f"one of {', '.join(map(repr, words))}")
+    return value  # type: ignore[return-value]
+
+
+def _weighted(items: Any) -> pb.WeightedItems:
     if isinstance(items, Mapping):
         return pb.WeightedItems(item_ids=items.keys(), weights=items.values())
     return pb.WeightedItems(item_ids=items)
+
+
+def _filter(conditions: Any) -> pb.Filter | None:
+    return pb.Filter(conditions=map(_condition, conditions)) if conditions else None
 
 
 def _condition(condition: Condition) -> pb.Condition:
@@ -276,3 +225,35 @@ def _condition(condition: Condition) -> pb.Condition:
     return pb.Condition(
         attribute=condition.attribute, range=pb.Range(min=condition.min, max=condition.max)
     )
+
+
+# What reads each field's value; it raises ArgumentError.
+_READERS: dict[str, Callable[[str, Any], Any]] = {
+    **dict.fromkeys(("titles", "exact", "explain", "paginate", "exclude_seen"), given.flag),
+    **dict.fromkeys(("user_id", "item_id"), given.identifier),
+    **dict.fromkeys(("session", "items"), _items),
+    "limit": partial(given.whole, expected="a whole number in 1..1000"),
+    "search_effort": partial(given.number, expected="a number in 0.1..100"),
+    "diversity": partial(given.number, expected="a number in 0..1"),
+    "page_token": partial(given.text, expected="an answer's next_page_token"),
+    "exclude_item_ids": partial(given.identifiers, expected=_IDS),
+    "features": partial(
+        given.texts,
+        expected="a list of features, such as ['age:25-34', 'country:DE']",
+        each="a feature, such as 'age:25-34'",
+    ),
+    "attributes": partial(
+        given.texts,
+        expected="a list of names, such as ['genres', 'release_year']",
+        each="a name, such as 'genres'",
+    ),
+    "unknown_ids": _unknown_ids,
+    "filter": _conditions,
+}
+# What makes what is sent of it, where that is another thing.
+_MAKERS: dict[str, Callable[[Any], Any]] = {
+    **dict.fromkeys(("session", "items"), _weighted),
+    "features": lambda features: pb.UserFeatures(features=features),
+    "unknown_ids": lambda word: f"UNKNOWN_IDS_{word.upper()}",
+    "filter": _filter,
+}

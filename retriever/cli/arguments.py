@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import operator
 from collections.abc import Callable
 from typing import Any
 
@@ -47,7 +48,7 @@ def _add_recommend(commands: Any, defaults: dict[str, str]) -> None:
     recommend.add_argument("user_id", nargs="?", metavar="USER_ID", help="external id of a known user")
     recommend.add_argument(
         "--session",
-        action="append",
+        action="extend",
         type=flag_values.session,
         metavar="ID[:WEIGHT],...",
         help="what somebody looked at or bought, such as 50,181:2",
@@ -56,7 +57,7 @@ def _add_recommend(commands: Any, defaults: dict[str, str]) -> None:
         "--session-item",
         dest="session",
         action="append",
-        type=lambda text: [flag_values.weighted_item(text)],
+        type=flag_values.weighted_item,
         metavar="ID[=WEIGHT]",
         help="the same for one item, whose id may have commas and colons; repeat it",
     )
@@ -73,7 +74,8 @@ def _add_recommend(commands: Any, defaults: dict[str, str]) -> None:
     _add_options(recommend)
     _add_target(recommend, defaults)
     text = "exactly one is needed of USER_ID, --session (or --session-item), --feature"
-    _check(recommend, lambda options: _subjects(options) == 1, text)
+    subjects = operator.attrgetter("user_id", "session", "features")
+    _check(recommend, lambda options: subjects(options).count(None) == 2, text)
 
 
 def _add_batch(commands: Any, defaults: dict[str, str], of: str, request: str, subject: str) -> None:
@@ -245,17 +247,6 @@ def _add_target(
         parser.add_argument("--json", action="store_true", help="print the response as JSON")
 
 
-def _check(
-    parser: argparse.ArgumentParser, holds: Callable[[argparse.Namespace], bool], text: str
-) -> None:
+def _check(parser: argparse.ArgumentParser, holds: Callable[[Any], bool], text: str) -> None:
     """Have flags that together make no sense refused by a text."""
-
-    def check(options: argparse.Namespace) -> None:
-        if not holds(options):
-            parser.error(text)
-
-    parser.set_defaults(check=check)
-
-
-def _subjects(options: argparse.Namespace) -> int:
-    return sum(one is not None for one in (options.user_id, options.session, options.features))
+    parser.set_defaults(check=lambda options: holds(options) or parser.error(text))

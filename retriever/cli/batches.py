@@ -35,9 +35,7 @@ _Line = tuple[int, Any]
 def run(client: RetrieverClient, options: argparse.Namespace) -> int:
     """Answer each line of a file; returns 1 when not all could be.
 
-    Raises:
-        CallError: the service said no to a whole batch, or nothing in time.
-        RetrieverError: the file can't be read.
+    Raises CallError for a whole batch, and RetrieverError for a file that can't be read.
     """
     failed = False
     # Bars are for people: neither among the answers nor in a log.

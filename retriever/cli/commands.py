@@ -24,12 +24,9 @@ _COMMON = RequestFields.__optional_keys__ - {"titles"}
 def run(options: argparse.Namespace) -> int:
     """Ask, print, and return the exit status: 0 answered, 1 not, or a probe found it unhealthy.
 
-    Of a fleet 0 says that every one answered and that all serve the same.
-
-    Raises:
-        CallError: the service said no, or nothing in time.
-        RetrieverError: a file of requests can't be read.
-        HostingError: certificates or tokens that can't be used.
+    Of a fleet 0 says that every one answered and that all serve the same. Raises CallError,
+    RetrieverError for a file of requests that can't be read, and HostingError for certificates or
+    tokens that can't be used.
     """
     if options.command == "status" and options.fleet:
         return _ask_fleet(options)
@@ -122,12 +119,10 @@ def _items(given: Any) -> Items | None:
     """Items with their weights, or their ids alone when no weight was given."""
     if given is None:
         return None
-    # Each --session is a list of items, each --item is one.
-    flat = [item for part in given for item in (part if isinstance(part, list) else [part])]
-    if all(weight is None for _, weight in flat):
-        return [item_id for item_id, _ in flat]
+    if all(weight is None for _, weight in given):
+        return [item_id for item_id, _ in given]
     weights: dict[str, float] = {}
-    for item_id, weight in flat:
+    for item_id, weight in given:
         weights[item_id] = weights.get(item_id, 0.0) + (1.0 if weight is None else weight)
     return weights
 

@@ -20,13 +20,9 @@ _AWAY = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
 
 @dataclass(frozen=True)
 class Member:
-    """What one retriever said when it was asked.
+    """What one retriever said when it was asked: a status, or the error why there is none.
 
-    Attributes:
-        address: "host:port".
-        status: None when it said nothing, or no.
-        serving: what its health says; it may serve a version and be about to stop.
-        error: why there is no status; None when there is one.
+    `serving` is what its health says; it may serve a version and be about to stop.
     """
 
     address: str
@@ -94,15 +90,9 @@ class Fleet:
 
 
 def ask_all(addresses: Sequence[str], security: ClientSecurity, *, timeout_seconds: float) -> Fleet:
-    """Ask each of them at the same time.
+    """Ask each of at least one "host:port" at the same time, for so long.
 
-    Args:
-        addresses: "host:port" of each; at least one.
-        security: how to connect to any of them.
-        timeout_seconds: for each.
-
-    Raises:
-        HostingError: certificates that can't be used.
+    Raises HostingError for certificates that can't be used.
     """
     with ThreadPoolExecutor(len(addresses)) as pool:
         asked = [pool.submit(_ask, address, security, timeout_seconds) for address in addresses]

@@ -57,11 +57,7 @@ _PLACES = {
 
 
 class JsonRequestError(RetrieverError, ValueError):
-    """A line that is no request.
-
-    Attributes:
-        field: the field that is wrong, with the place in a list: "session.item_ids[2]"; may be empty.
-    """
+    """A line that is no request; `field` is what is wrong, such as "session.item_ids[2]", or empty."""
 
     def __init__(self, text: str, *, field: str = "") -> None:
         super().__init__(text)
@@ -72,8 +68,7 @@ def read(line: str, message: Message) -> None:
     """Fill an empty request in from a line of JSON. Raises JsonRequestError."""
     content = _content(line)
     if not isinstance(content, dict):
-        expected = _OBJECTS[message.DESCRIPTOR.name]
-        raise JsonRequestError(f"should be a JSON object with {expected}")
+        raise JsonRequestError(f"should be a JSON object with {_OBJECTS[message.DESCRIPTOR.name]}")
     # The mask's own JSON form is one text, and can't hold every name.
     for name in ("return_attributes", "returnAttributes"):
         if isinstance(content.get(name), list):

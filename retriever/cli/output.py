@@ -48,11 +48,9 @@ def print_answer(answer: Answer, *, attributes: list[str], explain: bool) -> Non
         meant = f"; did you mean {' or '.join(map(repr, value.near))}?" if value.near else ""
         print(f"no item has {value.value!r} in {value.attribute}{meant}")
     for empty in answer.empty_filter_ranges:
-        run = (
-            f", whose numbers run from {empty.least:.10g} to {empty.greatest:.10g}"
-            if (empty.least is not None and empty.greatest is not None)
-            else ", since no item has a number there"
-        )
+        run = ", since no item has a number there"
+        if empty.least is not None and empty.greatest is not None:
+            run = f", whose numbers run from {empty.least:.10g} to {empty.greatest:.10g}"
         print(f"no item is in the range of {empty.attribute}{run}")
     if answer.next_page_token:
         print(f"next page: --page-token {answer.next_page_token}")
@@ -173,9 +171,8 @@ def _one(value: Any, field: Any) -> Any:
 def _last_reload(status: pb.GetStatusResponse) -> str:
     if not status.HasField("last_reload"):
         return "-"
-    last = status.last_reload
-    ago = max(0.0, time.time() - last.ended_at.seconds)
-    return f"{'succeeded' if last.succeeded else 'failed'} {ago:.0f} s ago"
+    ago = max(0.0, time.time() - status.last_reload.ended_at.seconds)
+    return f"{'succeeded' if status.last_reload.succeeded else 'failed'} {ago:.0f} s ago"
 
 
 def _value(item: ScoredItem, name: str) -> str:

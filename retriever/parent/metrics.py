@@ -29,7 +29,7 @@ from retriever.counters import BUCKETS, CODES, METHODS, Counters, Key
 
 _OUTCOMES = ("succeeded", "failed")
 # As GetStatus tells them: only the parent needs to know that a worker is ready to load.
-_STATES = {"starting": "starting", "booted": "starting", "running": "running", "down": "down"}
+_STATES = ("starting", "running", "down")
 _ANSWERS = (
     "Lists of items that were answered, each entry of a batch one, by what they are ranked by and "
     "whether by an index or exactly."
@@ -40,14 +40,9 @@ _RELOAD_BOUNDS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 
 
 
 class RetrieverMetrics:
-    """The collector.
+    """The collector for so many workers, each of which counts into one of `slots`.
 
-    Args:
-        workers: how many there are.
-        fleet: the state of the whole service; None before there is any.
-
-    Attributes:
-        slots: what each worker counts into.
+    `fleet` tells the state of the whole service, None before there is any.
     """
 
     def __init__(self, workers: int, fleet: Callable[[], control.ServiceState | None]) -> None:
@@ -158,13 +153,10 @@ def _workers(workers: Sequence[control.WorkerFacts]) -> Iterator[Metric]:
     yield _counter(
         "retriever_worker_restarts", "How often a worker was replaced.", restarts, labels=["worker"]
     )
+    memory = "Memory (PSS) of a worker: a page that n processes map counts 1/n."
     for name, field, documentation in (
         ("retriever_calls_in_flight", "in_flight", "Calls of a worker that haven't ended."),
-        (
-            "retriever_worker_memory_bytes",
-            "pss_bytes",
-            "Memory (PSS) of a worker: a page that n processes map counts 1/n.",
-        ),
+        ("retriever_worker_memory_bytes", "pss_bytes", memory),
         ("retriever_worker_open_fds", "open_fds", "File descriptors that a worker has."),
         ("retriever_worker_max_fds", "max_fds", "File descriptors that a worker may have."),
         ("retriever_worker_connections", "connections", "Connections of callers to a worker."),
@@ -173,10 +165,8 @@ def _workers(workers: Sequence[control.WorkerFacts]) -> Iterator[Metric]:
             (str(worker.index),): getattr(worker.load, field) for worker in workers
         }
         yield gauge(name, documentation, values, labels=["worker"])
-    states = Counter(_STATES[worker.state] for worker in workers)
-    counts: dict[tuple[str, ...], float] = {
-        (state,): states[state] for state in dict.fromkeys(_STATES.values())
-    }
+    states = Counter("starting" if own.state == "booted" else own.state for own in workers)
+    counts: dict[tuple[str, ...], float] = {(state,): states[state] for state in _STATES}
     yield gauge("retriever_workers", "Workers, by state.", counts, labels=["state"])
 
 

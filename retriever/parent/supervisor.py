@@ -21,9 +21,8 @@ from lightfm_retriever.hosting.observing import logs
 from lightfm_retriever.hosting.release import release
 from lightfm_retriever.hosting.security.checks import check_address, check_files
 from lightfm_retriever.hosting.serving import descriptors
-from retriever import control
+from retriever import control, waiting
 from retriever.config import Config
-from retriever.parent import probes
 from retriever.parent.event_loop import Events
 from retriever.parent.port import reserve
 from retriever.parent.reloading.label_watch import LabelWatch, Seen
@@ -98,10 +97,10 @@ class Supervisor:
         self._endpoint = MetricsEndpoint(
             config.hosting.metrics_listen or "",
             metrics,
-            live=lambda: probes.not_live(
+            live=lambda: waiting.not_live(
                 silent_seconds=time.monotonic() - self._turned_at, stopping=self._stopping
             ),
-            ready=lambda: probes.not_ready(self._fleet, stopping=self._stopping, now=time.monotonic()),
+            ready=lambda: waiting.not_ready(self._fleet, stopping=self._stopping, now=time.monotonic()),
         )
         return metrics
 
@@ -172,7 +171,7 @@ class Supervisor:
             self._metrics.reloaded(facts)
 
     def _take_seen(self, seen: Seen) -> None:
-        """Called on the thread that watches the label."""
+        # On the thread that watches the label.
         self._seen.put(seen)
         self._events.wake_up()
 
@@ -200,7 +199,7 @@ class Supervisor:
 
     def _buried(self, worker: WorkerProcess) -> None:
         self._events.forget(worker)
-        lived, preparing = time.time() - worker.started_at, worker.preparing
+        lived, preparing = time.time() - worker.started_at, worker.view.preparing
         status = worker.bury()
         self._reload.gone(worker, preparing=preparing, status=status)
         if self._stopping is not None:
@@ -231,7 +230,7 @@ class Supervisor:
             # This process was held up, so what the workers said meanwhile isn't heard yet.
             return
         for worker in self._workers:
-            limit = _BOOT_SECONDS if worker.state == "starting" else self._config.heartbeat_seconds
+            limit = _BOOT_SECONDS if worker.view.state == "starting" else self._config.heartbeat_seconds
             if worker.silent_seconds() > limit:
                 _log.error("worker %d said nothing for %.0f s: killing it", worker.index, limit)
                 worker.kill()
@@ -255,7 +254,7 @@ class Supervisor:
             return
         self._fleet = fleet
         for worker in self._workers:
-            if worker.up and self._stopping is None:
+            if worker.view.up and self._stopping is None:
                 worker.send(fleet)
 
     # ---- the end

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import msgspec
@@ -17,7 +18,6 @@ from lightfm_retriever.hosting.process import ONE_THREAD, signals_held_back
 from retriever import control
 from retriever.config import Config
 from retriever.counters import Counters
-from retriever.version_files import Files
 
 State = Literal["starting", "booted", "running", "down"]
 
@@ -26,16 +26,58 @@ _RECEIVE_BYTES = 1 << 16
 _MAX_UNSENT_BYTES = 4 << 20
 
 
-class WorkerProcess:
-    """One slot for a worker: the process in it may be replaced, the number stays.
+@dataclass(frozen=True)
+class WorkerView:
+    """What a worker was told and has said.
 
     Attributes:
-        index: the slot's number.
+        index: its number.
         state: where the process is in its life: it starts, is ready to load, takes calls, is gone.
         version: what it serves, None for nothing.
         preparing: what it was told to prepare and hasn't answered, None for nothing.
         prepared: what it has prepared, None for nothing.
         committing: what it was told to commit and hasn't, None for nothing.
+        waits: whether it may be told to take calls, which it hasn't been.
+    """
+
+    index: int
+    state: State = "running"
+    version: str | None = None
+    preparing: str | None = None
+    prepared: str | None = None
+    committing: str | None = None
+    waits: bool = False
+
+    @property
+    def up(self) -> bool:
+        """Whether it can be told to prepare."""
+        return self.state in ("booted", "running")
+
+    @property
+    def idle(self) -> bool:
+        """Whether it is up and has nothing to do for a reload."""
+        return self.up and not (self.preparing or self.prepared or self.committing)
+
+    def told(self, message: control.ToWorker) -> WorkerView:
+        """The same after it was told something."""
+        match message:
+            case control.Listen():
+                return replace(self, waits=False)
+            case control.Prepare(version=version):
+                return replace(self, preparing=version, prepared=None)
+            case control.Commit(version=version):
+                return replace(self, prepared=None, committing=version)
+            case control.Abandon():
+                return replace(self, preparing=None, prepared=None)
+        return self
+
+
+class WorkerProcess:
+    """One slot for a worker: the process in it may be replaced, the number stays.
+
+    Attributes:
+        index: the slot's number.
+        view: what the process was told and has said.
         ever_ran: whether a process in this slot ever took calls.
         load: what it last said that it does and needs.
         deaths: how often in a row a process ended soon after its start.
@@ -55,28 +97,21 @@ class WorkerProcess:
         self.index = index
         self._counters = counters
         self.ever_ran = False
-        self.deaths = 0
-        self.restarts = 0
+        self.deaths = self.restarts = 0
         self.started_at = 0.0
         self._clock = clock
         # When it was last heard, and told to prepare, on the clock.
-        self._heard_at = 0.0
-        self._prepare_at = 0.0
+        self._heard_at = self._prepare_at = 0.0
         self._order = 0
         self._config = config
         self._forget_process()
 
     def _forget_process(self) -> None:
-        self.state: State = "down"
-        self.version: str | None = None
-        self.preparing: str | None = None
-        self.prepared: str | None = None
-        self.committing: str | None = None
+        self.view = WorkerView(self.index, "down")
         self.serving_since = 0.0
         self.load = control.Load()
         self.connection: socket.socket | None = None
         self._process: subprocess.Popen[bytes] | None = None
-        self._told_to_listen = False
 
     def start(self) -> None:
         """Start a process. A fresh interpreter, not a fork: gRPC and NumPy don't survive one."""
@@ -100,27 +135,17 @@ class WorkerProcess:
         # What didn't fit into the socket's buffer.
         self._unsent = bytearray()
         self._lines = control.Lines(control.ToParent)
-        self.state = "starting"
+        self.view = WorkerView(self.index, "starting")
         self.started_at = time.time()
         self._heard_at = self._clock()
 
-    @property
-    def up(self) -> bool:
-        """Whether it can be told to prepare."""
-        return self.state in ("booted", "running")
-
-    @property
-    def waits(self) -> bool:
-        """Whether it may be told to take calls, which it hasn't been."""
-        return self.state == "booted" and not self._told_to_listen
-
     def silent_seconds(self) -> float:
         """How long it has said nothing; 0 while it is down."""
-        return 0.0 if self.state == "down" else self._clock() - self._heard_at
+        return 0.0 if self.view.state == "down" else self._clock() - self._heard_at
 
     def preparing_seconds(self) -> float:
         """How long it has been preparing; 0 when it isn't."""
-        return 0.0 if self.preparing is None else self._clock() - self._prepare_at
+        return 0.0 if self.view.preparing is None else self._clock() - self._prepare_at
 
     @property
     def pid(self) -> int:
@@ -172,45 +197,31 @@ class WorkerProcess:
         self._heard_at = self._clock()
         match message:
             case control.Booted():
-                self.state = "booted"
+                self.view = replace(self.view, state="booted", waits=True)
             case control.Listening():
-                self.state = "running"
+                self.view = replace(self.view, state="running")
                 self.ever_ran = True
             case control.Beat(load=load):
                 self.load = load
             case control.Prepared(order=order) | control.PrepareFailed(order=order):
-                if self.preparing is None or order != self._order:
+                version = self.view.preparing
+                if version is None or order != self._order:
                     return False
-                if isinstance(message, control.Prepared):
-                    self.prepared = self.preparing
-                self.preparing = None
+                prepared = version if isinstance(message, control.Prepared) else None
+                self.view = replace(self.view, preparing=None, prepared=prepared)
             case control.Committed(version=version):
-                self.version, self.prepared, self.committing = version, None, None
+                self.view = replace(self.view, version=version, prepared=None, committing=None)
                 self.serving_since = time.time()
         return True
 
-    def listen(self) -> None:
-        """Tell it to take calls, once."""
-        if self.waits:
-            self._told_to_listen = True
-            self.send(control.Listen())
-
-    def prepare(self, version: str, files: Files) -> None:
-        """Tell it to prepare a version that has these files."""
-        self.preparing, self.prepared = version, None
-        self._prepare_at = self._clock()
-        self._order += 1
-        self.send(control.Prepare(version, self._order, files))
-
-    def commit(self, version: str) -> None:
-        """Tell it to serve what it has prepared."""
-        self.prepared, self.committing = None, version
-        self.send(control.Commit(version))
-
-    def abandon(self) -> None:
-        """Tell it to forget what it has prepared."""
-        self.preparing = self.prepared = None
-        self.send(control.Abandon())
+    def tell(self, message: control.ToWorker) -> None:
+        """Tell it to prepare, commit or forget a version, or to take calls."""
+        if isinstance(message, control.Prepare):
+            self._prepare_at = self._clock()
+            self._order += 1
+            message = msgspec.structs.replace(message, order=self._order)
+        self.view = self.view.told(message)
+        self.send(message)
 
     def bury(self) -> int:
         """Release what a process that closed its connection leaves; returns its exit status."""
@@ -236,8 +247,8 @@ class WorkerProcess:
         return control.WorkerFacts(
             index=self.index,
             pid=self.pid,
-            state=self.state,
-            version=self.version or "",
+            state=self.view.state,
+            version=self.view.version or "",
             started_at=self.started_at if self.pid else 0.0,
             serving_since=self.serving_since,
             restarts=self.restarts,

@@ -203,7 +203,7 @@ class Worker:
         # Three threads have something to say.
         try:
             with self._sending:
-                control.send(self._parent, message)
+                self._parent.sendall(control.encoded(message))
         except OSError:
             # The parent is gone or drains; the main thread sees that for itself.
             _log.debug("nobody hears %s", message)

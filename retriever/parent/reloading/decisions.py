@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 
 import msgspec
 
-from retriever import failures
+from retriever import control, failures
 from retriever.failures import Failure
 from retriever.parent.reloading.known import Candidate, Changeover, HeldBack, Known, Refusal, Step
 from retriever.parent.reloading.served_files import ServedFiles
+from retriever.parent.worker_process import WorkerView
 from retriever.version_files import Files
 
 # Between attempts to load a version that failed for no fault of its own: the first and the longest.
@@ -59,43 +61,18 @@ class Report:
 
 
 @dataclass(frozen=True)
-class WorkerOrder:
-    """What to tell a worker about a version."""
+class Tell:
+    """What to tell a worker; None ends it: it comes back.
+
+    `reason` says what it can't do that it must.
+    """
 
     worker: int
-    version: str
-
-
-@dataclass(frozen=True)
-class PrepareOrder(WorkerOrder):
-    """Let it prepare the version, which has these files."""
-
-    files: Files = field(default_factory=dict)
-
-
-class CommitOrder(WorkerOrder):
-    """Let it serve the version, which it has prepared."""
-
-
-@dataclass(frozen=True)
-class AbandonOrder(WorkerOrder):
-    """Let it forget the version; `reason` says why it can't prepare what it must."""
-
+    message: control.ToWorker | None
     reason: str = ""
 
 
-@dataclass(frozen=True)
-class EndWorker(WorkerOrder):
-    """End it, since it can't prepare what others serve: it comes back."""
-
-    reason: str
-
-
-class ListenOrder(WorkerOrder):
-    """Let it take calls: it serves what the others do; the version is empty when that is nothing."""
-
-
-Order = VersionOrder | Fail | Report | WorkerOrder
+Order = VersionOrder | Fail | Report | Tell
 
 
 def decide(known: Known, now: float) -> tuple[Known, list[Order]]:
@@ -127,10 +104,10 @@ def _answer(known: Known, refusal: Refusal, now: float) -> list[Order]:
         return lose
     if version != known.committed or refusal.changed:
         wanted = version == known.committed or known.workers[index].preparing == version
-        return [AbandonOrder(index, version)] if wanted else []
+        return [Tell(index, control.Abandon())] if wanted else []
     # It must not answer from nothing beside others that serve: try it afresh.
-    order = AbandonOrder if loses else EndWorker
-    return [order(index, version, failure.reason), *lose]
+    reason = f"can't prepare {version}: {failure.reason}"
+    return [Tell(index, control.Abandon() if loses else None, reason), *lose]
 
 
 def _next(known: Known, now: float) -> list[Order]:
@@ -146,14 +123,12 @@ def _next(known: Known, now: float) -> list[Order]:
 
 def _commit(known: Known) -> list[Order]:
     """Let whoever has prepared what serves change over, and whoever has what nobody wants forget it."""
-    own = known.candidate
-    wanted = own.version if own is not None and own.step is Step.PREPARING else None
+    coming = known.candidate
+    wanted = coming.version if coming is not None and coming.step is Step.PREPARING else None
     return [
-        (CommitOrder if worker.prepared == known.committed else AbandonOrder)(
-            worker.index, worker.prepared
-        )
-        for worker in known.workers
-        if worker.prepared is not None and worker.prepared != wanted
+        Tell(one.index, control.Commit(own) if own == known.committed else control.Abandon())
+        for one in known.workers
+        if (own := one.prepared) is not None and own != wanted
     ]
 
 
@@ -175,14 +150,14 @@ def _lead(known: Known, now: float) -> list[Order]:
         # killed one worker gets another only when all are back.
         down = sum(worker.state == "down" for worker in known.workers)
         away = len(known.workers) - len(settled) - (0 if own.version in known.deaths else down)
-        return [] if away else [PrepareOrder(one.index, own.version, own.files) for one in settled[:1]]
+        return [] if away else _prepare(settled[:1], own.version, own.files)
     waiting = any(worker.preparing == own.version for worker in known.workers)
     if own.step is Step.VERIFYING or waiting:
         return []
     if not any(worker.prepared == own.version for worker in known.workers):
         # Those that had are gone: begin again.
         return [Drop(own.version)]
-    return [PrepareOrder(one.index, own.version, own.files) for one in settled] or [Serve(own.version)]
+    return _prepare(settled, own.version, own.files) or [Serve(own.version)]
 
 
 def _follow(known: Known, now: float) -> list[Order]:
@@ -193,21 +168,22 @@ def _follow(known: Known, now: float) -> list[Order]:
     orders: list[Order] = []
     version, served = known.committed, known.served
     if version is not None and served.sound:
-        orders += [
-            PrepareOrder(worker.index, version, served.files)
-            for worker in known.workers
-            if worker.idle and worker.version != version
-        ]
+        late = (worker for worker in known.workers if worker.idle and worker.version != version)
+        orders += _prepare(late, version, served.files)
     elif version is not None and known.candidate is None and not known.verifying:
         orders += [Verify(version)] if now >= served.verify_at else []
     ready = [worker for worker in known.workers if worker.waits and worker.version == version]
-    return orders + [ListenOrder(worker.index, version or "") for worker in ready]
+    return orders + [Tell(worker.index, control.Listen()) for worker in ready]
+
+
+def _prepare(workers: Iterable[WorkerView], version: str, files: Files) -> list[Order]:
+    return [Tell(worker.index, control.Prepare(version, files=files)) for worker in workers]
 
 
 def _forget(known: Known, version: str) -> list[Order]:
     """Let none prepare a version; what others do is left alone."""
     return [
-        AbandonOrder(worker.index, version)
+        Tell(worker.index, control.Abandon())
         for worker in known.workers
         if version in (worker.preparing, worker.prepared)
     ]
@@ -231,25 +207,18 @@ def _failed(known: Known, own: Candidate, failure: Failure, now: float) -> HeldB
 def _after(known: Known, orders: list[Order], now: float) -> Known:
     """What is known once these orders are carried out."""
     for order in orders:
-        known = _told(known, order) if isinstance(order, WorkerOrder) else _done(known, order, now)
+        known = _told(known, order) if isinstance(order, Tell) else _done(known, order, now)
     return known
 
 
-def _told(known: Known, order: WorkerOrder) -> Known:
-    worker = known.workers[order.worker]
-    match order:
-        case PrepareOrder(version=version):
-            worker = replace(worker, preparing=version)
-            if (own := known.candidate) is not None and own.version == version:
-                known = replace(known, candidate=replace(own, step=Step.PREPARING))
-        case CommitOrder(version=version):
-            worker = replace(worker, prepared=None, committing=version)
-        case AbandonOrder():
-            worker = replace(worker, preparing=None, prepared=None)
-        case EndWorker():
-            worker = replace(worker, state="down", preparing=None, waits=False)
-        case ListenOrder():
-            worker = replace(worker, waits=False)
+def _told(known: Known, order: Tell) -> Known:
+    worker, message, own = known.workers[order.worker], order.message, known.candidate
+    if message is None:
+        worker = replace(worker, state="down", preparing=None, waits=False)
+    else:
+        worker = worker.told(message)
+    if isinstance(message, control.Prepare) and own is not None and own.version == message.version:
+        known = replace(known, candidate=replace(own, step=Step.PREPARING))
     workers = (*known.workers[: order.worker], worker, *known.workers[order.worker + 1 :])
     return replace(known, workers=workers)
 

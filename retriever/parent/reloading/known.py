@@ -13,7 +13,7 @@ from retriever import failures
 from retriever.failures import Failure
 from retriever.parent.reloading.label_watch import Fingerprint, Seen
 from retriever.parent.reloading.served_files import ServedFiles
-from retriever.parent.worker_process import State
+from retriever.parent.worker_process import WorkerView
 from retriever.version_files import Files
 
 # One may have been killed by chance; that two were while they opened a version is none.
@@ -32,12 +32,8 @@ class Step(Enum):
 class Candidate:
     """The version that may come next.
 
-    Attributes:
-        version: its name.
-        begun_at: when that was begun.
-        fingerprint: what it looked like then: what changes meanwhile is a reason to read it again.
-        step: how far it has got.
-        files: those that were verified.
+    `fingerprint` is what it looked like when that was begun: what changes meanwhile is a reason to read
+    it again. `files` are those that were verified.
     """
 
     version: str
@@ -63,13 +59,9 @@ class HeldBack:
 
 @dataclass(frozen=True)
 class Refusal:
-    """That a version can't be loaded.
+    """That a version can't be loaded, by the number of the worker that says so, or None.
 
-    Attributes:
-        worker: number of the one that can't, None when none says so itself.
-        version: which one.
-        failure: why.
-        changed: whether the files aren't those that were verified.
+    `changed` says whether the files aren't those that were verified.
     """
 
     worker: int | None
@@ -86,25 +78,6 @@ class Changeover:
     begun_at: float
     waiting: frozenset[int]
     times: tuple[float, ...] = ()
-
-
-@dataclass(frozen=True)
-class WorkerView:
-    """What a worker was told and has said, as `WorkerProcess` has it."""
-
-    index: int
-    state: State = "running"
-    version: str | None = None
-    preparing: str | None = None
-    prepared: str | None = None
-    committing: str | None = None
-    waits: bool = False
-
-    @property
-    def idle(self) -> bool:
-        """Whether it is up and has nothing to do for a reload."""
-        busy = self.preparing or self.prepared or self.committing
-        return self.state in ("booted", "running") and not busy
 
 
 @dataclass(frozen=True)

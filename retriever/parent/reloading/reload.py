@@ -1,11 +1,10 @@
 """Loading what the label names, in two steps, so that all workers change over together.
 
 The parent verifies a version once; every worker prepares it; when all have, they are told to commit.
-Any failure leaves every worker with what it serves, and the version isn't tried again until it or the
-label changes, or until what says nothing about the version may have passed.
-`decisions` decides, this takes in what happens and carries out.
+Any failure leaves every worker with what it serves. A worker that comes later, because another one
+died, takes no calls before it serves what the others do.
 
-A worker that comes later, because another one died, takes no calls before it serves what the others do.
+`decisions` decides, this takes in what happens and carries out.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from dataclasses import replace
 from retriever import control, failures
 from retriever.failures import Failure
 from retriever.parent.reloading import decisions
-from retriever.parent.reloading.known import Changeover, Known, Refusal, WorkerView
+from retriever.parent.reloading.known import Changeover, Known, Refusal
 from retriever.parent.reloading.label_watch import Seen
 from retriever.parent.reloading.verifications import Verifications
 from retriever.parent.worker_process import WorkerProcess
@@ -32,11 +31,7 @@ _MAX_FAILED = 20
 class Reload:
     """The state of reloading. Called by the supervisor on its one thread.
 
-    Args:
-        workers: all of them, by their numbers.
-        verifications: has and checks versions.
-        ended: told of each attempt that ended.
-        clock: in seconds, the same for all processes.
+    `ended` is told of each attempt that ended. The clock is the same for all processes.
 
     Attributes:
         known: all that decisions depend on, as of the latest one; may be read on any thread.
@@ -99,7 +94,7 @@ class Reload:
         """Take in that a worker hasn't prepared what it was told to in the time that it may take."""
         reason = f"not prepared in {worker.preparing_seconds():.0f} s"
         failure = Failure(reason, passing=True, costly=True)
-        self._become(self.known.refused(Refusal(worker.index, worker.preparing or "", failure)))
+        self._become(self.known.refused(Refusal(worker.index, worker.view.preparing or "", failure)))
 
     def advance(self) -> None:
         """Do what there is to do now."""
@@ -114,10 +109,7 @@ class Reload:
             self._carry_out(order, now)
 
     def _observe(self) -> Known:
-        workers = tuple(
-            WorkerView(w.index, w.state, w.version, w.preparing, w.prepared, w.committing, w.waits)
-            for w in self._workers
-        )
+        workers = tuple(worker.view for worker in self._workers)
         busy, chance = self._verifications.busy, random.random()  # noqa: S311
         return replace(self.known, workers=workers, verifying=busy, chance=chance)
 
@@ -144,24 +136,17 @@ class Reload:
                 _log.error("no worker serves %s any more, and none can", version)
             case decisions.Report(changeover):
                 self._report(changeover)
-            case decisions.WorkerOrder():
+            case decisions.Tell():
                 self._tell(order)
 
-    def _tell(self, order: decisions.WorkerOrder) -> None:
+    def _tell(self, order: decisions.Tell) -> None:
         worker = self._workers[order.worker]
-        if isinstance(order, decisions.AbandonOrder | decisions.EndWorker) and order.reason:
-            _log.error("worker %d can't prepare %s: %s", order.worker, order.version, order.reason)
-        match order:
-            case decisions.PrepareOrder(_, version, files):
-                worker.prepare(version, files)
-            case decisions.CommitOrder(_, version):
-                worker.commit(version)
-            case decisions.AbandonOrder():
-                worker.abandon()
-            case decisions.EndWorker():
-                worker.kill()
-            case decisions.ListenOrder():
-                worker.listen()
+        if order.reason:
+            _log.error("worker %d %s", order.worker, order.reason)
+        if order.message is None:
+            worker.kill()
+        else:
+            worker.tell(order.message)
 
     def _fail(self, order: decisions.Fail, now: float) -> None:
         version, failure, serves = order.failed.version, order.failure, self.known.committed

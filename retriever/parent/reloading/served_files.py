@@ -21,10 +21,7 @@ _AGAIN_SECONDS = 30.0
 
 @dataclass(frozen=True)
 class Served:
-    """The version that serves, and its files as they were found.
-
-    `problem` says why they can't be looked at; then nothing is known of them.
-    """
+    """The version that serves, and its files as they were found, or why they can't be looked at."""
 
     version: str
     files: Files

@@ -29,10 +29,8 @@ class Verification:
 class Verifications:
     """At most one runs, and at most one waits for the end of that. Called on one thread.
 
-    Args:
-        verify: checks a version; may raise anything, and ends soon when it isn't wanted any more.
-        wake_up: called on another thread when there is news.
-        clock: in seconds.
+    `verify` may raise anything, and ends soon when it isn't wanted any more. `wake_up` is called on
+    another thread when there is news.
     """
 
     def __init__(
@@ -97,23 +95,19 @@ class Verifications:
         )
 
     def _begin_next(self) -> None:
-        if self._running is not None or self._waiting is None:
-            return
-        running, self._waiting = self._waiting, None
-        self._running = running
-        self._begun.put(running)
+        if self._running is None and self._waiting is not None:
+            self._running, self._waiting = self._waiting, None
+            self._begun.put(self._running)
 
     def _verify_what_is_begun(self) -> None:
         make_way()
         while True:
-            self._verify_one(self._begun.get())
-
-    def _verify_one(self, running: Verification) -> None:
-        try:
-            running.files = self._verify(running.version, running.wanted)
-        except Exception as error:
-            running.problem = error
-        self._tell(running)
+            running = self._begun.get()
+            try:
+                running.files = self._verify(running.version, running.wanted)
+            except Exception as error:
+                running.problem = error
+            self._tell(running)
 
     def _tell(self, ended: Verification) -> None:
         while True:

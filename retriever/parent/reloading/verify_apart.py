@@ -46,9 +46,7 @@ class _Verdict(msgspec.Struct, frozen=True):
 def verify_apart(
     volume: Path, version: str, wanted: Awaited | None = None, *, seconds: float = _SECONDS
 ) -> Files:
-    """Check every byte of a version, as `reader.verify` does, in `seconds` at most.
-
-    Returns how its files were then.
+    """Check every byte of a version in `seconds` at most; returns how its files were then.
 
     The process has the priority of the thread that calls this. It ends with this process, and when it
     isn't wanted any more; this returns when it is gone.

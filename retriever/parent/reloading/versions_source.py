@@ -38,10 +38,7 @@ _TELL_SECONDS = 10.0
 
 
 class FolderSource:
-    """Versions in a folder that the workers map as it is.
-
-    `look` and `verify` are called on threads of their own.
-    """
+    """Versions in a folder that the workers map; `look` and `verify` are called on other threads."""
 
     def __init__(self, folder: Path, label: str, pin: str | None) -> None:
         self._folder = folder
@@ -53,10 +50,7 @@ class FolderSource:
         return label_watch.look(self._folder, self._label, self._pin)
 
     def verify(self, version: str, wanted: Awaited) -> Files:
-        """Have a version in the workers' folder and check every byte; as `verify_apart`.
-
-        It ends soon when it isn't wanted any more.
-        """
+        """Have a version in the workers' folder and check every byte; as `verify_apart`."""
         return verify_apart(self._folder, version, wanted)
 
     def serves(self, version: str) -> None:

@@ -1,17 +1,10 @@
 """What the clients of both services take, and what they refuse before anybody is asked."""
 
-from __future__ import annotations
-
 import pytest
 from recsys.trainer.v1 import trainer_service_pb2 as trainer_pb
 
-from retriever.client import (
-    ArgumentError,
-    ClientSecurity,
-    RecommendRequest,
-    RetrieverClient,
-    SimilarItemsRequest,
-)
+from retriever.asking.requests import RecommendRequest, SimilarItemsRequest
+from retriever.client import ArgumentError, ClientSecurity, RetrieverClient
 from trainer.client import TrainerClient
 
 TARGET = "127.0.0.1:1"
@@ -52,7 +45,6 @@ def test_a_batch_of_what_are_no_requests_is_refused(client, requests):
 
 TIMEOUT = "has no option 'timeout'; did you mean 'timeout_seconds'?"
 ITEM = "has no option 'item'; did you mean 'items'?"
-BY_NAME = "takes nothing without a name, and all else as NAME=VALUE"
 
 
 @pytest.mark.parametrize(
@@ -60,8 +52,7 @@ BY_NAME = "takes nothing without a name, and all else as NAME=VALUE"
     [
         (lambda own: own.recommend("3", timeout=5), f"recommend() {TIMEOUT}"),
         (lambda own: own.similar_items_pages("5", item=["3"]), f"similar_items_pages() {ITEM}"),
-        (lambda own: own.status(timeout=5), f"status() {TIMEOUT}"),
-        (lambda own: own.wait_until_serving(5), f"wait_until_serving() {BY_NAME}"),
+        (lambda own: own.wait_until_serving(5), "wait_until_serving() takes nothing without a name"),
         (lambda _: RetrieverClient(TARGET, timeout=5), f"RetrieverClient() {TIMEOUT}"),
         (lambda _: TrainerClient(TARGET, timeout=5), f"TrainerClient() {TIMEOUT}"),
         (lambda _: ClientSecurity(cacert="ca.crt"), "ClientSecurity() has no option 'cacert'; did you"),
@@ -74,7 +65,6 @@ def test_what_a_method_does_not_take_is_refused_in_words(client, make, text):
 
 
 def asks(client, **options):
-    """Every way to ask a retriever."""
     return [
         lambda: client.recommend("3", **options),
         lambda: client.similar_items("3", **options),
@@ -88,15 +78,12 @@ def asks(client, **options):
     ]
 
 
-def test_each_method_refuses_what_is_no_time(client):
-    for ask in asks(client, timeout_seconds=0):
-        with pytest.raises(ArgumentError, match=r"^timeout_seconds is "):
-            ask()
-
-
-def test_a_client_that_is_closed_says_so():
+def test_each_method_refuses_what_is_no_time_and_says_that_the_client_is_closed():
     with RetrieverClient(TARGET) as client, TrainerClient(TARGET) as trainer:
         pages = client.recommend_pages("3")
+        for ask in asks(client, timeout_seconds=0):
+            with pytest.raises(ArgumentError, match=r"^timeout_seconds is "):
+                ask()
     for ask in (
         *asks(client),
         lambda: next(pages),

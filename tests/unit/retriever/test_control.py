@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 from itertools import pairwise
 from typing import get_args, get_origin
 
@@ -21,17 +19,14 @@ PLAIN = {
 
 def any_of(kind):
     """Whatever a type allows."""
+    origin, inner = get_origin(kind), map(any_of, get_args(kind))
     if kind in PLAIN:
         return PLAIN[kind]
-    match get_origin(kind):
-        case None:
-            fields = msgspec.structs.fields(kind)
-            return st.builds(kind, **{field.name: any_of(field.type) for field in fields})
-        case origin if origin is list:
-            return st.lists(*map(any_of, get_args(kind)), max_size=2)
-        case origin if origin is dict:
-            return st.dictionaries(*map(any_of, get_args(kind)), max_size=2)
-    return st.one_of(*map(any_of, get_args(kind)))
+    if origin is None:
+        fields = msgspec.structs.fields(kind)
+        return st.builds(kind, **{field.name: any_of(field.type) for field in fields})
+    several = {list: st.lists, dict: st.dictionaries}.get(origin)
+    return st.one_of(*inner) if several is None else several(*inner, max_size=2)
 
 
 MESSAGES = {of: any_of(of) for of in (control.ToWorker, control.ToParent)}

@@ -1,23 +1,13 @@
 """What a failure says about a version: only what is wrong with its bytes is final."""
 
-from __future__ import annotations
-
 import errno
 import signal
 from pathlib import Path
 
 import pytest
 
-from lightfm_retriever.publication import manifest
-from lightfm_retriever.publication.errors import (
-    InvalidPublicationError,
-    ManifestError,
-    MismatchError,
-    MissingFileError,
-    PublicationError,
-    VersionNotFoundError,
-    VolumeError,
-)
+from lightfm_retriever.publication import errors, manifest
+from lightfm_retriever.publication.errors import PublicationError, VolumeError
 from lightfm_retriever.remote.errors import RefusedError, StoreError
 from retriever import failures
 from retriever.errors import SnapshotError, UnverifiedError
@@ -33,56 +23,36 @@ NO_FILES = [errno.EISDIR, errno.ELOOP, errno.ENOENT, errno.ENOTDIR, None]
 UNREADABLE = ImportError("libfaiss.so: cannot open shared object file: Too many open files")
 
 
-def passing(error):
-    """Whether it passes, and whether that may wait."""
+PASSING = [
+    *(OSError(number, "text") for number in LACKS),
+    *(MemoryError(), VolumeError(PATH, "Stale file handle"), UNREADABLE),
+    *(StoreError("s3://bucket", "reset"), RefusedError("s3://bucket", "the token has expired")),
+    *(UnverifiedError("v", "was killed"), FilesChangedError("v")),
+    RuntimeError("can't start new thread"),
+]
+FINAL = [
+    *(OSError(number, "text") for number in NO_FILES),
+    errors.InvalidPublicationError(PATH, "isn't an id map"),
+    errors.MismatchError(PATH, "SHA-256", expected="a", found="b"),
+    *(PublicationError("text"), SnapshotError("needs backend 'faiss'"), ModuleNotFoundError("faiss")),
+    *(RuntimeError("no idea"), KeyError("x")),
+]
+
+
+@pytest.mark.parametrize("error", [*PASSING, *FINAL], ids=repr)
+def test_what_says_nothing_about_a_version_passes_and_what_is_wrong_with_it_is_final(error):
     failure = failures.of_error(error)
     assert failure.reason
-    return failure.passing, failure.costly
-
-
-@pytest.mark.parametrize(
-    "error",
-    [
-        *(OSError(number, "text") for number in LACKS),
-        MemoryError(),
-        VolumeError(PATH, "Stale file handle"),
-        StoreError("s3://bucket", "connection reset"),
-        RefusedError("s3://bucket", "the token has expired"),
-        UnverifiedError("v", "was killed"),
-        FilesChangedError("v"),
-        RuntimeError("can't start new thread"),
-        UNREADABLE,
-    ],
-    ids=repr,
-)
-def test_what_says_nothing_about_a_version_passes(error):
-    assert passing(error) == (True, False)
-
-
-@pytest.mark.parametrize(
-    "error",
-    [
-        *(OSError(number, "text") for number in NO_FILES),
-        InvalidPublicationError(PATH, "isn't an id map"),
-        MismatchError(PATH, "SHA-256", expected="a", found="b"),
-        PublicationError("text"),
-        SnapshotError("needs backend 'faiss'"),
-        ModuleNotFoundError("faiss"),
-        RuntimeError("no idea"),
-        KeyError("x"),
-    ],
-    ids=repr,
-)
-def test_what_is_wrong_with_a_version_is_final(error):
-    assert passing(error) == (False, False)
+    assert (failure.passing, failure.costly) == (error in PASSING, False)
 
 
 def test_what_is_not_there_passes_and_is_looked_for_seldom(tmp_path):
-    with pytest.raises(ManifestError) as caught:
+    with pytest.raises(errors.ManifestError) as caught:
         manifest.read(tmp_path)
-    absent = [MissingFileError(PATH), VersionNotFoundError("v", PATH), caught.value]
+    absent = [errors.MissingFileError(PATH), errors.VersionNotFoundError("v", PATH), caught.value]
     for error in (*absent, UnverifiedError("v", "is gone", costly=True)):
-        assert passing(error) == (True, True)
+        failure = failures.of_error(error)
+        assert (bool(failure.reason), failure.passing, failure.costly) == (True, True, True)
 
 
 @pytest.mark.parametrize(

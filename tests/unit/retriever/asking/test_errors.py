@@ -1,7 +1,5 @@
 """How a call or an entry failed, whatever comes back."""
 
-from __future__ import annotations
-
 import grpc
 import pytest
 from google.rpc import status_pb2
@@ -10,18 +8,13 @@ from hypothesis import strategies as st
 
 from lightfm_retriever.hosting.calling.diagnosis import Problem
 from lightfm_retriever.hosting.serving.admission import overloaded
+from retriever import errors
 from retriever.asking.errors import UnreachableError, of_call, of_entry
-from retriever.errors import (
-    InvalidArgumentError,
-    NothingLoadedError,
-    NotPublishedError,
-    PageExpiredError,
-    UnknownIdError,
-)
+from retriever.errors import InvalidArgumentError, UnknownIdError
 from retriever.worker.status import to_message, to_status
 
 TARGET = "example.org:1"
-CODES = grpc.StatusCode
+CODES, FAILED = grpc.StatusCode, grpc.StatusCode.FAILED_PRECONDITION
 
 
 class RefusedError(grpc.RpcError):
@@ -38,22 +31,19 @@ AWAY = {"reason": "NOTHING_PUBLISHED", "retry_seconds": 5.0}
 SAID = [
     (BAD, CODES.INVALID_ARGUMENT, {"field": BAD.field}),
     (UnknownIdError("user", "x", "v1"), CODES.NOT_FOUND, {"reason": "USER_NOT_FOUND"}),
-    (NotPublishedError("this", "v1", "train"), CODES.FAILED_PRECONDITION, {"reason": "NOT_PUBLISHED"}),
-    (PageExpiredError("v1", "v2"), CODES.FAILED_PRECONDITION, {"reason": "PAGE_EXPIRED"}),
-    (NothingLoadedError("nothing"), CODES.UNAVAILABLE, AWAY),
+    (
+        errors.NotPublishedError("this", "v1", "train"),
+        CODES.FAILED_PRECONDITION,
+        {"reason": "NOT_PUBLISHED"},
+    ),
+    (errors.PageExpiredError("v1", "v2"), FAILED, {"reason": "PAGE_EXPIRED"}),
+    (errors.NothingLoadedError("nothing"), CODES.UNAVAILABLE, AWAY),
 ]
 
 
 def told(error):
     facts = {name: getattr(error, name) for name in ("reason", "field", "retry_seconds")}
     return {name: value for name, value in facts.items() if value not in ("", None)}
-
-
-@pytest.mark.parametrize("seconds", [0.25, 0.0])
-def test_a_full_service_tells_when_to_come_back(seconds):
-    status = overloaded(seconds)
-    made = of_call(TARGET, RefusedError(status.code, status.details, status.trailing_metadata))
-    assert (made.code, told(made)) == (CODES.RESOURCE_EXHAUSTED, {"retry_seconds": seconds})
 
 
 @pytest.mark.parametrize(("error", "code", "expected"), SAID, ids=[repr(one[0]) for one in SAID])
@@ -64,38 +54,39 @@ def test_what_the_service_says_is_told_of_calls_and_of_entries(error, code, expe
         assert (made.target, made.code, made.details) == (TARGET, code, str(error))
         assert str(made) == f"{TARGET}: {code.name}: {error}"
         assert told(made) == expected
+    # A full service tells when to come back.
+    for seconds in (0.25, 0.0):
+        status = overloaded(seconds)
+        made = of_call(TARGET, RefusedError(status.code, status.details, status.trailing_metadata))
+        assert (made.code, told(made)) == (CODES.RESOURCE_EXHAUSTED, {"retry_seconds": seconds})
 
 
 def test_a_deadline_that_passed_says_what_is_known_of_the_service():
     late = RefusedError(CODES.DEADLINE_EXCEEDED, "too late")
     silent = Problem("silent", "it says nothing")
-    assert of_call(TARGET, late).details == "too late: it gave no answer in time"
+    # What was in doubt before it was found has passed.
+    for doubt in (None, silent):
+        assert of_call(TARGET, late, doubt=doubt).details == "too late: it gave no answer in time"
     details = of_call(TARGET, late, reached=False).details
     assert details == "too late (does a retriever run there?)"
     made = of_call(TARGET, late, reached=False, doubt=silent)
     assert isinstance(made, UnreachableError)
     assert (made.code, made.cause) == (CODES.DEADLINE_EXCEEDED, "silent")
     assert str(made) == f"{TARGET}: DEADLINE_EXCEEDED: it says nothing"
-    # What was in doubt before it was found has passed.
-    made = of_call(TARGET, late, reached=True, doubt=silent)
-    assert made.details == "too late: it gave no answer in time"
 
 
 ELSEWHERE = to_status(InvalidArgumentError("user", "is empty")).trailing_metadata
 
 
-@pytest.mark.parametrize(
-    ("code", "details", "metadata"),
-    [
+def test_a_failure_without_details_that_fit_has_its_code_alone():
+    for code, details, metadata in (
         *((CODES.UNAVAILABLE, None, without) for without in ((), None, (("other", "x"),))),
         # Details that don't fit: a proxy may replace the one and pass the other on.
         (CODES.UNAVAILABLE, "user: is empty", ELSEWHERE),
         (CODES.INVALID_ARGUMENT, "rewritten", ELSEWHERE),
-    ],
-)
-def test_a_failure_without_details_that_fit_has_its_code_alone(code, details, metadata):
-    made = of_call(TARGET, RefusedError(code, details, metadata))
-    assert (made.code, made.details, told(made)) == (code, details or "", {})
+    ):
+        made = of_call(TARGET, RefusedError(code, details, metadata))
+        assert (made.code, made.details, told(made)) == (code, details or "", {})
 
 
 @given(st.binary() | st.integers(0, 200).map(lambda size: to_message(BAD).SerializeToString()[:size]))
@@ -114,8 +105,6 @@ def test_a_detail_that_is_garbage_or_of_an_unknown_kind_is_passed_over():
     status.details.insert(0, status_pb2.Status().details.add())
     status.details[0].type_url = "type.googleapis.com/of.another.Service"
     assert told(of_entry(TARGET, status)) == {"reason": "ITEM_NOT_FOUND"}
-
-
-def test_a_code_that_grpc_does_not_have_is_unknown():
+    # A code that gRPC doesn't have.
     made = of_entry(TARGET, status_pb2.Status(code=17, message="odd"))
     assert (made.code, made.details) == (CODES.UNKNOWN, "odd")

@@ -1,15 +1,16 @@
 """The command line, up to where a service is started or asked."""
 
-from __future__ import annotations
-
+import argparse
 import os
 from dataclasses import fields
 from pathlib import Path
+from unittest import mock
 
 import pytest
 
 from lightfm_retriever.hosting.observing.logs import LogSettings
 from lightfm_retriever.hosting.security.settings import SecuritySettings
+from lightfm_retriever.hosting.settings import layers
 from lightfm_retriever.hosting.settings.flags import Hosting
 from retriever import __main__ as command_line
 from retriever.cli import commands as client_commands
@@ -26,78 +27,42 @@ def environment(monkeypatch):
 
 
 @pytest.fixture
-def asked(monkeypatch):
-    """Runs a command line, and returns what a service would be asked."""
-    taken = []
-    monkeypatch.setattr(client_commands, "run", lambda options: taken.append(options) or 0)
-
-    def asked(*arguments):
-        assert command_line.main([*arguments]) == 0
-        return vars(taken.pop())
-
-    return asked
-
-
-@pytest.fixture
 def config(monkeypatch):
     """Runs `serve`, and returns its settings."""
-    taken = []
-    monkeypatch.setattr(supervisor, "serve", lambda config: taken.append(config) or 7)
-
-    def config(*arguments):
-        assert command_line.main(["serve", *arguments]) == 7
-        return taken.pop()
-
-    return config
+    serve = mock.Mock(return_value=7)
+    monkeypatch.setattr(supervisor, "serve", serve)
+    return lambda *own: command_line.main(["serve", *own]) == 7 and serve.call_args.args[0]
 
 
-def test_serve_has_defaults_for_all_but_the_volume(config):
+def test_serve_has_defaults_for_all_but_the_volume_which_may_be_copied(config):
     assert config("--volume", "data") == Config(volume=Path("data"))
-    # Which may have any bytes.
+    # It may have any bytes.
     assert config("--volume", "/data/\udcff").volume == Path("/data/\udcff")
+    for source in ("s3://bucket/prefix", "nfs"):
+        set_to = config("--volume", source, "--cache-dir", "cache")
+        assert (set_to.volume, set_to.source) == (Path("cache"), source)
 
 
-def test_no_setting_was_forgotten(config):
-    """Each has a flag and a variable of its name, but what is made of --listen and --cache-dir."""
-    values = {
-        "volume": "data",
-        "label": "canary",
-        "pin": "20261124T043500Z-3fa9c1",
-        "online_recall_share": "0.5",
-    }
-    for field in fields(Config):
-        if field.name in ("host", "port", "hosting", "source"):
-            continue
-        value = values.get(field.name, "3")
-        set_to = config("--volume", "data", f"--{field.name.replace('_', '-')}", value)
-        assert str(getattr(set_to, field.name)).removesuffix(".0") == value
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setenv(f"RETRIEVER_{field.name.upper()}", value)
-            arguments = [] if field.name == "volume" else ["--volume", "data"]
-            assert config(*arguments) == set_to
+def test_no_setting_was_forgotten():
+    """Each has a flag, and so a variable, of its name, but what is made of others."""
+    serve = argparse.ArgumentParser()
+    command_line.add_serve_flags(serve)
+    flags = {action.dest for action in layers.actions(serve)}
+    settings = {field.name for field in fields(Config)}
+    assert settings - flags == {"host", "port", "hosting", "source"}
 
 
-def test_settings_come_from_flags_the_environment_and_a_file_in_this_order(
-    config, monkeypatch, tmp_path
-):
+def test_settings_are_of_flags_the_environment_or_a_file(config, monkeypatch, tmp_path):
     hosting = Hosting(security=SecuritySettings(insecure=True), logs=LogSettings(access=True))
     expected = Config(volume=Path("data"), host="::1", port=0, workers=6, hosting=hosting)
     flags = ["--volume", "data", "--listen", "[::1]:0", "--workers", "6", "--insecure", "--access-log"]
     assert config(*flags) == expected
     file = tmp_path / "own.toml"
-    file.write_text(
-        'volume = "data"\nworkers = 3\nlisten = "a:1"\ninsecure = true\naccess_log = true\n'
-    )
+    file.write_text('volume="data"\nworkers=3\nlisten="a:1"\ninsecure=true\naccess_log=true\n')
     monkeypatch.setenv("RETRIEVER_LISTEN", "[::1]:0")
     monkeypatch.setenv("RETRIEVER_WORKERS", "5")
     monkeypatch.setenv("RETRIEVER_GRACE_SECONDS", "")
     assert config("--config", str(file), "--workers", "6") == expected
-
-
-def test_copies_are_served_from_the_cache(config):
-    for source in ("s3://bucket/prefix", "nfs"):
-        set_to = config("--volume", source, "--cache-dir", "cache")
-        assert (set_to.volume, set_to.source) == (Path("cache"), source)
 
 
 LISTEN = "--listen, or RETRIEVER_LISTEN: 'rubbish' should be HOST:PORT"
@@ -106,28 +71,23 @@ LISTEN = "--listen, or RETRIEVER_LISTEN: 'rubbish' should be HOST:PORT"
 @pytest.mark.parametrize(
     ("command", "message"),
     [
+        # Of the environment, too.
+        ("status", LISTEN),
+        ("serve --volume data", LISTEN),
         ("serve --volume data --listen rubbish", LISTEN),
         ("serve --volume data --workers 0", "--workers is 0, but should be in 1..256"),
-        ("serve --volume data --label No", "--label is 'No', but should be"),
-        ("serve --volume data --pin current", "--pin is 'current', but should be a version's name"),
         ("serve --volume data --tls-cert c.pem", "tls_cert is given without --"),
         ("serve --volume s3://bucket/prefix", "--volume s3://bucket/prefix: give --cache-dir DIR"),
         ("status --cert c.pem", "cert is given without --"),
     ],
 )
-def test_a_setting_that_makes_no_sense_is_an_error_and_not_a_traceback(capsys, command, message):
+def test_a_setting_that_makes_no_sense_is_an_error(monkeypatch, capsys, command, message):
+    if message == LISTEN:
+        monkeypatch.setenv("RETRIEVER_LISTEN", "rubbish")
     assert command_line.main(command.split()) == 2
     captured = capsys.readouterr()
-    assert captured.err.startswith("error: ")
+    assert (captured.out, captured.err[:7]) == ("", "error: ")
     assert message.replace("tls_cert", "cert") in captured.err
-    assert captured.out == ""
-
-
-def test_an_environment_that_makes_no_sense_is_an_error_and_not_a_traceback(monkeypatch, capsys):
-    monkeypatch.setenv("RETRIEVER_LISTEN", "rubbish")
-    for command in (["status"], ["serve", "--volume", "data"]):
-        assert command_line.main(command) == 2
-        assert capsys.readouterr().err.startswith(f"error: {LISTEN}")
 
 
 DIGITS = "1" * 6000
@@ -138,44 +98,33 @@ MISTAKES = [
     ("serve --volume=", "--volume: an empty path"),
     ("serve --volume v --cache-dir=", "--cache-dir: an empty path"),
     ("similar-items", "at least one ITEM_ID (or --item) is needed"),
-    (
-        "similar-items --item 1=x",
-        "'1=x' should be ID or ID=WEIGHT, such as 50=2 (an id with = needs its w",
-    ),
+    ("similar-items --item 1=x", "'1=x' should be ID or ID=WEIGHT, such as 50=2 (an id with = needs"),
     ("similar-items a b\udc80", r"argument ITEM_ID: 'b\udc80' isn't valid UTF-8"),
     ("recommend", "exactly one is needed of USER_ID, --session (or --session-item), --feature"),
     ("recommend 1 --session 2", "exactly one is needed of USER_ID"),
     ("recommend --session 1:x", "'1:x' should be ID[:WEIGHT],..., such as 50,181:2"),
     ("recommend --session 1,,2", "'1,,2' should be ID[:WEIGHT],..., such as 50,181:2"),
-    (
-        "recommend 1 --any-of genres",
-        "'genres' should be NAME=VALUE or NAME=VALUE|VALUE, such as 'genres=",
-    ),
+    ("recommend 1 --any-of genres", "'genres' should be NAME=VALUE or NAME=VALUE|VALUE, such as '"),
     ("recommend 1 --any-of a=b||c", "'a=b||c' should be NAME=VALUE"),
-    (
-        "recommend 1 --exclude 2,,3",
-        "'2,,3' should be ID,..., such as 50,181 (--exclude-item for ids with",
-    ),
+    ("recommend 1 --exclude 2,,3", "'2,,3' should be ID,..., such as 50,181 (--exclude-item for ids"),
     ("recommend 1 --attributes a,,b", "'a,,b' should be NAME,..., such as genres,release_year"),
     *(
-        (
-            f"recommend 1 --range {text}",
-            f"'{text}' should be NAME=MIN..MAX, such as release_year=1990..1999",
-        )
+        (f"recommend 1 --range {text}", f"'{text}' should be NAME=MIN..MAX, such as release_year=199")
         for text in ("year=1990", "year=a..b", "year=..", "=1..2")
     ),
     ("recommend 1 --max-pages 0", "'0' should be a number in 1..999999999, such as 5"),
     ("batch-recommend", "required: FILE"),
     ("status --ca=", "--ca: an empty path"),
     ("health --liveness --readiness", "not allowed with argument"),
+    ("status --fleet a:1,", "'' should be HOST:PORT with a port in 1..65535"),
+    ("status --fleet A.example:1,[::1]:2,a.Example:01", "a.example:1 is named twice: leave one out"),
+    ("status --fleet a:1 --target b:2", "not allowed with argument --fleet"),
     # A number of thousands of digits is refused briefly.
     *(
         (f"{command} {DIGITS}", f"argument {command.split()[-1]}: ")
         for command in (
-            "serve --volume v --workers",
-            "serve --volume v --poll-seconds",
-            "recommend 1 --timeout",
-            "recommend 1 --all-pages --max-pages",
+            *("serve --volume v --workers", "serve --volume v --poll-seconds"),
+            *("recommend 1 --timeout", "recommend 1 --all-pages --max-pages"),
         )
     ),
 ]
@@ -200,13 +149,20 @@ def test_help_is_shown(capsys, command):
     assert "usage: python -m retriever" in capsys.readouterr().out
 
 
-def test_who_is_asked_and_how(asked, monkeypatch):
-    plain = asked("recommend", "3")
-    assert (plain["target"], plain["timeout"], plain["json"]) == ("127.0.0.1:50051", 5.0, False)
-    told = asked("recommend", "東京", "--target", "example.org:1", "--timeout", "0.5", "--json")
-    assert (told["target"], told["timeout"], told["json"]) == ("example.org:1", 0.5, True)
+def test_who_is_asked_and_how(monkeypatch):
+    run = mock.Mock(return_value=0)
+    monkeypatch.setattr(client_commands, "run", run)
+
+    def asked(*arguments):
+        assert command_line.main([*arguments]) == 0
+        [options] = run.call_args.args
+        return options.target, options.timeout, options.json
+
+    assert asked("recommend", "3") == ("127.0.0.1:50051", 5.0, False)
+    flags = ["--target", "example.org:1", "--timeout", "0.5", "--json"]
+    assert asked("recommend", "東京", *flags) == ("example.org:1", 0.5, True)
     # An id may look like a flag.
-    assert asked("recommend", "--", "--json")["user_id"] == "--json"
+    assert not asked("recommend", "--", "--json")[2]
     # The service that the environment starts is the one that is asked.
     monkeypatch.setenv("RETRIEVER_LISTEN", "[::1]:1234")
-    assert asked("status")["target"] == "[::1]:1234"
+    assert asked("status")[0] == "[::1]:1234"

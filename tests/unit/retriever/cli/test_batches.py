@@ -1,7 +1,5 @@
 """Which lines of a file one call asks for together."""
 
-from __future__ import annotations
-
 import functools
 
 from hypothesis import given, settings
@@ -15,7 +13,7 @@ from retriever.cli.json_requests import JsonRequestError
 
 
 @functools.cache
-def request(limit: int, size: int) -> pb.RecommendRequest:
+def request(limit, size):
     return pb.RecommendRequest(user_id="3", limit=limit, exclude_item_ids=["x" * 500] * (size // 500))
 
 

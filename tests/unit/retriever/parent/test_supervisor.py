@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 import pytest
 
 from retriever.parent.supervisor import restart_pause

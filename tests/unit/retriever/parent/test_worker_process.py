@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 from pathlib import Path
+from unittest import mock
 
 import pytest
 
@@ -30,14 +31,10 @@ class Process:
 
     def __init__(self, command, *, pass_fds, env, **_):
         assert {*STOPPING} <= signal.pthread_sigmask(signal.SIG_BLOCK, [])
-        self.command = command
-        self.passed = pass_fds
-        self.environment = env
+        self.command, self.passed, self.environment = command, pass_fds, env
         # The descriptor that the child inherits; the parent closes its own.
         self.socket = socket.socket(fileno=socket.dup(pass_fds[0]))
-        self.pid = 4242
-        self.signals = []
-        self.hangs = False
+        self.pid, self.signals, self.hangs = 4242, [], False
         Process.latest = self
 
     def send_signal(self, number):
@@ -77,8 +74,7 @@ def running(worker):
 
 def hears(worker, *messages):
     """Let it say something; returns which of it counts."""
-    for message in messages:
-        control.send(Process.latest.socket, message)
+    Process.latest.socket.sendall(b"".join(map(control.encoded, messages)))
     received, alive = worker.receive()
     assert (received, alive) == ([*messages], True)
     return [worker.note(message) for message in received]
@@ -96,7 +92,8 @@ def restart(worker):
 
 
 def state(worker):
-    return worker.state, worker.version, worker.preparing, worker.prepared, worker.committing
+    view = worker.view
+    return view.state, view.version, view.preparing, view.prepared, view.committing
 
 
 def test_it_starts_a_fresh_interpreter_with_its_number_settings_and_counters(worker):
@@ -108,32 +105,25 @@ def test_it_starts_a_fresh_interpreter_with_its_number_settings_and_counters(wor
         assert (dash_m, module, index) == ("-m", "retriever.worker.worker", str(made.index))
         assert '"/data/volume"' in config
         passed = [str(number) for number in Process.latest.passed]
-        assert others == [passed[0], str(os.getpid()), *last]
-        assert passed[1:] == last
-        assert (made.state, made.pid, made.up) == ("starting", 4242, False)
+        assert (others, passed[1:]) == ([passed[0], str(os.getpid()), *last], last)
+        assert (made.view.state, made.pid, made.view.up) == ("starting", 4242, False)
     assert not {*STOPPING} & signal.pthread_sigmask(signal.SIG_BLOCK, [])
     Process.latest.socket.close()
     counting.bury()
 
 
 @pytest.mark.parametrize("given", [{}, *({name: value} for name in THREADS for value in ("4", ""))])
-def test_its_matrix_products_have_one_thread_unless_told_and_all_else_is_ours(
-    worker, monkeypatch, given
-):
-    for name in THREADS:
-        monkeypatch.delenv(name, raising=False)
-    for name, value in {**given, "RETRIEVER_TEST": "é"}.items():
-        monkeypatch.setenv(name, value)
-    restart(worker)
-    assert Process.latest.environment == {**dict.fromkeys(THREADS, "1"), **os.environ}
+def test_its_matrix_products_have_one_thread_unless_told(worker, given):
+    others = {name: value for name, value in os.environ.items() if name not in THREADS}
+    with mock.patch.dict(os.environ, {**others, **given, "RETRIEVER_TEST": "é"}, clear=True):
+        restart(worker)
+        assert Process.latest.environment == {**dict.fromkeys(THREADS, "1"), **os.environ}
 
 
 def test_a_life(worker, clock):
-    # It isn't told before it booted, and not twice.
-    worker.listen()
     assert hears(worker, control.Booted()) == [True]
-    assert (worker.ever_ran, worker.up, worker.waits) == (False, True, True)
-    worker.prepare("v1", {})
+    assert (worker.ever_ran, worker.view.up, worker.view.waits) == (False, True, True)
+    worker.tell(control.Prepare("v1"))
     assert state(worker) == ("booted", None, "v1", None, None)
     clock.now += 5
     # That it lives doesn't mean that it gets on.
@@ -141,23 +131,21 @@ def test_a_life(worker, clock):
     assert worker.preparing_seconds() == 5
     assert hears(worker, control.Prepared("v1", 1)) == [True]
     assert (state(worker), worker.preparing_seconds()) == (("booted", None, None, "v1", None), 0)
-    worker.commit("v1")
+    worker.tell(control.Commit("v1"))
     assert state(worker) == ("booted", None, None, None, "v1")
     assert worker.facts().serving_since == 0
     assert hears(worker, control.Committed("v1", 0.5)) == [True]
     assert state(worker) == ("booted", "v1", None, None, None)
-    worker.listen()
-    worker.listen()
-    assert (worker.ever_ran, worker.waits) == (False, False)
+    worker.tell(control.Listen())
+    assert (worker.ever_ran, worker.view.waits) == (False, False)
     load = control.Load(calls=5, refused=1, in_flight=2, pss_bytes=1 << 20)
     assert hears(worker, control.Listening(), control.Beat(load)) == [True, True]
-    worker.listen()
-    assert (worker.ever_ran, worker.up) == (True, True)
+    assert (worker.ever_ran, worker.view.up) == (True, True)
     facts = worker.facts()
-    assert (facts.index, facts.pid, facts.state, facts.version) == (3, 4242, "running", "v1")
-    assert facts.serving_since >= facts.started_at > 0
-    assert facts.load == load
-    worker.prepare("v2", {})
+    times = facts.started_at, facts.serving_since
+    assert facts == control.WorkerFacts(3, 4242, "running", "v1", *times, 0, load)
+    assert times[1] >= times[0] > 0
+    worker.tell(control.Prepare("v2"))
     assert worker.preparing_seconds() == 0
     assert hears(worker, control.PrepareFailed("v2", 2, "broken")) == [True]
     assert state(worker) == ("running", "v1", None, None, None)
@@ -168,20 +156,18 @@ def test_a_life(worker, clock):
 @pytest.mark.parametrize(
     "late", [control.Prepared("v1", 1), control.PrepareFailed("v1", 1, "broken")], ids=["yes", "no"]
 )
-def test_an_answer_to_what_was_abandoned_is_not_taken_for_the_answer_to_what_was_asked_again(
-    running, late
-):
-    running.prepare("v1", {})
-    running.abandon()
-    assert hears(running, late) == [False]
-    assert state(running) == ("running", None, None, None, None)
-    running.prepare("v1", {})
-    assert hears(running, late) == [False]
-    assert state(running) == ("running", None, "v1", None, None)
+def test_an_answer_to_what_was_abandoned_counts_no_more(running, late):
+    nothing = ("running", None, None, None, None)
+    for message in (control.Prepare("v1"), control.Abandon()):
+        running.tell(message)
+    assert (hears(running, late), state(running)) == ([False], nothing)
+    # Also when the same was asked again.
+    running.tell(control.Prepare("v1"))
+    assert (hears(running, late), state(running)) == ([False], ("running", None, "v1", None, None))
     assert hears(running, control.Prepared("v1", 2)) == [True]
     assert state(running) == ("running", None, None, "v1", None)
-    running.abandon()
-    assert state(running) == ("running", None, None, None, None)
+    running.tell(control.Abandon())
+    assert state(running) == nothing
 
 
 def test_whatever_it_says_shows_that_it_lives(worker, clock):
@@ -196,33 +182,27 @@ def test_whatever_it_says_shows_that_it_lives(worker, clock):
     # The next one begins anew.
     restart(worker)
     assert worker.silent_seconds() == 0
-
-
-def test_what_no_worker_says_is_its_end(running):
-    assert running.receive() == ([], True)
+    assert worker.receive() == ([], True)
+    # What no worker says is its end.
     Process.latest.socket.sendall(b"GET / HTTP/1.1\r\n\r\n")
-    assert running.receive() == ([], False)
+    assert worker.receive() == ([], False)
     assert Process.latest.signals == [signal.SIGKILL]
 
 
 def test_a_process_that_cannot_be_started_leaves_nothing_behind(monkeypatch, clock):
-    def no_memory(*_, **__):
-        raise OSError(12, "Cannot allocate memory")
-
-    monkeypatch.setattr(subprocess, "Popen", no_memory)
+    monkeypatch.setattr(subprocess, "Popen", mock.Mock(side_effect=OSError(12, "Cannot allocate")))
     worker = WorkerProcess(0, Config(volume=Path("/data")), clock=clock)
     before = len(os.listdir("/proc/self/fd"))
     with pytest.raises(OSError, match="Cannot allocate"):
         worker.start()
-    assert (worker.state, worker.pid, worker.connection) == ("down", 0, None)
+    assert (worker.view.state, worker.pid, worker.connection) == ("down", 0, None)
     assert len(os.listdir("/proc/self/fd")) == before
     assert not {*STOPPING} & signal.pthread_sigmask(signal.SIG_BLOCK, [])
 
 
 def test_what_it_said_last_is_heard_before_its_end(worker):
     last = [control.Booted(), control.Prepared("v1", 1)]
-    for message in last:
-        control.send(Process.latest.socket, message)
+    Process.latest.socket.sendall(b"".join(map(control.encoded, last)))
     Process.latest.socket.close()
     assert worker.receive() == (last, True)
     assert worker.receive() == ([], False)
@@ -232,21 +212,17 @@ def test_what_it_said_last_is_heard_before_its_end(worker):
 
 
 def test_a_worker_that_never_reads_is_killed_and_not_waited_for(worker):
-    fleet = control.ServiceState(label="x" * 10_000)
     sent = 0
-    while not Process.latest.signals:
-        worker.send(fleet)
+    while not Process.latest.signals and sent < 1000:
+        worker.send(control.ServiceState(label="x" * 10_000))
         sent += 1
-        assert sent < 1000
-    assert Process.latest.signals == [signal.SIGKILL]
     # A few messages must fit, or one that is busy with preparing would be killed for it.
-    assert sent > 10
+    assert (Process.latest.signals, sent > 10) == ([signal.SIGKILL], True)
 
 
 def test_a_message_that_does_not_fit_yet_is_sent_on_when_the_worker_is_heard(running):
-    """It serves, and is busy: what it is told about another version is no reason to end it."""
-    running.prepare("v1", MANY_FILES)
-    running.abandon()
+    for message in (control.Prepare("v1", files=MANY_FILES), control.Abandon()):
+        running.tell(message)
     lines, came = control.Lines(control.ToWorker), []
     while len(came) < 2:
         # It beats once a second.
@@ -257,20 +233,20 @@ def test_a_message_that_does_not_fit_yet_is_sent_on_when_the_worker_is_heard(run
 
 
 def test_a_new_process_has_nothing_to_do_with_what_its_predecessor_half_read_or_said(running):
-    running.prepare("v1", MANY_FILES)
+    running.tell(control.Prepare("v1", files=MANY_FILES))
     Process.latest.socket.sendall(b'{"type":"Boo')
     assert running.receive() == ([], True)
     restart(running)
     hears(running, control.Booted())
     # It is to be told to take calls, too, and a number means one order.
-    running.listen()
-    running.prepare("v1", {})
+    running.tell(control.Listen())
+    running.tell(control.Prepare("v1"))
     assert told(running) == [control.Listen(), control.Prepare("v1", 2)]
 
 
 @pytest.mark.parametrize("hangs", [False, True])
 def test_burying_it_forgets_what_it_did_and_tells_its_exit_status(running, hangs):
-    running.version, running.prepared, running.committing = "v1", "v2", "v3"
+    running.tell(control.Prepare("v1"))
     running.load = control.Load(calls=7)
     Process.latest.hangs = hangs
     assert running.bury() == -9

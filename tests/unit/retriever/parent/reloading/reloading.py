@@ -1,7 +1,5 @@
 """Workers that are lists of orders, and verifications that end when they are let."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from lightfm_retriever.hosting.process import Awaited
@@ -9,7 +7,7 @@ from lightfm_retriever.publication.errors import PublicationError
 from retriever import control
 from retriever.config import Config
 from retriever.parent.reloading.verifications import Verification
-from retriever.parent.worker_process import WorkerProcess
+from retriever.parent.worker_process import WorkerProcess, WorkerView
 
 
 class FakeWorker(WorkerProcess):
@@ -18,16 +16,14 @@ class FakeWorker(WorkerProcess):
     def __init__(self, index):
         self.now = 0.0
         super().__init__(index, Config(volume=Path("unused")), clock=lambda: self.now)
-        self.told = []
-        self.killed = False
-        self.order = 0
+        self.told, self.killed, self.order = [], False, 0
 
     def start(self):
-        self.state = "starting"
+        self.view = WorkerView(self.index, "starting")
         self.killed = False
 
     def send(self, message):
-        if self.state == "down":
+        if self.view.state == "down":
             return
         if isinstance(message, control.Prepare):
             self.order = message.order
@@ -41,11 +37,8 @@ class FakeVerifications:
     """Without a thread: the first that was begun runs until `end` is called, the last is wanted."""
 
     def __init__(self, verify):
-        self.verify = verify
-        self.begun = []
-        self.wanted = False
-        self.ended = None
-        self.hangs = ""
+        self.verify, self.begun, self.hangs = verify, [], ""
+        self.wanted, self.ended = False, None
 
     @property
     def busy(self):

@@ -1,37 +1,16 @@
 """What is to be done in which situation."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import replace
 
 import pytest
 
+from retriever import control
 from retriever.failures import Failure
-from retriever.parent.reloading.decisions import (
-    AbandonOrder,
-    CommitOrder,
-    Drop,
-    EndWorker,
-    Fail,
-    ListenOrder,
-    Lose,
-    PrepareOrder,
-    Report,
-    Serve,
-    Verify,
-    decide,
-)
-from retriever.parent.reloading.known import (
-    Candidate,
-    Changeover,
-    HeldBack,
-    Known,
-    Refusal,
-    Step,
-    WorkerView,
-)
+from retriever.parent.reloading.decisions import Drop, Fail, Lose, Report, Serve, Tell, Verify, decide
+from retriever.parent.reloading.known import Candidate, Changeover, HeldBack, Known, Refusal, Step
 from retriever.parent.reloading.served_files import ServedFiles
+from retriever.parent.worker_process import WorkerView
 
 OLD, NEW, OTHER = "old", "new", "other"
 NOW = 100.0
@@ -41,6 +20,7 @@ CHANGED = ServedFiles(OLD, found=None)
 SERVES, BOOTED, DOWN = {"version": OLD}, {"state": "booted", "waits": True}, {"state": "down"}
 STARTING, RUNNING = {"state": "starting"}, {"state": "running"}
 PREPARING, PREPARED = {**SERVES, "preparing": NEW}, {**SERVES, "prepared": NEW}
+PARTLY, WHOLLY = (Changeover(NEW, 1.0, frozenset(waiting), (2.0,)) for waiting in ({1}, ()))
 VERIFYING, VERIFIED, ON = Step
 
 
@@ -63,6 +43,8 @@ def fails(failure=FINAL, attempts=1, pause=math.inf, took=10.0):
     return Fail(failure, failed(attempts, NOW + pause), took)
 
 
+Prepare, Commit, LISTEN, FORGET = control.Prepare, control.Commit, control.Listen(), control.Abandon()
+NO, NOT_NOW = "can't prepare old: broken", "can't prepare old: no memory"
 BOTH = SERVES, SERVES
 
 SITUATIONS = {
@@ -85,31 +67,31 @@ SITUATIONS = {
     "the label moves back meanwhile": (known(*BOTH, target=OLD, step=VERIFYING), [Drop(NEW)]),
     "it can't be verified": (known(*BOTH, step=VERIFYING, **refusal(None, NEW)), [fails()]),
     # ---- one worker prepares it
-    "it is verified": (known(*BOTH, step=VERIFIED), [PrepareOrder(0, NEW)]),
+    "it is verified": (known(*BOTH, step=VERIFIED), [Tell(0, Prepare(NEW))]),
     "it is verified, and the first of all":
-        (known(RUNNING, RUNNING, committed=None, step=VERIFIED), [PrepareOrder(0, NEW)]),
+        (known(RUNNING, RUNNING, committed=None, step=VERIFIED), [Tell(0, Prepare(NEW))]),
     "it is verified, and the label can't be read":
-        (known(*BOTH, target=None, step=VERIFIED), [PrepareOrder(0, NEW)]),
+        (known(*BOTH, target=None, step=VERIFIED), [Tell(0, Prepare(NEW))]),
     "a worker boots": (known(SERVES, STARTING, step=VERIFIED), []),
     "a worker joins": (known(SERVES, {"preparing": OLD}, step=VERIFIED), []),
     "a worker still changes over": (known(SERVES, {"committing": OLD}, step=VERIFIED), []),
-    "a worker is away": (known(DOWN, SERVES, step=VERIFIED), [PrepareOrder(1, NEW)]),
+    "a worker is away": (known(DOWN, SERVES, step=VERIFIED), [Tell(1, Prepare(NEW))]),
     "a worker is away that it may have killed":
         (known(DOWN, SERVES, step=VERIFIED, deaths={NEW: (-9,)}), []),
     "the worker that it may have killed is back":
-        (known(*BOTH, step=VERIFIED, deaths={NEW: (-9,)}), [PrepareOrder(0, NEW)]),
+        (known(*BOTH, step=VERIFIED, deaths={NEW: (-9,)}), [Tell(0, Prepare(NEW))]),
     "all workers are away": (known(DOWN, DOWN, step=VERIFIED), []),
     # ---- the others prepare it
     "the first prepares it": (known(PREPARING, SERVES, step=ON), []),
     "the first has":
-        (known(PREPARED, SERVES, SERVES, step=ON), [PrepareOrder(1, NEW), PrepareOrder(2, NEW)]),
+        (known(PREPARED, SERVES, SERVES, step=ON), [Tell(1, Prepare(NEW)), Tell(2, Prepare(NEW))]),
     "the first has, and a worker boots":
-        (known(PREPARED, SERVES, STARTING, step=ON), [PrepareOrder(1, NEW)]),
+        (known(PREPARED, SERVES, STARTING, step=ON), [Tell(1, Prepare(NEW))]),
     "the first died": (known(DOWN, SERVES, step=ON), [Drop(NEW), Verify(NEW)]),
     "one of the others hasn't": (known(PREPARED, PREPARED, PREPARING, step=ON), []),
     "one can't": (
         known(PREPARED, PREPARING, SERVES, step=ON, **refusal(2, NEW)),
-        [AbandonOrder(0, NEW), AbandonOrder(1, NEW), fails(Failure("worker 2: broken"))],
+        [Tell(0, FORGET), Tell(1, FORGET), fails(Failure("worker 2: broken"))],
     ),
     "two can't": (
         known(*BOTH, step=ON, refusals=(Refusal(0, NEW, FINAL), Refusal(1, NEW, PASSING))),
@@ -118,72 +100,62 @@ SITUATIONS = {
     "two died of it": (known(DOWN, SERVES, step=ON, **refusal(None, NEW)), [fails()]),
     "the label moves back while they do": (
         known(PREPARED, PREPARING, {"preparing": OLD}, target=OLD, step=ON),
-        [AbandonOrder(0, NEW), AbandonOrder(1, NEW), Drop(NEW)],
+        [Tell(0, FORGET), Tell(1, FORGET), Drop(NEW)],
     ),
     # ---- all change over
     "all have":
-        (known(PREPARED, PREPARED, step=ON), [Serve(NEW), CommitOrder(0, NEW), CommitOrder(1, NEW)]),
+        (known(PREPARED, PREPARED, step=ON), [Serve(NEW), Tell(0, Commit(NEW)), Tell(1, Commit(NEW))]),
     "all that are there have":
-        (known(PREPARED, DOWN, STARTING, step=ON), [Serve(NEW), CommitOrder(0, NEW)]),
+        (known(PREPARED, DOWN, STARTING, step=ON), [Serve(NEW), Tell(0, Commit(NEW))]),
     "all have, and the label can't be read":
-        (known(PREPARED, target=None, step=ON), [Serve(NEW), CommitOrder(0, NEW)]),
+        (known(PREPARED, target=None, step=ON), [Serve(NEW), Tell(0, Commit(NEW))]),
     "all have, and one booted meanwhile": (
         known({"prepared": NEW}, BOOTED, {"preparing": NEW}, committed=None, step=ON),
-        [ListenOrder(1, "")],
+        [Tell(1, LISTEN)],
     ),
-    "some have changed over": (
-        known({"version": NEW}, {"committing": NEW}, committed=NEW,
-              changeover=Changeover(NEW, 1.0, frozenset({1}), (2.0,))),
-        [],
-    ),
-    "the last one has": (
-        known({"version": NEW}, committed=NEW, changeover=Changeover(NEW, 1.0, frozenset(), (2.0,))),
-        [Report(Changeover(NEW, 1.0, frozenset(), (2.0,)))],
-    ),
+    "some have changed over":
+        (known({"version": NEW}, {"committing": NEW}, committed=NEW, changeover=PARTLY), []),
+    "the last one has": (known({"version": NEW}, committed=NEW, changeover=WHOLLY), [Report(WHOLLY)]),
     "all died instead": (known(DOWN, committed=NEW, changeover=Changeover(NEW, 1.0, frozenset())), []),
     # ---- a worker comes later
-    "it booted, and nothing serves": (known(BOOTED, target=None, committed=None), [ListenOrder(0, "")]),
-    "it booted, and others serve": (known(SERVES, BOOTED, target=OLD), [PrepareOrder(1, OLD)]),
+    "it booted, and nothing serves": (known(BOOTED, target=None, committed=None), [Tell(0, LISTEN)]),
+    "it booted, and others serve": (known(SERVES, BOOTED, target=OLD), [Tell(1, Prepare(OLD))]),
     "it has prepared what serves":
-        (known(SERVES, {"prepared": OLD}, target=OLD), [CommitOrder(1, OLD)]),
+        (known(SERVES, {"prepared": OLD}, target=OLD), [Tell(1, Commit(OLD))]),
     "it was told to commit": (known(SERVES, {"committing": OLD}, target=OLD), []),
-    "it serves": (known({**BOOTED, **SERVES}, target=OLD), [ListenOrder(0, OLD)]),
+    "it serves": (known({**BOOTED, **SERVES}, target=OLD), [Tell(0, LISTEN)]),
     "it was told to take calls": (known({"state": "booted", **SERVES}, target=OLD), []),
-    "it has prepared what serves no more": (
-        known(SERVES, {"prepared": OTHER}, target=OLD),
-        [AbandonOrder(1, OTHER), PrepareOrder(1, OLD)],
-    ),
+    "it has prepared what serves no more":
+        (known(SERVES, {"prepared": OTHER}, target=OLD), [Tell(1, FORGET), Tell(1, Prepare(OLD))]),
     "it takes too long with what serves no more": (
         known(SERVES, {"preparing": OTHER}, target=OLD, **refusal(1, OTHER, COSTLY)),
-        [AbandonOrder(1, OTHER), PrepareOrder(1, OLD)],
+        [Tell(1, FORGET), Tell(1, Prepare(OLD))],
     ),
     "it can't prepare what serves no more":
-        (known(SERVES, BOOTED, target=OLD, **refusal(1, OTHER)), [PrepareOrder(1, OLD)]),
+        (known(SERVES, BOOTED, target=OLD, **refusal(1, OTHER)), [Tell(1, Prepare(OLD))]),
     "it can't prepare what others serve":
-        (known(SERVES, BOOTED, target=OLD, **refusal(1, OLD)), [EndWorker(1, OLD, "broken")]),
-    "it can't prepare what others are told to serve": (
-        known({"committing": OLD}, BOOTED, target=OLD, **refusal(1, OLD)),
-        [EndWorker(1, OLD, "broken")],
-    ),
+        (known(SERVES, BOOTED, target=OLD, **refusal(1, OLD)), [Tell(1, None, NO)]),
+    "it can't prepare what others are told to serve":
+        (known({"committing": OLD}, BOOTED, target=OLD, **refusal(1, OLD)), [Tell(1, None, NO)]),
     "it finds other files": (
         known(SERVES, BOOTED, target=OLD, served=CHANGED, **refusal(1, OLD, PASSING, changed=True)),
-        [AbandonOrder(1, OLD), Verify(OLD)],
+        [Tell(1, FORGET), Verify(OLD)],
     ),
     # ---- nobody serves what is to serve
     "nobody can, for good":
-        (known(RUNNING, target=None, **refusal(0, OLD)), [AbandonOrder(0, OLD, "broken"), Lose(OLD)]),
+        (known(RUNNING, target=None, **refusal(0, OLD)), [Tell(0, FORGET, NO), Lose(OLD)]),
     "nobody can for now, and the label names another one": (
         known(RUNNING, **refusal(0, OLD, PASSING)),
-        [AbandonOrder(0, OLD, "no memory"), Lose(OLD), Verify(NEW)],
+        [Tell(0, FORGET, NOT_NOW), Lose(OLD), Verify(NEW)],
     ),
     "nobody can for now, and the label names the same": (
         known(RUNNING, target=OLD, **refusal(0, OLD, PASSING)),
-        [AbandonOrder(0, OLD, "no memory"), Lose(OLD), Verify(OLD)],
+        [Tell(0, FORGET, NOT_NOW), Lose(OLD), Verify(OLD)],
     ),
     "nobody can for now, and the label can't be read":
-        (known(RUNNING, target=None, **refusal(0, OLD, PASSING)), [EndWorker(0, OLD, "no memory")]),
+        (known(RUNNING, target=None, **refusal(0, OLD, PASSING)), [Tell(0, None, NOT_NOW)]),
     "nobody can for now, and what the label names failed":
-        (known(RUNNING, failed=failed(), **refusal(0, OLD, PASSING)), [EndWorker(0, OLD, "no memory")]),
+        (known(RUNNING, failed=failed(), **refusal(0, OLD, PASSING)), [Tell(0, None, NOT_NOW)]),
     "two died as they joined nobody": (known(DOWN, target=None, **refusal(None, OLD)), [Lose(OLD)]),
     "two died as they joined others": (known(DOWN, SERVES, target=OLD, **refusal(None, OLD)), []),
     # ---- the files of what serves have changed
@@ -192,9 +164,9 @@ SITUATIONS = {
     "they are wrong":
         (known(SERVES, BOOTED, target=OLD, served=replace(CHANGED, verify_at=math.inf)), []),
     "the next version waits for none who waits for them":
-        (known(SERVES, BOOTED, step=VERIFIED, served=CHANGED), [PrepareOrder(0, NEW)]),
+        (known(SERVES, BOOTED, step=VERIFIED, served=CHANGED), [Tell(0, Prepare(NEW))]),
     "nobody serves them":
-        (known(BOOTED, target=OLD, served=CHANGED), [Lose(OLD), Verify(OLD), ListenOrder(0, "")]),
+        (known(BOOTED, target=OLD, served=CHANGED), [Lose(OLD), Verify(OLD), Tell(0, LISTEN)]),
 }  # fmt: skip
 
 

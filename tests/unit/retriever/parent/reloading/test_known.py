@@ -1,14 +1,13 @@
 """What happens, and what is known after it."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import replace
 
 import pytest
 
-from retriever.parent.reloading.known import HeldBack, Known, Step, WorkerView
+from retriever.parent.reloading.known import HeldBack, Known, Step
 from retriever.parent.reloading.label_watch import Seen
+from retriever.parent.worker_process import WorkerView
 
 NOW = 100.0
 FILES = ("files",)
@@ -37,20 +36,15 @@ def test_what_passes_is_tried_at_once_when_the_label_can_be_read_again_or_somebo
         assert not known.blocks_target(NOW)
         assert known.failed.attempts == FOR_NOW.attempts
     assert after(FOR_NOW, UNREADABLE).failed == FOR_NOW
-
-
-def test_what_is_final_is_not_tried_again_whoever_asks():
+    # What is final isn't, whoever asks.
     for known in (after(FOR_GOOD, UNREADABLE, SEEN), after(FOR_GOOD).retried(NOW)):
         assert known.blocks_target(1e9)
 
 
-def test_a_verification_that_nobody_waits_for_changes_nothing():
-    known = Known(committed="b")
-    assert known.verified("a", {}, NOW) == known
-
-
 def test_deaths_count_only_of_what_may_come_next_or_nobody_serves():
     known = Known(committed="a", workers=(WorkerView(0, version="a"), WorkerView(1)))
+    # Nobody waits for a verification either.
+    assert known.verified("b", {}, NOW) == known
     for preparing in (None, "a", "b"):
         assert known.gone(1, preparing=preparing, status=-9) == known
     lost = replace(known, workers=(WorkerView(0), WorkerView(1)))

@@ -1,7 +1,5 @@
 """What follows from what happens: what is verified, and what each worker is told."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest
@@ -22,12 +20,9 @@ class Service:
 
     def __init__(self):
         self.workers = [FakeWorker(index) for index in range(3)]
-        self.label = None
         # How the files look, and why they can't be verified.
-        self.state = 0
-        self.problem = None
-        self.now = 10.0
-        self.ended = []
+        self.state, self.problem = 0, None
+        self.label, self.now, self.ended = None, 10.0, []
         self.verifications = FakeVerifications(self.verify)
         self.reload = Reload(
             self.workers, self.verifications, ended=self.ended.append, clock=lambda: self.now
@@ -48,7 +43,7 @@ class Service:
     def look(self):
         served = self.reload.known.committed
         problem = "" if self.label else "the label can't be read"
-        served = None if served is None else Served(served, self.files())
+        served = served and Served(served, self.files())
         self.reload.look(Seen(self.label, problem, (self.state,), served))
         self.reload.advance()
 
@@ -79,20 +74,20 @@ class Service:
     def prepared(self, *indexes):
         for index in indexes:
             worker = self.workers[index]
-            self.says(index, control.Prepared(worker.preparing, worker.order))
+            self.says(index, control.Prepared(worker.view.preparing, worker.order))
 
-    def refuses(self, index, reason, *, passing=False, changed=False):
+    def refuses(self, index, reason, **why):
         worker = self.workers[index]
-        failed = control.PrepareFailed(worker.preparing, worker.order, reason, passing, changed)
-        self.says(index, failed)
+        self.says(index, control.PrepareFailed(worker.view.preparing, worker.order, reason, **why))
 
     def committed(self, *indexes):
         for index in indexes:
-            self.says(index, control.Committed(self.workers[index].committing, self.now + index / 4))
+            version = self.workers[index].view.committing
+            self.says(index, control.Committed(version, self.now + index / 4))
 
     def dies(self, index, status=-9):
         worker = self.workers[index]
-        preparing = worker.preparing
+        preparing = worker.view.preparing
         worker.bury()
         self.reload.gone(worker, preparing=preparing, status=status)
         self.reload.advance()
@@ -106,7 +101,7 @@ class Service:
         self.names(version)
         self.prepared(0, 1, 2)
         self.committed(0, 1, 2)
-        assert [worker.version for worker in self.workers] == [version] * 3
+        assert [worker.view.version for worker in self.workers] == [version] * 3
         self.told()
 
     def told(self):
@@ -114,10 +109,9 @@ class Service:
         told = []
         for worker in self.workers:
             for message in worker.told:
-                words = [str(worker.index), type(message).__name__, getattr(message, "version", "")]
-                told.append(" ".join(words).rstrip())
-            told += [f"{worker.index} is ended"] * worker.killed
-            worker.told, worker.killed = [], False
+                version = getattr(message, "version", "")
+                told.append(f"{worker.index} {type(message).__name__} {version}".rstrip())
+            worker.told = []
         return told
 
 
@@ -132,8 +126,7 @@ def test_one_prepares_then_the_others_and_it_is_done_when_the_last_has_changed_o
     assert service.verifications.begun == ["new"]
     assert service.reload.loading == control.Loading("new", "VERIFYING", 10.0)
     service.verified()
-    [order] = service.workers[0].told
-    assert (order.version, order.files) == ("new", service.files())
+    assert service.workers[0].told == [control.Prepare("new", 1, service.files())]
     service.prepared(0)
     assert service.told() == ["0 Prepare new", "1 Prepare new", "2 Prepare new"]
     service.prepared(2)
@@ -148,8 +141,7 @@ def test_one_prepares_then_the_others_and_it_is_done_when_the_last_has_changed_o
     service.committed(2)
     [last] = service.ended
     assert service.reload.last is last
-    assert (last.version, last.succeeded, last.reason) == ("new", True, "")
-    assert (last.seconds, last.commit_spread_seconds) == (1.5, 1.5)
+    assert last == control.ReloadFacts("new", True, "", 1.5, last.ended_at, 1.5)
     assert last.ended_at > 1e9
 
 
@@ -176,11 +168,10 @@ def test_one_that_cannot_prepare_keeps_all_with_what_they_serve(service):
     service.refuses(1, "Too many open files", passing=True)
     assert service.told()[-3:] == ["1 Prepare new", "2 Prepare new", "2 Abandon"]
     assert service.reload.known.committed == "old"
-    last = service.reload.last
-    assert (last.version, last.succeeded, last.seconds) == ("new", False, 0.0)
-    assert last.reason == "worker 1: Too many open files"
-    failed = service.reload.failed["new"]
-    assert (failed.version, failed.reason, failed.passing) == ("new", last.reason, True)
+    last, failed = service.reload.last, service.reload.failed["new"]
+    reason = "worker 1: Too many open files"
+    assert last == control.ReloadFacts("new", False, reason, 0.0, last.ended_at)
+    assert failed == control.FailedVersion("new", reason, failed.failed_at, True)
     assert failed.failed_at == pytest.approx(last.ended_at, abs=10)
     assert last.ended_at > 1e9
     # That passes.
@@ -194,7 +185,8 @@ def test_one_that_cannot_prepare_keeps_all_with_what_they_serve(service):
     assert not service.verifications.busy
 
 
-def test_one_that_takes_too_long_fails_the_version(service):
+def test_one_that_takes_too_long_fails_the_version_which_is_tried_when_it_may_be(service):
+    service.serves("old")
     service.names("new")
     service.workers[0].now += 301
     service.reload.prepare_took_too_long(service.workers[0])
@@ -203,41 +195,18 @@ def test_one_that_takes_too_long_fails_the_version(service):
     assert service.reload.last.reason == "worker 0: not prepared in 301 s"
     assert service.reload.failed["new"].passing
     # Trying costs much, so that it waits.
-    service.waits(20)
-    assert not service.verifications.busy
-    service.waits(10)
-    assert service.verifications.busy
-
-
-def test_when_the_first_dies_twice_the_version_is_a_failed_one(service):
-    service.serves("old")
-    service.names("new")
-    for _ in range(2):
-        service.dies(0, -11)
-        service.verified()
-        service.boots(0)
-        service.prepared(0)
-        service.committed(0)
-    assert "ended with status -11 while it prepared" in service.reload.failed["new"].reason
-    join = ["0 Prepare old", "0 Commit old"]
-    assert service.told() == ["0 Prepare new", *join, "0 Prepare new", "0 Listen", *join, "0 Listen"]
-
-
-def test_a_label_that_moves_back_ends_the_verification(service):
-    service.serves("old")
-    service.label = "new"
-    service.look()
+    for seconds, tries in ((20, False), (10, True)):
+        service.waits(seconds)
+        assert service.verifications.busy == tries
+    # Or at once when somebody asks, but no longer than it is wanted.
+    service.verified()
+    service.refuses(0, "no memory", passing=True)
+    service.reload.retry_now()
+    service.reload.advance()
+    assert (service.verifications.begun, service.verifications.wanted) == (["new"], True)
     service.label = "old"
     service.look()
     assert not service.verifications.wanted
-
-
-def test_what_failed_for_now_is_tried_when_somebody_asks(service):
-    service.names("new", problem=AWAY)
-    assert service.reload.failed["new"].passing
-    service.reload.retry_now()
-    service.look()
-    assert service.verifications.begun == ["new"]
 
 
 def test_the_latest_twenty_versions_that_failed_are_kept(service):
@@ -250,13 +219,6 @@ def test_the_latest_twenty_versions_that_failed_are_kept(service):
     service.state += 1
     service.serves(names[7])
     assert [*service.reload.failed] == [names[6], *names[8:], names[5]]
-
-
-def test_a_label_that_cannot_be_followed_says_why(service):
-    service.look()
-    assert service.reload.problem() == "the label can't be read"
-    service.verifications.hangs = "the verification of new goes on"
-    assert service.reload.problem() == "the verification of new goes on"
 
 
 def test_a_late_worker_gets_none_but_verified_files(service):
@@ -275,24 +237,13 @@ def test_a_late_worker_gets_none_but_verified_files(service):
     assert service.told() == ["1 Abandon", "1 Prepare old"]
 
 
-def test_when_nobody_serves_it_any_more_and_nobody_can_the_label_decides_anew(service):
-    service.serves("old")
-    service.names(None)
-    for index in range(3):
-        service.dies(index)
-    service.boots(0)
-    service.refuses(0, "no memory", passing=True)
-    assert service.told() == ["0 Prepare old", "0 is ended"]
-    service.boots(1)
-    service.refuses(1, "it is gone")
-    assert service.reload.known.committed is None
-    assert service.told()[-2:] == ["1 Abandon", "1 Listen"]
-
-
 def test_the_log_tells_each_thing_once(service, caplog):
     caplog.set_level("INFO")
     for _ in range(3):
         service.names(None)
+    assert service.reload.problem() == "the label can't be read"
+    service.verifications.hangs = "the verification of new goes on"
+    assert service.reload.problem() == "the verification of new goes on"
     service.names("new", problem=AWAY)
     for _ in range(2):
         service.waits(1)
@@ -312,10 +263,13 @@ def test_the_log_tells_each_thing_once(service, caplog):
     service.dies(1)
     service.boots(1)
     service.refuses(1, "out of memory")
+    assert service.workers[1].killed
     for index in range(3):
         service.dies(index)
     service.boots(1)
     service.refuses(1, "is wrong")
+    assert service.reload.known.committed is None
+    assert service.told()[-2:] == ["1 Abandon", "1 Listen"]
     assert caplog.messages == [
         "the label can't be read",
         "version new can't be loaded now, and is tried again in 1 s: /v: is stale; nothing is served",

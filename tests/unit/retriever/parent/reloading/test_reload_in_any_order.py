@@ -1,7 +1,5 @@
 """Whatever comes in whatever order, all workers end up with what the label names."""
 
-from __future__ import annotations
-
 import logging
 
 import pytest
@@ -20,14 +18,11 @@ class WorkerEnd:
     """What `retriever.worker.worker` does with what it is told, without gRPC."""
 
     def __init__(self):
-        self.inbox = []
-        self.outbox = [control.Booted()]
+        self.inbox, self.outbox = [], [control.Booted()]
         # Threads that prepare: one goes on when the one before it has ended.
         self.preparing = []
-        self.order = 0
-        self.prepared = None
-        self.version = None
-        self.listens = False
+        self.order, self.prepared = 0, None
+        self.version, self.listens = None, False
 
     def step(self):
         match self.inbox.pop(0):
@@ -76,10 +71,8 @@ class AnyOrder(RuleBasedStateMachine):
     @initialize(label=st.sampled_from([*GOOD, None]))
     def begin(self, label):
         """With everything as it should be: what is random goes on from there."""
-        self.label = label
-        self.changes = 0
-        self.now = 0.0
-        self.volume_answers = True
+        self.label, self.changes = label, 0
+        self.now, self.volume_answers = 0.0, True
         self.workers = [FakeWorker(index) for index in range(3)]
         self.ends = [WorkerEnd() for _ in self.workers]
         for worker in self.workers:
@@ -111,7 +104,7 @@ class AnyOrder(RuleBasedStateMachine):
         for worker, end in zip(self.workers, self.ends, strict=True):
             for message in worker.told:
                 if isinstance(message, control.Listen):
-                    assert end.version == worker.version == self.reload.known.committed
+                    assert end.version == worker.view.version == self.reload.known.committed
             end.inbox += worker.told
             worker.told = []
 
@@ -182,7 +175,7 @@ class AnyOrder(RuleBasedStateMachine):
         worker = self.workers[index]
         while self.ends[index].outbox:
             self.a_message_arrives(index)
-        preparing = worker.preparing
+        preparing = worker.view.preparing
         worker.bury()
         self.reload.gone(worker, preparing=preparing, status=status)
         self.advance()
@@ -191,23 +184,17 @@ class AnyOrder(RuleBasedStateMachine):
 
     @rule(index=workers)
     def a_worker_takes_too_long(self, index):
-        if self.workers[index].preparing is not None:
+        if self.workers[index].view.preparing is not None:
             self.reload.prepare_took_too_long(self.workers[index])
             self.advance()
 
     @invariant()
-    def only_good_versions_serve(self):
-        if hasattr(self, "ends"):
-            assert {end.version for end in self.ends} <= {None, *GOOD}
-
-    @invariant()
-    def callers_find_no_worker_that_serves_something_else(self):
+    def only_good_versions_serve_and_callers_find_no_worker_that_serves_something_else(self):
         """But for those that are told to change over."""
-        if hasattr(self, "ends"):
-            committed = self.reload.known.committed
-            for end in self.ends:
-                if end.listens and end.version != committed:
-                    assert control.Commit(committed) in end.inbox
+        for end in getattr(self, "ends", ()):
+            assert end.version in {None, *GOOD}
+            if end.listens and end.version != (committed := self.reload.known.committed):
+                assert control.Commit(committed) in end.inbox
 
     def settle(self):
         """When nothing moves any more, all serve what the label names."""
@@ -225,19 +212,15 @@ class AnyOrder(RuleBasedStateMachine):
                     self.a_worker_goes_on(index)
                 if worker.killed:
                     self.a_worker_dies_and_is_started_again(index)
-            settled = all(
-                # One that was ended and comes back has something to say yet.
-                worker.state in ("booted", "running")
-                and worker.version == self.reload.known.committed
-                and not (worker.preparing or worker.prepared or worker.committing)
-                for worker in self.workers
-            )
+            # One that was ended and comes back has something to say yet.
+            views = [worker.view for worker in self.workers]
+            settled = all(own.idle and own.version == self.reload.known.committed for own in views)
             if settled and (self.label not in GOOD or self.label == self.reload.known.committed):
                 break
         served = {end.version for end in self.ends}
-        assert served == {self.reload.known.committed} == {worker.version for worker in self.workers}
+        assert served == {self.reload.known.committed}
+        assert {(own.version, own.state) for own in views} == {(*served, "running")}
         assert all(end.listens for end in self.ends)
-        assert {worker.state for worker in self.workers} == {"running"}
         if self.label in GOOD:
             assert served == {self.label}
             assert self.label not in self.reload.failed

@@ -1,6 +1,5 @@
-from __future__ import annotations
-
 import math
+from unittest import mock
 
 import pytest
 
@@ -26,12 +25,9 @@ def served(directory):
     return ServedFiles().verified(VERSION, version_files.look(directory, ["a", "b"]))
 
 
-def test_nothing_is_wrong_with_what_was_just_verified(served, tmp_path):
+def test_what_changed_is_verified_once_and_told_of_only_when_it_is_wrong(served, tmp_path, directory):
     served = served.looked(served.look(tmp_path))
     assert (served.sound, served.problem()) == (True, "")
-
-
-def test_what_changed_is_verified_once_and_told_of_only_when_it_is_wrong(served, tmp_path, directory):
     (directory / "a").write_bytes(b"wrong")
     served = served.looked(served.look(tmp_path))
     assert (served.sound, served.verify_at, served.problem()) == (False, -math.inf, "")
@@ -62,19 +58,14 @@ def test_a_worker_may_see_a_change_before_a_look_does(served, tmp_path):
     assert (served.sound, served.verify_at) == (False, -math.inf)
     # It was put back meanwhile.
     assert served.looked(served.look(tmp_path)).sound
-
-
-def test_nothing_is_known_when_nothing_serves(tmp_path):
-    served = ServedFiles()
-    assert served.look(tmp_path) is None
-    assert (served.sound, served.problem()) == (True, "")
+    # Nothing is known when nothing serves.
+    nothing = ServedFiles()
+    assert (nothing.look(tmp_path), nothing.sound, nothing.problem()) == (None, True, "")
 
 
 def test_what_cannot_be_looked_at_is_said_unless_it_is_known_to_be_wrong(served, tmp_path, monkeypatch):
-    def broken(*_):
-        raise OSError(5, "Input/output error")
-
     with monkeypatch.context() as patch:
+        broken = mock.Mock(side_effect=OSError(5, "Input/output error"))
         patch.setattr(version_files, "look", broken)
         seen = served.look(tmp_path)
     unseen = served.looked(seen)

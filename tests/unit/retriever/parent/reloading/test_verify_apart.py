@@ -1,7 +1,5 @@
 """Verifying in a process of its own: the same verdicts, and a verdict on what kills that process."""
 
-from __future__ import annotations
-
 import contextlib
 import os
 import signal
@@ -37,7 +35,7 @@ def interpreter(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def python_that_verifies_by(interpreter):
+def verifies_by(interpreter):
     """Makes an interpreter whose `verification.verify` is what is given; it ignores `-m MODULE`."""
     return lambda code: interpreter(f"""#!{PYTHON}
 import os, signal, sys
@@ -51,15 +49,12 @@ verify_apart.main(sys.argv[3:])
 """)
 
 
-def test_a_sound_version_passes_with_its_files_as_they_were(published):
-    names = version_files.names_of(published.directory)
-    expected = version_files.look(published.directory, names)
-    assert verify_apart(published.volume, published.version) == expected
-    assert len(expected) > 5
-
-
 @pytest.mark.parametrize("name", [layout.MANIFEST, layout.SEEN_ITEMS])
-def test_what_is_wrong_is_said_in_the_same_words(published, name):
+def test_a_sound_version_passes_and_what_is_wrong_is_said_in_the_same_words(published, name):
+    names = version_files.names_of(published.directory)
+    files = version_files.look(published.directory, names)
+    assert verify_apart(published.volume, published.version) == files
+    assert len(files) > 5
     publications.overwrite(published.directory / name, b"{}")
     with pytest.raises(PublicationError) as expected:
         verification.verify(published.volume, published.version)
@@ -69,21 +64,16 @@ def test_what_is_wrong_is_said_in_the_same_words(published, name):
     assert not isinstance(caught.value, VolumeError)
 
 
-def test_a_version_that_is_gone_is_named(published):
+def test_it_tells_what_is_gone_cannot_be_read_or_kills_its_reader(published):
     with pytest.raises(UnverifiedError, match="20200101T000000Z-000000' isn't on the volume") as caught:
         verify_apart(published.volume, "20200101T000000Z-000000")
     # A volume that was away for a moment looks so, too.
     assert caught.value.costly
-
-
-def test_a_volume_that_cannot_be_read_is_no_fault_of_the_version(published):
     volume = published.volume / ("x" * 300)
     with pytest.raises(VolumeError, match="File name too long") as caught:
         verify_apart(volume, published.version)
     assert caught.value.path == layout.version_dir(volume, published.version)
-
-
-def test_a_version_that_kills_its_reader_is_refused(published):
+    # One that kills its reader is refused.
     publications.make_deadly_id_map(published.directory)
     with pytest.raises(InvalidPublicationError, match=r"kills the process.*SIG") as caught:
         verify_apart(published.volume, published.version)
@@ -101,43 +91,36 @@ def test_a_version_that_kills_its_reader_is_refused(published):
         ("raise MemoryError", "not enough memory"),
     ],
 )
-def test_what_a_process_lacks_says_nothing_of_the_version(
-    published, python_that_verifies_by, code, reason
-):
-    python_that_verifies_by(code)
+def test_what_a_process_lacks_says_nothing_of_the_version(published, verifies_by, code, reason):
+    verifies_by(code)
     begin = f"^{published.version} couldn't be verified: (the process )?"
     with pytest.raises(UnverifiedError, match=f"{begin}{reason}") as caught:
         verify_apart(published.volume, published.version)
     assert not caught.value.costly
 
 
-def test_files_that_change_while_they_are_read_are_read_again_and_again(
-    published, python_that_verifies_by
-):
+def test_files_that_change_while_they_are_read_are_read_again(published, verifies_by):
     path = str(published.directory / layout.SEEN_ITEMS)
-    python_that_verifies_by(f"os.utime({path!r})")
+    verifies_by(f"os.utime({path!r})")
     with pytest.raises(VolumeError, match="files changed while they were read: 3 times"):
         verify_apart(published.volume, published.version)
     once = f"os.path.exists({path + '-'!r}) or (os.utime({path!r}), open({path + '-'!r}, 'w'))"
-    python_that_verifies_by(once)
+    verifies_by(once)
     files = verify_apart(published.volume, published.version)
     assert files[layout.SEEN_ITEMS] == version_files.state_of(Path(path))
 
 
-def test_an_error_that_nobody_foresaw_is_of_the_version(published, python_that_verifies_by):
-    python_that_verifies_by("raise KeyError('x')")
+def test_what_nobody_foresaw_is_of_the_version_once_it_reads(published, interpreter, verifies_by):
+    verifies_by("raise KeyError('x')")
     with pytest.raises(PublicationError, match=r"^an unexpected error: 'x'$"):
         verify_apart(published.volume, published.version)
-
-
-def test_a_crash_before_anything_is_read_says_nothing_of_the_version(published, interpreter):
-    """A library that lacks memory while it is loaded crashes, for instance."""
+    # A library that lacks memory while it is loaded crashes, for instance.
     interpreter(f"#!{PYTHON}\nimport os\nos.kill(os.getpid(), {signal.SIGSEGV})\n")
     with pytest.raises(UnverifiedError, match="by SIGSEGV before it read anything"):
         verify_apart(published.volume, published.version)
 
 
-def test_all_libraries_are_loaded_before_it_says_that_it_reads(
+def test_libraries_are_loaded_before_it_says_that_it_reads(
     published, interpreter, monkeypatch, tmp_path
 ):
     """Else a crash while one is loaded would be the version's."""
@@ -158,9 +141,7 @@ open({str(told)!r}, "w").write(",".join(native) + ";" + os.environ["OPENBLAS_NUM
 
 
 @pytest.mark.parametrize("files", [3, 10, 18])
-def test_with_few_descriptors_a_version_is_verified_or_not_but_never_refused(
-    published, files, interpreter
-):
+def test_with_few_descriptors_a_version_is_never_refused(published, files, interpreter):
     interpreter(f'#!/bin/sh\nulimit -n {files}\nexec {PYTHON} "$@"\n')
     with contextlib.suppress(UnverifiedError, VolumeError):
         verify_apart(published.volume, published.version)
@@ -178,14 +159,11 @@ def test_a_process_that_cannot_be_started_says_nothing_of_the_version(published,
     assert not {*STOPPING} & signal.pthread_sigmask(signal.SIG_BLOCK, [])
 
 
-def test_it_takes_no_longer_than_it_may_and_only_while_it_is_wanted(
-    published, python_that_verifies_by, monkeypatch
-):
+def test_it_takes_no_longer_than_it_may_and_is_wanted(published, verifies_by, monkeypatch):
     started, begin = [], subprocess.Popen
-    monkeypatch.setattr(
-        subprocess, "Popen", lambda *a, **b: started.append(begin(*a, **b)) or started[-1]
-    )
-    python_that_verifies_by("signal.pause()")
+    note = lambda *a, **b: started.append(begin(*a, **b)) or started[-1]  # noqa: E731
+    monkeypatch.setattr(subprocess, "Popen", note)
+    verifies_by("signal.pause()")
     with pytest.raises(UnverifiedError, match=r"couldn't be verified in 0\.001 s"):
         verify_apart(published.volume, published.version, seconds=0.001)
     wanted = Awaited()
@@ -196,16 +174,13 @@ def test_it_takes_no_longer_than_it_may_and_only_while_it_is_wanted(
     assert [process.returncode for process in started] == [-signal.SIGKILL] * 2
 
 
-def test_it_does_not_outlive_who_asked_for_it(published, python_that_verifies_by):
-    python_that_verifies_by("""print(os.getpid(), file=sys.stderr, flush=True)
+def test_it_does_not_outlive_who_asked_for_it(published, verifies_by):
+    verifies_by("""print(os.getpid(), file=sys.stderr, flush=True)
     signal.pause()""")
-    code = (
-        "import pathlib, sys, retriever.parent.reloading.verify_apart as it; "
-        "sys.executable = sys.argv[1]; "
-        "it.verify_apart(pathlib.Path(sys.argv[2]), sys.argv[3])"
-    )
-    arguments = [sys.executable, str(published.volume), published.version]
-    parent = subprocess.Popen([PYTHON, "-c", code, *arguments], cwd=ROOT, stderr=subprocess.PIPE)
+    code = f"""import pathlib, sys, retriever.parent.reloading.verify_apart as it
+sys.executable = {sys.executable!r}
+it.verify_apart(pathlib.Path({str(published.volume)!r}), {published.version!r})"""
+    parent = subprocess.Popen([PYTHON, "-c", code], cwd=ROOT, stderr=subprocess.PIPE)
     with parent:
         process = int(parent.stderr.readline())
         parent.kill()
