@@ -15,7 +15,7 @@ from lightfm_retriever.publication.search_effort import IndexCosts
 from lightfm_retriever.publication.storage.ragged import Ragged, are_among
 from lightfm_retriever.publication.vectors.vector_space import Float32Array, best, user_queries
 from trainer.evaluation.metric_rows import EXACT, SERVED, USERS
-from trainer.index.exact import score_chunks
+from trainer.index.exact import sample, score_chunks
 from trainer.index.tuning import TunedIndex
 
 if TYPE_CHECKING:
@@ -150,13 +150,6 @@ def top_items(
         scores[left_out] = -np.inf
         top = best(scores, K)
         yield top[np.isfinite(scores[top])]
-
-
-def sample(count: int, most: int, *, seed: int) -> NDArray[np.int64]:
-    """Ascending positions below `count`: all of them, of many so many drawn."""
-    if count <= most:
-        return np.arange(count)
-    return np.sort(np.random.default_rng(seed).choice(count, most, replace=False))
 
 
 def scores_of(item_vectors: Float32Array, user_vectors: Float32Array) -> Iterator[Float32Array]:
