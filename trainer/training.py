@@ -18,9 +18,8 @@ from lightfm_retriever.publication.volume import Volume
 from trainer.evaluation.of_cold_users import evaluate_cold_of
 from trainer.evaluation.of_vectors import MAX_USERS
 from trainer.fitting import warm_start as warm
-from trainer.fitting.embeddings import extract_embeddings, learned
+from trainer.fitting.embeddings import Trained, extract_embeddings, learned
 from trainer.fitting.lightfm_model import Hyperparameters, learning_warnings, train
-from trainer.fitting.trained import Trained
 from trainer.preparing.dataset import Dataset
 from trainer.progress import Reporter
 from trainer.spark.engine import SparkTraining, trained_on_spark

@@ -14,6 +14,7 @@ import scipy.sparse as sp
 from pyspark.ml.recommendation import ALS
 from pyspark.sql import SparkSession
 
+from lightfm_retriever.publication.storage.chunks import row_chunks
 from trainer.errors import SparkError
 from trainer.fitting.lightfm_model import Hyperparameters
 from trainer.spark import source
@@ -41,21 +42,19 @@ def write_pairs(exchange: Exchange, train: sp.csr_matrix, *, weighted: bool) -> 
         train: weights; 0 and less are no positives.
         weighted: whether a positive's rating is its weight; else it is 1.
     """
-    part = 0
-    for start in range(0, train.nnz, _PART_PAIRS):
-        stop = min(start + _PART_PAIRS, train.nnz)
-        weights = train.data[start:stop]
+    parts = [*row_chunks(train.nnz, _PART_PAIRS)]
+    for number, part in enumerate(parts):
+        weights = train.data[part]
         positive = weights > 0
-        users = np.searchsorted(train.indptr, np.arange(start, stop), side="right") - 1
+        users = np.searchsorted(train.indptr, np.arange(part.start, part.stop), side="right") - 1
         columns = (
             users[positive].astype(np.int32),
-            train.indices[start:stop][positive].astype(np.int32, copy=False),
+            train.indices[part][positive].astype(np.int32, copy=False),
             weights[positive] if weighted else np.ones(int(positive.sum()), dtype=np.float32),
         )
         batch = pa.RecordBatch.from_arrays([pa.array(column) for column in columns], schema=_SCHEMA)
-        exchange.write(f"{PAIRS}/{part}", [batch], _SCHEMA)
-        part += 1
-    return part
+        exchange.write(f"{PAIRS}/{number}", [batch], _SCHEMA)
+    return len(parts)
 
 
 def fit(

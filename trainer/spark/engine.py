@@ -18,9 +18,8 @@ from lightfm_retriever.remote.credentials import shared_credentials
 from trainer.errors import ExtraMissingError, SparkError
 from trainer.evaluation.of_cold_users import evaluate_cold_of
 from trainer.evaluation.of_vectors import evaluate_vectors
-from trainer.fitting.embeddings import Embeddings
+from trainer.fitting.embeddings import Embeddings, Trained
 from trainer.fitting.lightfm_model import Hyperparameters
-from trainer.fitting.trained import Trained
 from trainer.preparing.dataset import Dataset
 from trainer.progress import Reporter
 from trainer.spark.exchange import ITEMS, USERS, Exchange
@@ -78,13 +77,16 @@ def trained_on_spark(
         with timings.stage("fit"), _exchange(training, staging) as exchange:
             parts = _fit(dataset, hyperparameters, training.options, exchange, reporter)
             # Spark's own memory is free again by now.
-            items, users = (
+            (item_vectors, unknown_items), (user_vectors, unknown_users) = (
                 collect(exchange, of, folder / f"{of}.npy", parts=parts[of], rows=rows, rank=rank)
                 for of, rows in ((ITEMS, len(dataset.items)), (USERS, len(dataset.users)))
             )
-        embeddings = Embeddings(item_vectors=items.vectors, user_vectors=users.vectors)
+        embeddings, seed = Embeddings(item_vectors, user_vectors), hyperparameters.seed
         with timings.stage("evaluate"):
-            metrics = _metrics(embeddings, dataset, seed=hyperparameters.seed)
+            seen, held_out, metrics = dataset.seen(), dataset.held_out(), {}
+            if held_out is not None:
+                metrics = evaluate_vectors(embeddings, seen=seen, held_out=held_out, seed=seed)
+                metrics |= evaluate_cold_of(dataset, embeddings, None, seed=seed)
         yield Trained(
             embeddings=embeddings,
             metrics=metrics,
@@ -95,12 +97,12 @@ def trained_on_spark(
                 "alpha": training.options.als_alpha,
                 "iterations": hyperparameters.epochs,
                 "sample_weights": hyperparameters.sample_weights,
-                "seed": hyperparameters.seed,
+                "seed": seed,
             },
             libraries=_LIBRARIES,
             warnings=[
-                *_missing("item", dataset.items, items.missing),
-                *_missing("user", dataset.users, users.missing),
+                *_unknown("item", dataset.items, unknown_items),
+                *_unknown("user", dataset.users, unknown_users),
             ],
         )
 
@@ -148,15 +150,7 @@ def _fit(
         )
 
 
-def _metrics(embeddings: Embeddings, dataset: Dataset, *, seed: int) -> dict[str, float]:
-    held_out = dataset.held_out()
-    if held_out is None:
-        return {}
-    metrics = evaluate_vectors(embeddings, seen=dataset.seen(), held_out=held_out, seed=seed)
-    return {**metrics, **evaluate_cold_of(dataset, embeddings, None, seed=seed)}
-
-
-def _missing(kind: str, ids: AnyIds, rows: NDArray[np.int64]) -> Iterator[str]:
+def _unknown(kind: str, ids: AnyIds, rows: NDArray[np.int64]) -> Iterator[str]:
     if len(rows):
         example = ids.external_id(int(rows[0]))
         yield (

@@ -20,9 +20,8 @@ from trainer.progress import Silent
 from trainer.reading import TrainingInput
 from trainer.study import study
 from trainer.study import trials as study_trials
-from trainer.study.files import write_study
 from trainer.study.options import SearchSpace, StudyOptions
-from trainer.study.study import run_study
+from trainer.study.study import run_study, write_study
 from trainer.study.trials import search
 
 SPACE = SearchSpace(components=(2, 8), losses=("warp", "bpr", "logistic"))
