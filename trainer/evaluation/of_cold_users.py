@@ -39,11 +39,9 @@ def evaluate_cold(
     """precision@10 of users whose vectors are hidden.
 
     Args:
-        embeddings: of n items and m users.
-        seen: for each user the rows of seen items, ascending.
-        held_out: for each user the rows of the positives, ascending.
-        popular_items: (n,) all item rows, the most popular first.
-        features_only: (m, components + 1) float32, embedding then bias: each user's as made of the
+        embeddings, seen, held_out: see evaluate_vectors.
+        popular_items: (items,) all rows, the most popular first.
+        features_only: (users, components + 1) float32, embedding then bias: each user's as made of the
             user's features alone. A user without features has a row of zeros and gets the items of the
             highest bias.
         seed: of the users that are drawn when there are many, and of the folds.

@@ -171,12 +171,7 @@ class Choice:
 class Builds:
     """Builds indexes of the vectors that there are questions of, and measures them.
 
-    Attributes:
-        questions: what to measure with.
-        directory: for the files.
-        name: what the index is called.
-        reporter: told of each build.
-        seed, threads: of the builds.
+    Their files are in `directory`. The reporter is told of each build of the index called `name`.
     """
 
     questions: Questions

@@ -121,20 +121,13 @@ def tune(
 ) -> TunedIndex:
     """Build indexes, measure them at several efforts, and keep the best setting.
 
-    Exact search is measured in any case: it is what the others have to be faster than.
-
-    Args:
-        backends: to choose among.
-        questions: what to measure with, of the vectors that are indexed.
-        directory: an empty one for the files; all but the chosen one are removed.
-        options: what is enough.
-        reporter: told of each build.
-        name: what the index is called, for the reporter.
+    Exact search is measured in any case: it is what the others have to be faster than. The files are
+    in an empty directory, and all but the chosen one's are removed. The reporter is told of each build.
 
     Returns:
-        The chosen index: the quickest that finds enough. Where none of `backends` does, one of the
-        stand-ins or exact search, as _stand_in has it; where none of these may or does, the one that
-        finds the most, and `reached` is False.
+        The quickest index that finds enough. Where none of `backends` does, one of the stand-ins or
+        exact search, as _stand_in has it; where none of these may or does, the one that finds the most,
+        and `reached` is False.
 
     Raises:
         OSError: a file can't be written.

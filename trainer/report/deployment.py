@@ -40,11 +40,9 @@ _SECONDS = 600
 
 @dataclass(frozen=True)
 class Deployment:
-    """One backend at one size.
+    """One backend at one size of the catalogue.
 
     Attributes:
-        items: size of the catalogue.
-        backend: its name.
         index_seconds: building, measuring and tuning both indexes.
         publish_seconds: writing, hashing and verifying all files, after that.
         load_seconds: until a retriever with one worker served it, after that.
@@ -189,7 +187,7 @@ def _wait_until_served(target: str, version: str) -> None:
 
 def _memory_after_queries(target: str, users: UserIds) -> int:
     """Ask over many connections, then add up all workers' PSS."""
-    rows = np.linspace(0, len(users) - 1, _QUERIES).astype(int).tolist() if len(users) else []
+    rows = np.linspace(0, len(users) - 1, _QUERIES).astype(int).tolist()
     with contextlib.ExitStack() as stack:
         stubs = [pb_grpc.RetrieverServiceStub(stack.enter_context(_channel(target))) for _ in range(16)]
         for position, row in enumerate(rows):

@@ -14,19 +14,13 @@ from trainer.report.accuracy import Precision
 from trainer.report.deployment import Deployment
 from trainer.report.scaling import PAIRWISE, Point
 
-_COLOURS = {
-    PAIRWISE: "#999999",
-    "exact": "#222222",
-    "annoy": "#0072b2",
-    "faiss": "#009e73",
-    "nmslib": "#d55e00",
-}
-_NAMES = {
-    PAIRWISE: "exact, scikit-learn's pairwise distances",
-    "exact": "exact, by matrix product (BLAS)",
-    "annoy": "Annoy",
-    "faiss": "FAISS (IVF)",
-    "nmslib": "NMSLIB (HNSW)",
+# Colour and name of each backend.
+_LOOKS = {
+    PAIRWISE: ("#999999", "exact, scikit-learn's pairwise distances"),
+    "exact": ("#222222", "exact, by matrix product (BLAS)"),
+    "annoy": ("#0072b2", "Annoy"),
+    "faiss": ("#009e73", "FAISS (IVF)"),
+    "nmslib": ("#d55e00", "NMSLIB (HNSW)"),
 }
 _DPI = 110
 # Below this share the curves say nothing that anyone would serve.
@@ -36,7 +30,7 @@ _LONG_AXIS = 100
 
 def name_of(backend: str) -> str:
     """A backend as it is called in the report."""
-    return _NAMES.get(backend, backend)
+    return _look(backend)[1]
 
 
 def scaling(points: Sequence[Point], target: float, path: Path) -> None:
@@ -47,7 +41,7 @@ def scaling(points: Sequence[Point], target: float, path: Path) -> None:
         for backend in _in_order(point.backend for point in points):
             own = [p for p in points if (p.vectors, p.backend) == (kind, backend)]
             ax.plot([p.items for p in own], [p.query_microseconds for p in own], **_style(backend))
-            colour = _colour(backend)
+            colour = _look(backend)[0]
             for point in own:
                 face = colour if point.recall_at_10 >= target else "white"
                 at = point.items, point.query_microseconds
@@ -75,7 +69,7 @@ def precision(rows: Sequence[Precision], path: Path) -> None:
         (axes[1], "seen items excluded", [(r.unseen, r.unseen_without_biases) for r in rows]),
     ):
         for place, (row, (with_biases, without)) in enumerate(zip(rows, values, strict=True)):
-            colour = _colour(row.backend)
+            colour = _look(row.backend)[0]
             for offset, value, alpha in ((-0.2, with_biases, 1.0), (0.2, without, 0.4)):
                 bar = ax.bar(place + offset, value, width=0.38, color=colour, alpha=alpha)
                 ax.bar_label(bar, fmt="%.4f", fontsize=8)
@@ -102,7 +96,7 @@ def curves(
                 trial.recall_at_10,
                 "*",
                 markersize=17,
-                color=_colour(trial.backend),
+                color=_look(trial.backend)[0],
                 markeredgecolor="white",
                 zorder=5,
             )
@@ -133,7 +127,7 @@ def _draw_curves(ax: Axes, backend: str, trials: Sequence[MeasuredSetting]) -> N
             marker="o",
             markersize=4,
             linestyle=("-", "--", ":", "-.")[position % 4],
-            color=_colour(backend),
+            color=_look(backend)[0],
             label=name_of(backend) if position == 0 else None,
         )
 
@@ -180,17 +174,17 @@ def deployments(rows: Sequence[Deployment], path: Path) -> None:
 
 
 def _style(backend: str) -> dict[str, Any]:
-    return {"color": _colour(backend), "label": name_of(backend)}
+    return dict(zip(("color", "label"), _look(backend), strict=True))
 
 
-def _colour(backend: str) -> str:
-    return _COLOURS.get(backend, "#cc79a7")
+def _look(backend: str) -> tuple[str, str]:
+    return _LOOKS.get(backend, ("#cc79a7", backend))
 
 
 def _in_order(backends: Iterable[str]) -> list[str]:
     """Distinct backends, the exact ones first."""
     found = dict.fromkeys(backends)
-    return sorted(found, key=lambda name: (*_COLOURS, name).index(name))
+    return sorted(found, key=lambda name: (*_LOOKS, name).index(name))
 
 
 def _count(value: float, _: object = None) -> str:

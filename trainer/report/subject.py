@@ -24,13 +24,7 @@ _STRAY = 0.05
 
 @dataclass(frozen=True, kw_only=True)
 class ReportOptions:
-    """What to measure.
-
-    Attributes:
-        backends: to compare.
-        max_items: size of the largest made-up catalogue.
-        tuning: the target and how to build.
-    """
+    """Which backends to compare, how to tune them, and the size of the largest made-up catalogue."""
 
     backends: Sequence[Backend]
     max_items: int = 1_000_000

@@ -37,10 +37,8 @@ _GROUP = "als"
 def write_pairs(exchange: Exchange, train: sp.csr_matrix, *, weighted: bool) -> int:
     """Write the positives of (users, items) as user, item and rating; returns the number of parts.
 
-    Args:
-        exchange: where to.
-        train: weights; 0 and less are no positives.
-        weighted: whether a positive's rating is its weight; else it is 1.
+    A weight of 0 or less is no positive. A positive's rating is its weight where that is `weighted`,
+    else 1.
     """
     parts = [*row_chunks(train.nnz, _PART_PAIRS)]
     for number, part in enumerate(parts):
@@ -68,12 +66,8 @@ def fit(
 ) -> dict[str, int]:
     """Write the pairs, fit, and have the nodes write the factors to the exchange.
 
-    Args:
-        session: of the cluster.
-        exchange: takes the pairs and the factors.
-        options, hyperparameters: components, epochs, seed and sample weights of the latter.
-        train: (users, items) weights.
-        on_epoch: told how many more epochs are over, from another thread.
+    `train` are (users, items) weights. Of the hyperparameters components, epochs, seed and sample
+    weights count. `on_epoch` is told how many more epochs are over, from another thread.
 
     Returns:
         How many parts of ITEMS and of USERS are in the exchange.

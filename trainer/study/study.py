@@ -81,11 +81,8 @@ def run_study(
 ) -> StudyResult:
     """Search, train the best once more, and evaluate it on the test interactions.
 
-    Args:
-        source: interactions and features.
-        split, split_count, split_share: what the test interactions are; see build_dataset.
-        options: how to search.
-        reporter: told of the steps and of the test metrics.
+    `split`, `split_count` and `split_share` tell what these are; see preparing.splits. The reporter is
+    told of the test metrics, too.
 
     Raises:
         ExtraMissingError: Optuna isn't installed.

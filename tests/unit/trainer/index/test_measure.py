@@ -62,10 +62,10 @@ def test_more_candidates_are_scored_exactly_before_the_best_ten_are_kept():
     built = searching(of, lambda query, count: np.argsort(of @ query)[-count:], candidates=30)
     assert recall(built, of, queries) == 1.0
     assert {count for _, count, _ in built.index.asked} == {30}
-    # A bare question asks for no more than there can be answers.
-    built = searching(of, best_of(of), candidates=30)
+    # Without, no more are asked for than there can be answers.
+    built = searching(of, best_of(of))
     questions = asking(of, queries, excluded=rows([[row % 7] for row in range(COUNT)]))
-    assert questions.ask_bare(built, 23).recall == 1.0
+    assert questions.ask(built, 23).recall == 1.0
     assert {asked[1:] for asked in built.index.asked} == {(11, 23)}
 
 
@@ -197,7 +197,7 @@ def test_recall_of_more_results_is_their_share_that_was_found(space):
         order = np.random.default_rng(1).permutation(150)[:100]
         lists = [every.search(query, results, 0) for query in queries[order]]
         share = np.mean([np.mean(one % 10 > 0) for one in lists])
-        found = questions.ask_deep(built, 5, results, 1.5)
+        found = questions.ask(built, 5, results, 1.5)
         # But for what is as good as equal.
         assert found.recall == pytest.approx(share, abs=1e-3)
         # As many candidates and as much effort as the retriever asks for.
@@ -207,7 +207,7 @@ def test_recall_of_more_results_is_their_share_that_was_found(space):
     of = cases.vectors(100, 4)
     excluded = rows([range(20, 100)] * 4 + [range(100)])
     questions = asking(of, cases.vectors(5, 4, seed=2), excluded=excluded)
-    assert questions.ask_deep(exact(of), 0, 30, 1.0).recall == 1.0
+    assert questions.ask(exact(of), 0, 30).recall == 1.0
 
 
 @pytest.mark.parametrize("space", SPACES)

@@ -12,7 +12,7 @@ import pytest
 from lightfm_retriever.publication.storage.chunks import row_chunks
 from tests.unit.trainer.index import cases
 from tests.unit.trainer.index.cases import SPACES, build, most, recall, uneven, vectors
-from trainer.index import NAMES, installed
+from trainer.index import installed
 from trainer.index.measure import query_settings
 
 COUNT = 2000
@@ -47,10 +47,6 @@ def queries():
 def read_only(made):
     made.flags.writeable = False
     return made
-
-
-def test_all_of_them_are_tested():
-    assert tuple(BACKENDS) == NAMES
 
 
 @pytest.mark.parametrize(("scale", "threads"), [(2.0**-24, 3), (2.0**20, 1)])
@@ -118,14 +114,6 @@ def test_vectors_and_queries_may_be_views_and_answers_are_the_same_again(tmp_pat
         assert built.index.search(wide[row, ::2], *search).tolist() == answer
 
 
-@every
-def test_every_item_is_told_of_once(tmp_path, name, space):
-    told = []
-    build(name, vectors(1025), space, tmp_path, on_items=told.append)
-    assert sum(told) == 1025
-    assert all(number > 0 for number in told)
-
-
 # What is recorded beside the settings that were asked for.
 EXTRA = {"faiss": {"query_norm": 0.3}}
 FACTS = {
@@ -142,9 +130,11 @@ FACTS = {
 
 @every
 def test_the_facts_are_those_of_what_was_built(tmp_path, name, space):
-    of = vectors(100)
-    settings = settings_of(name, space, 100)[0]
-    built = build(name, of, space, tmp_path, settings=settings)
+    settings, told = settings_of(name, space, 1025)[0], []
+    built = build(name, vectors(1025), space, tmp_path, settings=settings, on_items=told.append)
+    # Every item is told of once.
+    assert sum(told) == 1025
+    assert all(number > 0 for number in told)
     metric, dimensions, candidates, effort = FACTS[name, space]
     assert (built.metric, built.dimensions, built.candidates) == (metric, dimensions, candidates)
     assert built.build == settings | EXTRA.get(name, {})

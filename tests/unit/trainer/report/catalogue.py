@@ -12,7 +12,6 @@ from lightfm_retriever.publication import labels
 from lightfm_retriever.publication.manifest import DatasetFacts
 from lightfm_retriever.publication.storage.id_map import IdMap
 from tests.unit.trainer.index import cases
-from trainer.evaluation.of_vectors import evaluate_vectors
 from trainer.fitting.embeddings import Embeddings
 from trainer.index import make_backends
 from trainer.index.tuning import TuningOptions
@@ -64,9 +63,6 @@ def source(**changes: Any) -> Publishable:
         hyperparameters={},
         metrics={},
     )
-    if made.held_out is not None:
-        metrics = evaluate_vectors(embeddings, seen=made.seen, held_out=made.held_out)
-        made = replace(made, metrics=metrics)
     return replace(made, **changes)
 
 

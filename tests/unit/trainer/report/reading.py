@@ -3,61 +3,49 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
 from html.parser import HTMLParser
 
 # Without an end tag.
 _VOID = {"meta", "img", "br"}
+_ODD = {"script", "link", "iframe", "object", "embed", "base", "form"}
 _ADDRESSES = {"src", "href", "srcset", "action", "data", "poster", "background"}
 
 
-@dataclass
-class Table:
-    """Rows of texts of cells; the first is the head."""
-
-    rows: list[list[str]] = field(default_factory=list)
-
-    @property
-    def head(self) -> list[str]:
-        return self.rows[0]
-
-    @property
-    def body(self) -> list[list[str]]:
-        return self.rows[1:]
-
-
 class Page(HTMLParser):
-    """Headings, tables, and addresses of a page; AssertionError where tags aren't closed in order."""
+    """Headings, tables (rows of texts of cells, the head first), images and text of a page.
+
+    AssertionError where tags aren't closed in order, another file is asked for, or something is run.
+    """
 
     def __init__(self, text: str) -> None:
         super().__init__()
         self.headings: list[str] = []
-        self.tables: list[Table] = []
+        self.tables: list[list[list[str]]] = []
         self.images: list[str] = []
-        # What asks for another file, or runs.
-        self.odd: list[str] = []
         self.text = ""
         self._open: list[str] = []
         self.feed(text)
         self.close()
         assert self._open == []
+        assert not re.search(r"url\(|@import", text)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         given = dict(attrs)
         if tag == "img":
             self.images.append(given.pop("src") or "")
+            assert self.images[-1].startswith("data:image/png;base64,")
             assert given.pop("alt")
-        self.odd += [name for name in given if name in _ADDRESSES or name.startswith("on")]
-        self.odd += {tag} & {"script", "link", "iframe", "object", "embed", "base", "form"}
+        assert not [name for name in given if name in _ADDRESSES or name.startswith("on")]
+        assert tag not in _ODD
         if tag in ("h1", "h2"):
             self.headings.append("")
         elif tag == "table":
-            self.tables.append(Table())
+            self.tables.append([])
         elif tag == "tr":
-            self.tables[-1].rows.append([])
+            self.tables[-1].append([])
         elif tag in ("td", "th"):
-            self.tables[-1].rows[-1].append("")
-        if tag == "br":
+            self.tables[-1][-1].append("")
+        elif tag == "br":
             self.handle_data("\n")
         if tag not in _VOID:
             self._open.append(tag)
@@ -70,20 +58,12 @@ class Page(HTMLParser):
         if inside in ("h1", "h2"):
             self.headings[-1] += data
         elif inside in ("td", "th"):
-            self.tables[-1].rows[-1][-1] += data
+            self.tables[-1][-1][-1] += data
         if inside != "style":
             self.text += data
 
-    def table(self, *columns: str) -> Table:
-        """The only table that has these columns."""
-        [found] = [table for table in self.tables if {*columns} <= {*table.head}]
-        assert all(len(row) == len(found.head) for row in found.body)
-        return found
-
-
-def assert_self_contained(text: str) -> None:
-    """No other file or host is asked for anything, and nothing is run."""
-    page = Page(text)
-    assert page.odd == []
-    assert all(address.startswith("data:image/png;base64,") for address in page.images)
-    assert not re.search(r"url\(|@import", text)
+    def table(self, *columns: str) -> list[list[str]]:
+        """The body of the only table that has these columns."""
+        [(head, *body)] = [table for table in self.tables if {*columns} <= {*table[0]}]
+        assert all(len(row) == len(head) for row in body)
+        return body
