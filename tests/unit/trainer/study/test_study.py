@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import itertools
 import json
 import math
 import sys
+import time
 from dataclasses import asdict, replace
 
 import numpy as np
@@ -13,7 +15,7 @@ from trainer.data.features import FeatureTable
 from trainer.errors import DivergedError, ExtraMissingError, OptionError, TrainerError
 from trainer.evaluation.of_vectors import evaluate_vectors
 from trainer.fitting.embeddings import extract_embeddings
-from trainer.fitting.lightfm_model import LOSSES, Hyperparameters, train
+from trainer.fitting.lightfm_model import Hyperparameters, train
 from trainer.preparing.dataset import build_dataset, held_out
 from trainer.preparing.splits import Splitting
 from trainer.progress import Silent
@@ -53,11 +55,6 @@ def inner(split="random"):
     return build_dataset(source().interactions, items=nothing, users=nothing, splitting=splitting)
 
 
-def searched(**changes):
-    """The trials of a search in which validations find what `values` says."""
-    return search(inner(), replace(QUICK, **changes), reporter=Silent())
-
-
 def timeless(trials):
     return [replace(trial, seconds=0.0) for trial in trials]
 
@@ -69,27 +66,25 @@ def result():
 
 
 @pytest.fixture
-def values(monkeypatch):
-    """Sets what each validation of each trial finds, without training."""
+def searched(monkeypatch):
+    """The trials of a search whose validations find what is given, by trial and validation."""
 
-    def install(of):
-        place = {"trial": -1, "validation": 0}
+    def searched(of, *, clock=time.perf_counter, **changes):
+        begun = itertools.count()
 
         def fake_train(dataset, hyperparameters, *, on_epoch, start=None):
-            if start is None:
-                place["trial"] += 1
-                place["validation"] = 0
-            place["validation"] += 1
-            return place
+            trial, validation = (next(begun), 0) if start is None else start
+            return trial, validation + 1
 
-        def fake_evaluate(*_, **__):
-            return {study_trials.OBJECTIVE: of(place["trial"], place["validation"])}
+        def fake_evaluate(model, **_):
+            return {study_trials.OBJECTIVE: of(*model)}
 
         monkeypatch.setattr(study_trials, "train", fake_train)
-        monkeypatch.setattr(study_trials, "extract_embeddings", lambda *_: None)
+        monkeypatch.setattr(study_trials, "extract_embeddings", lambda model, _: model)
         monkeypatch.setattr(study_trials, "evaluate_vectors", fake_evaluate)
+        return search(inner(), replace(QUICK, **changes), reporter=Silent(), clock=clock)
 
-    return install
+    return searched
 
 
 def test_the_same_seed_gives_the_same_trials_within_the_space_twice(result):
@@ -162,8 +157,9 @@ def test_the_first_trial_is_the_start_moved_into_the_space():
     numbers = {"components": 6, "learning_rate": 0.07, "item_alpha": 0.001, "user_alpha": 1e-6}
     assert trial.parameters == {"loss": "bpr", **numbers}
     # A loss that isn't searched isn't tried first.
-    [trial] = run(options=replace(QUICK, space=replace(SPACE, losses=("bpr",)), trials=1)).trials
-    assert trial.parameters["loss"] == "bpr"
+    space = replace(space, losses=("logistic",))
+    [trial] = run(options=replace(QUICK, space=space, start=start, trials=1)).trials
+    assert trial.parameters == {"loss": "logistic", **numbers}
 
 
 def test_features_are_used(result):
@@ -187,17 +183,17 @@ def test_features_are_used(result):
     ],
 )
 def test_the_best_epoch_is_kept_and_a_trial_ends_when_nothing_better_comes(
-    values, of, changes, expected
+    searched, of, changes, expected
 ):
-    values(lambda _, validation: of(validation))
-    [trial] = searched(trials=1, **changes)
+    [trial] = searched(lambda _, validation: of(validation), trials=1, **changes)
     assert trial.state == "complete"
     assert (trial.value, trial.epochs, trial.trained_epochs) == expected
 
 
-def test_a_trial_that_is_worse_than_most_ends_early(values):
-    values(lambda trial, validation: 0.5 + validation / 100 if trial < 6 else 0.1)
-    trials = searched(max_epochs=20)
+def test_a_trial_that_is_worse_than_most_ends_early(searched):
+    trials = searched(
+        lambda trial, validation: 0.5 + validation / 100 if trial < 6 else 0.1, max_epochs=20
+    )
     assert [trial.state for trial in trials] == ["complete"] * 6 + ["pruned"] * 2
     assert [trial.trained_epochs for trial in trials] == [20] * 6 + [4] * 2
     assert trials[-1].value == 0.1
@@ -251,13 +247,10 @@ def test_the_next_best_is_taken_when_the_best_diverges_on_all_training_interacti
     assert warning.startswith(f"trial {ordered[0].number} is left out")
 
 
-def test_the_timeout_ends_the_search_and_a_long_trial_at_its_next_validation(values):
-    values(lambda _, validation: validation / 1000)
-
+def test_the_timeout_ends_the_search_and_a_long_trial_at_its_next_validation(searched):
     def timed(**changes):
-        now = iter(range(1000))
-        options = replace(QUICK, trials=1000, **changes)
-        return search(inner(), options, reporter=Silent(), clock=lambda: next(now))
+        clock = itertools.count().__next__
+        return searched(lambda _, validation: validation / 1000, clock=clock, trials=1000, **changes)
 
     trials = timed(timeout_seconds=50, max_epochs=2, epoch_step=2)
     assert 5 < len(trials) < 50
@@ -307,20 +300,15 @@ def test_what_cannot_be_searched_is_refused(of, change, message):
         of(**change)
 
 
-def test_the_defaults_search_every_loss_around_the_defaults_of_a_training():
-    assert SearchSpace().losses == LOSSES
-    for name in ("components", "learning_rate", "item_alpha"):
-        low, high = SearchSpace().ranges()[name]
-        assert low < getattr(Hyperparameters(), name) < high, name
-
-
 def test_optuna_that_is_not_installed_is_asked_for(monkeypatch):
     monkeypatch.setitem(sys.modules, "optuna", None)
     with pytest.raises(ExtraMissingError, match=r"needs 'optuna', .* 'lightfm-retriever\[tune\]'"):
         run()
 
 
-def test_a_study_is_written_as_json_beside_its_picture(result, tmp_path, monkeypatch):
+def test_a_study_is_written_as_json_beside_its_picture_where_one_can_be_drawn(
+    result, tmp_path, monkeypatch
+):
     monkeypatch.setattr("trainer.study.picture.draw", lambda of: f"a picture of {of.best}".encode())
     folder = tmp_path / "new" / "study"
     assert write_study(result, folder) == [folder / "study.json", folder / "study.png"]
@@ -329,14 +317,12 @@ def test_a_study_is_written_as_json_beside_its_picture(result, tmp_path, monkeyp
     assert Hyperparameters(**content["hyperparameters"]) == result.hyperparameters
     assert (folder / "study.png").read_bytes() == f"a picture of {result.best}".encode()
     assert len([*folder.iterdir()]) == 2
-
-
-def test_a_study_is_written_without_a_picture_where_matplotlib_is_missing(
-    result, tmp_path, monkeypatch
-):
-    monkeypatch.setitem(sys.modules, "matplotlib", None)
-    monkeypatch.delitem(sys.modules, "trainer.study.picture", raising=False)
+    # Without matplotlib there is no picture.
+    for name in [*sys.modules]:
+        if name.startswith(("matplotlib", "trainer.study.picture")):
+            monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setattr(sys, "path", [])
     # The package remembers its module too.
     monkeypatch.delattr("trainer.study.picture", raising=False)
-    assert write_study(result, tmp_path) == [tmp_path / "study.json"]
-    assert [path.name for path in tmp_path.iterdir()] == ["study.json"]
+    assert write_study(result, tmp_path / "bare") == [tmp_path / "bare" / "study.json"]
+    assert [path.name for path in (tmp_path / "bare").iterdir()] == ["study.json"]
