@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import astuple
+
 import pytest
 
-from trainer.evaluation.metric_rows import (
-    EXACT,
-    POPULAR,
-    SERVED,
-    TRAINED,
-    MetricRow,
-    cold_rows,
-    served_rows,
-)
+from trainer.evaluation.metric_rows import EXACT, POPULAR, SERVED, TRAINED, cold_rows, served_rows
 
 FOLDED = "test_precision_at_10_folded_in"
 FEATURES = "test_precision_at_10_features_only"
@@ -42,7 +36,7 @@ OWN, POPULARS, BY_EXACT = "by their own vectors", "by what is popular", "by exac
     ],
 )
 def test_each_kind_of_user_is_held_against_the_trained_ones(metrics, rows):
-    assert cold_rows(metrics) == [MetricRow(*row) for row in rows]
+    assert [*map(astuple, cold_rows(metrics))] == rows
 
 
 @pytest.mark.parametrize(
@@ -58,4 +52,4 @@ def test_each_kind_of_user_is_held_against_the_trained_ones(metrics, rows):
     ],
 )
 def test_what_is_served_is_held_against_exact_search(metrics, rows):
-    assert served_rows(metrics, "annoy") == [MetricRow(*row) for row in rows]
+    assert [*map(astuple, served_rows(metrics, "annoy"))] == rows

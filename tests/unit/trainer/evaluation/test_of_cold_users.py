@@ -107,15 +107,12 @@ def test_of_many_users_the_same_are_drawn_as_elsewhere(monkeypatch):
     assert found[TRAINED] == pytest.approx(expected["test_precision_at_10_unseen"])
 
 
-def test_nobody_to_evaluate_gives_no_metric():
+def test_few_users_are_folded_in_by_fewer_and_of_nobody_there_is_no_metric():
+    for users in (1, 6):
+        assert evaluated(*community(users=users))[FOLDED] > 0.1
     embeddings, seen, held_out = community()
     assert evaluated(embeddings, seen, emptied(held_out, range(40))) == {}
     assert evaluated(embeddings, emptied(seen, range(40)), held_out) == {}
-
-
-@pytest.mark.parametrize("users", [1, 6])
-def test_few_users_are_folded_in_by_fewer(users):
-    assert evaluated(*community(users=users))[FOLDED] > 0.1
 
 
 def test_where_nothing_folds_in_the_other_metrics_remain():

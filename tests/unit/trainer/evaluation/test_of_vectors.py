@@ -21,11 +21,6 @@ from trainer.fitting.lightfm_model import train
 from trainer.index import exact
 
 
-def rows_of(matrix):
-    """The columns of the positives of each row."""
-    return cases.rows(np.flatnonzero(row.toarray().ravel() > 0) for row in matrix)
-
-
 def matrix_of(rows, items):
     made = sp.lil_matrix((len(rows), items), dtype=np.float32)
     for row in range(len(rows)):
@@ -62,7 +57,7 @@ def by_lightfm(model, seen, held_out):
 def test_the_metrics_are_lightfms(monkeypatch, trained):
     monkeypatch.setattr(exact, "_CHUNK_SCORES", 200)
     model, dataset, embeddings = trained
-    seen, held_out = rows_of(dataset.train), rows_of(dataset.test)
+    seen, held_out = dataset.seen(), dataset.held_out()
     found = evaluate_vectors(embeddings, seen=seen, held_out=held_out)
     assert found.pop("evaluated_users") == (dataset.test.getnnz(axis=1) > 0).sum()
     assert found == pytest.approx(by_lightfm(model, dataset.train, dataset.test), abs=1e-5)
@@ -98,7 +93,7 @@ def test_equal_scores_are_as_lightfm_counts_them(trained):
     )
     scores = embeddings.queries @ embeddings.item_vectors.T
     assert np.mean([len({*own.tolist()}) for own in scores]) < scores.shape[1] / 2
-    seen, held_out = rows_of(dataset.train), rows_of(dataset.test)
+    seen, held_out = dataset.seen(), dataset.held_out()
     found = evaluate_vectors(embeddings, seen=seen, held_out=held_out)
     expected = by_lightfm(model, dataset.train, dataset.test)
     for name in ("test_auc", "test_auc_unseen"):
@@ -131,7 +126,7 @@ def test_of_many_users_some_are_drawn_the_same_ones_for_a_seed(monkeypatch, trai
     assert first == again != other
     # Metrics are of the users that are drawn.
     _, dataset, embeddings = trained
-    seen, held_out = rows_of(dataset.train), rows_of(dataset.test)
+    seen, held_out = dataset.seen(), dataset.held_out()
     monkeypatch.setattr(of_vectors, "MAX_USERS", 7)
     chosen = with_positives(held_out, seed=3)
     found = evaluate_vectors(embeddings, seen=seen, held_out=held_out, seed=3)
