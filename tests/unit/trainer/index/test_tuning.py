@@ -20,7 +20,7 @@ COUNT = 40
 
 @dataclass
 class Curve:
-    """What an index finds and how long that takes, by effort."""
+    """What an index finds and how long that takes, by effort; it notes how it was searched."""
 
     recall: object
     microseconds: object
@@ -28,10 +28,17 @@ class Curve:
     most: int = 128
     asked: list = field(default_factory=list)
 
+    def search(self, query, count, effort, relative=1.0):
+        return query, count, effort * relative
+
 
 def linear(*, each=1.0):
     """A hundredth found for each unit of effort, and as much time."""
     return Curve(lambda effort: min(1.0, effort / 100), lambda effort: each * effort)
+
+
+def nearly(most):
+    return Curve(lambda effort: 1 - 1 / (4 * effort), float, most=most)
 
 
 def constant(recall, microseconds):
@@ -46,9 +53,7 @@ class Fake:
     def __init__(self, *rounds, name="fake"):
         self.name = name
         self.curves = {setting: curve for one in rounds for setting, curve in one.items()}
-        self.built = []
-        self.released = 0
-        self.released_before = []
+        self.built, self.released, self.released_before = [], [], []
         self._rounds = [[{"setting": setting} for setting in one] for one in rounds]
 
     def rounds(self, items, space):
@@ -61,23 +66,12 @@ class Fake:
         self.built.append((setting, task.seed, task.threads))
         curve = self.curves[setting]
         self.directory_before = files_in(task.path.parent)
-        self.released_before.append(self.released)
+        self.released_before.append(len(self.released))
         task.path.write_text(f"{self.name} {setting}")
         task.on_items(COUNT)
         effort = Effort("width", least=curve.least, most=curve.most)
-        return BuiltIndex(
-            "made up",
-            5,
-            dict(task.settings),
-            10,
-            effort,
-            has_file=True,
-            index=curve,
-            release=self.release,
-        )
-
-    def release(self):
-        self.released += 1
+        build, release = dict(task.settings), lambda: self.released.append(setting)
+        return BuiltIndex("made up", 5, build, 10, effort, True, curve, release)
 
 
 class FakeQuestions:
@@ -90,8 +84,7 @@ class FakeQuestions:
     vectors, space = np.ones((COUNT, 3), dtype=np.float32), "cosine"
 
     def __init__(self, exact=1000.0, depths=()):
-        self.exact = exact
-        self.depths = depths
+        self.exact, self.depths = exact, depths
 
     def ask(self, built, effort, results=10, relative=1.0):
         index, effort = built.index, effort * relative * 10 / results
@@ -132,16 +125,8 @@ def run(tmp_path_factory):
         # It is doubled, and then looked at closer where the target is crossed.
         (linear(), {"target_recall": 0.95}, [1, 2, 4, 8, 16, 32, 64, 128, 91, 108, 99]),
         # Above the target the curve goes on until nearly all is found, and for a higher one to the end.
-        (
-            Curve(lambda effort: 1 - 1 / (4 * effort), float, most=10**6),
-            {"target_recall": 0.5},
-            [1, 2, 4, 8, 16, 32, 64],
-        ),
-        (
-            Curve(lambda effort: 1 - 1 / (4 * effort), float, most=300),
-            {"target_recall": 1.0},
-            [1, 2, 4, 8, 16, 32, 64, 128, 256, 300],
-        ),
+        (nearly(10**6), {"target_recall": 0.5}, [1, 2, 4, 8, 16, 32, 64]),
+        (nearly(300), {"target_recall": 1.0}, [1, 2, 4, 8, 16, 32, 64, 128, 256, 300]),
         # What finds enough with the least effort isn't looked at closer, nor what has nothing between.
         (Curve(lambda _: 1.0, float, least=10), {}, [10]),
         (Curve(lambda effort: min(1.0, effort / 2), float), {}, [1, 2]),
@@ -159,9 +144,7 @@ def run(tmp_path_factory):
 def test_the_curve_ends_where_more_effort_is_of_no_use(run, curve, options, asked):
     tuned = run(Fake({"a": curve}), **options)
     assert curve.asked[:-1] == asked
-    assert tuned.reached == any(
-        curve.recall(effort) >= tuned.facts.target_recall for effort in curve.asked
-    )
+    assert tuned.reached == (max(map(curve.recall, asked)) >= tuned.facts.target_recall)
 
 
 # ---- rounds and backends
@@ -195,9 +178,8 @@ def test_rounds_go_on_until_one_finds_enough_and_the_best_of_them_is_kept(run, r
 
 
 def test_what_was_not_kept_is_gone_before_the_next_round_and_memory_before_the_next_build(run):
-    fake = Fake(
-        {"a": constant(0.5, 9), "b": constant(0.6, 9)}, {"c": constant(0.4, 9)}, {"d": linear()}
-    )
+    first = {"a": constant(0.5, 9), "b": constant(0.6, 9)}
+    fake = Fake(first, {"c": constant(0.4, 9)}, {"d": linear()})
     run(fake, target_recall=1.0)
     assert fake.directory_before == ["fake b"]
     assert fake.released_before == [0, 1, 2, 3]
@@ -213,21 +195,10 @@ def test_of_several_backends_the_quickest_that_reaches_the_target_is_chosen(run)
         # The poor one's second round was tried, although others reached the target.
         tried = [trial.backend for trial in tuned.facts.trials]
         assert sorted(tried) == ["exact", "poor", "poor", "quick", "slow"]
-
-
-def test_what_was_chosen_is_asked_as_the_retriever_asks(run):
-    asked = []
-
-    class Index(Curve):
-        def search(self, query, count, effort, relative=1.0):
-            asked.append((query, count, effort * relative))
-            return [7]
-
-    curve = Index(lambda effort: min(1.0, effort / 100), float)
-    tuned = run(Fake({"a": curve}))
-    assert tuned.search("query", limit=10, excluded=0) == [7]
-    tuned.search("query", limit=30, excluded=5)
-    assert asked == [("query", 10, 99), ("query", 35, 99)]
+    # What was chosen is asked as the retriever asks.
+    tuned = run(Fake({"a": linear()}))
+    assert tuned.search("query", limit=10, excluded=0) == ("query", 10, 99)
+    assert tuned.search("query", limit=30, excluded=5) == ("query", 35, 99)
 
 
 @pytest.mark.parametrize(
