@@ -24,7 +24,6 @@ from trainer.pipeline import Places, train_and_publish
 from trainer.progress import Silent
 from trainer.promotion.checks import promote_if_passed
 from trainer.promotion.gates import Gates
-from trainer.spark import als
 from trainer.spark.options import SparkAls
 from trainer.spec import DataSpec, TrainingSpec
 
@@ -107,23 +106,13 @@ def test_a_command_trains_and_publishes_with_nothing_left_over(local):
     volume, said, left = local
     manifest = verify(volume, said["version"])
     assert list_labels(volume) == {"current": manifest.version}
-    assert manifest.hyperparameters == {
-        "engine": "spark-als",
-        "rank": 4,
-        "reg_param": 0.05,
-        "alpha": 2.0,
-        "iterations": EPOCHS,
-        "sample_weights": True,
-        "seed": 1,
-    }
+    als_options = {"rank": 4, "reg_param": 0.05, "alpha": 2.0, "iterations": EPOCHS}
+    others = {"engine": "spark-als", "sample_weights": True, "seed": 1}
+    assert manifest.hyperparameters == {**als_options, **others}
     assert manifest.libraries["pyspark"].startswith("4.")
     assert "rectools-lightfm" not in manifest.libraries
-    assert manifest.metrics.keys() >= {
-        "test_precision_at_10_unseen",
-        "test_auc_unseen",
-        "test_precision_at_10_folded_in",
-        "test_precision_at_10_popular",
-    }
+    precisions = {f"test_precision_at_10_{kind}" for kind in ("unseen", "folded_in", "popular")}
+    assert manifest.metrics.keys() >= {"test_auc_unseen", *precisions}
     assert (staged(volume), left) == ([], [])
 
 
@@ -146,9 +135,7 @@ class Killing(Silent):
     """Kills a node in the middle of the fit, once two epochs are over."""
 
     def __init__(self, node):
-        self._node = node
-        self.epochs = 0
-        self.killed_after = None
+        self._node, self.epochs, self.killed_after = node, 0, None
 
     @contextmanager
     def step(self, name, total):  # noqa: ARG002 - the protocol's
@@ -186,23 +173,20 @@ def check_solution(dataset, publication):
     """
     items = np.array(publication.item_vectors[:, :-1], dtype=np.float64)
     items[publication.items.row("unloved")] = 0
-    checked = 0
-    for user in range(len(dataset.users)):
-        own = dataset.train[user].toarray()[0]
-        liked = own > 0
-        if not liked.any():
-            continue
+    weights = dataset.train.toarray()
+    users = np.flatnonzero((weights > 0).any(axis=1)).tolist()
+    assert len(users) == datasets.USERS
+    for user in users:
+        own, liked = weights[user], weights[user] > 0
         confidence = np.where(liked, 1 + 2.0 * own, 1)
         penalty = 0.05 * liked.sum() * np.eye(items.shape[1])
         weighted = items.T * confidence
         expected = np.linalg.solve(weighted @ items + penalty, weighted @ liked)
         np.testing.assert_allclose(publication.user_vectors[user, :-1], expected, atol=1e-4)
-        checked += 1
-    assert checked == datasets.USERS
 
 
 def test_a_cluster_without_room_for_an_executor_is_given_up(file, cluster, tmp_path, monkeypatch):
-    monkeypatch.setattr(als, "WAIT_SECONDS", 1.0)
+    monkeypatch.setattr("trainer.spark.als.WAIT_SECONDS", 1.0)
     conf = {**cluster.conf, "spark.executor.memory": "500g"}
     options = SparkAls(spark_master=cluster.master, spark_conf=conf)
     with pytest.raises(SparkError, match=r"had no node for 1 s: .*spark\.executor\.memory"):
@@ -215,13 +199,8 @@ def test_a_job_that_fails_says_why_in_one_line(file, tmp_path):
     """Here: the nodes have no such Python."""
     temporary = tmp_path / "tmp"
     temporary.mkdir()
-    status, output, errors = by_command(
-        file,
-        tmp_path / "volume",
-        "--spark-master=local[1]",
-        "--spark-conf=spark.pyspark.python=/nowhere/python",
-        TMPDIR=str(temporary),
-    )
+    flags = ["--spark-master=local[1]", "--spark-conf=spark.pyspark.python=/nowhere/python"]
+    status, output, errors = by_command(file, tmp_path / "volume", *flags, TMPDIR=str(temporary))
     assert (status, output) == (1, "")
     # After the progress.
     [line] = [line for line in errors.splitlines() if line.startswith("error:")]

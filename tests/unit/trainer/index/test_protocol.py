@@ -141,12 +141,6 @@ def test_the_facts_are_those_of_what_was_built(tmp_path, name, space):
     assert query_settings(built, 17) == {**own, "candidates": candidates}
 
 
-@pytest.mark.parametrize("name", [name for name in BACKENDS if name != "exact"])
-def test_a_folder_that_cannot_be_written_is_an_os_error(tmp_path, name):
-    with pytest.raises(OSError, match=r"none|No such file"):
-        build(name, vectors(3), "cosine", tmp_path / "none")
-
-
 @pytest.mark.parametrize("space", SPACES)
 @pytest.mark.parametrize(
     ("name", "settings"),

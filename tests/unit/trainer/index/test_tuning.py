@@ -7,10 +7,8 @@ import numpy as np
 import pytest
 
 from lightfm_retriever.publication.manifest import MeasuredSetting
-from tests.unit.trainer.index import cases
-from tests.unit.trainer.index.cases import SPACES, nothing, uneven, vectors
-from trainer.index import installed, make_backends, measure
-from trainer.index.measure import Measurement, Questions
+from trainer.index import make_backends, measure
+from trainer.index.measure import Measurement
 from trainer.index.protocol import BuiltIndex, Effort
 from trainer.index.tuning import TuningOptions, tune
 from trainer.progress import Silent
@@ -105,13 +103,13 @@ def files_in(folder):
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
-    def run(*backends, exact=1000.0, reporter=None, depths=(), questions=None, **options):
+    def run(*backends, exact=1000.0, reporter=None, depths=(), **options):
         folder = tmp_path_factory.mktemp("tuning")
         run.left = lambda: files_in(folder)
         made = [make_backends("exact")[0] if one == "exact" else one for one in backends]
         options = TuningOptions(**{"seed": 3, "threads": 2, **options})
-        asked = questions or FakeQuestions(exact, depths)
-        return tune(made, asked, folder, options, reporter=reporter or Silent(), name="similar")
+        asked, reporter = FakeQuestions(exact, depths), reporter or Silent()
+        return tune(made, asked, folder, options, reporter=reporter, name="similar")
 
     return run
 
@@ -310,19 +308,3 @@ def test_each_build_is_reported_and_the_seconds_are_those_of_the_chosen_one(run,
         f"Index 'similar', {name}, items" for name in ("exact", "fake a", "fake b")
     ]
     assert all(counts == [COUNT, COUNT] for _, *counts in told)
-
-
-# ---- real indexes
-
-
-@pytest.mark.parametrize("space", SPACES)
-@pytest.mark.parametrize("items", [1, 12, 1000])
-def test_what_is_said_was_found_is_found_in_the_smallest_catalogues_too(run, space, items):
-    of, queries = uneven(items), vectors(60, seed=2)
-    questions = Questions(of, queries, space, excluded=nothing(len(queries)), seed=1)
-    for backend in installed():
-        tuned = run(backend, questions=questions, threads=1)
-        facts = tuned.facts
-        assert (facts.items, tuned.reached) == (items, facts.recall_at_10 >= 0.95)
-        found = cases.recall(tuned.choice.built, of, queries, space, tuned.choice.effort)
-        assert facts.recall_at_10 == pytest.approx(found, abs=1e-3)

@@ -8,6 +8,7 @@ import time
 from dataclasses import asdict, replace
 
 import numpy as np
+import optuna
 import pytest
 
 from tests import datasets
@@ -87,10 +88,8 @@ def searched(monkeypatch):
     return searched
 
 
-def test_the_same_seed_gives_the_same_trials_within_the_space_twice(result):
-    again = run()
-    assert timeless(result.trials) == timeless(again.trials)
-    assert (result.test, result.best) == (again.test, again.best)
+def test_trials_are_within_the_space_and_others_for_another_seed(result):
+    """That they are the same for one is in the integration tests."""
     other = run(options=replace(QUICK, start=replace(datasets.QUICK, seed=2), trials=2))
     assert other.trials[1].parameters != result.trials[1].parameters
     for trial in result.trials:
@@ -99,6 +98,11 @@ def test_the_same_seed_gives_the_same_trials_within_the_space_twice(result):
         for name, (low, high) in SPACE.ranges().items():
             assert low <= trial.parameters[name] <= high, name
     assert len({trial.parameters["learning_rate"] for trial in result.trials}) == len(result.trials)
+    # Features are used.
+    genres = datasets.table({f"i{item:02}": [f"genres:{item % 3}"] for item in range(ITEMS)})
+    [hybrid] = run(source(items=genres), options=replace(QUICK, trials=1)).trials
+    assert hybrid.parameters == result.trials[0].parameters
+    assert hybrid.value != result.trials[0].value
 
 
 def test_the_best_is_trained_on_all_training_interactions_and_tested(result):
@@ -108,12 +112,11 @@ def test_the_best_is_trained_on_all_training_interactions_and_tested(result):
     assert result.hyperparameters == replace(datasets.QUICK, **best.parameters, epochs=best.epochs)
     dataset = inner()
     model = train(dataset, result.hyperparameters, on_epoch=lambda: None)
-    assert result.test == evaluate_vectors(
-        extract_embeddings(model, dataset), seen=dataset.seen(), held_out=dataset.held_out(), seed=1
-    )
-    assert result.fit_interactions + result.validation_interactions == pytest.approx(
-        dataset.train.nnz, abs=20
-    )
+    seen, held_out = dataset.seen(), dataset.held_out()
+    embeddings = extract_embeddings(model, dataset)
+    assert result.test == evaluate_vectors(embeddings, seen=seen, held_out=held_out, seed=1)
+    used = result.fit_interactions + result.validation_interactions
+    assert used == pytest.approx(dataset.train.nnz, abs=20)
     assert 0 < result.validation_interactions < result.fit_interactions < dataset.train.nnz
     assert result.test_interactions == dataset.test.nnz
 
@@ -162,13 +165,6 @@ def test_the_first_trial_is_the_start_moved_into_the_space():
     assert trial.parameters == {"loss": "logistic", **numbers}
 
 
-def test_features_are_used(result):
-    genres = datasets.table({f"i{item:02}": [f"genres:{item % 3}"] for item in range(ITEMS)})
-    [hybrid] = run(source(items=genres), options=replace(QUICK, trials=1)).trials
-    assert hybrid.parameters == result.trials[0].parameters
-    assert hybrid.value != result.trials[0].value
-
-
 @pytest.mark.parametrize(
     ("of", "changes", "expected"),
     [
@@ -199,46 +195,42 @@ def test_a_trial_that_is_worse_than_most_ends_early(searched):
     assert trials[-1].value == 0.1
 
 
-def test_a_trial_that_diverges_is_recorded_as_failed_and_the_search_goes_on(monkeypatch):
-    def fragile(dataset, hyperparameters, **options):
-        if hyperparameters.loss == "bpr":
-            raise DivergedError(1)
-        return train(dataset, hyperparameters, **options)
+@pytest.fixture
+def diverges(monkeypatch):
+    """Lets trainings diverge by their hyperparameters, as one of two modules calls them."""
 
-    monkeypatch.setattr(study_trials, "train", fragile)
+    def diverges(module, when):
+        def fragile(dataset, hyperparameters, **options):
+            if when(hyperparameters):
+                raise DivergedError(1)
+            return train(dataset, hyperparameters, **options)
+
+        monkeypatch.setattr(module, "train", fragile)
+
+    return diverges
+
+
+def test_a_trial_that_diverges_is_recorded_as_failed_and_the_search_goes_on(diverges):
+    diverges(study_trials, lambda hyperparameters: hyperparameters.loss == "bpr")
     result = run(options=replace(QUICK, trials=12))
     failed = [trial for trial in result.trials if trial.state == "failed"]
     assert {trial.parameters["loss"] for trial in failed} == {"bpr"}
     for trial in failed:
         assert (trial.value, trial.epochs) == (None, 0)
-        assert trial.error.startswith("training diverged in epoch 1")
-    assert all(trial.error is None for trial in result.trials if trial not in failed)
+    errors = [(trial.error or "")[:28] for trial in result.trials]
+    assert errors == ["training diverged in epoch 1" * (trial in failed) for trial in result.trials]
     assert result.hyperparameters.loss != "bpr"
 
 
-def test_a_search_in_which_nothing_succeeds_says_why():
-    rows = [(user, item, 1e9) for user, item, _ in datasets.rows()]
-    options = replace(
-        QUICK,
-        space=replace(SPACE, learning_rate=(5, 10), losses=("bpr",)),
-        start=replace(datasets.QUICK, sample_weights=True),
-        max_epochs=50,
-        trials=2,
-    )
+def test_a_search_in_which_nothing_succeeds_says_why(diverges):
+    diverges(study_trials, lambda _: True)
     with pytest.raises(TrainerError, match=r"none of 2 trials succeeded; the first: training diverged"):
-        run(TrainingInput(datasets.interactions(rows)), options=options)
+        run(options=replace(QUICK, trials=2))
 
 
-def test_the_next_best_is_taken_when_the_best_diverges_on_all_training_interactions(monkeypatch):
+def test_the_next_best_is_taken_when_the_best_diverges_on_all_training_interactions(diverges):
     calls = []
-
-    def fragile(dataset, hyperparameters, **options):
-        calls.append(hyperparameters)
-        if len(calls) == 1:
-            raise DivergedError(3)
-        return train(dataset, hyperparameters, **options)
-
-    monkeypatch.setattr(study, "train", fragile)
+    diverges(study, lambda hyperparameters: calls.append(hyperparameters) or len(calls) == 1)
     result = run()
     ordered = sorted(result.trials, key=lambda trial: trial.value, reverse=True)
     assert result.best == ordered[1].number
@@ -262,17 +254,10 @@ def test_the_timeout_ends_the_search_and_a_long_trial_at_its_next_validation(sea
 
 
 def test_optuna_keeps_quiet_and_its_own_settings(capfd):
-    import optuna
-
     before = optuna.logging.get_verbosity()
     run(options=replace(QUICK, trials=2))
     assert optuna.logging.get_verbosity() == before
     assert capfd.readouterr() == ("", "")
-
-
-def test_a_search_needs_something_to_validate_on():
-    with pytest.raises(TrainerError, match="no interaction above 0 is left to validate on"):
-        search(inner("none"), QUICK, reporter=Silent())
 
 
 @pytest.mark.parametrize(
@@ -300,7 +285,9 @@ def test_what_cannot_be_searched_is_refused(of, change, message):
         of(**change)
 
 
-def test_optuna_that_is_not_installed_is_asked_for(monkeypatch):
+def test_a_search_needs_optuna_and_something_to_validate_on(monkeypatch):
+    with pytest.raises(TrainerError, match="no interaction above 0 is left to validate on"):
+        search(inner("none"), QUICK, reporter=Silent())
     monkeypatch.setitem(sys.modules, "optuna", None)
     with pytest.raises(ExtraMissingError, match=r"needs 'optuna', .* 'lightfm-retriever\[tune\]'"):
         run()
