@@ -25,22 +25,22 @@ def fitted(**options):
     return train(dataset, datasets.QUICK, on_epoch=lambda: None), dataset
 
 
-@pytest.mark.parametrize("hybrid", [False, True])
-def test_scores_from_vectors_are_what_the_model_predicts(hybrid):
+def test_scores_from_vectors_are_what_the_model_predicts():
     table = datasets.table({"u0": ["age:1"], "new": ["age:1"]})
-    model, dataset = fitted(**({"items": datasets.genres(), "users": table} if hybrid else {}))
+    model, dataset = fitted(items=datasets.genres(), users=table)
     embeddings = extract_embeddings(model, dataset)
     users, items = np.divmod(np.arange(len(dataset.users) * len(dataset.items)), len(dataset.items))
-    predicted = model.predict(
-        users, items, item_features=dataset.item_features, user_features=dataset.user_features
-    )
+    features = {"item_features": dataset.item_features, "user_features": dataset.user_features}
+    predicted = model.predict(users, items, **features)
     # A query has 1 where the user's bias was.
     scores = embeddings.queries @ embeddings.item_vectors.T + embeddings.user_vectors[:, -1:]
     np.testing.assert_allclose(scores.ravel(), predicted, atol=1e-5)
     assert embeddings.components == 4
-    assert embeddings.item_vectors.shape == (len(dataset.items), 5)
-    assert embeddings.user_vectors.shape == (len(dataset.users), 5)
-    assert embeddings.item_vectors.dtype == embeddings.user_vectors.dtype == np.float32
+    for vectors, ids in (
+        (embeddings.item_vectors, dataset.items),
+        (embeddings.user_vectors, dataset.users),
+    ):
+        assert (vectors.shape, vectors.dtype) == ((len(ids), 5), np.float32)
     np.testing.assert_array_equal(embeddings.item_embeddings, embeddings.item_vectors[:, :4])
     # The model doesn't share them.
     before = embeddings.item_vectors.copy()
@@ -101,16 +101,12 @@ def test_a_user_of_features_alone_is_their_mean_and_lightfms_own_representation(
         if not own:
             assert not alone[row].any()
             continue
-        np.testing.assert_allclose(
-            alone[row], np.mean([vectors[one] for one in own], axis=0), rtol=1e-5
-        )
+        mean = np.mean([vectors[one] for one in own], axis=0)
+        np.testing.assert_allclose(alone[row], mean, rtol=1e-5)
         # What LightFM makes of a user it has never seen: a row of features, normalised as in training.
-        columns = [names[one] for one in own]
-        stranger = sp.csr_matrix(
-            (np.full(len(own), 1 / len(own), np.float32), ([0] * len(own), columns)),
-            shape=(1, len(names) + len(dataset.users)),
-        )
-        biases, embeddings = model.get_user_representations(stranger)
+        stranger = sp.lil_matrix((1, len(names) + len(dataset.users)), dtype=np.float32)
+        stranger[0, [names[one] for one in own]] = 1 / len(own)
+        biases, embeddings = model.get_user_representations(stranger.tocsr())
         np.testing.assert_allclose(alone[row], fold_biases(embeddings, biases)[0], rtol=1e-5)
 
     # Who was cold in training is served so.

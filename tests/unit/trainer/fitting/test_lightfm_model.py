@@ -18,11 +18,7 @@ def fit(dataset=None, *, start=None, told=None, **options):
 
 def parameters(model):
     parts = (model.item_embeddings, model.item_biases, model.user_embeddings, model.user_biases)
-    return np.concatenate([part.ravel() for part in parts])
-
-
-def assert_same(first, second):
-    np.testing.assert_array_equal(parameters(first), parameters(second))
+    return [number for part in parts for number in part.ravel().tolist()]
 
 
 @pytest.mark.parametrize(
@@ -48,15 +44,14 @@ def test_a_value_that_does_not_fit_is_named_by_its_flag(given, message):
 def test_a_seed_makes_training_reproducible_to_the_last_bit(loss):
     model = fit(loss=loss)
     assert model.loss == loss
-    assert_same(model, fit(loss=loss))
-    assert not np.array_equal(parameters(model), parameters(fit(loss=loss, seed=2)))
+    assert parameters(model) == parameters(fit(loss=loss)) != parameters(fit(loss=loss, seed=2))
 
 
 def test_every_option_reaches_the_model():
     numbers = {"learning_rate": 0.1, "item_alpha": 0.1, "user_alpha": 0.1, "epochs": 3}
     usual = parameters(fit())
     for option, value in {"loss": "bpr", "sample_weights": True, **numbers}.items():
-        assert not np.array_equal(usual, parameters(fit(**{option: value}))), option
+        assert usual != parameters(fit(**{option: value})), option
 
 
 def test_each_epoch_is_told_of_and_they_are_the_same_as_all_at_once():
@@ -68,7 +63,7 @@ def test_each_epoch_is_told_of_and_they_are_the_same_as_all_at_once():
     direct = type(model)(**options, random_state=np.random.RandomState(1))
     features = {"user_features": dataset.user_features, "item_features": dataset.item_features}
     direct.fit(dataset.train.tocoo(), **features, epochs=4, num_threads=1)
-    assert_same(model, direct)
+    assert parameters(model) == parameters(direct)
 
 
 @pytest.mark.parametrize("loss", LOSSES)
@@ -79,7 +74,7 @@ def test_going_on_with_a_model_is_the_same_as_all_epochs_at_once(loss):
     model = fit(dataset, loss="warp", learning_rate=1.0, epochs=2, start=start)
     assert model is start
     assert (model.loss, model.learning_rate) == (loss, 0.05)
-    assert_same(model, fit(dataset, loss=loss, epochs=5))
+    assert parameters(model) == parameters(fit(dataset, loss=loss, epochs=5))
 
 
 @pytest.mark.parametrize("weight", [0.0, -1.0])

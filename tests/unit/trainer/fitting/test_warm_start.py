@@ -36,13 +36,6 @@ def fit(dataset, hyperparameters=QUICK, **options):
     return train(dataset, hyperparameters, on_epoch=lambda: None, **options)
 
 
-@functools.cache
-def whole():
-    """A model of all, which isn't changed, and its state."""
-    model = fit(WHOLE)
-    return model, warm_start.state_of(model, WHOLE)
-
-
 def named(**features):
     """A dataset of the ids of `publications`."""
     ids = ((user, item) for user in enumerate(USER_IDS) for item in enumerate(ITEM_IDS))
@@ -114,7 +107,8 @@ def test_going_on_from_a_state_is_the_same_as_never_having_stopped(loss):
 
 
 def test_names_keep_their_vectors_when_rows_and_columns_move_and_new_ones_begin_anew():
-    model, state = whole()
+    model = fit(WHOLE)
+    state = warm_start.state_of(model, WHOLE)
     # New ids and genres sort before and between the old ones; i3 and u3 have gone.
     changed = [row for row in datasets.rows() if row[1] != "i3" and row[0] != "u3"]
     changed += [("a new user", "i1", 1.0), ("u1", "a new item", 1.0), ("u11b", "i11b", 1.0)]
@@ -190,32 +184,15 @@ def test_a_publication_gives_its_state_back(tmp_path):
     assert_same(loaded, state)
 
 
-def test_a_version_without_a_state_has_none_and_one_that_is_not_there_is_named(tmp_path):
-    assert warm_start.load(tmp_path, publish(tmp_path, None)) is None
-    with pytest.raises(VersionNotFoundError, match="20261124T120000Z-3fa9c1"):
-        warm_start.load(tmp_path, "20261124T120000Z-3fa9c1")
-
-
-def test_numbers_that_are_not_finite_are_not_staged(tmp_path):
+def test_numbers_that_are_not_finite_are_not_published_and_without_a_state_there_is_none(tmp_path):
     state = deepcopy(hybrid()[1])
     state.users.vectors[0, 0] = np.nan
     with pytest.raises(VectorError, match=r"model_user_vectors\.npy: not every number is finite"):
         publish(tmp_path, state)
     assert reader.list_versions(tmp_path) == []
-
-
-@pytest.fixture(scope="module")
-def published(tmp_path_factory):
-    volume = tmp_path_factory.mktemp("volume")
-    return volume, publish(volume, hybrid()[1])
-
-
-@pytest.fixture
-def copied(published, tmp_path):
-    """A copy to be spoilt: a volume, its version, and the version's folder."""
-    volume, version = published
-    copy = publications.copy(volume, tmp_path / "copy")
-    return copy, version, layout.version_dir(copy, version)
+    assert warm_start.load(tmp_path, publish(tmp_path, None)) is None
+    with pytest.raises(VersionNotFoundError, match="20261124T120000Z-3fa9c1"):
+        warm_start.load(tmp_path, "20261124T120000Z-3fa9c1")
 
 
 def put(place, value):
@@ -251,9 +228,10 @@ SPOILT = {
     ("error", "name", "spoil", "message"),
     [(error, *case) for error, cases in SPOILT.items() for case in cases],
 )
-def test_a_file_that_does_not_fit_is_named(copied, name, spoil, error, message):
-    volume, version, directory = copied
-    publications.reseal(directory, name, publications.npy(spoil(np.load(directory / name))))
+def test_a_file_that_does_not_fit_is_named(tmp_path, name, spoil, error, message):
+    version = publish(tmp_path, hybrid()[1])
+    path = layout.version_dir(tmp_path, version) / name
+    publications.reseal(path.parent, name, publications.npy(spoil(np.load(path))))
     with pytest.raises(error, match=message) as caught:
-        warm_start.load(volume, version)
-    assert caught.value.path == directory / name
+        warm_start.load(tmp_path, version)
+    assert caught.value.path == path
