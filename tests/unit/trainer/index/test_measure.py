@@ -17,7 +17,7 @@ from tests.unit.trainer.index.cases import SPACES, nothing, own, rows, scores
 from trainer.index import measure as module
 from trainer.index.exact import ExactBackend
 from trainer.index.measure import Questions
-from trainer.index.protocol import Effort, IndexTask
+from trainer.index.protocol import IndexTask
 
 COUNT = 50
 vectors = functools.partial(cases.vectors, COUNT, 4)
@@ -27,21 +27,15 @@ def exact(of, space="inner_product"):
     return ExactBackend().build(IndexTask(of, space, None, {}, seed=1))
 
 
-class Searching:
+def searching(of, answer, *, candidates=0):
     """An index that answers as it is told and notes what it was asked."""
 
-    def __init__(self, answer):
-        self.answer = answer
-        self.asked = []
+    def search(query, count, effort, relative=1.0):
+        index.asked.append((query.tolist(), count, effort * relative))
+        return np.asarray(answer(query, count), dtype=np.int64)
 
-    def search(self, query, count, effort, relative=1.0):
-        self.asked.append((query.tolist(), count, effort * relative))
-        return np.asarray(self.answer(query, count), dtype=np.int64)
-
-
-def searching(of, answer, *, candidates=0):
-    effort = Effort("effort", least=1, most=100)
-    return replace(exact(of), index=Searching(answer), candidates=candidates, effort=effort)
+    index = SimpleNamespace(search=search, asked=[])
+    return replace(exact(of), index=index, candidates=candidates)
 
 
 def best_of(of):
@@ -92,9 +86,8 @@ def test_what_is_as_good_as_the_tenth_counts():
 def test_recall_is_as_the_definition_has_it(count, seed, space):
     random = np.random.default_rng(seed)
     of, queries = cases.vectors(count, 4, seed=seed), cases.vectors(7, 4, seed=seed + 1)
-    excluded = [
-        np.sort(random.choice(count, random.integers(0, count + 1), replace=False)) for _ in range(7)
-    ]
+    sizes = random.integers(0, count + 1, 7)
+    excluded = [np.sort(random.choice(count, size, replace=False)) for size in sizes]
     found = wanted = 0
     answers = {}
     for query, gone in zip(unit_rows(queries) if space == "cosine" else queries, excluded, strict=True):

@@ -28,14 +28,8 @@ def render(pictures):
     """The page of made-up figures, some of them changed."""
 
     def render(manifest=MANIFEST, *, conditions=("a < b",), backends=made.BACKENDS, **changes):
-        text = page.render(
-            manifest,
-            made.accuracy(backends, **changes),
-            made.points(backends),
-            made.deployments(backends),
-            pictures=pictures,
-            conditions=conditions,
-        )
+        figures = made.accuracy(backends, **changes), made.points(backends), made.deployments(backends)
+        text = page.render(manifest, *figures, pictures=pictures, conditions=conditions)
         assert text.startswith("<!doctype html>")
         assert '<meta charset="utf-8">' in text
         return Page(text)
@@ -45,12 +39,8 @@ def render(pictures):
 
 def test_what_comes_from_data_is_shown_and_not_run(render):
     script = "<script>alert(1)</script>"
-    manifest = replace(
-        MANIFEST,
-        version="v\"><img src='//x'>",
-        created_at="<i>now</i>",
-        dataset=replace(MANIFEST.dataset, name=script),
-    )
+    own = {"version": "v\"><img src='//x'>", "created_at": "<i>now</i>"}
+    manifest = replace(MANIFEST, dataset=replace(MANIFEST.dataset, name=script), **own)
     sample = made.Sample(script, ["a\nb", script], {"exact": [script, "&amp;"]})
     data = {"users": [sample], "items": [sample]}
     read = render(manifest, conditions=[script, "x & y"], backends=["exact"], **data)

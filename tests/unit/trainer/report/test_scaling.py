@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from unittest import mock
+
 import numpy as np
 
 from tests.unit.trainer.report import catalogue
@@ -23,15 +25,8 @@ def test_a_first_build_is_the_backends_own_with_its_first_settings_only():
 
 
 def test_every_backend_is_asked_the_users_questions_of_every_made_up_catalogue(monkeypatch, subject):
-    asked = []
-
-    class Recorder(Questions):
-        def __init__(self, vectors, queries, space, *, excluded, seed):
-            asked.append((vectors, queries, space, excluded))
-            super().__init__(vectors, queries, space, excluded=excluded, seed=seed)
-
     monkeypatch.setattr(scaling, "_SIZES", (80, 150, 300))
-    monkeypatch.setattr(scaling, "Questions", Recorder)
+    monkeypatch.setattr(scaling, "Questions", asked := mock.Mock(wraps=Questions))
     monkeypatch.setattr(measure, "_SECONDS", 0.1)
     backends = make_backends("exact,annoy")
     options = ReportOptions(backends=backends, max_items=150, tuning=OPTIONS)
@@ -56,7 +51,8 @@ def test_every_backend_is_asked_the_users_questions_of_every_made_up_catalogue(m
     of = subject.item_vectors
     made = [repeated(of, size) for size in (80, 150)]
     made += [interpolated(of, size, seed=OPTIONS.seed) for size in (80, 150)]
-    for (vectors, queries, space, excluded), expected in zip(asked, made, strict=True):
+    for call, expected in zip(asked.call_args_list, made, strict=True):
+        (vectors, queries, space), excluded = call.args, call.kwargs["excluded"]
         np.testing.assert_array_equal(vectors, expected)
         np.testing.assert_array_equal(queries, embeddings_of(subject).queries)
         assert space == "inner_product"
@@ -64,16 +60,9 @@ def test_every_backend_is_asked_the_users_questions_of_every_made_up_catalogue(m
 
 
 def test_the_notebooks_way_is_given_up_where_it_takes_too_long(monkeypatch, subject):
-    queries = []
-    pairwise = scaling.pairwise_distances
-
-    def counting(query, *of, **options):
-        queries.append(query)
-        return pairwise(query, *of, **options)
-
-    monkeypatch.setattr(scaling, "pairwise_distances", counting)
+    asked = mock.Mock(wraps=scaling.pairwise_distances)
+    monkeypatch.setattr(scaling, "pairwise_distances", asked)
     monkeypatch.setattr(scaling, "_PAIRWISE_SECONDS", 0)
-    own = embeddings_of(subject).queries
-    point = scaling._pairwise("repeated", subject.item_vectors, own)
-    assert len(queries) == 1
+    point = scaling._pairwise("repeated", subject.item_vectors, embeddings_of(subject).queries)
+    assert asked.call_count == 1
     assert point.query_microseconds > 0

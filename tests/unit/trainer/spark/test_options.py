@@ -36,9 +36,8 @@ def test_the_flags_of_spark(command):
     # What both engines have is kept.
     both = ["--components=8", "--epochs=3", "--seed=7", "--sample-weights"]
     spec = spec_by("--engine=spark-als", *both, command=command)
-    assert spec.spark == SparkAls()
     expected = Hyperparameters(components=8, epochs=3, seed=7, sample_weights=True)
-    assert spec.hyperparameters == expected
+    assert (spec.spark, spec.hyperparameters) == (SparkAls(), expected)
 
 
 SPARKS = "--spark-master=local[2] --spark-conf=spark.a=b --als-alpha=1 --als-regularization=0.1"
@@ -96,11 +95,10 @@ MASTERS = {
 }
 
 
-@pytest.mark.parametrize(("master", "addresses"), MASTERS.items())
-def test_where_a_master_is(master, addresses):
-    options = SparkAls(spark_master=master)
-    assert options.addresses == addresses
-    assert options.is_local == (not addresses)
+def test_where_a_master_is():
+    for master, addresses in MASTERS.items():
+        options = SparkAls(spark_master=master)
+        assert (options.addresses, options.is_local) == (addresses, not addresses)
 
 
 def test_a_spec_with_spark_survives_its_json_but_does_not_go_by_a_call():
