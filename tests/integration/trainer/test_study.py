@@ -13,13 +13,8 @@ from trainer.progress import Silent
 from trainer.study.options import SearchSpace, StudyOptions
 from trainer.study.study import run_study, write_study
 
-QUICK = StudyOptions(
-    space=SearchSpace(components=(2, 8), losses=("warp", "bpr")),
-    start=datasets.QUICK,
-    trials=4,
-    max_epochs=4,
-    epoch_step=2,
-)
+SPACE = SearchSpace(components=(2, 8), losses=("warp", "bpr"))
+QUICK = StudyOptions(space=SPACE, start=datasets.QUICK, trials=4, max_epochs=4, epoch_step=2)
 IN_A_PROCESS = """
 import sys
 from pathlib import Path

@@ -20,15 +20,10 @@ from tests.publications import ITEM_IDS, USER_IDS
 from trainer.fitting import warm_start
 from trainer.fitting.lightfm_model import LOSSES, new_model, train
 
-ARRAYS = [
-    f"{side}_{what}"
-    for side in ("item", "user")
-    for what in ("embeddings", "biases", "embedding_gradients", "bias_gradients")
-]
+KINDS = ("embeddings", "biases", "embedding_gradients", "bias_gradients")
+ARRAYS = [f"{side}_{kind}" for side in ("item", "user") for kind in KINDS]
 QUICK = replace(datasets.QUICK, epochs=5)
-USER_TABLE = datasets.table(
-    {f"u{user}": [f"gender:{'mf'[user % 2]}"] for user in range(datasets.USERS)}, name="users.csv"
-)
+USER_TABLE = datasets.table({f"u{user}": [f"gender:{'mf'[user % 2]}"] for user in range(24)})
 WHOLE = datasets.dataset(items=datasets.genres(), users=USER_TABLE)
 
 
@@ -132,9 +127,8 @@ def test_names_keep_their_vectors_when_rows_and_columns_move_and_new_ones_begin_
 
 
 def test_an_id_and_a_feature_of_the_same_name_stay_apart():
-    rows = [
-        (user, {"i0": "genres:Drama"}.get(item, item), weight) for user, item, weight in datasets.rows()
-    ]
+    called = {"i0": "genres:Drama"}
+    rows = [(user, called.get(item, item), weight) for user, item, weight in datasets.rows()]
     genres = {f"i{item}": ["genres:Drama", "genres:科幻"][item % 2 :] for item in range(1, 8)}
     dataset = datasets.dataset(rows, items=datasets.table(genres))
     model = fit(dataset)
@@ -196,12 +190,7 @@ def test_numbers_that_are_not_finite_are_not_published_and_without_a_state_there
 
 
 def put(place, value):
-    def spoil(array):
-        copy = array.copy()
-        copy[place] = value
-        return copy
-
-    return spoil
+    return lambda array: array.__setitem__(place, value) or array
 
 
 SAME_NAME = np.frombuffer(b"gender:xgender:x", dtype=np.uint8)
