@@ -1,8 +1,7 @@
 """How good recommendations are for those who have no vector of their own.
 
 All figures are precision@10 on the held-out positives with seen items left out, by exact scoring, as
-means over the same users: those with both a held-out positive and a seen item. So they compare with one
-another, and with that of those users by their own vectors.
+means over the same users: those with both a held-out positive and a seen item.
 
 What is measured is how well a user's vector is replaced. Item vectors and feature embeddings stay as
 they were trained, also on the interactions of the users that are evaluated. What folds a user in isn't

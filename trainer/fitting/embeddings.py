@@ -32,8 +32,7 @@ class Embeddings:
     """Vectors whose rows are the dataset's.
 
     Attributes:
-        item_vectors: (items, components + 1) float32, embedding then bias.
-        user_vectors: (users, components + 1) float32, embedding then bias.
+        item_vectors, user_vectors: (n, components + 1) float32, embedding then bias.
     """
 
     item_vectors: Float32Array

@@ -86,7 +86,6 @@ class IndexTask:
 
     Attributes:
         vectors: (n, d) float32, finite, no zero rows.
-        space: what nearest means.
         path: where to save it.
         settings: one of the backend's `rounds`.
         seed: of whatever is random.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import signal
 import subprocess
@@ -190,12 +191,11 @@ def _memory_after_queries(target: str, users: UserIds) -> int:
     rows = np.linspace(0, len(users) - 1, _QUERIES).astype(int).tolist()
     with contextlib.ExitStack() as stack:
         stubs = [pb_grpc.RetrieverServiceStub(stack.enter_context(_channel(target))) for _ in range(16)]
-        for position, row in enumerate(rows):
+        for row, stub in zip(rows, itertools.cycle(stubs), strict=False):
             request = pb.RecommendRequest(user_id=users.external_id(row), search_effort=1)
-            answer = stubs[position % len(stubs)].Recommend(request, timeout=60)
-            stubs[position % len(stubs)].SimilarItems(
-                pb.SimilarItemsRequest(item_id=answer.items[0].item_id, search_effort=1), timeout=60
-            )
+            answer = stub.Recommend(request, timeout=60)
+            like = pb.SimilarItemsRequest(item_id=answer.items[0].item_id, search_effort=1)
+            stub.SimilarItems(like, timeout=60)
         pids = [worker.pid for worker in stubs[0].GetStatus(pb.GetStatusRequest()).workers]
     return sum(_pss_bytes(pid) for pid in pids)
 

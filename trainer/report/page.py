@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from html import escape
 from pathlib import Path
+from typing import Any
 
 from lightfm_retriever.publication.manifest import Manifest
 from trainer.evaluation.metric_rows import cold_rows
@@ -14,6 +15,8 @@ from trainer.report.deployment import Deployment
 from trainer.report.pictures import name_of
 from trainer.report.scaling import Point
 
+# What stands in a column, of a row's figures, by its head.
+_Columns = dict[str, Callable[..., str]]
 _STYLE = """
 :root { color-scheme: light }
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 75rem; margin: 2rem auto; padding: 0 1rem;
@@ -88,118 +91,104 @@ def render(
 
 
 def _published(manifest: Manifest) -> str:
-    rows = [
-        {
-            "index": name,
-            "backend": name_of(own.backend),
-            "build": _settings(own.build),
-            "query": _settings(own.query),
-            "target": "not tuned" if own.target_recall is None else f"{own.target_recall:g}",
-            "recall@10": f"{own.recall_at_10:.4f}",
-            "µs": f"{own.query_microseconds:,.0f}",
-            "settings measured": str(len(own.trials)),
-        }
-        for name, own in manifest.indexes.items()
-    ]
-    return _table(rows, texts=("index", "backend", "build", "query"))
+    columns: _Columns = {
+        "index": lambda own: own[0],
+        "backend": lambda own: name_of(own[1].backend),
+        "build": lambda own: _settings(own[1].build),
+        "query": lambda own: _settings(own[1].query),
+        "target": lambda own: (
+            "not tuned" if own[1].target_recall is None else f"{own[1].target_recall:g}"
+        ),
+        "recall@10": lambda own: f"{own[1].recall_at_10:.4f}",
+        "µs": lambda own: f"{own[1].query_microseconds:,.0f}",
+        "settings measured": lambda own: str(len(own[1].trials)),
+    }
+    return _table(manifest.indexes.items(), columns, texts=("index", "backend", "build", "query"))
 
 
 def _points(points: Sequence[Point]) -> str:
-    rows = [
-        {
-            "vectors": point.vectors,
-            "items": f"{point.items:,}",
-            "backend": name_of(point.backend),
-            "µs a query": f"{point.query_microseconds:,.0f}",
-            "recall@10": f"{point.recall_at_10:.4f}",
-            "build, s": f"{point.build_seconds:,.2f}",
-            "file, MB": f"{point.file_bytes / 1e6:,.1f}",
-        }
-        for point in points
-    ]
-    table = _table(rows, texts=("vectors", "backend"))
+    columns: _Columns = {
+        "vectors": lambda point: point.vectors,
+        "items": lambda point: f"{point.items:,}",
+        "backend": lambda point: name_of(point.backend),
+        "µs a query": lambda point: f"{point.query_microseconds:,.0f}",
+        "recall@10": lambda point: f"{point.recall_at_10:.4f}",
+        "build, s": lambda point: f"{point.build_seconds:,.2f}",
+        "file, MB": lambda point: f"{point.file_bytes / 1e6:,.1f}",
+    }
+    table = _table(points, columns, texts=("vectors", "backend"))
     return f"<details><summary>All figures</summary>{table}</details>"
 
 
-def _precision(precision: Sequence[Precision]) -> str:
-    rows = [
-        {
-            "backend": name_of(row.backend),
-            "all items": f"{row.all_items:.4f}",
-            "seen excluded": f"{row.unseen:.4f}",
-            "all items, no item biases": f"{row.all_items_without_biases:.4f}",
-            "seen excluded, no item biases": f"{row.unseen_without_biases:.4f}",
-        }
-        for row in precision
-    ]
-    return _table(rows, texts=("backend",))
+def _precision(rows: Sequence[Precision]) -> str:
+    columns: _Columns = {
+        "backend": lambda row: name_of(row.backend),
+        "all items": lambda row: f"{row.all_items:.4f}",
+        "seen excluded": lambda row: f"{row.unseen:.4f}",
+        "all items, no item biases": lambda row: f"{row.all_items_without_biases:.4f}",
+        "seen excluded, no item biases": lambda row: f"{row.unseen_without_biases:.4f}",
+    }
+    return _table(rows, columns, texts=("backend",))
 
 
 def _cold(manifest: Manifest) -> list[str]:
-    rows = [
-        {
-            "users, seen excluded": row.title,
-            "precision@10": f"{row.precision:.4f}",
-            "of that by their own vectors": "-" if row.ratio is None else f"{row.ratio:.0%}",
-        }
-        for row in cold_rows(manifest.metrics)
-    ]
+    rows = cold_rows(manifest.metrics)
     if not rows:
         return []
+    columns: _Columns = {
+        "users, seen excluded": lambda row: row.title,
+        "precision@10": lambda row: f"{row.precision:.4f}",
+        "of that by their own vectors": lambda row: "-" if row.ratio is None else f"{row.ratio:.0%}",
+    }
     return [
         "<h3>Users without a vector</h3>",
         "<p class=note>The same users, as if the model had no vector of them; exact search.</p>",
-        _table(rows, texts=("users, seen excluded",)),
+        _table(rows, columns, texts=("users, seen excluded",)),
     ]
 
 
-def _deployments(deployments: Sequence[Deployment]) -> str:
-    rows = [
-        {
-            "items": f"{row.items:,}",
-            "backend": name_of(row.backend),
-            "build, s": f"{row.build_seconds:,.2f}",
-            "index (build, measure, tune), s": f"{row.index_seconds:,.2f}",
-            "publish, s": f"{row.publish_seconds:,.2f}",
-            "load, s": f"{row.load_seconds:,.2f}",
-            "fitted to serving, s": f"{row.total_seconds:,.2f}",
-            "index files, MB": f"{row.index_bytes / 1e6:,.1f}",
-            **{
-                f"PSS of {count} worker{'s' * (count > 1)}, MB": f"{pss / 1e6:,.0f}"
-                for count, pss in sorted(row.pss_bytes.items())
-            },
-        }
-        for row in deployments
-    ]
-    return _table(rows, texts=("backend",))
+def _deployments(rows: Sequence[Deployment]) -> str:
+    columns: _Columns = {
+        "items": lambda row: f"{row.items:,}",
+        "backend": lambda row: name_of(row.backend),
+        "build, s": lambda row: f"{row.build_seconds:,.2f}",
+        "index (build, measure, tune), s": lambda row: f"{row.index_seconds:,.2f}",
+        "publish, s": lambda row: f"{row.publish_seconds:,.2f}",
+        "load, s": lambda row: f"{row.load_seconds:,.2f}",
+        "fitted to serving, s": lambda row: f"{row.total_seconds:,.2f}",
+        "index files, MB": lambda row: f"{row.index_bytes / 1e6:,.1f}",
+    }
+    for count in sorted(rows[0].pss_bytes):
+        head = f"PSS of {count} worker{'s' * (count > 1)}, MB"
+        columns[head] = lambda row, count=count: f"{row.pss_bytes[count] / 1e6:,.0f}"
+    return _table(rows, columns, texts=("backend",))
 
 
 def _samples(samples: Sequence[Sample], *, known: str) -> str:
     if not samples:
         return "<p>There is none.</p>"
-    rows = [
-        {
-            "": sample.subject,
-            **({known: "\n".join(sample.known)} if known else {}),
-            **{name_of(backend): "\n".join(found) for backend, found in sample.answers.items()},
-        }
-        for sample in samples
-    ]
-    return _table(rows, texts=rows[0])
+    columns: _Columns = {"": lambda sample: sample.subject}
+    if known:
+        columns[known] = lambda sample: "\n".join(sample.known)
+    for backend in samples[0].answers:
+        columns[name_of(backend)] = lambda sample, of=backend: "\n".join(sample.answers[of])
+    return _table(samples, columns, texts=columns)
 
 
-def _table(rows: Sequence[Mapping[str, str]], *, texts: Container[str]) -> str:
-    """A table of rows, at least one, by their heads; those in `texts` hold text, the others numbers."""
+def _table(rows: Iterable[Any], columns: _Columns, *, texts: Container[str]) -> str:
+    """A table whose columns of these heads hold text, the others numbers."""
 
-    def cells(tag: str, values: Iterable[tuple[str, str]]) -> str:
+    def cells(tag: str, values: Mapping[str, str]) -> str:
         return "".join(
             f"<{tag}{'' if head in texts else ' class=n'}>"
             f"{escape(value).replace(chr(10), '<br>')}</{tag}>"
-            for head, value in values
+            for head, value in values.items()
         )
 
-    head = cells("th", ((head, head) for head in rows[0]))
-    body = "\n".join(f"<tr>{cells('td', row.items())}</tr>" for row in rows)
+    head = cells("th", {head: head for head in columns})
+    body = "\n".join(
+        f"<tr>{cells('td', {head: cell(row) for head, cell in columns.items()})}</tr>" for row in rows
+    )
     return f"<table><thead><tr>{head}</tr></thead>\n<tbody>{body}</tbody></table>"
 
 

@@ -91,15 +91,8 @@ def curves(
         for backend in _in_order(trial.backend for trial in trials):
             _draw_curves(ax, backend, [t for t in trials if t.backend == backend])
         for trial in chosen:
-            ax.plot(
-                trial.query_microseconds,
-                trial.recall_at_10,
-                "*",
-                markersize=17,
-                color=_look(trial.backend)[0],
-                markeredgecolor="white",
-                zorder=5,
-            )
+            at, colour = (trial.query_microseconds, trial.recall_at_10), _look(trial.backend)[0]
+            ax.plot(*at, "*", markersize=17, color=colour, markeredgecolor="white", zorder=5)
         ax.set(xscale="log", xlabel="time of one query on one thread, µs (median)", title=title)
         shown = [trial.recall_at_10 for trial in trials if trial.recall_at_10 >= _LEAST_RECALL]
         ax.set_ylim(min([*shown, 0.95]) - 0.01, 1.005)
@@ -160,12 +153,8 @@ def deployments(rows: Sequence[Deployment], path: Path) -> None:
             workers = sorted(row.pss_bytes)
             pss = [row.pss_bytes[count] / 1e6 for count in workers]
             axes[2].plot(workers, pss, "o-", **_style(row.backend))
-    axes[2].set(
-        title=f"Memory of all workers together, {sizes[-1]:,} items",
-        xlabel="workers",
-        ylabel="PSS, MB",
-        ylim=(0, None),
-    )
+    axes[2].set_title(f"Memory of all workers together, {sizes[-1]:,} items")
+    axes[2].set(xlabel="workers", ylabel="PSS, MB", ylim=(0, None))
     axes[2].set_xticks(sorted(rows[0].pss_bytes))
     axes[2].grid(visible=True, alpha=0.25)
     handles, labels = axes[0].get_legend_handles_labels()

@@ -64,26 +64,20 @@ def measure_scaling(subject: Publication, options: ReportOptions, reporter: Repo
     `interpolated` ones are no two alike, as a real catalogue's.
     """
     points = []
-    queries, seed = embeddings_of(subject).queries, options.tuning.seed
+    queries, tuning = embeddings_of(subject).queries, options.tuning
     excluded = ragged.empty(len(queries))
     sizes = [*(size for size in _SIZES if size < options.max_items), options.max_items]
     for kind, size in itertools.product(("repeated", "interpolated"), sizes):
         if kind == "repeated":
             vectors = repeated(subject.item_vectors, size)
         else:
-            vectors = interpolated(subject.item_vectors, size, seed=seed)
+            vectors = interpolated(subject.item_vectors, size, seed=tuning.seed)
         points.append(_pairwise(kind, vectors, queries))
-        questions = Questions(vectors, queries, "inner_product", excluded=excluded, seed=seed)
+        questions = Questions(vectors, queries, "inner_product", excluded=excluded, seed=tuning.seed)
         for backend in options.backends:
             with tempfile.TemporaryDirectory() as directory:
-                tuned = tune(
-                    [FirstBuild(backend)],
-                    questions,
-                    Path(directory),
-                    options.tuning,
-                    reporter=reporter,
-                    name=f"{size:,} {kind}",
-                )
+                first, name = [FirstBuild(backend)], f"{size:,} {kind}"
+                tuned = tune(first, questions, Path(directory), tuning, reporter=reporter, name=name)
                 trial, build_seconds = tuned.choice.trial, tuned.facts.build_seconds
                 file_bytes = 0 if tuned.path is None else tuned.path.stat().st_size
             found = trial.recall_at_10, trial.query_microseconds, build_seconds, file_bytes
