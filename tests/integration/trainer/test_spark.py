@@ -90,16 +90,13 @@ def staged(volume):
 @pytest.fixture(scope="module")
 def local(file, tmp_path_factory):
     """A volume that a command trained for in one process of Spark's, and what it said."""
-    place = tmp_path_factory.mktemp("local")
-    temporary = place / "tmp"
-    temporary.mkdir()
+    place, temporary = tmp_path_factory.mktemp("local"), tmp_path_factory.mktemp("tmp")
     # The log would be there.
-    status, output, errors = by_command(
-        file, place / "volume", "--spark-master", "local[2]", "--json", TMPDIR=str(temporary)
-    )
+    flags = ["--spark-master", "local[2]", "--json"]
+    status, output, errors = by_command(file, place, *flags, TMPDIR=str(temporary))
     assert (status, errors) == (0, "")
     left = [path.name for path in temporary.iterdir() if "spark" in path.name]
-    return place / "volume", json.loads(output), left
+    return place, json.loads(output), left
 
 
 def test_a_command_trains_and_publishes_with_nothing_left_over(local):
@@ -115,9 +112,7 @@ def test_a_command_trains_and_publishes_with_nothing_left_over(local):
     assert manifest.metrics.keys() >= {"test_auc_unseen", *precisions}
     assert (staged(volume), left) == ([], [])
 
-
-def test_who_has_no_positive_stands_for_the_mean(local):
-    volume, said, _ = local
+    # Who has no positive stands for the mean.
     found = open_publication(volume, said["version"])
     for kind, name, ids, vectors in (
         ("item", "unloved", found.items, found.item_vectors),

@@ -18,18 +18,18 @@ PROJECT = tomllib.loads((Path(__file__).parents[4] / "pyproject.toml").read_text
 
 @pytest.fixture
 def without(monkeypatch):
-    missing = {}
+    missing = set()
     importing = builtins.__import__
 
     def refuse(name, *arguments, **options):
-        if (lacks := missing.get(name.partition(".")[0])) is not None:
-            raise ModuleNotFoundError(f"No module named {lacks!r}", name=lacks)
+        if name.partition(".")[0] in missing:
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
         return importing(name, *arguments, **options)
 
     monkeypatch.setattr(builtins, "__import__", refuse)
 
-    def without(name, lacks=None):
-        missing[name] = lacks or name
+    def without(name):
+        missing.add(name)
         monkeypatch.delitem(sys.modules, f"trainer.index.{name}", raising=False)
 
     return without
