@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import scipy.sparse as sp
 
-from lightfm_retriever.publication import layout
 from lightfm_retriever.publication.errors import VectorError
 from lightfm_retriever.publication.storage.id_map import MAX_ID_BYTES, IdMap
 from lightfm_retriever.publication.vectors.vector_space import fold_biases
 from tests import datasets
 from trainer.errors import DivergedError
-from trainer.fitting.embeddings import UserFeatureVectors, extract_embeddings, learned
+from trainer.fitting.embeddings import extract_embeddings, learned
 from trainer.fitting.lightfm_model import train
 from trainer.fitting.warm_start import ModelState, SideState, state_of
 
@@ -130,19 +128,6 @@ def test_a_name_too_long_to_be_looked_up_is_left_out():
     np.testing.assert_array_equal(features.vectors, users.vectors[[2, 4]])
     for none in ([], ["x" * (MAX_ID_BYTES + 1)]):
         assert learned(ModelState(side([]), side(none))) is None
-
-
-def test_vectors_are_written_in_the_order_of_the_names_rows():
-    names = ["z:1", "a:1", "é:2", "a:10"]
-    vectors = np.arange(12, dtype=np.float32).reshape(4, 3)
-    staged = {}
-    staging = SimpleNamespace(add_id_map=staged.__setitem__, add_array=staged.__setitem__)
-    UserFeatureVectors(names, vectors).stage(staging)
-    id_map, written = staged[layout.USER_FEATURES], staged[layout.USER_FEATURE_VECTORS]
-    # Otherwise this would hold for any order.
-    assert [id_map.row(name) for name in names] != [0, 1, 2, 3]
-    for name, vector in zip(names, vectors, strict=True):
-        np.testing.assert_array_equal(written[id_map.row(name)], vector)
 
 
 def test_features_of_huge_but_finite_numbers_are_those_of_a_model_that_diverged(made):
