@@ -16,7 +16,7 @@ from trainer.data.features import FeatureTable
 from trainer.errors import DivergedError, ExtraMissingError, OptionError, TrainerError
 from trainer.evaluation.of_vectors import evaluate_vectors
 from trainer.fitting.embeddings import extract_embeddings
-from trainer.fitting.lightfm_model import Hyperparameters, train
+from trainer.fitting.lightfm_model import LOSSES, Hyperparameters, train
 from trainer.preparing.dataset import build_dataset, held_out
 from trainer.preparing.splits import Splitting
 from trainer.progress import Silent
@@ -162,6 +162,10 @@ def test_the_first_trial_is_the_start_moved_into_the_space():
     space = replace(space, losses=("logistic",))
     [trial] = run(options=replace(QUICK, space=space, start=start, trials=1)).trials
     assert trial.parameters == {"loss": "logistic", **numbers}
+    # By default every loss is searched around the defaults of a training; a penalty of 0 isn't.
+    assert SearchSpace().losses == LOSSES
+    inside = {name: of for name, of in SearchSpace().ranges().items() if name != "user_alpha"}
+    assert all(low < getattr(Hyperparameters(), name) < high for name, (low, high) in inside.items())
 
 
 def test_the_best_epoch_is_kept_and_a_trial_ends_when_nothing_better_comes(searched):
