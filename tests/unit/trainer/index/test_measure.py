@@ -169,9 +169,6 @@ def test_the_time_is_the_median_on_one_thread_as_in_a_worker(clock):
     assert {*threads} == {1}
 
 
-# ---- more results than ten
-
-
 @pytest.mark.parametrize("space", SPACES)
 def test_recall_of_more_results_is_their_share_that_was_found(space):
     """An index that leaves out each tenth item, whatever is asked."""

@@ -118,9 +118,6 @@ def run(tmp_path_factory):
     return run
 
 
-# ---- the effort
-
-
 @pytest.mark.parametrize(
     ("curve", "options", "asked"),
     [
@@ -142,9 +139,6 @@ def test_the_curve_ends_where_more_effort_is_of_no_use(run, curve, options, aske
     tuned = run(Fake({"a": curve}), **options)
     assert curve.asked[:-1] == asked
     assert tuned.reached == (max(map(curve.recall, asked)) >= tuned.facts.target_recall)
-
-
-# ---- rounds and backends
 
 
 @pytest.mark.parametrize(
@@ -217,9 +211,6 @@ def test_for_more_results_than_ten_more_effort_is_told(run, backend, exact, aske
     assert [(one.results, one.effort, one.recall) for one in depths] == [(*one, 0.99) for one in told]
 
 
-# ---- exact search, and what stands in where nothing that was asked for finds enough
-
-
 @pytest.mark.parametrize(
     ("asked", "exact", "other", "chosen", "tried"),
     [
@@ -267,9 +258,6 @@ def test_right_answers_come_before_quick_ones(run, asked, exact, other, chosen, 
     if chosen == "exact":
         assert (facts.file, facts.build, facts.query) == (None, {}, {"candidates": 0})
         assert (facts.recall_at_10, facts.metric, facts.dimensions) == (1.0, "cosine", 3)
-
-
-# ---- facts
 
 
 def test_the_facts_are_those_of_the_chosen_trial(run):
