@@ -30,7 +30,7 @@ def installed() -> bool:
 class Node:
     """A process of the cluster, and what it logs, which tells what it has done."""
 
-    def __init__(self, name: str, arguments: list[str], folder: Path) -> None:
+    def __init__(self, name: str, folder: Path, *arguments: str) -> None:
         self.name = name
         self._lines: list[bytes] = []
         self._more = threading.Condition()
@@ -87,57 +87,31 @@ class Cluster:
 
 @contextmanager
 def cluster(folder: Path, *, workers: int = 2) -> Iterator[Cluster]:
-    """Start a master and workers of a core each, and kill them after the block.
-
-    Args:
-        folder: where nothing else writes.
-        workers: how many.
-    """
+    """Start a master and workers of a core each, and kill them after the block."""
     with contextlib.ExitStack() as running:
 
-        def start(name: str, *arguments: str) -> Node:
-            node = Node(name, [*arguments], folder)
+        def start(name: str, kind: str, flags: str, *arguments: str) -> Node:
+            ports = "--host 127.0.0.1 --port 0 --webui-port 0"
+            node = Node(name, folder, kind, *f"{ports} {flags}".split(), *arguments)
             running.callback(node.kill)
             return node
 
-        ports = ["--host", "127.0.0.1", "--port", "0", "--webui-port", "0"]
-        master = start("master", "master.Master", *ports)
-        url = master.wait_for(_MASTER)[1].decode()
-        nodes = [
-            start(
-                f"worker {number}",
-                "worker.Worker",
-                *ports,
-                "--cores",
-                "1",
-                "--memory",
-                "640m",
-                "--work-dir",
-                str(folder / f"worker-{number}"),
-                url,
-            )
-            for number in range(workers)
-        ]
+        url = start("master", "master.Master", "").wait_for(_MASTER)[1].decode()
+        nodes = []
+        for number in range(workers):
+            place = ["--work-dir", str(folder / f"worker-{number}")]
+            flags = "--cores 1 --memory 640m"
+            nodes.append(start(f"worker {number}", "worker.Worker", flags, *place, url))
         for node in nodes:
             node.wait_for(_REGISTERED)
-        yield Cluster(
-            url,
-            nodes,
-            {
-                "spark.driver.host": "127.0.0.1",
-                "spark.driver.bindAddress": "127.0.0.1",
-                "spark.driver.memory": "512m",
-                "spark.executor.memory": "512m",
-                "spark.pyspark.python": sys.executable,
-            },
-        )
+        memory = dict.fromkeys(("spark.driver.memory", "spark.executor.memory"), "512m")
+        hosts = dict.fromkeys(("spark.driver.host", "spark.driver.bindAddress"), "127.0.0.1")
+        yield Cluster(url, nodes, {**hosts, **memory, "spark.pyspark.python": sys.executable})
 
 
 def _home() -> Path:
     found = importlib.util.find_spec("pyspark")
-    assert found is not None
-    assert found.origin is not None
-    return Path(found.origin).parent
+    return Path(str(found and found.origin)).parent
 
 
 def _children(pid: int) -> list[int]:

@@ -14,7 +14,7 @@ from lightfm_retriever.publication.volume import Volume
 from lightfm_retriever.publication.writer import Clock, Staging, utc_now
 from trainer import reading, training
 from trainer.data.files import tables
-from trainer.fitting.trained import Trained
+from trainer.fitting.embeddings import Trained
 from trainer.index import make_backends
 from trainer.index.tuning import TuningOptions
 from trainer.preparing.dataset import Dataset, build_dataset

@@ -18,12 +18,11 @@ from lightfm_retriever.publication.volume import Volume
 from trainer.evaluation.of_cold_users import evaluate_cold_of
 from trainer.evaluation.of_vectors import MAX_USERS
 from trainer.fitting import warm_start as warm
-from trainer.fitting.embeddings import extract_embeddings, learned
+from trainer.fitting.embeddings import Trained, extract_embeddings, learned
 from trainer.fitting.lightfm_model import Hyperparameters, learning_warnings, train
-from trainer.fitting.trained import Trained
 from trainer.preparing.dataset import Dataset
 from trainer.progress import Reporter
-from trainer.spark.engine import SparkTraining, trained_on_spark
+from trainer.spark.engine import trained_on_spark
 from trainer.spec import TrainingSpec
 from trainer.timings import Timings
 
@@ -53,15 +52,8 @@ def trained_by(
     if spec.spark is None:
         yield _trained_here(dataset, spec.hyperparameters, start, timings, reporter)
         return
-    # What the nodes reach is where the volume is, not this machine's copy of it.
-    exchange = f"{volume}/{layout.STAGING}" if volume.elsewhere else None
     with trained_on_spark(
-        dataset,
-        spec.hyperparameters,
-        SparkTraining(spec.spark, exchange),
-        volume.folder,
-        timings=timings,
-        reporter=reporter,
+        dataset, spec.hyperparameters, spec.spark, volume, timings=timings, reporter=reporter
     ) as trained:
         yield trained
 

@@ -129,7 +129,7 @@ class Als:
                         parts=parts[of],
                         rows=rows,
                         rank=setting.rank,
-                    ).vectors
+                    )[0]
                 )
                 for of, rows in ((ITEMS, len(dataset.items)), (USERS, len(dataset.users)))
             )

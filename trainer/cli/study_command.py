@@ -20,9 +20,8 @@ from trainer.preparing.splits import Split
 from trainer.progress import Bars, Silent
 from trainer.reading import default_split, read_source
 from trainer.spec import DataSpec
-from trainer.study.files import write_study
 from trainer.study.options import StudyOptions
-from trainer.study.study import StudyResult, run_study
+from trainer.study.study import StudyResult, run_study, write_study
 
 _SHOWN = 10
 

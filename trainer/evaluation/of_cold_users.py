@@ -1,8 +1,7 @@
 """How good recommendations are for those who have no vector of their own.
 
 All figures are precision@10 on the held-out positives with seen items left out, by exact scoring, as
-means over the same users: those with both a held-out positive and a seen item. So they compare with one
-another, and with that of those users by their own vectors.
+means over the same users: those with both a held-out positive and a seen item.
 
 What is measured is how well a user's vector is replaced. Item vectors and feature embeddings stay as
 they were trained, also on the interactions of the users that are evaluated. What folds a user in isn't
@@ -39,11 +38,9 @@ def evaluate_cold(
     """precision@10 of users whose vectors are hidden.
 
     Args:
-        embeddings: of n items and m users.
-        seen: for each user the rows of seen items, ascending.
-        held_out: for each user the rows of the positives, ascending.
-        popular_items: (n,) all item rows, the most popular first.
-        features_only: (m, components + 1) float32, embedding then bias: each user's as made of the
+        embeddings, seen, held_out: see evaluate_vectors.
+        popular_items: (items,) all rows, the most popular first.
+        features_only: (users, components + 1) float32, embedding then bias: each user's as made of the
             user's features alone. A user without features has a row of zeros and gets the items of the
             highest bias.
         seed: of the users that are drawn when there are many, and of the folds.

@@ -15,7 +15,7 @@ from lightfm_retriever.publication.search_effort import IndexCosts
 from lightfm_retriever.publication.storage.ragged import Ragged, are_among
 from lightfm_retriever.publication.vectors.vector_space import Float32Array, best, user_queries
 from trainer.evaluation.metric_rows import EXACT, SERVED, USERS
-from trainer.index.exact import score_chunks
+from trainer.index.exact import sample, score_chunks
 from trainer.index.tuning import TunedIndex
 
 if TYPE_CHECKING:
@@ -41,11 +41,8 @@ def evaluate_vectors(
 ) -> dict[str, float]:
     """precision@10 and AUC on held-out items, by exact scoring.
 
-    Args:
-        embeddings: of n items and m users.
-        seen: for each user the rows of seen items, ascending.
-        held_out: for each user the rows of the positives, ascending.
-        seed: of the users that are drawn when there are more than MAX_USERS.
+    `seen` and `held_out` are for each user the rows of seen items and of the positives, ascending. Of
+    more users than MAX_USERS so many are drawn, by the seed.
 
     Returns:
         `test_precision_at_10`, `test_auc`: among all items. The same with `_unseen`: among those that
@@ -94,15 +91,9 @@ def served_precision(
 
     Other metrics score all items, whatever the index finds. Here users with held-out positives are
     answered as a retriever answers them by default: by the index or, where that takes less time or the
-    index gives too few, by scoring all; without what they have seen, equal scores by item id.
-
-    Args:
-        tuned: the index `recommend`, which has its file.
-        embeddings: of the publication, whose rows the index has.
-        ranks: (items,) what orders items of equal scores.
-        seen: for each user the rows of seen items, ascending.
-        held_out: for each user the rows of the positives, ascending.
-        seed: of the users that are drawn: of many MAX_SERVED_USERS, of a large catalogue's fewer.
+    index gives too few, by scoring all; without what they have seen, equal scores by `ranks` (items,).
+    Of many users MAX_SERVED_USERS are drawn by the seed, of a large catalogue's fewer. `tuned` is the
+    index `recommend`, of the rows of `embeddings`; the other arguments are those of evaluate_vectors.
 
     Returns:
         `test_precision_at_10_served`, `test_precision_at_10_exact`: means over the same users, with
@@ -136,27 +127,15 @@ def served_precision(
 def top_items(
     item_vectors: Float32Array, user_vectors: Float32Array, excluded: Sequence[NDArray[np.integer]]
 ) -> Iterator[NDArray[np.int64]]:
-    """The rows of each user's best K items by exact scoring, best first, equal ones by row.
+    """Yield the rows of each user's best K items by exact scoring, best first, equal ones by row.
 
-    Args:
-        item_vectors: (items, components + 1), embedding then bias.
-        user_vectors: (users, components + 1), the same.
-        excluded: for each of these users the rows of items to leave out.
-
-    Returns:
-        For each user K rows, or fewer when fewer items are left.
+    Vectors are (n, components + 1), embedding then bias. The items `excluded` for a user are left out;
+    where fewer than K others are left, so are the rows.
     """
     for scores, left_out in zip(scores_of(item_vectors, user_vectors), excluded, strict=True):
         scores[left_out] = -np.inf
         top = best(scores, K)
         yield top[np.isfinite(scores[top])]
-
-
-def sample(count: int, most: int, *, seed: int) -> NDArray[np.int64]:
-    """Ascending positions below `count`: all of them, of many so many drawn."""
-    if count <= most:
-        return np.arange(count)
-    return np.sort(np.random.default_rng(seed).choice(count, most, replace=False))
 
 
 def scores_of(item_vectors: Float32Array, user_vectors: Float32Array) -> Iterator[Float32Array]:

@@ -1,12 +1,9 @@
-"""A trained model as the vectors that are published: of items and users, and of users' features.
-
-New users can be asked for by features, whose vectors are published for that.
-"""
+"""A trained model as the vectors that are published: of items and users, and of users' features."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import scipy.sparse as sp
@@ -14,6 +11,7 @@ from lightfm import LightFM
 
 from lightfm_retriever.publication import layout
 from lightfm_retriever.publication.errors import TooLongError
+from lightfm_retriever.publication.manifest import Scalar
 from lightfm_retriever.publication.storage.id_map import MAX_ID_BYTES, AnyIds, IdMap
 from lightfm_retriever.publication.vectors.vector_space import (
     Float32Array,
@@ -34,8 +32,7 @@ class Embeddings:
     """Vectors whose rows are the dataset's.
 
     Attributes:
-        item_vectors: (items, components + 1) float32, embedding then bias.
-        user_vectors: (users, components + 1) float32, embedding then bias.
+        item_vectors, user_vectors: (n, components + 1) float32, embedding then bias.
     """
 
     item_vectors: Float32Array
@@ -94,6 +91,31 @@ class UserFeatureVectors:
         counts = np.asarray(has.sum(axis=1), dtype=np.float32)
         vectors: Float32Array = (has @ self.vectors / np.maximum(counts, 1)).astype(np.float32)
         return vectors
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trained:
+    """A model as it is evaluated and published, whichever engine fitted it.
+
+    Attributes:
+        embeddings: whose rows are the dataset's.
+        metrics: on the held-out interactions, by name.
+        hyperparameters: by name, as the manifest tells them.
+        libraries: the packages whose versions made the embeddings.
+        model: LightFM's; None of another engine.
+        state: what a later training can go on from; None when there is none.
+        user_features: what was learned of each; None when there are none.
+        warnings: in sentences.
+    """
+
+    embeddings: Embeddings
+    metrics: dict[str, float]
+    hyperparameters: dict[str, Scalar]
+    libraries: Sequence[str]
+    model: LightFM | None = None
+    state: ModelState | None = None
+    user_features: UserFeatureVectors | None = None
+    warnings: list[str] = field(default_factory=list)
 
 
 def check_servable(embeddings: Embeddings) -> None:

@@ -84,34 +84,23 @@ def train(
 ) -> LightFM:
     """Fit a model; `on_epoch` is called after each epoch.
 
-    Args:
-        dataset: to train on.
-        hyperparameters: of `start`, only `epochs`, `sample_weights` and `threads` count: it has the
-            others already.
-        on_epoch: told of each epoch.
-        start: a model to go on with, whose columns are the dataset's (see warm_start). It is
-            trained in place and returned.
+    `start` is a model to go on with, whose columns are the dataset's (see warm_start). It is trained in
+    place and returned; of the hyperparameters only `epochs`, `sample_weights` and `threads` count then.
 
     Raises:
         DivergedError: the model's numbers aren't finite.
         OptionError: the loss can't be used with this few items.
     """
     model = new_model(hyperparameters) if start is None else start
-    # LightFM takes the logarithm of 0 when it draws more negatives than there are other items.
-    if model.loss == "warp-kos" and len(dataset.items) <= model.max_sampled:
-        few = f"another one for {len(dataset.items)} items: it needs {model.max_sampled + 1}"
-        raise OptionError("--loss", model.loss, few)
     # LightFM only reads it. A copy would take as much memory as the matrix does.
     interactions = dataset.train.tocoo(copy=False)
     if model.loss == "warp-kos":
-        import scipy.sparse as sp
-
+        # LightFM takes the logarithm of 0 when it draws more negatives than there are other items.
+        if len(dataset.items) <= model.max_sampled:
+            few = f"another one for {len(dataset.items)} items: it needs {model.max_sampled + 1}"
+            raise OptionError("--loss", model.loss, few)
         # Alone among the losses it takes every interaction for a positive, whatever its weight.
-        positive = interactions.data > 0
-        interactions = sp.coo_matrix(
-            (interactions.data[positive], (interactions.row[positive], interactions.col[positive])),
-            shape=interactions.shape,
-        )
+        interactions = dataset.train.multiply(dataset.train > 0).tocoo()
     for epoch in range(1, hyperparameters.epochs + 1):
         try:
             model.fit_partial(
@@ -132,10 +121,7 @@ def train(
 def learning_warnings(matrix: sp.csr_matrix, *, name: str, loss: str) -> Iterator[str]:
     """What LightFM makes of weights that it multiplies its steps by, where that ruins a model unseen.
 
-    Args:
-        matrix: weights of training interactions of that name.
-        name: where they come from.
-        loss: LightFM's.
+    `name` is where the matrix of training interactions comes from.
     """
     weights = matrix.data[matrix.data > 0]
     total, learnable = len(weights), np.count_nonzero(weights >= _LEARNABLE)

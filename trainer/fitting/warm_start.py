@@ -32,6 +32,9 @@ from trainer.errors import OptionError
 from trainer.fitting.lightfm_model import Hyperparameters, new_model
 from trainer.preparing.dataset import Dataset
 
+# LightFM's, of items and of users: what was learned, and how much of that.
+_ARRAYS = (("embeddings", "biases"), ("embedding_gradients", "bias_gradients"))
+
 
 @dataclass(frozen=True)
 class SideState:
@@ -59,27 +62,12 @@ class ModelState:
     items: SideState
     users: SideState
 
-    @property
-    def components(self) -> int:
-        """Dimensions of the embeddings without bias."""
-        return int(self.items.vectors.shape[1]) - 1
-
 
 def state_of(model: LightFM, dataset: Dataset) -> ModelState:
     """Copy what a model learned of a dataset's columns."""
     return ModelState(
-        items=_side_of(
-            dataset.items,
-            dataset.item_feature_names,
-            fold_biases(model.item_embeddings, model.item_biases),
-            fold_biases(model.item_embedding_gradients, model.item_bias_gradients),
-        ),
-        users=_side_of(
-            dataset.users,
-            dataset.user_feature_names,
-            fold_biases(model.user_embeddings, model.user_biases),
-            fold_biases(model.user_embedding_gradients, model.user_bias_gradients),
-        ),
+        items=_side_of(model, "item", dataset.items, dataset.item_feature_names),
+        users=_side_of(model, "user", dataset.users, dataset.user_feature_names),
     )
 
 
@@ -127,12 +115,9 @@ def warm_model(state: ModelState, dataset: Dataset, hyperparameters: Hyperparame
     Raises:
         OptionError: the state's embeddings have another number of components.
     """
-    if state.components != hyperparameters.components:
-        raise OptionError(
-            "--components",
-            hyperparameters.components,
-            f"{state.components}, as in the version to go on from; or train without a warm start",
-        )
+    if (components := state.items.vectors.shape[1] - 1) != hyperparameters.components:
+        expected = f"{components}, as in the version to go on from; or train without a warm start"
+        raise OptionError("--components", hyperparameters.components, expected)
     model = new_model(hyperparameters)
     # There is no public way to the formula: `fit` with no epochs would do the same at greater length.
     model._initialize(  # noqa: SLF001
@@ -143,18 +128,16 @@ def warm_model(state: ModelState, dataset: Dataset, hyperparameters: Hyperparame
         ("user", state.users, dataset.users, dataset.user_feature_names),
     ):
         columns, known = _shared(side, ids, names)
-        for learned, *arrays in (
-            (side.vectors, "embeddings", "biases"),
-            (side.gradients, "embedding_gradients", "bias_gradients"),
-        ):
+        for learned, arrays in zip((side.vectors, side.gradients), _ARRAYS, strict=True):
             for array, part in zip(arrays, split_biases(learned[known]), strict=True):
                 getattr(model, f"{kind}_{array}")[columns] = part
     return model
 
 
-def _side_of(
-    ids: AnyIds, names: Sequence[str], vectors: Float32Array, gradients: Float32Array
-) -> SideState:
+def _side_of(model: LightFM, kind: str, ids: AnyIds, names: Sequence[str]) -> SideState:
+    vectors, gradients = (
+        fold_biases(*(getattr(model, f"{kind}_{array}") for array in arrays)) for arrays in _ARRAYS
+    )
     # Every step adds to the bias's sum, which starts at 1. The other columns are still random.
     trained = np.flatnonzero(gradients[:, -1] > 1)
     return SideState(

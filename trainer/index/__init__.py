@@ -28,12 +28,10 @@ _AUTO = ("exact", "annoy", "faiss")
 
 
 def make_backends(names: str, *, trees: int | None = None) -> list[Backend]:
-    """The backends to choose among.
+    """Make the backends to choose among, of names with commas between.
 
-    Args:
-        names: names with commas between; "auto" stands for those that are installed and whose
-            indexes processes share.
-        trees: of an Annoy index; None to choose by recall.
+    "auto" stands for those that are installed and whose indexes processes share. `trees` are those of
+    an Annoy index; None to choose by recall.
 
     Raises:
         OptionError: there is no such backend, or none has trees.

@@ -13,14 +13,9 @@ from numpy.typing import NDArray
 from lightfm_retriever.publication.errors import VectorError
 from lightfm_retriever.publication.search_effort import scaled
 from lightfm_retriever.publication.storage.chunks import row_chunks
-from lightfm_retriever.publication.vectors.vector_space import (
-    Float32Array,
-    augment_queries,
-    fold_biases,
-    missing_lengths,
-)
+from lightfm_retriever.publication.vectors.vector_space import Float32Array, augment_queries
 from trainer.errors import OptionError
-from trainer.index.protocol import TREES, BuiltIndex, Effort, IndexTask, Settings, Space
+from trainer.index.protocol import TREES, BuiltIndex, Effort, Indexed, IndexTask, Settings, Space
 
 # Annoy's own `dot` is wrong in release 1.17.3, so inner products are searched by angle.
 _METRIC: Final = "angular"
@@ -51,22 +46,18 @@ class AnnoyBackend:
 
     def build(self, task: IndexTask) -> BuiltIndex:
         """See Backend."""
-        vectors, space = task.vectors, task.space
-        trees = int(task.settings["trees"] or 0)
-        lengths = missing_lengths(vectors) if space == "inner_product" else None
-        count, dimensions = len(vectors), vectors.shape[1] + (lengths is not None)
+        trees, augment = int(task.settings["trees"] or 0), task.space == "inner_product"
+        indexed = Indexed(task.vectors, augment=augment)
+        count, dimensions = len(task.vectors), indexed.dimensions
         index = AnnoyIndex(dimensions, _METRIC)
         index.set_seed(task.seed)
         # Room for all items, and no more: growing item by item it may have a third too much.
         index.add_item(count - 1, [0.0] * dimensions)
         for rows in row_chunks(count, _CHUNK):
-            chunk = vectors[rows]
-            if lengths is not None:
-                chunk = fold_biases(chunk, lengths[rows])
             # Annoy reads a list of floats several times faster than an array.
-            for row, vector in enumerate(chunk.tolist(), rows.start):
+            for row, vector in enumerate(indexed[rows].tolist(), rows.start):
                 index.add_item(row, vector)
-            task.on_items(len(chunk))
+            task.on_items(rows.stop - rows.start)
         index.build(trees, task.threads)
         index.save(str(task.path))
         return BuiltIndex(
@@ -77,21 +68,21 @@ class AnnoyBackend:
             # Each tree can hold each item once.
             effort=Effort("search_k", least=min(100, count), most=max(100, count * trees)),
             has_file=True,
-            index=_SavedIndex(task.path, dimensions, count, space),
+            index=_SavedIndex(task.path, dimensions, count, augment=augment),
         )
 
 
 class _SavedIndex:
     """Opens what was written, not what was built: VectorError where a write was short."""
 
-    def __init__(self, path: Path, dimensions: int, items: int, space: Space) -> None:
+    def __init__(self, path: Path, dimensions: int, items: int, *, augment: bool) -> None:
         index = AnnoyIndex(dimensions, _METRIC)
         index.load(str(path))
         if index.get_n_items() != items:
             raise VectorError(f"{path}: holds {index.get_n_items()} items after saving {items}")
         self._index = index
         self._trees = index.get_n_trees()
-        self._augment = space == "inner_product"
+        self._augment = augment
 
     def search(
         self, query: Float32Array, count: int, effort: int, relative: float = 1.0

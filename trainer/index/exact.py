@@ -53,6 +53,13 @@ class _ExactIndex:
         return best(scores if self._norms is None else scores / self._norms, count)
 
 
+def sample(count: int, most: int, *, seed: int) -> NDArray[np.int64]:
+    """Ascending positions below `count`: all of them, of many so many drawn."""
+    if count <= most:
+        return np.arange(count)
+    return np.sort(np.random.default_rng(seed).choice(count, most, replace=False))
+
+
 def score_chunks(queries: Float32Array, vectors: Float32Array) -> Iterator[tuple[slice, Float32Array]]:
     """Inner products of all queries (m, d) with all vectors (n, d), some queries at a time."""
     step = max(1, _CHUNK_SCORES // max(1, len(vectors)))

@@ -15,11 +15,10 @@ from lightfm_retriever.publication.storage.chunks import row_chunks
 from lightfm_retriever.publication.vectors.vector_space import (
     Float32Array,
     augment_queries,
-    fold_biases,
-    missing_lengths,
     unit_rows,
 )
-from trainer.index.protocol import BuiltIndex, Effort, IndexTask, Settings, Space
+from trainer.index.exact import sample
+from trainer.index.protocol import BuiltIndex, Effort, Indexed, IndexTask, Settings, Space
 
 _METRIC = "l2"
 _CHUNK = 1 << 16
@@ -55,7 +54,8 @@ class FaissBackend:
     def build(self, task: IndexTask) -> BuiltIndex:
         """See Backend."""
         lists, codes = int(task.settings["lists"] or 1), str(task.settings["codes"])
-        indexed = _Indexed(task.vectors, task.space)
+        augment = task.space == "inner_product"
+        indexed = Indexed(task.vectors, augment=augment)
         count, dimensions = len(task.vectors), indexed.dimensions
         faiss.omp_set_num_threads(task.threads)
         centres = f"_HNSW{_LINKS}" if lists >= _MANY_LISTS else ""
@@ -66,9 +66,9 @@ class FaissBackend:
         # Few items for each list are no mistake here: a small catalogue has no more.
         index.cp.min_points_per_centroid = 1
         index.cp.max_points_per_centroid = points
-        index.train(indexed[_sample(count, lists * points, task.seed)])
+        index.train(_unit_rows(indexed, sample(count, lists * points, seed=task.seed)))
         for rows in row_chunks(count, _CHUNK):
-            index.add(indexed[np.arange(rows.start, rows.stop)])
+            index.add(_unit_rows(indexed, np.arange(rows.start, rows.stop)))
             task.on_items(rows.stop - rows.start)
         _save(index, task.path)
         # What was saved is mapped.
@@ -80,40 +80,30 @@ class FaissBackend:
             candidates=_CANDIDATES[codes],
             effort=Effort("probes", least=1, most=lists),
             has_file=True,
-            index=_SavedIndex(task.path, count, task.space, _CANDIDATES[codes]),
+            index=_SavedIndex(task.path, count, _CANDIDATES[codes], augment=augment),
         )
 
 
-class _Indexed:
-    """Rows as they are indexed, made when they are asked for.
+def _unit_rows(indexed: Indexed, rows: NDArray[np.int64]) -> Float32Array:
+    """Scale rows to norm 1.
 
-    All of norm 1: codes change norms a little, and where items are much longer than queries that would
-    outweigh what tells the items apart.
+    Codes change norms a little, and where items are much longer than queries that would outweigh what
+    tells the items apart.
     """
-
-    def __init__(self, vectors: Float32Array, space: Space) -> None:
-        self._vectors = vectors
-        self._lengths = missing_lengths(vectors) if space == "inner_product" else None
-        self.dimensions = vectors.shape[1] + (self._lengths is not None)
-
-    def __getitem__(self, rows: NDArray[np.int64]) -> Float32Array:
-        made = np.empty((len(rows), self.dimensions), dtype=np.float32)
-        for some in row_chunks(len(rows)):
-            chosen = self._vectors[rows[some]]
-            if self._lengths is not None:
-                chosen = fold_biases(chosen, self._lengths[rows[some]])
-            made[some] = unit_rows(chosen)
-        return made
+    made = np.empty((len(rows), indexed.dimensions), dtype=np.float32)
+    for some in row_chunks(len(rows)):
+        made[some] = unit_rows(indexed[rows[some]])
+    return made
 
 
 class _SavedIndex:
-    def __init__(self, path: Path, items: int, space: Space, candidates: int) -> None:
+    def __init__(self, path: Path, items: int, candidates: int, *, augment: bool) -> None:
         self._index = faiss.read_index(str(path), faiss.IO_FLAG_MMAP | faiss.IO_FLAG_READ_ONLY)
         if self._index.ntotal != items:
             raise VectorError(f"{path}: holds {self._index.ntotal} items after saving {items}")
         # Starting threads to read ahead takes longer than the search of lists that are in memory.
         faiss.downcast_InvertedLists(self._index.invlists).prefetch_nthread = 0
-        self._augment = space == "inner_product"
+        self._augment = augment
         self._candidates = candidates
         self._per_candidate = self._index.nlist / items
 
@@ -141,10 +131,3 @@ def _save(index: faiss.IndexIVF, path: Path) -> None:
     # FAISS' own writing to a file doesn't notice that the last bytes found no room.
     with path.open("wb", buffering=_WRITTEN_BYTES) as file:
         faiss.write_index(index, faiss.PyCallbackIOWriter(file.write, _WRITTEN_BYTES))
-
-
-def _sample(items: int, count: int, seed: int) -> NDArray[np.int64]:
-    """Rows to learn from, ascending: so many of them, or all."""
-    if items <= count:
-        return np.arange(items)
-    return np.sort(np.random.default_rng(seed).choice(items, count, replace=False))

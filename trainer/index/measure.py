@@ -53,11 +53,11 @@ class Questions:
         vectors: (n, d), what is indexed, before any transform.
         queries: (m, d), of which a sample of at most MAX_QUERIES is asked, in random order; of a large
             catalogue's fewer.
-        prepare: what makes queries of the rows of `queries` that were drawn.
         space: what nearest means.
         excluded: for each query the rows that aren't answers, ascending: the item itself, or what
             a user has seen.
         seed: of the sample.
+        prepare: what makes queries of the rows of `queries` that were drawn.
     """
 
     def __init__(
@@ -115,28 +115,10 @@ class Questions:
         query = self._queries[position : position + 1]
         return np.float32(row_norms(self.vectors[those]).max() * row_norms(query)[0])
 
-    def ask(self, built: BuiltIndex, effort: int) -> Measurement:
-        """Search for candidates, score them exactly, keep the best ten."""
-        return self.ask_deep(built, effort, TUNED_FOR, 1.0)
-
-    def ask_bare(self, built: BuiltIndex, effort: int) -> Measurement:
-        """The same for just as many candidates as there can be answers."""
-        return self._ask(
-            lambda query, excluded: built.index.search(query, TUNED_FOR + excluded, effort)
-        )
-
-    def ask_deep(self, built: BuiltIndex, effort: int, results: int, relative: float) -> Measurement:
-        """The same for another number of results, one of `depths`, with a relative effort."""
-        return self._ask(
-            lambda query, excluded: built.index.search(
-                query, candidates_for(results, built.candidates, excluded), effort, relative
-            ),
-            results,
-        )
-
-    def _ask(
-        self, search: Callable[[Float32Array, int], NDArray[np.int64]], results: int = TUNED_FOR
+    def ask(
+        self, built: BuiltIndex, effort: int, results: int = TUNED_FOR, relative: float = 1.0
     ) -> Measurement:
+        """Search for candidates, score them exactly, keep the best: ten, or so many as `depths` has."""
         # Here, since the flags need the defaults of tuning only.
         from threadpoolctl import threadpool_limits
 
@@ -152,7 +134,8 @@ class Questions:
                     break
                 excluded = self._excluded[position]
                 started = time.perf_counter_ns()
-                rows = search(query, len(excluded))
+                count = candidates_for(results, built.candidates, len(excluded))
+                rows = built.index.search(query, count, effort, relative)
                 if len(excluded):
                     rows = rows[~are_among(rows, excluded)]
                 scores = self.vectors[rows] @ query
@@ -184,16 +167,11 @@ class Choice:
         return self.trial.recall_at_10 >= target
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Builds:
     """Builds indexes of the vectors that there are questions of, and measures them.
 
-    Attributes:
-        questions: what to measure with.
-        directory: for the files.
-        name: what the index is called.
-        reporter: told of each build.
-        seed, threads: of the builds.
+    Their files are in `directory`. The reporter is told of each build of the index called `name`.
     """
 
     questions: Questions

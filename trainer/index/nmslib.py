@@ -14,13 +14,8 @@ from numpy.typing import NDArray
 from lightfm_retriever.hosting.process import release_heap
 from lightfm_retriever.publication.search_effort import scaled
 from lightfm_retriever.publication.storage.chunks import row_chunks
-from lightfm_retriever.publication.vectors.vector_space import (
-    Float32Array,
-    augment_queries,
-    fold_biases,
-    missing_lengths,
-)
-from trainer.index.protocol import BuiltIndex, Effort, IndexTask, Settings, Space
+from lightfm_retriever.publication.vectors.vector_space import Float32Array, augment_queries
+from trainer.index.protocol import BuiltIndex, Effort, Indexed, IndexTask, Settings, Space
 
 _CANDIDATES = 10
 _MOST_EF = 4096
@@ -42,16 +37,14 @@ class NmslibBackend:
 
     def build(self, task: IndexTask) -> BuiltIndex:
         """See Backend; there is no seed that can be set."""
-        vectors, settings = task.vectors, task.settings
+        count, settings = len(task.vectors), task.settings
         metric = str(settings["metric"])
         augment = task.space == "inner_product" and metric == "cosinesimil"
-        lengths = missing_lengths(vectors) if augment else None
-        count, dimensions = len(vectors), vectors.shape[1] + augment
+        indexed = Indexed(task.vectors, augment=augment)
         index = nmslib.init(method="hnsw", space=metric)
         for rows in row_chunks(count):
-            chunk = vectors[rows] if lengths is None else fold_biases(vectors[rows], lengths[rows])
             ids = np.arange(rows.start, rows.stop, dtype=np.int32)
-            index.addDataPointBatch(np.ascontiguousarray(chunk), ids)
+            index.addDataPointBatch(np.ascontiguousarray(indexed[rows]), ids)
         index.createIndex(
             {
                 "M": settings["M"],
@@ -61,7 +54,7 @@ class NmslibBackend:
                 "post": 0,
             }
         )
-        _save(index, task.path, least_bytes=4 * count * dimensions)
+        _save(index, task.path, least_bytes=4 * count * indexed.dimensions)
         # It has the vectors and the graph twice, and what was saved is opened beside it.
         del index
         release_heap()
@@ -69,7 +62,7 @@ class NmslibBackend:
         saved = _SavedIndex(task.path, metric, augment=augment)
         return BuiltIndex(
             metric=metric,
-            dimensions=dimensions,
+            dimensions=indexed.dimensions,
             build=dict(settings),
             candidates=_CANDIDATES,
             effort=Effort("ef", least=10, most=max(10, min(_MOST_EF, count))),

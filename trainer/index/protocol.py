@@ -12,7 +12,11 @@ from numpy.typing import NDArray
 
 from lightfm_retriever.hosting.options import Option
 from lightfm_retriever.publication.manifest import Scalar
-from lightfm_retriever.publication.vectors.vector_space import Float32Array
+from lightfm_retriever.publication.vectors.vector_space import (
+    Float32Array,
+    fold_biases,
+    missing_lengths,
+)
 
 Space = Literal["cosine", "inner_product"]
 """What nearest means: highest cosine (similar items) or highest inner product (recommend)."""
@@ -82,7 +86,6 @@ class IndexTask:
 
     Attributes:
         vectors: (n, d) float32, finite, no zero rows.
-        space: what nearest means.
         path: where to save it.
         settings: one of the backend's `rounds`.
         seed: of whatever is random.
@@ -97,6 +100,22 @@ class IndexTask:
     seed: int
     threads: int = 1
     on_items: Callable[[int], None] = lambda _: None
+
+
+class Indexed:
+    """Rows as an index holds them, made where they are asked for.
+
+    Augmented, all have the same norm, so that near is high by inner product; see vector_space.
+    """
+
+    def __init__(self, vectors: Float32Array, *, augment: bool) -> None:
+        self._vectors = vectors
+        self._lengths = missing_lengths(vectors) if augment else None
+        self.dimensions = vectors.shape[1] + augment
+
+    def __getitem__(self, rows: slice | NDArray[np.int64]) -> Float32Array:
+        chosen = self._vectors[rows]
+        return chosen if self._lengths is None else fold_biases(chosen, self._lengths[rows])
 
 
 class Backend(Protocol):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -19,7 +19,7 @@ from lightfm_retriever.publication.vectors.vector_space import Float32Array
 from trainer.errors import OptionError
 from trainer.index.exact import ExactBackend
 from trainer.index.measure import Builds, Choice, Questions
-from trainer.index.protocol import Backend, BuiltIndex, Settings
+from trainer.index.protocol import Backend, Settings
 from trainer.progress import Reporter
 
 MAX_THREADS = 1024
@@ -85,29 +85,29 @@ class TunedIndex:
 
     Attributes:
         facts: for the manifest, but for the file's name.
+        choice: for asking it.
         path: its file, None when it has none.
         reached: whether it finds enough.
-        built, effort: for asking it.
         backend: that built it.
         instead_of: the best of those that were asked for, where another one stands in since none of
             them finds enough; None where none does.
     """
 
     facts: IndexFacts
+    choice: Choice
     path: Path | None
     reached: bool
-    built: BuiltIndex
-    effort: int
     backend: Backend
     instead_of: MeasuredSetting | None = None
 
     def width(self, limit: int, excluded: int) -> int:
         """How many candidates the retriever asks for; see publication.search_effort."""
-        return min(candidates_for(limit, self.built.candidates, excluded), self.facts.items)
+        return min(candidates_for(limit, self.choice.built.candidates, excluded), self.facts.items)
 
     def search(self, query: Float32Array, *, limit: int, excluded: int) -> NDArray[np.int64]:
         """Candidates as the retriever asks for them."""
-        return self.built.index.search(query, self.width(limit, excluded), self.effort)
+        index = self.choice.built.index
+        return index.search(query, self.width(limit, excluded), self.choice.effort)
 
 
 def tune(
@@ -121,33 +121,19 @@ def tune(
 ) -> TunedIndex:
     """Build indexes, measure them at several efforts, and keep the best setting.
 
-    Exact search is measured in any case: it is what the others have to be faster than.
-
-    Args:
-        backends: to choose among.
-        questions: what to measure with, of the vectors that are indexed.
-        directory: an empty one for the files; all but the chosen one are removed.
-        options: what is enough.
-        reporter: told of each build.
-        name: what the index is called, for the reporter.
+    Exact search is measured in any case: it is what the others have to be faster than. The files are
+    in an empty directory, and all but the chosen one's are removed. The reporter is told of each build.
 
     Returns:
-        The chosen index: the quickest that finds enough. Where none of `backends` does, one of the
-        stand-ins or exact search, as _stand_in has it; where none of these may or does, the one that
-        finds the most, and `reached` is False.
+        The quickest index that finds enough. Where none of `backends` does, one of the stand-ins or
+        exact search, as _stand_in has it; where none of these may or does, the one that finds the most,
+        and `reached` is False.
 
     Raises:
         OSError: a file can't be written.
     """
     target = options.target_recall
-    builds = Builds(
-        questions=questions,
-        directory=directory,
-        name=name,
-        reporter=reporter,
-        seed=options.seed,
-        threads=options.threads,
-    )
+    builds = Builds(questions, directory, name, reporter, options.seed, options.threads)
     search = _Search(builds, target)
     exact = search.exact
     asked = exact if any(backend.name == exact.backend.name for backend in backends) else None
@@ -155,7 +141,8 @@ def tune(
     if not asked.reaches(target) and options.stand_ins is not None:
         best = _stand_in(search, asked, options.stand_ins)
     builds.keep_only(best)
-    bare = questions.ask_bare(best.built, best.effort)
+    # Just as many candidates as there can be answers.
+    bare = questions.ask(replace(best.built, candidates=0), best.effort)
     facts = IndexFacts(
         **vars(best.trial),
         metric=best.built.metric,
@@ -171,10 +158,9 @@ def tune(
     )
     return TunedIndex(
         facts,
+        best,
         best.path if best.built.has_file else None,
         best.reaches(target),
-        best.built,
-        best.effort,
         best.backend,
         None if best is asked else asked.trial,
     )
@@ -244,7 +230,7 @@ def _depths(questions: Questions, best: Choice, target: float, exact: float) -> 
     for results in questions.depths:
         while efforts:
             # What wasn't enough for fewer isn't enough for more.
-            found = questions.ask_deep(best.built, best.effort, results, efforts[0])
+            found = questions.ask(best.built, best.effort, results, efforts[0])
             if found.query_microseconds > exact:
                 return depths
             if found.recall >= target:

@@ -15,7 +15,8 @@ from lightfm_retriever.publication.storage.id_map import AnyIds, Rows
 from lightfm_retriever.publication.storage.ragged import Ragged
 from lightfm_retriever.publication.vectors.vector_space import Float32Array
 from trainer.evaluation.metric_rows import POPULAR, TRAINED
-from trainer.evaluation.of_vectors import MAX_USERS, K, sample, top_items, with_positives
+from trainer.evaluation.of_vectors import MAX_USERS, K, top_items, with_positives
+from trainer.index.exact import sample
 from trainer.promotion.gates import Baseline, Common, Gates, Measured
 from trainer.promotion.predecessor import Predecessor
 

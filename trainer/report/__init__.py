@@ -6,8 +6,7 @@ import importlib.metadata
 import json
 import os
 import platform
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -16,37 +15,14 @@ from lightfm_retriever.publication import reader, verification
 from trainer.errors import OptionError
 from trainer.evaluation.metric_rows import cold_rows
 from trainer.index import distributions
-from trainer.index.protocol import Backend
-from trainer.index.tuning import TuningOptions
 from trainer.progress import Reporter
 from trainer.report import page, pictures
 from trainer.report.accuracy import measure_accuracy
 from trainer.report.deployment import measure_deployments
 from trainer.report.scaling import measure_scaling
+from trainer.report.subject import ReportOptions as ReportOptions
 
-PAGE = "report.html"
-FIGURES = "report.json"
 _LIBRARIES = ("lightfm-retriever", "numpy", "scikit-learn")
-
-
-@dataclass(frozen=True, kw_only=True)
-class ReportOptions:
-    """What to measure.
-
-    Attributes:
-        backends: to compare.
-        max_items: size of the largest made-up catalogue.
-        tuning: the target and how to build.
-    """
-
-    backends: Sequence[Backend]
-    max_items: int = 1_000_000
-    tuning: TuningOptions
-
-    def __post_init__(self) -> None:
-        """Raise OptionError for a value out of range."""
-        if not 100 <= self.max_items <= 10_000_000:
-            raise OptionError("--max-items", self.max_items, "in 100..10000000")
 
 
 def write_report(
@@ -69,18 +45,13 @@ def write_report(
     except OSError as error:
         expected = f"a folder to write to: {error.strerror}"
         raise OptionError("--output", str(directory), expected) from error
-    tuning, backends = options.tuning, options.backends
-    accuracy = measure_accuracy(subject, backends, options=tuning, reporter=reporter)
-    points = measure_scaling(
-        subject, backends, max_items=options.max_items, options=tuning, reporter=reporter
-    )
-    deployments = measure_deployments(
-        subject, backends, max_items=options.max_items, options=tuning, reporter=reporter
-    )
+    accuracy = measure_accuracy(subject, options, reporter)
+    points = measure_scaling(subject, options, reporter)
+    deployments = measure_deployments(subject, options, reporter)
     drawn = {
         name: directory / f"{name}.png" for name in ("scaling", "precision", "curves", "deployments")
     }
-    pictures.scaling(points, tuning.target_recall, drawn["scaling"])
+    pictures.scaling(points, options.tuning.target_recall, drawn["scaling"])
     if accuracy.precision:
         pictures.precision(accuracy.precision, drawn["precision"])
     largest = [p for p in points if p.vectors == "interpolated" and p.items == options.max_items]
@@ -99,8 +70,8 @@ def write_report(
         drawn["curves"],
     )
     pictures.deployments(deployments, drawn["deployments"])
-    conditions = _conditions(backends, tuning)
-    path = directory / PAGE
+    conditions = _conditions(options)
+    path = directory / "report.html"
     text = page.render(
         subject.manifest, accuracy, points, deployments, pictures=drawn, conditions=conditions
     )
@@ -114,15 +85,14 @@ def write_report(
         "scaling": [asdict(point) for point in points],
         "deployments": [asdict(row) for row in deployments],
     }
-    with create_regular(directory / FIGURES) as file:
+    with create_regular(directory / "report.json") as file:
         file.write(json.dumps(figures, indent=2, ensure_ascii=False).encode())
     return path
 
 
-def _conditions(backends: Sequence[Backend], tuning: TuningOptions) -> list[str]:
-    versions = ", ".join(
-        f"{name} {importlib.metadata.version(name)}" for name in (*_LIBRARIES, *distributions(backends))
-    )
+def _conditions(options: ReportOptions) -> list[str]:
+    tuning, libraries = options.tuning, (*_LIBRARIES, *distributions(options.backends))
+    versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in libraries)
     sentences = [
         (
             f"Measured {datetime.now(UTC):%Y-%m-%d %H:%M} UTC on {platform.machine()} with "
@@ -133,14 +103,10 @@ def _conditions(backends: Sequence[Backend], tuning: TuningOptions) -> list[str]
             f"search; queries run on one thread, builds on {tuning.threads}; seed {tuning.seed}."
         ),
     ]
-    if any(backend.name == "nmslib" for backend in backends):
-        sentences.append(f"NMSLIB is {_how_built('nmslib')}.")
+    if any(backend.name == "nmslib" for backend in options.backends):
+        wheel = importlib.metadata.distribution("nmslib").read_text("WHEEL") or ""
+        how = "built from source on this machine"
+        if "manylinux" in wheel or "musllinux" in wheel:
+            how = "the wheel for any machine, built without SSE and AVX; built from source it is faster"
+        sentences.append(f"NMSLIB is {how}.")
     return sentences
-
-
-def _how_built(distribution: str) -> str:
-    """Whether a package came as a wheel for any machine: NMSLIB's is built without SIMD."""
-    wheel = importlib.metadata.distribution(distribution).read_text("WHEEL") or ""
-    if "manylinux" in wheel or "musllinux" in wheel:
-        return "the wheel for any machine, built without SSE and AVX; built from source it is faster"
-    return "built from source on this machine"

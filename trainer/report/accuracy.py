@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -18,16 +18,14 @@ from lightfm_retriever.publication.storage.ragged import Ragged
 from lightfm_retriever.publication.vectors.vector_space import Float32Array, best, unit_rows
 from trainer.evaluation.of_vectors import precision_at_10, with_positives
 from trainer.fitting.embeddings import Embeddings
-from trainer.index.protocol import Backend
-from trainer.index.tuning import TunedIndex, TuningOptions, tune
+from trainer.index.tuning import TunedIndex, tune
 from trainer.progress import Reporter
 from trainer.publishing.publish import SPACES, questions
-from trainer.report.subject import embeddings_of, name_of, some_users
+from trainer.report.subject import ReportOptions, embeddings_of, name_of, some_users
 
 _SAMPLES = 10
 _SHOWN = 3
 _WITHOUT_BIASES = "recommend without biases"
-_SETTING = fields(MeasuredSetting)
 
 
 @dataclass(frozen=True)
@@ -61,44 +59,31 @@ class Accuracy:
     items: list[Sample]
 
 
-def measure_accuracy(
-    subject: Publication, backends: Sequence[Backend], *, options: TuningOptions, reporter: Reporter
-) -> Accuracy:
+def measure_accuracy(subject: Publication, options: ReportOptions, reporter: Reporter) -> Accuracy:
     """Build every backend's indexes of a publication, tuned alike, and ask them."""
-    trials: dict[str, list[MeasuredSetting]] = {}
-    chosen: dict[str, list[MeasuredSetting]] = {}
+    seed = options.tuning.seed
     with tempfile.TemporaryDirectory() as directory:
         tuned: dict[str, dict[str, TunedIndex]] = {}
         for name in (*SPACES, _WITHOUT_BIASES):
             embeddings = embeddings_of(subject, item_biases=name != _WITHOUT_BIASES)
             index = layout.RECOMMEND if name == _WITHOUT_BIASES else name
-            asked = questions(index, embeddings, subject.seen, seed=options.seed)
+            asked = questions(index, embeddings, subject.seen, seed=seed)
             tuned[name] = {}
-            for backend in backends:
+            for backend in options.backends:
                 own = Path(directory) / f"{name}-{backend.name}"
                 own.mkdir()
                 tuned[name][backend.name] = tune(
-                    [backend], asked, own, options, reporter=reporter, name=name
+                    [backend], asked, own, options.tuning, reporter=reporter, name=name
                 )
-        for name in SPACES:
-            trials[name] = _distinct(
-                trial for index in tuned[name].values() for trial in index.facts.trials
-            )
-            chosen[name] = [
-                MeasuredSetting(**{own.name: getattr(index.facts, own.name) for own in _SETTING})
-                for index in tuned[name].values()
-            ]
-        precision: list[Precision] = []
-        if subject.held_out is not None:
-            precision = [
-                _precision(subject, subject.held_out, backend.name, tuned) for backend in backends
-            ]
+        indexes = {name: tuned[name].values() for name in SPACES}
         return Accuracy(
-            trials,
-            chosen,
-            precision,
-            _sample_users(subject, tuned[layout.RECOMMEND], options.seed),
-            _sample_items(subject, tuned[layout.SIMILAR], options.seed),
+            {name: _distinct(own) for name, own in indexes.items()},
+            {name: [index.choice.trial for index in own] for name, own in indexes.items()},
+            []
+            if subject.held_out is None
+            else [_precision(subject, subject.held_out, own.name, tuned) for own in options.backends],
+            _sample_users(subject, tuned[layout.RECOMMEND], seed),
+            _sample_items(subject, tuned[layout.SIMILAR], seed),
         )
 
 
@@ -173,9 +158,9 @@ def _names(subject: Publication, items: NDArray[np.integer]) -> list[str]:
     return [name_of(subject, row) for row in items.tolist()]
 
 
-def _distinct(trials: Iterator[MeasuredSetting]) -> list[MeasuredSetting]:
-    """Every backend's curve begins with the same exact search: once is enough."""
+def _distinct(indexes: Iterable[TunedIndex]) -> list[MeasuredSetting]:
+    """All trials, of which each index has the same exact search: once is enough."""
     kept: dict[str, MeasuredSetting] = {}
-    for trial in trials:
+    for trial in (trial for index in indexes for trial in index.facts.trials):
         kept.setdefault(f"{trial.backend} {trial.build} {trial.query}", trial)
     return list(kept.values())

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import signal
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,13 +26,11 @@ from lightfm_retriever.publication.storage import ragged
 from lightfm_retriever.publication.storage.id_map import IdMap, UserIds
 from trainer.errors import TrainerError
 from trainer.fitting.embeddings import Embeddings
-from trainer.index.protocol import Backend
-from trainer.index.tuning import TuningOptions
 from trainer.progress import Reporter
 from trainer.publishing.publish import Indexing, publish
 from trainer.publishing.publishable import Publishable
 from trainer.report.scaling import FirstBuild
-from trainer.report.subject import interpolated
+from trainer.report.subject import ReportOptions, interpolated
 from trainer.timings import Timings
 
 _SIZES = (10_000, 100_000, 1_000_000)
@@ -42,11 +41,9 @@ _SECONDS = 600
 
 @dataclass(frozen=True)
 class Deployment:
-    """One backend at one size.
+    """One backend at one size of the catalogue.
 
     Attributes:
-        items: size of the catalogue.
-        backend: its name.
         index_seconds: building, measuring and tuning both indexes.
         publish_seconds: writing, hashing and verifying all files, after that.
         load_seconds: until a retriever with one worker served it, after that.
@@ -72,27 +69,22 @@ class Deployment:
 
 
 def measure_deployments(
-    subject: Publication,
-    backends: Sequence[Backend],
-    *,
-    max_items: int,
-    options: TuningOptions,
-    reporter: Reporter,
+    subject: Publication, options: ReportOptions, reporter: Reporter
 ) -> list[Deployment]:
     """Publish catalogues of interpolated vectors and serve them with real retrievers.
 
     Raises:
         TrainerError: a retriever doesn't start or doesn't serve what was published.
     """
-    sizes = [size for size in _SIZES if size <= max_items] or [max_items]
     deployments = []
-    for size in sizes:
-        source = _catalogue(subject, size, options.seed)
-        for backend in backends:
+    for size in [size for size in _SIZES if size <= options.max_items] or [options.max_items]:
+        source = _catalogue(subject, size, options.tuning.seed)
+        for backend in options.backends:
+            # Each kind for what it is worth.
+            first = [FirstBuild(backend)]
+            indexing = Indexing(backends=first, options=options.tuning, fall_back=False)
             with tempfile.TemporaryDirectory() as directory:
-                deployments.append(
-                    _deploy(source, backend, Path(directory), options=options, reporter=reporter)
-                )
+                deployments.append(_deploy(source, Path(directory), indexing, reporter))
     return deployments
 
 
@@ -118,26 +110,11 @@ def _catalogue(subject: Publication, size: int, seed: int) -> Publishable:
     )
 
 
-def _deploy(
-    source: Publishable,
-    backend: Backend,
-    volume: Path,
-    *,
-    options: TuningOptions,
-    reporter: Reporter,
-) -> Deployment:
+def _deploy(source: Publishable, volume: Path, indexing: Indexing, reporter: Reporter) -> Deployment:
     (volume / layout.VERSIONS).mkdir()
-    timings = Timings()
     # It runs before there is anything to serve, as one that waits for the next model.
     with _retriever(volume, workers=1) as target:
-        published = publish(
-            source,
-            volume,
-            # Each kind for what it is worth.
-            indexing=Indexing(backends=[FirstBuild(backend)], options=options, fall_back=False),
-            timings=timings,
-            reporter=reporter,
-        )
+        published = publish(source, volume, indexing=indexing, timings=Timings(), reporter=reporter)
         labels.promote(volume, published.manifest.version)
         began = time.perf_counter()
         _wait_until_served(target, published.manifest.version)
@@ -150,7 +127,7 @@ def _deploy(
     manifest, seconds = published.manifest, published.seconds
     return Deployment(
         items=len(source.items),
-        backend=backend.name,
+        backend=indexing.backends[0].name,
         index_seconds=seconds["index"],
         publish_seconds=seconds["publish"] + seconds["verify"],
         load_seconds=load_seconds,
@@ -211,15 +188,14 @@ def _wait_until_served(target: str, version: str) -> None:
 
 def _memory_after_queries(target: str, users: UserIds) -> int:
     """Ask over many connections, then add up all workers' PSS."""
-    rows = np.linspace(0, len(users) - 1, _QUERIES).astype(int).tolist() if len(users) else []
+    rows = np.linspace(0, len(users) - 1, _QUERIES).astype(int).tolist()
     with contextlib.ExitStack() as stack:
         stubs = [pb_grpc.RetrieverServiceStub(stack.enter_context(_channel(target))) for _ in range(16)]
-        for position, row in enumerate(rows):
+        for row, stub in zip(rows, itertools.cycle(stubs), strict=False):
             request = pb.RecommendRequest(user_id=users.external_id(row), search_effort=1)
-            answer = stubs[position % len(stubs)].Recommend(request, timeout=60)
-            stubs[position % len(stubs)].SimilarItems(
-                pb.SimilarItemsRequest(item_id=answer.items[0].item_id, search_effort=1), timeout=60
-            )
+            answer = stub.Recommend(request, timeout=60)
+            like = pb.SimilarItemsRequest(item_id=answer.items[0].item_id, search_effort=1)
+            stub.SimilarItems(like, timeout=60)
         pids = [worker.pid for worker in stubs[0].GetStatus(pb.GetStatusRequest()).workers]
     return sum(_pss_bytes(pid) for pid in pids)
 

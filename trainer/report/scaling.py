@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import tempfile
 import time
 from collections.abc import Sequence
@@ -18,9 +19,9 @@ from lightfm_retriever.publication.storage import ragged
 from lightfm_retriever.publication.vectors.vector_space import Float32Array
 from trainer.index.measure import Questions
 from trainer.index.protocol import Backend, Settings, Space
-from trainer.index.tuning import TunedIndex, TuningOptions, tune
+from trainer.index.tuning import tune
 from trainer.progress import Reporter
-from trainer.report.subject import embeddings_of, interpolated, repeated
+from trainer.report.subject import ReportOptions, embeddings_of, interpolated, repeated
 
 _SIZES = (1_000, 3_000, 10_000, 30_000, 100_000, 300_000, 1_000_000)
 _PAIRWISE_SECONDS = 1.0
@@ -56,57 +57,32 @@ class FirstBuild:
         return [self._backend.rounds(items, space)[0][:1]]
 
 
-def sizes_up_to(most: int) -> list[int]:
-    """The catalogue sizes to measure."""
-    return [size for size in _SIZES if size < most] + [most]
-
-
-def measure_scaling(
-    subject: Publication,
-    backends: Sequence[Backend],
-    *,
-    max_items: int,
-    options: TuningOptions,
-    reporter: Reporter,
-) -> list[Point]:
+def measure_scaling(subject: Publication, options: ReportOptions, reporter: Reporter) -> list[Point]:
     """Inner-product search of catalogues of growing size, by every backend.
 
     The queries are the publication's users. `repeated` vectors are what the notebook measured with;
     `interpolated` ones are no two alike, as a real catalogue's.
     """
     points = []
-    queries = embeddings_of(subject).queries
-    for kind in ("repeated", "interpolated"):
-        for size in sizes_up_to(max_items):
-            if kind == "repeated":
-                vectors = repeated(subject.item_vectors, size)
-            else:
-                vectors = interpolated(subject.item_vectors, size, seed=options.seed)
-            points.append(_pairwise(kind, vectors, queries))
-            excluded = ragged.empty(len(queries))
-            questions = Questions(
-                vectors, queries, "inner_product", excluded=excluded, seed=options.seed
-            )
-            for backend in backends:
-                with tempfile.TemporaryDirectory() as directory:
-                    name, own = f"{size:,} {kind}", [FirstBuild(backend)]
-                    tuned = tune(own, questions, Path(directory), options, reporter=reporter, name=name)
-                    points.append(_point(kind, backend.name, tuned))
+    queries, tuning = embeddings_of(subject).queries, options.tuning
+    excluded = ragged.empty(len(queries))
+    sizes = [*(size for size in _SIZES if size < options.max_items), options.max_items]
+    for kind, size in itertools.product(("repeated", "interpolated"), sizes):
+        if kind == "repeated":
+            vectors = repeated(subject.item_vectors, size)
+        else:
+            vectors = interpolated(subject.item_vectors, size, seed=tuning.seed)
+        points.append(_pairwise(kind, vectors, queries))
+        questions = Questions(vectors, queries, "inner_product", excluded=excluded, seed=tuning.seed)
+        for backend in options.backends:
+            with tempfile.TemporaryDirectory() as directory:
+                first, name = [FirstBuild(backend)], f"{size:,} {kind}"
+                tuned = tune(first, questions, Path(directory), tuning, reporter=reporter, name=name)
+                trial, build_seconds = tuned.choice.trial, tuned.facts.build_seconds
+                file_bytes = 0 if tuned.path is None else tuned.path.stat().st_size
+            found = trial.recall_at_10, trial.query_microseconds, build_seconds, file_bytes
+            points.append(Point(kind, size, backend.name, *found, tuned.facts.trials))
     return points
-
-
-def _point(kind: str, backend: str, tuned: TunedIndex) -> Point:
-    facts = tuned.facts
-    return Point(
-        kind,
-        facts.items,
-        backend,
-        facts.recall_at_10,
-        facts.query_microseconds,
-        facts.build_seconds,
-        0 if tuned.path is None else tuned.path.stat().st_size,
-        facts.trials,
-    )
 
 
 def _pairwise(kind: str, vectors: Float32Array, queries: Float32Array) -> Point:

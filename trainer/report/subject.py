@@ -1,6 +1,9 @@
-"""What a report is about: a publication's vectors, and more of their kind."""
+"""What a report is about: which backends, a publication's vectors, and more of their kind."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,11 +12,28 @@ from lightfm_retriever.publication.reader import Publication
 from lightfm_retriever.publication.storage import ragged
 from lightfm_retriever.publication.storage.id_map import ItemRow
 from lightfm_retriever.publication.vectors.vector_space import Float32Array
+from trainer.errors import OptionError
 from trainer.fitting.embeddings import Embeddings
+from trainer.index.protocol import Backend
+from trainer.index.tuning import TuningOptions
 
 _CHUNK = 100_000
 # How far an interpolated vector strays from the line between its parents, in standard deviations.
 _STRAY = 0.05
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReportOptions:
+    """Which backends to compare, how to tune them, and the size of the largest made-up catalogue."""
+
+    backends: Sequence[Backend]
+    max_items: int = 1_000_000
+    tuning: TuningOptions
+
+    def __post_init__(self) -> None:
+        """Raise OptionError for a value out of range."""
+        if not 100 <= self.max_items <= 10_000_000:
+            raise OptionError("--max-items", self.max_items, "in 100..10000000")
 
 
 def embeddings_of(version: Publication, *, item_biases: bool = True) -> Embeddings:

@@ -14,6 +14,7 @@ import scipy.sparse as sp
 from pyspark.ml.recommendation import ALS
 from pyspark.sql import SparkSession
 
+from lightfm_retriever.publication.storage.chunks import row_chunks
 from trainer.errors import SparkError
 from trainer.fitting.lightfm_model import Hyperparameters
 from trainer.spark import source
@@ -36,26 +37,22 @@ _GROUP = "als"
 def write_pairs(exchange: Exchange, train: sp.csr_matrix, *, weighted: bool) -> int:
     """Write the positives of (users, items) as user, item and rating; returns the number of parts.
 
-    Args:
-        exchange: where to.
-        train: weights; 0 and less are no positives.
-        weighted: whether a positive's rating is its weight; else it is 1.
+    A weight of 0 or less is no positive. A positive's rating is its weight where that is `weighted`,
+    else 1.
     """
-    part = 0
-    for start in range(0, train.nnz, _PART_PAIRS):
-        stop = min(start + _PART_PAIRS, train.nnz)
-        weights = train.data[start:stop]
+    parts = [*row_chunks(train.nnz, _PART_PAIRS)]
+    for number, part in enumerate(parts):
+        weights = train.data[part]
         positive = weights > 0
-        users = np.searchsorted(train.indptr, np.arange(start, stop), side="right") - 1
+        users = np.searchsorted(train.indptr, np.arange(part.start, part.stop), side="right") - 1
         columns = (
             users[positive].astype(np.int32),
-            train.indices[start:stop][positive].astype(np.int32, copy=False),
+            train.indices[part][positive].astype(np.int32, copy=False),
             weights[positive] if weighted else np.ones(int(positive.sum()), dtype=np.float32),
         )
         batch = pa.RecordBatch.from_arrays([pa.array(column) for column in columns], schema=_SCHEMA)
-        exchange.write(f"{PAIRS}/{part}", [batch], _SCHEMA)
-        part += 1
-    return part
+        exchange.write(f"{PAIRS}/{number}", [batch], _SCHEMA)
+    return len(parts)
 
 
 def fit(
@@ -69,12 +66,8 @@ def fit(
 ) -> dict[str, int]:
     """Write the pairs, fit, and have the nodes write the factors to the exchange.
 
-    Args:
-        session: of the cluster.
-        exchange: takes the pairs and the factors.
-        options, hyperparameters: components, epochs, seed and sample weights of the latter.
-        train: (users, items) weights.
-        on_epoch: told how many more epochs are over, from another thread.
+    `train` are (users, items) weights. Of the hyperparameters components, epochs, seed and sample
+    weights count. `on_epoch` is told how many more epochs are over, from another thread.
 
     Returns:
         How many parts of ITEMS and of USERS are in the exchange.

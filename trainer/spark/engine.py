@@ -4,23 +4,22 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from uuid import uuid4
 
 import numpy as np
 from numpy.typing import NDArray
 
+from lightfm_retriever.publication import layout
 from lightfm_retriever.publication.storage.id_map import AnyIds
+from lightfm_retriever.publication.volume import Volume
 from lightfm_retriever.publication.writer import Staging
 from lightfm_retriever.remote.credentials import shared_credentials
 from trainer.errors import ExtraMissingError, SparkError
 from trainer.evaluation.of_cold_users import evaluate_cold_of
 from trainer.evaluation.of_vectors import evaluate_vectors
-from trainer.fitting.embeddings import Embeddings
+from trainer.fitting.embeddings import Embeddings, Trained
 from trainer.fitting.lightfm_model import Hyperparameters
-from trainer.fitting.trained import Trained
 from trainer.preparing.dataset import Dataset
 from trainer.progress import Reporter
 from trainer.spark.exchange import ITEMS, USERS, Exchange
@@ -34,38 +33,20 @@ _ABANDONED_AFTER = timedelta(days=7)
 _LIBRARIES = ("pyarrow", "pyspark")
 
 
-@dataclass(frozen=True)
-class SparkTraining:
-    """How ALS is fitted, and where the trainer and the nodes exchange files.
-
-    Attributes:
-        options: of ALS and of the cluster.
-        exchange: URL of a folder in an object store (s3://BUCKET/PREFIX/staging); None for the volume's
-            own folder, which all nodes have to see.
-    """
-
-    options: SparkAls
-    exchange: str | None = None
-
-
 @contextlib.contextmanager
 def trained_on_spark(
     dataset: Dataset,
     hyperparameters: Hyperparameters,
-    training: SparkTraining,
-    volume: Path,
+    options: SparkAls,
+    volume: Volume,
     *,
     timings: Timings,
     reporter: Reporter,
 ) -> Iterator[Trained]:
     """Fit ALS to the positives and evaluate it; the vectors are files that go after the block.
 
-    Args:
-        dataset: to train on; features are left out.
-        hyperparameters: components, epochs, seed and sample weights.
-        training: see SparkTraining.
-        volume: has room for the vectors, and for what is exchanged unless a store has.
-        timings, reporter: told of the steps.
+    Of the dataset features are left out, and of the hyperparameters only components, epochs, seed and
+    sample weights count. The volume has room for the vectors and for what the nodes are given.
 
     Raises:
         ExtraMissingError: pyspark isn't installed.
@@ -73,54 +54,61 @@ def trained_on_spark(
         VolumeError: the volume is.
     """
     rank = hyperparameters.components
-    with Staging(volume) as staging:
+    with Staging(volume.folder) as staging:
         folder = staging.scratch("vectors")
-        with timings.stage("fit"), _exchange(training, staging) as exchange:
-            parts = _fit(dataset, hyperparameters, training.options, exchange, reporter)
+        with timings.stage("fit"), _exchange(volume, staging) as exchange:
+            parts = _fit(dataset, hyperparameters, options, exchange, reporter)
             # Spark's own memory is free again by now.
-            items, users = (
+            (item_vectors, unknown_items), (user_vectors, unknown_users) = (
                 collect(exchange, of, folder / f"{of}.npy", parts=parts[of], rows=rows, rank=rank)
                 for of, rows in ((ITEMS, len(dataset.items)), (USERS, len(dataset.users)))
             )
-        embeddings = Embeddings(item_vectors=items.vectors, user_vectors=users.vectors)
+        embeddings, seed = Embeddings(item_vectors, user_vectors), hyperparameters.seed
         with timings.stage("evaluate"):
-            metrics = _metrics(embeddings, dataset, seed=hyperparameters.seed)
+            seen, held_out, metrics = dataset.seen(), dataset.held_out(), {}
+            if held_out is not None:
+                metrics = evaluate_vectors(embeddings, seen=seen, held_out=held_out, seed=seed)
+                metrics |= evaluate_cold_of(dataset, embeddings, None, seed=seed)
         yield Trained(
             embeddings=embeddings,
             metrics=metrics,
             hyperparameters={
                 "engine": ENGINE,
                 "rank": rank,
-                "reg_param": training.options.als_regularization,
-                "alpha": training.options.als_alpha,
+                "reg_param": options.als_regularization,
+                "alpha": options.als_alpha,
                 "iterations": hyperparameters.epochs,
                 "sample_weights": hyperparameters.sample_weights,
-                "seed": hyperparameters.seed,
+                "seed": seed,
             },
             libraries=_LIBRARIES,
             warnings=[
-                *_missing("item", dataset.items, items.missing),
-                *_missing("user", dataset.users, users.missing),
+                *_unknown("item", dataset.items, unknown_items),
+                *_unknown("user", dataset.users, unknown_users),
             ],
         )
 
 
 @contextlib.contextmanager
-def _exchange(training: SparkTraining, staging: Staging) -> Iterator[Exchange]:
-    """What is removed after the block; SparkError when the store is at fault."""
-    if training.exchange is None:
+def _exchange(volume: Volume, staging: Staging) -> Iterator[Exchange]:
+    """What is removed after the block; SparkError when the store is at fault.
+
+    It is where the volume is, not this machine's copy of it: the nodes have to reach it.
+    """
+    if not volume.elsewhere:
         yield Exchange(str(staging.scratch("spark").absolute()))
         return
+    everybodys = f"{volume}/{layout.STAGING}"
     try:
         from obstore.exceptions import BaseError
     except ModuleNotFoundError as error:
-        raise ExtraMissingError(training.exchange, "store", str(error.name)) from error
-    location = f"{training.exchange}/spark-{uuid4().hex}"
+        raise ExtraMissingError(everybodys, "store", str(error.name)) from error
+    location = f"{everybodys}/spark-{uuid4().hex}"
     try:
         exchange = Exchange(location, credentials=shared_credentials())
         # What trainers left that were killed. No fit takes so long.
-        everybodys = Exchange(training.exchange, credentials=shared_credentials())
-        everybodys.remove(before=datetime.now(UTC) - _ABANDONED_AFTER)
+        left = Exchange(everybodys, credentials=shared_credentials())
+        left.remove(before=datetime.now(UTC) - _ABANDONED_AFTER)
         try:
             yield exchange
         finally:
@@ -148,15 +136,7 @@ def _fit(
         )
 
 
-def _metrics(embeddings: Embeddings, dataset: Dataset, *, seed: int) -> dict[str, float]:
-    held_out = dataset.held_out()
-    if held_out is None:
-        return {}
-    metrics = evaluate_vectors(embeddings, seen=dataset.seen(), held_out=held_out, seed=seed)
-    return {**metrics, **evaluate_cold_of(dataset, embeddings, None, seed=seed)}
-
-
-def _missing(kind: str, ids: AnyIds, rows: NDArray[np.int64]) -> Iterator[str]:
+def _unknown(kind: str, ids: AnyIds, rows: NDArray[np.int64]) -> Iterator[str]:
     if len(rows):
         example = ids.external_id(int(rows[0]))
         yield (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Annotated
 
 from lightfm_retriever.hosting import options
@@ -16,8 +16,8 @@ LIGHTFM, ENGINE = "lightfm", "spark-als"
 
 _LOCAL = re.compile(r"local(\[(\d+|\*)(,\d+)?\])?")
 _CLUSTER = re.compile(r"spark://[^/,\s]+:\d+(,[^/,\s]+:\d+)*|k8s://(https?://)?[^/,\s]+(:\d+)?(/\S*)?")
-# What LightFM alone has; ALS shares the others: components (its rank), epochs, seed, sample weights.
-_LIGHTFM_ONLY = ("loss", "learning_rate", "item_alpha", "user_alpha", "threads")
+# What ALS has too, components as its rank; LightFM alone has the others.
+_SHARED = ("components", "epochs", "seed", "sample_weights")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,17 +82,13 @@ def refuse_what_lightfm_has(
     warm_start: bool,
 ) -> None:
     """Raise OptionError for what was asked of LightFM and ALS can't do."""
-    usual = Hyperparameters()
-    asked: dict[str, object] = {
-        name: getattr(hyperparameters, name)
-        for name in _LIGHTFM_ONLY
-        if getattr(hyperparameters, name) != getattr(usual, name)
+    others = {
+        "item_features": ",".join(item_features),
+        "user_features": ",".join(user_features),
+        "warm_start": warm_start,
     }
-    for name, columns in (("item_features", item_features), ("user_features", user_features)):
-        if columns:
-            asked[name] = ",".join(columns)
-    if warm_start:
-        asked["warm_start"] = True
-    for name, value in asked.items():
-        flag = f"--{name.replace('_', '-')}"
-        raise OptionError(flag, value, f"left out with --engine {ENGINE}: it is for --engine {LIGHTFM}")
+    usual = {**asdict(Hyperparameters()), "item_features": "", "user_features": "", "warm_start": False}
+    for name, value in {**asdict(hyperparameters), **others}.items():
+        if name not in _SHARED and value != usual[name]:
+            expected = f"left out with --engine {ENGINE}: it is for --engine {LIGHTFM}"
+            raise OptionError(f"--{name.replace('_', '-')}", value, expected)

@@ -47,10 +47,8 @@ _OURS_LOCALLY = {
 def spark_session(options: SparkAls, *, checkpoints: Path | None) -> Iterator[SparkSession]:
     """Start a session, and end it and its process after the block.
 
-    Args:
-        options: the master, and Spark's settings, which come before ours.
-        checkpoints: a folder that all nodes see, for what a lost node would make Spark begin anew; None
-            for none, unless the settings name one.
+    Settings of `options` come before ours. `checkpoints` is a folder that all nodes see, for what Spark
+    would begin anew without a lost node; None for none, unless the settings name one.
 
     Raises:
         ExtraMissingError: pyspark isn't installed.

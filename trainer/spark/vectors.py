@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import mmap
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -27,26 +26,17 @@ _WINDOW_BYTES = 32 << 20
 _SHORT = 1e-3
 
 
-@dataclass(frozen=True)
-class Collected:
-    """Vectors, and which rows have no factor.
-
-    Attributes:
-        vectors: (rows, rank + 1) float32, mapped from a file; the last column, the bias, is 0.
-        missing: rows that stand for the mean of the others, ascending.
-    """
-
-    vectors: Float32Array
-    missing: NDArray[np.int64]
-
-
 def collect(
     exchange: Exchange, part: str, path: Path, *, parts: int, rows: int, rank: int
-) -> Collected:
+) -> tuple[Float32Array, NDArray[np.int64]]:
     """Copy all parts of factors into a .npy file at `path`, some rows at a time.
 
     Rows without a factor get the direction of the mean of all, which has something in common with
     what everybody likes, and a thousandth of its length, so that it beats nothing.
+
+    Returns:
+        Vectors (rows, rank + 1) float32, mapped, whose last column, the bias, is 0; and the rows
+        without a factor, ascending.
 
     Raises:
         SparkError: a factor isn't finite or too long to be served, or none is there.
@@ -79,7 +69,7 @@ def collect(
         vectors[missing, :rank] = (_SHORT * total / (rows - len(missing))).astype(np.float32)
     vectors.flush()
     _let_go(vectors)
-    return Collected(np.load(path, mmap_mode="r"), missing)
+    return np.load(path, mmap_mode="r"), missing
 
 
 def _factors(

@@ -6,13 +6,9 @@ import io
 from collections.abc import Sequence
 from typing import Any
 
-import matplotlib as mpl
-
-mpl.use("Agg")
-
 import numpy as np
-from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from trainer.study.study import StudyResult
@@ -30,7 +26,7 @@ _BEST = "#d55e00"
 def draw(result: StudyResult) -> bytes:
     """The values against the trials' numbers and against each parameter, as PNG."""
     names = [*result.options.space.ranges(), "epochs", "loss"]
-    figure = plt.figure(figsize=(13, 11), layout="constrained")
+    figure = Figure(figsize=(13, 11), layout="constrained")
     grid = figure.add_gridspec(3, 3)
     _draw_history(figure.add_subplot(grid[0, :]), result)
     for place, name in enumerate(names):
@@ -49,7 +45,6 @@ def draw(result: StudyResult) -> bytes:
     )
     file = io.BytesIO()
     figure.savefig(file, dpi=_DPI, format="png")
-    plt.close(figure)
     return file.getvalue()
 
 
@@ -82,7 +77,7 @@ def _draw_numbers(ax: Axes, name: str, result: StudyResult) -> None:
     margin = max((high / low) ** 0.03, 1.01)
     ax.set_xlim(low / margin, high * margin)
     if name == "components":
-        ax.xaxis.set_major_formatter(_whole)
+        ax.xaxis.set_major_formatter("{x:,.0f}")
         ax.xaxis.set_minor_formatter(_minor)
 
 
@@ -111,10 +106,6 @@ def _draw_points(ax: Axes, places: Sequence[float], result: StudyResult) -> None
     ax.plot(places[result.best], result.value, "*", color=_BEST, markersize=16, markeredgecolor="white")
 
 
-def _whole(value: float, _: object = None) -> str:
-    return f"{value:,.0f}"
-
-
 def _minor(value: float, _: object = None) -> str:
     """Labels between powers of ten, where they don't crowd."""
-    return _whole(value) if int(f"{value:e}"[0]) in (2, 5) else ""
+    return f"{value:,.0f}" if int(f"{value:e}"[0]) in (2, 5) else ""

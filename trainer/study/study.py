@@ -7,12 +7,15 @@ interactions, once.
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 
 import numpy as np
 
+from lightfm_retriever.files.durable import write_durably
 from lightfm_retriever.publication.errors import VectorError
 from trainer.data.interactions import Interactions
 from trainer.errors import TrainerError
@@ -78,11 +81,8 @@ def run_study(
 ) -> StudyResult:
     """Search, train the best once more, and evaluate it on the test interactions.
 
-    Args:
-        source: interactions and features.
-        split, split_count, split_share: what the test interactions are; see build_dataset.
-        options: how to search.
-        reporter: told of the steps and of the test metrics.
+    `split`, `split_count` and `split_share` tell what these are; see preparing.splits. The reporter is
+    told of the test metrics, too.
 
     Raises:
         ExtraMissingError: Optuna isn't installed.
@@ -128,6 +128,27 @@ def run_study(
         seconds=round(time.perf_counter() - started, 3),
         warnings=warnings,
     )
+
+
+def write_study(result: StudyResult, directory: Path) -> list[Path]:
+    """Write the result as JSON and, where matplotlib is installed, a picture; returns the files.
+
+    Raises:
+        OSError: the directory can't be written. What was there is left as it was.
+    """
+    directory.mkdir(parents=True, exist_ok=True)
+    content = json.dumps(asdict(result), indent=2, ensure_ascii=False, allow_nan=False)
+    files = {directory / "study.json": content.encode() + b"\n"}
+    try:
+        from trainer.study import picture
+    except ModuleNotFoundError as error:
+        if error.name != "matplotlib":
+            raise
+    else:
+        files[directory / "study.png"] = picture.draw(result)
+    for path, data in files.items():
+        write_durably(path.with_name(f".{path.name}.new"), data, path)
+    return list(files)
 
 
 def _train_best(

@@ -44,9 +44,8 @@ class Trial:
         parameters: the searched hyperparameters, by name.
         value: the best validation precision@10 among unseen items; None when there was none.
         epochs: after which it was reached; 0 when there was none.
-        trained_epochs: how many were trained.
         seconds: of training and validation.
-        error: what failed, else None.
+        error: what failed.
     """
 
     number: int

@@ -11,16 +11,13 @@ import pytest
 
 from lightfm_retriever.publication.labels import read_label
 from tests.unit.trainer.report import catalogue
-from tests.unit.trainer.report.reading import Page, assert_self_contained
+from tests.unit.trainer.report.reading import Page
 from trainer.__main__ import main
 from trainer.index import measure
 from trainer.report import deployment, scaling
 
-# Another kind would take as long again.
-BACKENDS = ["annoy"]
 ITEMS = 200
 PICTURES = ["scaling", "precision", "curves", "deployments"]
-WORKERS = [1]
 
 
 def children():
@@ -38,10 +35,11 @@ def report(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(measure, "_SECONDS", 0.05)
         patch.setattr(scaling, "_PAIRWISE_SECONDS", 0.05)
-        patch.setattr(deployment, "_WORKERS", WORKERS)
+        patch.setattr(deployment, "_WORKERS", [1])
         before = children()
         flags = ["--volume", volume, "--output", output, "--max-items", ITEMS, "--seed", 3]
-        flags += ["--backend", ",".join(BACKENDS), "--index-threads", 1, "--json"]
+        # Another kind would take as long again.
+        flags += ["--backend", "annoy", "--index-threads", 1, "--json"]
         printed = folder / "printed"
         with printed.open("w") as file:
             patch.setattr("sys.stdout", file)
@@ -70,13 +68,11 @@ def test_a_page_that_needs_no_other_file_its_pictures_and_its_figures_are_writte
 
 
 def test_deployments_have_the_time_and_the_memory_of_real_retrievers(report):
-    rows = json.loads((report[2] / "report.json").read_text("utf-8"))["deployments"]
-    assert [(row["items"], row["backend"]) for row in rows] == [(ITEMS, name) for name in BACKENDS]
-    for row in rows:
-        parts = [row["index_seconds"], row["publish_seconds"], row["load_seconds"]]
-        assert min(parts) > 0
-        assert 0 <= row["build_seconds"] <= row["index_seconds"]
-        assert row["index_bytes"] > 0
-        assert list(row["pss_bytes"]) == [*map(str, WORKERS)]
-        # It has an interpreter of its own.
-        assert min(row["pss_bytes"].values()) > 5e6
+    [row] = json.loads((report[2] / "report.json").read_text("utf-8"))["deployments"]
+    assert (row["items"], row["backend"]) == (ITEMS, "annoy")
+    assert min(row["index_seconds"], row["publish_seconds"], row["load_seconds"]) > 0
+    assert 0 <= row["build_seconds"] <= row["index_seconds"]
+    assert row["index_bytes"] > 0
+    # It has an interpreter of its own.
+    assert row["pss_bytes"].keys() == {"1"}
+    assert row["pss_bytes"]["1"] > 5e6

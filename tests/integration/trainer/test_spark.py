@@ -24,7 +24,6 @@ from trainer.pipeline import Places, train_and_publish
 from trainer.progress import Silent
 from trainer.promotion.checks import promote_if_passed
 from trainer.promotion.gates import Gates
-from trainer.spark import als
 from trainer.spark.options import SparkAls
 from trainer.spec import DataSpec, TrainingSpec
 
@@ -91,16 +90,13 @@ def staged(volume):
 @pytest.fixture(scope="module")
 def local(file, tmp_path_factory):
     """A volume that a command trained for in one process of Spark's, and what it said."""
-    place = tmp_path_factory.mktemp("local")
-    temporary = place / "tmp"
-    temporary.mkdir()
+    place, temporary = tmp_path_factory.mktemp("local"), tmp_path_factory.mktemp("tmp")
     # The log would be there.
-    status, output, errors = by_command(
-        file, place / "volume", "--spark-master", "local[2]", "--json", TMPDIR=str(temporary)
-    )
+    flags = ["--spark-master", "local[2]", "--json"]
+    status, output, errors = by_command(file, place, *flags, TMPDIR=str(temporary))
     assert (status, errors) == (0, "")
     left = [path.name for path in temporary.iterdir() if "spark" in path.name]
-    return place / "volume", json.loads(output), left
+    return place, json.loads(output), left
 
 
 def test_a_command_trains_and_publishes_with_nothing_left_over(local):
@@ -116,9 +112,7 @@ def test_a_command_trains_and_publishes_with_nothing_left_over(local):
     assert manifest.metrics.keys() >= {"test_auc_unseen", *precisions}
     assert (staged(volume), left) == ([], [])
 
-
-def test_who_has_no_positive_stands_for_the_mean(local):
-    volume, said, _ = local
+    # Who has no positive stands for the mean.
     found = open_publication(volume, said["version"])
     for kind, name, ids, vectors in (
         ("item", "unloved", found.items, found.item_vectors),
@@ -136,9 +130,7 @@ class Killing(Silent):
     """Kills a node in the middle of the fit, once two epochs are over."""
 
     def __init__(self, node):
-        self._node = node
-        self.epochs = 0
-        self.killed_after = None
+        self._node, self.epochs, self.killed_after = node, 0, None
 
     @contextmanager
     def step(self, name, total):  # noqa: ARG002 - the protocol's
@@ -176,23 +168,20 @@ def check_solution(dataset, publication):
     """
     items = np.array(publication.item_vectors[:, :-1], dtype=np.float64)
     items[publication.items.row("unloved")] = 0
-    checked = 0
-    for user in range(len(dataset.users)):
-        own = dataset.train[user].toarray()[0]
-        liked = own > 0
-        if not liked.any():
-            continue
+    weights = dataset.train.toarray()
+    users = np.flatnonzero((weights > 0).any(axis=1)).tolist()
+    assert len(users) == datasets.USERS
+    for user in users:
+        own, liked = weights[user], weights[user] > 0
         confidence = np.where(liked, 1 + 2.0 * own, 1)
         penalty = 0.05 * liked.sum() * np.eye(items.shape[1])
         weighted = items.T * confidence
         expected = np.linalg.solve(weighted @ items + penalty, weighted @ liked)
         np.testing.assert_allclose(publication.user_vectors[user, :-1], expected, atol=1e-4)
-        checked += 1
-    assert checked == datasets.USERS
 
 
 def test_a_cluster_without_room_for_an_executor_is_given_up(file, cluster, tmp_path, monkeypatch):
-    monkeypatch.setattr(als, "WAIT_SECONDS", 1.0)
+    monkeypatch.setattr("trainer.spark.als.WAIT_SECONDS", 1.0)
     conf = {**cluster.conf, "spark.executor.memory": "500g"}
     options = SparkAls(spark_master=cluster.master, spark_conf=conf)
     with pytest.raises(SparkError, match=r"had no node for 1 s: .*spark\.executor\.memory"):
@@ -205,13 +194,8 @@ def test_a_job_that_fails_says_why_in_one_line(file, tmp_path):
     """Here: the nodes have no such Python."""
     temporary = tmp_path / "tmp"
     temporary.mkdir()
-    status, output, errors = by_command(
-        file,
-        tmp_path / "volume",
-        "--spark-master=local[1]",
-        "--spark-conf=spark.pyspark.python=/nowhere/python",
-        TMPDIR=str(temporary),
-    )
+    flags = ["--spark-master=local[1]", "--spark-conf=spark.pyspark.python=/nowhere/python"]
+    status, output, errors = by_command(file, tmp_path / "volume", *flags, TMPDIR=str(temporary))
     assert (status, output) == (1, "")
     # After the progress.
     [line] = [line for line in errors.splitlines() if line.startswith("error:")]

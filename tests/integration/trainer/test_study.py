@@ -10,22 +10,16 @@ import pytest
 from tests import datasets, movielens
 from trainer.fitting.lightfm_model import Hyperparameters
 from trainer.progress import Silent
-from trainer.study.files import write_study
 from trainer.study.options import SearchSpace, StudyOptions
-from trainer.study.study import run_study
+from trainer.study.study import run_study, write_study
 
-QUICK = StudyOptions(
-    space=SearchSpace(components=(2, 8), losses=("warp", "bpr")),
-    start=datasets.QUICK,
-    trials=4,
-    max_epochs=4,
-    epoch_step=2,
-)
+SPACE = SearchSpace(components=(2, 8), losses=("warp", "bpr"))
+QUICK = StudyOptions(space=SPACE, start=datasets.QUICK, trials=4, max_epochs=4, epoch_step=2)
 IN_A_PROCESS = """
 import sys
 from pathlib import Path
 from tests.integration.trainer.test_study import study
-from trainer.study.files import write_study
+from trainer.study.study import write_study
 
 write_study(study(), Path(sys.argv[1]))
 """

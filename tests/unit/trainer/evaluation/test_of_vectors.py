@@ -10,8 +10,6 @@ import pytest
 import scipy.sparse as sp
 from lightfm.evaluation import auc_score, precision_at_k
 
-from lightfm_retriever.publication.storage.ragged import Ragged
-from lightfm_retriever.publication.vectors.vector_space import fold_biases
 from tests import datasets
 from tests.unit.trainer.index import cases
 from trainer.evaluation import of_vectors
@@ -19,11 +17,6 @@ from trainer.evaluation.of_vectors import evaluate_vectors, precision_at_10, wit
 from trainer.fitting.embeddings import Embeddings, extract_embeddings
 from trainer.fitting.lightfm_model import train
 from trainer.index import exact
-
-
-def rows_of(matrix):
-    """The columns of the positives of each row."""
-    return cases.rows(np.flatnonzero(row.toarray().ravel() > 0) for row in matrix)
 
 
 def matrix_of(rows, items):
@@ -37,11 +30,8 @@ def matrix_of(rows, items):
 def trained():
     """A model on more items than users get, and its vectors."""
     random = np.random.default_rng(5)
-    pairs = [
-        (f"u{user}", f"i{item}", 1.0)
-        for user in range(30)
-        for item in random.choice(60, 12, replace=False)
-    ]
+    items = (random.choice(60, 12, replace=False) for _ in range(30))
+    pairs = [(f"u{user}", f"i{item}", 1.0) for user, own in enumerate(items) for item in own]
     dataset = datasets.dataset(pairs, split="random")
     model = train(dataset, replace(datasets.QUICK, epochs=5), on_epoch=lambda: None)
     return model, dataset, extract_embeddings(model, dataset)
@@ -62,12 +52,24 @@ def by_lightfm(model, seen, held_out):
 def test_the_metrics_are_lightfms(monkeypatch, trained):
     monkeypatch.setattr(exact, "_CHUNK_SCORES", 200)
     model, dataset, embeddings = trained
-    seen, held_out = rows_of(dataset.train), rows_of(dataset.test)
+    seen, held_out = dataset.seen(), dataset.held_out()
     found = evaluate_vectors(embeddings, seen=seen, held_out=held_out)
     assert found.pop("evaluated_users") == (dataset.test.getnnz(axis=1) > 0).sum()
     assert found == pytest.approx(by_lightfm(model, dataset.train, dataset.test), abs=1e-5)
     # The four tell different things.
     assert len({round(value, 4) for value in found.values()}) == 4
+    # Sums of such numbers are exact, so that many scores are equal.
+    model = copy.deepcopy(model)
+    for name in ("item_embeddings", "user_embeddings", "item_biases", "user_biases"):
+        setattr(model, name, np.round(4 * getattr(model, name) + 1).astype(np.float32) / 4)
+    embeddings = extract_embeddings(model, dataset)
+    scores = embeddings.queries @ embeddings.item_vectors.T
+    assert np.mean([len({*own.tolist()}) for own in scores]) < scores.shape[1] / 2
+    found = evaluate_vectors(embeddings, seen=seen, held_out=held_out)
+    expected = by_lightfm(model, dataset.train, dataset.test)
+    # But for precision, where LightFM ranks equal items after all that they are equal to.
+    for name in ("test_auc", "test_auc_unseen"):
+        assert found[name] == pytest.approx(expected[name], abs=1e-5)
 
 
 def test_users_with_nothing_and_with_everything_are_as_lightfm_counts_them(trained):
@@ -83,26 +85,6 @@ def test_users_with_nothing_and_with_everything_are_as_lightfm_counts_them(train
     assert found.pop("evaluated_users") == 5
     expected = by_lightfm(model, matrix_of(seen, items), matrix_of(held_out, items))
     assert found == pytest.approx(expected, abs=1e-5)
-
-
-def test_equal_scores_are_as_lightfm_counts_them(trained):
-    """But for precision, where LightFM ranks equal items after all that they are equal to."""
-    model, dataset, _ = trained
-    model = copy.deepcopy(model)
-    # Sums of such numbers are exact, so that many are equal.
-    for name in ("item_embeddings", "user_embeddings", "item_biases", "user_biases"):
-        setattr(model, name, np.round(4 * getattr(model, name)).astype(np.float32) / 4)
-    embeddings = Embeddings(
-        fold_biases(model.item_embeddings, model.item_biases),
-        fold_biases(model.user_embeddings, model.user_biases),
-    )
-    scores = embeddings.queries @ embeddings.item_vectors.T
-    assert np.mean([len({*own.tolist()}) for own in scores]) < scores.shape[1] / 2
-    seen, held_out = rows_of(dataset.train), rows_of(dataset.test)
-    found = evaluate_vectors(embeddings, seen=seen, held_out=held_out)
-    expected = by_lightfm(model, dataset.train, dataset.test)
-    for name in ("test_auc", "test_auc_unseen"):
-        assert found[name] == pytest.approx(expected[name], abs=1e-5)
 
 
 def test_where_every_item_is_a_positive_there_is_no_auc_and_without_any_no_metric():
@@ -125,13 +107,11 @@ def test_of_many_users_some_are_drawn_the_same_ones_for_a_seed(monkeypatch, trai
     assert with_positives(held_out).tolist() == everyone
     monkeypatch.setattr(of_vectors, "MAX_USERS", 30)
     first, again, other = (with_positives(held_out, seed=seed).tolist() for seed in (1, 1, 2))
-    for drawn in (first, other):
-        assert len(drawn) == 30
-        assert drawn == sorted({*drawn} & {*everyone})
-    assert first == again != other
+    assert first == again == sorted({*first} & {*everyone}) != other
+    assert len(first) == len(other) == 30
     # Metrics are of the users that are drawn.
     _, dataset, embeddings = trained
-    seen, held_out = rows_of(dataset.train), rows_of(dataset.test)
+    seen, held_out = dataset.seen(), dataset.held_out()
     monkeypatch.setattr(of_vectors, "MAX_USERS", 7)
     chosen = with_positives(held_out, seed=3)
     found = evaluate_vectors(embeddings, seen=seen, held_out=held_out, seed=3)
@@ -141,7 +121,7 @@ def test_of_many_users_some_are_drawn_the_same_ones_for_a_seed(monkeypatch, trai
 
 
 def test_precision_of_answers_is_the_share_of_ten_that_was_held_out():
-    held_out: Ragged = cases.rows([[1, 2, 30], [4], [5]])
+    held_out = cases.rows([[1, 2, 30], [4], [5]])
     answers = [(0, np.arange(10)), (1, np.array([4])), (2, np.array([6, 7]))]
     assert precision_at_10(iter(answers), held_out) == pytest.approx(np.mean([0.2, 0.1, 0]))
     # What comes after ten isn't shown.

@@ -9,7 +9,11 @@ from tests import datasets
 from trainer.errors import DivergedError, OptionError
 from trainer.fitting.lightfm_model import LOSSES, Hyperparameters, learning_warnings, train
 
-NAN = float("nan")
+ROWS = datasets.rows()
+
+
+def scaled(factor):
+    return [(user, item, weight * factor) for user, item, weight in ROWS]
 
 
 def fit(dataset=None, *, start=None, told=None, **options):
@@ -20,47 +24,40 @@ def fit(dataset=None, *, start=None, told=None, **options):
 
 def parameters(model):
     parts = (model.item_embeddings, model.item_biases, model.user_embeddings, model.user_biases)
-    return np.concatenate([part.ravel() for part in parts])
+    return [number for part in parts for number in part.ravel().tolist()]
 
 
-def assert_same(first, second):
-    np.testing.assert_array_equal(parameters(first), parameters(second))
-
-
-@pytest.mark.parametrize(("name", "bad"), [("loss", "mse"), ("epochs", 0), ("learning_rate", NAN)])
-def test_a_value_out_of_range_is_named_by_its_flag(name, bad):
-    flag = f"--{name.replace('_', '-')}"
-    with pytest.raises(OptionError, match=f"{flag} is {bad!r}, but should be ") as caught:
-        Hyperparameters(**{name: bad})
-    assert caught.value.option == flag
-
-
-def test_weights_cannot_be_used_with_a_loss_that_ignores_them():
-    with pytest.raises(OptionError, match="--loss is 'warp-kos', but should be another one with"):
-        Hyperparameters(loss="warp-kos", sample_weights=True)
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"loss": "mse"}, "--loss is 'mse', but"),
+        ({"epochs": 0}, "--epochs is 0, but"),
+        ({"learning_rate": float("nan")}, "--learning-rate is nan, but"),
+        # It ignores them.
+        (
+            {"sample_weights": True, "loss": "warp-kos"},
+            "--loss is 'warp-kos', but should be another one with",
+        ),
+    ],
+)
+def test_a_value_that_does_not_fit_is_named_by_its_flag(given, message):
+    with pytest.raises(OptionError, match=message) as caught:
+        Hyperparameters(**given)
+    assert caught.value.option == message.partition(" ")[0]
 
 
 @pytest.mark.parametrize("loss", LOSSES)
 def test_a_seed_makes_training_reproducible_to_the_last_bit(loss):
     model = fit(loss=loss)
     assert model.loss == loss
-    assert_same(model, fit(loss=loss))
-    assert not np.array_equal(parameters(model), parameters(fit(loss=loss, seed=2)))
+    assert parameters(model) == parameters(fit(loss=loss)) != parameters(fit(loss=loss, seed=2))
 
 
-@pytest.mark.parametrize(
-    ("option", "value"),
-    [
-        ("loss", "bpr"),
-        ("learning_rate", 0.1),
-        ("item_alpha", 0.1),
-        ("user_alpha", 0.1),
-        ("epochs", 3),
-        ("sample_weights", True),
-    ],
-)
-def test_every_option_reaches_the_model(option, value):
-    assert not np.array_equal(parameters(fit()), parameters(fit(**{option: value})))
+def test_every_option_reaches_the_model():
+    numbers = {"learning_rate": 0.1, "item_alpha": 0.1, "user_alpha": 0.1, "epochs": 3}
+    usual = parameters(fit())
+    for option, value in {"loss": "bpr", "sample_weights": True, **numbers}.items():
+        assert usual != parameters(fit(**{option: value})), option
 
 
 def test_each_epoch_is_told_of_and_they_are_the_same_as_all_at_once():
@@ -72,7 +69,7 @@ def test_each_epoch_is_told_of_and_they_are_the_same_as_all_at_once():
     direct = type(model)(**options, random_state=np.random.RandomState(1))
     features = {"user_features": dataset.user_features, "item_features": dataset.item_features}
     direct.fit(dataset.train.tocoo(), **features, epochs=4, num_threads=1)
-    assert_same(model, direct)
+    assert parameters(model) == parameters(direct)
 
 
 @pytest.mark.parametrize("loss", LOSSES)
@@ -83,7 +80,7 @@ def test_going_on_with_a_model_is_the_same_as_all_epochs_at_once(loss):
     model = fit(dataset, loss="warp", learning_rate=1.0, epochs=2, start=start)
     assert model is start
     assert (model.loss, model.learning_rate) == (loss, 0.05)
-    assert_same(model, fit(dataset, loss=loss, epochs=5))
+    assert parameters(model) == parameters(fit(dataset, loss=loss, epochs=5))
 
 
 @pytest.mark.parametrize("weight", [0.0, -1.0])
@@ -106,24 +103,21 @@ def test_a_weight_of_0_or_less_is_no_positive(loss, weight):
 
 def test_numbers_that_are_not_finite_end_the_training():
     told = []
-    dataset = datasets.dataset([(user, item, 1e9) for user, item, _ in datasets.rows()])
+    dataset = datasets.dataset(scaled(1e9))
     options = {"sample_weights": True, "learning_rate": 10, "epochs": 50, "loss": "bpr"}
-    with pytest.raises(
-        DivergedError, match=r"training diverged in epoch \d+: .* --learning-rate"
-    ) as caught:
+    message = r"training diverged in epoch \d+: .* --learning-rate"
+    with pytest.raises(DivergedError, match=message) as caught:
         fit(dataset, told=told, **options)
     assert caught.value.epoch == len(told) + 1
 
 
 def test_a_loss_that_needs_more_items_says_so():
     """LightFM's own goes astray with ten items, in the logarithm of 0."""
-    rows = [
-        (f"u{user}", f"i{item}", 1.0) for user in range(30) for item in range(11) if (user + item) % 4
-    ]
+    pairs = ((user, item) for user in range(30) for item in range(11) if (user + item) % 4)
+    rows = [(f"u{user}", f"i{item}", 1.0) for user, item in pairs]
     few = datasets.dataset([row for row in rows if row[1] != "i10"])
-    with pytest.raises(
-        OptionError, match="--loss is 'warp-kos', but should be another one for 10 items: it"
-    ):
+    message = "--loss is 'warp-kos', but should be another one for 10 items: it"
+    with pytest.raises(OptionError, match=message):
         fit(few, loss="warp-kos")
     for dataset, loss in ((datasets.dataset(rows), "warp-kos"), (few, "warp")):
         assert np.isfinite(parameters(fit(dataset, loss=loss, epochs=50))).all()
@@ -133,17 +127,13 @@ def test_a_loss_that_needs_more_items_says_so():
     ("rows", "losses", "told"),
     [
         # A common size is no reason to warn.
-        (datasets.rows(), "", ""),
+        (ROWS, "", ""),
         # So small that nothing is learned, and so large that a few ruin a model.
+        (scaled(0.001), "warp bpr", "only 0 of {} positives of a.csv weigh 0.02 or more"),
         (
-            [(user, item, weight / 1000) for user, item, weight in datasets.rows()],
-            "warp bpr",
-            "only 0 of {} positives of a.csv weigh 0.02 or more",
-        ),
-        (
-            [*datasets.rows(), ("u1", "i1", 10_000.0)],
+            [*ROWS, ("u1", "i1", 1e4)],
             "bpr logistic",
-            "1 of {} positives of a.csv weigh more than 50, up to 1000",
+            "1 of {} positives of a.csv weigh more than 50, up to",
         ),
     ],
 )

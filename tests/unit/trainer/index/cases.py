@@ -22,14 +22,12 @@ def vectors(count: int, dimensions: int = DIMENSIONS, *, seed: int = 1) -> NDArr
     return np.random.default_rng(seed).normal(size=(count, dimensions)).astype(np.float32)
 
 
-def uneven(
-    count: int, dimensions: int = DIMENSIONS, *, sigma: float = 1.0, seed: int = 1
-) -> NDArray[np.float32]:
-    """Random directions with norms of a log-normal distribution: the larger sigma, the more uneven."""
+def uneven(count: int, dimensions: int = DIMENSIONS, *, seed: int = 1) -> NDArray[np.float32]:
+    """Random directions with norms of a log-normal distribution."""
     random = np.random.default_rng(seed)
     directions = random.normal(size=(count, dimensions))
     directions /= np.linalg.norm(directions, axis=1, keepdims=True)
-    return (directions * random.lognormal(sigma=sigma, size=(count, 1))).astype(np.float32)
+    return (directions * random.lognormal(size=(count, 1))).astype(np.float32)
 
 
 def nothing(queries: int) -> Ragged:

@@ -30,16 +30,13 @@ def test_the_file_is_the_one_of_a_plain_build(tmp_path, monkeypatch, space, code
     assert (tmp_path / "it.faiss").read_bytes() == library.serialize_index(plain).tobytes()
 
 
-LISTS = {7: 1, 16: 2, 1000: 125, 10**4: 400, 2 * 10**5: 1789, 2 * 10**5 + 1: 3578}
-
-
-@pytest.mark.parametrize(("items", "lists"), LISTS.items())
+@pytest.mark.parametrize(
+    ("items", "lists"), [(7, 1), (1000, 125), (10**4, 400), (2 * 10**5, 1789), (2 * 10**5 + 1, 3578)]
+)
 def test_a_list_has_eight_items_at_the_least(items, lists):
     [backend] = make_backends("faiss")
-    assert backend.rounds(items, "cosine") == [
-        [{"lists": lists, "codes": "SQ8"}],
-        [{"lists": lists, "codes": "SQfp16"}],
-    ]
+    rounds = [[{"lists": lists, "codes": codes}] for codes in ("SQ8", "SQfp16")]
+    assert backend.rounds(items, "cosine") == rounds
 
 
 def test_an_item_that_is_much_longer_than_all_others_hides_none(tmp_path):
@@ -49,26 +46,18 @@ def test_an_item_that_is_much_longer_than_all_others_hides_none(tmp_path):
     assert recall(built, of, vectors(40, seed=2), "inner_product") >= 0.99
 
 
-def test_where_lists_hold_fewer_than_asked_for_there_are_no_made_up_rows(tmp_path):
+def test_what_was_saved_is_all_there_mapped_and_not_read_ahead(tmp_path):
     built = build("faiss", vectors(500), "cosine", tmp_path)
+    # Where lists hold fewer than are asked for there are no made-up rows.
     for query in vectors(20, seed=2):
         found = built.index.search(query, 30, 1)
         assert 0 < len(found) <= 30
         assert ((found >= 0) & (found < 500)).all()
-
-
-def test_a_file_that_holds_less_than_was_saved_is_noticed(tmp_path):
-    build("faiss", vectors(40), "cosine", tmp_path)
-    faiss._SavedIndex(tmp_path / "it.faiss", 40, "cosine", 30)
-    with pytest.raises(VectorError, match=r"it\.faiss: holds 40 items after saving 41"):
-        faiss._SavedIndex(tmp_path / "it.faiss", 41, "cosine", 30)
-
-
-def test_nothing_is_read_ahead_by_other_threads(tmp_path):
-    built = build("faiss", vectors(300), "cosine", tmp_path)
     lists = library.downcast_InvertedLists(built.index._index.invlists)
     assert isinstance(lists, library.OnDiskInvertedLists)
     assert lists.prefetch_nthread == 0
+    with pytest.raises(VectorError, match=r"it\.faiss: holds 500 items after saving 501"):
+        faiss._SavedIndex(tmp_path / "it.faiss", 501, 30, augment=False)
 
 
 def test_many_lists_are_found_by_a_graph_and_found_again_by_who_maps_the_file(tmp_path, monkeypatch):

@@ -17,7 +17,7 @@ from tests.unit.trainer.index.cases import SPACES, nothing, own, rows, scores
 from trainer.index import measure as module
 from trainer.index.exact import ExactBackend
 from trainer.index.measure import Questions
-from trainer.index.protocol import Effort, IndexTask
+from trainer.index.protocol import IndexTask
 
 COUNT = 50
 vectors = functools.partial(cases.vectors, COUNT, 4)
@@ -27,21 +27,15 @@ def exact(of, space="inner_product"):
     return ExactBackend().build(IndexTask(of, space, None, {}, seed=1))
 
 
-class Searching:
+def searching(of, answer, *, candidates=0):
     """An index that answers as it is told and notes what it was asked."""
 
-    def __init__(self, answer):
-        self.answer = answer
-        self.asked = []
+    def search(query, count, effort, relative=1.0):
+        index.asked.append((query.tolist(), count, effort * relative))
+        return np.asarray(answer(query, count), dtype=np.int64)
 
-    def search(self, query, count, effort, relative=1.0):
-        self.asked.append((query.tolist(), count, effort * relative))
-        return np.asarray(self.answer(query, count), dtype=np.int64)
-
-
-def searching(of, answer, *, candidates=0):
-    effort = Effort("effort", least=1, most=100)
-    return replace(exact(of), index=Searching(answer), candidates=candidates, effort=effort)
+    index = SimpleNamespace(search=search, asked=[])
+    return replace(exact(of), index=index, candidates=candidates)
 
 
 def best_of(of):
@@ -62,10 +56,10 @@ def test_more_candidates_are_scored_exactly_before_the_best_ten_are_kept():
     built = searching(of, lambda query, count: np.argsort(of @ query)[-count:], candidates=30)
     assert recall(built, of, queries) == 1.0
     assert {count for _, count, _ in built.index.asked} == {30}
-    # A bare question asks for no more than there can be answers.
-    built = searching(of, best_of(of), candidates=30)
+    # Without, no more are asked for than there can be answers.
+    built = searching(of, best_of(of))
     questions = asking(of, queries, excluded=rows([[row % 7] for row in range(COUNT)]))
-    assert questions.ask_bare(built, 23).recall == 1.0
+    assert questions.ask(built, 23).recall == 1.0
     assert {asked[1:] for asked in built.index.asked} == {(11, 23)}
 
 
@@ -80,22 +74,20 @@ def test_what_is_as_good_as_the_tenth_counts():
     assert recall(shortest, of, query, "cosine") == 1.0
     assert recall(shortest, of, query) == 0.0
 
-
-@pytest.mark.parametrize("direction", [1, -1])
-def test_one_item_that_is_much_longer_does_not_make_the_others_equal(direction):
+    # One item that is much longer doesn't make the others equal.
     of, query = vectors(), cases.vectors(1, 4, seed=2)
-    of[0] = direction * 1e6 * query[0]
     worst = searching(of, lambda query, _: np.argsort(of @ query)[1:11])
-    assert recall(worst, of, query) == 0.0
+    for direction in (1, -1):
+        of[0] = direction * 1e6 * query[0]
+        assert recall(worst, of, query) == 0.0
 
 
 @given(st.integers(1, 40), st.integers(0, 2**32 - 1), st.sampled_from(SPACES))
 def test_recall_is_as_the_definition_has_it(count, seed, space):
     random = np.random.default_rng(seed)
     of, queries = cases.vectors(count, 4, seed=seed), cases.vectors(7, 4, seed=seed + 1)
-    excluded = [
-        np.sort(random.choice(count, random.integers(0, count + 1), replace=False)) for _ in range(7)
-    ]
+    sizes = random.integers(0, count + 1, 7)
+    excluded = [np.sort(random.choice(count, size, replace=False)) for size in sizes]
     found = wanted = 0
     answers = {}
     for query, gone in zip(unit_rows(queries) if space == "cosine" else queries, excluded, strict=True):
@@ -141,27 +133,26 @@ def clock(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("each", "seconds", "least", "asked"),
+    ("seconds", "least", "asked"),
     [
-        (0.25, 2.0, 3, 9),  # as many as fit, with the one that ended after the time was over
-        (0.25, 2.0, 20, 20),  # not fewer than these
-        (0.25, 1000.0, 3, COUNT),  # all
+        (2.0, 3, 9),  # as many as fit, with the one that ended after the time was over
+        (2.0, 20, 20),  # not fewer than these
+        (1000.0, 3, COUNT),  # all
     ],
 )
-def test_slow_searches_are_measured_with_fewer_queries(monkeypatch, clock, each, seconds, least, asked):
+def test_slow_searches_are_measured_with_fewer_queries(monkeypatch, clock, seconds, least, asked):
     monkeypatch.setattr(module, "_SECONDS", seconds)
     monkeypatch.setattr(module, "_MIN_QUERIES", least)
     of = vectors()
 
     def answer(query, count):
-        clock.now += each
+        clock.now += 0.25
         return best_of(of)(query, count)
 
     built = searching(of, answer)
     found = asking(of, vectors(seed=2)).ask(built, 1)
-    assert len(built.index.asked) == asked
-    assert found.recall == 1.0
-    assert found.query_microseconds == pytest.approx(each * 1e6)
+    assert (len(built.index.asked), found.recall) == (asked, 1.0)
+    assert found.query_microseconds == pytest.approx(0.25e6)
 
 
 def test_the_time_is_the_median_on_one_thread_as_in_a_worker(clock):
@@ -178,17 +169,12 @@ def test_the_time_is_the_median_on_one_thread_as_in_a_worker(clock):
     assert {*threads} == {1}
 
 
-# ---- more results than ten
-
-
-def test_depths_are_what_the_catalogue_has_twice_over():
-    for count, depths in ((59, []), (60, [30]), (650, [30, 100, 300]), (2000, [30, 100, 300, 1000])):
-        assert asking(cases.vectors(count, 4), cases.vectors(3, 4, seed=2)).depths == depths
-
-
 @pytest.mark.parametrize("space", SPACES)
 def test_recall_of_more_results_is_their_share_that_was_found(space):
     """An index that leaves out each tenth item, whatever is asked."""
+    # Depths are what the catalogue has twice over.
+    for count, depths in ((59, []), (60, [30]), (650, [30, 100, 300]), (2000, [30, 100, 300, 1000])):
+        assert asking(cases.vectors(count, 4), cases.vectors(3, 4, seed=2)).depths == depths
     of, queries = cases.vectors(1000, 4), cases.vectors(150, 4, seed=2)
     every = exact(of, space).index
     built = searching(of, lambda query, _: [r for r in every.search(query, 1000, 0) if r % 10])
@@ -197,7 +183,7 @@ def test_recall_of_more_results_is_their_share_that_was_found(space):
         order = np.random.default_rng(1).permutation(150)[:100]
         lists = [every.search(query, results, 0) for query in queries[order]]
         share = np.mean([np.mean(one % 10 > 0) for one in lists])
-        found = questions.ask_deep(built, 5, results, 1.5)
+        found = questions.ask(built, 5, results, 1.5)
         # But for what is as good as equal.
         assert found.recall == pytest.approx(share, abs=1e-3)
         # As many candidates and as much effort as the retriever asks for.
@@ -207,7 +193,7 @@ def test_recall_of_more_results_is_their_share_that_was_found(space):
     of = cases.vectors(100, 4)
     excluded = rows([range(20, 100)] * 4 + [range(100)])
     questions = asking(of, cases.vectors(5, 4, seed=2), excluded=excluded)
-    assert questions.ask_deep(exact(of), 0, 30, 1.0).recall == 1.0
+    assert questions.ask(exact(of), 0, 30).recall == 1.0
 
 
 @pytest.mark.parametrize("space", SPACES)

@@ -5,7 +5,7 @@ import struct
 import pytest
 
 from lightfm_retriever.publication.storage.chunks import row_chunks
-from tests.unit.trainer.index.cases import build, recall, uneven, vectors
+from tests.unit.trainer.index.cases import build, recall, vectors
 from trainer.index import make_backends
 
 pytest.importorskip("nmslib")
@@ -24,16 +24,20 @@ def test_inner_products_are_searched_both_ways_and_then_with_more_links(space, m
     ]
 
 
-@pytest.mark.parametrize(("metric", "dimensions"), [("negdotprod", 9), ("cosinesimil", 10)])
-def test_the_file_has_a_record_of_each_item(tmp_path, metric, dimensions):
+@pytest.mark.parametrize(("metric", "dimensions"), [("negdotprod", 13), ("cosinesimil", 14)])
+def test_the_file_has_a_record_of_each_item_by_its_row(tmp_path, monkeypatch, metric, dimensions):
+    of = vectors(500, 13)
+    monkeypatch.setattr(nmslib, "row_chunks", lambda count, *_: row_chunks(count, 64))
     settings = {"metric": metric, "M": 16, "efConstruction": 200}
-    built = build("nmslib", uneven(300), "inner_product", tmp_path, settings=settings)
+    built = build("nmslib", of, "inner_product", tmp_path, settings=settings)
     assert (built.metric, built.dimensions) == (metric, dimensions)
     # As release 2.1.2 writes it; the retriever relies on it.
     flag, items, _, _, links = struct.unpack_from("<5I", (tmp_path / "it.nmslib").read_bytes())
-    assert (flag, items, (links - 16) / 4) == (1, 300, dimensions)
+    assert (flag, items, (links - 16) / 4) == (1, 500, dimensions)
     # The vectors aren't written a second time beside it.
     assert sorted(path.name for path in tmp_path.iterdir()) == ["it.nmslib"]
+    assert recall(built, of, vectors(20, 13, seed=2), "inner_product") == 1
+    assert sorted(built.index.search(of[0], 500, 500).tolist()) == [*range(500)]
 
 
 @pytest.mark.parametrize(("items", "most"), [(1, 10), (300, 300), (5000, 4096)])
@@ -41,16 +45,6 @@ def test_a_queue_holds_ten_at_the_least_and_no_more_than_there_are(tmp_path, ite
     settings = {"metric": "cosinesimil", "M": 4, "efConstruction": 10}
     built = build("nmslib", vectors(items, 2), "cosine", tmp_path, settings=settings)
     assert (built.effort.least, built.effort.most) == (10, most)
-
-
-@pytest.mark.parametrize("metric", ["negdotprod", "cosinesimil"])
-def test_all_items_are_given_by_their_rows(tmp_path, monkeypatch, metric):
-    of = vectors(500, 13)
-    monkeypatch.setattr(nmslib, "row_chunks", lambda count, *_: row_chunks(count, 64))
-    settings = {"metric": metric, "M": 16, "efConstruction": 200}
-    built = build("nmslib", of, "inner_product", tmp_path, settings=settings)
-    assert recall(built, of, vectors(20, 13, seed=2), "inner_product") == 1
-    assert sorted(built.index.search(of[0], 500, 500).tolist()) == [*range(500)]
 
 
 def test_an_index_that_was_released_is_opened_again_for_the_next_search(tmp_path):

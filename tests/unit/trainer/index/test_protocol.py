@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import itertools
 import tracemalloc
 
@@ -12,7 +11,7 @@ import pytest
 from lightfm_retriever.publication.storage.chunks import row_chunks
 from tests.unit.trainer.index import cases
 from tests.unit.trainer.index.cases import SPACES, build, most, recall, uneven, vectors
-from trainer.index import NAMES, installed
+from trainer.index import installed
 from trainer.index.measure import query_settings
 
 COUNT = 2000
@@ -34,43 +33,32 @@ TRIED = [
 every = pytest.mark.parametrize(("name", "space"), EVERY)
 
 
-@functools.cache
-def items():
-    return read_only(uneven(COUNT))
-
-
-@functools.cache
-def queries():
-    return read_only(vectors(40, seed=2))
-
-
 def read_only(made):
     made.flags.writeable = False
     return made
 
 
-def test_all_of_them_are_tested():
-    assert tuple(BACKENDS) == NAMES
+ITEMS, QUERIES = read_only(uneven(COUNT)), read_only(vectors(40, seed=2))
 
 
 @pytest.mark.parametrize(("scale", "threads"), [(2.0**-24, 3), (2.0**20, 1)])
 @pytest.mark.parametrize(("name", "space", "settings"), TRIED)
 def test_at_the_highest_effort_the_true_ten_are_found(tmp_path, name, space, settings, scale, threads):
-    of = items() * np.float32(scale)
+    of = ITEMS * np.float32(scale)
     built = build(name, of, space, tmp_path, settings=settings, threads=threads)
-    assert recall(built, of, queries(), space) >= 0.99
+    assert recall(built, of, QUERIES, space) >= 0.99
 
 
 @every
 def test_a_higher_effort_finds_more_up_to_the_highest(tmp_path, name, space):
-    built = build(name, items(), space, tmp_path)
+    built = build(name, ITEMS, space, tmp_path)
     if built.effort is None:
         assert name == "exact"
         return
     least, high = built.effort.least, built.effort.most
     assert 1 <= least < high
     found = [
-        recall(built, items(), queries(), space, effort)
+        recall(built, ITEMS, QUERIES, space, effort)
         for effort in np.unique(np.geomspace(least, high, 5).astype(int)).tolist()
     ]
     # Rounding apart, and graphs, where luck has a part.
@@ -85,15 +73,14 @@ def test_of_few_items_all_are_found(tmp_path, name, space, count):
     for settings in settings_of(name, space, count):
         built = build(name, of, space, tmp_path, settings=settings)
         least = 0 if built.effort is None else built.effort.least
-        for query in queries()[:5]:
+        for query in QUERIES[:5]:
             for asked in (10, 11, 100):
                 found = built.index.search(query, asked, most(built)).tolist()
                 assert len({*found}) == len(found) == min(asked, count), settings
                 assert {*found} <= {*range(count)}
             few = built.index.search(query, 1, least).tolist()
-            assert len(few) <= 1
-            assert {*few} <= {*range(count)}
-        assert recall(built, of, queries()[:5], space) == 1.0
+            assert few in ([], *([row] for row in range(count)))
+        assert recall(built, of, QUERIES[:5], space) == 1.0
 
 
 @every
@@ -101,63 +88,49 @@ def test_of_equal_items_any_will_do(tmp_path, name, space):
     # Along one line items differ by their norms alone, so by angle all of one side are equal.
     of = np.outer(np.linspace(-1, 1, 200), np.ones(9)).astype(np.float32)
     built = build(name, of, space, tmp_path)
-    assert recall(built, of, queries(), space) >= 0.99
+    assert recall(built, of, QUERIES, space) >= 0.99
 
 
 @every
 def test_vectors_and_queries_may_be_views_and_answers_are_the_same_again(tmp_path, name, space):
     # Embeddings are a view: of each item's row all but its bias.
-    of = np.concatenate([items(), np.full((COUNT, 1), 1e6, np.float32)], axis=1)[:, :-1]
+    of = np.concatenate([ITEMS, np.full((COUNT, 1), 1e6, np.float32)], axis=1)[:, :-1]
     built = build(name, of, space, tmp_path)
-    assert recall(built, items(), queries(), space) >= 0.99
-    wide = read_only(np.repeat(queries()[:5], 2, axis=1))
+    assert recall(built, ITEMS, QUERIES, space) >= 0.99
+    wide = read_only(np.repeat(QUERIES[:5], 2, axis=1))
     efforts = (0,) if built.effort is None else (built.effort.least, built.effort.most)
     asked = [(row, 10 + 5 * row, effort) for row in range(5) for effort in efforts]
-    first = [built.index.search(queries()[row], *search).tolist() for row, *search in asked]
+    first = [built.index.search(QUERIES[row], *search).tolist() for row, *search in asked]
     for (row, *search), answer in reversed([*zip(asked, first, strict=True)]):
         assert built.index.search(wide[row, ::2], *search).tolist() == answer
-
-
-@every
-def test_every_item_is_told_of_once(tmp_path, name, space):
-    told = []
-    build(name, vectors(1025), space, tmp_path, on_items=told.append)
-    assert sum(told) == 1025
-    assert all(number > 0 for number in told)
 
 
 # What is recorded beside the settings that were asked for.
 EXTRA = {"faiss": {"query_norm": 0.3}}
 FACTS = {
-    ("annoy", "cosine"): ("angular", 9, 10, "search_k"),
-    ("annoy", "inner_product"): ("angular", 10, 10, "search_k"),
-    ("exact", "cosine"): ("cosine", 9, 0, None),
-    ("exact", "inner_product"): ("inner_product", 9, 0, None),
-    ("faiss", "cosine"): ("l2", 9, 30, "probes"),
-    ("faiss", "inner_product"): ("l2", 10, 30, "probes"),
-    ("nmslib", "cosine"): ("cosinesimil", 9, 10, "ef"),
-    ("nmslib", "inner_product"): ("negdotprod", 9, 10, "ef"),
+    "annoy": (["angular", "angular"], [9, 10], 10, "search_k"),
+    "exact": (["cosine", "inner_product"], [9, 9], 0, None),
+    "faiss": (["l2", "l2"], [9, 10], 30, "probes"),
+    "nmslib": (["cosinesimil", "negdotprod"], [9, 9], 10, "ef"),
 }
 
 
 @every
 def test_the_facts_are_those_of_what_was_built(tmp_path, name, space):
-    of = vectors(100)
-    settings = settings_of(name, space, 100)[0]
-    built = build(name, of, space, tmp_path, settings=settings)
-    metric, dimensions, candidates, effort = FACTS[name, space]
-    assert (built.metric, built.dimensions, built.candidates) == (metric, dimensions, candidates)
+    settings, told = settings_of(name, space, 1025)[0], []
+    built = build(name, vectors(1025), space, tmp_path, settings=settings, on_items=told.append)
+    # Every item is told of once.
+    assert sum(told) == 1025
+    assert all(number > 0 for number in told)
+    metrics, dimensions, candidates, effort = FACTS[name]
+    of_space = SPACES.index(space)
+    assert (built.metric, built.dimensions) == (metrics[of_space], dimensions[of_space])
+    assert built.candidates == candidates
     assert built.build == settings | EXTRA.get(name, {})
     assert built.has_file == (tmp_path / f"it.{name}").exists() == (name != "exact")
     assert (built.effort and built.effort.name) == effort
     own = {} if effort is None else {effort: 17}
     assert query_settings(built, 17) == {**own, "candidates": candidates}
-
-
-@pytest.mark.parametrize("name", [name for name in BACKENDS if name != "exact"])
-def test_a_folder_that_cannot_be_written_is_an_os_error(tmp_path, name):
-    with pytest.raises(OSError, match=r"none|No such file"):
-        build(name, vectors(3), "cosine", tmp_path / "none")
 
 
 @pytest.mark.parametrize("space", SPACES)

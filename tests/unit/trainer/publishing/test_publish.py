@@ -334,9 +334,9 @@ def test_where_exact_search_takes_long_another_backend_stands_in_which_retriever
     monkeypatch.setattr("trainer.publishing.publish.stand_ins", lambda _: make_backends("annoy"))
     ask = Questions.ask
 
-    def slowly(questions, built, effort):
+    def slowly(questions, built, *how):
         """Where exact search takes a second: how long it does here is the machine's."""
-        found = ask(questions, built, effort)
+        found = ask(questions, built, *how)
         return found if built.has_file else replace(found, query_microseconds=1e6)
 
     monkeypatch.setattr(Questions, "ask", slowly)

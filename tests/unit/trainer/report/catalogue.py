@@ -12,7 +12,6 @@ from lightfm_retriever.publication import labels
 from lightfm_retriever.publication.manifest import DatasetFacts
 from lightfm_retriever.publication.storage.id_map import IdMap
 from tests.unit.trainer.index import cases
-from trainer.evaluation.of_vectors import evaluate_vectors
 from trainer.fitting.embeddings import Embeddings
 from trainer.index import make_backends
 from trainer.index.tuning import TuningOptions
@@ -33,19 +32,18 @@ def source(**changes: Any) -> Publishable:
     embeddings = Embeddings(items, users)
     liked = np.argsort(-(embeddings.queries @ items.T), axis=1)[:, :16]
     random = np.random.default_rng(6)
-    seen, held_out = [], []
-    for user, rows in enumerate(liked):
-        # Noise, or every precision would be the greatest.
-        others = random.choice(ITEMS, 6, replace=False)
-        mixed = random.permutation(np.union1d(rows, others))
-        half = len(mixed) // 2
-        seen.append(np.sort(mixed[:half]))
-        held_out.append(np.sort(mixed[half:]) if user % 5 else [])
+    # Noise, or every precision would be the greatest.
+    mixed = (np.union1d(rows, random.choice(ITEMS, 6, replace=False)) for rows in liked)
+    halves = [np.array_split(random.permutation(rows), 2) for rows in mixed]
+    seen = [np.sort(half) for half, _ in halves]
+    held_out = [np.sort(half) if user % 5 else [] for user, (_, half) in enumerate(halves)]
     item_map = IdMap.build(f"i{row}" for row in range(ITEMS))
     titles = [f"Film {item_map.external_id(row)} – 映画" for row in range(ITEMS)]
     titles[item_map.row(UNTITLED) or 0] = ""
     # Popular, so that it is among what is shown.
     titles[int(np.bincount(np.concatenate(seen)).argmax())] = SCRIPT
+    interactions = {"train_interactions": sum(map(len, seen)), "test_interactions": 0}
+    features: dict[str, list[str]] = {"item_features": [], "user_features": []}
     made = Publishable(
         items=item_map,
         users=IdMap.build(f"u{row}" for row in range(USERS)),
@@ -53,20 +51,10 @@ def source(**changes: Any) -> Publishable:
         seen=cases.rows(seen),
         held_out=cases.rows(held_out),
         titles=titles,
-        facts=DatasetFacts(
-            name="<b>own</b> & vectors",
-            split="own",
-            train_interactions=sum(map(len, seen)),
-            test_interactions=sum(map(len, held_out)),
-            item_features=[],
-            user_features=[],
-        ),
+        facts=DatasetFacts(name="<b>own</b> & vectors", split="own", **interactions, **features),
         hyperparameters={},
         metrics={},
     )
-    if made.held_out is not None:
-        metrics = evaluate_vectors(embeddings, seen=made.seen, held_out=made.held_out)
-        made = replace(made, metrics=metrics)
     return replace(made, **changes)
 
 

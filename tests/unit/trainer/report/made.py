@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from typing import Any
 
@@ -16,22 +17,15 @@ BACKENDS = ("exact", "annoy", "faiss", "nmslib")
 def trial(backend: str, number: int = 1, *, recall: float = 0.96) -> MeasuredSetting:
     """A setting of a backend."""
     build: dict[str, Scalar] = {} if backend == "exact" else {"of": number // 3}
-    return MeasuredSetting(
-        backend=backend,
-        build=build,
-        query={"effort": number},
-        recall_at_10=recall,
-        query_microseconds=20.5 * number,
-    )
+    query: dict[str, Scalar] = {"effort": number}
+    found = {"recall_at_10": recall, "query_microseconds": 20.5 * number}
+    return MeasuredSetting(backend=backend, build=build, query=query, **found)
 
 
 def accuracy(backends: Sequence[str] = BACKENDS, **changes: Any) -> Accuracy:
     """Curves of six settings each, precision, and a sample of each kind."""
-    curves = [
-        trial(name, number, recall=min(1.0, 0.5 + 0.1 * number))
-        for name in backends
-        for number in range(1, 7)
-    ]
+    every = itertools.product(backends, range(1, 7))
+    curves = [trial(name, number, recall=min(1.0, 0.5 + 0.1 * number)) for name, number in every]
     chosen = [trial(name, 4, recall=0.9) for name in backends]
     answers = {name: [f"{name} answers", "b < c & d"] for name in backends}
     made: dict[str, Any] = {
@@ -49,38 +43,24 @@ def accuracy(backends: Sequence[str] = BACKENDS, **changes: Any) -> Accuracy:
 
 def points(backends: Sequence[str] = BACKENDS, sizes: Sequence[int] = (1000, 10_000)) -> list[Point]:
     """Time against size, one point of which misses the target."""
-    return [
-        Point(
-            vectors=kind,
-            items=size,
-            backend=backend,
-            recall_at_10=0.42 if (backend, size) == ("annoy", sizes[-1]) else 0.97,
-            query_microseconds=10.0 * place + size / 100,
-            build_seconds=size / 1234,
-            file_bytes=0 if backend in (PAIRWISE, "exact") else 400 * size,
-            trials=[] if backend == PAIRWISE else [trial(backend, number) for number in (1, 2, 3)],
-        )
-        for kind in ("repeated", "interpolated")
-        for size in sizes
-        for place, backend in enumerate((PAIRWISE, *backends), start=1)
-    ]
+    made = []
+    kinds, places = ("repeated", "interpolated"), enumerate((PAIRWISE, *backends), start=1)
+    for kind, size, (place, name) in itertools.product(kinds, sizes, places):
+        recall = 0.42 if (name, size) == ("annoy", sizes[-1]) else 0.97
+        size_of_file = 0 if name in (PAIRWISE, "exact") else 400 * size
+        trials = [] if name == PAIRWISE else [trial(name, number) for number in (1, 2, 3)]
+        times = 10.0 * place + size / 100, size / 1234
+        made.append(Point(kind, size, name, recall, *times, size_of_file, trials))
+    return made
 
 
 def deployments(
     backends: Sequence[str] = BACKENDS, sizes: Sequence[int] = (10_000, 100_000)
 ) -> list[Deployment]:
     """One of each backend at each size."""
-    return [
-        Deployment(
-            items=size,
-            backend=backend,
-            index_seconds=size / 5000 + place,
-            publish_seconds=0.25,
-            load_seconds=0.125,
-            build_seconds=size / 10_000,
-            index_bytes=0 if backend == "exact" else 500 * size,
-            pss_bytes={1: 50_000_000 + size, 2: 60_000_000 + size, 4: 80_000_000 + size},
-        )
-        for size in sizes
-        for place, backend in enumerate(backends)
-    ]
+    made = []
+    for size, (place, name) in itertools.product(sizes, enumerate(backends)):
+        pss = {workers: mb * 1_000_000 + size for workers, mb in ((1, 50), (2, 60), (4, 80))}
+        seconds = size / 5000 + place, 0.25, 0.125, size / 10_000
+        made.append(Deployment(size, name, *seconds, 0 if name == "exact" else 500 * size, pss))
+    return made

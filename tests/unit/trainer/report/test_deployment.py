@@ -26,41 +26,30 @@ def status(*versions, failed=()):
 
 @pytest.fixture
 def waits(monkeypatch):
-    """Wait for VERSION while the statuses are these; returns how many were asked for."""
-    monkeypatch.setattr(deployment.time, "sleep", lambda _: None)
-    monkeypatch.setattr(deployment, "_channel", lambda _: contextlib.nullcontext())
+    """Wait for VERSION while the statuses are these; returns those that weren't asked for."""
 
     def waits(*statuses):
         coming = iter(statuses)
-        asked = []
-
-        class Stub:
-            def __init__(self, _channel):
-                pass
-
-            def GetStatus(self, *_, **__):  # noqa: N802 - gRPC's
-                asked.append(1)
-                return next(coming)
-
-        monkeypatch.setattr(deployment.pb_grpc, "RetrieverServiceStub", Stub)
+        stub = SimpleNamespace(GetStatus=lambda *_, **__: next(coming))
+        monkeypatch.setattr(deployment.pb_grpc, "RetrieverServiceStub", lambda _: stub)
         deployment._wait_until_served("there", VERSION)
-        return len(asked)
+        return [*coming]
 
+    monkeypatch.setattr(deployment.time, "sleep", lambda _: None)
+    monkeypatch.setattr(deployment, "_channel", lambda _: contextlib.nullcontext())
     return waits
 
 
 def test_a_version_is_served_when_every_worker_serves_it(waits):
     # It has no workers yet, and then such as serve nothing.
     before = [status(), status(""), status("", ""), status(OLDER, VERSION)]
-    assert waits(*before, status(VERSION, VERSION), status(OLDER)) == 5
+    after = status(OLDER)
+    assert waits(*before, status(VERSION, VERSION), after) == [after]
 
 
-def test_a_version_that_is_refused_is_an_error_with_the_reason(waits):
+def test_a_version_that_is_refused_or_never_served_is_an_error(monkeypatch, waits):
     with pytest.raises(TrainerError, match=f"the retriever refused {VERSION}: is broken"):
         waits(status("", failed=[OLDER]), status("", failed=[OLDER, VERSION]))
-
-
-def test_a_version_that_is_never_served_is_an_error(monkeypatch, waits):
     times = iter([0.0, 1.0, 599.0, 601.0])
     monkeypatch.setattr(deployment.time, "monotonic", lambda: next(times))
     with pytest.raises(TrainerError, match=f"didn't serve {VERSION} within 600 s"):
@@ -78,8 +67,7 @@ def test_a_retriever_that_does_not_start_is_an_error_with_what_it_says(tmp_path,
 
 def test_the_catalogue_is_of_interpolated_items_and_the_publications_users(subject):
     source = deployment._catalogue(subject, 150, 3)
-    assert len(source.items) == 150
-    assert source.users is subject.users
+    assert (len(source.items), source.users) == (150, subject.users)
     made = interpolated(subject.item_vectors, 150, seed=3)
     np.testing.assert_array_equal(source.embeddings.item_vectors, made)
     assert (len(source.seen), len(source.seen.values)) == (catalogue.USERS, 0)

@@ -6,7 +6,7 @@ import pytest
 
 from tests import publications
 from tests.unit.trainer.report import made
-from tests.unit.trainer.report.reading import Page, assert_self_contained
+from tests.unit.trainer.report.reading import Page
 from trainer.report import page
 from trainer.report.pictures import name_of
 
@@ -28,15 +28,8 @@ def render(pictures):
     """The page of made-up figures, some of them changed."""
 
     def render(manifest=MANIFEST, *, conditions=("a < b",), backends=made.BACKENDS, **changes):
-        text = page.render(
-            manifest,
-            made.accuracy(backends, **changes),
-            made.points(backends),
-            made.deployments(backends),
-            pictures=pictures,
-            conditions=conditions,
-        )
-        assert_self_contained(text)
+        figures = made.accuracy(backends, **changes), made.points(backends), made.deployments(backends)
+        text = page.render(manifest, *figures, pictures=pictures, conditions=conditions)
         assert text.startswith("<!doctype html>")
         assert '<meta charset="utf-8">' in text
         return Page(text)
@@ -46,25 +39,16 @@ def render(pictures):
 
 def test_what_comes_from_data_is_shown_and_not_run(render):
     script = "<script>alert(1)</script>"
-    manifest = replace(
-        MANIFEST,
-        version="v\"><img src='//x'>",
-        created_at="<i>now</i>",
-        dataset=replace(MANIFEST.dataset, name=script),
-    )
+    own = {"version": "v\"><img src='//x'>", "created_at": "<i>now</i>"}
+    manifest = replace(MANIFEST, dataset=replace(MANIFEST.dataset, name=script), **own)
     sample = made.Sample(script, ["a\nb", script], {"exact": [script, "&amp;"]})
-    read = render(
-        manifest,
-        conditions=[script, "x & y"],
-        backends=["exact"],
-        users=[sample],
-        items=[sample],
-    )
+    data = {"users": [sample], "items": [sample]}
+    read = render(manifest, conditions=[script, "x & y"], backends=["exact"], **data)
     assert len(read.images) == 4
     assert read.headings[0] == f"Indexes of {manifest.version}"
     assert read.text.count(script) >= 2
     assert "<i>now</i>" in read.text
-    assert read.table("seen").body == [[script, f"a\nb\n{script}", f"{script}\n&amp;"]]
+    assert read.table("seen") == [[script, f"a\nb\n{script}", f"{script}\n&amp;"]]
 
 
 def test_what_there_is_not_is_said(render, pictures):
@@ -79,23 +63,23 @@ def test_what_there_is_not_is_said(render, pictures):
     assert "The publication has no held-out interactions" in read.text
     assert "There is none." in read.text
     assert len(read.images) == 3
-    assert not any("seen excluded" in table.head for table in read.tables)
-    [row] = read.table("index", "settings measured").body
+    assert not any("seen excluded" in head for head, *_ in read.tables)
+    [row] = read.table("index", "settings measured")
     assert (row[3:5], row[-1]) == (["-", "not tuned"], "0")
-    assert read.tables[-1].head == ["", "brute"]
-    assert {row[1] for row in read.table("load, s").body} == {"brute"}
+    assert read.tables[-1][0] == ["", "brute"]
+    assert {row[1] for row in read.table("load, s")} == {"brute"}
 
 
 def test_the_tables_hold_the_figures(render):
     read = render()
     # Nothing is known of them in an older publication.
     assert "Users without a vector" not in read.text
-    published = read.table("index", "settings measured").body
+    published = read.table("index", "settings measured")
     settings = ["Annoy", "trees 10, seed 1, threads 1", "search_k -1, candidates 100"]
     figures = ["0.95", "1.0000", "26", "2"]
     assert published == [[name, *settings, *figures] for name in MANIFEST.indexes]
 
-    points = read.table("vectors", "µs a query").body
+    points = read.table("vectors", "µs a query")
     assert [row[:3] for row in points] == [
         [point.vectors, f"{point.items:,}", name_of(point.backend)] for point in made.points()
     ]
@@ -105,16 +89,14 @@ def test_the_tables_hold_the_figures(render):
 
     precision = read.table("seen excluded")
     exact = ["exact, by matrix product (BLAS)", "0.1234", "0.1334", "0.1434", "0.1534"]
-    assert precision.body[0] == exact
-    assert len(precision.body) == 4
+    assert (precision[0], len(precision)) == (exact, 4)
 
-    built = read.table("load, s")
-    assert built.head[-3:] == ["PSS of 1 worker, MB", "PSS of 2 workers, MB", "PSS of 4 workers, MB"]
-    assert [row[:2] for row in built.body] == [
+    built = read.table("load, s", *(f"PSS of {workers}, MB" for workers in ("1 worker", "4 workers")))
+    assert [row[:2] for row in built] == [
         [f"{row.items:,}", name_of(row.backend)] for row in made.deployments()
     ]
     seconds = ["10.00", "21.00", "0.25", "0.12", "21.38"]
-    assert built.body[5] == ["100,000", "Annoy", *seconds, "50.0", "50", "60", "80"]
+    assert built[5] == ["100,000", "Annoy", *seconds, "50.0", "50", "60", "80"]
 
 
 def test_users_without_a_vector_are_held_against_those_with_one(render):
@@ -122,7 +104,7 @@ def test_users_without_a_vector_are_held_against_those_with_one(render):
     read = render(replace(MANIFEST, metrics=metrics))
     assert "Users without a vector" in read.text
     rows = [["by their own vectors", "0.2500", "100%"], ["by what is popular", "0.1250", "50%"]]
-    assert read.table("of that by their own vectors").body == rows
+    assert read.table("of that by their own vectors") == rows
     metrics["test_precision_at_10_trained"] = 0.0
-    ratios = render(replace(MANIFEST, metrics=metrics)).table("of that by their own vectors").body
+    ratios = render(replace(MANIFEST, metrics=metrics)).table("of that by their own vectors")
     assert {row[2] for row in ratios} == {"-"}

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from unittest import mock
+
 import numpy as np
 
 from tests.unit.trainer.report import catalogue
@@ -8,17 +10,10 @@ from trainer.index.measure import Questions
 from trainer.index.tuning import TuningOptions
 from trainer.progress import Silent
 from trainer.report import scaling
-from trainer.report.scaling import PAIRWISE, FirstBuild, measure_scaling, sizes_up_to
-from trainer.report.subject import embeddings_of, interpolated, repeated
+from trainer.report.scaling import PAIRWISE, FirstBuild, measure_scaling
+from trainer.report.subject import ReportOptions, embeddings_of, interpolated, repeated
 
 OPTIONS = TuningOptions(seed=1, threads=1, target_recall=0.9)
-
-
-def test_sizes_grow_to_the_largest_that_is_asked_for():
-    assert sizes_up_to(200) == [200]
-    assert sizes_up_to(3000) == [1000, 3000]
-    assert sizes_up_to(3001) == [1000, 3000, 3001]
-    assert sizes_up_to(2_000_000)[-2:] == [1_000_000, 2_000_000]
 
 
 def test_a_first_build_is_the_backends_own_with_its_first_settings_only():
@@ -30,18 +25,12 @@ def test_a_first_build_is_the_backends_own_with_its_first_settings_only():
 
 
 def test_every_backend_is_asked_the_users_questions_of_every_made_up_catalogue(monkeypatch, subject):
-    asked = []
-
-    class Recorder(Questions):
-        def __init__(self, vectors, queries, space, *, excluded, seed):
-            asked.append((vectors, queries, space, excluded))
-            super().__init__(vectors, queries, space, excluded=excluded, seed=seed)
-
-    monkeypatch.setattr(scaling, "_SIZES", (80, 300))
-    monkeypatch.setattr(scaling, "Questions", Recorder)
+    monkeypatch.setattr(scaling, "_SIZES", (80, 150, 300))
+    monkeypatch.setattr(scaling, "Questions", asked := mock.Mock(wraps=Questions))
     monkeypatch.setattr(measure, "_SECONDS", 0.1)
     backends = make_backends("exact,annoy")
-    points = measure_scaling(subject, backends, max_items=150, options=OPTIONS, reporter=Silent())
+    options = ReportOptions(backends=backends, max_items=150, tuning=OPTIONS)
+    points = measure_scaling(subject, options, Silent())
     assert [(point.vectors, point.items, point.backend) for point in points] == [
         (kind, size, backend)
         for kind in ("repeated", "interpolated")
@@ -57,16 +46,13 @@ def test_every_backend_is_asked_the_users_questions_of_every_made_up_catalogue(m
             # At the least the vectors themselves, with what makes norms the same.
             assert point.file_bytes > point.items * 4 * 10
             assert point.build_seconds > 0
-        assert {one.backend for one in point.trials} == (
-            {"exact", point.backend} - {PAIRWISE} if point.trials else set()
-        )
-        assert (point.trials == []) == (point.backend == PAIRWISE)
+        tried = set() if point.backend == PAIRWISE else {"exact", point.backend}
+        assert {one.backend for one in point.trials} == tried
     of = subject.item_vectors
-    made = [
-        *(repeated(of, size) for size in (80, 150)),
-        *(interpolated(of, size, seed=OPTIONS.seed) for size in (80, 150)),
-    ]
-    for (vectors, queries, space, excluded), expected in zip(asked, made, strict=True):
+    made = [repeated(of, size) for size in (80, 150)]
+    made += [interpolated(of, size, seed=OPTIONS.seed) for size in (80, 150)]
+    for call, expected in zip(asked.call_args_list, made, strict=True):
+        (vectors, queries, space), excluded = call.args, call.kwargs["excluded"]
         np.testing.assert_array_equal(vectors, expected)
         np.testing.assert_array_equal(queries, embeddings_of(subject).queries)
         assert space == "inner_product"
@@ -74,16 +60,9 @@ def test_every_backend_is_asked_the_users_questions_of_every_made_up_catalogue(m
 
 
 def test_the_notebooks_way_is_given_up_where_it_takes_too_long(monkeypatch, subject):
-    queries = []
-    pairwise = scaling.pairwise_distances
-
-    def counting(query, *of, **options):
-        queries.append(query)
-        return pairwise(query, *of, **options)
-
-    monkeypatch.setattr(scaling, "pairwise_distances", counting)
+    asked = mock.Mock(wraps=scaling.pairwise_distances)
+    monkeypatch.setattr(scaling, "pairwise_distances", asked)
     monkeypatch.setattr(scaling, "_PAIRWISE_SECONDS", 0)
-    own = embeddings_of(subject).queries
-    point = scaling._pairwise("repeated", subject.item_vectors, own)
-    assert len(queries) == 1
+    point = scaling._pairwise("repeated", subject.item_vectors, embeddings_of(subject).queries)
+    assert asked.call_count == 1
     assert point.query_microseconds > 0

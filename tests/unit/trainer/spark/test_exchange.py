@@ -25,11 +25,13 @@ def exchange(request, tmp_path):
     return Exchange(str(tmp_path) if request.param == "folder" else tmp_path.as_uri())
 
 
-def test_a_part_is_read_as_it_was_written_last(exchange):
+def test_a_part_is_read_as_it_was_written_last_and_a_large_one_in_pieces(exchange):
     for number in (1, 2):
         exchange.write("pairs/0", [batch(number, 2), batch(3)], SCHEMA)
         exchange.write("pairs/1", [], SCHEMA)
         assert (ids(exchange, "pairs/0"), ids(exchange, "pairs/1")) == ([number, 2, 3], [])
+    exchange.write("items/0", [batch(*range(10_000))], SCHEMA)
+    assert [one.num_rows for one in exchange.read("items/0")] == [4096, 4096, 1808]
 
 
 def test_a_write_that_fails_leaves_nothing(exchange, tmp_path):
@@ -40,11 +42,6 @@ def test_a_write_that_fails_leaves_nothing(exchange, tmp_path):
     with pytest.raises(ValueError, match="no more"):
         exchange.write("items/0", failing(), SCHEMA)
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
-
-
-def test_a_large_part_comes_in_pieces(exchange):
-    exchange.write("items/0", [batch(*range(10_000))], SCHEMA)
-    assert [one.num_rows for one in exchange.read("items/0")] == [4096, 4096, 1808]
 
 
 def test_a_folder_that_a_node_does_not_see_is_told_of(tmp_path):

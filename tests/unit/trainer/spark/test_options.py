@@ -5,6 +5,7 @@ import json
 import pytest
 
 from tests import specs
+from trainer.__main__ import main
 from trainer.cli.arguments import parse
 from trainer.cli.spec_arguments import training_spec
 from trainer.errors import OptionError
@@ -35,19 +36,11 @@ def test_the_flags_of_spark(command):
     # What both engines have is kept.
     both = ["--components=8", "--epochs=3", "--seed=7", "--sample-weights"]
     spec = spec_by("--engine=spark-als", *both, command=command)
-    assert spec.spark == SparkAls()
     expected = Hyperparameters(components=8, epochs=3, seed=7, sample_weights=True)
-    assert spec.hyperparameters == expected
+    assert (spec.spark, spec.hyperparameters) == (SparkAls(), expected)
 
 
 SPARKS = "--spark-master=local[2] --spark-conf=spark.a=b --als-alpha=1 --als-regularization=0.1"
-
-
-@pytest.mark.parametrize("given", SPARKS.split())
-def test_sparks_flags_without_spark_are_refused_with_both_names(given):
-    with pytest.raises(OptionError, match="should be used with --engine spark-als") as caught:
-        spec_by(given)
-    assert caught.value.option == given.partition("=")[0]
 
 
 @pytest.mark.parametrize(
@@ -63,11 +56,15 @@ def test_sparks_flags_without_spark_are_refused_with_both_names(given):
         ("--user-features=age", "age"),
     ],
 )
-def test_what_only_lightfm_has_is_refused_with_both_names(flag, shown):
+def test_what_only_one_engine_has_is_refused_with_both_names(flag, shown):
     with pytest.raises(OptionError) as caught:
         spec_by("--engine=spark-als", flag)
     assert (caught.value.option, caught.value.value) == (flag.partition("=")[0], shown)
     assert "left out with --engine spark-als: it is for --engine lightfm" in str(caught.value)
+    for given in SPARKS.split():
+        with pytest.raises(OptionError, match="should be used with --engine spark-als") as caught:
+            spec_by(given)
+        assert caught.value.option == given.partition("=")[0]
 
 
 @pytest.mark.parametrize(
@@ -86,11 +83,6 @@ def test_a_value_that_is_out_of_range_is_named(given):
     assert caught.value.option == f"--{name.replace('_', '-')}"
 
 
-def test_a_setting_without_a_value_is_named():
-    with pytest.raises(OptionError, match=r"--spark-conf is 'spark\.a', but should be KEY=VALUE"):
-        spec_by("--engine=spark-als", "--spark-conf=spark.a")
-
-
 MASTERS = {
     **{local: [] for local in ("local", "local[*]", "local[2]", "local[2,3]")},
     "spark://a:7077": [("a", 7077)],
@@ -103,11 +95,10 @@ MASTERS = {
 }
 
 
-@pytest.mark.parametrize(("master", "addresses"), MASTERS.items())
-def test_where_a_master_is(master, addresses):
-    options = SparkAls(spark_master=master)
-    assert options.addresses == addresses
-    assert options.is_local == (not addresses)
+def test_where_a_master_is():
+    for master, addresses in MASTERS.items():
+        options = SparkAls(spark_master=master)
+        assert (options.addresses, options.is_local) == (addresses, not addresses)
 
 
 def test_a_spec_with_spark_survives_its_json_but_does_not_go_by_a_call():
@@ -118,9 +109,9 @@ def test_a_spec_with_spark_survives_its_json_but_does_not_go_by_a_call():
     assert spec_of(spec_message(spec, with_secrets=True)) == specs.spec()
 
 
-def test_a_service_is_not_asked_for_spark(capsys):
-    from trainer.__main__ import main
-
+def test_a_setting_without_a_value_is_named_and_a_service_is_not_asked_for_spark(capsys):
+    with pytest.raises(OptionError, match=r"--spark-conf is 'spark\.a', but should be KEY=VALUE"):
+        spec_by("--engine=spark-als", "--spark-conf=spark.a")
     flags = ["--target=127.0.0.1:1", "--interactions=a.csv", "--engine=spark-als"]
     assert main(["train", *flags]) == 2
     assert "--engine is 'spark-als', but should be used without --target" in capsys.readouterr().err

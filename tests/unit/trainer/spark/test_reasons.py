@@ -9,11 +9,9 @@ PYTHON = """An error occurred while calling o73.fit.
 recent failure: Lost task 0.3 in stage 0.0 (TID 3) (127.0.0.1 executor 0): \
 org.apache.spark.api.python.PythonException: Traceback (most recent call last):
   File "worker.py", line 1, in main
-    process()
 FileNotFoundError: /data/pairs/0.parquet isn't there: every node
 
 \tat org.apache.spark.api.python.BasePythonRunner.read(PythonRunner.scala:1)
-\tat java.base/java.lang.Thread.run(Thread.java:840)
 
 Driver stacktrace:
 \tat org.apache.spark.scheduler.DAGScheduler.failJobAndIndependentStages(DAGScheduler.scala:1)

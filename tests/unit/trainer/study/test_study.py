@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import itertools
 import json
 import math
 import sys
+import time
 from dataclasses import asdict, replace
 
 import numpy as np
+import optuna
 import pytest
 
 from tests import datasets
@@ -20,9 +23,8 @@ from trainer.progress import Silent
 from trainer.reading import TrainingInput
 from trainer.study import study
 from trainer.study import trials as study_trials
-from trainer.study.files import write_study
 from trainer.study.options import SearchSpace, StudyOptions
-from trainer.study.study import run_study
+from trainer.study.study import run_study, write_study
 from trainer.study.trials import search
 
 SPACE = SearchSpace(components=(2, 8), losses=("warp", "bpr", "logistic"))
@@ -54,15 +56,6 @@ def inner(split="random"):
     return build_dataset(source().interactions, items=nothing, users=nothing, splitting=splitting)
 
 
-def searched(**changes):
-    """The trials of a search in which validations find what `values` says."""
-    return search(inner(), replace(QUICK, **changes), reporter=Silent())
-
-
-def timeless(trials):
-    return [replace(trial, seconds=0.0) for trial in trials]
-
-
 @pytest.fixture(scope="module")
 def result():
     """Of a quick search."""
@@ -70,33 +63,29 @@ def result():
 
 
 @pytest.fixture
-def values(monkeypatch):
-    """Sets what each validation of each trial finds, without training."""
+def searched(monkeypatch):
+    """The trials of a search whose validations find what is given, by trial and validation."""
 
-    def install(of):
-        place = {"trial": -1, "validation": 0}
+    def searched(of, *, clock=time.perf_counter, **changes):
+        begun = itertools.count()
 
         def fake_train(dataset, hyperparameters, *, on_epoch, start=None):
-            if start is None:
-                place["trial"] += 1
-                place["validation"] = 0
-            place["validation"] += 1
-            return place
+            trial, validation = (next(begun), 0) if start is None else start
+            return trial, validation + 1
 
-        def fake_evaluate(*_, **__):
-            return {study_trials.OBJECTIVE: of(place["trial"], place["validation"])}
+        def fake_evaluate(model, **_):
+            return {study_trials.OBJECTIVE: of(*model)}
 
         monkeypatch.setattr(study_trials, "train", fake_train)
-        monkeypatch.setattr(study_trials, "extract_embeddings", lambda *_: None)
+        monkeypatch.setattr(study_trials, "extract_embeddings", lambda model, _: model)
         monkeypatch.setattr(study_trials, "evaluate_vectors", fake_evaluate)
+        return search(inner(), replace(QUICK, **changes), reporter=Silent(), clock=clock)
 
-    return install
+    return searched
 
 
-def test_the_same_seed_gives_the_same_trials_within_the_space_twice(result):
-    again = run()
-    assert timeless(result.trials) == timeless(again.trials)
-    assert (result.test, result.best) == (again.test, again.best)
+def test_trials_are_within_the_space_and_others_for_another_seed(result):
+    """That they are the same for one is in the integration tests."""
     other = run(options=replace(QUICK, start=replace(datasets.QUICK, seed=2), trials=2))
     assert other.trials[1].parameters != result.trials[1].parameters
     for trial in result.trials:
@@ -105,6 +94,11 @@ def test_the_same_seed_gives_the_same_trials_within_the_space_twice(result):
         for name, (low, high) in SPACE.ranges().items():
             assert low <= trial.parameters[name] <= high, name
     assert len({trial.parameters["learning_rate"] for trial in result.trials}) == len(result.trials)
+    # Features are used.
+    genres = datasets.table({f"i{item:02}": [f"genres:{item % 3}"] for item in range(ITEMS)})
+    [hybrid] = run(source(items=genres), options=replace(QUICK, trials=1)).trials
+    assert hybrid.parameters == result.trials[0].parameters
+    assert hybrid.value != result.trials[0].value
 
 
 def test_the_best_is_trained_on_all_training_interactions_and_tested(result):
@@ -114,12 +108,11 @@ def test_the_best_is_trained_on_all_training_interactions_and_tested(result):
     assert result.hyperparameters == replace(datasets.QUICK, **best.parameters, epochs=best.epochs)
     dataset = inner()
     model = train(dataset, result.hyperparameters, on_epoch=lambda: None)
-    assert result.test == evaluate_vectors(
-        extract_embeddings(model, dataset), seen=dataset.seen(), held_out=dataset.held_out(), seed=1
-    )
-    assert result.fit_interactions + result.validation_interactions == pytest.approx(
-        dataset.train.nnz, abs=20
-    )
+    seen, held_out = dataset.seen(), dataset.held_out()
+    embeddings = extract_embeddings(model, dataset)
+    assert result.test == evaluate_vectors(embeddings, seen=seen, held_out=held_out, seed=1)
+    used = result.fit_interactions + result.validation_interactions
+    assert used == pytest.approx(dataset.train.nnz, abs=20)
     assert 0 < result.validation_interactions < result.fit_interactions < dataset.train.nnz
     assert result.test_interactions == dataset.test.nnz
 
@@ -133,15 +126,18 @@ def test_the_search_never_sees_the_test_interactions():
     weights[is_test] = 1000
     other = TrainingInput(replace(given.interactions, items=items, weights=weights))
     first, second = (run(of, split="first-10") for of in (given, other))
-    assert timeless(first.trials) == timeless(second.trials)
+    first_trials, *others = ([replace(t, seconds=0.0) for t in of.trials] for of in (first, second))
+    assert others == [first_trials]
     assert first.test != second.test
 
 
 @pytest.mark.parametrize(
     ("split", "asked", "validation"),
     [
-        *((split, None, "random") for split in ("none", "first-10")),
-        *((split, None, split) for split in ("time", "leave-last-k")),
+        ("none", None, "random"),
+        ("first-10", None, "random"),
+        ("leave-last-k", None, "leave-last-k"),
+        ("time", None, "time"),
         ("time", "random", "random"),
     ],
 )
@@ -163,87 +159,70 @@ def test_the_first_trial_is_the_start_moved_into_the_space():
     numbers = {"components": 6, "learning_rate": 0.07, "item_alpha": 0.001, "user_alpha": 1e-6}
     assert trial.parameters == {"loss": "bpr", **numbers}
     # A loss that isn't searched isn't tried first.
-    [trial] = run(options=replace(QUICK, space=replace(SPACE, losses=("bpr",)), trials=1)).trials
-    assert trial.parameters["loss"] == "bpr"
+    space = replace(space, losses=("logistic",))
+    [trial] = run(options=replace(QUICK, space=space, start=start, trials=1)).trials
+    assert trial.parameters == {"loss": "logistic", **numbers}
+    # By default every loss is searched around the defaults of a training; a penalty of 0 isn't.
+    assert SearchSpace().losses == LOSSES
+    inside = {name: of for name, of in SearchSpace().ranges().items() if name != "user_alpha"}
+    assert all(low < getattr(Hyperparameters(), name) < high for name, (low, high) in inside.items())
 
 
-def test_features_are_used(result):
-    genres = datasets.table({f"i{item:02}": [f"genres:{item % 3}"] for item in range(ITEMS)})
-    [hybrid] = run(source(items=genres), options=replace(QUICK, trials=1)).trials
-    assert hybrid.parameters == result.trials[0].parameters
-    assert hybrid.value != result.trials[0].value
+def test_the_best_epoch_is_kept_and_a_trial_ends_when_nothing_better_comes(searched):
+    def ended(*values, **changes):
+        found = dict(enumerate(values, start=1))
+        [trial] = searched(lambda _, number: found[number], trials=1, epoch_step=4, **changes)
+        assert trial.state == "complete"
+        return trial.value, trial.epochs, trial.trained_epochs
+
+    # The first of equals, and no further when nothing better comes.
+    assert ended(0.1, 0.3, 0.2, 0.3, 0.25, max_epochs=100, patience=3) == (0.3, 8, 20)
+    # It still improves, and ends with the last epoch.
+    assert ended(0.01, 0.02, 0.03, max_epochs=10) == (0.03, 10, 10)
 
 
-@pytest.mark.parametrize(
-    ("of", "changes", "expected"),
-    [
-        # The first of equals, and no further when nothing better comes.
-        (
-            lambda number: {1: 0.1, 2: 0.3, 3: 0.2, 4: 0.3}.get(number, 0.25),
-            {"max_epochs": 100, "epoch_step": 4, "patience": 3},
-            (0.3, 8, 20),
-        ),
-        # It still improves, and ends with the last epoch.
-        (lambda number: number / 100, {"max_epochs": 10, "epoch_step": 4}, (0.03, 10, 10)),
-    ],
-)
-def test_the_best_epoch_is_kept_and_a_trial_ends_when_nothing_better_comes(
-    values, of, changes, expected
-):
-    values(lambda _, validation: of(validation))
-    [trial] = searched(trials=1, **changes)
-    assert trial.state == "complete"
-    assert (trial.value, trial.epochs, trial.trained_epochs) == expected
-
-
-def test_a_trial_that_is_worse_than_most_ends_early(values):
-    values(lambda trial, validation: 0.5 + validation / 100 if trial < 6 else 0.1)
-    trials = searched(max_epochs=20)
+def test_a_trial_that_is_worse_than_most_ends_early(searched):
+    values = lambda trial, validation: 0.5 + validation / 100 if trial < 6 else 0.1  # noqa: E731
+    trials = searched(values, max_epochs=20)
     assert [trial.state for trial in trials] == ["complete"] * 6 + ["pruned"] * 2
     assert [trial.trained_epochs for trial in trials] == [20] * 6 + [4] * 2
     assert trials[-1].value == 0.1
 
 
-def test_a_trial_that_diverges_is_recorded_as_failed_and_the_search_goes_on(monkeypatch):
-    def fragile(dataset, hyperparameters, **options):
-        if hyperparameters.loss == "bpr":
-            raise DivergedError(1)
-        return train(dataset, hyperparameters, **options)
+@pytest.fixture
+def diverges(monkeypatch):
+    """Lets trainings diverge by their hyperparameters, as one of two modules calls them."""
 
-    monkeypatch.setattr(study_trials, "train", fragile)
+    def diverges(module, when):
+        def fragile(dataset, hyperparameters, **options):
+            if when(hyperparameters):
+                raise DivergedError(1)
+            return train(dataset, hyperparameters, **options)
+
+        monkeypatch.setattr(module, "train", fragile)
+
+    return diverges
+
+
+def test_a_trial_that_diverges_is_recorded_as_failed_and_the_search_goes_on(diverges):
+    diverges(study_trials, lambda hyperparameters: hyperparameters.loss == "bpr")
     result = run(options=replace(QUICK, trials=12))
     failed = [trial for trial in result.trials if trial.state == "failed"]
     assert {trial.parameters["loss"] for trial in failed} == {"bpr"}
     for trial in failed:
         assert (trial.value, trial.epochs) == (None, 0)
-        assert trial.error.startswith("training diverged in epoch 1")
-    assert all(trial.error is None for trial in result.trials if trial not in failed)
+    errors = [(trial.error or "")[:28] for trial in result.trials]
+    assert errors == ["training diverged in epoch 1" * (trial in failed) for trial in result.trials]
     assert result.hyperparameters.loss != "bpr"
-
-
-def test_a_search_in_which_nothing_succeeds_says_why():
-    rows = [(user, item, 1e9) for user, item, _ in datasets.rows()]
-    options = replace(
-        QUICK,
-        space=replace(SPACE, learning_rate=(5, 10), losses=("bpr",)),
-        start=replace(datasets.QUICK, sample_weights=True),
-        max_epochs=50,
-        trials=2,
-    )
+    # Where nothing succeeds that is said.
+    diverges(study_trials, lambda _: True)
     with pytest.raises(TrainerError, match=r"none of 2 trials succeeded; the first: training diverged"):
-        run(TrainingInput(datasets.interactions(rows)), options=options)
+        run(options=replace(QUICK, trials=2))
 
 
-def test_the_next_best_is_taken_when_the_best_diverges_on_all_training_interactions(monkeypatch):
+def test_the_next_best_is_taken_when_the_best_diverges_on_all_training_interactions(diverges):
     calls = []
-
-    def fragile(dataset, hyperparameters, **options):
-        calls.append(hyperparameters)
-        if len(calls) == 1:
-            raise DivergedError(3)
-        return train(dataset, hyperparameters, **options)
-
-    monkeypatch.setattr(study, "train", fragile)
+    diverges(study, lambda hyperparameters: calls.append(hyperparameters) or len(calls) == 1)
     result = run()
     ordered = sorted(result.trials, key=lambda trial: trial.value, reverse=True)
     assert result.best == ordered[1].number
@@ -252,13 +231,10 @@ def test_the_next_best_is_taken_when_the_best_diverges_on_all_training_interacti
     assert warning.startswith(f"trial {ordered[0].number} is left out")
 
 
-def test_the_timeout_ends_the_search_and_a_long_trial_at_its_next_validation(values):
-    values(lambda _, validation: validation / 1000)
-
+def test_the_timeout_ends_the_search_and_a_long_trial_at_its_next_validation(searched):
     def timed(**changes):
-        now = iter(range(1000))
-        options = replace(QUICK, trials=1000, **changes)
-        return search(inner(), options, reporter=Silent(), clock=lambda: next(now))
+        clock = itertools.count().__next__
+        return searched(lambda _, validation: validation / 1000, clock=clock, trials=1000, **changes)
 
     trials = timed(timeout_seconds=50, max_epochs=2, epoch_step=2)
     assert 5 < len(trials) < 50
@@ -270,17 +246,10 @@ def test_the_timeout_ends_the_search_and_a_long_trial_at_its_next_validation(val
 
 
 def test_optuna_keeps_quiet_and_its_own_settings(capfd):
-    import optuna
-
     before = optuna.logging.get_verbosity()
     run(options=replace(QUICK, trials=2))
     assert optuna.logging.get_verbosity() == before
     assert capfd.readouterr() == ("", "")
-
-
-def test_a_search_needs_something_to_validate_on():
-    with pytest.raises(TrainerError, match="no interaction above 0 is left to validate on"):
-        search(inner("none"), QUICK, reporter=Silent())
 
 
 @pytest.mark.parametrize(
@@ -296,11 +265,7 @@ def test_a_search_needs_something_to_validate_on():
         (StudyOptions, {"epoch_step": 61}, "--epoch-step is 61, but should be in 1..60"),
         (StudyOptions, {"timeout_seconds": 0}, "--timeout-seconds is 0, but should be above 0"),
         (StudyOptions, {"validation": "none"}, "--validation is 'none'"),
-        (
-            StudyOptions,
-            {"start": Hyperparameters(sample_weights=True)},
-            "--loss is 'warp-kos', but should be another",
-        ),
+        (StudyOptions, {"start": Hyperparameters(sample_weights=True)}, "--loss is 'warp-kos', but"),
     ],
 )
 def test_what_cannot_be_searched_is_refused(of, change, message):
@@ -308,20 +273,17 @@ def test_what_cannot_be_searched_is_refused(of, change, message):
         of(**change)
 
 
-def test_the_defaults_search_every_loss_around_the_defaults_of_a_training():
-    assert SearchSpace().losses == LOSSES
-    for name in ("components", "learning_rate", "item_alpha"):
-        low, high = SearchSpace().ranges()[name]
-        assert low < getattr(Hyperparameters(), name) < high, name
-
-
-def test_optuna_that_is_not_installed_is_asked_for(monkeypatch):
+def test_a_search_needs_optuna_and_something_to_validate_on(monkeypatch):
+    with pytest.raises(TrainerError, match="no interaction above 0 is left to validate on"):
+        search(inner("none"), QUICK, reporter=Silent())
     monkeypatch.setitem(sys.modules, "optuna", None)
     with pytest.raises(ExtraMissingError, match=r"needs 'optuna', .* 'lightfm-retriever\[tune\]'"):
         run()
 
 
-def test_a_study_is_written_as_json_beside_its_picture(result, tmp_path, monkeypatch):
+def test_a_study_is_written_as_json_beside_its_picture_where_one_can_be_drawn(
+    result, tmp_path, monkeypatch
+):
     monkeypatch.setattr("trainer.study.picture.draw", lambda of: f"a picture of {of.best}".encode())
     folder = tmp_path / "new" / "study"
     assert write_study(result, folder) == [folder / "study.json", folder / "study.png"]
@@ -330,14 +292,12 @@ def test_a_study_is_written_as_json_beside_its_picture(result, tmp_path, monkeyp
     assert Hyperparameters(**content["hyperparameters"]) == result.hyperparameters
     assert (folder / "study.png").read_bytes() == f"a picture of {result.best}".encode()
     assert len([*folder.iterdir()]) == 2
-
-
-def test_a_study_is_written_without_a_picture_where_matplotlib_is_missing(
-    result, tmp_path, monkeypatch
-):
-    monkeypatch.setitem(sys.modules, "matplotlib", None)
-    monkeypatch.delitem(sys.modules, "trainer.study.picture", raising=False)
+    # Without matplotlib there is no picture.
+    for name in [*sys.modules]:
+        if name.startswith(("matplotlib", "trainer.study.picture")):
+            monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setattr(sys, "path", [])
     # The package remembers its module too.
     monkeypatch.delattr("trainer.study.picture", raising=False)
-    assert write_study(result, tmp_path) == [tmp_path / "study.json"]
-    assert [path.name for path in tmp_path.iterdir()] == ["study.json"]
+    assert write_study(result, tmp_path / "bare") == [tmp_path / "bare" / "study.json"]
+    assert [path.name for path in (tmp_path / "bare").iterdir()] == ["study.json"]
