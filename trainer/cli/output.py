@@ -14,8 +14,8 @@ from trainer.cli import printing
 from trainer.evaluation.metric_rows import USERS, MetricRow, cold_rows, served_rows
 from trainer.promotion.checks import Checked
 from trainer.timings import in_order
+from trainer.versions.catalogue import VersionRow
 from trainer.versions.diff import VersionDiff
-from trainer.versions.rows import VersionRow
 
 _METRICS = (
     ("precision@10", "precision_at_10"),

@@ -24,8 +24,8 @@ from trainer.event_log.log import Event, Removed, Selection
 from trainer.progress import Advance, Bars, Reporter, Silent
 from trainer.service.messages import event_message, removal_request, removed_of, spec_message
 from trainer.service.version_messages import diff_of, row_of
+from trainer.versions.catalogue import VersionRow
 from trainer.versions.diff import VersionDiff
-from trainer.versions.rows import VersionRow
 
 _BATCH = 1000
 _FAILED = (

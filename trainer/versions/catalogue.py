@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
+from typing import Any
 
 from lightfm_retriever.publication import labels, layout
 from lightfm_retriever.publication.errors import (
@@ -47,6 +48,51 @@ class PublishedVersion:
             return layout.version_time(self.name)
         except ValueError:
             return NO_TIME
+
+    def row(self) -> VersionRow:
+        """The same as it is listed."""
+        facts = self.manifest
+        if facts is None:
+            return VersionRow(name=self.name, labels=self.labels, problem=self.problem)
+        return VersionRow(
+            name=self.name,
+            labels=self.labels,
+            created_at=time_text(self.created_at),
+            items=facts.items,
+            users=facts.users,
+            metrics=dict(sorted(facts.metrics.items())),
+            recall_at_10={name: index.recall_at_10 for name, index in sorted(facts.indexes.items())},
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class VersionRow:
+    """A listed version, the same whether a volume or a service was asked.
+
+    Attributes:
+        name, labels: see PublishedVersion.
+        problem: why its manifest can't be read, so that nothing below is known; empty when it can.
+        created_at: when it was published, RFC 3339 in UTC.
+        items, users: how many it has.
+        metrics: offline metrics by name.
+        recall_at_10: by the index's name.
+
+    Both are in the order of their names: a message keeps no other.
+    """
+
+    name: str
+    labels: list[str]
+    problem: str = ""
+    created_at: str | None = None
+    items: int | None = None
+    users: int | None = None
+    metrics: dict[str, float] = field(default_factory=dict)
+    recall_at_10: dict[str, float] = field(default_factory=dict)
+
+    def content(self) -> dict[str, Any]:
+        """As JSON has it."""
+        content = asdict(self)
+        return {"version": content.pop("name"), **content}
 
 
 def list_published(volume: Volume) -> list[PublishedVersion]:
@@ -97,6 +143,11 @@ def rollback(volume: Volume, *, label: str = layout.DEFAULT_LABEL) -> tuple[str 
     volume.verify(target)
     volume.swap(target, label=label, expected=previous, verb="rollback")
     return previous, target
+
+
+def time_text(time: datetime) -> str:
+    """Say a time in UTC as RFC 3339 does."""
+    return time.isoformat().replace("+00:00", "Z")
 
 
 def _read(volume: Volume, name: str, named: dict[str, str]) -> PublishedVersion:

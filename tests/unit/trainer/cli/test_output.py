@@ -11,7 +11,6 @@ from trainer.cli import output
 from trainer.promotion.checks import Checked
 from trainer.versions.catalogue import PublishedVersion
 from trainer.versions.diff import IdChanges, ValueChange, VersionDiff
-from trainer.versions.rows import row_of
 
 METRICS = {
     "train_precision_at_10": 0.75,
@@ -166,9 +165,9 @@ def test_versions(capsys):
     problem = "/a/[prod]/:smile:/manifest.json: " + "checksum is " + "0" * 300
     name, broken = manifest.version, "20260101T000000Z-000000"
     rows = [
-        row_of(PublishedVersion(name, ["canary", "current"], manifest, "")),
-        row_of(PublishedVersion(broken, ["old"], None, problem)),
-        row_of(PublishedVersion(name, [], untested, "")),
+        PublishedVersion(name, ["canary", "current"], manifest, "").row(),
+        PublishedVersion(broken, ["old"], None, problem).row(),
+        PublishedVersion(name, [], untested, "").row(),
     ]
     output.versions(rows, as_json=False)
     printed = capsys.readouterr().out
