@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 from lightfm import LightFM
 
@@ -14,7 +14,6 @@ from lightfm_retriever.publication.volume import Volume
 from lightfm_retriever.publication.writer import Clock, Staging, utc_now
 from trainer import reading, training
 from trainer.data.files import tables
-from trainer.fitting.trained import Trained
 from trainer.index import make_backends
 from trainer.index.tuning import TuningOptions
 from trainer.preparing.dataset import Dataset, build_dataset
@@ -26,7 +25,7 @@ from trainer.promotion.content import Content, content_in_making, names_by_colum
 from trainer.promotion.gates import Gates
 from trainer.publishing.own_vectors import OwnVectors, read_own_vectors
 from trainer.publishing.publish import Indexing, publish
-from trainer.publishing.publishable import Publishable
+from trainer.publishing.publishable import Described, Publishable
 from trainer.reading import TrainingInput
 from trainer.spec import LabelSpec, TrainingSpec
 from trainer.timings import Timings
@@ -108,7 +107,9 @@ def train_and_publish(
         start = training.start_of(spec, volume.folder, dataset) if spec.warm_start else None
         with training.trained_by(spec, volume, dataset, start, timings, reporter) as trained:
             reporter.metrics(trained.metrics)
-            made = _publishable(dataset, trained)
+            made = Publishable(
+                **vars(_described(dataset)), **vars(trained), popularity=dataset.popularity()
+            )
             published = publish(
                 made, volume.folder, indexing=indexing, timings=timings, reporter=reporter
             )
@@ -134,16 +135,16 @@ def publish_vectors(spec: VectorsSpec, volume: Volume, *, reporter: Reporter) ->
     timings = Timings(on_stage=reporter.stage)
     volume.check_writable()
     with timings.stage("read"), Staging(volume.folder) as staging:
-        source, warnings = read_own_vectors(spec.files, staging.scratch("vectors"))
+        source = read_own_vectors(spec.files, staging.scratch("vectors"))
     with predecessor.followed(volume, spec.label):
         seed = spec.indexing.options.seed
         checks = Checks(volume, spec.label, spec.gates, spec.max_shrinkage, seed)
-        checks.before_training(lambda: _content_of(vars(source)), warnings)
+        checks.before_training(lambda: content_in_making(source), source.warnings)
         published = publish(
             source, volume.folder, indexing=spec.indexing, timings=timings, reporter=reporter
         )
         checked = checks.published(published, timings)
-    return replace(checked, warnings=[*warnings, *checked.warnings])
+    return replace(checked, warnings=[*source.warnings, *checked.warnings])
 
 
 def indexing_of(spec: TrainingSpec) -> Indexing:
@@ -193,15 +194,15 @@ def _gates(spec: TrainingSpec) -> Gates:
     return replace(spec.gates, min_pairs_kept=0.0)
 
 
-def _described(dataset: Dataset) -> dict[str, Any]:
-    """What is told of a dataset, whatever its vectors are; see Publishable."""
-    return {
-        "items": dataset.items,
-        "users": dataset.users,
-        "seen": dataset.seen(),
-        "held_out": dataset.held_out(),
-        "titles": dataset.titles,
-        "facts": DatasetFacts(
+def _described(dataset: Dataset) -> Described:
+    """What is told of a dataset, whatever its vectors are."""
+    return Described(
+        items=dataset.items,
+        users=dataset.users,
+        seen=dataset.seen(),
+        held_out=dataset.held_out(),
+        titles=dataset.titles,
+        facts=DatasetFacts(
             name=dataset.name,
             split=dataset.split,
             train_interactions=int(dataset.train.nnz),
@@ -210,20 +211,7 @@ def _described(dataset: Dataset) -> dict[str, Any]:
             user_features=dataset.user_columns,
             weight=dataset.weight(),
         ),
-        "attributes": dataset.attributes,
-    }
-
-
-def _publishable(dataset: Dataset, trained: Trained) -> Publishable:
-    return Publishable(
-        **_described(dataset),
-        embeddings=trained.embeddings,
-        hyperparameters=trained.hyperparameters,
-        metrics=trained.metrics,
-        libraries=trained.libraries,
-        state=trained.state,
-        popularity=dataset.popularity(),
-        user_features=trained.user_features,
+        attributes=dataset.attributes,
     )
 
 
@@ -232,15 +220,7 @@ def _content(dataset: Dataset) -> Content:
         **names_by_column("items", dataset.item_columns, dataset.item_feature_names),
         **names_by_column("users", dataset.user_columns, dataset.user_feature_names),
     }
-    return replace(_content_of(_described(dataset)), names=names)
-
-
-def _content_of(told: Mapping[str, Any]) -> Content:
-    """What a version that is still to be published will have, by the fields of Publishable."""
-    names = ("items", "users", "titles", "facts", "attributes")
-    return content_in_making(
-        **{name: told[name] for name in names}, seen=(told["seen"], told["held_out"])
-    )
+    return replace(content_in_making(_described(dataset)), names=names)
 
 
 def _needless_options(spec: TrainingSpec, dataset: Dataset, *, began_anew: bool) -> Iterator[str]:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from lightfm_retriever.publication import layout
 from lightfm_retriever.publication.attributes import Column, TextColumn
-from lightfm_retriever.publication.manifest import AttributeKind, DatasetFacts
+from lightfm_retriever.publication.manifest import AttributeKind
 from lightfm_retriever.publication.reader import Publication
 from lightfm_retriever.publication.storage import ragged
 from lightfm_retriever.publication.storage.arrays import map_file
@@ -22,6 +22,7 @@ from lightfm_retriever.publication.storage.id_map import AnyIds, ItemIds, UserId
 from lightfm_retriever.publication.storage.ragged import Ragged, are_among
 from trainer.data import id_forms
 from trainer.promotion.gates import GateResult
+from trainer.publishing.publishable import Described
 
 Value = Sequence[str] | float | None
 _DRAWN = 20_000
@@ -85,35 +86,24 @@ def content_of(version: Publication) -> Content:
     )
 
 
-def content_in_making(
-    *,
-    items: ItemIds,
-    users: UserIds,
-    seen: tuple[Ragged, Ragged | None],
-    titles: Sequence[str] | None,
-    facts: DatasetFacts,
-    attributes: Sequence[Column],
-) -> Content:
-    """What a version that is still to be published will have; see Publishable and Content.
-
-    `seen` are the rows of items that users have seen, and those that are held out.
-    """
-    rows, held_out = seen
-    if held_out is not None:
+def content_in_making(told: Described) -> Content:
+    """What a version that is still to be published will have, but for the names of features."""
+    rows, facts = told.seen, told.facts
+    if told.held_out is not None:
         owners, values = (
-            np.concatenate([getattr(own, name) for own in (rows, held_out)])
+            np.concatenate([getattr(own, name) for own in (rows, told.held_out)])
             for name in ("owners", "values")
         )
-        rows = ragged.of_pairs(owners, values, len(users))
+        rows = ragged.of_pairs(owners, values, len(told.users))
     return Content(
-        items=items,
-        users=users,
+        items=told.items,
+        users=told.users,
         seen=rows,
         interactions=facts.train_interactions + facts.test_interactions,
         weight=facts.weight,
-        attributes={own.name: own.kind for own in attributes},
-        value=_values(attributes),
-        title=None if titles is None else titles.__getitem__,
+        attributes={own.name: own.kind for own in told.attributes},
+        value=_values(told.attributes),
+        title=None if told.titles is None else told.titles.__getitem__,
         names={},
     )
 

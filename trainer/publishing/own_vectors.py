@@ -54,8 +54,8 @@ class OwnVectors:
     feature_separator: str = "|"
 
 
-def read_own_vectors(files: OwnVectors, scratch: Path) -> tuple[Publishable, list[str]]:
-    """Read, check, and evaluate when something is held out; returns warnings too.
+def read_own_vectors(files: OwnVectors, scratch: Path) -> Publishable:
+    """Read, check, and evaluate when something is held out.
 
     The vectors are mapped from `scratch`, a folder of a disk that has room for them once more, out of a
     file without a name, which is gone when the process ends.
@@ -103,7 +103,7 @@ def read_own_vectors(files: OwnVectors, scratch: Path) -> tuple[Publishable, lis
             )
     metrics = {} if held_out is None else _evaluate(embeddings, item_map, seen, held_out)
     titles, attributes = _read_items(files, items, warnings).by_row(item_map)
-    publishable = Publishable(
+    return Publishable(
         items=item_map,
         users=user_map,
         embeddings=embeddings,
@@ -118,11 +118,10 @@ def read_own_vectors(files: OwnVectors, scratch: Path) -> tuple[Publishable, lis
             item_features=[],
             user_features=[],
         ),
-        hyperparameters={},
         metrics=metrics,
         attributes=attributes,
+        warnings=warnings,
     )
-    return publishable, warnings
 
 
 def _rows(path: Path, items: VectorSide, users: VectorSide, warnings: list[str]) -> Ragged:

@@ -64,7 +64,8 @@ def both(tmp_path, items):
 
 def read(files):
     """Read, with a copy of the vectors in a file that has no name, so that the folder may be shared."""
-    return read_own_vectors(files, Path(tempfile.gettempdir()))
+    source = read_own_vectors(files, Path(tempfile.gettempdir()))
+    return source, source.warnings
 
 
 def refused(files, path, reason, row=None):
