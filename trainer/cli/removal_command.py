@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import re
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -38,12 +38,13 @@ def add(commands: Any) -> argparse.ArgumentParser:
         "says otherwise.",
     )
     which = parser.add_argument_group("which")
-    for name, metavar, what in (
-        ("user", "ID", "of this user; can be given several times"),
-        ("item", "ID", "with this item; likewise"),
-        ("event-id", "ID", "of this id; likewise"),
+    for name, dest, what in (
+        ("user", "user_ids", "of this user; can be given several times"),
+        ("item", "item_ids", "with this item; likewise"),
+        ("event-id", "event_ids", "of this id; likewise"),
     ):
-        which.add_argument(f"--{name}", action="append", default=[], metavar=metavar, help=what)
+        several: dict[str, Any] = {"action": "append", "default": [], "metavar": "ID"}
+        which.add_argument(f"--{name}", dest=dest, help=what, **several)
     for name, dest, kind, metavar, what in (
         ("from", "happened_from", _time, "T", "that happened then or later"),
         ("to", "happened_before", _time, "T", "that happened before then"),
@@ -64,15 +65,7 @@ def selection(options: argparse.Namespace) -> Selection:
     """What the flags say; raises InvalidSelectionError."""
     from trainer.event_log.log import Selection
 
-    return Selection(
-        event_ids=tuple(options.event_id),
-        user_ids=tuple(options.user),
-        item_ids=tuple(options.item),
-        happened_from=options.happened_from,
-        happened_before=options.happened_before,
-        min_weight=options.min_weight,
-        max_weight=options.max_weight,
-    )
+    return Selection(**{own.name: vars(options)[own.name] for own in fields(Selection)})
 
 
 def remove(directory: Path, selection: Selection, *, dry_run: bool) -> Removed:

@@ -106,22 +106,20 @@ def add_where(
     add_target(group, defaults, timeout_seconds=timeout_seconds, **alone)
 
 
-def add_state(parser: argparse.ArgumentParser, defaults: Mapping[str, str]) -> None:
-    """Add --state."""
-    parser.add_argument(
-        "--state",
-        type=Path,
-        default=defaults.get("state", argparse.SUPPRESS),
-        metavar="DIR",
-        help="directory of runs and appended interactions, on this machine's own disk (default: "
-        "VOLUME.trainer beside the volume, for a URL BUCKET-PREFIX.trainer in the current directory)",
+def add_state(parser: argparse.ArgumentParser, defaults: Mapping[str, str], **told: Any) -> None:
+    """Add --state; `told` may have another help."""
+    about = (
+        "directory of runs and appended interactions, on this machine's own disk (default: "
+        "VOLUME.trainer beside the volume, for a URL BUCKET-PREFIX.trainer in the current directory)"
     )
+    default = defaults.get("state", argparse.SUPPRESS)
+    options = {"type": Path, "default": default, "metavar": "DIR", "help": about, **told}
+    parser.add_argument("--state", **options)
 
 
 def add_data_dir(
     parser: argparse.ArgumentParser,
     defaults: Mapping[str, str],
-    *,
     help: str = "where datasets are",  # noqa: A002 - argparse's name
 ) -> None:
     """Add --data-dir."""

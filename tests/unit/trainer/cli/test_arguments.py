@@ -8,8 +8,9 @@ from recsys.trainer.v1 import trainer_service_pb2 as pb
 
 from lightfm_retriever.hosting.errors import HostingError
 from lightfm_retriever.remote.location import parse_location
-from trainer.cli import commands, service_commands, versions_commands
+from trainer.cli import commands, removal_command, service_commands, versions_commands
 from trainer.cli.arguments import parse
+from trainer.event_log.log import Selection
 
 ONE, OTHER = "20261124T043500Z-3fa9c1", "20261124T043500Z-000000"
 # What a service can be asked for, and what asks it.
@@ -178,9 +179,10 @@ def test_which_events_to_remove():
     ids = ["--user", "a", "--user", "b", "--item", "x", "--event-id", "1"]
     bounds = ["--from", "2026-01-01", "--to", "1767312000", "--min-weight=-1", "--max-weight", "5"]
     options = parse(["remove-events", *AT, *ids, *bounds, "--dry-run"])
-    assert (options.user, options.item, options.event_id) == (["a", "b"], ["x"], ["1"])
-    assert (options.happened_from, options.happened_before) == (1767225600.0, 1767312000.0)
-    assert (options.min_weight, options.max_weight, options.dry_run) == (-1.0, 5.0, True)
+    assert removal_command.selection(options) == Selection(
+        ["1"], ["a", "b"], ["x"], 1767225600.0, 1767312000.0, -1.0, 5.0
+    )
+    assert options.dry_run
 
 
 @pytest.mark.parametrize("arguments", HERE_OR_THERE, ids=itemgetter(0))
