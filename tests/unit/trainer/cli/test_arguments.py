@@ -180,7 +180,13 @@ def test_which_events_to_remove():
     bounds = ["--from", "2026-01-01", "--to", "1767312000", "--min-weight=-1", "--max-weight", "5"]
     options = parse(["remove-events", *AT, *ids, *bounds, "--dry-run"])
     assert removal_command.selection(options) == Selection(
-        ["1"], ["a", "b"], ["x"], 1767225600.0, 1767312000.0, -1.0, 5.0
+        event_ids=["1"],
+        user_ids=["a", "b"],
+        item_ids=["x"],
+        happened_from=1767225600.0,
+        happened_before=1767312000.0,
+        min_weight=-1.0,
+        max_weight=5.0,
     )
     assert options.dry_run
 
