@@ -21,7 +21,7 @@ from trainer.preparing.splits import Split, Splitting
 from trainer.progress import Reporter, Silent
 from trainer.promotion import predecessor
 from trainer.promotion.checks import Checked, Checks
-from trainer.promotion.content import Content, content_in_making, names_by_column
+from trainer.promotion.content import content_in_making
 from trainer.promotion.gates import Gates
 from trainer.publishing.own_vectors import OwnVectors, read_own_vectors
 from trainer.publishing.publish import Indexing, publish
@@ -100,16 +100,16 @@ def train_and_publish(
         # The rows are gone, which take more memory than the matrix, and the fit comes next.
         tables.release_memory()
         checks = Checks(volume, spec.label, _gates(spec), spec.max_shrinkage, indexing.options.seed)
-        checks.before_training(lambda: _content(dataset), dataset.warnings)
+        names = dataset.item_feature_names, dataset.user_feature_names
+        checks.before_training(lambda: content_in_making(_described(dataset), *names), dataset.warnings)
         # A volume that can't be written is known before the training, not after it.
         with Staging(volume.folder):
             pass
         start = training.start_of(spec, volume.folder, dataset) if spec.warm_start else None
         with training.trained_by(spec, volume, dataset, start, timings, reporter) as trained:
             reporter.metrics(trained.metrics)
-            made = Publishable(
-                **vars(_described(dataset)), **vars(trained), popularity=dataset.popularity()
-            )
+            described, popularity = _described(dataset), dataset.popularity()
+            made = Publishable(**vars(described), **vars(trained), popularity=popularity)
             published = publish(
                 made, volume.folder, indexing=indexing, timings=timings, reporter=reporter
             )
@@ -213,14 +213,6 @@ def _described(dataset: Dataset) -> Described:
         ),
         attributes=dataset.attributes,
     )
-
-
-def _content(dataset: Dataset) -> Content:
-    names = {
-        **names_by_column("items", dataset.item_columns, dataset.item_feature_names),
-        **names_by_column("users", dataset.user_columns, dataset.user_feature_names),
-    }
-    return replace(content_in_making(_described(dataset)), names=names)
 
 
 def _needless_options(spec: TrainingSpec, dataset: Dataset, *, began_anew: bool) -> Iterator[str]:

@@ -28,10 +28,7 @@ from trainer.versions.catalogue import VersionRow
 from trainer.versions.diff import VersionDiff
 
 _BATCH = 1000
-_FAILED = (
-    pb.TRAINING_RUN_STATE_FAILED,
-    pb.TRAINING_RUN_STATE_CANCELLED,
-)
+_FAILED = (pb.TRAINING_RUN_STATE_FAILED, pb.TRAINING_RUN_STATE_CANCELLED)
 
 
 def run(options: argparse.Namespace) -> int:

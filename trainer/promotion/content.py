@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from lightfm_retriever.publication import layout
 from lightfm_retriever.publication.attributes import Column, TextColumn
-from lightfm_retriever.publication.manifest import AttributeKind
+from lightfm_retriever.publication.manifest import AttributeKind, DatasetFacts
 from lightfm_retriever.publication.reader import Publication
 from lightfm_retriever.publication.storage import ragged
 from lightfm_retriever.publication.storage.arrays import map_file
@@ -79,15 +79,14 @@ def content_of(version: Publication) -> Content:
         attributes={own.name: own.kind for own in facts.attributes},
         value=_published_values(version),
         title=None if titles is None else lambda row: ragged.text(titles, row),
-        names={
-            **names_by_column("items", facts.dataset.item_features, _item_features(version)),
-            **names_by_column("users", facts.dataset.user_features, user_names or ()),
-        },
+        names=names_by_column(facts.dataset, _item_features(version), user_names or ()),
     )
 
 
-def content_in_making(told: Described) -> Content:
-    """What a version that is still to be published will have, but for the names of features."""
+def content_in_making(
+    told: Described, item_names: Iterable[str] = (), user_names: Iterable[str] = ()
+) -> Content:
+    """What a version that is still to be published will have; the names are of features."""
     rows, facts = told.seen, told.facts
     if told.held_out is not None:
         owners, values = (
@@ -104,7 +103,7 @@ def content_in_making(told: Described) -> Content:
         attributes={own.name: own.kind for own in told.attributes},
         value=_values(told.attributes),
         title=None if told.titles is None else told.titles.__getitem__,
-        names={},
+        names=names_by_column(facts, item_names, user_names),
     )
 
 
@@ -198,18 +197,24 @@ def _published_values(version: Publication) -> Callable[[str, int], Value]:
 
 
 def names_by_column(
-    side: str, columns: Sequence[str], names: Iterable[str]
+    facts: DatasetFacts, item_names: Iterable[str], user_names: Iterable[str]
 ) -> dict[str, frozenset[str]]:
     """Features "column:value" as the values of each column, as `Content` has them."""
-    values: dict[str, set[str]] = {column: set() for column in columns}
-    # A column's name may hold a colon: the longest that fits is meant.
-    longest_first = sorted(columns, key=len, reverse=True)
-    for name in names:
-        for column in longest_first:
-            if name.startswith(f"{column}:"):
-                values[column].add(name[len(column) + 1 :])
-                break
-    return {f"{side}.{column}": frozenset(own) for column, own in values.items()}
+    found: dict[str, frozenset[str]] = {}
+    for side, columns, names in (
+        ("items", facts.item_features, item_names),
+        ("users", facts.user_features, user_names),
+    ):
+        values: dict[str, set[str]] = {column: set() for column in columns}
+        # A column's name may hold a colon: the longest that fits is meant.
+        longest_first = sorted(columns, key=len, reverse=True)
+        for name in names:
+            for column in longest_first:
+                if name.startswith(f"{column}:"):
+                    values[column].add(name[len(column) + 1 :])
+                    break
+        found |= {f"{side}.{column}": frozenset(own) for column, own in values.items()}
+    return found
 
 
 def _item_features(version: Publication) -> list[str]:

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lightfm_retriever.publication.storage.id_map import IdMap
+from tests import publications
 from tests.retrievable import ragged
 from trainer.promotion.content import Content, names_by_column
 from trainer.promotion.continuity import check
@@ -17,6 +18,7 @@ from trainer.promotion.gates import Gates
 VERSION = "20261124T120000Z-3fa9c1"
 USERS = [f"u{number}" for number in range(40)]
 ITEMS = [f"i{number}" for number in range(20)]
+FACTS = publications.facts().dataset
 NAMES = {"items.genres": frozenset({"Drama", "War"}), "users.age": frozenset({"30", "40", "50"})}
 
 
@@ -319,9 +321,10 @@ def test_features_keep_their_columns_and_names():
 
 
 def test_names_belong_to_the_longest_column_that_fits():
-    names = ["a:b:c", "a:x", "a:b:d", "z:1"]
-    assert names_by_column("items", ["a", "a:b", "empty"], names) == {
+    facts = replace(FACTS, item_features=["a", "a:b", "empty"], user_features=["a"])
+    assert names_by_column(facts, ["a:b:c", "a:x", "a:b:d", "z:1"], ["a:b:c"]) == {
         "items.a": frozenset({"x"}),
         "items.a:b": frozenset({"c", "d"}),
         "items.empty": frozenset(),
+        "users.a": frozenset({"b:c"}),
     }
