@@ -144,8 +144,6 @@ def _add_publish(commands: Any, defaults: dict[str, str]) -> None:
     option_flags.add_one(source, data["item_attributes"], help=f"{attributes} (default: none)")
     option_flags.add_one(source, data["feature_separator"])
     option_flags.add_one(publish, tuning["seed"])
-    spec_arguments.add_indexing(publish)
-    spec_arguments.add_gates(publish)
     spec_arguments.add_publishing(publish)
     _add_json(publish)
 
@@ -192,8 +190,8 @@ def _add_tune(commands: Any, defaults: dict[str, str]) -> None:
         formatter_class=Defaults,
     )
     where_arguments.add_data_dir(tune, defaults)
-    where_arguments.add_state(tune, {}, help="for --event-log: where it is")
-    spec_arguments.add_data(tune)
+    where_arguments.add_state(tune, {}, "for --event-log: where it is")
+    option_flags.add(tune.add_argument_group("data"), DataSpec)
     search = tune.add_argument_group("search")
     option_flags.add(search, StudyOptions, SearchSpace)
     start = declared(Hyperparameters)
@@ -288,7 +286,7 @@ def _add_verify(commands: Any, defaults: dict[str, str]) -> None:
 def _add_fetch(commands: Any, defaults: dict[str, str]) -> None:
     fetch = commands.add_parser("fetch-dataset", help="download a dataset once, checked by its hash")
     fetch.add_argument("dataset", choices=[movielens.NAME])
-    where_arguments.add_data_dir(fetch, defaults, help="default: %(default)s")
+    where_arguments.add_data_dir(fetch, defaults, "default: %(default)s")
 
 
 def _add_json(parser: argparse._ActionsContainer) -> None:

@@ -94,11 +94,12 @@ def _print(result: StudyResult) -> None:
     )
     print(f"best: validation precision@10 {result.value:.4f} with {flags}")
     if result.test is not None:
-        shares = {name: value for name, value in result.test.items() if name.startswith("test_")}
-        print(
-            "on the test, once: "
-            + ", ".join(f"{name.removeprefix('test_')} {value:.4f}" for name, value in shares.items())
-        )
+        shares = [
+            f"{name.removeprefix('test_')} {value:.4f}"
+            for name, value in result.test.items()
+            if name.startswith("test_")
+        ]
+        print(f"on the test, once: {', '.join(shares)}")
 
 
 def _text(value: object) -> str:

@@ -11,7 +11,7 @@ import numpy as np
 from lightfm_retriever.hosting.process import release_heap
 from lightfm_retriever.publication.manifest import DatasetFacts
 from lightfm_retriever.publication.storage import ragged
-from lightfm_retriever.publication.storage.id_map import IdMap, ItemIds, Rows
+from lightfm_retriever.publication.storage.id_map import IdMap, Rows
 from lightfm_retriever.publication.storage.ragged import Ragged
 from trainer.data import item_attributes
 from trainer.data.features import FeatureTable, read_features, what_it_has
@@ -101,7 +101,11 @@ def read_own_vectors(files: OwnVectors, scratch: Path) -> Publishable:
                 f"{left_out} positives of {files.held_out} are also in {files.seen}: "
                 "they aren't held out"
             )
-    metrics = {} if held_out is None else _evaluate(embeddings, item_map, seen, held_out)
+    metrics: dict[str, float] = {}
+    if held_out is not None:
+        popular = most_popular(seen_popularity(seen, len(item_map)), id_ranks(item_map))
+        metrics = evaluate_vectors(embeddings, seen=seen, held_out=held_out)
+        metrics |= evaluate_cold(embeddings, seen=seen, held_out=held_out, popular_items=popular)
     titles, attributes = _read_items(files, items, warnings).by_row(item_map)
     return Publishable(
         items=item_map,
@@ -169,14 +173,6 @@ def _without_seen(held_out: Ragged, seen: Ragged) -> tuple[Ragged, int]:
     kept = ~np.isin(pairs, seen_pairs)
     left = ragged.of_owners(held_out.owners[kept], held_out.values[kept], len(held_out))
     return left, int((~kept).sum())
-
-
-def _evaluate(
-    embeddings: Embeddings, items: ItemIds, seen: Ragged, held_out: Ragged
-) -> dict[str, float]:
-    metrics = evaluate_vectors(embeddings, seen=seen, held_out=held_out)
-    popular = most_popular(seen_popularity(seen, len(items)), id_ranks(items))
-    return metrics | evaluate_cold(embeddings, seen=seen, held_out=held_out, popular_items=popular)
 
 
 def _read_items(files: OwnVectors, items: VectorSide, warnings: list[str]) -> FeatureTable:
