@@ -36,13 +36,9 @@ EVENTS = "events"
 
 @dataclass(frozen=True)
 class Places:
-    """Where things are.
+    """Where things are: the shared volume, fetched datasets, appended interactions.
 
-    Attributes:
-        volume: the shared one.
-        data_dir: of fetched datasets.
-        event_log: of appended interactions.
-        cache_bytes: how large the folder of a volume elsewhere may get; None for what its disk holds.
+    The folder of a volume elsewhere may get as large as `cache_bytes`; None for what its disk holds.
     """
 
     volume: Volume

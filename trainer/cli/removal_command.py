@@ -17,7 +17,7 @@ from trainer.errors import InputError
 
 if TYPE_CHECKING:
     # At run time they are imported where they are used: the flags need none of it.
-    from trainer.event_log.log import Event, Removed, Selection
+    from trainer.event_log.log import Removed, Selection
 
 NAME = "remove-events"
 # A log of hundreds of millions of events is read in that time.
@@ -107,17 +107,13 @@ def show(removed: Removed, options: argparse.Namespace) -> None:
     # What is gone for a law's sake isn't left in a terminal's history.
     if options.dry_run:
         for event in removed.examples:
-            print(f"  {_example(event)}")
+            kind = f" {event.event!r}" if event.event else ""
+            print(
+                f"  {event.event_id!r}: user {event.user_id!r}, item {event.item_id!r},{kind} weight "
+                f"{event.weight:g}, {_shown(event.timestamp or 0.0)}"
+            )
         if removed.events > len(removed.examples):
             print(f"  ... and {removed.events - len(removed.examples):,} more")
-
-
-def _example(event: Event) -> str:
-    kind = f" {event.event!r}" if event.event else ""
-    return (
-        f"{event.event_id!r}: user {event.user_id!r}, item {event.item_id!r},{kind} weight "
-        f"{event.weight:g}, {_shown(event.timestamp or 0.0)}"
-    )
 
 
 def _shown(seconds: float) -> str:

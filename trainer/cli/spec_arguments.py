@@ -21,8 +21,6 @@ from trainer.spec import DataSpec, TrainingSpec
 LABEL_NOT_MOVED = 3
 """Exit status when a version is published, but a gate keeps its label where it is."""
 
-_SHOWN = 64
-
 
 def add_training(parser: argparse.ArgumentParser) -> None:
     """Add all flags of a training run."""
@@ -141,7 +139,7 @@ def version(text: str) -> str:
     """A version's name, for argparse; a service refuses others, too."""
     if not layout.is_version_name(text):
         raise argparse.ArgumentTypeError(
-            f"{text[:_SHOWN]!r} isn't a version's name, such as 20261124T043500Z-3fa9c1"
+            f"{text[:64]!r} isn't a version's name, such as 20261124T043500Z-3fa9c1"
         )
     return text
 

@@ -66,7 +66,8 @@ def read_own_vectors(files: OwnVectors, scratch: Path) -> Publishable:
         OptionError: files that need each other.
     """
     if (files.user_vectors is None) != (files.user_ids is None):
-        raise OptionError("--user-vectors", _name(files.user_vectors), "used with --user-ids")
+        given = files.user_vectors and str(files.user_vectors)
+        raise OptionError("--user-vectors", given, "used with --user-ids")
     items = VectorSide(files.item_vectors, files.item_ids, files.item_biases)
     items.check_directions()
     users = None
@@ -76,9 +77,8 @@ def read_own_vectors(files: OwnVectors, scratch: Path) -> Publishable:
     else:
         for name in ("user_biases", "seen", "held_out"):
             if (path := getattr(files, name)) is not None:
-                raise OptionError(
-                    f"--{name.replace('_', '-')}", _name(path), "used with --user-vectors"
-                )
+                flag = f"--{name.replace('_', '-')}"
+                raise OptionError(flag, str(path), "used with --user-vectors")
     item_map, user_map = items.ids, IdMap.build([]) if users is None else users.ids
     nobody = np.empty((0, items.components + 1), dtype=np.float32)
     embeddings = Embeddings(
@@ -194,7 +194,3 @@ def _read_items(files: OwnVectors, items: VectorSide, warnings: list[str]) -> Fe
         )
     warnings += table.warnings
     return table
-
-
-def _name(path: Path | None) -> str | None:
-    return None if path is None else str(path)

@@ -28,8 +28,7 @@ class PublishedVersion:
     Attributes:
         name: the version.
         labels: that name it.
-        manifest: None when it can't be read.
-        problem: why it can't; else empty.
+        manifest: None when it can't be read; `problem` says why, and is empty when it can.
         written_at: by the clock of a volume that is elsewhere; None where it has none of its own.
     """
 
@@ -70,14 +69,10 @@ class VersionRow:
     """A listed version, the same whether a volume or a service was asked.
 
     Attributes:
-        name, labels: see PublishedVersion.
-        problem: why its manifest can't be read, so that nothing below is known; empty when it can.
+        name, labels, problem: see PublishedVersion; where there is a problem nothing else is known.
         created_at: when it was published, RFC 3339 in UTC.
         items, users: how many it has.
-        metrics: offline metrics by name.
-        recall_at_10: by the index's name.
-
-    Both are in the order of their names: a message keeps no other.
+        metrics, recall_at_10: by name and by the index's, in the order of these: a message keeps none.
     """
 
     name: str
