@@ -30,8 +30,18 @@ def publish(capsys, tmp_path):
 
 def test_users_are_recommended_what_their_and_the_items_vectors_say(model, publish, tmp_path):
     made = publish(*model.flags(), "--backend", "annoy", "--target-recall", 0.9)
-    recall = made["indexes"]["recommend"]["recall_at_10"]
+    recall, metrics = made["indexes"]["recommend"]["recall_at_10"], made["metrics"]
     assert recall >= 0.9
+    # Each user's best item is held out, and the only one; of the 299 others one is better at the least.
+    assert metrics["evaluated_users"] == made["dataset"]["test_interactions"] == USERS
+    assert metrics["test_precision_at_10_unseen"] == pytest.approx(0.1)
+    assert metrics["test_auc_unseen"] == pytest.approx(1)
+    assert 0.9 < metrics["test_auc"] < 298.1 / 299
+    assert made["dataset"]["train_interactions"] == 8 * USERS
+    assert list(made["seconds"]) == ["read", "index", "publish", "verify", "gates"]
+    assert made["warnings"][0].startswith(
+        f"1 of {8 * USERS + 1} rows of {model.folder}/seen.parquet are"
+    )
     volume, version = tmp_path / "volume", made["version"]
     assert verify(volume, version).users == USERS
     assert list_labels(volume) == {"current": version}

@@ -47,46 +47,36 @@ def refused(capsys, *arguments):
     return capsys.readouterr().err
 
 
-@pytest.mark.parametrize("text", ["s3://bucket/some/prefix", "relative/folder"])
-def test_a_volume_is_a_folder_or_a_url_also_in_the_environment(monkeypatch, text):
-    monkeypatch.setenv("TRAINER_VOLUME", text)
+def test_a_volume_comes_from_a_flag_or_the_environment_and_is_a_folder_or_a_url(capsys, monkeypatch):
+    assert "required: --volume" in refused(capsys, "verify")
+    assert "versions: give --volume, or --target" in refused(capsys, "versions")
     monkeypatch.setenv("TRAINER_CACHE_DIR", "copies")
     monkeypatch.setenv("TRAINER_CACHE_GB", "2.5")
-    for command in (["versions"], ["publish", "--item-vectors", "a", "--item-ids", "b"], ["serve"]):
-        options = parse(command)
-        assert options.volume == parse_location(text)
-        assert (options.cache_dir, options.cache_gb) == (Path("copies"), 2.5)
-    assert parse(["versions", "--volume", "v"]).volume == Path("v")
-
-
-@pytest.mark.parametrize("command", ["versions", "verify"])
-def test_the_volume_comes_from_a_flag_or_the_environment(capsys, monkeypatch, command):
-    error = refused(capsys, command)
-    assert "required: --volume" in error or f"{command}: give --volume, or --target" in error
-    monkeypatch.setenv("TRAINER_VOLUME", "/shared")
-    assert parse([command]).volume == Path("/shared")
-    assert parse([command, "--volume", "/own"]).volume == Path("/own")
+    for text in ("s3://bucket/some/prefix", "relative/folder"):
+        monkeypatch.setenv("TRAINER_VOLUME", text)
+        for command in (["versions"], ["publish", "--item-vectors", "a", "--item-ids", "b"], ["serve"]):
+            options = parse(command)
+            assert options.volume == parse_location(text)
+            assert (options.cache_dir, options.cache_gb) == (Path("copies"), 2.5)
+    assert parse(["versions", *AT, "--volume", "w"]).volume == Path("w")
     monkeypatch.setenv("TRAINER_VOLUME", "ftp://host/path")
-    assert "argument --volume: ftp:// isn't known" in refused(capsys, command)
+    assert "argument --volume: ftp:// isn't known" in refused(capsys, "versions")
 
 
-def test_what_is_not_given_is_not_there_or_has_its_default():
+def test_what_is_not_given_is_not_there_or_has_its_default(monkeypatch):
     given = vars(parse(["train", *AT]))
     assert not given.keys() & {"dataset", "interactions", "split", "trees", "target", "state"}
     assert (given["label"], given["no_label"], given["timeout"]) == ("current", False, 60)
     given = vars(parse(["serve", *AT]))
     assert (given["keep"], given["min_age"], given["keep_all"]) == (5, "1h", False)
     assert not given.keys() & {"state", "max_age", "retrain_every", "retrain_cron", "data_root"}
-
-
-def test_other_settings_come_from_the_environment(monkeypatch):
-    monkeypatch.setenv("TRAINER_LISTEN", "[::]:1")
-    monkeypatch.setenv("TRAINER_DATA_DIR", "/data")
-    monkeypatch.setenv("TRAINER_STATE", "/state")
-    serve = parse(["serve", "--volume", "v"])
+    # Or is what the environment says.
+    for name, value in (("LISTEN", "[::]:1"), ("DATA_DIR", "/data"), ("STATE", "/state")):
+        monkeypatch.setenv(f"TRAINER_{name}", value)
+    serve = parse(["serve", *AT])
     assert (serve.listen, serve.state) == ("[::]:1", Path("/state"))
-    assert parse(["fetch-dataset", "movielens-100k"]).data_dir == Path("/data")
-    assert parse(["train", "--volume", "v"]).data_dir == Path("/data")
+    for command in (["fetch-dataset", "movielens-100k"], ["train", *AT]):
+        assert parse(command).data_dir == Path("/data")
 
 
 @pytest.mark.parametrize(
@@ -96,7 +86,6 @@ def test_other_settings_come_from_the_environment(monkeypatch):
         (["retrain"], "invalid choice: 'retrain'"),
         (["train", *AT, "--epochs", "many"], "--epochs: 'many' should be a whole number"),
         (["train", *AT, "--loss", "mse"], "--loss: invalid choice: 'mse'"),
-        (["train", *AT, "--target-recall", "high"], "--target-recall: 'high' should be a number"),
         (["train", *AT, "--dataset", "netflix"], "--dataset: invalid choice: 'netflix'"),
         (["promote", *AT], "required: version"),
         *(
@@ -113,18 +102,17 @@ def test_other_settings_come_from_the_environment(monkeypatch):
             ([*command, *AT], "'xyz' isn't a version's name, such as 2026")
             for command in (["promote", "xyz"], ["delete", "xyz"], ["diff", "xyz", ONE])
         ),
-        (
-            ["remove-events", *AT, "--from", "yesterday"],
-            "argument --from: T is 'yesterday', which isn't seconds since 1970",
-        ),
-        (["remove-events", *AT, "--to", "1767225600000"], "are these milliseconds?"),
-        (
-            ["remove-events", *AT, "--to", "2026"],
-            "T is '2026', which would be so many seconds after 1970: write 2026-01-01",
-        ),
-        (
-            ["remove-events", *AT, "--min-weight", "much"],
-            "argument --min-weight: 'much' should be a number",
+        *(
+            (["remove-events", *AT, *flags.split()], reason)
+            for flags, reason in (
+                ("--from yesterday", "--from: T is 'yesterday', which isn't seconds since 1970"),
+                ("--to 1767225600000", "are these milliseconds?"),
+                (
+                    "--to 2026",
+                    "T is '2026', which would be so many seconds after 1970: write 2026-01-01",
+                ),
+                ("--min-weight much", "argument --min-weight: 'much' should be a number"),
+            )
         ),
     ],
 )
@@ -178,7 +166,9 @@ def test_what_only_a_service_has_asks_the_one_of_this_machine(monkeypatch, comma
 def test_which_events_to_remove():
     ids = ["--user", "a", "--user", "b", "--item", "x", "--event-id", "1"]
     bounds = ["--from", "2026-01-01", "--to", "1767312000", "--min-weight=-1", "--max-weight", "5"]
-    options = parse(["remove-events", *AT, *ids, *bounds, "--dry-run"])
+    # They are found by the state alone.
+    options = parse(["remove-events", "--state", "s", *ids, *bounds, "--dry-run"])
+    assert "target" not in options
     assert removal_command.selection(options) == Selection(
         event_ids=["1"],
         user_ids=["a", "b"],
@@ -209,11 +199,6 @@ def test_either_a_volume_is_meant_or_a_service(monkeypatch, capsys, arguments):
     monkeypatch.delenv("TRAINER_VOLUME")
     monkeypatch.setenv("TRAINER_LISTEN", "rubbish")
     assert "TRAINER_LISTEN: 'rubbish' should be HOST:PORT" in refused(capsys, *arguments)
-
-
-def test_a_volume_may_be_given_twice_and_events_are_found_by_the_state_alone():
-    assert parse(["versions", *AT, "--volume", "w"]).volume == Path("w")
-    assert "target" not in parse(["remove-events", "--state", "s", "--user", "a"])
 
 
 ODD = "\udcff"

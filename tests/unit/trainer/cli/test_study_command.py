@@ -20,7 +20,6 @@ from trainer.study.study import StudyResult
 from trainer.study.trials import Trial
 
 TRIALS = ["--trials", "3", "--max-epochs", "4", "--epoch-step", "2"]
-SPACE = ["--components", "2", "8", "--losses", "warp", "bpr"]
 PARAMETERS = {
     "loss": "bpr",
     "components": 8,
@@ -28,18 +27,6 @@ PARAMETERS = {
     "item_alpha": 1e-7,
     "user_alpha": 0.5,
 }
-
-
-def trial(number, value, state="complete"):
-    return Trial(
-        number=number,
-        state=state,
-        parameters=PARAMETERS,
-        value=value,
-        epochs=4,
-        trained_epochs=6,
-        seconds=1.25,
-    )
 
 
 @pytest.fixture(autouse=True)
@@ -52,18 +39,6 @@ def _here(monkeypatch, tmp_path):
 @pytest.fixture
 def interactions(tmp_path):
     return ["--interactions", str(datasets.write_rows(tmp_path / "interactions.csv"))]
-
-
-@pytest.fixture
-def call(capsys):
-    """Run a search; returns what it found and what it told of on the way."""
-
-    def call(*arguments):
-        assert main(["tune", *TRIALS, *SPACE, *map(str, arguments), "--json"]) == 0
-        printed = capsys.readouterr()
-        return json.loads(printed.out), printed.err
-
-    return call
 
 
 @pytest.fixture
@@ -85,7 +60,11 @@ def fails(capsys, tmp_path):
 def test_the_best_ten_trials_are_printed_and_the_best_as_flags_of_train(
     interactions, monkeypatch, capsys
 ):
-    trials = [trial(0, None, "failed"), *(trial(number, number / 100) for number in range(1, 12))]
+    tried = {"parameters": PARAMETERS, "epochs": 4, "trained_epochs": 6, "seconds": 1.25}
+    trials = [
+        Trial(number=number, state="complete", value=number / 100 if number else None, **tried)
+        for number in range(12)
+    ]
     start = Hyperparameters(**PARAMETERS, epochs=4)
     found = StudyResult(
         dataset="a.csv",
@@ -126,17 +105,6 @@ def test_the_best_ten_trials_are_printed_and_the_best_as_flags_of_train(
     monkeypatch.setattr(study_command, "run_study", lambda *_, **__: replace(found, test=None))
     assert main(["tune", *interactions]) == 0
     assert "on the test" not in capsys.readouterr().out
-
-
-def test_json_is_the_study_and_nothing_else_and_is_written_where_it_is_asked_for(
-    call, interactions, tmp_path
-):
-    directory = tmp_path / "new" / "of today"
-    content, errors = call(*interactions, "--output", directory)
-    assert (content, errors) == (json.loads((directory / "study.json").read_text("utf-8")), "")
-    assert content["options"]["trials"] == len(content["trials"]) == 3
-    assert {trial["parameters"]["loss"] for trial in content["trials"]} <= {"warp", "bpr"}
-    assert not (tmp_path / "study").exists()
 
 
 def test_every_flag_reaches_the_search(interactions, monkeypatch):
@@ -189,32 +157,38 @@ def test_what_cannot_be_searched_is_a_clear_error(fails, interactions, tmp_path,
     assert found.removeprefix(f"{tmp_path}/").startswith(message), found
 
 
-def test_appended_interactions_are_searched_on(call, fails, tmp_path, monkeypatch):
+def test_appended_interactions_are_searched_on_and_json_is_the_study_and_nothing_else(
+    capsys, fails, tmp_path, monkeypatch
+):
     missing = "volume.trainer/events: there is no event log here"
     assert fails("--event-log", status=1) == f"{tmp_path}/{missing}"
     # It was only looked for.
     assert list(tmp_path.iterdir()) == []
     monkeypatch.setattr(os, "fsync", lambda _: None)
     start = datetime(2026, 1, 1, tzinfo=UTC)
-    rows = datasets.rows()
     with EventLog(tmp_path / "state" / pipeline.EVENTS, clock=lambda: start) as log:
         log.append(
             [
                 Event(str(number), user, item, "view", weight, (start - timedelta(number)).timestamp())
-                for number, (user, item, weight) in enumerate(rows)
+                for number, (user, item, weight) in enumerate(datasets.rows())
             ]
         )
-    found, _ = call("--event-log", "--state", "state", "--split", "time")
+    flags = "--components 2 8 --losses warp bpr --event-log --state state --split time --output new/it"
+    assert main(["tune", *TRIALS, *flags.split(), "--json"]) == 0
+    printed = capsys.readouterr()
+    found = json.loads(printed.out)
+    assert (found, printed.err) == (json.loads((tmp_path / "new/it/study.json").read_text("utf-8")), "")
+    assert not (tmp_path / "study").exists()
+    assert found["options"]["trials"] == len(found["trials"]) == 3
+    assert {trial["parameters"]["loss"] for trial in found["trials"]} <= {"warp", "bpr"}
     assert (found["dataset"], found["split"], found["validation"]) == ("events", "time", "time")
-    assert found["fit_interactions"] < len(rows)
+    assert found["fit_interactions"] < len(datasets.rows())
 
 
 @pytest.mark.parametrize("below", ["", "/deeper"])
 def test_an_output_that_cannot_be_written_is_refused_before_the_search(
-    interactions, tmp_path, monkeypatch, capsys, below
+    fails, interactions, tmp_path, monkeypatch, below
 ):
     monkeypatch.setattr(study_command, "run_study", lambda *_, **__: pytest.fail("it searched"))
     (tmp_path / "file").write_text("")
-    command = ["tune", "--interactions", str(interactions), "--output", f"{tmp_path / 'file'}{below}"]
-    assert main(command) == 2
-    assert "error: --output is" in capsys.readouterr().err
+    assert fails(*interactions, "--output", f"file{below}").startswith("--output is 'file")
