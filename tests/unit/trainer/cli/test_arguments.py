@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 from recsys.trainer.v1 import trainer_service_pb2 as pb
 
-from lightfm_retriever.hosting.errors import HostingError
 from lightfm_retriever.remote.location import parse_location
 from trainer.cli import commands, removal_command, service_commands, versions_commands
 from trainer.cli.arguments import parse
@@ -248,13 +247,3 @@ def test_paths_of_any_bytes_are_taken_where_they_work():
 )
 def test_an_empty_path_is_not_the_current_directory(capsys, flag, arguments):
     assert f"argument {flag}: an empty path" in refused(capsys, *arguments, flag, "")
-
-
-def test_settings_are_checked_like_flags(monkeypatch, tmp_path):
-    file = tmp_path / "own.toml"
-    file.write_text('data_root = [""]')
-    with pytest.raises(HostingError, match=r"data_root is .*: an empty path"):
-        parse(["serve", *AT, "--config", str(file)])
-    monkeypatch.setenv("TRAINER_LABEL", ODD)
-    with pytest.raises(HostingError, match=r"TRAINER_LABEL is .*: '.udcff' isn't valid UTF-8"):
-        parse(["serve", *AT])

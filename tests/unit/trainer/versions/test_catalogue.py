@@ -34,13 +34,13 @@ def folder(tmp_path):
 
 
 @pytest.fixture
-def volume(folder):
-    return FolderVolume(folder)
+def three(folder):
+    return publications.daily(folder, 3)
 
 
 @pytest.fixture
-def three(folder):
-    return publications.daily(folder, 3)
+def volume(folder):
+    return FolderVolume(folder)
 
 
 def names(volume):
@@ -64,9 +64,7 @@ def test_versions_are_listed_newest_first_with_their_labels(folder, volume, thre
 
 def test_a_version_that_can_not_be_read_has_a_problem_and_hides_no_other(folder, volume, three):
     directory = layout.versions_dir(folder)
-    odd, loop, month = (
-        f"2099{rest}" for rest in ("1124T120000Z-000001", "1124T120000Z-000002", "1399T000000Z-000000")
-    )
+    odd, loop, month = (f"2099{day}T120000Z-000001" for day in ("1124", "1125", "1399"))
     (directory / odd).symlink_to("x" * 300)
     (directory / loop).symlink_to(loop)
     (directory / month).mkdir()
@@ -74,15 +72,11 @@ def test_a_version_that_can_not_be_read_has_a_problem_and_hides_no_other(folder,
     publications.overwrite(directory / three[0] / layout.MANIFEST, b"[]")
     listed = list_published(volume)
     # Such tell their time by their name, where it tells one.
-    days = [publications.NOON + timedelta(days=day) for day in range(3)]
-    assert [(version.name, version.created_at) for version in listed[1:]] == [
-        *zip(three[::-1], days[::-1], strict=True),
-        (month, catalogue.NO_TIME),
-    ]
-    assert listed[0].name == odd
-    problems = ["File name too long", "", "manifest.json: No such file or directory"]
-    problems += ["manifest.json: should be a JSON object", "manifest.json: No such file or directory"]
-    for version, problem in zip(listed, problems, strict=True):
+    days = [publications.NOON + timedelta(days=day) for day in (2, 1, 0)]
+    assert [version.name for version in listed] == [odd, *three[::-1], month]
+    assert [version.created_at for version in listed[1:]] == [*days, catalogue.NO_TIME]
+    none, array = "manifest.json: No such file or directory", "manifest.json: should be a JSON object"
+    for version, problem in zip(listed, ["File name too long", "", none, array, none], strict=True):
         assert problem in version.problem
         assert (version.manifest is None) == bool(problem) == bool(version.problem)
         assert get(volume, version.name) == version
@@ -179,9 +173,8 @@ def test_what_is_damaged_or_not_there_is_neither_promoted_nor_rolled_back_to(fol
     assert list_labels(folder) == {"current": three[1]}
 
 
-@pytest.mark.parametrize("moved_to", [0, 1])
 def test_a_label_that_moves_while_the_target_is_verified_stays_there(
-    folder, volume, three, monkeypatch, moved_to
+    folder, volume, three, monkeypatch
 ):
     for day in (1, 0, 2):
         promote(volume, three[day])
@@ -190,10 +183,9 @@ def test_a_label_that_moves_while_the_target_is_verified_stays_there(
     def verify_and_move(own, version):
         assert version == three[0]
         verify(own, version)
-        move(own, three[moved_to])
+        move(own, three[1])
 
     monkeypatch.setattr(verification, "verify", verify_and_move)
-    with pytest.raises(LabelMovedError, match="another process has moved it") as caught:
+    with pytest.raises(LabelMovedError, match="another process has moved it"):
         rollback(volume)
-    assert (caught.value.expected, caught.value.found) == (three[2], three[moved_to])
-    assert list_labels(folder) == {"current": three[moved_to]}
+    assert list_labels(folder) == {"current": three[1]}

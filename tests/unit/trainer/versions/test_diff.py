@@ -21,18 +21,14 @@ ITEMS = [f"i{number:02}" for number in range(20)]
 
 def publish(volume, rankings, *, seen=None, attributes=None, recall=1.0, **facts):
     """Publish a version whose users, by name, have such rankings of all items, best first."""
-    users = IdMap.build(rankings)
-    items = IdMap.build(next(iter(rankings.values())))
+    users, items = IdMap.build(rankings), IdMap.build(next(iter(rankings.values())))
     scores = np.zeros((len(users), len(items)), dtype=np.float32)
     for user, names in rankings.items():
-        for place, name in enumerate(names):
-            scores[users.row(user), items.row(name)] = len(names) - place
+        scores[users.row(user), items.rows(names)] = range(len(names), 0, -1)
     # An item for each dimension.
     vectors = np.eye(len(items), dtype=np.float32)
-    seen_rows = [
-        sorted(items.row(name) for name in (seen or {}).get(users.external_id(row), ()))
-        for row in range(len(users))
-    ]
+    own = [(seen or {}).get(users.external_id(row), ()) for row in range(len(users))]
+    seen_rows = [sorted(items.rows(names)) for names in own]
     with Staging(volume) as staging:
         staging.add_id_map(layout.ITEM_IDS, items)
         staging.add_id_map(layout.USER_IDS, users)
@@ -91,16 +87,36 @@ def test_new_and_lost_ids_are_counted_and_some_named(volume):
     assert (found.users.new_ids, found.users.lost_ids) == (["u3"], ["u0", "u1"])
 
 
-def test_metrics_settings_and_indexes_are_told(volume):
-    before = publish(
-        volume, {"u": ITEMS}, metrics={"auc": 0.5, "gone": 1.0}, hyperparameters={"a": 1, "b": "x"}
-    )
-    after = publish(
-        volume,
-        {"u": ITEMS},
-        recall=0.5,
-        metrics={"auc": 0.75, "new": 2.0},
-        hyperparameters={"a": 1, "b": "y", "c": None, "d": True},
+def test_metrics_settings_indexes_and_attributes_are_told(volume):
+    before, after = (
+        publish(
+            volume,
+            {"u": ITEMS},
+            recall=recall,
+            metrics=metrics,
+            hyperparameters=hyperparameters,
+            attributes=Attributes.build(
+                [
+                    TextColumn(own, [["x"]] * 20) if kind == "text" else NumberColumn(own, np.ones(20))
+                    for own, kind in kinds.items()
+                ],
+                20,
+            ),
+        )
+        for recall, metrics, hyperparameters, kinds in (
+            (
+                1.0,
+                {"auc": 0.5, "gone": 1.0},
+                {"a": 1, "b": "x"},
+                {"genres": "text", "year": "text", "gone": "number"},
+            ),
+            (
+                0.5,
+                {"auc": 0.75, "new": 2.0},
+                {"a": 1, "b": "y", "c": None, "d": True},
+                {"year": "number", "genres": "text", "new": "text"},
+            ),
+        )
     )
     found = diff(volume, before, after, seed=1)
     assert (found.before, found.after) == (before, after)
@@ -110,30 +126,15 @@ def test_metrics_settings_and_indexes_are_told(volume):
         ValueChange("new", None, 2.0),
     ]
     assert found.hyperparameters == [ValueChange("b", "x", "y"), ValueChange("d", None, True)]
-    named = {change.name: (change.before, change.after) for change in found.indexes}
-    assert named["recommend.recall_at_10"] == (1.0, 0.5)
-    assert named["similar.backend"] == ("exact", "exact")
-    assert named["similar.bytes"] == (0, 0)
-
-
-def test_attributes_that_are_new_or_gone_or_of_another_kind_are_told(volume):
-    published = []
-    for kinds in (
-        {"genres": "text", "year": "text", "gone": "number"},
-        {"year": "number", "genres": "text", "new": "text"},
-    ):
-        columns = [
-            TextColumn(name, [["x"]] * 20) if kind == "text" else NumberColumn(name, np.ones(20))
-            for name, kind in kinds.items()
-        ]
-        published.append(publish(volume, {"u": ITEMS}, attributes=Attributes.build(columns, 20)))
-    found = diff(volume, *published, seed=1)
     assert found.attributes == [
         ValueChange("year", "text", "number"),
         ValueChange("gone", "number", None),
         ValueChange("new", None, "text"),
     ]
-    assert diff(volume, published[0], published[0], seed=1).attributes == []
+    named = {change.name: (change.before, change.after) for change in found.indexes}
+    assert named["recommend.recall_at_10"] == (1.0, 0.5)
+    assert named["similar.backend"] == ("exact", "exact")
+    assert named["similar.bytes"] == (0, 0)
 
 
 def test_so_many_users_are_drawn_by_the_seed_from_those_of_both(volume):
@@ -150,17 +151,13 @@ def test_so_many_users_are_drawn_by_the_seed_from_those_of_both(volume):
     assert diff(volume, before, publish(volume, {"v": ITEMS}), seed=1).overlap is None
 
 
-def test_a_difference_can_be_written_as_json(volume):
+def test_a_difference_can_be_written_as_json_and_a_damaged_version_is_named(volume):
     before, after = (publications.publish(volume, seed=seed) for seed in (1, 2))
     found = asdict(diff(volume, before, after, seed=1, by_user=True))
     assert json.loads(json.dumps(found, allow_nan=False)) == found
     sizes = {change["name"]: change["after"] for change in found["indexes"]}
     assert (sizes["similar.bytes"], sizes["recommend.bytes"]) == (1000, 1200)
-
-
-def test_a_damaged_version_is_named(volume):
-    version, other = (publications.publish(volume, seed=seed) for seed in (1, 2))
-    path = layout.version_dir(volume, other) / layout.USER_IDS
+    path = layout.version_dir(volume, after) / layout.USER_IDS
     publications.overwrite(path, path.read_bytes()[::-1])
-    with pytest.raises(MismatchError, match=rf"{other}.*users\.trie: SHA-256"):
-        diff(volume, version, other, seed=1)
+    with pytest.raises(MismatchError, match=rf"{after}.*users\.trie: SHA-256"):
+        diff(volume, before, after, seed=1)
