@@ -110,21 +110,20 @@ def test_a_number_passes_from_its_threshold_on_and_a_failure_tells_by_how_much(
     assert result.text == text
 
 
-def test_both_indexes_have_to_find_enough_and_be_measured():
-    gates = Gates(min_recall=0.95)
-    found = only(gates, recall_at_10={layout.SIMILAR: 0.96, layout.RECOMMEND: 0.98})
-    assert (found.passed, found.measured) == (True, 0.96)
-    result = only(gates, recall_at_10={layout.SIMILAR: 0.99, layout.RECOMMEND: 0.9})
-    assert (result.passed, result.measured) == (False, 0.9)
-    assert "index 'similar' is 0.9900, required at least 0.95;" in result.text
-    assert result.text.endswith("index 'recommend' is 0.9000, required at least 0.95: 0.0500 short")
-    for recall, missing in (
-        ({}, "similar"),
-        ({layout.SIMILAR: 1.0, layout.RECOMMEND: math.nan}, "recommend"),
-    ):
-        result = only(gates, recall_at_10=recall)
-        assert (result.passed, result.measured) == (False, None)
-        assert result.text == f"recall@10 of index '{missing}' isn't known, required at least 0.95"
+@pytest.mark.parametrize(
+    ("similar", "recommend", "passed", "measured", "said"),
+    [
+        (0.96, 0.98, True, 0.96, "index 'similar' is 0.9600, required at least 0.95;"),
+        (0.99, 0.9, False, 0.9, "index 'recommend' is 0.9000, required at least 0.95: 0.0500 short"),
+        (1.0, math.nan, False, None, "index 'recommend' isn't known, required at least 0.95"),
+        (None, 1.0, False, None, "index 'similar' isn't known, required at least 0.95"),
+    ],
+)
+def test_both_indexes_have_to_find_enough_and_be_measured(similar, recommend, passed, measured, said):
+    recall = {layout.SIMILAR: similar, layout.RECOMMEND: recommend}
+    result = only(Gates(min_recall=0.95), recall_at_10={k: own for k, own in recall.items() if own})
+    assert (result.passed, result.measured) == (passed, measured)
+    assert said in result.text
 
 
 # ---- what holds without being asked for
@@ -165,15 +164,17 @@ def test_an_index_that_finds_little_is_no_pass_unless_so_little_was_asked_for(ta
     assert results(Gates(min_recall=0.1), recall_at_10=recalls)["min_recall"].passed
 
 
-@pytest.mark.parametrize(
-    ("users", "auc", "passed"),
-    [(100, 0.44, False), (100, 0.45, True), (99, 0.1, True), (100, math.nan, True)],
-)
-def test_an_auc_below_chance_fails_where_enough_users_are_evaluated(users, auc, passed):
-    found = results(Gates(), evaluated_users=users, auc=auc)
-    assert all(result.passed for result in found.values()) is passed
-    asked = results(Gates(min_auc=0.0), evaluated_users=users, auc=auc)
-    assert asked["min_auc"].passed is not math.isnan(auc)
+def test_an_auc_below_chance_fails_where_enough_users_are_evaluated():
+    for users, auc, passed in (
+        (100, 0.44, False),
+        (100, 0.45, True),
+        (99, 0.1, True),
+        (100, math.nan, True),
+    ):
+        found = results(Gates(), evaluated_users=users, auc=auc)
+        assert all(result.passed for result in found.values()) is passed
+        asked = results(Gates(min_auc=0.0), evaluated_users=users, auc=auc)
+        assert asked["min_auc"].passed is not math.isnan(auc)
 
 
 @pytest.mark.parametrize(
@@ -207,11 +208,8 @@ def test_nothing_is_compared_where_all_was_trained_on_or_nobody_is_known():
     assert (found.passed, found.measured) == (True, None)
     assert "was trained on all that is held out now" in found.text
     strangers = common(0.0, 0.3, known=0)
-    for gates, name in (
-        (Gates(), "precision_kept"),
-        (Gates(max_relative_loss=0.5), "max_relative_loss"),
-    ):
-        found = results(gates, baseline=strangers)[name]
+    for loss, name in ((None, "precision_kept"), (0.5, "max_relative_loss")):
+        found = results(Gates(max_relative_loss=loss), baseline=strangers)[name]
         assert (found.passed, found.measured) == (False, None)
         assert f"version {OLD} knows none of the 120 evaluated users" in found.text
     allowed = results(Gates(allow_different_data=True), baseline=strangers)["precision_kept"]
@@ -226,13 +224,9 @@ def test_nothing_is_compared_where_all_was_trained_on_or_nobody_is_known():
     ("before", "after", "allowed", "passed"),
     [
         # 0.2 * 0.95 is a little more than 0.19 in floating point.
-        (0.2, 0.19, 0.05, True),
-        (0.2, 0.18, 0.05, False),
-        (0.2, 0.2, 0.0, True),
-        (0.2, 0.1999, 0.0, False),
-        (0.2, 0.3, 0.0, True),
+        *((0.2, 0.19, 0.05, True), (0.2, 0.18, 0.05, False), (0.2, 0.2, 0.0, True)),
         # A version before that hit nothing is no obstacle.
-        (0.0, 0.0, 0.0, True),
+        *((0.2, 0.1999, 0.0, False), (0.2, 0.3, 0.0, True), (0.0, 0.0, 0.0, True)),
     ],
 )
 def test_precision_may_fall_by_the_allowed_share(before, after, allowed, passed):
