@@ -163,11 +163,3 @@ def test_an_empty_volume_is_said_to_be_so(capsys, show):
     show([], as_json=False)
     show([], as_json=True)
     assert capsys.readouterr().out == "nothing is published on this volume\n[]\n"
-
-
-def test_a_moved_label(capsys):
-    output.label_moved("current", None, "new", as_json=False)
-    assert capsys.readouterr().out == "label 'current' names new (before: none)\n"
-    output.label_moved("current", None, "new", as_json=True)
-    expected = {"label": "current", "previous": None, "version": "new"}
-    assert json.loads(capsys.readouterr().out) == expected
