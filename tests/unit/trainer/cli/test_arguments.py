@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from operator import itemgetter
 from pathlib import Path
 
@@ -78,43 +79,78 @@ def test_what_is_not_given_is_not_there_or_has_its_default(monkeypatch):
         assert parse(command).data_dir == Path("/data")
 
 
+ODD = "\udcff"
+TO = "--target 127.0.0.1:1"
+ON = "--volume v"
+NO_VERSION = "'xyz' isn't a version's name, such as 2026"
+
+
 @pytest.mark.parametrize(
-    ("arguments", "reason"),
+    ("command", "reason"),
     [
-        ([], "required: COMMAND"),
-        (["retrain"], "invalid choice: 'retrain'"),
-        (["train", *AT, "--epochs", "many"], "--epochs: 'many' should be a whole number"),
-        (["train", *AT, "--dataset", "netflix"], "--dataset: invalid choice: 'netflix'"),
-        (["promote", *AT], "required: version"),
+        ("", "required: COMMAND"),
+        ("retrain", "invalid choice: 'retrain'"),
+        (f"train {ON} --epochs many", "--epochs: 'many' should be a whole number"),
+        (f"train {ON} --dataset netflix", "--dataset: invalid choice: 'netflix'"),
+        (f"promote {ON}", "required: version"),
         *(
-            (["runs", "--limit", value], f"--limit: '{value}' isn't a whole number from 1 to 1000")
+            (f"runs --limit {value}", f"--limit: '{value}' isn't a whole number from 1 to 1000")
             for value in ("0", "1001", "many")
         ),
-        (["diff", ONE, OTHER, *AT, "--users", "10001"], "'10001' isn't a whole number from 1 to"),
+        (f"diff {ONE} {OTHER} {ON} --users 10001", "'10001' isn't a whole number from 1 to"),
         *(
-            ([*command, *AT, "--label", label], "should be 1 to 64 of a-z, 0-9, - and _, starting")
-            for command, label in ((["train"], "a/b"), (["promote", ONE], ""), (["rollback"], "Up"))
+            (f"{command} {ON} --label={label}", "should be 1 to 64 of a-z, 0-9, - and _, starting")
+            for command, label in (("train", "a/b"), (f"promote {ONE}", ""), ("rollback", "Up"))
         ),
+        *((f"{own} {ON}", NO_VERSION) for own in ("promote xyz", "delete xyz", f"diff xyz {ONE}")),
         *(
-            ([*command, *AT], "'xyz' isn't a version's name, such as 2026")
-            for command in (["promote", "xyz"], ["delete", "xyz"], ["diff", "xyz", ONE])
-        ),
-        *(
-            (["remove-events", *AT, *flags.split()], reason)
+            (f"remove-events {ON} {flags}", reason)
             for flags, reason in (
                 ("--from yesterday", "--from: T is 'yesterday', which isn't seconds since 1970"),
                 ("--to 1767225600000", "are these milliseconds?"),
-                (
-                    "--to 2026",
-                    "T is '2026', which would be so many seconds after 1970: write 2026-01-01",
-                ),
+                ("--to 2026", "T is '2026', which would be so many seconds after 1970: write 2026-01-"),
                 ("--min-weight much", "argument --min-weight: 'much' should be a number"),
+            )
+        ),
+        *(
+            (command, rf"argument {flag}: .*\\udcff.* isn't valid UTF-8")
+            for flag, command in (
+                ("run_id", f"run {ODD}"),
+                ("version", f"version {ODD} {TO}"),
+                ("base", f"diff {ODD} {ONE} {TO}"),
+                ("VERSION", f"verify {ONE} {ODD} {ON}"),
+                ("--label", f"rollback --label {ODD} {ON}"),
+                ("--user", f"remove-events --user {ODD} {TO}"),
+                ("--event-weights", f"train --event-weights {ODD}=1 {ON}"),
+                ("--item-features", f"train --item-features {ODD} {ON}"),
+                ("--database-url", f"train --database-url sqlite:///{ODD} {ON}"),
+                ("--interactions", f"train --interactions {ODD} {TO}"),
+                ("--users", f"serve --users {ODD} {ON}"),
+                ("--volume", f"train --volume v{ODD}"),
+                ("--cache-dir", f"serve {ON} --cache-dir {ODD}"),
+            )
+        ),
+        # An empty path is not the current directory.
+        *(
+            (f"{command} {flag}=", f"argument {flag}: an empty path")
+            for flag, command in (
+                ("--data-root", f"serve {ON}"),
+                ("--volume", "versions"),
+                ("--config", f"serve {ON}"),
+                ("--output", f"report {ON}"),
+                ("--seen", f"publish {ON} --item-vectors a --item-ids b"),
             )
         ),
     ],
 )
-def test_a_mistake_is_named(capsys, arguments, reason):
-    assert reason in refused(capsys, *arguments)
+def test_a_mistake_is_named(capsys, command, reason):
+    assert re.search(reason.replace("?", "[?]"), refused(capsys, *command.split()))
+
+
+def test_paths_of_any_bytes_are_taken_where_they_work():
+    options = parse(["train", *AT, "--interactions", ODD, "--state", ODD])
+    assert (options.interactions, options.state) == (ODD, Path(ODD))
+    assert parse(["versions", "--volume", ODD]).volume == Path(ODD)
 
 
 @pytest.mark.parametrize("command", [[], *([command] for command in COMMANDS)])
@@ -196,52 +232,3 @@ def test_either_a_volume_is_meant_or_a_service(monkeypatch, capsys, arguments):
     monkeypatch.delenv("TRAINER_VOLUME")
     monkeypatch.setenv("TRAINER_LISTEN", "rubbish")
     assert "TRAINER_LISTEN: 'rubbish' should be HOST:PORT" in refused(capsys, *arguments)
-
-
-ODD = "\udcff"
-TO = ["--target", "127.0.0.1:1"]
-
-
-@pytest.mark.parametrize(
-    ("flag", "arguments"),
-    [
-        ("run_id", ["run", ODD]),
-        ("version", ["version", ODD, *TO]),
-        ("base", ["diff", ODD, ONE, *TO]),
-        ("VERSION", ["verify", ONE, ODD, *AT]),
-        ("--label", ["rollback", "--label", ODD, *AT]),
-        ("--user", ["remove-events", "--user", ODD, *TO]),
-        ("--event-weights", ["train", "--event-weights", f"{ODD}=1", *AT]),
-        ("--item-features", ["train", "--item-features", ODD, *AT]),
-        ("--database-url", ["train", "--database-url", f"sqlite:///{ODD}", *AT]),
-        ("--interactions", ["train", "--interactions", ODD, *TO]),
-        ("--users", ["serve", "--users", ODD, *AT]),
-        ("--volume", ["train", "--volume", f"v{ODD}"]),
-        ("--cache-dir", ["serve", *AT, "--cache-dir", ODD]),
-    ],
-)
-def test_what_is_not_utf8_is_refused_by_the_flags_name(capsys, flag, arguments):
-    error = refused(capsys, *arguments)
-    assert f"argument {flag}: " in error
-    assert r"\udcff" in error
-    assert "isn't valid UTF-8" in error
-
-
-def test_paths_of_any_bytes_are_taken_where_they_work():
-    options = parse(["train", *AT, "--interactions", ODD, "--state", ODD])
-    assert (options.interactions, options.state) == (ODD, Path(ODD))
-    assert parse(["versions", "--volume", ODD]).volume == Path(ODD)
-
-
-@pytest.mark.parametrize(
-    ("flag", "arguments"),
-    [
-        ("--data-root", ["serve", *AT]),
-        ("--volume", ["versions"]),
-        ("--config", ["serve", *AT]),
-        ("--output", ["report", *AT]),
-        ("--seen", ["publish", *AT, "--item-vectors", "a", "--item-ids", "b"]),
-    ],
-)
-def test_an_empty_path_is_not_the_current_directory(capsys, flag, arguments):
-    assert f"argument {flag}: an empty path" in refused(capsys, *arguments, flag, "")
