@@ -460,25 +460,22 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path, both, name):
     refused(replace(both, **{name: path}), path, ": No such file or directory")
 
 
-@pytest.mark.parametrize(
-    ("changes", "said"),
-    [
-        ({"user_ids": None}, "--user-vectors is '{users}', but should be used with --user-ids"),
-        ({"user_vectors": None}, "--user-vectors is missing, but should be used with --user-ids"),
+def test_what_needs_another_file_says_so(both):
+    nobody = {"user_vectors": None, "user_ids": None, "user_biases": None}
+    with_ids = ", but should be used with --user-ids"
+    for changes, said in (
+        ({"user_ids": None}, f"--user-vectors is '{both.user_vectors}'{with_ids}"),
+        ({"user_vectors": None}, f"--user-vectors is missing{with_ids}"),
+        ({"item_attributes": ["a"]}, "--item-attributes is 'a', but should be used with --items FILE"),
         *(
-            (
-                {"user_vectors": None, "user_ids": None, "user_biases": None, name: Path("some.file")},
-                f"--{name.replace('_', '-')} is 'some.file', but should be used with --user-vectors",
+            ({**nobody, name: Path("a")}, f"--{flag} is 'a', but should be used with --user-vectors")
+            for name, flag in (
+                ("user_biases", "user-biases"),
+                ("seen", "seen"),
+                ("held_out", "held-out"),
             )
-            for name in ("user_biases", "seen", "held_out")
         ),
-        (
-            {"item_attributes": ["tags", "year:number"]},
-            "--item-attributes is 'tags,year:number', but should be used with --items FILE",
-        ),
-    ],
-)
-def test_what_needs_another_file_says_so(both, changes, said):
-    with pytest.raises(OptionError) as caught:
-        read(replace(both, **changes))
-    assert str(caught.value) == said.format(users=both.user_vectors)
+    ):
+        with pytest.raises(OptionError) as caught:
+            read(replace(both, **changes))
+        assert str(caught.value) == said

@@ -88,35 +88,23 @@ def test_new_and_lost_ids_are_counted_and_some_named(volume):
 
 
 def test_metrics_settings_indexes_and_attributes_are_told(volume):
-    before, after = (
-        publish(
-            volume,
-            {"u": ITEMS},
-            recall=recall,
-            metrics=metrics,
-            hyperparameters=hyperparameters,
-            attributes=Attributes.build(
-                [
-                    TextColumn(own, [["x"]] * 20) if kind == "text" else NumberColumn(own, np.ones(20))
-                    for own, kind in kinds.items()
-                ],
-                20,
-            ),
-        )
-        for recall, metrics, hyperparameters, kinds in (
-            (
-                1.0,
-                {"auc": 0.5, "gone": 1.0},
-                {"a": 1, "b": "x"},
-                {"genres": "text", "year": "text", "gone": "number"},
-            ),
-            (
-                0.5,
-                {"auc": 0.75, "new": 2.0},
-                {"a": 1, "b": "y", "c": None, "d": True},
-                {"year": "number", "genres": "text", "new": "text"},
-            ),
-        )
+    def made(kinds, **facts):
+        columns = [
+            TextColumn(own, [["x"]] * 20) if kind == "text" else NumberColumn(own, np.ones(20))
+            for own, kind in kinds.items()
+        ]
+        return publish(volume, {"u": ITEMS}, attributes=Attributes.build(columns, 20), **facts)
+
+    before = made(
+        {"genres": "text", "year": "text", "gone": "number"},
+        metrics={"auc": 0.5, "gone": 1.0},
+        hyperparameters={"a": 1, "b": "x"},
+    )
+    after = made(
+        {"year": "number", "genres": "text", "new": "text"},
+        metrics={"auc": 0.75, "new": 2.0},
+        hyperparameters={"a": 1, "b": "y", "c": None, "d": True},
+        recall=0.5,
     )
     found = diff(volume, before, after, seed=1)
     assert (found.before, found.after) == (before, after)
