@@ -40,26 +40,17 @@ def places_of(volume):
     return Places(FolderVolume(volume), volume / "datasets", volume / "events")
 
 
-def run(volume, source=None, *, data=None, promote=True, how=None, **changes):
+def run(volume, source=None, *, data=None, promote=True, **changes):
     """Train on what is in memory, or on rows, with the rest of the spec as keywords."""
     if isinstance(source, list):
         source = TrainingInput(datasets.interactions(source))
         data = {"split": "random", **(data or {})}
-    spec = specs.spec(
-        **{
-            "data": DataSpec(interactions="in memory", **{"split": "first-10", **(data or {})}),
-            "trees": 3 if changes.get("backend", "annoy") == "annoy" else None,
-            # Where it is no matter of the test what a version keeps of the one before.
-            "gates": Gates(allow_different_data=True, allow_unevaluated=True),
-            **changes,
-        }
-    )
-    result = train_and_publish(
-        spec,
-        places_of(volume),
-        source=source or datasets.source(items=datasets.genres()),
-        **{"clock": lambda: publications.NOON, **(how or {})},
-    )
+    # Where it is no matter of the test what a version keeps of the one before.
+    gates = changes.pop("gates", Gates(allow_different_data=True, allow_unevaluated=True))
+    data = DataSpec(interactions="in memory", **{"split": "first-10", **(data or {})})
+    spec = specs.spec(data=data, trees=3, gates=gates, **changes)
+    source = source or datasets.source(items=datasets.genres())
+    result = train_and_publish(spec, places_of(volume), source=source, clock=lambda: publications.NOON)
     return promote_if_passed(FolderVolume(volume), result, label=spec.label) if promote else result
 
 

@@ -11,6 +11,9 @@ from trainer.errors import OptionError
 from trainer.spec import DataSpec, TrainingSpec, decode, encode
 
 LOG = {"event_log": True}
+OTHERS = "--interactions, --interactions-sql, --event-log"
+ONE = f", but should be the only one of --dataset, {OTHERS}, but that --event-log may come beside one"
+BOTH = {"dataset": "movielens-100k", "interactions": "a.csv"}
 QUERY = {"interactions_sql": "SELECT 1", "database_url": "sqlite:///a"}
 
 
@@ -39,23 +42,6 @@ def test_a_value_that_is_out_of_range_is_refused_when_it_is_read_again():
         decode(json.dumps(content))
 
 
-@pytest.mark.parametrize(
-    ("sources", "option"),
-    [
-        ({}, "--dataset"),
-        ({"dataset": "movielens-100k", "interactions": "a.csv"}, "--dataset"),
-        ({"dataset": "movielens-100k", "interactions": "a.csv", "event_log": True}, "--dataset"),
-        ({"interactions": "a.csv", **QUERY}, "--interactions"),
-    ],
-)
-def test_exactly_one_history_or_the_log_has_to_be_given(sources, option):
-    with pytest.raises(OptionError) as caught:
-        DataSpec(**sources)
-    assert caught.value.option == option
-    for flag in ("--dataset", "--interactions", "--interactions-sql", "--event-log"):
-        assert flag in str(caught.value)
-
-
 @pytest.mark.parametrize("history", [{"dataset": "movielens-100k"}, {"interactions": "a.csv"}, QUERY])
 def test_the_log_may_come_beside_any_history(history):
     assert DataSpec(**history, event_log=True).has_history
@@ -65,6 +51,9 @@ def test_the_log_may_come_beside_any_history(history):
 @pytest.mark.parametrize(
     ("values", "message"),
     [
+        ({}, f"--dataset is missing, but should be given, or one of {OTHERS}"),
+        *((own, f"--dataset is 'movielens-100k'{ONE}") for own in (BOTH, {**BOTH, **LOG})),
+        ({"interactions": "a.csv", **QUERY}, f"--interactions is 'a.csv'{ONE}"),
         (
             {"interactions_sql": "SELECT 1"},
             "--database-url is missing, but should be used with --inter",

@@ -264,27 +264,6 @@ def test_interactions_that_are_no_use_are_left_out_and_counted(tmp_path, both):
     assert source.metrics == {"evaluated_users": 0.0}
 
 
-@pytest.mark.parametrize("name", ["seen", "held_out"])
-def test_interactions_are_read_as_those_of_a_training_and_held_against_the_vectors(
-    tmp_path, both, name
-):
-    path = tmp_path / "rows.csv"
-    datasets.write(path, {"user_id": ["u1"], "item_id": ["a"], "weight": ["3e38"]})
-    refused(replace(both, **{name: path}), path, "weight is 3e+38, but should be between", 1)
-    # They are of other data, or their ids are written in another way.
-    of_items, of_users = both.item_ids, both.user_ids
-    other_items = f"none of its 2 item ids is in {of_items}: '1' here, for instance, and 'b' there. "
-    other_users = f"none of its 2 user ids is in {of_users}: 'U2' here, for instance, and 'u2' there"
-    neither = f"no row has both an item of {of_items} and a user of {of_users}"
-    for rows, reason in (
-        ([("u1", "1", 1.0), ("u2", "2", 1.0)], other_items),
-        ([("U2", "a", 1.0), ("x", "b", 1.0), ("U2", "b", -1.0)], other_users),
-        ([("u1", "x", 1.0), ("x", "a", 1.0)], neither),
-    ):
-        datasets.write_rows(path, rows)
-        refused(replace(both, **{name: path}), path, reason)
-
-
 @pytest.mark.parametrize("suffix", ["csv", "parquet"])
 def test_titles_and_attributes_are_those_of_the_items_that_have_vectors(tmp_path, items, suffix):
     def by_item(of):
@@ -311,18 +290,40 @@ def test_titles_and_attributes_are_those_of_the_items_that_have_vectors(tmp_path
     assert years == {"a": 1995.0, "b": 2003.0}
 
 
-def test_a_table_of_items_has_what_is_asked_for(tmp_path, items):
-    path, other = (
-        tmp_path / "items.csv",
-        f"none of its 2 item ids is in {items.item_ids}: 'A' here, for",
-    )
-    for columns, attributes, reason in (
-        ({"item_id": ["a"], "name": ["Film"]}, [], ": column title is missing"),
-        ({"item_id": ["a"], "title": ["A"]}, ["year"], ": column year is missing; the columns are: "),
-        ({"item_id": ["A", "B"], "title": ["a", "b"]}, [], f": {other} instance, and 'b' there."),
-    ):
-        datasets.write(path, columns)
-        refused(replace(items, items=path, item_attributes=attributes), path, reason)
+def test_interactions_and_items_are_held_against_the_vectors(tmp_path, both):
+    def none_of(kind, ids, own, other):
+        return (
+            f": none of its 2 {kind} ids is in {ids}: {own!r} here, for instance, and {other!r} there. "
+        )
+
+    def rows(*of):
+        users, items, weights = zip(*of, strict=True)
+        return {"user_id": users, "item_id": items, "weight": weights}
+
+    path, items, users = tmp_path / "rows.csv", both.item_ids, both.user_ids
+    neither = f": no row has both an item of {items} and a user of {users}: is it of the same data as"
+    # They are of other data, or their ids are written in another way.
+    interactions = [
+        (rows(("u1", "1", 1.0), ("u2", "2", 1.0)), none_of("item", items, "1", "b"), None),
+        (
+            rows(("U2", "a", 1), ("x", "b", 1), ("U2", "b", -1)),
+            none_of("user", users, "U2", "u2"),
+            None,
+        ),
+        (rows(("u1", "x", 1.0), ("x", "a", 1.0)), neither, None),
+        (rows(("u1", "a", "3e38")), "weight is 3e+38, but should be between", 1),
+    ]
+    titles = [
+        ({"item_id": ["a"], "name": ["Film"]}, ": column title is missing", None),
+        ({"item_id": ["A", "B"], "title": ["a", "b"]}, none_of("item", items, "A", "b"), None),
+    ]
+    for name, tables in (("seen", interactions), ("held_out", interactions), ("items", titles)):
+        for columns, reason, row in tables:
+            datasets.write(path, columns)
+            refused(replace(both, **{name: path}), path, reason, row)
+    datasets.write(path, {"item_id": ["a"], "title": ["A"]})
+    files = replace(both, items=path, item_attributes=["year"])
+    refused(files, path, ": column year is missing; the columns are: item_id, title")
 
 
 # ---- mistakes
