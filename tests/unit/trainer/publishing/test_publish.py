@@ -117,9 +117,25 @@ def test_what_is_published_are_the_contracts_files_and_the_chosen_indexes(tmp_pa
 
 
 def test_what_belongs_to_rows_is_read_back(tmp_path):
-    held_out = cases.rows([[user, user + 7] for user in range(USERS)])
-    of = source(held_out=held_out, titles=[f"Title {row} – 映画" for row in range(ITEMS)])
+    names = ["country:DE", "age:25-34", "sex:ő"]
+    vectors = cases.vectors(3, source().embeddings.components + 1, seed=5)
+    rows = range(ITEMS)
+    tags = [[f"t{row % 3}", "映画"][: row % 3] for row in rows]
+    years = np.array([np.nan if row % 7 == 0 else 1990 + row % 5 for row in rows])
+    of = source(
+        held_out=cases.rows([[user, user + 7] for user in range(USERS)]),
+        titles=[f"Title {row} – 映画" for row in rows],
+        user_features=UserFeatureVectors(names, vectors),
+        attributes=[
+            TextColumn("tags", tags),
+            NumberColumn("year", years),
+            TextColumn("none", [[]] * ITEMS),
+        ],
+        # A file's name may be any bytes, a manifest's text may not.
+        facts=replace(FACTS, name="items\udcff.npy"),
+    )
     opened = opened_of(tmp_path, of)
+    assert opened.manifest.dataset.name == "items?.npy"
     np.testing.assert_array_equal(opened.item_vectors, of.embeddings.item_vectors)
     np.testing.assert_array_equal(opened.user_vectors, of.embeddings.user_vectors)
     exactly = of.embeddings.item_vectors[:, :-1].astype(np.float64)
@@ -127,12 +143,19 @@ def test_what_belongs_to_rows_is_read_back(tmp_path):
     for user in range(USERS):
         assert opened.seen[user].tolist() == of.seen[user].tolist()
         assert opened.held_out[user].tolist() == [user, user + 7]
-    assert bytes(opened.titles[3]).decode() == "Title 3 – 映画"
-    # A file's name may be any bytes, a manifest's text may not.
-    of = source(facts=replace(FACTS, name="items\udcff.npy"))
-    opened = opened_of(tmp_path, of)
-    assert opened.manifest.dataset.name == "items?.npy"
-    assert opened.held_out is opened.titles is None
+    assert len(opened.user_features) == 3
+    for name, vector in zip(names, vectors, strict=True):
+        own = opened.user_feature_vectors[opened.user_features.row(name)]
+        np.testing.assert_array_equal(own, vector)
+    kinds = [(own.name, own.kind) for own in opened.manifest.attributes]
+    assert kinds == [("tags", "text"), ("year", "number"), ("none", "text")]
+    attributes = opened.attributes
+    for row in rows:
+        assert bytes(opened.titles[row]).decode() == f"Title {row} – 映画"
+        assert (attributes.texts(0, row), attributes.texts(2, row)) == (sorted(tags[row]), [])
+        assert attributes.number(1, row) == (None if row % 7 == 0 else years[row])
+    found = attributes.items_with(attributes.token(0, "映画")).tolist()
+    assert found == [row for row in rows if "映画" in tags[row]]
 
 
 @pytest.mark.parametrize("popularity", [None, np.random.default_rng(3).integers(0, 5, ITEMS)])
@@ -151,29 +174,7 @@ def test_what_ranks_breaks_ties_and_folds_in_is_read_back(tmp_path, popularity):
     made = FoldIn.build(vectors.item_vectors, vectors.user_vectors, of.seen, seed=1)
     np.testing.assert_array_equal(opened.fold_in, made.array)
     assert opened.user_features is opened.user_feature_vectors is opened.attributes is None
-
-
-def test_user_features_and_attributes_are_read_back_by_their_names(tmp_path):
-    names = ["country:DE", "age:25-34", "sex:ő"]
-    vectors = cases.vectors(3, source().embeddings.components + 1, seed=5)
-    rows = range(ITEMS)
-    tags = [[f"t{row % 3}", "映画"][: row % 3] for row in rows]
-    years = np.array([np.nan if row % 7 == 0 else 1990 + row % 5 for row in rows])
-    columns = [TextColumn("tags", tags), NumberColumn("year", years), TextColumn("none", [[]] * ITEMS)]
-    of = source(user_features=UserFeatureVectors(names, vectors), attributes=columns)
-    opened = opened_of(tmp_path, of)
-    kinds = [(own.name, own.kind) for own in opened.manifest.attributes]
-    assert kinds == [("tags", "text"), ("year", "number"), ("none", "text")]
-    assert len(opened.user_features) == 3
-    for name, vector in zip(names, vectors, strict=True):
-        own = opened.user_feature_vectors[opened.user_features.row(name)]
-        np.testing.assert_array_equal(own, vector)
-    attributes = opened.attributes
-    for row in rows:
-        assert (attributes.texts(0, row), attributes.texts(2, row)) == (sorted(tags[row]), [])
-        assert attributes.number(1, row) == (None if row % 7 == 0 else years[row])
-    found = attributes.items_with(attributes.token(0, "映画")).tolist()
-    assert found == [row for row in rows if "映画" in tags[row]]
+    assert opened.held_out is opened.titles is None
 
 
 def test_where_nobody_can_be_folded_in_there_is_no_file_of_it_and_a_warning(tmp_path, monkeypatch):
