@@ -29,7 +29,7 @@ def falling(*names):
     return {name: float(len(names) - place) for place, name in enumerate(names)}
 
 
-def model(scores, *, seen=None, held_out=None, version=VERSION):
+def model(scores, *, seen=None, held_out=None):
     """A version in memory that gives each user, by name, to each item, by name, such a score."""
     users, items = IdMap.build(scores), IdMap.build(next(iter(scores.values())))
     names = [users.external_id(row) for row in range(len(users))]
@@ -41,7 +41,7 @@ def model(scores, *, seen=None, held_out=None, version=VERSION):
     for row, user in enumerate(names):
         table[row, items.rows(scores[user])] = [*scores[user].values()]
     return SimpleNamespace(
-        manifest=SimpleNamespace(version=version),
+        manifest=SimpleNamespace(version=VERSION),
         items=items,
         users=users,
         # An item for each dimension.
@@ -52,13 +52,15 @@ def model(scores, *, seen=None, held_out=None, version=VERSION):
     )
 
 
-def of_u(*names, **options):
-    return model({"u": falling(*(names or LETTERS))}, **options)
+def of_u(*names, seen="", held_out=None):
+    positives = None if held_out is None else {"u": held_out}
+    return model({"u": falling(*(names or LETTERS))}, seen={"u": seen}, held_out=positives)
 
 
 # ---- beside the version before
 
 
+LIKED = {"u": "ajk", "v": "lm"}
 GONE = [f"gone {number}" for number in range(10)]
 
 
@@ -68,31 +70,27 @@ GONE = [f"gone {number}" for number in range(10)]
         # Fifteen items, so five are below the top ten. After: u gets a..j, so a and j; v gets c..l, so
         # l. Before: u gets o..f, so j and k; v l and m.
         (
-            model(
-                {"u": falling(*LETTERS), "v": falling(*LETTERS)},
-                seen={"v": ["a", "b"]},
-                held_out={"u": ["a", "j", "k"], "v": ["l", "m"]},
-            ),
-            model({"u": falling(*LETTERS[::-1]), "v": falling(*LETTERS[::-1])}),
+            model(dict.fromkeys("uv", falling(*LETTERS)), seen={"v": "ab"}, held_out=LIKED),
+            model(dict.fromkeys("uv", falling(*LETTERS[::-1]))),
             ((0.2 + 0.2) / 2, (0.2 + 0.1) / 2),
             0,
         ),
         # What the user has seen since is left out, and not what was seen before: without a and b, both
         # get c..l. One of two positives was training data of the version before.
         (
-            of_u(seen={"u": ["a", "b"]}, held_out={"u": ["c", "l"]}),
-            of_u(seen={"u": ["c", "d"]}),
+            of_u(seen="ab", held_out="cl"),
+            of_u(seen="cd"),
             (0.2, 0.2),
             0.5,
         ),
         # Items that the version before doesn't know are missed, and those that are gone take places.
         (
-            of_u("new 1", "new 2", *LETTERS, held_out={"u": ["new 1", "new 2", "a"]}),
+            of_u("new 1", "new 2", *LETTERS, held_out=["new 1", "new 2", "a"]),
             of_u(*LETTERS, *GONE[:2]),
             (0.1, 0.3),
             0,
         ),
-        (of_u(held_out={"u": ["a"]}), of_u(*GONE, *LETTERS), (0, 0.1), 0),
+        (of_u(held_out="a"), of_u(*GONE, *LETTERS), (0, 0.1), 0),
         # Users whom the version before doesn't know get nothing from it.
         *(
             (
@@ -117,8 +115,8 @@ def test_a_version_before_is_held_against_the_new_test_part(after, before, expec
 
 
 def test_without_a_test_part_or_users_there_is_nothing_to_compare():
-    for held_out in (None, {}):
-        compared = compare(of_u(held_out=held_out), of_u(version=OLDER), seed=1)
+    for held_out in (None, ""):
+        compared = compare(of_u(held_out=held_out), of_u(), seed=1)
         assert compared.precision_at_10 is None
         assert compared.problem == f"version {VERSION} has no test interactions"
     nobody = of_u()
@@ -127,7 +125,7 @@ def test_without_a_test_part_or_users_there_is_nothing_to_compare():
         nobody.user_vectors[:0],
         ragged([]),
     )
-    assert compare(of_u(held_out={"u": ["a"]}), nobody, seed=1).common is None
+    assert compare(of_u(held_out="a"), nobody, seed=1).common is None
 
 
 def test_a_version_is_as_good_as_itself_also_by_some_of_many_users(tmp_path, monkeypatch):
@@ -148,19 +146,9 @@ def test_a_version_is_as_good_as_itself_also_by_some_of_many_users(tmp_path, mon
     [
         # Of the user's three likes the one before was trained on two, and the new one on two others:
         # only d is known to neither, and both models find it.
-        (
-            of_u(seen={"u": ["a", "b"]}, held_out={"u": ["c"]}),
-            of_u(seen={"u": ["a", "c"]}, held_out={"u": ["b", "d"]}),
-            (1, 1, 1),
-            (0.1, 0.1),
-        ),
+        (of_u(seen="ab", held_out="c"), of_u(seen="ac", held_out="bd"), (1, 1, 1), (0.1, 0.1)),
         # All that is held out was trained on.
-        (
-            of_u(seen={"u": ["a", "b"]}),
-            of_u(seen={"u": ["c"]}, held_out={"u": ["a"]}),
-            (1, 1, 0),
-            (0, 0),
-        ),
+        (of_u(seen="ab"), of_u(seen="c", held_out="a"), (1, 1, 0), (0, 0)),
         # Of two users one is known.
         (
             of_u(),
@@ -171,8 +159,8 @@ def test_a_version_is_as_good_as_itself_also_by_some_of_many_users(tmp_path, mon
             (0.1, 0),
         ),
         # What either saw of the users is left out of both rankings.
-        (of_u(seen={"u": "ab"}), of_u(held_out={"u": "l"}), (1, 1, 1), (0.1, 0.1)),
-        (of_u(), of_u(seen={"u": "abc"}, held_out={"u": "lm"}), (1, 1, 1), (0.2, 0.2)),
+        (of_u(seen="ab"), of_u(held_out="l"), (1, 1, 1), (0.1, 0.1)),
+        (of_u(), of_u(seen="abc", held_out="lm"), (1, 1, 1), (0.2, 0.2)),
     ],
 )
 def test_what_a_version_was_trained_on_does_not_make_it_look_better(before, after, counts, precision):
@@ -202,9 +190,9 @@ def test_coverage_counts_unseen_items_that_someone_gets(monkeypatch):
 
     # u gets c..l, v gets l and a..i: a..l are twelve of fifteen.
     other = falling("l", *LETTERS.replace("l", ""))
-    made = model({"u": falling(*LETTERS), "v": other}, seen={"u": ["a", "b"]})
+    made = model({"u": falling(*LETTERS), "v": other}, seen={"u": "ab"})
     assert covered(made) == pytest.approx(12 / 15)
-    assert covered(of_u(seen={"u": LETTERS[:12]})) == pytest.approx(3 / 15)
+    assert covered(of_u(seen=LETTERS[:12])) == pytest.approx(3 / 15)
     assert coverage(made.item_vectors, made.user_vectors[:0], ragged([]), seed=1) is None
     made = model({f"u{number}": falling(*np.roll([*LETTERS], number)) for number in range(15)})
     assert covered(made) == 1
