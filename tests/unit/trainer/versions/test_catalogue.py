@@ -29,18 +29,13 @@ NOT_THERE = ("20260101T000000Z-000000", "../versions", "")
 
 
 @pytest.fixture
-def folder(tmp_path):
-    return tmp_path / "volume"
+def three(tmp_path):
+    return publications.daily(tmp_path, 3)
 
 
 @pytest.fixture
-def three(folder):
-    return publications.daily(folder, 3)
-
-
-@pytest.fixture
-def volume(folder):
-    return FolderVolume(folder)
+def volume(tmp_path):
+    return FolderVolume(tmp_path)
 
 
 def names(volume):
@@ -50,9 +45,9 @@ def names(volume):
 # ---- listing
 
 
-def test_versions_are_listed_newest_first_with_their_labels(folder, volume, three):
+def test_versions_are_listed_newest_first_with_their_labels(tmp_path, volume, three):
     for day, label in ((1, "current"), (1, "stable"), (2, "canary")):
-        move(folder, three[day], label=label)
+        move(tmp_path, three[day], label=label)
     listed = list_published(volume)
     assert [version.labels for version in listed] == [["canary"], ["current", "stable"], []]
     assert [version.manifest.version for version in listed] == three[::-1]
@@ -62,8 +57,8 @@ def test_versions_are_listed_newest_first_with_their_labels(folder, volume, thre
             get(volume, name)
 
 
-def test_a_version_that_can_not_be_read_has_a_problem_and_hides_no_other(folder, volume, three):
-    directory = layout.versions_dir(folder)
+def test_a_version_that_can_not_be_read_has_a_problem_and_hides_no_other(tmp_path, volume, three):
+    directory = layout.versions_dir(tmp_path)
     odd, loop, month = (f"2099{day}T120000Z-000001" for day in ("1124", "1125", "1399"))
     (directory / odd).symlink_to("x" * 300)
     (directory / loop).symlink_to(loop)
@@ -84,9 +79,9 @@ def test_a_version_that_can_not_be_read_has_a_problem_and_hides_no_other(folder,
 
 @pytest.mark.parametrize("seconds", [3e11, 2**62])
 def test_a_version_written_in_no_year_that_there_is_hides_no_other(
-    folder, volume, three, monkeypatch, seconds
+    tmp_path, volume, three, monkeypatch, seconds
 ):
-    odd = layout.version_dir(folder, three[1])
+    odd = layout.version_dir(tmp_path, three[1])
     stat = Path.stat
 
     def found(path, **options):
@@ -110,9 +105,9 @@ def test_a_version_that_disappears_while_it_is_listed_is_left_out(volume, three,
     assert names(volume) == [three[2], three[0]]
 
 
-def publish_at_noon(folder, seed, started_at):
+def publish_at_noon(tmp_path, seed, started_at):
     run = RunFacts(id="run", started_at=started_at, seconds={})
-    with Staging(folder, clock=lambda: publications.NOON) as staging:
+    with Staging(tmp_path, clock=lambda: publications.NOON) as staging:
         publications.stage(staging, seed=seed)
         return staging.publish(publications.facts(run=run)).version
 
@@ -127,19 +122,19 @@ def publish_at_noon(folder, seed, started_at):
     ],
 )
 def test_versions_of_one_second_are_listed_by_the_start_of_their_runs_or_as_they_were_written(
-    folder, volume, starts, written
+    tmp_path, volume, starts, written
 ):
-    made = [publish_at_noon(folder, seed, start) for seed, start in enumerate(starts)]
+    made = [publish_at_noon(tmp_path, seed, start) for seed, start in enumerate(starts)]
     assert made != sorted(made)
     for version, second in zip(made, written, strict=True):
-        os.utime(layout.version_dir(folder, version), (second, second))
+        os.utime(layout.version_dir(tmp_path, version), (second, second))
     assert names(volume) == made[::-1]
 
 
 # ---- labels
 
 
-def test_a_label_is_promoted_and_rolled_back_and_tells_what_it_named(folder, volume, three):
+def test_a_label_is_promoted_and_rolled_back_and_tells_what_it_named(tmp_path, volume, three):
     assert promote(volume, three[1], label="canary") is None
     for before, version in zip([None, *three], three, strict=False):
         assert promote(volume, version) == before
@@ -147,19 +142,19 @@ def test_a_label_is_promoted_and_rolled_back_and_tells_what_it_named(folder, vol
     assert rollback(volume) == (three[1], three[0])
     with pytest.raises(NothingToRollBackToError):
         rollback(volume)
-    assert list_labels(folder) == {"canary": three[1], "current": three[0]}
+    assert list_labels(tmp_path) == {"canary": three[1], "current": three[0]}
     # A damaged label is promoted over.
-    layout.label_file(folder, "current").write_text("nonsense")
+    layout.label_file(tmp_path, "current").write_text("nonsense")
     assert promote(volume, three[1]) is None
-    layout.label_file(folder, "current").write_text("nonsense")
+    layout.label_file(tmp_path, "current").write_text("nonsense")
     assert rollback(volume) == (None, three[1])
 
 
-def test_what_is_damaged_or_not_there_is_neither_promoted_nor_rolled_back_to(folder, volume, three):
+def test_what_is_damaged_or_not_there_is_neither_promoted_nor_rolled_back_to(tmp_path, volume, three):
     promote(volume, three[0])
     promote(volume, three[1])
     for version in (three[0], three[2]):
-        path = layout.version_dir(folder, version) / layout.ITEM_VECTORS
+        path = layout.version_dir(tmp_path, version) / layout.ITEM_VECTORS
         publications.overwrite(path, path.read_bytes()[:-1] + b"\x77")
     for act in (lambda: promote(volume, three[2]), lambda: rollback(volume)):
         with pytest.raises(MismatchError, match=r"item_vectors\.npy: SHA-256"):
@@ -170,11 +165,11 @@ def test_what_is_damaged_or_not_there_is_neither_promoted_nor_rolled_back_to(fol
     # A label that can't be is known before every byte is read.
     with pytest.raises(LabelError, match="should be 1 to 64"):
         promote(volume, three[2], label="No")
-    assert list_labels(folder) == {"current": three[1]}
+    assert list_labels(tmp_path) == {"current": three[1]}
 
 
 def test_a_label_that_moves_while_the_target_is_verified_stays_there(
-    folder, volume, three, monkeypatch
+    tmp_path, volume, three, monkeypatch
 ):
     for day in (1, 0, 2):
         promote(volume, three[day])
@@ -188,4 +183,4 @@ def test_a_label_that_moves_while_the_target_is_verified_stays_there(
     monkeypatch.setattr(verification, "verify", verify_and_move)
     with pytest.raises(LabelMovedError, match="another process has moved it"):
         rollback(volume)
-    assert list_labels(folder) == {"current": three[1]}
+    assert list_labels(tmp_path) == {"current": three[1]}

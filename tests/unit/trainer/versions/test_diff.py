@@ -47,17 +47,12 @@ def publish(volume, rankings, *, seen=None, attributes=None, recall=1.0, **facts
         return staging.publish(publications.facts(indexes=indexes, **counts, **facts)).version
 
 
-@pytest.fixture
-def volume(tmp_path):
-    return tmp_path / "volume"
-
-
-def test_top_tens_are_compared_by_id_and_without_what_each_version_says_was_seen(volume):
-    before = publish(volume, dict.fromkeys(["same", "shifted", "turned", "seen", "lost"], ITEMS))
+def test_top_tens_are_compared_by_id_and_without_what_each_version_says_was_seen(tmp_path):
+    before = publish(tmp_path, dict.fromkeys(["same", "shifted", "turned", "seen", "lost"], ITEMS))
     # Another first item moves all rows.
     named = ["a", *ITEMS]
     after = publish(
-        volume,
+        tmp_path,
         {
             "same": [*ITEMS, "a"],
             "shifted": ["a", *ITEMS[7:], *ITEMS[:7]],
@@ -67,18 +62,18 @@ def test_top_tens_are_compared_by_id_and_without_what_each_version_says_was_seen
         },
         seen={"seen": ITEMS[:4]},
     )
-    overlap = diff(volume, before, after, seed=1, by_user=True).overlap
+    overlap = diff(tmp_path, before, after, seed=1, by_user=True).overlap
     # i07, i08 and i09 are left of the shifted one's; the fourth has seen four of them since.
     assert overlap.by_user == {"same": 10, "shifted": 3, "turned": 0, "seen": 6}
     assert (overlap.users, overlap.mean, overlap.median, overlap.min) == (4, 4.75, 4.5, 0)
-    assert diff(volume, before, after, seed=1).overlap.by_user == {}
+    assert diff(tmp_path, before, after, seed=1).overlap.by_user == {}
 
 
-def test_new_and_lost_ids_are_counted_and_some_named(volume):
-    before = publish(volume, {f"u{number}": ITEMS for number in range(3)})
+def test_new_and_lost_ids_are_counted_and_some_named(tmp_path):
+    before = publish(tmp_path, {f"u{number}": ITEMS for number in range(3)})
     more = [f"n{number:02}" for number in range(30)]
-    after = publish(volume, {f"u{number}": [*ITEMS[5:], *more] for number in range(2, 4)})
-    found = diff(volume, before, after, seed=1)
+    after = publish(tmp_path, {f"u{number}": [*ITEMS[5:], *more] for number in range(2, 4)})
+    found = diff(tmp_path, before, after, seed=1)
     assert (found.items.before, found.items.after) == (20, 45)
     assert (found.items.new, found.items.lost) == (30, 5)
     assert found.items.lost_ids == ITEMS[:5]
@@ -87,13 +82,13 @@ def test_new_and_lost_ids_are_counted_and_some_named(volume):
     assert (found.users.new_ids, found.users.lost_ids) == (["u3"], ["u0", "u1"])
 
 
-def test_metrics_settings_indexes_and_attributes_are_told(volume):
+def test_metrics_settings_indexes_and_attributes_are_told(tmp_path):
     def made(kinds, **facts):
         columns = [
             TextColumn(own, [["x"]] * 20) if kind == "text" else NumberColumn(own, np.ones(20))
             for own, kind in kinds.items()
         ]
-        return publish(volume, {"u": ITEMS}, attributes=Attributes.build(columns, 20), **facts)
+        return publish(tmp_path, {"u": ITEMS}, attributes=Attributes.build(columns, 20), **facts)
 
     before = made(
         {"genres": "text", "year": "text", "gone": "number"},
@@ -106,7 +101,7 @@ def test_metrics_settings_indexes_and_attributes_are_told(volume):
         hyperparameters={"a": 1, "b": "y", "c": None, "d": True},
         recall=0.5,
     )
-    found = diff(volume, before, after, seed=1)
+    found = diff(tmp_path, before, after, seed=1)
     assert (found.before, found.after) == (before, after)
     assert found.metrics == [
         ValueChange("auc", 0.5, 0.75),
@@ -125,27 +120,27 @@ def test_metrics_settings_indexes_and_attributes_are_told(volume):
     assert named["similar.bytes"] == (0, 0)
 
 
-def test_so_many_users_are_drawn_by_the_seed_from_those_of_both(volume):
-    before = publish(volume, {f"u{number}": ITEMS for number in range(30)})
-    after = publish(volume, {f"u{number}": ITEMS for number in range(10, 40)})
+def test_so_many_users_are_drawn_by_the_seed_from_those_of_both(tmp_path):
+    before = publish(tmp_path, {f"u{number}": ITEMS for number in range(30)})
+    after = publish(tmp_path, {f"u{number}": ITEMS for number in range(10, 40)})
     drawn = [
-        sorted(diff(volume, before, after, users=5, seed=seed, by_user=True).overlap.by_user)
+        sorted(diff(tmp_path, before, after, users=5, seed=seed, by_user=True).overlap.by_user)
         for seed in (1, 1, 2)
     ]
     assert drawn[0] == drawn[1] != drawn[2]
     assert all(len(names) == 5 for names in drawn)
     assert {*drawn[0], *drawn[2]} <= {f"u{number}" for number in range(10, 30)}
-    assert diff(volume, before, after, users=200, seed=1).overlap.users == 20
-    assert diff(volume, before, publish(volume, {"v": ITEMS}), seed=1).overlap is None
+    assert diff(tmp_path, before, after, users=200, seed=1).overlap.users == 20
+    assert diff(tmp_path, before, publish(tmp_path, {"v": ITEMS}), seed=1).overlap is None
 
 
-def test_a_difference_can_be_written_as_json_and_a_damaged_version_is_named(volume):
-    before, after = (publications.publish(volume, seed=seed) for seed in (1, 2))
-    found = asdict(diff(volume, before, after, seed=1, by_user=True))
+def test_a_difference_can_be_written_as_json_and_a_damaged_version_is_named(tmp_path):
+    before, after = (publications.publish(tmp_path, seed=seed) for seed in (1, 2))
+    found = asdict(diff(tmp_path, before, after, seed=1, by_user=True))
     assert json.loads(json.dumps(found, allow_nan=False)) == found
     sizes = {change["name"]: change["after"] for change in found["indexes"]}
     assert (sizes["similar.bytes"], sizes["recommend.bytes"]) == (1000, 1200)
-    path = layout.version_dir(volume, after) / layout.USER_IDS
+    path = layout.version_dir(tmp_path, after) / layout.USER_IDS
     publications.overwrite(path, path.read_bytes()[::-1])
     with pytest.raises(MismatchError, match=rf"{after}.*users\.trie: SHA-256"):
-        diff(volume, before, after, seed=1)
+        diff(tmp_path, before, after, seed=1)

@@ -45,60 +45,57 @@ def test_a_value_out_of_range_is_refused_by_its_flag():
 
 
 @pytest.fixture
-def volume(tmp_path):
-    return tmp_path / "volume"
+def six(tmp_path):
+    return publications.daily(tmp_path, 6, first=publications.NOON - timedelta(days=5))
 
 
-@pytest.fixture
-def six(volume):
-    return publications.daily(volume, 6, first=publications.NOON - timedelta(days=5))
-
-
-def run(volume, keep):
-    later = FolderVolume(volume, clock=lambda: publications.NOON + 2 * HOUR)
+def run(tmp_path, keep):
+    later = FolderVolume(tmp_path, clock=lambda: publications.NOON + 2 * HOUR)
     return collect(later, RetentionPolicy(keep=keep))
 
 
-def test_a_volume_keeps_the_newest_the_labelled_and_what_a_rollback_needs(volume, six):
+def test_a_volume_keeps_the_newest_the_labelled_and_what_a_rollback_needs(tmp_path, six):
     for day in (0, 1, 5):
-        labels.promote(volume, six[day])
-    labels.promote(volume, six[2], label="canary")
-    assert run(volume, 2) == [six[0], six[3]]
-    assert reader.list_versions(volume) == [six[1], six[2], six[4], six[5]]
-    assert publications.roll_back(volume) == six[1]
+        labels.promote(tmp_path, six[day])
+    labels.promote(tmp_path, six[2], label="canary")
+    assert run(tmp_path, 2) == [six[0], six[3]]
+    assert reader.list_versions(tmp_path) == [six[1], six[2], six[4], six[5]]
+    assert publications.roll_back(tmp_path) == six[1]
 
 
-def test_a_version_counts_by_the_time_in_its_name_or_is_left_alone(volume, six):
+def test_a_version_counts_by_the_time_in_its_name_or_is_left_alone(tmp_path, six):
     for day in (0, 4):
-        (layout.version_dir(volume, six[day]) / layout.MANIFEST).unlink()
-    odd = layout.version_dir(volume, "20261399T000000Z-000000")
+        (layout.version_dir(tmp_path, six[day]) / layout.MANIFEST).unlink()
+    odd = layout.version_dir(tmp_path, "20261399T000000Z-000000")
     odd.mkdir()
-    assert run(volume, 2) == six[:4]
-    assert reader.list_versions(volume) == [*six[4:], odd.name]
+    assert run(tmp_path, 2) == six[:4]
+    assert reader.list_versions(tmp_path) == [*six[4:], odd.name]
 
 
-def test_a_label_that_cannot_be_read_stops_the_collection(volume, six):
-    layout.label_file(volume, "current").mkdir(parents=True)
+def test_a_label_that_cannot_be_read_stops_the_collection(tmp_path, six):
+    layout.label_file(tmp_path, "current").mkdir(parents=True)
     with pytest.raises(VolumeError, match="labels/current: Is a directory"):
-        run(volume, 1)
-    assert reader.list_versions(volume) == six
+        run(tmp_path, 1)
+    assert reader.list_versions(tmp_path) == six
 
 
-def test_labels_that_move_during_a_collection_keep_their_versions(volume, six, monkeypatch):
+def test_labels_that_move_during_a_collection_keep_their_versions(tmp_path, six, monkeypatch):
     delete = removal.delete_version
 
     def delete_and_move(own, version):
         delete(own, version)
         if version == six[0]:
-            labels.promote(volume, six[1])
-            labels.promote(volume, six[2])
+            labels.promote(tmp_path, six[1])
+            labels.promote(tmp_path, six[2])
 
     monkeypatch.setattr(removal, "delete_version", delete_and_move)
-    assert run(volume, 1) == [six[0], six[3], six[4]]
-    assert reader.list_versions(volume) == [six[1], six[2], six[5]]
+    assert run(tmp_path, 1) == [six[0], six[3], six[4]]
+    assert reader.list_versions(tmp_path) == [six[1], six[2], six[5]]
 
 
-def test_a_version_that_cannot_be_deleted_is_logged_and_the_others_go(volume, six, monkeypatch, caplog):
+def test_a_version_that_cannot_be_deleted_is_logged_and_the_others_go(
+    tmp_path, six, monkeypatch, caplog
+):
     rename = removal.os.rename
 
     def refuse(source, target):
@@ -108,6 +105,6 @@ def test_a_version_that_cannot_be_deleted_is_logged_and_the_others_go(volume, si
 
     monkeypatch.setattr(removal.os, "rename", refuse)
     with caplog.at_level(logging.WARNING, "trainer.versions.retention"):
-        assert run(volume, 4) == [six[0]]
+        assert run(tmp_path, 4) == [six[0]]
     assert f"version {six[1]} can't be deleted" in caplog.text
-    assert reader.list_versions(volume) == six[1:]
+    assert reader.list_versions(tmp_path) == six[1:]
