@@ -300,17 +300,15 @@ def test_a_warm_start_that_cannot_be_is_refused_before_the_training(tmp_path, no
         run(tmp_path, warm_start=True, hyperparameters=replace(QUICK, components=8))
 
 
-@pytest.mark.parametrize(
-    ("data", "is_weighed"),
-    [({"half_life_days": 3.0}, True), ({"last_days": 8.0}, False)],
-)
-def test_weights_that_the_training_does_not_look_at_are_warned_of(tmp_path, data, is_weighed):
+def test_weights_that_the_training_does_not_look_at_are_warned_of(tmp_path):
     said = "without --sample-weights the model sees only whether a weight is above 0"
     rows = [(user, item, weight / 1000) for user, item, weight in datasets.rows()]
-    for sees in (False, True):
-        result = run(tmp_path, rows, data=data, hyperparameters=replace(QUICK, sample_weights=sees))
-        assert len(warnings_of(result, said)) == (is_weighed and not sees)
-        assert len(warnings_of(result, "weigh 0.02 or more")) == sees
+    for data, is_weighed in (({"half_life_days": 3.0}, True), ({"last_days": 8.0}, False)):
+        for sees in (False, True):
+            own = replace(QUICK, sample_weights=sees)
+            result = run(tmp_path, rows, data=data, hyperparameters=own)
+            assert len(warnings_of(result, said)) == (is_weighed and not sees)
+            assert len(warnings_of(result, "weigh 0.02 or more")) == sees
 
 
 def test_the_indexing_is_what_the_spec_says():

@@ -25,14 +25,9 @@ METRICS = {
 
 def result(**changes):
     manifest = replace(publications.complete_manifest(), metrics=METRICS)
-    fields = {
-        "manifest": manifest,
-        "label": "current",
-        "seconds": {"fit": 1.25, "publish": 0.5},
-        "warnings": ["3 items aren't in it"],
-        "gates": [],
-    }
-    return Checked(**{**fields, **changes})
+    seconds, warnings = {"fit": 1.25, "publish": 0.5}, ["3 items aren't in it"]
+    made = Checked(manifest, seconds, warnings, gates=[], label="current")
+    return replace(made, **changes)
 
 
 def words(text):

@@ -28,15 +28,7 @@ def price_and_genres(name, item_id):
     return 5.0 + ITEMS.index(item_id) if name == "price" else ["Drama", f"of {item_id}"]
 
 
-def content(
-    users=USERS,
-    items=ITEMS,
-    *,
-    seen=None,
-    titles="Title of {}".format,
-    value=price_and_genres,
-    **changes,
-):
+def content(users=USERS, items=ITEMS, titles="Title of {}".format, value=price_and_genres, **changes):
     """Everyone has seen two items that depend on the number in their id, but for what is said."""
     user_map, item_map = IdMap.build(users), IdMap.build(items)
 
@@ -44,7 +36,7 @@ def content(
         number = sum(map(ord, user_map.external_id(row)))
         return sorted({number % len(items), (number * 7 + 3) % len(items)})
 
-    rows = [of_row(row) for row in range(len(user_map))] if seen is None else seen
+    rows = changes.pop("seen", None) or [of_row(row) for row in range(len(user_map))]
     made = Content(
         items=item_map,
         users=user_map,
