@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from lightfm_retriever.publication.volume import FolderVolume
+from lightfm_retriever.publication.volume import Volume
 from trainer.data import movielens
 from trainer.errors import DatasetMissingError
 from trainer.pipeline import Places, TrainingInput, TrainingResult, train_and_publish
@@ -43,7 +43,7 @@ def missing() -> str | None:
 
 def train(volume: Path) -> MovieLensRun:
     """Train and publish as `python -m trainer train --dataset movielens-100k` does by default."""
-    places = Places(FolderVolume(volume), DATA_DIR, DATA_DIR)
+    places = Places(Volume(volume), DATA_DIR, DATA_DIR)
     spec = TrainingSpec(data=DataSpec(dataset="movielens-100k"))
     result = train_and_publish(spec, places, source=read())
     promote_if_passed(places.volume, result, label="current")

@@ -32,11 +32,6 @@ def spec(**changes: Any) -> TrainingSpec:
     )
 
 
-def optional(values: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
-    """None, or one of the values."""
-    return st.none() | values
-
-
 def options_of(root: Any) -> Iterator[Declared]:
     """The options of a dataclass, and of those that its fields are."""
     yield from declared(root).values()
@@ -70,7 +65,7 @@ def values_of(one: Declared) -> st.SearchStrategy[Any]:
             list[str]: st.lists(_texts, max_size=3, unique=True),
             dict[str, float]: st.dictionaries(_texts, st.floats(-1e9, 1e9), max_size=4),
         }[one.kind]
-    return optional(values) if one.default is None else values
+    return st.none() | values if one.default is None else values
 
 
 def any_of(root: Any) -> st.SearchStrategy[dict[str, Any]]:
@@ -98,7 +93,7 @@ def training_specs(draw: st.DrawFn) -> TrainingSpec:
     own = draw(any_of(Hyperparameters))
     own["sample_weights"] &= own["loss"] != "warp-kos"
     values = draw(any_of(TrainingSpec))
-    label = draw(optional(st.from_regex(r"[a-z][a-z0-9_-]{0,63}", fullmatch=True)))
+    label = draw(st.none() | st.from_regex(r"[a-z][a-z0-9_-]{0,63}", fullmatch=True))
     values["warm_start"] &= label is not None
     return TrainingSpec(
         **values,

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 from lightfm import LightFM
 
@@ -14,7 +14,6 @@ from lightfm_retriever.publication.volume import Volume
 from lightfm_retriever.publication.writer import Clock, Staging, utc_now
 from trainer import reading, training
 from trainer.data.files import tables
-from trainer.fitting.embeddings import Trained
 from trainer.index import make_backends
 from trainer.index.tuning import TuningOptions
 from trainer.preparing.dataset import Dataset, build_dataset
@@ -22,11 +21,11 @@ from trainer.preparing.splits import Split, Splitting
 from trainer.progress import Reporter, Silent
 from trainer.promotion import predecessor
 from trainer.promotion.checks import Checked, Checks
-from trainer.promotion.content import Content, content_in_making, names_by_column
+from trainer.promotion.content import content_in_making
 from trainer.promotion.gates import Gates
 from trainer.publishing.own_vectors import OwnVectors, read_own_vectors
 from trainer.publishing.publish import Indexing, publish
-from trainer.publishing.publishable import Publishable
+from trainer.publishing.publishable import Described, Publishable
 from trainer.reading import TrainingInput
 from trainer.spec import LabelSpec, TrainingSpec
 from trainer.timings import Timings
@@ -37,13 +36,9 @@ EVENTS = "events"
 
 @dataclass(frozen=True)
 class Places:
-    """Where things are.
+    """Where things are: the shared volume, fetched datasets, appended interactions.
 
-    Attributes:
-        volume: the shared one.
-        data_dir: of fetched datasets.
-        event_log: of appended interactions.
-        cache_bytes: how large the folder of a volume elsewhere may get; None for what its disk holds.
+    The folder of a volume elsewhere may get as large as `cache_bytes`; None for what its disk holds.
     """
 
     volume: Volume
@@ -101,14 +96,16 @@ def train_and_publish(
         # The rows are gone, which take more memory than the matrix, and the fit comes next.
         tables.release_memory()
         checks = Checks(volume, spec.label, _gates(spec), spec.max_shrinkage, indexing.options.seed)
-        checks.before_training(lambda: _content(dataset), dataset.warnings)
+        names = dataset.item_feature_names, dataset.user_feature_names
+        checks.before_training(lambda: content_in_making(_described(dataset), *names), dataset.warnings)
         # A volume that can't be written is known before the training, not after it.
         with Staging(volume.folder):
             pass
         start = training.start_of(spec, volume.folder, dataset) if spec.warm_start else None
         with training.trained_by(spec, volume, dataset, start, timings, reporter) as trained:
             reporter.metrics(trained.metrics)
-            made = _publishable(dataset, trained)
+            described, popularity = _described(dataset), dataset.popularity()
+            made = Publishable(**vars(described), **vars(trained), popularity=popularity)
             published = publish(
                 made, volume.folder, indexing=indexing, timings=timings, reporter=reporter
             )
@@ -134,16 +131,16 @@ def publish_vectors(spec: VectorsSpec, volume: Volume, *, reporter: Reporter) ->
     timings = Timings(on_stage=reporter.stage)
     volume.check_writable()
     with timings.stage("read"), Staging(volume.folder) as staging:
-        source, warnings = read_own_vectors(spec.files, staging.scratch("vectors"))
+        source = read_own_vectors(spec.files, staging.scratch("vectors"))
     with predecessor.followed(volume, spec.label):
         seed = spec.indexing.options.seed
         checks = Checks(volume, spec.label, spec.gates, spec.max_shrinkage, seed)
-        checks.before_training(lambda: _content_of(vars(source)), warnings)
+        checks.before_training(lambda: content_in_making(source), source.warnings)
         published = publish(
             source, volume.folder, indexing=spec.indexing, timings=timings, reporter=reporter
         )
         checked = checks.published(published, timings)
-    return replace(checked, warnings=[*warnings, *checked.warnings])
+    return replace(checked, warnings=[*source.warnings, *checked.warnings])
 
 
 def indexing_of(spec: TrainingSpec) -> Indexing:
@@ -193,15 +190,15 @@ def _gates(spec: TrainingSpec) -> Gates:
     return replace(spec.gates, min_pairs_kept=0.0)
 
 
-def _described(dataset: Dataset) -> dict[str, Any]:
-    """What is told of a dataset, whatever its vectors are; see Publishable."""
-    return {
-        "items": dataset.items,
-        "users": dataset.users,
-        "seen": dataset.seen(),
-        "held_out": dataset.held_out(),
-        "titles": dataset.titles,
-        "facts": DatasetFacts(
+def _described(dataset: Dataset) -> Described:
+    """What is told of a dataset, whatever its vectors are."""
+    return Described(
+        items=dataset.items,
+        users=dataset.users,
+        seen=dataset.seen(),
+        held_out=dataset.held_out(),
+        titles=dataset.titles,
+        facts=DatasetFacts(
             name=dataset.name,
             split=dataset.split,
             train_interactions=int(dataset.train.nnz),
@@ -210,36 +207,7 @@ def _described(dataset: Dataset) -> dict[str, Any]:
             user_features=dataset.user_columns,
             weight=dataset.weight(),
         ),
-        "attributes": dataset.attributes,
-    }
-
-
-def _publishable(dataset: Dataset, trained: Trained) -> Publishable:
-    return Publishable(
-        **_described(dataset),
-        embeddings=trained.embeddings,
-        hyperparameters=trained.hyperparameters,
-        metrics=trained.metrics,
-        libraries=trained.libraries,
-        state=trained.state,
-        popularity=dataset.popularity(),
-        user_features=trained.user_features,
-    )
-
-
-def _content(dataset: Dataset) -> Content:
-    names = {
-        **names_by_column("items", dataset.item_columns, dataset.item_feature_names),
-        **names_by_column("users", dataset.user_columns, dataset.user_feature_names),
-    }
-    return replace(_content_of(_described(dataset)), names=names)
-
-
-def _content_of(told: Mapping[str, Any]) -> Content:
-    """What a version that is still to be published will have, by the fields of Publishable."""
-    names = ("items", "users", "titles", "facts", "attributes")
-    return content_in_making(
-        **{name: told[name] for name in names}, seen=(told["seen"], told["held_out"])
+        attributes=dataset.attributes,
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from argparse import ArgumentTypeError
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Annotated, Any
+from typing import Annotated
 
 import msgspec
 
@@ -228,5 +228,4 @@ def encode(spec: TrainingSpec) -> str:
 
 def decode(text: str | bytes) -> TrainingSpec:
     """Inverse of `encode`; raises OptionError for a value out of range."""
-    value: Any = msgspec.json.decode(text)
-    return msgspec.convert(value, TrainingSpec)
+    return msgspec.json.decode(text, type=TrainingSpec)

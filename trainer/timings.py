@@ -20,7 +20,7 @@ def in_order(seconds: Mapping[str, float]) -> dict[str, float]:
 
 
 class Timings:
-    """A run's id, when it began, and seconds by stage."""
+    """A run's id, one by the time unless it is given, when it began, and seconds by stage."""
 
     def __init__(
         self,
@@ -29,13 +29,7 @@ class Timings:
         on_stage: Callable[[str], None] = lambda _: None,
         run_id: str | None = None,
     ) -> None:
-        """Begin.
-
-        Args:
-            clock: tells when.
-            on_stage: called with the name of each stage as it begins.
-            run_id: None for one by the time.
-        """
+        """Begin; `on_stage` is called with the name of each stage as it begins."""
         self.clock = clock
         self._on_stage = on_stage
         self.started_at = clock()

@@ -19,7 +19,7 @@ from trainer.evaluation.of_cold_users import evaluate_cold_of
 from trainer.evaluation.of_vectors import MAX_USERS
 from trainer.fitting import warm_start as warm
 from trainer.fitting.embeddings import Trained, extract_embeddings, learned
-from trainer.fitting.lightfm_model import Hyperparameters, learning_warnings, train
+from trainer.fitting.lightfm_model import learning_warnings, train
 from trainer.preparing.dataset import Dataset
 from trainer.progress import Reporter
 from trainer.spark.engine import trained_on_spark
@@ -49,23 +49,13 @@ def trained_by(
     reporter: Reporter,
 ) -> Iterator[Trained]:
     """Fit and evaluate by the spec's engine; it may yield vectors in files that go after the block."""
-    if spec.spark is None:
-        yield _trained_here(dataset, spec.hyperparameters, start, timings, reporter)
+    hyperparameters = spec.hyperparameters
+    if spec.spark is not None:
+        with trained_on_spark(
+            dataset, hyperparameters, spec.spark, volume, timings=timings, reporter=reporter
+        ) as trained:
+            yield trained
         return
-    with trained_on_spark(
-        dataset, spec.hyperparameters, spec.spark, volume, timings=timings, reporter=reporter
-    ) as trained:
-        yield trained
-
-
-def _trained_here(
-    dataset: Dataset,
-    hyperparameters: Hyperparameters,
-    start: LightFM | None,
-    timings: Timings,
-    reporter: Reporter,
-) -> Trained:
-    """LightFM, fitted in this process."""
     with timings.stage("fit"), reporter.step("Training, epochs", hyperparameters.epochs) as advance:
         model = train(dataset, hyperparameters, on_epoch=lambda: advance(1), start=start)
     with timings.stage("evaluate"):
@@ -74,7 +64,8 @@ def _trained_here(
         state = warm.state_of(model, dataset)
         user_features = learned(state)
         metrics |= evaluate_cold_of(dataset, embeddings, user_features, seed=hyperparameters.seed)
-    return Trained(
+    warnings = learning_warnings(dataset.train, name=dataset.name, loss=hyperparameters.loss)
+    yield Trained(
         embeddings=embeddings,
         metrics=metrics,
         hyperparameters=asdict(hyperparameters),
@@ -82,9 +73,7 @@ def _trained_here(
         model=model,
         state=state,
         user_features=user_features,
-        warnings=[*learning_warnings(dataset.train, name=dataset.name, loss=hyperparameters.loss)]
-        if hyperparameters.sample_weights
-        else [],
+        warnings=[*warnings] if hyperparameters.sample_weights else [],
     )
 
 

@@ -129,4 +129,3 @@ class Volume:
 
 
 # As tests call it.
-FolderVolume = Volume

@@ -39,7 +39,7 @@ import scipy.sparse as sp
 from rich.table import Table
 
 from lightfm_retriever.hosting import terminal
-from lightfm_retriever.publication.volume import FolderVolume
+from lightfm_retriever.publication.volume import Volume
 from tests.benchmarks import frame, room, synthetic
 from tests.benchmarks.room import Room
 from tests.benchmarks.synthetic import InteractionsSpec
@@ -252,7 +252,7 @@ def train(data: str, volume: str, hyperparameters: str) -> None:
     )
     unused = Path(volume)
     with contextlib.suppress(_FittedError):
-        train_and_publish(spec, Places(FolderVolume(unused), unused, unused), reporter=until_fitted)
+        train_and_publish(spec, Places(Volume(unused), unused, unused), reporter=until_fitted)
     print(json.dumps(asdict(until_fitted.stages)))
 
 

@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 from lightfm_retriever.publication import labels
-from lightfm_retriever.publication.volume import FolderVolume
+from lightfm_retriever.publication.volume import Volume
 from retriever import control, counters
 from retriever.parent.metrics import RetrieverMetrics
 from tests import publications, specs
@@ -64,7 +64,7 @@ def _trainer(store: RunStore, volume: Path) -> ServiceCollector:
         store.start_next(now=1.0)
         store.end(state, state, Outcome(seconds={"fit": 1.0}), now=2.0)
     labels.promote(volume, publications.publish(volume))
-    return ServiceCollector(store, FolderVolume(volume), lambda: Stats(events=1, bytes=1))
+    return ServiceCollector(store, Volume(volume), lambda: Stats(events=1, bytes=1))
 
 
 def _retriever() -> RetrieverMetrics:

@@ -12,7 +12,7 @@ from typing import Any
 from recsys.trainer.v1 import trainer_service_pb2 as pb
 
 from lightfm_retriever.publication import labels
-from lightfm_retriever.publication.volume import FolderVolume
+from lightfm_retriever.publication.volume import Volume
 from tests import publications
 from tests.fuzz import mutation
 from tests.fuzz.context import Context, UnansweredError
@@ -46,10 +46,10 @@ def start(directory: Path) -> Execute:
     own = Path(tempfile.mkdtemp(dir=directory))
     volume = own / "volume"
     shutil.copytree(directory / "volume", volume)
-    places = Places(FolderVolume(volume), own / "data", own / "events")
+    places = Places(Volume(volume), own / "data", own / "events")
     scheduler = Scheduler(RunStore(own), places, logs=own / "logs", parallel=0)
     log = EventLog(places.event_log, segment_bytes=1 << 20, recent_ids=1000)
-    servicer = TrainerServicer(FolderVolume(volume), scheduler, log, DataRoots([directory / "root"]))
+    servicer = TrainerServicer(Volume(volume), scheduler, log, DataRoots([directory / "root"]))
     versions = sorted(path.name for path in (volume / "versions").iterdir())
     known = {
         "": ("a", "b", "current", "x"),

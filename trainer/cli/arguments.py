@@ -15,18 +15,14 @@ from lightfm_retriever.hosting.settings import layers, option_flags
 from lightfm_retriever.hosting.settings.parser import Defaults, Parser, add_version, is_utf8
 from lightfm_retriever.publication import layout
 from lightfm_retriever.publication.storage.id_map import MAX_ID_BYTES
-from trainer.cli import (
-    removal_command,
-    serve_arguments,
-    spec_arguments,
-    study_arguments,
-    where_arguments,
-)
+from trainer.cli import removal_command, serve_arguments, spec_arguments, where_arguments
 from trainer.data import movielens
+from trainer.fitting.lightfm_model import Hyperparameters
 from trainer.index import NAMES
 from trainer.index.tuning import TuningOptions
 from trainer.runs.run import PAGE_SIZE, STATES
 from trainer.spec import DataSpec, TrainingSpec
+from trainer.study.options import SearchSpace, StudyOptions
 from trainer.versions.diff import DEFAULT_USERS, USERS
 
 PREFIX = "TRAINER_"
@@ -51,16 +47,10 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     )
     add_version(parser, "lightfm-trainer")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    _add_train(commands, defaults)
-    _add_publish(commands, defaults)
-    _add_report(commands, defaults)
-    study_arguments.add(commands, defaults)
-    _add_versions(commands, defaults)
-    _add_label_moves(commands, defaults)
-    _add_runs(commands, defaults)
-    _add_remove_events(commands, defaults)
-    _add_health(commands, defaults)
-    _add_verify(commands, defaults)
+    for add in (_add_train, _add_publish, _add_report, _add_tune, _add_versions, _add_runs):
+        add(commands, defaults)
+    for add in (_add_remove_events, _add_health, _add_verify):
+        add(commands, defaults)
     serve = serve_arguments.add(commands)
     if given[:1] == ["serve"]:
         layers.apply(serve, given, os.environ, prefix=PREFIX)
@@ -147,21 +137,13 @@ def _add_publish(commands: Any, defaults: dict[str, str]) -> None:
         ("held-out", False, "interactions to evaluate on"),
         ("items", False, "CSV or Parquet with item_id, title and attributes"),
     ):
-        source.add_argument(
-            f"--{name}",
-            type=Path,
-            required=required,
-            default=argparse.SUPPRESS,
-            metavar="FILE",
-            help=what,
-        )
+        told = {"default": argparse.SUPPRESS, "metavar": "FILE", "help": what}
+        source.add_argument(f"--{name}", type=Path, required=required, **told)
     data, tuning = declared(DataSpec), declared(TuningOptions)
     attributes = data["item_attributes"].option.help.partition(" (default: ")[0]
     option_flags.add_one(source, data["item_attributes"], help=f"{attributes} (default: none)")
     option_flags.add_one(source, data["feature_separator"])
     option_flags.add_one(publish, tuning["seed"])
-    spec_arguments.add_indexing(publish)
-    spec_arguments.add_gates(publish)
     spec_arguments.add_publishing(publish)
     _add_json(publish)
 
@@ -199,34 +181,47 @@ def _add_report(commands: Any, defaults: dict[str, str]) -> None:
     _add_json(report)
 
 
-def _add_versions(commands: Any, defaults: dict[str, str]) -> None:
-    versions = commands.add_parser("versions", help="list what is published, with metrics and labels")
-    version = commands.add_parser("version", help="show one version")
-    delete = commands.add_parser("delete", help="delete a version that no label names")
-    diff = commands.add_parser("diff", help="compare two versions")
-    diff.add_argument("base", type=spec_arguments.version, help="the version to compare with")
-    for parser in (version, delete, diff):
-        parser.add_argument("version", type=spec_arguments.version, help="the version's name")
-    diff.add_argument("--users", **spec_arguments.whole(USERS, DEFAULT_USERS))
-    for parser in (versions, version, delete, diff):
-        where_arguments.add_where(parser, defaults)
-        _add_json(parser)
-
-
-def _add_label_moves(commands: Any, defaults: dict[str, str]) -> None:
-    promote = commands.add_parser("promote", help="make a label name a version, after verifying it")
-    promote.add_argument("version", type=spec_arguments.version, help="the version's name")
-    rollback = commands.add_parser(
-        "rollback", help="make a label name what it named before, after verifying it"
+def _add_tune(commands: Any, defaults: dict[str, str]) -> None:
+    tune = commands.add_parser(
+        "tune",
+        help="search for better hyperparameters",
+        description="Search for hyperparameters that do better on a validation split of the training "
+        "data. The test interactions are used once, at the end. Writes study.json and study.png.",
+        formatter_class=Defaults,
     )
-    for parser in (promote, rollback):
+    where_arguments.add_data_dir(tune, defaults)
+    where_arguments.add_state(tune, {}, "for --event-log: where it is")
+    option_flags.add(tune.add_argument_group("data"), DataSpec)
+    search = tune.add_argument_group("search")
+    option_flags.add(search, StudyOptions, SearchSpace)
+    start = declared(Hyperparameters)
+    option_flags.add_one(search, start["seed"])
+    option_flags.add_one(search, start["threads"], help="only with 1 can a search be reproduced")
+    option_flags.add_one(search, start["sample_weights"])
+    tune.add_argument("--output", type=Path, default=Path("study"), help="folder to write to")
+    _add_json(tune)
+
+
+def _add_versions(commands: Any, defaults: dict[str, str]) -> None:
+    for name, what in (
+        ("versions", "list what is published, with metrics and labels"),
+        ("version", "show one version"),
+        ("delete", "delete a version that no label names"),
+        ("diff", "compare two versions"),
+        ("promote", "make a label name a version, after verifying it"),
+        ("rollback", "make a label name what it named before, after verifying it"),
+    ):
+        parser = commands.add_parser(name, help=what)
+        if name == "diff":
+            parser.add_argument("base", type=spec_arguments.version, help="the version to compare with")
+        if name not in ("versions", "rollback"):
+            parser.add_argument("version", type=spec_arguments.version, help="the version's name")
+        if name == "diff":
+            parser.add_argument("--users", **spec_arguments.whole(USERS, DEFAULT_USERS))
         where_arguments.add_where(parser, defaults)
-        parser.add_argument(
-            "--label",
-            type=spec_arguments.label,
-            default=layout.DEFAULT_LABEL,
-            help="default: %(default)s",
-        )
+        if name in ("promote", "rollback"):
+            told = {"default": layout.DEFAULT_LABEL, "help": "default: %(default)s"}
+            parser.add_argument("--label", type=spec_arguments.label, **told)
         _add_json(parser)
 
 
@@ -291,7 +286,7 @@ def _add_verify(commands: Any, defaults: dict[str, str]) -> None:
 def _add_fetch(commands: Any, defaults: dict[str, str]) -> None:
     fetch = commands.add_parser("fetch-dataset", help="download a dataset once, checked by its hash")
     fetch.add_argument("dataset", choices=[movielens.NAME])
-    where_arguments.add_data_dir(fetch, defaults, help="default: %(default)s")
+    where_arguments.add_data_dir(fetch, defaults, "default: %(default)s")
 
 
 def _add_json(parser: argparse._ActionsContainer) -> None:

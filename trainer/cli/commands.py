@@ -99,7 +99,10 @@ def _publish(options: argparse.Namespace) -> int:
         VectorsSpec,
         given,
         files=OwnVectors(**{name: given[name] for name in names if name in given}),
-        indexing=_indexing(options),
+        indexing=Indexing(
+            backends=make_backends(options.backend, trees=given.get("trees")),
+            options=made(TuningOptions, given, strict=options.strict_recall),
+        ),
         label=spec_arguments.label_of(options),
     )
     volume = _volume(options)
@@ -134,26 +137,19 @@ def _report(options: argparse.Namespace) -> int:
     return 0
 
 
-def _indexing(options: argparse.Namespace) -> Indexing:
-    tuning = made(TuningOptions, vars(options), strict=options.strict_recall)
-    backends = make_backends(options.backend, trees=getattr(options, "trees", None))
-    return Indexing(backends=backends, options=tuning)
-
-
 def _verify(options: argparse.Namespace) -> int:
     rows: list[tuple[str, str | None]] = []
     volume = _volume(options)
     for version in options.versions or volume.list_versions():
+        problem = None
         try:
             volume.verify(version)
-            rows.append((version, None))
-        except InvalidPublicationError as error:
-            rows.append((version, str(error)))
-        except VolumeError as error:
+        except (InvalidPublicationError, VolumeError) as error:
             # Of a folder that may be one file, which says nothing about the other versions.
-            if volume.elsewhere:
+            if volume.elsewhere and isinstance(error, VolumeError):
                 raise
-            rows.append((version, str(error)))
+            problem = str(error)
+        rows.append((version, problem))
     output.verified(rows, as_json=options.json)
     return 1 if any(problem for _, problem in rows) else 0
 

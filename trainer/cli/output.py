@@ -14,13 +14,10 @@ from trainer.cli import printing
 from trainer.evaluation.metric_rows import USERS, MetricRow, cold_rows, served_rows
 from trainer.promotion.checks import Checked
 from trainer.timings import in_order
+from trainer.versions.catalogue import VersionRow
 from trainer.versions.diff import VersionDiff
-from trainer.versions.rows import VersionRow
 
-_METRICS = (
-    ("precision@10", "precision_at_10"),
-    ("AUC", "auc"),
-)
+_METRICS = (("precision@10", "precision_at_10"), ("AUC", "auc"))
 _PARTS = (
     ("train, all items", "train_{}"),
     ("test, all items", "test_{}"),
@@ -170,13 +167,9 @@ def label_moved(label: str, previous: str | None, version: str, *, as_json: bool
 
 def verified(rows: Sequence[tuple[str, str | None]], *, as_json: bool) -> None:
     """The outcome of `verify`."""
-    if as_json:
-        print_json([{"version": version, "problem": problem} for version, problem in rows])
-        return
-    for version, problem in rows:
-        print(f"{version}: {'every byte is as published' if problem is None else problem}")
-    if not rows:
-        print("nothing is published on this volume")
+    told = [f"{version}: {problem or 'every byte is as published'}" for version, problem in rows]
+    content = [{"version": version, "problem": problem} for version, problem in rows]
+    show(content, "\n".join(told) or "nothing is published on this volume", as_json=as_json)
 
 
 def show(content: object, text: str, *, as_json: bool) -> None:
@@ -228,12 +221,9 @@ def _print_indexes(manifest: Manifest) -> None:
 
 
 def _settings(settings: Mapping[str, object]) -> str:
-    return " ".join(f"{name}={_setting(value)}" for name, value in settings.items())
-
-
-def _setting(value: object) -> str:
     # A number stays as it was set.
-    return str(value) if isinstance(value, float) else printing.text(value)
+    told = {key: own if isinstance(own, float) else printing.text(own) for key, own in settings.items()}
+    return " ".join(f"{name}={value}" for name, value in told.items())
 
 
 def _attributes(facts: Sequence[dict[str, str]]) -> str:

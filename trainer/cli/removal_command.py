@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import re
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,7 +17,7 @@ from trainer.errors import InputError
 
 if TYPE_CHECKING:
     # At run time they are imported where they are used: the flags need none of it.
-    from trainer.event_log.log import Event, Removed, Selection
+    from trainer.event_log.log import Removed, Selection
 
 NAME = "remove-events"
 # A log of hundreds of millions of events is read in that time.
@@ -38,12 +38,13 @@ def add(commands: Any) -> argparse.ArgumentParser:
         "says otherwise.",
     )
     which = parser.add_argument_group("which")
-    for name, metavar, what in (
-        ("user", "ID", "of this user; can be given several times"),
-        ("item", "ID", "with this item; likewise"),
-        ("event-id", "ID", "of this id; likewise"),
+    for name, dest, what in (
+        ("user", "user_ids", "of this user; can be given several times"),
+        ("item", "item_ids", "with this item; likewise"),
+        ("event-id", "event_ids", "of this id; likewise"),
     ):
-        which.add_argument(f"--{name}", action="append", default=[], metavar=metavar, help=what)
+        several: dict[str, Any] = {"action": "append", "default": [], "metavar": "ID"}
+        which.add_argument(f"--{name}", dest=dest, help=what, **several)
     for name, dest, kind, metavar, what in (
         ("from", "happened_from", _time, "T", "that happened then or later"),
         ("to", "happened_before", _time, "T", "that happened before then"),
@@ -64,15 +65,7 @@ def selection(options: argparse.Namespace) -> Selection:
     """What the flags say; raises InvalidSelectionError."""
     from trainer.event_log.log import Selection
 
-    return Selection(
-        event_ids=tuple(options.event_id),
-        user_ids=tuple(options.user),
-        item_ids=tuple(options.item),
-        happened_from=options.happened_from,
-        happened_before=options.happened_before,
-        min_weight=options.min_weight,
-        max_weight=options.max_weight,
-    )
+    return Selection(**{own.name: vars(options)[own.name] for own in fields(Selection)})
 
 
 def remove(directory: Path, selection: Selection, *, dry_run: bool) -> Removed:
@@ -114,17 +107,13 @@ def show(removed: Removed, options: argparse.Namespace) -> None:
     # What is gone for a law's sake isn't left in a terminal's history.
     if options.dry_run:
         for event in removed.examples:
-            print(f"  {_example(event)}")
+            kind = f" {event.event!r}" if event.event else ""
+            print(
+                f"  {event.event_id!r}: user {event.user_id!r}, item {event.item_id!r},{kind} weight "
+                f"{event.weight:g}, {_shown(event.timestamp or 0.0)}"
+            )
         if removed.events > len(removed.examples):
             print(f"  ... and {removed.events - len(removed.examples):,} more")
-
-
-def _example(event: Event) -> str:
-    kind = f" {event.event!r}" if event.event else ""
-    return (
-        f"{event.event_id!r}: user {event.user_id!r}, item {event.item_id!r},{kind} weight "
-        f"{event.weight:g}, {_shown(event.timestamp or 0.0)}"
-    )
 
 
 def _shown(seconds: float) -> str:

@@ -24,14 +24,11 @@ from trainer.event_log.log import Event, Removed, Selection
 from trainer.progress import Advance, Bars, Reporter, Silent
 from trainer.service.messages import event_message, removal_request, removed_of, spec_message
 from trainer.service.version_messages import diff_of, row_of
+from trainer.versions.catalogue import VersionRow
 from trainer.versions.diff import VersionDiff
-from trainer.versions.rows import VersionRow
 
 _BATCH = 1000
-_FAILED = (
-    pb.TRAINING_RUN_STATE_FAILED,
-    pb.TRAINING_RUN_STATE_CANCELLED,
-)
+_FAILED = (pb.TRAINING_RUN_STATE_FAILED, pb.TRAINING_RUN_STATE_CANCELLED)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -155,42 +152,35 @@ def _batches(
 
 
 class OfService:
-    """What a trainer's service has; its methods raise CallError."""
+    """What a trainer's service has, by the same methods as OfVolume; they raise CallError."""
 
     def __init__(self, client: TrainerClient) -> None:
         self._client = client
 
     def rows(self) -> list[VersionRow]:
-        """See OfVolume."""
         return [row_of(version) for version in list_versions(self._client).versions]
 
     def version(self, name: str) -> tuple[VersionRow, dict[str, Any] | None]:
-        """See OfVolume."""
         response = self._client.call("GetVersion", pb.GetVersionRequest(version=name))
         content = json.loads(response.manifest_json) if response.manifest_json else None
         return row_of(response.version), content
 
     def promote(self, version: str, *, label: str) -> str | None:
-        """See OfVolume."""
         request = pb.SetLabelRequest(label=label, version=version)
         return self._client.call("SetLabel", request).previous_version or None
 
     def rollback(self, *, label: str) -> tuple[str | None, str]:
-        """See OfVolume."""
         response = self._client.call("Rollback", pb.RollbackRequest(label=label))
         return response.previous_version or None, response.version
 
     def delete(self, version: str) -> None:
-        """See OfVolume."""
         self._client.call("DeleteVersion", pb.DeleteVersionRequest(version=version))
 
     def diff(self, before: str, after: str, *, users: int) -> VersionDiff:
-        """See OfVolume."""
         request = pb.DiffVersionsRequest(base_version=before, version=after, users=users)
         return diff_of(self._client.call("DiffVersions", request), before, after)
 
     def remove_events(self, selection: Selection, *, dry_run: bool) -> Removed:
-        """See OfVolume."""
         request = removal_request(selection, dry_run=dry_run)
         return removed_of(self._client.call("RemoveInteractions", request))
 

@@ -47,14 +47,16 @@ def runs(rows: Iterable[pb.TrainingRun], *, next_page: str) -> None:
         if row.state == pb.TRAINING_RUN_STATE_UNSPECIFIED:
             table.add_row(row.id, "unreadable")
             continue
+        # Of several lines the first reason, which the line before it leads up to.
+        causes = row.error.splitlines()[:2]
         table.add_row(
             row.id,
             _state(row),
             row.stage + (f" {row.done}/{row.total}" if row.total else ""),
-            _ago(row),
+            f"{max(0.0, time.time() - row.created_at.seconds):,.0f} s ago",
             _took(row),
             row.version + (" (labelled)" if row.label_moved else ""),
-            _first_cause(row.error)[:60],
+            causes[-1].strip()[:60] if causes else "",
         )
     tables.show(table)
     for problem in problems:
@@ -80,18 +82,8 @@ def _ordered(name: str, value: Any) -> Any:
     return dict(sorted(fields.items())) if name in _MAPS else fields
 
 
-def _first_cause(error: str) -> str:
-    """Of an error of several lines the first reason, which the line before it leads up to."""
-    lines = error.splitlines()
-    return lines[min(1, len(lines) - 1)].strip() if lines else ""
-
-
 def _state(of: pb.TrainingRun) -> str:
     return pb.TrainingRunState.Name(of.state).removeprefix("TRAINING_RUN_STATE_")
-
-
-def _ago(of: pb.TrainingRun) -> str:
-    return f"{max(0.0, time.time() - of.created_at.seconds):,.0f} s ago"
 
 
 def _took(of: pb.TrainingRun) -> str:

@@ -21,17 +21,13 @@ from trainer.spec import DataSpec, TrainingSpec
 LABEL_NOT_MOVED = 3
 """Exit status when a version is published, but a gate keeps its label where it is."""
 
-_SHOWN = 64
-
 
 def add_training(parser: argparse.ArgumentParser) -> None:
     """Add all flags of a training run."""
-    add_data(parser)
+    option_flags.add(parser.add_argument_group("data"), DataSpec)
     group = parser.add_argument_group("hyperparameters")
     option_flags.add(group, Hyperparameters, switches_last=True)
     option_flags.add(group, TrainingSpec, group="hyperparameters")
-    add_indexing(parser)
-    add_gates(parser)
     add_publishing(parser)
 
 
@@ -55,9 +51,8 @@ def spark_als(options: argparse.Namespace) -> SparkAls | None:
 
 def has_source(options: argparse.Namespace) -> bool:
     """Whether any flag names interactions."""
-    return any(name in vars(options) for name in ("dataset", "interactions", "interactions_sql")) or (
-        options.event_log
-    )
+    histories = ("dataset", "interactions", "interactions_sql")
+    return options.event_log or any(name in options for name in histories)
 
 
 def label_of(options: argparse.Namespace) -> str | None:
@@ -67,18 +62,9 @@ def label_of(options: argparse.Namespace) -> str | None:
     return CANARY if getattr(options, "canary", False) else str(options.label)
 
 
-def add_data(parser: argparse.ArgumentParser) -> None:
-    """Add the flags about data."""
-    option_flags.add(parser.add_argument_group("data"), DataSpec)
-
-
-def add_indexing(parser: argparse.ArgumentParser) -> None:
-    """Add the flags about indexes."""
+def add_publishing(parser: argparse.ArgumentParser) -> None:
+    """Add the flags about indexes, what has to hold before a label is moved, and labels."""
     option_flags.add(parser.add_argument_group("index"), TrainingSpec, group="index")
-
-
-def add_gates(parser: argparse.ArgumentParser) -> None:
-    """Add the flags about what has to hold before a label is moved."""
     group = parser.add_argument_group(
         "gates",
         "A version that fails one is published, but its label isn't moved, and the exit status is "
@@ -95,6 +81,18 @@ def add_gates(parser: argparse.ArgumentParser) -> None:
         "users had seen, kinds of attributes, titles, names of features.",
     )
     option_flags.add(group, Gates, TrainingSpec, group="continuity", switches_last=True)
+    output = parser.add_argument_group("publishing")
+    target = output.add_mutually_exclusive_group()
+    target.add_argument("--label", type=label, default=layout.DEFAULT_LABEL, help="label to move")
+    target.add_argument(
+        "--canary",
+        action="store_true",
+        default=False,
+        help=f"move label {CANARY!r}; promote later, with 'promote'",
+    )
+    target.add_argument(
+        "--no-label", action="store_true", default=False, help="publish without moving a label"
+    )
 
 
 def add_engine(parser: argparse.ArgumentParser) -> None:
@@ -108,22 +106,6 @@ def add_engine(parser: argparse.ArgumentParser) -> None:
         "--engine", choices=(LIGHTFM, ENGINE), default=LIGHTFM, help="what fits the model"
     )
     option_flags.add(group, SparkAls, only_given=True)
-
-
-def add_publishing(parser: argparse.ArgumentParser) -> None:
-    """Add the flags about labels and output."""
-    output = parser.add_argument_group("publishing")
-    target = output.add_mutually_exclusive_group()
-    target.add_argument("--label", type=label, default=layout.DEFAULT_LABEL, help="label to move")
-    target.add_argument(
-        "--canary",
-        action="store_true",
-        default=False,
-        help=f"move label {CANARY!r}; promote later, with 'promote'",
-    )
-    target.add_argument(
-        "--no-label", action="store_true", default=False, help="publish without moving a label"
-    )
 
 
 def label(text: str) -> str:
@@ -157,7 +139,7 @@ def version(text: str) -> str:
     """A version's name, for argparse; a service refuses others, too."""
     if not layout.is_version_name(text):
         raise argparse.ArgumentTypeError(
-            f"{text[:_SHOWN]!r} isn't a version's name, such as 20261124T043500Z-3fa9c1"
+            f"{text[:64]!r} isn't a version's name, such as 20261124T043500Z-3fa9c1"
         )
     return text
 

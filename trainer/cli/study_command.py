@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import cast
@@ -47,8 +45,11 @@ def run(options: argparse.Namespace, event_log: Path) -> int:
     else:
         _print(result)
     # Printed first: what was found mustn't be lost with the disk.
-    with _writing(options.output):
+    try:
         files = write_study(result, options.output)
+    except OSError as error:
+        reason = f"a folder that can be written ({error.strerror or error})"
+        raise OptionError("--output", str(options.output), reason) from error
     if not options.json:
         print("wrote " + ", ".join(str(path) for path in files))
     return 0
@@ -59,15 +60,6 @@ def _check_writable(directory: Path) -> None:
     there = next(path for path in (directory, *directory.absolute().parents) if path.exists())
     if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
         raise OptionError("--output", str(directory), f"a folder that can be written: {there} can't be")
-
-
-@contextmanager
-def _writing(directory: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        reason = f"a folder that can be written ({error.strerror or error})"
-        raise OptionError("--output", str(directory), reason) from error
 
 
 def _print(result: StudyResult) -> None:
@@ -101,11 +93,12 @@ def _print(result: StudyResult) -> None:
     )
     print(f"best: validation precision@10 {result.value:.4f} with {flags}")
     if result.test is not None:
-        shares = {name: value for name, value in result.test.items() if name.startswith("test_")}
-        print(
-            "on the test, once: "
-            + ", ".join(f"{name.removeprefix('test_')} {value:.4f}" for name, value in shares.items())
-        )
+        shares = [
+            f"{name.removeprefix('test_')} {value:.4f}"
+            for name, value in result.test.items()
+            if name.startswith("test_")
+        ]
+        print(f"on the test, once: {', '.join(shares)}")
 
 
 def _text(value: object) -> str:

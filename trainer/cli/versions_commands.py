@@ -12,8 +12,8 @@ from lightfm_retriever.publication import manifest
 from lightfm_retriever.publication.volume import Volume
 from trainer.cli import output, removal_command
 from trainer.versions import catalogue, diff
+from trainer.versions.catalogue import VersionRow
 from trainer.versions.diff import VersionDiff
-from trainer.versions.rows import VersionRow, row_of
 
 if TYPE_CHECKING:
     # At run time they are imported where they are used: a volume's versions need none of it.
@@ -35,13 +35,13 @@ class OfVolume:
 
     def rows(self) -> list[VersionRow]:
         """List all versions, the oldest first."""
-        return [row_of(version) for version in catalogue.list_published(self._volume())]
+        return [version.row() for version in catalogue.list_published(self._volume())]
 
     def version(self, name: str) -> tuple[VersionRow, dict[str, Any] | None]:
         """Look one up; returns its row and its manifest, None when that is broken."""
         found = catalogue.get(self._volume(), name)
         content = None if found.manifest is None else json.loads(manifest.encode(found.manifest))
-        return row_of(found), content
+        return found.row(), content
 
     def promote(self, version: str, *, label: str) -> str | None:
         """Move a label; returns the version that it named before."""

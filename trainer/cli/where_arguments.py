@@ -12,6 +12,10 @@ from lightfm_retriever.hosting.settings.parser import PathType
 from lightfm_retriever.remote import location
 
 DEFAULT_LISTEN = "127.0.0.1:50052"
+_STATE = (
+    "directory of runs and appended interactions, on this machine's own disk (default: VOLUME.trainer "
+    "beside the volume, for a URL BUCKET-PREFIX.trainer in the current directory)"
+)
 
 
 class _Where(argparse.Action):
@@ -106,23 +110,16 @@ def add_where(
     add_target(group, defaults, timeout_seconds=timeout_seconds, **alone)
 
 
-def add_state(parser: argparse.ArgumentParser, defaults: Mapping[str, str]) -> None:
+def add_state(
+    parser: argparse.ArgumentParser, defaults: Mapping[str, str], about: str = _STATE
+) -> None:
     """Add --state."""
-    parser.add_argument(
-        "--state",
-        type=Path,
-        default=defaults.get("state", argparse.SUPPRESS),
-        metavar="DIR",
-        help="directory of runs and appended interactions, on this machine's own disk (default: "
-        "VOLUME.trainer beside the volume, for a URL BUCKET-PREFIX.trainer in the current directory)",
-    )
+    default = defaults.get("state", argparse.SUPPRESS)
+    parser.add_argument("--state", type=Path, default=default, metavar="DIR", help=about)
 
 
 def add_data_dir(
-    parser: argparse.ArgumentParser,
-    defaults: Mapping[str, str],
-    *,
-    help: str = "where datasets are",  # noqa: A002 - argparse's name
+    parser: argparse.ArgumentParser, defaults: Mapping[str, str], about: str = "where datasets are"
 ) -> None:
     """Add --data-dir."""
-    parser.add_argument("--data-dir", type=Path, default=defaults.get("data_dir", ".data"), help=help)
+    parser.add_argument("--data-dir", type=Path, default=defaults.get("data_dir", ".data"), help=about)

@@ -98,7 +98,7 @@ class Trained:
     """A model as it is evaluated and published, whichever engine fitted it.
 
     Attributes:
-        embeddings: whose rows are the dataset's.
+        embeddings: of items and users, by row.
         metrics: on the held-out interactions, by name.
         hyperparameters: by name, as the manifest tells them.
         libraries: the packages whose versions made the embeddings.
@@ -109,9 +109,9 @@ class Trained:
     """
 
     embeddings: Embeddings
-    metrics: dict[str, float]
-    hyperparameters: dict[str, Scalar]
-    libraries: Sequence[str]
+    metrics: dict[str, float] = field(default_factory=dict)
+    hyperparameters: dict[str, Scalar] = field(default_factory=dict)
+    libraries: Sequence[str] = ()
     model: LightFM | None = None
     state: ModelState | None = None
     user_features: UserFeatureVectors | None = None

@@ -22,6 +22,7 @@ from lightfm_retriever.publication.storage.id_map import AnyIds, ItemIds, UserId
 from lightfm_retriever.publication.storage.ragged import Ragged, are_among
 from trainer.data import id_forms
 from trainer.promotion.gates import GateResult
+from trainer.publishing.publishable import Described
 
 Value = Sequence[str] | float | None
 _DRAWN = 20_000
@@ -78,43 +79,31 @@ def content_of(version: Publication) -> Content:
         attributes={own.name: own.kind for own in facts.attributes},
         value=_published_values(version),
         title=None if titles is None else lambda row: ragged.text(titles, row),
-        names={
-            **names_by_column("items", facts.dataset.item_features, _item_features(version)),
-            **names_by_column("users", facts.dataset.user_features, user_names or ()),
-        },
+        names=names_by_column(facts.dataset, _item_features(version), user_names or ()),
     )
 
 
 def content_in_making(
-    *,
-    items: ItemIds,
-    users: UserIds,
-    seen: tuple[Ragged, Ragged | None],
-    titles: Sequence[str] | None,
-    facts: DatasetFacts,
-    attributes: Sequence[Column],
+    told: Described, item_names: Iterable[str] = (), user_names: Iterable[str] = ()
 ) -> Content:
-    """What a version that is still to be published will have; see Publishable and Content.
-
-    `seen` are the rows of items that users have seen, and those that are held out.
-    """
-    rows, held_out = seen
-    if held_out is not None:
+    """What a version that is still to be published will have; the names are of features."""
+    rows, facts = told.seen, told.facts
+    if told.held_out is not None:
         owners, values = (
-            np.concatenate([getattr(own, name) for own in (rows, held_out)])
+            np.concatenate([getattr(own, name) for own in (rows, told.held_out)])
             for name in ("owners", "values")
         )
-        rows = ragged.of_pairs(owners, values, len(users))
+        rows = ragged.of_pairs(owners, values, len(told.users))
     return Content(
-        items=items,
-        users=users,
+        items=told.items,
+        users=told.users,
         seen=rows,
         interactions=facts.train_interactions + facts.test_interactions,
         weight=facts.weight,
-        attributes={own.name: own.kind for own in attributes},
-        value=_values(attributes),
-        title=None if titles is None else titles.__getitem__,
-        names={},
+        attributes={own.name: own.kind for own in told.attributes},
+        value=_values(told.attributes),
+        title=None if told.titles is None else told.titles.__getitem__,
+        names=names_by_column(facts, item_names, user_names),
     )
 
 
@@ -208,18 +197,24 @@ def _published_values(version: Publication) -> Callable[[str, int], Value]:
 
 
 def names_by_column(
-    side: str, columns: Sequence[str], names: Iterable[str]
+    facts: DatasetFacts, item_names: Iterable[str], user_names: Iterable[str]
 ) -> dict[str, frozenset[str]]:
     """Features "column:value" as the values of each column, as `Content` has them."""
-    values: dict[str, set[str]] = {column: set() for column in columns}
-    # A column's name may hold a colon: the longest that fits is meant.
-    longest_first = sorted(columns, key=len, reverse=True)
-    for name in names:
-        for column in longest_first:
-            if name.startswith(f"{column}:"):
-                values[column].add(name[len(column) + 1 :])
-                break
-    return {f"{side}.{column}": frozenset(own) for column, own in values.items()}
+    found: dict[str, frozenset[str]] = {}
+    for side, columns, names in (
+        ("items", facts.item_features, item_names),
+        ("users", facts.user_features, user_names),
+    ):
+        values: dict[str, set[str]] = {column: set() for column in columns}
+        # A column's name may hold a colon: the longest that fits is meant.
+        longest_first = sorted(columns, key=len, reverse=True)
+        for name in names:
+            for column in longest_first:
+                if name.startswith(f"{column}:"):
+                    values[column].add(name[len(column) + 1 :])
+                    break
+        found |= {f"{side}.{column}": frozenset(own) for column, own in values.items()}
+    return found
 
 
 def _item_features(version: Publication) -> list[str]:

@@ -78,14 +78,12 @@ def check(
     warnings += doubles("user", before.users, now.users, random)
     warnings += doubles("item", before.items, now.items, random)
     if gates.allow_different_data:
+        told = ", which --allow-different-data allows"
         results = [
-            own if own.passed else GateResult(own.name, True, own.measured, 0.0, own.text + _ALLOWED)
+            own if own.passed else GateResult(own.name, True, own.measured, 0.0, own.text + told)
             for own in results
         ]
     return results, warnings
-
-
-_ALLOWED = ", which --allow-different-data allows"
 
 
 def _is_odd(result: GateResult, before: Content, now: Content) -> bool:

@@ -29,7 +29,6 @@ DEFAULT_AUC = 0.45
 DEFAULT_LOSS = 0.5
 """The largest relative loss of precision@10 where nothing is asked for."""
 
-
 _gate = partial(Option, ge=0, le=1, group="gates", metavar="SHARE")
 _kept = partial(Option, ge=0, le=1, group="continuity", metavar="SHARE")
 MAX_SHRINKAGE = _kept(
@@ -162,8 +161,7 @@ class Measured:
     """What the gates are held against. None and NaN both stand for what isn't known.
 
     Attributes:
-        precision_at_10: of the test interactions among unseen items: what users get.
-        auc: the same.
+        precision_at_10, auc: of the test interactions among unseen items: what users get.
         trained_precision_at_10, popular_precision_at_10: of the same users by their own vectors and by
             what is popular; see trainer.evaluation.of_cold_users.
         evaluated_users: of the test interactions.

@@ -71,17 +71,13 @@ def doubts(measured: Measured) -> list[str]:
             "vectors tell less than no vectors; do ids and vectors belong together, and is there "
             "enough data?"
         )
-    return [*warnings, *_losses(measured.baseline)]
-
-
-def _losses(baseline: Baseline | None) -> list[str]:
-    if baseline is None or (common := baseline.common) is None or not common.known:
-        return []
-    lost = common.before - common.after
-    if not (lost > _ERRORS * common.error and lost > _WORTH_A_WORD * common.before):
-        return []
-    sentence = _in_common(baseline, common)
-    return [f"{sentence}: {lost / common.before:.0%} less, which isn't chance"]
+    baseline = measured.baseline
+    if baseline is not None and (common := baseline.common) is not None and common.known:
+        lost = common.before - common.after
+        if lost > _ERRORS * common.error and lost > _WORTH_A_WORD * common.before:
+            sentence = _in_common(baseline, common)
+            warnings.append(f"{sentence}: {lost / common.before:.0%} less, which isn't chance")
+    return warnings
 
 
 def _evaluated(measured: Measured, *, allowed: bool) -> GateResult:

@@ -30,14 +30,7 @@ _Question: TypeAlias = tuple[int, Rows, Rows]
 def measure(
     volume: Path, version: str, *, gates: Gates, before: Predecessor | None, seed: int
 ) -> Measured:
-    """What the gates are held against; what costs much time only if they ask for it.
-
-    Args:
-        volume: the volume.
-        version: to hold against the gates. The caller has verified it.
-        gates: what is asked for.
-        before: what the version is to replace; None for nothing.
-        seed: of the users that are drawn.
+    """What the gates are held against, of a verified version; what costs much only if they ask for it.
 
     Raises:
         PublicationError: the version can't be read. `baseline` tells when the one before can't be.

@@ -16,7 +16,7 @@ CANARY = "canary"
 """The label that --canary moves."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Predecessor:
     """What a label names before it is moved.
 
@@ -72,12 +72,11 @@ def find(volume: Path, label: str | None) -> Predecessor | None:
             version = labels.last_named(volume, name) or ""
             if isinstance(error.__cause__, FileNotFoundError) and not version:
                 continue
-            return Predecessor(label=name, expected=expected, version=version, problem=str(error))
+            return Predecessor(name, expected, version, None, str(error))
         try:
             # A damaged id map may crash the process that asks it.
             verification.verify(volume, version)
-            opened = reader.open_publication(volume, version)
+            return Predecessor(name, expected, version, reader.open_publication(volume, version))
         except PublicationError as error:
-            return Predecessor(label=name, expected=expected, version=version, problem=str(error))
-        return Predecessor(label=name, expected=expected, version=version, publication=opened)
+            return Predecessor(name, expected, version, None, str(error))
     return None

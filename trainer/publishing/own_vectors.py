@@ -11,7 +11,7 @@ import numpy as np
 from lightfm_retriever.hosting.process import release_heap
 from lightfm_retriever.publication.manifest import DatasetFacts
 from lightfm_retriever.publication.storage import ragged
-from lightfm_retriever.publication.storage.id_map import IdMap, ItemIds, Rows
+from lightfm_retriever.publication.storage.id_map import IdMap, Rows
 from lightfm_retriever.publication.storage.ragged import Ragged
 from trainer.data import item_attributes
 from trainer.data.features import FeatureTable, read_features, what_it_has
@@ -54,8 +54,8 @@ class OwnVectors:
     feature_separator: str = "|"
 
 
-def read_own_vectors(files: OwnVectors, scratch: Path) -> tuple[Publishable, list[str]]:
-    """Read, check, and evaluate when something is held out; returns warnings too.
+def read_own_vectors(files: OwnVectors, scratch: Path) -> Publishable:
+    """Read, check, and evaluate when something is held out.
 
     The vectors are mapped from `scratch`, a folder of a disk that has room for them once more, out of a
     file without a name, which is gone when the process ends.
@@ -66,7 +66,8 @@ def read_own_vectors(files: OwnVectors, scratch: Path) -> tuple[Publishable, lis
         OptionError: files that need each other.
     """
     if (files.user_vectors is None) != (files.user_ids is None):
-        raise OptionError("--user-vectors", _name(files.user_vectors), "used with --user-ids")
+        given = files.user_vectors and str(files.user_vectors)
+        raise OptionError("--user-vectors", given, "used with --user-ids")
     items = VectorSide(files.item_vectors, files.item_ids, files.item_biases)
     items.check_directions()
     users = None
@@ -76,9 +77,8 @@ def read_own_vectors(files: OwnVectors, scratch: Path) -> tuple[Publishable, lis
     else:
         for name in ("user_biases", "seen", "held_out"):
             if (path := getattr(files, name)) is not None:
-                raise OptionError(
-                    f"--{name.replace('_', '-')}", _name(path), "used with --user-vectors"
-                )
+                flag = f"--{name.replace('_', '-')}"
+                raise OptionError(flag, str(path), "used with --user-vectors")
     item_map, user_map = items.ids, IdMap.build([]) if users is None else users.ids
     nobody = np.empty((0, items.components + 1), dtype=np.float32)
     embeddings = Embeddings(
@@ -101,9 +101,13 @@ def read_own_vectors(files: OwnVectors, scratch: Path) -> tuple[Publishable, lis
                 f"{left_out} positives of {files.held_out} are also in {files.seen}: "
                 "they aren't held out"
             )
-    metrics = {} if held_out is None else _evaluate(embeddings, item_map, seen, held_out)
+    metrics: dict[str, float] = {}
+    if held_out is not None:
+        popular = most_popular(seen_popularity(seen, len(item_map)), id_ranks(item_map))
+        metrics = evaluate_vectors(embeddings, seen=seen, held_out=held_out)
+        metrics |= evaluate_cold(embeddings, seen=seen, held_out=held_out, popular_items=popular)
     titles, attributes = _read_items(files, items, warnings).by_row(item_map)
-    publishable = Publishable(
+    return Publishable(
         items=item_map,
         users=user_map,
         embeddings=embeddings,
@@ -118,11 +122,10 @@ def read_own_vectors(files: OwnVectors, scratch: Path) -> tuple[Publishable, lis
             item_features=[],
             user_features=[],
         ),
-        hyperparameters={},
         metrics=metrics,
         attributes=attributes,
+        warnings=warnings,
     )
-    return publishable, warnings
 
 
 def _rows(path: Path, items: VectorSide, users: VectorSide, warnings: list[str]) -> Ragged:
@@ -172,14 +175,6 @@ def _without_seen(held_out: Ragged, seen: Ragged) -> tuple[Ragged, int]:
     return left, int((~kept).sum())
 
 
-def _evaluate(
-    embeddings: Embeddings, items: ItemIds, seen: Ragged, held_out: Ragged
-) -> dict[str, float]:
-    metrics = evaluate_vectors(embeddings, seen=seen, held_out=held_out)
-    popular = most_popular(seen_popularity(seen, len(items)), id_ranks(items))
-    return metrics | evaluate_cold(embeddings, seen=seen, held_out=held_out, popular_items=popular)
-
-
 def _read_items(files: OwnVectors, items: VectorSide, warnings: list[str]) -> FeatureTable:
     attributes = item_attributes.parse(files.item_attributes)
     if files.items is None:
@@ -199,7 +194,3 @@ def _read_items(files: OwnVectors, items: VectorSide, warnings: list[str]) -> Fe
         )
     warnings += table.warnings
     return table
-
-
-def _name(path: Path | None) -> str | None:
-    return None if path is None else str(path)

@@ -42,11 +42,9 @@ _LIBRARIES = ("lightfm-retriever", "marisa-trie", "numpy")
 
 @dataclass(frozen=True, kw_only=True)
 class Indexing:
-    """Which backends to choose among, and what is enough.
+    """Which backends to choose among, by which options.
 
     Attributes:
-        backends: to choose among.
-        options: of the choice.
         fall_back: whether another backend or exact search may stand in where none of these reaches the
             target (see trainer.index.tuning). Where missing it is an error none does.
     """
@@ -54,13 +52,6 @@ class Indexing:
     backends: Sequence[Backend]
     options: TuningOptions = field(default_factory=TuningOptions)
     fall_back: bool = True
-
-    @property
-    def tuning(self) -> TuningOptions:
-        """The options, with what may stand in."""
-        if not self.fall_back or self.options.strict:
-            return self.options
-        return replace(self.options, stand_ins=stand_ins(self.backends))
 
 
 @dataclass(frozen=True)
@@ -111,7 +102,8 @@ def publish(
             attributes = Attributes.build(source.attributes, len(source.items))
             staging.add_attributes(attributes)
             warnings = _stage_cold(staging, source, ranks, seed=indexing.options.seed)
-            backends = [*indexing.backends, *(index.backend for index in indexed)]
+            name, backends = source.facts.name, [*indexing.backends, *(own.backend for own in indexed)]
+            libraries = {*_LIBRARIES, *source.libraries, *distributions(backends)}
             sealed = staging.seal(
                 Manifest(
                     items=len(source.items),
@@ -122,8 +114,9 @@ def publish(
                         started_at=timings.started_at.isoformat(),
                         seconds=dict(timings.seconds),
                     ),
-                    libraries=_versions([*source.libraries, *distributions(backends)]),
-                    dataset=replace(source.facts, name=_unicode(source.facts.name)),
+                    libraries={own: importlib.metadata.version(own) for own in sorted(libraries)},
+                    # A manifest is text: the name of a file may be any bytes.
+                    dataset=replace(source.facts, name=name.encode("utf-8", "replace").decode()),
                     hyperparameters=source.hyperparameters,
                     metrics=metrics,
                     indexes={index.name: index.facts for index in indexed},
@@ -170,7 +163,9 @@ def _index(
         RecallError: it finds less than is asked for and that is an error.
         OSError: a file can't be written.
     """
-    embeddings, options = source.embeddings, indexing.tuning
+    embeddings, options = source.embeddings, indexing.options
+    if indexing.fall_back and not options.strict:
+        options = replace(options, stand_ins=stand_ins(indexing.backends))
     tuned = tune(
         indexing.backends,
         questions(name, embeddings, source.seen, seed=options.seed),
@@ -267,12 +262,3 @@ def _stage_cold(
         return [_NO_SESSIONS]
     staging.add_array(layout.FOLD_IN, fold_in.array)
     return []
-
-
-def _unicode(text: str) -> str:
-    """A name as a manifest can hold it: that of a file may be any bytes."""
-    return text.encode("utf-8", "replace").decode()
-
-
-def _versions(names: Sequence[str]) -> dict[str, str]:
-    return {name: importlib.metadata.version(name) for name in sorted({*_LIBRARIES, *names})}

@@ -9,43 +9,40 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lightfm_retriever.publication.attributes import Column
-from lightfm_retriever.publication.manifest import DatasetFacts, Scalar
+from lightfm_retriever.publication.manifest import DatasetFacts
 from lightfm_retriever.publication.storage.id_map import ItemIds, UserIds
 from lightfm_retriever.publication.storage.ragged import Ragged
-from trainer.fitting.embeddings import Embeddings, UserFeatureVectors
-from trainer.fitting.warm_start import ModelState
+from trainer.fitting.embeddings import Trained
 
 
-@dataclass(frozen=True)
-class Publishable:
-    """What a publication is made of; rows are the id maps'.
+@dataclass(frozen=True, kw_only=True)
+class Described:
+    """What is known of a publication before there is a model; rows are the id maps'.
 
     Attributes:
         items, users: external id <-> row.
-        embeddings: of items and users.
         seen: for each user the rows of the items that aren't recommended again, ascending.
         held_out: for each user the rows of the test items, ascending; None when there are none.
         titles: for each item its title, or None.
         facts: about the data.
-        hyperparameters, metrics: of the model, by name.
-        libraries: the packages whose versions made the embeddings.
-        state: what a later training can go on from; None when there is none.
-        popularity: (items,) the number of users with a positive of each; None for that of `seen`.
-        user_features: what was learned of each; None when there are none.
         attributes: of the items, by row.
     """
 
     items: ItemIds
     users: UserIds
-    embeddings: Embeddings
     seen: Ragged
-    held_out: Ragged | None
-    titles: Sequence[str] | None
+    held_out: Ragged | None = None
+    titles: Sequence[str] | None = None
     facts: DatasetFacts
-    hyperparameters: dict[str, Scalar]
-    metrics: dict[str, float]
-    libraries: Sequence[str] = ()
-    state: ModelState | None = None
-    popularity: NDArray[np.int32] | None = None
-    user_features: UserFeatureVectors | None = None
     attributes: Sequence[Column] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Publishable(Described, Trained):
+    """A model, whose rows are the id maps', and what it is of.
+
+    Attributes:
+        popularity: (items,) the number of users with a positive of each; None for that of `seen`.
+    """
+
+    popularity: NDArray[np.int32] | None = None

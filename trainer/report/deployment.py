@@ -95,8 +95,6 @@ def _catalogue(subject: Publication, size: int, seed: int) -> Publishable:
         users=subject.users,
         embeddings=Embeddings(vectors, subject.user_vectors),
         seen=ragged.empty(len(subject.users)),
-        held_out=None,
-        titles=None,
         facts=DatasetFacts(
             name=f"{size} interpolated vectors",
             split="none",
@@ -105,8 +103,6 @@ def _catalogue(subject: Publication, size: int, seed: int) -> Publishable:
             item_features=[],
             user_features=[],
         ),
-        hyperparameters={},
-        metrics={},
     )
 
 

@@ -11,9 +11,8 @@ from recsys.trainer.v1 import trainer_service_pb2 as pb
 
 from lightfm_retriever.publication.manifest import Scalar
 from trainer.service.messages import fields_of, sendable, timestamp, value_of, values_of
-from trainer.versions.catalogue import PublishedVersion
+from trainer.versions.catalogue import PublishedVersion, VersionRow, time_text
 from trainer.versions.diff import IdChanges, Overlap, ValueChange, VersionDiff
-from trainer.versions.rows import VersionRow, time_text
 
 # What releases before this one sent for a truth value.
 _OLD_WORDS = {"True": True, "False": False}

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
+from typing import Any
 
 from lightfm_retriever.publication import labels, layout
 from lightfm_retriever.publication.errors import (
@@ -27,8 +28,7 @@ class PublishedVersion:
     Attributes:
         name: the version.
         labels: that name it.
-        manifest: None when it can't be read.
-        problem: why it can't; else empty.
+        manifest: None when it can't be read; `problem` says why, and is empty when it can.
         written_at: by the clock of a volume that is elsewhere; None where it has none of its own.
     """
 
@@ -47,6 +47,47 @@ class PublishedVersion:
             return layout.version_time(self.name)
         except ValueError:
             return NO_TIME
+
+    def row(self) -> VersionRow:
+        """The same as it is listed."""
+        facts = self.manifest
+        if facts is None:
+            return VersionRow(name=self.name, labels=self.labels, problem=self.problem)
+        return VersionRow(
+            name=self.name,
+            labels=self.labels,
+            created_at=time_text(self.created_at),
+            items=facts.items,
+            users=facts.users,
+            metrics=dict(sorted(facts.metrics.items())),
+            recall_at_10={name: index.recall_at_10 for name, index in sorted(facts.indexes.items())},
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class VersionRow:
+    """A listed version, the same whether a volume or a service was asked.
+
+    Attributes:
+        name, labels, problem: see PublishedVersion; where there is a problem nothing else is known.
+        created_at: when it was published, RFC 3339 in UTC.
+        items, users: how many it has.
+        metrics, recall_at_10: by name and by the index's, in the order of these: a message keeps none.
+    """
+
+    name: str
+    labels: list[str]
+    problem: str = ""
+    created_at: str | None = None
+    items: int | None = None
+    users: int | None = None
+    metrics: dict[str, float] = field(default_factory=dict)
+    recall_at_10: dict[str, float] = field(default_factory=dict)
+
+    def content(self) -> dict[str, Any]:
+        """As JSON has it."""
+        content = asdict(self)
+        return {"version": content.pop("name"), **content}
 
 
 def list_published(volume: Volume) -> list[PublishedVersion]:
@@ -97,6 +138,11 @@ def rollback(volume: Volume, *, label: str = layout.DEFAULT_LABEL) -> tuple[str 
     volume.verify(target)
     volume.swap(target, label=label, expected=previous, verb="rollback")
     return previous, target
+
+
+def time_text(time: datetime) -> str:
+    """Say a time in UTC as RFC 3339 does."""
+    return time.isoformat().replace("+00:00", "Z")
 
 
 def _read(volume: Volume, name: str, named: dict[str, str]) -> PublishedVersion:

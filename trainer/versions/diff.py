@@ -105,8 +105,7 @@ def diff(
     """Compare two versions; every byte of both is checked first.
 
     Recommendations are compared for up to `users` users that both have, drawn by the seed. Each version
-    ranks its own items, exactly, without what it says that the user has seen. `by_user` tells each
-    user's overlap too.
+    ranks its own items, exactly, without what it says that the user has seen.
 
     Raises:
         VersionNotFoundError: the volume has no such version.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Annotated
@@ -53,59 +53,21 @@ class RetentionPolicy:
             raise OptionError("--max-age", str(self.max_age), f"at least --min-age, {self.min_age}")
 
 
-@dataclass(frozen=True)
-class VersionInfo:
-    """What the decision about one version depends on.
-
-    Attributes:
-        name: the version.
-        created_at: by the volume's own clock; where it has none by the version's manifest, or by its
-            name when that can't be read.
-        labels: that name it.
-        rollback_of: labels that would name it after a rollback.
-    """
-
-    name: str
-    created_at: datetime
-    labels: Sequence[str]
-    rollback_of: Sequence[str] = ()
-
-
-def to_delete(versions: Sequence[VersionInfo], policy: RetentionPolicy, *, now: datetime) -> list[str]:
-    """Names of the versions to delete, oldest first.
+def to_delete(
+    versions: Mapping[str, datetime], needed: Collection[str], policy: RetentionPolicy, *, now: datetime
+) -> list[str]:
+    """Names of the versions to delete, oldest first, of all by the time when each was made.
 
     Of the versions of one second the first counts as the newest; one from the future is young.
     """
-    newest = sorted(versions, key=lambda version: version.created_at, reverse=True)
+    newest = sorted(versions, key=lambda name: versions[name], reverse=True)
     kept_until = policy.min_age if policy.max_age is None else policy.max_age
     doomed = [
-        version.name
-        for version in newest[policy.keep :]
-        if not version.labels and not version.rollback_of and now - version.created_at >= kept_until
+        name
+        for name in newest[policy.keep :]
+        if name not in needed and now - versions[name] >= kept_until
     ]
     return doomed[::-1]
-
-
-def survey(volume: Volume) -> list[VersionInfo]:
-    """Every version of a volume, newest first, but for those whose name tells no time that there is.
-
-    Such a one isn't the trainer's, so it is left alone.
-
-    Raises:
-        VolumeError: the volume, or one of its labels, can't be read: what it names isn't known then.
-    """
-    named = volume.list_labels(strict=True)
-    targets = _rollback_targets(volume, named)
-    return [
-        VersionInfo(
-            name=version.name,
-            created_at=version.written_at or version.created_at,
-            labels=[label for label, target in named.items() if target == version.name],
-            rollback_of=[label for label, target in targets.items() if target == version.name],
-        )
-        for version in catalogue.list_published(volume)
-        if version.created_at > catalogue.NO_TIME
-    ]
 
 
 def collect(volume: Volume, policy: RetentionPolicy) -> list[str]:
@@ -113,20 +75,26 @@ def collect(volume: Volume, policy: RetentionPolicy) -> list[str]:
 
     The labels are read again before each deletion, and the deletion itself makes sure that no label
     names the version. A version that can't be deleted is logged and doesn't keep the others from it.
-    What others began to write and gave up long ago goes too.
+    What others began to write and gave up long ago goes too. A version whose name tells no time that
+    there is isn't the trainer's, and is left alone.
 
     Raises:
-        VolumeError: the volume, or one of its labels, can't be read; what was deleted stays so.
+        VolumeError: the volume, or one of its labels, can't be read: what it names isn't known then.
     """
     for name in volume.remove_leftovers():
         _log.info("removed %s, which was left behind half-written", name)
-    found = survey(volume)
-    if len(found) <= policy.keep:
+    needed = _needed(volume)
+    made = {
+        # The volume's own clock goes before those of the trainers.
+        version.name: version.written_at or version.created_at
+        for version in catalogue.list_published(volume)
+        if version.created_at > catalogue.NO_TIME
+    }
+    if len(made) <= policy.keep:
         return []  # without asking for the time, which takes some calls where it isn't here
     deleted = []
-    for name in to_delete(found, policy, now=volume.now()):
-        named = volume.list_labels(strict=True)
-        if name in named.values() or name in _rollback_targets(volume, named).values():
+    for name in to_delete(made, needed, policy, now=volume.now()):
+        if name in _needed(volume):
             continue
         # It may be labelled, or deleted by someone else, in this instant.
         with contextlib.suppress(LabelledVersionError, VersionNotFoundError):
@@ -138,9 +106,11 @@ def collect(volume: Volume, policy: RetentionPolicy) -> list[str]:
     return deleted
 
 
-def _rollback_targets(volume: Volume, named: dict[str, str]) -> dict[str, str]:
-    targets = {}
+def _needed(volume: Volume) -> set[str]:
+    """What labels name, and what they would name after a rollback."""
+    named = volume.list_labels(strict=True)
+    needed = {*named.values()}
     for label in named:
         with contextlib.suppress(NothingToRollBackToError):
-            targets[label] = volume.rollback_target(label=label)
-    return targets
+            needed.add(volume.rollback_target(label=label))
+    return needed

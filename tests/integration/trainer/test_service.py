@@ -17,7 +17,7 @@ from recsys.trainer.v1.trainer_service_pb2_grpc import TrainerServiceStub
 
 from lightfm_retriever.publication.labels import list_labels, promote
 from lightfm_retriever.publication.reader import list_versions
-from lightfm_retriever.publication.volume import FolderVolume
+from lightfm_retriever.publication.volume import Volume
 from tests import publications, trainer_service
 from tests.integration.trainer.conftest import ROOT
 from trainer.__main__ import main
@@ -49,10 +49,10 @@ def versions(volume):
 @contextmanager
 def serving(volume, state, **options):
     """A connection to the RPCs over a volume, in this process, with a queue that nobody works off."""
-    places = Places(FolderVolume(volume), state / "data", state / "events")
+    places = Places(Volume(volume), state / "data", state / "events")
     with closing(RunStore(state)) as store, EventLog(places.event_log) as log:
         scheduler = Scheduler(store, places, logs=state / "logs")
-        servicer = TrainerServicer(FolderVolume(volume), scheduler, log, DataRoots([]), **options)
+        servicer = TrainerServicer(Volume(volume), scheduler, log, DataRoots([]), **options)
         server, port = build_server(servicer, "127.0.0.1:0")
         server.start()
         try:

@@ -13,7 +13,7 @@ from lightfm_retriever.publication import layout
 from lightfm_retriever.publication.labels import list_labels
 from lightfm_retriever.publication.reader import list_versions, open_publication
 from lightfm_retriever.publication.verification import verify
-from lightfm_retriever.publication.volume import FolderVolume
+from lightfm_retriever.publication.volume import Volume
 from lightfm_retriever.remote.location import parse_location
 from lightfm_retriever.remote.store import Store
 from tests import datasets, seaweedfs, spark
@@ -78,7 +78,7 @@ def train(file, volume, options, *, reporter=None):
         gates=Gates(allow_different_data=True),
         spark=options,
     )
-    place = FolderVolume(volume)
+    place = Volume(volume)
     result = train_and_publish(spec, Places(place, volume, volume), reporter=reporter)
     return promote_if_passed(place, result, label=spec.label)
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lightfm_retriever.publication.errors import PublicationError
-from lightfm_retriever.publication.volume import FolderVolume
+from lightfm_retriever.publication.volume import Volume
 from tests import datasets, specs
 from tests.integration.forking import answer, serve
 from trainer.pipeline import Places, train_and_publish
@@ -52,7 +52,7 @@ class Telling(Silent):
 
 
 def train(request: Request, _: int) -> None:
-    volume = FolderVolume(Path(request.volume))
+    volume = Volume(Path(request.volume))
     for number, seed in enumerate(request.seeds, start=1):
         result = train_and_publish(
             specs.spec(

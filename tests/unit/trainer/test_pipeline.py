@@ -10,20 +10,20 @@ import pytest
 
 from lightfm_retriever.publication import layout
 from lightfm_retriever.publication.attributes import NumberColumn
-from lightfm_retriever.publication.errors import InvalidPublicationError, VolumeError
+from lightfm_retriever.publication.errors import VolumeError
 from lightfm_retriever.publication.labels import list_labels, promote
 from lightfm_retriever.publication.reader import list_versions, open_publication
 from lightfm_retriever.publication.storage import ragged
 from lightfm_retriever.publication.verification import verify
-from lightfm_retriever.publication.volume import FolderVolume
+from lightfm_retriever.publication.volume import Volume
 from tests import datasets, publications, specs
 from trainer.errors import InputError, OptionError, TrainerError
 from trainer.evaluation.metric_rows import TRAINED
 from trainer.fitting import warm_start
 from trainer.fitting.embeddings import extract_embeddings
 from trainer.fitting.lightfm_model import train
+from trainer.index.tuning import TuningOptions
 from trainer.pipeline import Places, indexing_of, train_and_publish
-from trainer.progress import Silent
 from trainer.promotion.checks import promote_if_passed
 from trainer.promotion.gates import DiscontinuityError, Gates
 from trainer.reading import TrainingInput
@@ -37,30 +37,21 @@ ANEW = "this training began anew"
 
 
 def places_of(volume):
-    return Places(FolderVolume(volume), volume / "datasets", volume / "events")
+    return Places(Volume(volume), volume / "datasets", volume / "events")
 
 
-def run(volume, source=None, *, data=None, promote=True, how=None, **changes):
+def run(volume, source=None, *, data=None, promote=True, **changes):
     """Train on what is in memory, or on rows, with the rest of the spec as keywords."""
     if isinstance(source, list):
         source = TrainingInput(datasets.interactions(source))
         data = {"split": "random", **(data or {})}
-    spec = specs.spec(
-        **{
-            "data": DataSpec(interactions="in memory", **{"split": "first-10", **(data or {})}),
-            "trees": 3 if changes.get("backend", "annoy") == "annoy" else None,
-            # Where it is no matter of the test what a version keeps of the one before.
-            "gates": Gates(allow_different_data=True, allow_unevaluated=True),
-            **changes,
-        }
-    )
-    result = train_and_publish(
-        spec,
-        places_of(volume),
-        source=source or datasets.source(items=datasets.genres()),
-        **{"clock": lambda: publications.NOON, **(how or {})},
-    )
-    return promote_if_passed(FolderVolume(volume), result, label=spec.label) if promote else result
+    # Where it is no matter of the test what a version keeps of the one before.
+    gates = changes.pop("gates", Gates(allow_different_data=True, allow_unevaluated=True))
+    data = DataSpec(interactions="in memory", **{"split": "first-10", **(data or {})})
+    spec = specs.spec(data=data, trees=3, gates=gates, **changes)
+    source = source or datasets.source(items=datasets.genres())
+    result = train_and_publish(spec, places_of(volume), source=source, clock=lambda: publications.NOON)
+    return promote_if_passed(Volume(volume), result, label=spec.label) if promote else result
 
 
 @pytest.fixture
@@ -90,58 +81,34 @@ def warnings_of(result, part):
 def test_what_is_published_verifies_has_the_label_and_tells_how_it_was_made(tmp_path):
     result = run(tmp_path / "new")
     volume, manifest, dataset = tmp_path / "new", result.manifest, result.dataset
-    assert list_versions(volume) == [manifest.version]
     assert verify(volume, manifest.version) == manifest
     assert list_labels(volume) == {result.label: manifest.version} == {"current": manifest.version}
-    assert (manifest.items, manifest.users, manifest.components) == (datasets.ITEMS, datasets.USERS, 4)
     assert manifest.created_at == "2026-11-24T12:00:00Z"
-    assert manifest.run.id == "cli-20261124T120000.000000Z"
-    assert manifest.run.started_at == "2026-11-24T12:00:00+00:00"
+    run_id, started_at, _ = vars(manifest.run).values()
+    assert (run_id, started_at) == ("cli-20261124T120000.000000Z", "2026-11-24T12:00:00+00:00")
     assert (list(manifest.run.seconds), list(result.seconds)) == (STAGES[:4], STAGES)
     assert manifest.hyperparameters == asdict(datasets.QUICK)
-    facts = manifest.dataset
-    assert (facts.name, facts.split, facts.item_features) == (
-        "interactions.csv",
-        "first-10",
-        ["genres"],
-    )
-    assert facts.train_interactions == dataset.train.nnz
-    assert facts.test_interactions == dataset.test.nnz
+    own = ["interactions.csv", "first-10", dataset.train.nnz, dataset.test.nnz, ["genres"], []]
+    assert [*vars(manifest.dataset).values()] == [*own, dataset.weight()]
     assert manifest.metrics["evaluated_users"] == datasets.USERS
-    own = {"lightfm-retriever", "marisa-trie", "numpy", "rectools-lightfm", "scipy"}
-    assert manifest.libraries.keys() == own | {"annoy"}
+    assert manifest.libraries.keys() >= {"annoy", "rectools-lightfm", "scipy"}
     publication = open_publication(volume, manifest.version)
     for row in range(datasets.ITEMS):
-        item = dataset.items.external_id(row)
-        assert publication.items.row(item) == row
+        item = publication.items.external_id(row)
         assert ragged.text(publication.titles, row) == f"Film {item[1:]} – 映画"
     for row in range(datasets.USERS):
-        assert publication.users.row(dataset.users.external_id(row)) == row
         assert publication.seen[row].tolist() == sorted(dataset.train[row].indices)
         assert publication.held_out[row].tolist() == sorted(dataset.test[row].indices)
 
 
-def test_a_seed_makes_every_file_the_same(tmp_path):
-    made, again, other = (
-        run(tmp_path / name, hyperparameters=replace(QUICK, seed=seed)).manifest
-        for name, seed in (("a", 1), ("b", 1), ("c", 2))
-    )
-    assert (made.version, made.files, made.metrics) == (again.version, again.files, again.metrics)
-    assert made.files[layout.ITEM_VECTORS] != other.files[layout.ITEM_VECTORS]
-
-
 def test_what_answers_cold_users_and_filters_is_published_of_the_same_model(tmp_path):
-    rows = datasets.rows()
     users = datasets.table({f"u{row}": [f"h:{row % 3}"] for row in range(20)}, name="users.csv")
     years = [float(1990 + row) for row in range(datasets.ITEMS)]
     items = replace(datasets.genres(), attributes=[NumberColumn("year", np.array(years))])
-    result = run(tmp_path, TrainingInput(datasets.interactions(rows), items, users))
+    result = run(tmp_path, TrainingInput(datasets.interactions(datasets.rows()), items, users))
     dataset, model = result.dataset, result.model
-    verify(tmp_path, result.manifest.version)
     publication = open_publication(tmp_path, result.manifest.version)
     assert publication.popularity.tolist() == dataset.popularity().tolist()
-    assert publication.popularity.sum() == dataset.train.nnz > 0
-    assert publication.fold_in.shape[1] == datasets.QUICK.components
     for column, name in enumerate(dataset.user_feature_names, start=len(dataset.users)):
         vector = publication.user_feature_vectors[publication.user_features.row(name)]
         np.testing.assert_array_equal(
@@ -154,7 +121,7 @@ def test_what_answers_cold_users_and_filters_is_published_of_the_same_model(tmp_
     assert cold | {TRAINED} <= result.manifest.metrics.keys()
 
 
-def test_the_reporter_is_told_of_every_epoch_and_every_item(tmp_path):
+def test_a_file_is_trained_on_as_its_spec_says_and_the_reporter_is_told_of_every_step(tmp_path):
     told, stages, metrics = [], [], []
 
     class Recorder:
@@ -170,10 +137,26 @@ def test_the_reporter_is_told_of_every_epoch_and_every_item(tmp_path):
             yield parts.append
             told.append((name, total, sum(parts), len(parts)))
 
-    result = run(
-        tmp_path, hyperparameters=replace(datasets.QUICK, epochs=3), how={"reporter": Recorder()}
+    rows = datasets.rows()
+    columns = dict(zip(("user_id", "item_id", "weight"), zip(*rows, strict=True), strict=True))
+    file = datasets.write(
+        tmp_path / "a.csv", {**columns, "timestamp": [10**9 + own for own in range(len(rows))]}
     )
-    assert stages == STAGES
+    spec = specs.spec(
+        data=DataSpec(interactions=str(file), split="time", split_share=0.25),
+        hyperparameters=replace(QUICK, components=6),
+        trees=3,
+    )
+    result = train_and_publish(spec, places_of(tmp_path), reporter=Recorder())
+    assert stages == ["read", *STAGES]
+    manifest = verify(tmp_path, result.manifest.version)
+    assert manifest == result.manifest
+    assert (manifest.components, manifest.hyperparameters["epochs"]) == (6, 3)
+    assert (manifest.dataset.name, manifest.dataset.split) == ("a.csv", "time")
+    assert manifest.dataset.test_interactions == round(0.25 * len(rows))
+    assert {index.build["trees"] for index in manifest.indexes.values()} == {3}
+    # What holds without being asked for.
+    assert [gate.name for gate in result.gates] == ["evaluated_users", "min_recall"]
     # Before the indexes are built, which may take the longest, and once it is known what they serve.
     (first, model), (second, everything) = metrics
     assert (first, second) == ("evaluate", "index")
@@ -182,10 +165,16 @@ def test_the_reporter_is_told_of_every_epoch_and_every_item(tmp_path):
     assert everything.keys() - model.keys() >= {"test_precision_at_10_served", "served_users"}
     assert told[0] == ("Training, epochs", 3, 3, 3)
     assert [step[:3] for step in told[1:]] == [
-        (f"Index {name!r}, {backend}, items", datasets.ITEMS, datasets.ITEMS)
+        (f"Index {name!r}, {backend}, items", manifest.items, manifest.items)
         for name in ("similar", "recommend")
         for backend in ("exact", "annoy 3")
     ]
+    # A file's default, and another split.
+    for own, found in (({}, "random"), ({"split": "leave-last-k", "split_count": 2}, "leave-last-k")):
+        data = DataSpec(interactions=str(file), **own)
+        other = train_and_publish(replace(spec, data=data, label=None), places_of(tmp_path))
+        assert other.manifest.dataset.split == found
+    assert other.manifest.dataset.test_interactions == 2 * datasets.USERS
 
 
 def test_what_is_at_fault_is_known_before_it_costs_anything(tmp_path, no_training):
@@ -205,33 +194,6 @@ def test_what_is_at_fault_is_known_before_it_costs_anything(tmp_path, no_trainin
         run(volume)
 
 
-def test_a_file_is_trained_on_as_its_spec_says(tmp_path):
-    stages = []
-
-    class Listening(Silent):
-        def stage(self, name):
-            stages.append(name)
-
-    spec = specs.spec(
-        data=DataSpec(
-            interactions=str(datasets.write_rows(tmp_path / "interactions.csv")), split_share=0.25
-        ),
-        hyperparameters=replace(QUICK, components=6),
-        trees=3,
-    )
-    result = train_and_publish(spec, places_of(tmp_path), reporter=Listening())
-    assert stages == ["read", *STAGES]
-    manifest = verify(tmp_path, result.manifest.version)
-    assert manifest == result.manifest
-    assert (manifest.components, manifest.hyperparameters["epochs"]) == (6, 3)
-    # A file's default.
-    assert (manifest.dataset.name, manifest.dataset.split) == ("interactions.csv", "random")
-    assert manifest.dataset.test_interactions == pytest.approx(0.25 * len(datasets.rows()), abs=25)
-    assert {index.build["trees"] for index in manifest.indexes.values()} == {3}
-    # What holds without being asked for.
-    assert [gate.name for gate in result.gates] == ["evaluated_users", "min_recall"]
-
-
 def test_a_version_that_passes_its_gates_gets_the_label(tmp_path):
     older = run(tmp_path, datasets.rows(), gates=FAILS)
     # The first version too has to pass them; who asks for it by name can still have it.
@@ -239,25 +201,15 @@ def test_a_version_that_passes_its_gates_gets_the_label(tmp_path):
     [failed] = [gate for gate in older.gates if not gate.passed]
     assert (failed.name, failed.measured) == ("min_auc", older.manifest.metrics["test_auc_unseen"])
     assert verify(tmp_path, older.manifest.version) == older.manifest
-    result = run(tmp_path, grown(), gates=PASSES)
-    assert [gate.name for gate in result.gates] == [
-        "evaluated_users",
-        "min_auc",
-        "min_recall",
-    ]
-    assert (result.passed, result.label) == (True, "current")
-    assert list_labels(tmp_path) == {"current": result.manifest.version}
-
-
-def test_the_moving_of_the_label_can_be_left_to_the_caller(tmp_path):
-    result = run(tmp_path, promote=False)
+    result = run(tmp_path, grown(), gates=PASSES, promote=False)
+    assert [gate.name for gate in result.gates] == ["evaluated_users", "min_auc", "min_recall"]
+    # The moving is left to the caller.
     assert (result.passed, result.label, list_labels(tmp_path)) == (True, None, {})
-    moved = promote_if_passed(FolderVolume(tmp_path), result, label="canary")
-    assert moved.label == "canary"
-    assert promote_if_passed(FolderVolume(tmp_path), result, label=None) == result
-    failed = run(tmp_path, gates=FAILS, promote=False)
-    assert promote_if_passed(FolderVolume(tmp_path), failed, label="canary") == failed
-    assert list_labels(tmp_path) == {"canary": result.manifest.version}
+    volume = Volume(tmp_path)
+    assert promote_if_passed(volume, result, label="current").label == "current"
+    assert promote_if_passed(volume, result, label=None) == result
+    assert promote_if_passed(volume, older, label="canary") == older
+    assert list_labels(tmp_path) == {"current": result.manifest.version}
 
 
 def test_an_input_that_keeps_too_little_is_refused_before_the_training(tmp_path, no_training):
@@ -266,6 +218,9 @@ def test_an_input_that_keeps_too_little_is_refused_before_the_training(tmp_path,
     no_training()
     with pytest.raises(DiscontinuityError, match=f"0 of 24 users of version {first.version}"):
         run(tmp_path, others, gates=Gates())
+    with pytest.raises(DiscontinuityError, match=r"at most 1\.0% less is allowed") as caught:
+        run(tmp_path, datasets.rows()[:300], gates=Gates(), max_shrinkage=0.01, label="canary")
+    assert "interactions" in [failed.name for failed in caught.value.failed]
     assert list_versions(tmp_path) == [first.version]
     # Where it is allowed it comes to the training.
     with pytest.raises(pytest.fail.Exception, match="it trained"):
@@ -287,16 +242,13 @@ def test_beside_a_version_that_cannot_be_read_the_label_stays_unless_it_is_allow
 
 def test_a_label_that_was_moved_meanwhile_is_not_moved_again(tmp_path):
     first = run(tmp_path).manifest.version
-    other = run(tmp_path, label=None, hyperparameters=replace(datasets.QUICK, epochs=1))
-    result = run(
-        tmp_path, gates=Gates(), promote=False, hyperparameters=replace(datasets.QUICK, epochs=3)
-    )
-    promote(tmp_path, other.manifest.version)
-    late = promote_if_passed(FolderVolume(tmp_path), result, label="current")
-    assert (late.label, late.passed) == (None, False)
-    assert late.gates[-1].name == "label"
-    assert all(name in late.gates[-1].text for name in (first, other.manifest.version))
-    assert list_labels(tmp_path) == {"current": other.manifest.version}
+    other = run(tmp_path, label=None).manifest.version
+    result = run(tmp_path, gates=Gates(), promote=False)
+    promote(tmp_path, other)
+    late = promote_if_passed(Volume(tmp_path), result, label="current")
+    assert (late.label, late.passed, late.gates[-1].name) == (None, False, "label")
+    assert all(name in late.gates[-1].text for name in (first, other))
+    assert list_labels(tmp_path) == {"current": other}
 
 
 def test_a_warm_start_goes_on_from_the_model_that_the_label_names(tmp_path):
@@ -331,82 +283,38 @@ def test_a_warm_start_without_a_model_begins_anew_and_says_so_and_is_gone_on_fro
     cold = run(tmp_path, label="cold")
     assert not warnings_of(cold, ANEW)
     np.testing.assert_array_equal(vectors(tmp_path, anew[0])[0], vectors(tmp_path, cold)[0])
-    warm = [run(tmp_path, warm_start=True) for _ in range(2)]
-    assert not any(warnings_of(result, ANEW) for result in warm)
-    assert list_labels(tmp_path)["current"] == warm[1].manifest.version
-    states = [warm_start.load(tmp_path, of.manifest.version).items.gradients for of in warm]
+    warm = run(tmp_path, warm_start=True)
+    assert not warnings_of(warm, ANEW)
+    before, after = (
+        warm_start.load(tmp_path, of.manifest.version).items.gradients for of in (anew[0], warm)
+    )
     # Sums of squares, so they only grow.
-    assert (states[1] >= states[0]).all()
-    assert (states[1] > states[0]).any()
-    with pytest.raises(OptionError, match="--warm-start"):
-        run(tmp_path, warm_start=True, label=None)
+    assert (after >= before).all()
+    assert (after > before).any()
 
 
 def test_a_warm_start_that_cannot_be_is_refused_before_the_training(tmp_path, no_training):
-    older = run(tmp_path).manifest.version
+    run(tmp_path)
     no_training()
     with pytest.raises(OptionError, match=r"--components is 8, but should be 4, as in the version"):
         run(tmp_path, warm_start=True, hyperparameters=replace(QUICK, components=8))
-    path = layout.version_dir(tmp_path, older) / layout.MODEL_USER_VECTORS
-    publications.overwrite(path, path.read_bytes()[:-4] + b"\0\0\0\0")
-    with pytest.raises(InvalidPublicationError, match=r"model_user_vectors\.npy: SHA-256"):
-        run(tmp_path, warm_start=True)
-    assert list_versions(tmp_path) == [older]
-    assert list_labels(tmp_path) == {"current": older}
 
 
-ALL = {"data": {"split": "none"}, "gates": Gates(allow_unevaluated=True)}
-
-
-def test_an_input_that_shrank_is_refused_with_both_numbers(tmp_path, no_training):
-    rows = datasets.rows()
-    # It cannot have shrunk where nothing was published.
-    first, second, older = (
-        run(tmp_path, of, **ALL, max_shrinkage=most)
-        for of, most in ((rows[:50], 0.0), (rows, 0.0), (rows[:170], 0.6))
-    )
-    assert [own.label for own in (first, second, older)] == ["current"] * 3
-    assert run(tmp_path, rows[:20], **ALL, max_shrinkage=0.0, label=None).label is None
-    versions = list_versions(tmp_path)
-    no_training()
-    for options in ({"max_shrinkage": 0.5}, {}, {"max_shrinkage": 0.0, "label": "canary"}):
-        with pytest.raises(DiscontinuityError, match="'current'") as caught:
-            run(tmp_path, rows[:80], **ALL, **options)
-        assert "interactions" in [failed.name for failed in caught.value.failed]
-        for part in ("80 interactions", "has 170", older.manifest.version, "--max-shrinkage"):
-            assert part in str(caught.value)
-    assert list_versions(tmp_path) == versions
-    assert list_labels(tmp_path) == {"current": older.manifest.version}
-
-
-def test_the_split_is_the_one_that_was_asked_for(tmp_path):
-    rows = datasets.rows()
-    source = TrainingInput(datasets.interactions(rows, timestamps=range(len(rows))))
-    last = run(tmp_path, source, data={"split": "leave-last-k", "split_count": 2}).manifest.dataset
-    assert (last.split, last.test_interactions) == ("leave-last-k", 2 * datasets.USERS)
-    newest = run(tmp_path, source, data={"split": "time", "split_share": 0.25}).manifest.dataset
-    assert newest.test_interactions == round(0.25 * len(rows))
-
-
-@pytest.mark.parametrize(
-    ("data", "is_weighed"),
-    [({"half_life_days": 3.0}, True), ({"last_days": 8.0}, False)],
-)
-def test_weights_that_the_training_does_not_look_at_are_warned_of(tmp_path, data, is_weighed):
+def test_weights_that_the_training_does_not_look_at_are_warned_of(tmp_path):
     said = "without --sample-weights the model sees only whether a weight is above 0"
     rows = [(user, item, weight / 1000) for user, item, weight in datasets.rows()]
-    for sees in (False, True):
-        result = run(tmp_path, rows, data=data, hyperparameters=replace(QUICK, sample_weights=sees))
-        assert len(warnings_of(result, said)) == (is_weighed and not sees)
-        assert len(warnings_of(result, "weigh 0.02 or more")) == sees
+    for data, is_weighed in (({"half_life_days": 3.0}, True), ({"last_days": 8.0}, False)):
+        for sees in (False, True):
+            own = replace(QUICK, sample_weights=sees)
+            result = run(tmp_path, rows, data=data, hyperparameters=own)
+            assert len(warnings_of(result, said)) == (is_weighed and not sees)
+            assert len(warnings_of(result, "weigh 0.02 or more")) == sees
 
 
 def test_the_indexing_is_what_the_spec_says():
-    found = indexing_of(
-        specs.spec(backend="exact,annoy", target_recall=0.8, strict_recall=True, index_threads=3)
-    )
+    spec = specs.spec(backend="exact,annoy", target_recall=0.8, strict_recall=True, index_threads=3)
+    found = indexing_of(spec)
     assert [backend.name for backend in found.backends] == ["exact", "annoy"]
-    options = found.options
-    assert (options.target_recall, options.strict, options.threads) == (0.8, True, 3)
-    assert options.seed == datasets.QUICK.seed
+    seed = datasets.QUICK.seed
+    assert found.options == TuningOptions(target_recall=0.8, strict=True, threads=3, seed=seed)
     assert indexing_of(specs.spec(index_threads=None)).options.threads >= 1

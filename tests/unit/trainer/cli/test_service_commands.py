@@ -22,57 +22,39 @@ class Recorder(Silent):
         self.told.append(("end", name))
 
 
-def states(*rows):
-    return iter([pb.TrainingRun(stage=stage, done=done, total=total) for stage, done, total in rows])
+def followed(*rows):
+    """What is told of states, and the last of them."""
+    recorder = Recorder()
+    states = (pb.TrainingRun(stage=stage, done=done, total=total) for stage, done, total in rows)
+    return recorder.told, follow(states, recorder)
 
 
-@pytest.fixture
-def recorder():
-    return Recorder()
-
-
-def test_steps_are_shown_as_ones_own(recorder):
-    last = follow(
-        states(
-            ("", 0, 0),
-            ("fit", 0, 0),
-            ("Training, epochs", 0, 4),
-            ("Training, epochs", 1, 4),
-            ("Training, epochs", 4, 4),
-            ("evaluate", 0, 0),
-            ("Index 'similar', items", 0, 10),
-            ("Index 'similar', items", 10, 10),
-            ("done", 0, 0),
-        ),
-        recorder,
+def test_steps_are_shown_as_ones_own():
+    training, index = "Training, epochs", "Index 'similar', items"
+    told, last = followed(
+        *[("", 0, 0), ("fit", 0, 0), (training, 0, 4), (training, 1, 4), (training, 4, 4)],
+        *[("evaluate", 0, 0), (index, 0, 10), (index, 10, 10), ("done", 0, 0)],
     )
-    assert recorder.told == [
-        ("begin", "Training, epochs", 4),
-        1,
-        3,
-        ("end", "Training, epochs"),
-        ("begin", "Index 'similar', items", 10),
-        10,
-        ("end", "Index 'similar', items"),
+    assert told == [
+        *[("begin", training, 4), 1, 3, ("end", training)],
+        *[("begin", index, 10), 10, ("end", index)],
     ]
     assert last.stage == "done"
 
 
-def test_what_was_not_seen_of_a_step_is_done_when_the_next_one_begins(recorder):
-    # Who comes in the middle sees what is done already.
-    follow(states(("a", 3, 5), ("a", 4, 5), ("b", 1, 2)), recorder)
-    assert recorder.told == [
-        *[("begin", "a", 5), 3, 1, 1, ("end", "a")],
-        # Nobody knows that of the last one.
-        *[("begin", "b", 2), 1, ("end", "b")],
-    ]
+def test_what_was_not_seen_of_a_step_is_done_when_the_next_one_begins():
+    # Who comes in the middle sees what is done already, and nobody knows that of the last one.
+    told, _ = followed(("a", 3, 5), ("a", 4, 5), ("b", 1, 2))
+    begun = [("begin", "a", 5), 3, 1, 1, ("end", "a"), ("begin", "b", 2), 1, ("end", "b")]
+    assert told == begun
 
 
-def test_a_connection_that_breaks_ends_the_step(recorder):
+def test_a_connection_that_breaks_ends_the_step():
     def broken():
         yield pb.TrainingRun(stage="Training, epochs", done=1, total=4)
         raise ConnectionError
 
+    recorder = Recorder()
     with pytest.raises(ConnectionError):
         follow(broken(), recorder)
-    assert recorder.told[:2] == [("begin", "Training, epochs", 4), 1]
+    assert recorder.told == [("begin", "Training, epochs", 4), 1]

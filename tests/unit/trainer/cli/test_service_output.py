@@ -15,19 +15,14 @@ RUN = pb.TrainingRun(
 )
 
 
-def test_stages_are_told_as_they_happen(capsys):
+def test_stages_are_told_as_they_happen_and_maps_have_an_order_in_json_too(capsys):
     service_output.run(RUN)
     [line] = [own for own in capsys.readouterr().out.splitlines() if own.startswith("seconds: ")]
     told = [part.split()[0] for part in line.removeprefix("seconds: ").split(", ")]
     assert told == [*STAGES, "ponder"]
-
-
-def test_maps_have_an_order_in_json_too():
-    for content in (
-        service_output.content(RUN),
-        service_output.content(pb.ListTrainingRunsResponse(training_runs=[RUN]))["training_runs"][0],
-    ):
-        assert [*content["seconds"]] == [*STAGES, "ponder"]
+    [listed] = service_output.content(pb.ListTrainingRunsResponse(training_runs=[RUN]))["training_runs"]
+    for content in (service_output.content(RUN), listed):
+        assert [*content["seconds"]] == told
         assert [*content["metrics"]] == sorted(RUN.metrics)
         assert [*content["spec"]["data"]["event_weights"]] == ["", "add", "buy", "view"]
         # What is no map keeps the order of its fields.

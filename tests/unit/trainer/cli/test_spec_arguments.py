@@ -9,7 +9,6 @@ from lightfm_retriever.hosting.options import declared
 from tests import specs
 from trainer.cli.arguments import parse
 from trainer.cli.spec_arguments import has_source, training_spec
-from trainer.errors import OptionError
 from trainer.spec import DataSpec, TrainingSpec
 
 LOG = TrainingSpec(data=DataSpec(event_log=True))
@@ -76,48 +75,19 @@ def test_the_label_is_one_of_three_flags(capsys, flags, label):
             assert "not allowed with argument" in capsys.readouterr().err
 
 
-def test_names_and_weights_are_told_apart_by_commas():
-    data = spec_of(
-        "--event-log", "--item-features", " genres ,,year", "--event-weights", " =1, v=2"
-    ).data
+def test_names_and_weights_are_told_apart_by_commas(capsys):
+    flags = ["--event-log", "--item-features", " genres ,,year", "--event-weights", " =1, v=2"]
+    data = spec_of(*flags).data
     assert data.item_features == ["genres", "year"]
     # Interactions without a type have a weight too.
     assert data.event_weights == {"v": 2.0, "": 1.0}
+    for text in ("view", "view=much", "view=1,buy"):
+        with pytest.raises(SystemExit):
+            parse(["train", *HERE, "--event-log", f"--event-weights={text}"])
+        assert "should be EVENT=WEIGHT, such as view=1" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("text", ["view", "view=much", "view=1,buy"])
-def test_what_is_no_weight_is_refused(capsys, text):
-    with pytest.raises(SystemExit):
-        parse(["train", *HERE, "--event-log", f"--event-weights={text}"])
-    assert "should be EVENT=WEIGHT, such as view=1" in capsys.readouterr().err
-
-
-@pytest.mark.parametrize(
-    ("flags", "option"),
-    [
-        (["--event-log", "--item-attributes", "title"], "--item-attributes"),
-        (["--event-log", "--item-attributes", "year,year:text"], "--item-attributes"),
-        (["--event-log", "--warm-start", "--no-label"], "--warm-start"),
-        (["--event-log", "--max-shrinkage", "nan"], "--max-shrinkage"),
-        (["--items", "b.csv"], "--dataset"),
-    ],
-)
-def test_a_value_that_cannot_be_used_is_named(flags, option):
-    with pytest.raises(OptionError) as caught:
-        spec_of(*flags)
-    assert caught.value.option == option
-
-
-@pytest.mark.parametrize(
-    ("flags", "given_one"),
-    [
-        ([], False),
-        (["--event-log"], True),
-        (["--interactions", "a"], True),
-        (["--dataset", "movielens-100k"], True),
-        (["--interactions-sql", "SELECT 1"], True),
-        (["--items", "a"], False),
-    ],
-)
-def test_whether_interactions_are_named(flags, given_one):
-    assert has_source(parse(["serve", *HERE, *flags])) is given_one
+def test_whether_interactions_are_named():
+    named = ("--event-log", "--interactions a", "--dataset movielens-100k", "--interactions-sql q")
+    for flags in (*named, "--items a", ""):
+        assert has_source(parse(["serve", *HERE, *flags.split()])) is (flags in named)

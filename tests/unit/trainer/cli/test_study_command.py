@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -20,7 +20,6 @@ from trainer.study.study import StudyResult
 from trainer.study.trials import Trial
 
 TRIALS = ["--trials", "3", "--max-epochs", "4", "--epoch-step", "2"]
-SPACE = ["--components", "2", "8", "--losses", "warp", "bpr"]
 PARAMETERS = {
     "loss": "bpr",
     "components": 8,
@@ -28,18 +27,6 @@ PARAMETERS = {
     "item_alpha": 1e-7,
     "user_alpha": 0.5,
 }
-
-
-def trial(number, value, state="complete"):
-    return Trial(
-        number=number,
-        state=state,
-        parameters=PARAMETERS,
-        value=value,
-        epochs=4,
-        trained_epochs=6,
-        seconds=1.25,
-    )
 
 
 @pytest.fixture(autouse=True)
@@ -52,18 +39,6 @@ def _here(monkeypatch, tmp_path):
 @pytest.fixture
 def interactions(tmp_path):
     return ["--interactions", str(datasets.write_rows(tmp_path / "interactions.csv"))]
-
-
-@pytest.fixture
-def call(capsys):
-    """Run a search; returns what it found and what it told of on the way."""
-
-    def call(*arguments):
-        assert main(["tune", *TRIALS, *SPACE, *map(str, arguments), "--json"]) == 0
-        printed = capsys.readouterr()
-        return json.loads(printed.out), printed.err
-
-    return call
 
 
 @pytest.fixture
@@ -85,7 +60,11 @@ def fails(capsys, tmp_path):
 def test_the_best_ten_trials_are_printed_and_the_best_as_flags_of_train(
     interactions, monkeypatch, capsys
 ):
-    trials = [trial(0, None, "failed"), *(trial(number, number / 100) for number in range(1, 12))]
+    tried = {"parameters": PARAMETERS, "epochs": 4, "trained_epochs": 6, "seconds": 1.25}
+    trials = [
+        Trial(number=number, state="complete", value=number / 100 if number else None, **tried)
+        for number in range(12)
+    ]
     start = Hyperparameters(**PARAMETERS, epochs=4)
     found = StudyResult(
         dataset="a.csv",
@@ -128,93 +107,71 @@ def test_the_best_ten_trials_are_printed_and_the_best_as_flags_of_train(
     assert "on the test" not in capsys.readouterr().out
 
 
-def test_json_is_the_study_and_nothing_else_and_is_written_where_it_is_asked_for(
-    call, interactions, tmp_path
-):
-    directory = tmp_path / "new" / "of today"
-    content, errors = call(*interactions, "--output", directory)
-    assert (content, errors) == (json.loads((directory / "study.json").read_text("utf-8")), "")
-    assert content["options"]["trials"] == len(content["trials"]) == 3
-    assert {trial["parameters"]["loss"] for trial in content["trials"]} <= {"warp", "bpr"}
-    assert not (tmp_path / "study").exists()
-
-
-def test_every_flag_reaches_the_search(interactions, monkeypatch):
-    asked = {}
-
-    def watched(source, **options):
-        asked.update(options)
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr("trainer.cli.study_command.run_study", watched)
-    words = (
-        "--trials 7 --timeout-seconds 30.5 --max-epochs 9 --epoch-step 3 --patience 2 "
-        "--validation leave-last-k --split time --split-count 4 --split-share 0.25 --seed 5 "
-        "--threads 2 --components 3 5 --learning-rate 0.1 0.2 --item-alpha 0.001 0.002 "
-        "--user-alpha 0.003 0.004 --losses bpr logistic --sample-weights"
-    )
-    assert main(["tune", *interactions, *words.split()]) == 130
-    assert (asked["split"], asked["split_count"], asked["split_share"]) == ("time", 4, 0.25)
-    assert asked["options"] == StudyOptions(
-        space=SearchSpace(
-            components=(3, 5),
-            learning_rate=(0.1, 0.2),
-            item_alpha=(0.001, 0.002),
-            user_alpha=(0.003, 0.004),
-            losses=["bpr", "logistic"],
-        ),
-        start=Hyperparameters(seed=5, threads=2, sample_weights=True),
-        trials=7,
-        timeout_seconds=30.5,
-        max_epochs=9,
-        epoch_step=3,
-        patience=2,
-        validation="leave-last-k",
-    )
-
-
-@pytest.mark.parametrize(
-    ("flags", "message"),
-    [
-        ("--components 8 2", "--components is 8, 2, but should be a range above 0, its lower end"),
-        ("--trials 100001", "--trials is 100001, but should be in 1..100000"),
-        ("--sample-weights", "--loss is 'warp-kos', but should be another one with --sample-weights"),
-        ("--seed -1", "--seed is -1, but should be in 0..2^31-1"),
-        ("--split time", "interactions.csv: there is no column timestamp, which --split time needs"),
-    ],
-)
-def test_what_cannot_be_searched_is_a_clear_error(fails, interactions, tmp_path, flags, message):
+def test_what_cannot_be_searched_is_a_clear_error(fails, interactions):
+    other = "--loss is 'warp-kos', but should be another one with --sample-weights"
+    for flags, message in (
+        ("--trials 0", "--trials is 0, but should be in"),
+        ("--sample-weights", other),
+    ):
+        assert fails(*interactions, *flags.split()).startswith(message)
     # What is wrong with a file is no mistake in the flags.
-    found = fails(*interactions, *flags.split(), status=2 if message.startswith("--") else 1)
-    assert found.removeprefix(f"{tmp_path}/").startswith(message), found
+    said = fails(*interactions, "--split", "time", status=1)
+    assert said == "interactions.csv: there is no column timestamp, which --split time needs"
 
 
-def test_appended_interactions_are_searched_on(call, fails, tmp_path, monkeypatch):
+def test_appended_interactions_are_searched_on_and_json_is_the_study_and_nothing_else(
+    capsys, fails, tmp_path, monkeypatch
+):
     missing = "volume.trainer/events: there is no event log here"
     assert fails("--event-log", status=1) == f"{tmp_path}/{missing}"
     # It was only looked for.
     assert list(tmp_path.iterdir()) == []
     monkeypatch.setattr(os, "fsync", lambda _: None)
     start = datetime(2026, 1, 1, tzinfo=UTC)
-    rows = datasets.rows()
     with EventLog(tmp_path / "state" / pipeline.EVENTS, clock=lambda: start) as log:
         log.append(
             [
                 Event(str(number), user, item, "view", weight, (start - timedelta(number)).timestamp())
-                for number, (user, item, weight) in enumerate(rows)
+                for number, (user, item, weight) in enumerate(datasets.rows())
             ]
         )
-    found, _ = call("--event-log", "--state", "state", "--split", "time")
-    assert (found["dataset"], found["split"], found["validation"]) == ("events", "time", "time")
-    assert found["fit_interactions"] < len(rows)
+    flags = (
+        "--event-log --state state --output new/it --json --split time --split-count 2 --seed 5"
+        " --split-share 0.25 --trials 3 --timeout-seconds 60.5 --max-epochs 4 --epoch-step 2"
+        " --patience 7 --threads 1 --validation leave-last-k --components 2 8 --losses bpr logistic"
+        " --learning-rate 0.1 0.2 --item-alpha 0.001 0.002 --user-alpha 0.003 0.004 --sample-weights"
+    )
+    assert main(["tune", *flags.split()]) == 0
+    printed = capsys.readouterr()
+    found = json.loads(printed.out)
+    assert (found, printed.err) == (json.loads((tmp_path / "new/it/study.json").read_text("utf-8")), "")
+    assert not (tmp_path / "study").exists()
+    options = StudyOptions(
+        space=SearchSpace(
+            components=(2, 8),
+            learning_rate=(0.1, 0.2),
+            item_alpha=(0.001, 0.002),
+            user_alpha=(0.003, 0.004),
+            losses=["bpr", "logistic"],
+        ),
+        start=Hyperparameters(seed=5, threads=1, sample_weights=True),
+        trials=3,
+        timeout_seconds=60.5,
+        max_epochs=4,
+        epoch_step=2,
+        patience=7,
+        validation="leave-last-k",
+    )
+    assert found["options"] == json.loads(json.dumps(asdict(options)))
+    assert len(found["trials"]) == 3
+    assert (found["dataset"], found["split"], found["validation"]) == ("events", "time", "leave-last-k")
+    assert found["test_interactions"] == round(0.25 * len(datasets.rows()))
 
 
 @pytest.mark.parametrize("below", ["", "/deeper"])
 def test_an_output_that_cannot_be_written_is_refused_before_the_search(
-    interactions, tmp_path, monkeypatch, capsys, below
+    fails, interactions, tmp_path, monkeypatch, below
 ):
     monkeypatch.setattr(study_command, "run_study", lambda *_, **__: pytest.fail("it searched"))
     (tmp_path / "file").write_text("")
-    command = ["tune", "--interactions", str(interactions), "--output", f"{tmp_path / 'file'}{below}"]
-    assert main(command) == 2
-    assert "error: --output is" in capsys.readouterr().err
+    assert fails(*interactions, "--output", f"file{below}").startswith("--output is 'file")

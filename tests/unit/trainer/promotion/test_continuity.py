@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import pytest
@@ -9,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lightfm_retriever.publication.storage.id_map import IdMap
+from tests import publications
 from tests.retrievable import ragged
 from trainer.promotion.content import Content, names_by_column
 from trainer.promotion.continuity import check
@@ -17,6 +19,7 @@ from trainer.promotion.gates import Gates
 VERSION = "20261124T120000Z-3fa9c1"
 USERS = [f"u{number}" for number in range(40)]
 ITEMS = [f"i{number}" for number in range(20)]
+FACTS = publications.facts().dataset
 NAMES = {"items.genres": frozenset({"Drama", "War"}), "users.age": frozenset({"30", "40", "50"})}
 
 
@@ -25,15 +28,7 @@ def price_and_genres(name, item_id):
     return 5.0 + ITEMS.index(item_id) if name == "price" else ["Drama", f"of {item_id}"]
 
 
-def content(
-    users=USERS,
-    items=ITEMS,
-    *,
-    seen=None,
-    titles="Title of {}".format,
-    value=price_and_genres,
-    **changes,
-):
+def content(users=USERS, items=ITEMS, titles="Title of {}".format, value=price_and_genres, **changes):
     """Everyone has seen two items that depend on the number in their id, but for what is said."""
     user_map, item_map = IdMap.build(users), IdMap.build(items)
 
@@ -41,7 +36,7 @@ def content(
         number = sum(map(ord, user_map.external_id(row)))
         return sorted({number % len(items), (number * 7 + 3) % len(items)})
 
-    rows = [of_row(row) for row in range(len(user_map))] if seen is None else seen
+    rows = changes.pop("seen", None) or [of_row(row) for row in range(len(user_map))]
     made = Content(
         items=item_map,
         users=user_map,
@@ -70,12 +65,6 @@ def warned(now, before=None):
     return compared(now, before)[1]
 
 
-def assert_told(texts, said):
-    """One text that has it, or none."""
-    assert len(texts) == (said is not None)
-    assert said is None or said in texts[0]
-
-
 def test_the_same_again_keeps_everything_and_all_of_it_is_told(monkeypatch):
     results, warnings = compared(content(), max_shrinkage=0.0)
     assert [own.name for own in results] == [
@@ -99,85 +88,12 @@ def test_different_data_can_be_allowed_and_the_results_still_tell():
 # ---- users and items
 
 
-def test_ids_of_another_form_fail_with_both_forms():
-    write, why = "shop:{}".format, "prefix 'shop:' was added"
-    found = failed(content(users=map(write, USERS)))
-    assert found.keys() == {"min_users_kept"}
-    text = found["min_users_kept"]
-    assert f"0 of 40 users of version {VERSION} are kept by id (0.0%), at least 50% required" in text
-    assert why in text
-    assert "min_items_kept" in failed(content(items=[write(own) for own in ITEMS]))
-    # What passes, but is little, is warned of with both forms.
-    [some] = warned(content(users=[*USERS[:30], *map(write, USERS[30:])]))
-    assert "30 of 40 users" in some
-    assert why in some
-
-
 @given(st.integers(0, len(USERS)), st.floats(0, 1))
 def test_as_many_users_have_to_be_kept_as_asked_for(kept, least):
     now = content(users=[*USERS[:kept], *(f"new{number}" for number in range(5))])
     assert ("min_users_kept" in failed(now)) == (kept / len(USERS) < 0.5)
     asked = failed(now, gates=Gates(min_users_kept=least))
     assert ("min_users_kept" in asked) == (kept / len(USERS) < least)
-
-
-def test_those_that_are_lost_are_named_and_swapped_columns_told():
-    assert "lost are 'u" in failed(content(users=USERS[:10]))["min_users_kept"]
-    text = failed(content(users=ITEMS, items=USERS))["min_users_kept"]
-    assert text.endswith("are user_id and item_id swapped?")
-    # Who has features alone isn't kept, and isn't missed.
-    few = content(seen=[[] if row % 10 else [row % 20] for row in range(len(USERS))])
-    assert "4 of 40 users" in failed(few)["min_users_kept"]
-    assert "4 of 4 users" in compared(few, few)[0][0].text
-
-
-def test_ids_of_a_second_form_beside_the_first_are_warned_of():
-    [warning] = warned(content(users=[*USERS, *(f"shop-{own}" for own in USERS[:30])]))
-    assert warning.startswith("some users are there twice, under ids of two forms: 'u")
-    assert warning.endswith("too: prefix 'shop-' was added")
-    # Numbers that begin like others are no such forms.
-    numbers = [str(number) for number in range(100)]
-    more = [*numbers, *(f"1{number}" for number in numbers)]
-    assert warned(content(users=more), content(users=numbers)) == []
-
-
-# ---- interactions
-
-
-@pytest.mark.parametrize(
-    ("changes", "max_shrinkage", "names"),
-    [
-        ({"interactions": 100}, None, set()),
-        ({"interactions": 99}, None, {"interactions"}),
-        ({"interactions": 99}, 0.6, set()),
-        ({"interactions": 190}, 0.04, {"interactions"}),
-        ({"interactions": 400, "weight": 1e9}, 0.0, set()),
-        # Other event weights or another half-life may be meant.
-        ({"weight": 1.0}, None, set()),
-        ({"weight": 1.0}, 0.5, {"weight"}),
-        ({"weight": None}, 0.0, set()),
-    ],
-)
-def test_interactions_and_their_weight_may_shrink_so_much(changes, max_shrinkage, names):
-    assert failed(content(**changes), max_shrinkage=max_shrinkage).keys() == names
-
-
-@pytest.mark.parametrize(
-    ("changes", "said"),
-    [
-        ({"interactions": 150}, "150 interactions, version"),
-        ({"interactions": 320}, "(+60.0%)"),
-        ({"interactions": 185}, None),
-        ({"interactions": 280}, None),
-        ({"weight": 1000.0}, None),
-        ({"weight": 0.5}, "the weights above 0 sum to"),
-        ({"weight": 50_000.0}, "the weights above 0 sum to"),
-        # 200 interactions of a weight of 1 each have no weights.
-        ({"weight": 200.0}, "the weights above 0 sum to"),
-    ],
-)
-def test_what_passes_but_is_much_less_or_more_is_warned_of(changes, said):
-    assert_told(warned(content(**changes)), said)
 
 
 def two_of_each(first, second):
@@ -194,6 +110,10 @@ def test_ids_that_were_numbered_anew_fail_and_are_told_from_chance():
     # A window that moved has left behind what they had seen.
     assert failed(now, before, gates=Gates(min_pairs_kept=0.0)).keys() == {"min_pairs_kept"}
     assert failed(before, before, gates=Gates(min_pairs_kept=1.0)) == {}
+    half = [own if row % 2 else [(row + 7) % 20] for row, own in enumerate(two_of_each(0, 1))]
+    [warning] = warned(content(seen=half), before)
+    assert "users have 40 of 80" in warning
+    assert "are interactions missing?" in warning
     # Where everybody has most items, next to nothing is kept by those that are someone else's.
     most = [[item for item in range(20) if (item * 7 + row * 3) % 5] for row in range(40)]
     assert warned(content(seen=most), content(seen=most)) == []
@@ -201,127 +121,135 @@ def test_ids_that_were_numbered_anew_fail_and_are_told_from_chance():
     assert "80% would be chance" in text
 
 
-def test_what_half_of_the_users_lost_is_warned_of():
-    before = two_of_each(0, 1)
-    half = [own if row % 2 else [(row + 7) % 20] for row, own in enumerate(before)]
-    [warning] = warned(content(seen=half), content(seen=before))
-    assert "users have 40 of 80" in warning
-    assert "are interactions missing?" in warning
+# ---- one thing that changed
 
 
-# ---- what callers see
-
-
-def changed(name, change, **others):
-    """Content whose items have another value of an attribute."""
+def valued(name, change):
+    """Items that have another value of an attribute."""
 
     def value(own, item_id):
         old = price_and_genres(own, item_id)
         return change(old, item_id) if own == name else old
 
-    return content(value=value, **others)
-
-
-def test_kinds_of_attributes_are_kept_and_others_may_come():
-    text = failed(content(attributes={"price": "text", "year": "number"}))["attributes"]
-    assert "'price' was number and is text now" in text
-    assert "'genres' is gone" in text
-    more = {"genres": "text", "price": "number", "year": "number"}
-    assert failed(content(attributes=more)) == {}
-    texts = changed(
-        "price",
-        lambda _, item_id: ["€9.48" if item_id == "i7" else "5"],
-        attributes={"price": "text", "genres": "text"},
-    )
-    such_as = "'price' was number and is text now, such as '€9.48' of item 'i7'"
-    assert such_as in failed(texts)["attributes"]
+    return {"value": value}
 
 
 def of_the_first(count):
-    return lambda own, item_id: own if ITEMS.index(item_id) < count else None
+    return valued("price", lambda own, item_id: own if ITEMS.index(item_id) < count else None)
 
 
-@pytest.mark.parametrize(
-    ("name", "change", "fails", "said"),
-    [
-        ("price", of_the_first(9), True, "only 9 of 20 items that had 'price' have it now"),
-        ("price", of_the_first(10), False, "only 10 of 20 items that have attribute 'price'"),
-        ("price", of_the_first(17), False, "only 17 of 20 items that have attribute 'price'"),
-        ("price", of_the_first(18), False, None),
-        (
-            "genres",
-            lambda *_: ["Drama", "others"],
-            False,
-            "only 20 of 40 values of attribute 'genres'",
-        ),
-        (
-            "genres",
-            lambda own, _: [";".join(own)],
-            True,
-            "only 0 of 40 values of 'genres' are still there, and items have one where they had",
-        ),
-        ("price", lambda price, _: price * 1.45, False, None),
-        *(
-            ("price", change, False, "attribute 'price' of most items differs from that of")
-            for change in (
-                lambda price, _: price * 1.55,
-                lambda price, _: price / 100,
-                lambda *_: 0.0,
-                lambda price, _: -price,
-            )
-        ),
-    ],
-)
-def test_values_of_attributes_are_kept_by_the_items_that_had_them(name, change, fails, said):
-    now = changed(name, change)
-    failures = failed(now)
-    assert failures.keys() == ({"attributes"} if fails else set())
-    assert_told([*failures.values()] if fails else warned(now), said)
+def wrong_titles(count):
+    numbered = dict(zip(ITEMS[:count], [*ITEMS[1:], ITEMS[0]], strict=False))
+    return {"titles": lambda own: f"Title of {numbered.get(own, own)}"}
 
 
-def test_titles_are_kept_by_most_items():
-    assert "titles" in failed(content(title=None))
-    assert failed(content(), content(title=None)) == {}
+def aged(*values):
+    return {"names": {**NAMES, "users.age": frozenset(values)}}
 
-    def wrong(count):
-        numbered = dict(zip(ITEMS[:count], [*ITEMS[1:], ITEMS[0]], strict=False))
-        return content(titles=lambda own: f"Title of {numbered.get(own, own)}")
 
-    for count in (20, 11):
-        text = failed(wrong(count))["titles"]
-        assert f"{20 - count} of 20 items have the title that they have" in text
-        assert "numbered anew" in text
-    assert "0 of 20" in failed(content(titles=lambda _: ""))["titles"]
-    for count in (10, 3):
-        assert failed(wrong(count)) == {}
-        [warning] = warned(wrong(count))
-        assert f"{20 - count} of 20 items" in warning
-        assert "a title of another item" in warning
-    assert warned(wrong(2)) == []
+SHOP = [f"shop:{own}" for own in USERS]
+AGAIN = [f"shop-{own}" for own in USERS[:30]]
+FEW = [[] if row % 10 else [row % 20] for row in range(len(USERS))]
+TEXTS = valued("price", lambda _, item_id: ["€9.48" if item_id == "i7" else "5"])
+TEXT = {"genres": "text", "price": "text"}
+KINDS = {"genres": "text", "price": "number", "year": "number"}
+DIFFERS = "attribute 'price' of most items differs from that of"
+WEIGHTS = "the weights above 0 sum to"
+# What changed, which comparisons fail, and what is told of them, or of what passes and is odd.
+CHANGED = [
+    ({"users": SHOP}, "min_users_kept", "^0 of 40 users .* kept by id .0.0%., at least 50% required"),
+    ({"users": SHOP}, "min_users_kept", "prefix 'shop:' was added"),
+    ({"items": [f"shop:{own}" for own in ITEMS]}, "min_items_kept", "prefix 'shop:' was added"),
+    ({"users": [*USERS[:30], *SHOP[30:]]}, "", "^30 of 40 users .*prefix 'shop:' was added"),
+    ({"users": USERS[:10]}, "min_users_kept", "lost are 'u"),
+    (
+        {"users": ITEMS, "items": USERS},
+        "min_users_kept min_items_kept",
+        "user_id and item_id swapped.$",
+    ),
+    # Who has features alone isn't kept.
+    ({"seen": FEW}, "min_users_kept min_items_kept", "^4 of 40 users"),
+    ({"users": [*USERS, *AGAIN]}, "", "^some users are there twice, .*too: prefix 'shop-' was added$"),
+    ({"interactions": 100}, "", "^100 interactions, version"),
+    ({"interactions": 99}, "interactions", "at most 50.0% less is allowed"),
+    ({"interactions": 99, "most": 0.6}, "", "^99 interactions, version"),
+    ({"interactions": 185, "most": 0.04}, "interactions", "at most 4.0% less is allowed"),
+    *(({"interactions": count}, "", None) for count in (185, 280)),
+    ({"interactions": 320, "most": 0.0}, "", "60.0%"),
+    # Other event weights or another half-life may be meant.
+    ({"weight": 0.5}, "", WEIGHTS),
+    ({"weight": 0.5, "most": 0.5}, "weight", WEIGHTS),
+    *(({"weight": weight, "most": 0.0}, "", None) for weight in (1000.0, None)),
+    ({"weight": 50_000.0, "most": 0.0}, "", WEIGHTS),
+    # 200 interactions of a weight of 1 each have no weights.
+    ({"weight": 200.0}, "", WEIGHTS),
+    ({"attributes": KINDS}, "", None),
+    ({"attributes": TEXT, **TEXTS}, "attributes", "is text now, such as '€9.48' of item 'i7'"),
+    ({"attributes": {"price": "number"}}, "attributes", "'genres' is gone"),
+    (of_the_first(9), "attributes", "only 9 of 20 items that had 'price' have it now"),
+    *(
+        (of_the_first(own), "", f"only {own} of 20 items that have attribute 'price'")
+        for own in (10, 17)
+    ),
+    (of_the_first(18), "", None),
+    (
+        valued("genres", lambda *_: ["Drama", "others"]),
+        "",
+        "only 20 of 40 values of attribute 'genres'",
+    ),
+    (
+        valued("genres", lambda own, _: [";".join(own)]),
+        "attributes",
+        "items have one where they had several",
+    ),
+    (valued("price", lambda price, _: price * 1.45), "", None),
+    (valued("price", lambda price, _: price * 1.55), "", DIFFERS),
+    (valued("price", lambda price, _: price / 100), "", DIFFERS),
+    (valued("price", lambda *_: 0.0), "", DIFFERS),
+    (valued("price", lambda price, _: -price), "", DIFFERS),
+    ({"title": None}, "titles", "has titles of items, and the new one would have none"),
+    ({"titles": lambda _: ""}, "titles", "^0 of 20 items have the title that they have in version"),
+    *((wrong_titles(own), "titles", f"^{20 - own} of 20 .*numbered anew") for own in (20, 11)),
+    *((wrong_titles(own), "", f"^{20 - own} of 20 .*a title of another item") for own in (10, 3)),
+    (wrong_titles(2), "", None),
     # Words that are added to all titles are no other titles.
-    [sale] = warned(content(titles="Sale! Title of {}".format))
-    assert "numbered anew" not in sale
-
-
-def test_features_keep_their_columns_and_names():
-    gone = failed(content(names={"items.genres": NAMES["items.genres"]}))
-    assert "column 'users.age' is gone" in gone["features"]
-
-    def aged(*values):
-        return content(names={**NAMES, "users.age": frozenset(values)})
-
-    text = failed(aged("30.0", "40.0", "50.0"))["features"]
-    assert "3 of 3 values of 'users.age' are gone: '30' before is '30.0' now" in text
-    assert failed(aged("30", "40", "60")) == {}
+    ({"titles": "Sale! Title of {}".format}, "", "is 'Sale! Title of i[0-9]+' now$"),
+    ({"names": {"items.genres": NAMES["items.genres"]}}, "features", "column 'users.age' is gone"),
+    (aged("30.0", "40.0", "50.0"), "features", "of 'users.age' are gone: '30' before is '30.0' now"),
+    (aged("30", "40", "60"), "", None),
     # Seasons end.
-    assert failed(aged("young", "old")) == {}
-    assert "3 of 3 values of 'users.age' are gone that version" in warned(aged("young", "old"))[0]
+    (aged("young", "old"), "", "3 of 3 values of 'users.age' are gone that version"),
+]
+
+
+@pytest.mark.parametrize(("changes", "fails", "said"), CHANGED)
+def test_what_is_kept_too_little_fails_and_what_is_odd_is_told(changes, fails, said):
+    changes = dict(changes)
+    most = changes.pop("most", None)
+    results, warnings = compared(content(**changes), max_shrinkage=most)
+    failures = {own.name: own.text for own in results if not own.passed}
+    assert failures.keys() == {*fails.split()}
+    texts = [*failures.values()] or warnings
+    assert bool(texts) == (said is not None)
+    assert said is None or re.search(said, texts[0])
+    assert fails or len(texts) == (said is not None)
+
+
+def test_what_was_as_little_before_is_no_loss():
+    few = content(seen=FEW)
+    assert "4 of 4 users" in compared(few, few)[0][0].text
+    assert failed(content(), content(title=None)) == {}
+    # Numbers that begin like others are no second form of an id.
+    numbers = [str(number) for number in range(100)]
+    more = [*numbers, *(f"1{number}" for number in numbers)]
+    assert warned(content(users=more), content(users=numbers)) == []
 
 
 def test_names_belong_to_the_longest_column_that_fits():
-    names = ["a:b:c", "a:x", "a:b:d", "z:1"]
-    assert names_by_column("items", ["a", "a:b", "empty"], names) == {
+    facts = replace(FACTS, item_features=["a", "a:b", "empty"], user_features=["a"])
+    assert names_by_column(facts, ["a:b:c", "a:x", "a:b:d", "z:1"], ["a:b:c"]) == {
         "items.a": frozenset({"x"}),
         "items.a:b": frozenset({"c", "d"}),
         "items.empty": frozenset(),
+        "users.a": frozenset({"b:c"}),
     }

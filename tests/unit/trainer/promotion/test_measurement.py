@@ -1,15 +1,13 @@
 from __future__ import annotations
 
-from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from lightfm_retriever.publication import layout, reader
 from lightfm_retriever.publication.labels import promote
-from lightfm_retriever.publication.reader import Publication
 from lightfm_retriever.publication.storage.id_map import IdMap
-from lightfm_retriever.publication.vectors.vector_space import fold_biases
 from lightfm_retriever.publication.writer import Staging
 from tests import publications
 from tests.retrievable import ragged
@@ -31,47 +29,38 @@ def falling(*names):
     return {name: float(len(names) - place) for place, name in enumerate(names)}
 
 
-def model(scores, *, seen=None, held_out=None, version=VERSION):
+def model(scores, *, seen=None, held_out=None):
     """A version in memory that gives each user, by name, to each item, by name, such a score."""
-    users = IdMap.build(scores)
-    items = IdMap.build(next(iter(scores.values()), {}))
+    users, items = IdMap.build(scores), IdMap.build(next(iter(scores.values())))
+    names = [users.external_id(row) for row in range(len(users))]
 
     def rows(of):
-        named = of or {}
-        return ragged(
-            sorted(items.row(item) for item in named.get(users.external_id(row), ()))
-            for row in range(len(users))
-        )
+        return ragged(sorted(items.rows((of or {}).get(user, ()))) for user in names)
 
-    table = np.zeros((len(users), len(items)), dtype=np.float32)
-    for user, own in scores.items():
-        for item, score in own.items():
-            table[users.row(user), items.row(item)] = score
-    # An item for each dimension.
-    identity = np.eye(len(items), dtype=np.float32)
-    return Publication(
-        directory=None,
-        manifest=replace(
-            publications.complete_manifest(), version=version, items=len(items), users=len(users)
-        ),
+    table = np.zeros((len(users), len(items) + 1), dtype=np.float32)
+    for row, user in enumerate(names):
+        table[row, items.rows(scores[user])] = [*scores[user].values()]
+    return SimpleNamespace(
+        manifest=SimpleNamespace(version=VERSION),
         items=items,
         users=users,
-        item_vectors=fold_biases(identity, np.zeros(len(items), dtype=np.float32)),
-        user_vectors=fold_biases(table, np.zeros(len(users), dtype=np.float32)),
+        # An item for each dimension.
+        item_vectors=np.eye(len(items), len(items) + 1, dtype=np.float32),
+        user_vectors=table,
         seen=rows(seen),
-        item_norms=None,
-        titles=None,
         held_out=None if held_out is None else rows(held_out),
     )
 
 
-def of_u(*names, **options):
-    return model({"u": falling(*(names or LETTERS))}, **options)
+def of_u(*names, seen="", held_out=None):
+    positives = None if held_out is None else {"u": held_out}
+    return model({"u": falling(*(names or LETTERS))}, seen={"u": seen}, held_out=positives)
 
 
 # ---- beside the version before
 
 
+LIKED = {"u": "ajk", "v": "lm"}
 GONE = [f"gone {number}" for number in range(10)]
 
 
@@ -81,31 +70,27 @@ GONE = [f"gone {number}" for number in range(10)]
         # Fifteen items, so five are below the top ten. After: u gets a..j, so a and j; v gets c..l, so
         # l. Before: u gets o..f, so j and k; v l and m.
         (
-            model(
-                {"u": falling(*LETTERS), "v": falling(*LETTERS)},
-                seen={"v": ["a", "b"]},
-                held_out={"u": ["a", "j", "k"], "v": ["l", "m"]},
-            ),
-            model({"u": falling(*LETTERS[::-1]), "v": falling(*LETTERS[::-1])}),
+            model(dict.fromkeys("uv", falling(*LETTERS)), seen={"v": "ab"}, held_out=LIKED),
+            model(dict.fromkeys("uv", falling(*LETTERS[::-1]))),
             ((0.2 + 0.2) / 2, (0.2 + 0.1) / 2),
             0,
         ),
         # What the user has seen since is left out, and not what was seen before: without a and b, both
         # get c..l. One of two positives was training data of the version before.
         (
-            of_u(seen={"u": ["a", "b"]}, held_out={"u": ["c", "l"]}),
-            of_u(seen={"u": ["c", "d"]}),
+            of_u(seen="ab", held_out="cl"),
+            of_u(seen="cd"),
             (0.2, 0.2),
             0.5,
         ),
         # Items that the version before doesn't know are missed, and those that are gone take places.
         (
-            of_u("new 1", "new 2", *LETTERS, held_out={"u": ["new 1", "new 2", "a"]}),
+            of_u("new 1", "new 2", *LETTERS, held_out=["new 1", "new 2", "a"]),
             of_u(*LETTERS, *GONE[:2]),
             (0.1, 0.3),
             0,
         ),
-        (of_u(held_out={"u": ["a"]}), of_u(*GONE, *LETTERS), (0, 0.1), 0),
+        (of_u(held_out="a"), of_u(*GONE, *LETTERS), (0, 0.1), 0),
         # Users whom the version before doesn't know get nothing from it.
         *(
             (
@@ -122,18 +107,25 @@ GONE = [f"gone {number}" for number in range(10)]
     ],
 )
 def test_a_version_before_is_held_against_the_new_test_part(after, before, expected, trained_on):
-    before = replace(before, manifest=replace(before.manifest, version=OLDER))
+    before.manifest.version = OLDER
     compared = compare(after, before, seed=1)
     found = (compared.precision_at_10, compared.candidate_precision_at_10)
     assert found == pytest.approx(expected)
     assert (compared.version, compared.trained_on, compared.problem) == (OLDER, trained_on, "")
 
 
-@pytest.mark.parametrize("held_out", [None, {}])
-def test_without_a_test_part_there_is_nothing_to_compare(held_out):
-    compared = compare(of_u(held_out=held_out), of_u(version=OLDER), seed=1)
-    assert compared.precision_at_10 is None
-    assert compared.problem == f"version {VERSION} has no test interactions"
+def test_without_a_test_part_or_users_there_is_nothing_to_compare():
+    for held_out in (None, ""):
+        compared = compare(of_u(held_out=held_out), of_u(), seed=1)
+        assert compared.precision_at_10 is None
+        assert compared.problem == f"version {VERSION} has no test interactions"
+    nobody = of_u()
+    nobody.users, nobody.user_vectors, nobody.seen = (
+        IdMap.build([]),
+        nobody.user_vectors[:0],
+        ragged([]),
+    )
+    assert compare(of_u(held_out="a"), nobody, seed=1).common is None
 
 
 def test_a_version_is_as_good_as_itself_also_by_some_of_many_users(tmp_path, monkeypatch):
@@ -154,19 +146,9 @@ def test_a_version_is_as_good_as_itself_also_by_some_of_many_users(tmp_path, mon
     [
         # Of the user's three likes the one before was trained on two, and the new one on two others:
         # only d is known to neither, and both models find it.
-        (
-            of_u(seen={"u": ["a", "b"]}, held_out={"u": ["c"]}),
-            of_u(seen={"u": ["a", "c"]}, held_out={"u": ["b", "d"]}),
-            (1, 1, 1),
-            (0.1, 0.1),
-        ),
+        (of_u(seen="ab", held_out="c"), of_u(seen="ac", held_out="bd"), (1, 1, 1), (0.1, 0.1)),
         # All that is held out was trained on.
-        (
-            of_u(seen={"u": ["a", "b"]}),
-            of_u(seen={"u": ["c"]}, held_out={"u": ["a"]}),
-            (1, 1, 0),
-            (0, 0),
-        ),
+        (of_u(seen="ab"), of_u(seen="c", held_out="a"), (1, 1, 0), (0, 0)),
         # Of two users one is known.
         (
             of_u(),
@@ -177,8 +159,8 @@ def test_a_version_is_as_good_as_itself_also_by_some_of_many_users(tmp_path, mon
             (0.1, 0),
         ),
         # What either saw of the users is left out of both rankings.
-        (of_u(seen={"u": "ab"}), of_u(held_out={"u": "l"}), (1, 1, 1), (0.1, 0.1)),
-        (of_u(), of_u(seen={"u": "abc"}, held_out={"u": "lm"}), (1, 1, 1), (0.2, 0.2)),
+        (of_u(seen="ab"), of_u(held_out="l"), (1, 1, 1), (0.1, 0.1)),
+        (of_u(), of_u(seen="abc", held_out="lm"), (1, 1, 1), (0.2, 0.2)),
     ],
 )
 def test_what_a_version_was_trained_on_does_not_make_it_look_better(before, after, counts, precision):
@@ -199,12 +181,6 @@ def test_the_error_is_that_of_the_mean_difference():
     assert common.error == pytest.approx(np.std([0.1, 0.1, -0.1], ddof=1) / np.sqrt(3))
 
 
-def test_a_version_without_users_is_compared_with_nobody():
-    old = of_u()
-    nobody = replace(old, users=IdMap.build([]), user_vectors=old.user_vectors[:0], seen=ragged([]))
-    assert compare(of_u(held_out={"u": ["a"]}), nobody, seed=1).common is None
-
-
 # ---- coverage
 
 
@@ -214,9 +190,9 @@ def test_coverage_counts_unseen_items_that_someone_gets(monkeypatch):
 
     # u gets c..l, v gets l and a..i: a..l are twelve of fifteen.
     other = falling("l", *LETTERS.replace("l", ""))
-    made = model({"u": falling(*LETTERS), "v": other}, seen={"u": ["a", "b"]})
+    made = model({"u": falling(*LETTERS), "v": other}, seen={"u": "ab"})
     assert covered(made) == pytest.approx(12 / 15)
-    assert covered(of_u(seen={"u": LETTERS[:12]})) == pytest.approx(3 / 15)
+    assert covered(of_u(seen=LETTERS[:12])) == pytest.approx(3 / 15)
     assert coverage(made.item_vectors, made.user_vectors[:0], ragged([]), seed=1) is None
     made = model({f"u{number}": falling(*np.roll([*LETTERS], number)) for number in range(15)})
     assert covered(made) == 1
@@ -242,15 +218,12 @@ METRICS = {
 ALL = Gates(min_coverage=0.1, max_relative_loss=0.1)
 
 
-def publish(volume, seed):
-    with Staging(volume) as staging:
-        publications.stage(staging, seed=seed)
-        return staging.publish(publications.facts(metrics=METRICS)).version
-
-
-def test_a_published_version_is_measured_by_its_manifest_and_files(tmp_path):
-    old, version = publish(tmp_path, 1), publish(tmp_path, 2)
+def test_a_published_version_is_measured_by_its_manifest_and_files(tmp_path, monkeypatch):
+    old = publications.publish(tmp_path)
     promote(tmp_path, old)
+    with Staging(tmp_path) as staging:
+        publications.stage(staging, seed=2)
+        version = staging.publish(publications.facts(metrics=METRICS)).version
     opened = reader.open_publication(tmp_path, version)
     found = measure(tmp_path, version, gates=ALL, before=find(tmp_path, "current"), seed=1)
     assert (found.precision_at_10, found.auc, found.evaluated_users) == (0.25, 0.9, 6)
@@ -263,10 +236,7 @@ def test_a_published_version_is_measured_by_its_manifest_and_files(tmp_path):
     found = measure(tmp_path, version, gates=ALL, before=find(tmp_path, "current"), seed=1)
     assert found.baseline.precision_at_10 is None
     assert "should hold a version's name" in found.baseline.problem
-
-
-def test_what_no_gate_asks_for_is_not_computed(tmp_path, monkeypatch):
-    version = publications.publish(tmp_path)
+    # What no gate asks for isn't computed.
     monkeypatch.setattr(measurement, "coverage", None)
-    found = measure(tmp_path, version, gates=Gates(min_auc=0.5), before=None, seed=1)
+    found = measure(tmp_path, old, gates=Gates(min_auc=0.5), before=None, seed=1)
     assert (found.precision_at_10, found.coverage, found.baseline) == (None, None, None)

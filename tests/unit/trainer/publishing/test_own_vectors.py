@@ -123,8 +123,7 @@ def test_a_vector_keeps_its_id_whatever_the_ids_and_their_order(ids, end, mark, 
             user_vectors=folder / "v.npy",
             user_ids=folder / "ids",
         )
-        # Such as "NULL" are warned of.
-        source, _ = read(files)
+        source = read(files)
     assert len(source.items) == len(source.users) == len(ids)
     expected = np.column_stack([vectors, biases])
     np.testing.assert_array_equal(item_vectors(source, ids), expected)
@@ -146,15 +145,15 @@ def test_numbers_of_every_kind_and_order_are_read_as_float32(tmp_path, items, ki
         item_vectors=save(tmp_path / "v.npy", np.asarray(vectors, order=order)),
         item_biases=save(tmp_path / "b.npy", biases),
     )
-    source, warnings = read(files)
+    source = read(files)
     of = source.embeddings.item_vectors
-    assert (of.dtype, of.flags.c_contiguous, warnings) == (np.float32, True, [])
+    assert (of.dtype, of.flags.c_contiguous, source.warnings) == (np.float32, True, [])
     np.testing.assert_array_equal(item_vectors(source), np.column_stack([vectors, biases]))
 
 
 def test_items_alone_are_enough(items):
-    source, warnings = read(items)
-    assert warnings == []
+    source = read(items)
+    assert source.warnings == []
     np.testing.assert_array_equal(item_vectors(source), np.column_stack([ITEM_VECTORS, np.zeros(5)]))
     assert source.embeddings.user_vectors.shape == (0, 4)
     assert len(source.seen) == len(source.users) == 0
@@ -172,7 +171,8 @@ def test_a_user_without_a_direction_is_a_warning_while_others_have_one(both):
     ):
         vectors = USER_VECTORS * np.array(factors, dtype=np.float32)[:, None]
         save(both.user_vectors, vectors)
-        source, [warning] = read(both)
+        source = read(both)
+        [warning] = source.warnings
         assert warning.startswith(said)
         np.testing.assert_array_equal(user_vectors(source)[:, :-1], vectors)
 
@@ -190,7 +190,7 @@ def test_many_vectors_are_mapped_in_the_order_of_their_ids_and_never_copied_as_a
     )
     tracemalloc.start()
     try:
-        source, _ = read(files)
+        source = read(files)
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
@@ -221,8 +221,8 @@ def with_rows(both, folder, suffix="csv", **rows):
 def test_what_users_have_seen_and_what_is_held_out_are_rows_of_theirs(tmp_path, both, suffix):
     seen = [("u1", "東京", 1.0), ("u1", "a", 5.0), ("Ünal", "d", 0.5), ("u1", "a", 1.0)]
     held_out = [("u2", "b", 1.0), ("u1", "c", 1.0), ("u1", "d", 2.0)]
-    source, warnings = read(with_rows(both, tmp_path, suffix, seen=seen, held_out=held_out))
-    assert warnings == []
+    source = read(with_rows(both, tmp_path, suffix, seen=seen, held_out=held_out))
+    assert source.warnings == []
     assert by_id(source, source.seen) == {"u1": {"東京", "a"}, "Ünal": {"d"}, "u2": set()}
     assert by_id(source, source.held_out) == {"u1": {"c", "d"}, "Ünal": set(), "u2": {"b"}}
     for rows in (source.seen, source.held_out):
@@ -245,50 +245,23 @@ def test_interactions_that_are_no_use_are_left_out_and_counted(tmp_path, both):
     seen = [("u1", "a", 1.0), ("u1", "x", 1.0), ("x", "a", 1.0), ("u2", "b", 0.0), ("u2", "c", -1.0)]
     held_out = [("u1", "b", 1.0), ("a", "u1", 1.0), ("u1", "a", 1.0), ("Ünal", "a", 1.0)]
     files = with_rows(both, tmp_path, seen=seen, held_out=held_out)
-    source, warnings = read(files)
+    source = read(files)
     assert by_id(source, source.seen) == {"u1": {"a"}, "u2": set(), "Ünal": set()}
     assert by_id(source, source.held_out) == {"u1": {"b"}, "u2": set(), "Ünal": {"a"}}
     assert source.held_out.problem() is None
     assert source.facts.test_interactions == source.metrics["evaluated_users"] == 2
     what = "are of users or items without a vector, or have a weight that makes them no positives"
-    assert warnings == [
+    assert source.warnings == [
         f"4 of 5 rows of {files.seen} {what}: they are left out",
         f"1 of 4 rows of {files.held_out} {what}: they are left out",
         # They aren't recommended, so nobody can say whether they would have been; LightFM refuses them.
         f"1 positives of {files.held_out} are also in {files.seen}: they aren't held out",
     ]
     nothing = [("u1", "a", 0.0), ("u2", "b", -1.0)]
-    source, warnings = read(with_rows(both, tmp_path, seen=nothing, held_out=nothing))
-    assert len(warnings) == 2
+    source = read(with_rows(both, tmp_path, seen=nothing, held_out=nothing))
+    assert len(source.warnings) == 2
     assert source.seen.offsets.tolist() == source.held_out.offsets.tolist() == [0, 0, 0, 0]
     assert source.metrics == {"evaluated_users": 0.0}
-
-
-@pytest.mark.parametrize("name", ["seen", "held_out"])
-def test_interactions_are_read_as_those_of_a_training_and_held_against_the_vectors(
-    tmp_path, both, name
-):
-    path = tmp_path / "rows.csv"
-    datasets.write(path, {"user_id": ["u1"], "item_id": ["a"], "weight": ["3e38"]})
-    refused(replace(both, **{name: path}), path, "weight is 3e+38, but should be between", 1)
-    # They are of other data, or their ids are written in another way.
-    of_items, of_users = both.item_ids, both.user_ids
-    for rows, reason in (
-        (
-            [("u1", "1", 1.0), ("u2", "2", 1.0)],
-            f": none of its 2 item ids is in {of_items}: '1' here, for instance, and 'b' there. ",
-        ),
-        (
-            [("U2", "a", 1.0), ("x", "b", 1.0), ("U2", "b", -1.0)],
-            f": none of its 2 user ids is in {of_users}: 'U2' here, for instance, and 'u2' there",
-        ),
-        (
-            [("u1", "x", 1.0), ("x", "a", 1.0)],
-            f": no row has both an item of {of_items} and a user of {of_users}",
-        ),
-    ):
-        datasets.write_rows(path, rows)
-        refused(replace(both, **{name: path}), path, reason)
 
 
 @pytest.mark.parametrize("suffix", ["csv", "parquet"])
@@ -299,14 +272,14 @@ def test_titles_and_attributes_are_those_of_the_items_that_have_vectors(tmp_path
     path = tmp_path / f"items.{suffix}"
     own = {"item_id": ["a", "x", "東京", "b"]}
     datasets.write(path, {**own, "title": ["Film a", "No film", "映画", ""]})
-    source, warnings = read(replace(items, items=path))
-    assert warnings == [f"2 items have a vector but aren't in {path}: no titles"]
+    source = read(replace(items, items=path))
+    assert source.warnings == [f"2 items have a vector but aren't in {path}: no titles"]
     assert by_item(source.titles) == {"a": "Film a", "東京": "映画", "b": "", "c": "", "d": ""}
     columns = {"year": ["1995", "2001", "", "2003"], "tags": ["war;film", "x", "", "film"]}
     datasets.write(path, {**own, **columns})
     files = replace(items, items=path, item_attributes=["tags", "year"], feature_separator=";")
-    source, warnings = read(files)
-    assert warnings == [f"2 items have a vector but aren't in {path}: no attributes"]
+    source = read(files)
+    assert source.warnings == [f"2 items have a vector but aren't in {path}: no attributes"]
     # Who gives attributes need not give titles.
     assert source.titles is None
     tags, year = source.attributes
@@ -317,23 +290,40 @@ def test_titles_and_attributes_are_those_of_the_items_that_have_vectors(tmp_path
     assert years == {"a": 1995.0, "b": 2003.0}
 
 
-def test_a_table_of_items_has_what_is_asked_for(tmp_path, items):
-    path = tmp_path / "items.csv"
-    for columns, attributes, reason in (
-        ({"item_id": ["a"], "name": ["Film"]}, [], ": column title is missing"),
+def test_interactions_and_items_are_held_against_the_vectors(tmp_path, both):
+    def none_of(kind, ids, own, other):
+        return (
+            f": none of its 2 {kind} ids is in {ids}: {own!r} here, for instance, and {other!r} there. "
+        )
+
+    def rows(*of):
+        users, items, weights = zip(*of, strict=True)
+        return {"user_id": users, "item_id": items, "weight": weights}
+
+    path, items, users = tmp_path / "rows.csv", both.item_ids, both.user_ids
+    neither = f": no row has both an item of {items} and a user of {users}: is it of the same data as"
+    # They are of other data, or their ids are written in another way.
+    interactions = [
+        (rows(("u1", "1", 1.0), ("u2", "2", 1.0)), none_of("item", items, "1", "b"), None),
         (
-            {"item_id": ["a"], "title": ["A"]},
-            ["year"],
-            ": column year is missing; the columns are: item_id, title",
+            rows(("U2", "a", 1), ("x", "b", 1), ("U2", "b", -1)),
+            none_of("user", users, "U2", "u2"),
+            None,
         ),
-        (
-            {"item_id": ["A", "B"], "title": ["a", "b"]},
-            [],
-            f": none of its 2 item ids is in {items.item_ids}: 'A' here, for instance, and 'b' there.",
-        ),
-    ):
-        datasets.write(path, columns)
-        refused(replace(items, items=path, item_attributes=attributes), path, reason)
+        (rows(("u1", "x", 1.0), ("x", "a", 1.0)), neither, None),
+        (rows(("u1", "a", "3e38")), "weight is 3e+38, but should be between", 1),
+    ]
+    titles = [
+        ({"item_id": ["a"], "name": ["Film"]}, ": column title is missing", None),
+        ({"item_id": ["A", "B"], "title": ["a", "b"]}, none_of("item", items, "A", "b"), None),
+    ]
+    for name, tables in (("seen", interactions), ("held_out", interactions), ("items", titles)):
+        for columns, reason, row in tables:
+            datasets.write(path, columns)
+            refused(replace(both, **{name: path}), path, reason, row)
+    datasets.write(path, {"item_id": ["a"], "title": ["A"]})
+    files = replace(both, items=path, item_attributes=["year"])
+    refused(files, path, ": column year is missing; the columns are: item_id, title")
 
 
 # ---- mistakes
@@ -376,33 +366,29 @@ def test_item_vectors_that_cannot_be_used_are_named_with_the_reason(tmp_path, it
     refused(items, items.item_vectors, reason.format(folder=tmp_path))
 
 
-def test_user_vectors_that_cannot_be_used_are_named_with_the_reason(both):
-    for array, reason in (
-        (np.ones((3, 4)), "has vectors of 4 dimensions, the items' have 3"),
+def test_user_vectors_and_biases_that_cannot_be_used_are_named_with_the_reason(both):
+    short = f"1 of 3 vectors are shorter than 1e-15, the first is that of row 2 in {both.user_ids}"
+    for name, array, reason in (
+        ("user_vectors", np.ones((3, 4)), "has vectors of 4 dimensions, the items' have 3"),
+        ("user_vectors", [[0, 0, 0], [1e-25, 0, 0], [0, 0, 0]], short),
+        ("user_biases", np.ones(4), f"has 4 biases, but {both.user_vectors} has 3 vectors"),
+        ("item_biases", np.ones(6), f"has 6 biases, but {both.item_vectors} has 5 vectors"),
         (
-            [[0, 0, 0], [1e-25, 0, 0], [0, 0, 0]],
-            f"1 of 3 vectors are shorter than 1e-15, the first is that of row 2 in {both.user_ids}",
+            "item_biases",
+            [0, 0, np.inf, 0, 0],
+            "1 of 5 rows aren't finite as float32, the first is row 2",
+        ),
+        (
+            "user_biases",
+            [1, 1, -1e30],
+            "1 of 3 biases are beyond 1e+15, the first is row 2, counted from 0, with -1e+30",
         ),
     ):
-        save(both.user_vectors, array)
-        refused(both, both.user_vectors, reason)
-
-
-@pytest.mark.parametrize("side", ["item", "user"])
-def test_biases_that_cannot_be_used_are_named_with_the_reason(both, side):
-    path, vectors = getattr(both, f"{side}_biases"), getattr(both, f"{side}_vectors")
-    count = {"item": 5, "user": 3}[side]
-    bad = np.arange(count) == 2
-    for array, reason in (
-        (np.ones(count + 1), f"has {count + 1} biases, but {vectors} has {count} vectors"),
-        (np.where(bad, np.inf, 0), f"1 of {count} rows aren't finite as float32, the first is row 2, "),
-        (
-            np.where(bad, -1e30, 1),
-            f"1 of {count} biases are beyond 1e+15, the first is row 2, counted from 0, with -1e+30",
-        ),
-    ):
-        save(path, array)
+        path = getattr(both, name)
+        good = path.read_bytes()
+        save(path, np.array(array))
         refused(both, path, reason)
+        path.write_bytes(good)
 
 
 def archive(**arrays):
@@ -460,13 +446,13 @@ def test_ids_that_cannot_be_used_are_named_with_their_row(both, side, data, row,
     refused(both, path, reason, row)
 
 
-@pytest.mark.parametrize("side", ["item", "user"])
-def test_marks_of_a_missing_id_are_told_of(both, side):
-    path = getattr(both, f"{side}_ids")
-    save_ids(path, ["NaN", *path.read_text().splitlines()[1:]])
-    source, warnings = read(both)
-    assert f"{side} ids 'NaN' look like marks of a missing id" in warnings[0]
-    assert "NaN" in getattr(source, f"{side}s")
+def test_marks_of_a_missing_id_are_told_of(both):
+    for path in (both.item_ids, both.user_ids):
+        save_ids(path, ["NaN", *path.read_text().splitlines()[1:]])
+    source = read(both)
+    for side, warning in zip(("item", "user"), source.warnings, strict=True):
+        assert f"{side} ids 'NaN' look like marks of a missing id" in warning
+        assert "NaN" in getattr(source, f"{side}s")
 
 
 @pytest.mark.parametrize("name", ["item_vectors", "user_ids", "user_biases", "seen", "items"])
@@ -475,25 +461,22 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path, both, name):
     refused(replace(both, **{name: path}), path, ": No such file or directory")
 
 
-@pytest.mark.parametrize(
-    ("changes", "said"),
-    [
-        ({"user_ids": None}, "--user-vectors is '{users}', but should be used with --user-ids"),
-        ({"user_vectors": None}, "--user-vectors is missing, but should be used with --user-ids"),
+def test_what_needs_another_file_says_so(both):
+    nobody = {"user_vectors": None, "user_ids": None, "user_biases": None}
+    with_ids = ", but should be used with --user-ids"
+    for changes, said in (
+        ({"user_ids": None}, f"--user-vectors is '{both.user_vectors}'{with_ids}"),
+        ({"user_vectors": None}, f"--user-vectors is missing{with_ids}"),
+        ({"item_attributes": ["a"]}, "--item-attributes is 'a', but should be used with --items FILE"),
         *(
-            (
-                {"user_vectors": None, "user_ids": None, "user_biases": None, name: Path("some.file")},
-                f"--{name.replace('_', '-')} is 'some.file', but should be used with --user-vectors",
+            ({**nobody, name: Path("a")}, f"--{flag} is 'a', but should be used with --user-vectors")
+            for name, flag in (
+                ("user_biases", "user-biases"),
+                ("seen", "seen"),
+                ("held_out", "held-out"),
             )
-            for name in ("user_biases", "seen", "held_out")
         ),
-        (
-            {"item_attributes": ["tags", "year:number"]},
-            "--item-attributes is 'tags,year:number', but should be used with --items FILE",
-        ),
-    ],
-)
-def test_what_needs_another_file_says_so(both, changes, said):
-    with pytest.raises(OptionError) as caught:
-        read(replace(both, **changes))
-    assert str(caught.value) == said.format(users=both.user_vectors)
+    ):
+        with pytest.raises(OptionError) as caught:
+            read(replace(both, **changes))
+        assert str(caught.value) == said

@@ -86,8 +86,6 @@ def publishables(draw):
             st.none() | st.lists(st.text(max_size=20), min_size=len(items), max_size=len(items))
         ),
         facts=replace(FACTS, name=draw(st.text(max_size=5))),
-        hyperparameters={},
-        metrics={},
         user_features=features,
         attributes=draw(st.sampled_from([[], attributes, attributes[:1], attributes[1:]])),
     )

@@ -17,7 +17,7 @@ import pytest
 from lightfm_retriever.publication import labels
 from lightfm_retriever.publication.errors import VolumeError
 from lightfm_retriever.publication.labels import list_labels, promote
-from lightfm_retriever.publication.volume import FolderVolume
+from lightfm_retriever.publication.volume import Volume
 from tests import publications, specs
 from tests.trainer_service import wait_until
 from trainer.errors import RequestIdReusedError, RunEndedError, RunNotFoundError, StateError
@@ -84,7 +84,7 @@ class Run:
         self.logs = tmp_path / "logs"
         self.store = store or RunStore(tmp_path / "state")
         self._processes = queue.SimpleQueue()
-        places = Places(FolderVolume(self.volume), tmp_path / "data", tmp_path / "events")
+        places = Places(Volume(self.volume), tmp_path / "data", tmp_path / "events")
         self.scheduler = Scheduler(self.store, places, logs=self.logs, parallel=parallel)
 
     def start_process(self, task, log):

@@ -7,7 +7,7 @@ from contextlib import closing
 
 import pytest
 
-from lightfm_retriever.publication.volume import FolderVolume
+from lightfm_retriever.publication.volume import Volume
 from tests import specs
 from tests.clock import Clock
 from trainer.errors import InputError, TooManyRunsError
@@ -35,7 +35,7 @@ def store(tmp_path, no_waiting_for_the_disk):
 @pytest.fixture
 def scheduler(store, tmp_path, clock):
     return Scheduler(
-        store, Places(FolderVolume(tmp_path), tmp_path, tmp_path), logs=tmp_path / "logs", clock=clock
+        store, Places(Volume(tmp_path), tmp_path, tmp_path), logs=tmp_path / "logs", clock=clock
     )
 
 

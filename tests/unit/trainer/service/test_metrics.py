@@ -18,7 +18,7 @@ from prometheus_client.openmetrics.exposition import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from lightfm_retriever.publication import labels, layout, reader
-from lightfm_retriever.publication.volume import FolderVolume
+from lightfm_retriever.publication.volume import Volume
 from tests import publications, specs
 from trainer.event_log.errors import EventLogError
 from trainer.event_log.event import Stats
@@ -48,7 +48,7 @@ def volume(tmp_path):
 
 @pytest.fixture
 def collector(store, volume):
-    return ServiceCollector(store, FolderVolume(volume), lambda: EVENTS, clock=lambda: NOON + 90)
+    return ServiceCollector(store, Volume(volume), lambda: EVENTS, clock=lambda: NOON + 90)
 
 
 @pytest.fixture
@@ -81,7 +81,7 @@ def test_before_anything_has_happened(collector, monkeypatch):
     assert (found["trainer_event_log_events"], found["trainer_event_log_bytes"]) == (7, 700)
     assert not [name for name in found if name.startswith(("trainer_version_", "trainer_last_"))]
     # A store has no bounds.
-    monkeypatch.setattr(FolderVolume, "room", lambda _: None)
+    monkeypatch.setattr(Volume, "room", lambda _: None)
     without = scrape(collector)
     assert without["trainer_volume_problem"] == 0
     assert found.keys() - without.keys() == {"trainer_volume_size_bytes", "trainer_volume_free_bytes"}
@@ -126,7 +126,7 @@ def test_the_next_service_goes_on_counting(store, volume, monkeypatch):
     for number in range(5):
         run(store, f"run-{number}", ended=101.0 + number)
     monkeypatch.setattr(metrics, "_REMEMBERED_RUNS", 3)
-    found = scrape(ServiceCollector(store, FolderVolume(volume), lambda: EVENTS))
+    found = scrape(ServiceCollector(store, Volume(volume), lambda: EVENTS))
     assert found["trainer_runs_total succeeded"] == 5
     # Of the others the durations aren't read again.
     assert found["trainer_run_duration_seconds_count"] == 3
@@ -144,7 +144,7 @@ def test_every_run_is_counted_once_in_whatever_order_they_end(tmp_path_factory, 
     expected = {"SUCCEEDED": 0, "FAILED": 0, "CANCELLED": 0}
     running = []
     with closing(RunStore(directory)) as store:
-        collector = ServiceCollector(store, FolderVolume(directory), lambda: EVENTS)
+        collector = ServiceCollector(store, Volume(directory), lambda: EVENTS)
         for number, (action, choice, look) in enumerate([*actions, ("look", 0, True)]):
             if action == "start":
                 store.add(str(number), specs.spec(), request_id="", now=0.0)
@@ -253,7 +253,7 @@ def test_a_store_or_an_event_log_that_cannot_be_read_takes_its_series_with_it(
     def fail():
         raise EventLogError(volume, "can't be read: no such luck")
 
-    found = scrape(ServiceCollector(store, FolderVolume(volume), fail))
+    found = scrape(ServiceCollector(store, Volume(volume), fail))
     assert found["trainer_state_problem"] == 1
     assert found["trainer_runs_total failed"] == 0
     assert "trainer_event_log_events" not in found

@@ -8,7 +8,6 @@ from recsys.trainer.v1 import trainer_service_pb2 as pb
 
 from tests import publications
 from trainer.service.version_messages import diff_message, diff_of, row_of, version_message
-from trainer.versions import rows
 from trainer.versions.catalogue import PublishedVersion
 from trainer.versions.diff import IdChanges, Overlap, ValueChange, VersionDiff
 
@@ -32,8 +31,8 @@ METRICS = {"z": 0.1, "test_auc": 0.9375, "a": 1e-9}
 )
 def test_a_version_that_is_sent_has_the_row_of_the_volumes_own(published):
     row = row_of(sent(version_message(published)))
-    assert row == rows.row_of(published)
-    assert json.dumps(row.content()) == json.dumps(rows.row_of(published).content())
+    assert row == published.row()
+    assert json.dumps(row.content()) == json.dumps(published.row().content())
 
 
 @pytest.mark.parametrize("overlap", [None, Overlap(users=3, mean=9.5, median=9.0, min=7)])

@@ -21,18 +21,14 @@ ITEMS = [f"i{number:02}" for number in range(20)]
 
 def publish(volume, rankings, *, seen=None, attributes=None, recall=1.0, **facts):
     """Publish a version whose users, by name, have such rankings of all items, best first."""
-    users = IdMap.build(rankings)
-    items = IdMap.build(next(iter(rankings.values())))
+    users, items = IdMap.build(rankings), IdMap.build(next(iter(rankings.values())))
     scores = np.zeros((len(users), len(items)), dtype=np.float32)
     for user, names in rankings.items():
-        for place, name in enumerate(names):
-            scores[users.row(user), items.row(name)] = len(names) - place
+        scores[users.row(user), items.rows(names)] = range(len(names), 0, -1)
     # An item for each dimension.
     vectors = np.eye(len(items), dtype=np.float32)
-    seen_rows = [
-        sorted(items.row(name) for name in (seen or {}).get(users.external_id(row), ()))
-        for row in range(len(users))
-    ]
+    own = [(seen or {}).get(users.external_id(row), ()) for row in range(len(users))]
+    seen_rows = [sorted(items.rows(names)) for names in own]
     with Staging(volume) as staging:
         staging.add_id_map(layout.ITEM_IDS, items)
         staging.add_id_map(layout.USER_IDS, users)
@@ -51,17 +47,12 @@ def publish(volume, rankings, *, seen=None, attributes=None, recall=1.0, **facts
         return staging.publish(publications.facts(indexes=indexes, **counts, **facts)).version
 
 
-@pytest.fixture
-def volume(tmp_path):
-    return tmp_path / "volume"
-
-
-def test_top_tens_are_compared_by_id_and_without_what_each_version_says_was_seen(volume):
-    before = publish(volume, dict.fromkeys(["same", "shifted", "turned", "seen", "lost"], ITEMS))
+def test_top_tens_are_compared_by_id_and_without_what_each_version_says_was_seen(tmp_path):
+    before = publish(tmp_path, dict.fromkeys(["same", "shifted", "turned", "seen", "lost"], ITEMS))
     # Another first item moves all rows.
     named = ["a", *ITEMS]
     after = publish(
-        volume,
+        tmp_path,
         {
             "same": [*ITEMS, "a"],
             "shifted": ["a", *ITEMS[7:], *ITEMS[:7]],
@@ -71,18 +62,18 @@ def test_top_tens_are_compared_by_id_and_without_what_each_version_says_was_seen
         },
         seen={"seen": ITEMS[:4]},
     )
-    overlap = diff(volume, before, after, seed=1, by_user=True).overlap
+    overlap = diff(tmp_path, before, after, seed=1, by_user=True).overlap
     # i07, i08 and i09 are left of the shifted one's; the fourth has seen four of them since.
     assert overlap.by_user == {"same": 10, "shifted": 3, "turned": 0, "seen": 6}
     assert (overlap.users, overlap.mean, overlap.median, overlap.min) == (4, 4.75, 4.5, 0)
-    assert diff(volume, before, after, seed=1).overlap.by_user == {}
+    assert diff(tmp_path, before, after, seed=1).overlap.by_user == {}
 
 
-def test_new_and_lost_ids_are_counted_and_some_named(volume):
-    before = publish(volume, {f"u{number}": ITEMS for number in range(3)})
+def test_new_and_lost_ids_are_counted_and_some_named(tmp_path):
+    before = publish(tmp_path, {f"u{number}": ITEMS for number in range(3)})
     more = [f"n{number:02}" for number in range(30)]
-    after = publish(volume, {f"u{number}": [*ITEMS[5:], *more] for number in range(2, 4)})
-    found = diff(volume, before, after, seed=1)
+    after = publish(tmp_path, {f"u{number}": [*ITEMS[5:], *more] for number in range(2, 4)})
+    found = diff(tmp_path, before, after, seed=1)
     assert (found.items.before, found.items.after) == (20, 45)
     assert (found.items.new, found.items.lost) == (30, 5)
     assert found.items.lost_ids == ITEMS[:5]
@@ -91,18 +82,26 @@ def test_new_and_lost_ids_are_counted_and_some_named(volume):
     assert (found.users.new_ids, found.users.lost_ids) == (["u3"], ["u0", "u1"])
 
 
-def test_metrics_settings_and_indexes_are_told(volume):
-    before = publish(
-        volume, {"u": ITEMS}, metrics={"auc": 0.5, "gone": 1.0}, hyperparameters={"a": 1, "b": "x"}
+def test_metrics_settings_indexes_and_attributes_are_told(tmp_path):
+    def made(kinds, **facts):
+        columns = [
+            TextColumn(own, [["x"]] * 20) if kind == "text" else NumberColumn(own, np.ones(20))
+            for own, kind in kinds.items()
+        ]
+        return publish(tmp_path, {"u": ITEMS}, attributes=Attributes.build(columns, 20), **facts)
+
+    before = made(
+        {"genres": "text", "year": "text", "gone": "number"},
+        metrics={"auc": 0.5, "gone": 1.0},
+        hyperparameters={"a": 1, "b": "x"},
     )
-    after = publish(
-        volume,
-        {"u": ITEMS},
-        recall=0.5,
+    after = made(
+        {"year": "number", "genres": "text", "new": "text"},
         metrics={"auc": 0.75, "new": 2.0},
         hyperparameters={"a": 1, "b": "y", "c": None, "d": True},
+        recall=0.5,
     )
-    found = diff(volume, before, after, seed=1)
+    found = diff(tmp_path, before, after, seed=1)
     assert (found.before, found.after) == (before, after)
     assert found.metrics == [
         ValueChange("auc", 0.5, 0.75),
@@ -110,57 +109,38 @@ def test_metrics_settings_and_indexes_are_told(volume):
         ValueChange("new", None, 2.0),
     ]
     assert found.hyperparameters == [ValueChange("b", "x", "y"), ValueChange("d", None, True)]
+    assert found.attributes == [
+        ValueChange("year", "text", "number"),
+        ValueChange("gone", "number", None),
+        ValueChange("new", None, "text"),
+    ]
     named = {change.name: (change.before, change.after) for change in found.indexes}
     assert named["recommend.recall_at_10"] == (1.0, 0.5)
     assert named["similar.backend"] == ("exact", "exact")
     assert named["similar.bytes"] == (0, 0)
 
 
-def test_attributes_that_are_new_or_gone_or_of_another_kind_are_told(volume):
-    published = []
-    for kinds in (
-        {"genres": "text", "year": "text", "gone": "number"},
-        {"year": "number", "genres": "text", "new": "text"},
-    ):
-        columns = [
-            TextColumn(name, [["x"]] * 20) if kind == "text" else NumberColumn(name, np.ones(20))
-            for name, kind in kinds.items()
-        ]
-        published.append(publish(volume, {"u": ITEMS}, attributes=Attributes.build(columns, 20)))
-    found = diff(volume, *published, seed=1)
-    assert found.attributes == [
-        ValueChange("year", "text", "number"),
-        ValueChange("gone", "number", None),
-        ValueChange("new", None, "text"),
-    ]
-    assert diff(volume, published[0], published[0], seed=1).attributes == []
-
-
-def test_so_many_users_are_drawn_by_the_seed_from_those_of_both(volume):
-    before = publish(volume, {f"u{number}": ITEMS for number in range(30)})
-    after = publish(volume, {f"u{number}": ITEMS for number in range(10, 40)})
+def test_so_many_users_are_drawn_by_the_seed_from_those_of_both(tmp_path):
+    before = publish(tmp_path, {f"u{number}": ITEMS for number in range(30)})
+    after = publish(tmp_path, {f"u{number}": ITEMS for number in range(10, 40)})
     drawn = [
-        sorted(diff(volume, before, after, users=5, seed=seed, by_user=True).overlap.by_user)
+        sorted(diff(tmp_path, before, after, users=5, seed=seed, by_user=True).overlap.by_user)
         for seed in (1, 1, 2)
     ]
     assert drawn[0] == drawn[1] != drawn[2]
     assert all(len(names) == 5 for names in drawn)
     assert {*drawn[0], *drawn[2]} <= {f"u{number}" for number in range(10, 30)}
-    assert diff(volume, before, after, users=200, seed=1).overlap.users == 20
-    assert diff(volume, before, publish(volume, {"v": ITEMS}), seed=1).overlap is None
+    assert diff(tmp_path, before, after, users=200, seed=1).overlap.users == 20
+    assert diff(tmp_path, before, publish(tmp_path, {"v": ITEMS}), seed=1).overlap is None
 
 
-def test_a_difference_can_be_written_as_json(volume):
-    before, after = (publications.publish(volume, seed=seed) for seed in (1, 2))
-    found = asdict(diff(volume, before, after, seed=1, by_user=True))
+def test_a_difference_can_be_written_as_json_and_a_damaged_version_is_named(tmp_path):
+    before, after = (publications.publish(tmp_path, seed=seed) for seed in (1, 2))
+    found = asdict(diff(tmp_path, before, after, seed=1, by_user=True))
     assert json.loads(json.dumps(found, allow_nan=False)) == found
     sizes = {change["name"]: change["after"] for change in found["indexes"]}
     assert (sizes["similar.bytes"], sizes["recommend.bytes"]) == (1000, 1200)
-
-
-def test_a_damaged_version_is_named(volume):
-    version, other = (publications.publish(volume, seed=seed) for seed in (1, 2))
-    path = layout.version_dir(volume, other) / layout.USER_IDS
+    path = layout.version_dir(tmp_path, after) / layout.USER_IDS
     publications.overwrite(path, path.read_bytes()[::-1])
-    with pytest.raises(MismatchError, match=rf"{other}.*users\.trie: SHA-256"):
-        diff(volume, version, other, seed=1)
+    with pytest.raises(MismatchError, match=rf"{after}.*users\.trie: SHA-256"):
+        diff(tmp_path, before, after, seed=1)
