@@ -126,6 +126,3 @@ class Volume:
         """Bytes that are free, and all; None where a volume has no such bounds. Raises OSError."""
         found = os.statvfs(self.folder)
         return found.f_bavail * found.f_frsize, found.f_blocks * found.f_frsize
-
-
-# As tests call it.

@@ -1,7 +1,5 @@
 """What benchmarks report is what its name says."""
 
-from __future__ import annotations
-
 import json
 import subprocess
 import sys

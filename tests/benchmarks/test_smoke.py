@@ -1,7 +1,5 @@
 """Every benchmark runs, as briefly as it can, and reports what it measured."""
 
-from __future__ import annotations
-
 import importlib.util
 import json
 import os

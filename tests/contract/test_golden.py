@@ -1,7 +1,5 @@
 """Volumes that a release has written are read by every later one: see make_golden.py."""
 
-from __future__ import annotations
-
 import json
 
 import numpy as np

@@ -1,7 +1,5 @@
 """The fuzz targets for a short time, always with the same seed; `make fuzz` runs them for longer."""
 
-from __future__ import annotations
-
 import re
 import subprocess
 import sys

@@ -1,7 +1,5 @@
 """Each kind of damage once, and that the campaign's judge finds what it should."""
 
-from __future__ import annotations
-
 import json
 import subprocess
 import sys

@@ -1,7 +1,5 @@
 """Each load runs, briefly, on a real retriever; what it promises fails the run when it is missed."""
 
-from __future__ import annotations
-
 import json
 import os
 import signal

@@ -1,7 +1,5 @@
 """Retrievers as real processes, on volumes of their own."""
 
-from __future__ import annotations
-
 import contextlib
 import itertools
 

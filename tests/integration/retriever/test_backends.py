@@ -1,7 +1,5 @@
 """Services whose publications have indexes of other backends, and of ones that aren't installed."""
 
-from __future__ import annotations
-
 import itertools
 import threading
 from collections import Counter

@@ -1,7 +1,5 @@
 """Clients in other languages, and what they need: what docs/clients.md says."""
 
-from __future__ import annotations
-
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 

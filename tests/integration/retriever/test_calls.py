@@ -1,7 +1,5 @@
 """Many calls at once, status and reflection over the wire; test_backends.py asks of all ids."""
 
-from __future__ import annotations
-
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest

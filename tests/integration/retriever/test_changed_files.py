@@ -1,7 +1,5 @@
 """Files of the version that serves are replaced and workers die: no answer is ever wrong."""
 
-from __future__ import annotations
-
 import contextlib
 import itertools
 import os

@@ -1,7 +1,5 @@
 """The client against servers that fail in every way that it is to hide, and in some that it isn't."""
 
-from __future__ import annotations
-
 import threading
 from concurrent.futures import ThreadPoolExecutor
 

@@ -1,7 +1,5 @@
 """Clients that know all retrievers: what docs/kubernetes.md says to give them."""
 
-from __future__ import annotations
-
 import json
 import re
 import signal

@@ -1,7 +1,5 @@
 """The command-line client as a process, against a service that runs."""
 
-from __future__ import annotations
-
 import json
 import subprocess
 import sys

@@ -1,7 +1,5 @@
 """A version that is whole by its checksums and kills whoever asks its index."""
 
-from __future__ import annotations
-
 import signal
 
 import numpy as np

@@ -1,7 +1,5 @@
 """The end of a service, and of a connection."""
 
-from __future__ import annotations
-
 import contextlib
 import signal
 

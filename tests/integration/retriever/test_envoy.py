@@ -3,8 +3,6 @@
 Without TLS but for one test, since everything is on this host's loopback.
 """
 
-from __future__ import annotations
-
 import contextlib
 import threading
 from concurrent.futures import ThreadPoolExecutor

@@ -1,7 +1,5 @@
 """The status of several retrievers that run."""
 
-from __future__ import annotations
-
 from retriever.__main__ import main
 from tests import certificates
 from tests.certificates import Secret

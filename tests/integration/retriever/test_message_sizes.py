@@ -1,7 +1,5 @@
 """What the proto lets callers ask gets through, and the answer reaches clients with gRPC's limits."""
 
-from __future__ import annotations
-
 import grpc
 import numpy as np
 import pytest

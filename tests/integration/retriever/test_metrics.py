@@ -1,7 +1,5 @@
 """What Prometheus and probes are told of a service that runs."""
 
-from __future__ import annotations
-
 import contextlib
 import os
 import re

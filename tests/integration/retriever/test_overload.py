@@ -1,7 +1,5 @@
 """A worker with as many calls as it may take refuses others at once, and is still seen to live."""
 
-from __future__ import annotations
-
 import queue
 from contextlib import contextmanager
 from itertools import chain

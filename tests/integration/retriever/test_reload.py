@@ -1,7 +1,5 @@
 """Versions change under a service that runs; one that is broken leaves the old one serving."""
 
-from __future__ import annotations
-
 import os
 import re
 import signal

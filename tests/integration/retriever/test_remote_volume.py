@@ -1,7 +1,5 @@
 """A retriever whose volume is in an S3 store behind a network that fails."""
 
-from __future__ import annotations
-
 import os
 
 import pytest

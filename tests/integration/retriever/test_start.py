@@ -1,7 +1,5 @@
 """What keeps a service from starting is said in one line."""
 
-from __future__ import annotations
-
 import os
 
 import pytest

@@ -1,7 +1,5 @@
 """Workers come back, and nothing survives the parent."""
 
-from __future__ import annotations
-
 import os
 import signal
 import socket

@@ -1,7 +1,5 @@
 """Traces and logs of a retriever as a process."""
 
-from __future__ import annotations
-
 import json
 import signal
 

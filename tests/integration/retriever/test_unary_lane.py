@@ -1,7 +1,5 @@
 """The lane that takes calls over from gRPC, on a real server: grpcio promises nothing of it."""
 
-from __future__ import annotations
-
 import queue
 import threading
 from concurrent.futures import ThreadPoolExecutor

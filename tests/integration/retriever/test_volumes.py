@@ -1,8 +1,6 @@
 """A volume that isn't as it should be: the version before it serves, the status says why, and no
 restart is needed."""
 
-from __future__ import annotations
-
 import os
 import subprocess
 

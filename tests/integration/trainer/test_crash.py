@@ -1,7 +1,5 @@
 """Whenever a trainer is killed, what readers see is whole."""
 
-from __future__ import annotations
-
 import contextlib
 import os
 import random

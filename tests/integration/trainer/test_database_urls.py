@@ -1,7 +1,5 @@
 """What the address of a database makes libpq do, with a host that offers TLS as PostgreSQL does."""
 
-from __future__ import annotations
-
 import socket
 import socketserver
 import ssl

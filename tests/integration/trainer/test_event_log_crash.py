@@ -1,7 +1,5 @@
 """Whatever becomes of its writer, an acknowledged event is in the log, and no event is there twice."""
 
-from __future__ import annotations
-
 import os
 import random
 import shutil

@@ -1,7 +1,5 @@
 """The limits of the trainer's messages, by a client with gRPC's own limits."""
 
-from __future__ import annotations
-
 import grpc
 import pytest
 from recsys.trainer.v1 import trainer_service_pb2 as pb

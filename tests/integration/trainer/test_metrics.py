@@ -1,7 +1,5 @@
 """What Prometheus and probes are told of a trainer that runs."""
 
-from __future__ import annotations
-
 import re
 import socket
 from urllib.error import HTTPError

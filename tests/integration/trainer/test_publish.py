@@ -1,7 +1,5 @@
 """Vectors of any model, from files to answers: `publish` and a real retriever."""
 
-from __future__ import annotations
-
 import json
 
 import grpc

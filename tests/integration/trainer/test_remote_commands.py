@@ -1,7 +1,5 @@
 """The commands for a service, each against a service that runs."""
 
-from __future__ import annotations
-
 import json
 
 import pytest

@@ -1,7 +1,5 @@
 """A report on a small publication, as `report` makes it, with real retrievers."""
 
-from __future__ import annotations
-
 import base64
 import json
 import os

@@ -3,8 +3,6 @@
 Of an index that is its file. How much of it is searched depends on how long that takes.
 """
 
-from __future__ import annotations
-
 import json
 
 from lightfm_retriever.publication import layout

@@ -1,7 +1,5 @@
 """The trainer's service as a process: runs from their request to their end."""
 
-from __future__ import annotations
-
 import contextlib
 import math
 import statistics

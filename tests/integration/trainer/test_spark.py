@@ -1,7 +1,5 @@
 """Training on Spark: in one process, on a cluster that loses a node, by way of an object store."""
 
-from __future__ import annotations
-
 import json
 from contextlib import contextmanager
 from pathlib import Path

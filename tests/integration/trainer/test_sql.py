@@ -1,7 +1,5 @@
 """Queries of a real PostgreSQL."""
 
-from __future__ import annotations
-
 import logging
 import traceback
 

@@ -1,7 +1,5 @@
 """Traces and access lines of a trainer's service as a process."""
 
-from __future__ import annotations
-
 import json
 
 import pytest

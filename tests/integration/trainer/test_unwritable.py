@@ -1,7 +1,5 @@
 """A volume that is read-only or runs full: an error that names it, and nothing half-published."""
 
-from __future__ import annotations
-
 import os
 
 import numpy as np

@@ -1,7 +1,5 @@
 """A watch ends when nobody answers, and goes on while a run says nothing."""
 
-from __future__ import annotations
-
 import threading
 from concurrent.futures import ThreadPoolExecutor
 

@@ -1,7 +1,5 @@
 """Whatever the trainer reads, a FIFO in its place is refused and nobody waits for it."""
 
-from __future__ import annotations
-
 import os
 import sqlite3
 from contextlib import closing

@@ -1,7 +1,5 @@
 """A training by its spec, from interactions to a label."""
 
-from __future__ import annotations
-
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 

@@ -1,7 +1,5 @@
 """What is read by a DataSpec, from files and databases, and when its fingerprint changes."""
 
-from __future__ import annotations
-
 import os
 import sqlite3
 from contextlib import closing

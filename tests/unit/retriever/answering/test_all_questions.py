@@ -1,7 +1,5 @@
 """Any question against the reference: all subjects, exclusions, filters, limits, pages and batches."""
 
-from __future__ import annotations
-
 import itertools
 import math
 from contextlib import contextmanager

@@ -3,8 +3,6 @@
 Any questions together are in test_all_questions.py, and entries of a batch in worker/test_service.py.
 """
 
-from __future__ import annotations
-
 from contextlib import nullcontext
 from dataclasses import replace
 

@@ -1,7 +1,5 @@
 """Maximal marginal relevance against the definition, in plain Python."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

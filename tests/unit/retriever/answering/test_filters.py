@@ -1,7 +1,5 @@
 """Filters on attributes, from both sides: all rows that match, and which of some rows do."""
 
-from __future__ import annotations
-
 import math
 from types import SimpleNamespace
 from unittest import mock

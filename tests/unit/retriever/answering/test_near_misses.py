@@ -1,7 +1,5 @@
 """What a caller may have meant by a text that isn't there."""
 
-from __future__ import annotations
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st

@@ -1,7 +1,5 @@
 """Page tokens: what comes back is what went in, and anything else is refused."""
 
-from __future__ import annotations
-
 import base64
 import re
 import string

@@ -1,7 +1,5 @@
 """How much of the ranking is looked at; what is popular itself is in test_all_questions.py."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import numpy as np

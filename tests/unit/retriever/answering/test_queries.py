@@ -3,8 +3,6 @@
 That answers are right is in test_all_questions.py; here is what is asked of the index, and the edges.
 """
 
-from __future__ import annotations
-
 import warnings
 from dataclasses import replace
 

@@ -1,7 +1,5 @@
 """Scores of items; which of them are found is in test_queries.py and test_all_questions.py."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 from hypothesis import given

@@ -1,7 +1,5 @@
 """What is said of unknown ids, and where scores come from; the queries are in test_all_questions.py."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 from hypothesis import given

@@ -1,7 +1,5 @@
 """Publications from before indexes were tuned: Annoy's own default, and a hundred candidates."""
 
-from __future__ import annotations
-
 import pytest
 from annoy import AnnoyIndex
 

@@ -1,7 +1,5 @@
 """What all backends promise, each for both questions."""
 
-from __future__ import annotations
-
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest

@@ -1,8 +1,6 @@
 """The retriever searches as the trainer did when it measured: otherwise the recall that the manifest
 states would be another index's."""
 
-from __future__ import annotations
-
 import itertools
 
 import numpy as np

@@ -3,8 +3,6 @@
 The manifest is signed anew: checksums tell of damage, this is about what was written wrong.
 """
 
-from __future__ import annotations
-
 import itertools
 import json
 import struct

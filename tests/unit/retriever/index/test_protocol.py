@@ -1,7 +1,5 @@
 """Backends that aren't here; what each is opened with is in test_facts.py."""
 
-from __future__ import annotations
-
 import sys
 
 import pytest

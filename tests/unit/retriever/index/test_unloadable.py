@@ -1,7 +1,5 @@
 """A library that can't load an index for want of something doesn't blame the index."""
 
-from __future__ import annotations
-
 import errno
 import mmap
 import os

@@ -1,7 +1,5 @@
 """Answers to messages."""
 
-from __future__ import annotations
-
 import itertools
 import math
 

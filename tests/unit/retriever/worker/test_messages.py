@@ -1,7 +1,5 @@
 """Messages to questions: what each field means, and which one is wrong."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import replace
 

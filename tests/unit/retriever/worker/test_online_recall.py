@@ -1,7 +1,5 @@
 """Answers of an index, compared with exact ones."""
 
-from __future__ import annotations
-
 import random
 import threading
 import weakref

@@ -1,7 +1,5 @@
 """A worker's part of a reload, without a parent."""
 
-from __future__ import annotations
-
 import os
 import socket
 import subprocess

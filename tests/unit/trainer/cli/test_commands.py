@@ -1,7 +1,5 @@
 """Commands as they are called, in this process: what is read for them, and what is wrong with it."""
 
-from __future__ import annotations
-
 import pytest
 
 from trainer.__main__ import main

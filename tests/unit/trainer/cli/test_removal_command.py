@@ -1,7 +1,5 @@
 """`remove-events` on the log of a service that is stopped."""
 
-from __future__ import annotations
-
 import json
 import shutil
 from argparse import Namespace

@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 from recsys.trainer.v1 import trainer_service_pb2 as pb
 
 from trainer.cli import service_output

@@ -1,7 +1,5 @@
 """`python -m trainer tune` as it is called, in this process."""
 
-from __future__ import annotations
-
 import json
 import os
 from dataclasses import asdict, replace

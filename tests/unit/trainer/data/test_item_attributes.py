@@ -1,7 +1,5 @@
 """Columns of an items file as attributes: which kind they are, which values, and what is refused."""
 
-from __future__ import annotations
-
 import re
 from decimal import Decimal
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Ids that are likely to be a mistake: how many there are is told, and which."""
 
-from __future__ import annotations
-
 import unicodedata
 
 import numpy as np

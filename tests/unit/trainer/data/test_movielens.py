@@ -1,7 +1,5 @@
 """The dataset's reader and the fetching of it, without the network and without the dataset."""
 
-from __future__ import annotations
-
 import hashlib
 import subprocess
 import sys

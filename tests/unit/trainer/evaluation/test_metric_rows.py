@@ -1,7 +1,5 @@
 """What is told out of a version's metrics."""
 
-from __future__ import annotations
-
 from dataclasses import astuple
 
 import pytest

@@ -1,7 +1,5 @@
 """Quality for users without a vector: what is counted, for whom, and that nobody's vector leaks in."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 

@@ -1,7 +1,5 @@
 """Quality of vectors, which is LightFM's own evaluation where LightFM made them."""
 
-from __future__ import annotations
-
 import copy
 from dataclasses import replace
 

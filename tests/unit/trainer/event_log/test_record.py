@@ -1,7 +1,5 @@
 """What a log had is there, or its loss is said: the record of the files that it must have."""
 
-from __future__ import annotations
-
 import contextlib
 import os
 import shutil

@@ -1,7 +1,5 @@
 """Events are removed from the disk, whatever file they are in, and nothing else is."""
 
-from __future__ import annotations
-
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st

@@ -1,7 +1,5 @@
 """What is served of a model, and a user who is nothing but features, as LightFM has it."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import numpy as np

@@ -1,7 +1,5 @@
 """What holds for every kind of index that is installed."""
 
-from __future__ import annotations
-
 import itertools
 import tracemalloc
 

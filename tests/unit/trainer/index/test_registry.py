@@ -1,7 +1,5 @@
 """Which kinds of index there are, and how they are chosen by name."""
 
-from __future__ import annotations
-
 import builtins
 import sys
 import tomllib

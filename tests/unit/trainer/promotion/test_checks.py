@@ -3,8 +3,6 @@
 Each test publishes a good model by the command line, then tries to replace it.
 """
 
-from __future__ import annotations
-
 import json
 
 import pytest

@@ -1,7 +1,5 @@
 """What is kept of a version, by what is published of small data and made of others."""
 
-from __future__ import annotations
-
 import re
 from dataclasses import replace
 

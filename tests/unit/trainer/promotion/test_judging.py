@@ -1,7 +1,5 @@
 """What was measured of a version, held against what is asked for and what always holds."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import replace
 

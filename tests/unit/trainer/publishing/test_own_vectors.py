@@ -1,7 +1,5 @@
 """Vectors of any model as files: every format that they may come in, and what is wrong with others."""
 
-from __future__ import annotations
-
 import gzip
 import io
 import pickle

@@ -1,7 +1,5 @@
 """From embeddings to a publication, whatever model they are of."""
 
-from __future__ import annotations
-
 import importlib.metadata
 from dataclasses import replace
 

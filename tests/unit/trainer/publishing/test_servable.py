@@ -1,7 +1,5 @@
 """Whatever is published, a retriever takes: it verifies, opens and warms it up, and gives numbers."""
 
-from __future__ import annotations
-
 import tempfile
 from dataclasses import replace
 from pathlib import Path

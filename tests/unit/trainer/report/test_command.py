@@ -1,7 +1,5 @@
 """What `python -m trainer report` refuses; what it makes is in the integration tests."""
 
-from __future__ import annotations
-
 import sys
 
 import pytest

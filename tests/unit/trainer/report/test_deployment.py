@@ -1,7 +1,5 @@
 """What is measured of real retrievers, without one; the real ones are in the integration tests."""
 
-from __future__ import annotations
-
 import contextlib
 from types import SimpleNamespace
 

@@ -1,7 +1,5 @@
 """Whatever becomes of the file of runs: what is acknowledged is there for a restart."""
 
-from __future__ import annotations
-
 import os
 import re
 import shutil

@@ -1,7 +1,5 @@
 """The processes of runs, with small programs in place of a training."""
 
-from __future__ import annotations
-
 import os
 import sys
 

@@ -1,7 +1,5 @@
 """The scheduler with processes that do what the test says."""
 
-from __future__ import annotations
-
 import queue
 import shutil
 import sqlite3

@@ -1,7 +1,5 @@
 """Streams whose next request doesn't come."""
 
-from __future__ import annotations
-
 import queue
 import threading
 from concurrent.futures import ThreadPoolExecutor

@@ -1,7 +1,5 @@
 """Pages that clients can receive, and messages that are too large."""
 
-from __future__ import annotations
-
 import pytest
 from recsys.trainer.v1 import trainer_service_pb2 as pb
 

@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 import pytest
 
 from trainer.spark.reasons import reason_of

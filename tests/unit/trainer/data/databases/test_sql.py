@@ -1,7 +1,5 @@
 """Queries of a real SQLite, and what any database is refused for."""
 
-from __future__ import annotations
-
 import sqlite3
 import sys
 from contextlib import closing

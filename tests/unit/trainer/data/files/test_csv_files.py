@@ -1,7 +1,5 @@
 """Where a CSV file is wrong: rows are named in small files and in the last block that Arrow reads."""
 
-from __future__ import annotations
-
 import bz2
 import csv
 import gzip
