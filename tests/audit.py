@@ -4,8 +4,6 @@ Exit status 0: all packages are known to the database, and none has a vulnerabil
 3: not audited, wholly or in part, since the database can't be reached or doesn't know a package.
 """
 
-from __future__ import annotations
-
 import json
 import subprocess
 import sys

@@ -1,7 +1,5 @@
 """Certificates made on the fly, in files as a service gets them."""
 
-from __future__ import annotations
-
 import itertools
 import os
 from datetime import UTC, datetime, timedelta

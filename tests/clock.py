@@ -1,7 +1,5 @@
 """Time for tests."""
 
-from __future__ import annotations
-
 
 class Clock:
     """A clock that only the test moves."""

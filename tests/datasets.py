@@ -1,7 +1,5 @@
 """Small interactions and features for tests, in memory and as files."""
 
-from __future__ import annotations
-
 import csv
 import gzip
 import io

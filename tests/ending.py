@@ -1,7 +1,5 @@
 """Callers over a service's end."""
 
-from __future__ import annotations
-
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor

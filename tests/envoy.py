@@ -1,7 +1,5 @@
 """Envoy as its operator sees it: a process of the configuration that ships, and its admin endpoint."""
 
-from __future__ import annotations
-
 import contextlib
 import json
 import subprocess

@@ -1,7 +1,5 @@
 """A TCP proxy in the test's own process, whose network fails when it is told to."""
 
-from __future__ import annotations
-
 import socket
 import threading
 import time

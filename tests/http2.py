@@ -1,7 +1,5 @@
 """HTTP/2 by hand, for callers that no gRPC library would be: frames over one plain connection."""
 
-from __future__ import annotations
-
 import contextlib
 import socket
 import struct

@@ -1,7 +1,5 @@
 """A training on MovieLens 100K with the defaults."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from pathlib import Path
 

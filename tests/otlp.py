@@ -1,7 +1,5 @@
 """A receiver of traces, as a collector is one."""
 
-from __future__ import annotations
-
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor

@@ -1,7 +1,5 @@
 """A PostgreSQL of the tests' own, on 127.0.0.1 with a password and on a socket."""
 
-from __future__ import annotations
-
 import os
 import shutil
 import socket

@@ -1,7 +1,5 @@
 """A Prometheus of the tests' own, on 127.0.0.1."""
 
-from __future__ import annotations
-
 import json
 import shutil
 import socket

@@ -3,8 +3,6 @@
 What lies in the index files is opaque to `publication`, so here it is noise.
 """
 
-from __future__ import annotations
-
 import hashlib
 import io
 import json

@@ -1,7 +1,5 @@
 """An S3 store of the tests' own: SeaweedFS on 127.0.0.1, with credentials and one bucket."""
 
-from __future__ import annotations
-
 import json
 import random
 import shutil

@@ -1,7 +1,5 @@
 """A process that lacks file descriptors, for a moment."""
 
-from __future__ import annotations
-
 import contextlib
 import os
 import resource

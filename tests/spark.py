@@ -1,7 +1,5 @@
 """A standalone Spark cluster of the tests' own: a master and workers, on 127.0.0.1."""
 
-from __future__ import annotations
-
 import contextlib
 import importlib.util
 import os

@@ -1,7 +1,5 @@
 """Training specs for tests: small ones, and arbitrary ones."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator
 from dataclasses import is_dataclass

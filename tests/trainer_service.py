@@ -1,7 +1,5 @@
 """A trainer as its operator sees it: a process, its runs, and what the system says of it."""
 
-from __future__ import annotations
-
 import os
 import sys
 import time

@@ -8,8 +8,6 @@ target's, then as many of the next one's. Requests are ready-made bytes, so that
 much as possible of the machine to the server. `ask` and `measure` do so from another process.
 """
 
-from __future__ import annotations
-
 import contextlib
 import os
 import struct

@@ -4,8 +4,6 @@ Started as `python -m tests.benchmarks.echo_server ADDRESS HEX THREADS`; any num
 port. Says "ready", and ends with its standard input.
 """
 
-from __future__ import annotations
-
 import sys
 from concurrent.futures import ThreadPoolExecutor
 

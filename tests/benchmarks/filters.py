@@ -10,8 +10,6 @@ items (so that most users' best items don't match, and others' all do), or a `nu
 asked in process, on one thread. Recall is against exact search among the items that match.
 """
 
-from __future__ import annotations
-
 import sys
 import tempfile
 import time

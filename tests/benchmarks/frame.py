@@ -1,7 +1,5 @@
 """The command of every benchmark: flags, errors of one line, a report for people or programs."""
 
-from __future__ import annotations
-
 import argparse
 import contextlib
 import json

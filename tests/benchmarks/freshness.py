@@ -10,8 +10,6 @@ new users get the most popular items. Figures are means over the steps and seeds
 between seeds), seconds those of one training on one thread.
 """
 
-from __future__ import annotations
-
 import sys
 import time
 from collections.abc import Iterator, Sequence

@@ -8,8 +8,6 @@ Vectors are made of MovieLens 100K's factors: `interpolated` between random pair
 against exact search; times are medians on one thread.
 """
 
-from __future__ import annotations
-
 import sys
 import tempfile
 from collections.abc import Sequence

@@ -9,8 +9,6 @@ indexes, users, seen items, popularity, what folds sessions in, and two attribut
 `tenth`, a text from "0" to "9", lets through 10 % of the items; a `number` is uniform in 0..1.
 """
 
-from __future__ import annotations
-
 import argparse
 import contextlib
 import json

@@ -11,8 +11,6 @@ to the one without are what counts. Scrapes and comparisons take their time each
 only 16 callers tell what that costs a call.
 """
 
-from __future__ import annotations
-
 import contextlib
 import re
 import sys

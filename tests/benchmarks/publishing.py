@@ -15,8 +15,6 @@ target is at most 1.5. What the interpreter and its libraries take counts as wel
 where the index is small.
 """
 
-from __future__ import annotations
-
 import json
 import subprocess
 import sys

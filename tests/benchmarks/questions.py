@@ -4,8 +4,6 @@ Exact answers are numpy's, over the very vectors that are served. An answer coun
 exact score is as good as the tenth best among the items that may be returned.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 

@@ -14,8 +14,6 @@ Beside them the bandwidth of the loopback (one connection between two processes)
 alone: the same bytes, read by as many requests at a time as the cache sends, and thrown away.
 """
 
-from __future__ import annotations
-
 import multiprocessing
 import os
 import re

@@ -15,8 +15,6 @@ only root may do, all that it can (/proc/sys/vm/drop_caches), at the cost of eve
 How much of the files was in the cache all the same is told.
 """
 
-from __future__ import annotations
-
 import contextlib
 import ctypes
 import mmap

@@ -18,8 +18,6 @@ Each block of rows has a random generator of its own, made of the seed and the b
 grows with the users, items and clusters, not with the interactions; for vectors with clusters alone.
 """
 
-from __future__ import annotations
-
 import argparse
 import os
 import sys

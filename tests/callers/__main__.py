@@ -3,8 +3,6 @@
 python -m tests.callers
 """
 
-from __future__ import annotations
-
 from tests.callers.command import LANGUAGES, missing
 from tests.callers.restart import POLICY, over_a_restart
 

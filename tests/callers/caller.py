@@ -3,8 +3,6 @@
 python caller.py TARGET METHOD REQUEST CONFIG WAIT, as caller.js.
 """
 
-from __future__ import annotations
-
 import base64
 import json
 import sys

@@ -1,7 +1,5 @@
 """Clients in several languages that call again and again, and count how their calls end."""
 
-from __future__ import annotations
-
 import base64
 import json
 import shutil

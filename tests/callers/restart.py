@@ -1,7 +1,5 @@
 """A retriever that is restarted in place while a client calls it."""
 
-from __future__ import annotations
-
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path

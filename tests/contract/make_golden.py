@@ -10,8 +10,6 @@ which writes golden/format-N, a volume, and golden/format-N.json, what it should
 write where something is.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Sequence
 from datetime import UTC, datetime

@@ -3,8 +3,6 @@
 What it doesn't know it refuses.
 """
 
-from __future__ import annotations
-
 import copy
 import re
 from pathlib import Path

@@ -3,8 +3,6 @@
 What Prometheus itself says of the files is in tests/integration/test_prometheus.py.
 """
 
-from __future__ import annotations
-
 import itertools
 import json
 import re

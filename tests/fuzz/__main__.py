@@ -4,8 +4,6 @@ A finding is an exception that isn't one of ours, an answer that breaks a promis
 the process, or a hang. Those that are known and can't be mended here are in targets.py, with reasons.
 """
 
-from __future__ import annotations
-
 import argparse
 import os
 import sys

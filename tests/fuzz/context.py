@@ -1,7 +1,5 @@
 """A call's context without gRPC: how a call was ended, and whether gRPC could have sent that."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import NoReturn
 

@@ -1,7 +1,5 @@
 """Targets: what parses one file of a volume. Nothing but our own errors may come of it."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from random import Random

@@ -1,7 +1,5 @@
 """Targets: what the trainer is given to read, and the retriever's page tokens."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from random import Random
 from urllib.parse import parse_qsl

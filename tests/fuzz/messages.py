@@ -1,7 +1,5 @@
 """Protobuf messages with any fields set to anything, made from their descriptors."""
 
-from __future__ import annotations
-
 import contextlib
 from collections.abc import Mapping, Sequence
 from random import Random

@@ -1,7 +1,5 @@
 """Bytes, JSON and arrays with something wrong in them. All chance comes from the generator given."""
 
-from __future__ import annotations
-
 import io
 import struct
 from random import Random

@@ -1,7 +1,5 @@
 """Publications that have all that there is, small enough to make often."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Target: any message to any method of the retriever, over real snapshots, in this process."""
 
-from __future__ import annotations
-
 import math
 from pathlib import Path
 from random import Random

@@ -3,8 +3,6 @@
 Each execution's chance depends on the seed, the target and its number alone, so it can be repeated.
 """
 
-from __future__ import annotations
-
 import contextlib
 import faulthandler
 import importlib

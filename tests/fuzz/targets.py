@@ -1,7 +1,5 @@
 """All targets, and the findings that are known."""
 
-from __future__ import annotations
-
 import re
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """Target: any message to any method of the trainer, over a real volume, queue and event log."""
 
-from __future__ import annotations
-
 import shutil
 import tempfile
 from datetime import timedelta

@@ -3,8 +3,6 @@
 The manifest agrees with the file: who can write the one can write the other.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import shutil

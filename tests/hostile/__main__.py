@@ -6,8 +6,6 @@ is at least 90 % of the good version's, and titles, attributes and features are 
 a finding, and the exit status 1.
 """
 
-from __future__ import annotations
-
 import argparse
 import json
 import os

@@ -1,7 +1,5 @@
 """A volume whose label names a good version: each case tries to replace that, and is undone."""
 
-from __future__ import annotations
-
 import contextlib
 import functools
 import io

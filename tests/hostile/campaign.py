@@ -1,7 +1,5 @@
 """Every kind of damage once, then cases that chance draws until the time is over."""
 
-from __future__ import annotations
-
 import shlex
 import time
 from collections import Counter

@@ -3,8 +3,6 @@
 What a model should learn is so plain that any seed learns it, in a fraction of a second.
 """
 
-from __future__ import annotations
-
 import uuid
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta

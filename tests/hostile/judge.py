@@ -4,8 +4,6 @@ Harmless is what users wouldn't notice: who looks at the version that the label 
 titles, attributes and names of features, and users get as much of what they would like.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Writes a draft as what the trainer reads, and says by which flags."""
 
-from __future__ import annotations
-
 import csv
 import gzip
 import io

@@ -1,7 +1,5 @@
 """What integration tests share."""
 
-from __future__ import annotations
-
 import subprocess
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Disks that run full, or hang."""
 
-from __future__ import annotations
-
 import contextlib
 import ctypes
 import os

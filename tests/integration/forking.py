@@ -8,8 +8,6 @@ Forking from a process that has imported everything takes a millisecond, startin
 Such a process has a single thread and does nothing itself, or forking would not be safe.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import resource

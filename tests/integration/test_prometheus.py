@@ -1,7 +1,5 @@
 """A real Prometheus scrapes a trainer and a retriever, and knows what docker/prometheus/ asks for."""
 
-from __future__ import annotations
-
 import json
 import re
 import signal

@@ -5,8 +5,6 @@ stops when its standard input ends, and then writes one line for each call to FI
 own, so that what else the campaign does doesn't slow the callers down.
 """
 
-from __future__ import annotations
-
 import random
 import subprocess
 import sys

@@ -1,7 +1,5 @@
 """The fault campaign: what is done to a service that is being called all the time."""
 
-from __future__ import annotations
-
 import os
 import shutil
 import signal

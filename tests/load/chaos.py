@@ -4,8 +4,6 @@
 came of it, and exits with 1 unless every promise was kept.
 """
 
-from __future__ import annotations
-
 import argparse
 import contextlib
 import os

@@ -1,7 +1,5 @@
 """Taking the file descriptors of processes that run, by connections to them, and giving them back."""
 
-from __future__ import annotations
-
 import contextlib
 import os
 import resource

@@ -1,7 +1,5 @@
 """What can be wrong with a version, a label or a volume."""
 
-from __future__ import annotations
-
 import io
 import os
 from collections.abc import Callable

@@ -4,8 +4,6 @@ Each has a cache and a way to the object store of its own. `make fleet` runs it 
 It prints what was done and what came of it, and exits with 1 unless every promise was kept.
 """
 
-from __future__ import annotations
-
 import argparse
 import contextlib
 import sys

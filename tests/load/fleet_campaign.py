@@ -1,7 +1,5 @@
 """What is done to a fleet that is being called all the time, and what it says of itself meanwhile."""
 
-from __future__ import annotations
-
 import json
 import subprocess
 import sys

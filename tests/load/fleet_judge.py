@@ -1,7 +1,5 @@
 """Whether a fleet kept its promises during a campaign."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from tests.load.callers import Call

@@ -1,7 +1,5 @@
 """One retriever of a fleet: its port, its way to the volume, and its process, which comes and goes."""
 
-from __future__ import annotations
-
 import contextlib
 import itertools
 import signal

@@ -1,7 +1,5 @@
 """The one volume of a fleet, in an object store, and each retriever's own network to it."""
 
-from __future__ import annotations
-
 import contextlib
 import os
 from collections.abc import Iterator, Mapping

@@ -1,7 +1,5 @@
 """Whether the service kept its promises during a campaign."""
 
-from __future__ import annotations
-
 import math
 from collections import Counter
 from collections.abc import Iterable, Sequence

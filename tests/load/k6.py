@@ -13,8 +13,6 @@ serves --volume, or two versions made up for it. publish_and_roll_back moves the
 puts it back. All loads end by themselves.
 """
 
-from __future__ import annotations
-
 import argparse
 import contextlib
 import dataclasses

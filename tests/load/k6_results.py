@@ -1,7 +1,5 @@
 """What a run of k6 measured: read from the summary that it exports, and shown to people or machines."""
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence

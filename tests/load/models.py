@@ -3,8 +3,6 @@
 Their Annoy indexes look at every item, so the right answer is the exact one and any other is wrong.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from pathlib import Path
 

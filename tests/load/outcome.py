@@ -1,7 +1,5 @@
 """What came of a campaign, for people and for machines."""
 
-from __future__ import annotations
-
 import dataclasses
 import json
 import os

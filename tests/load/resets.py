@@ -3,8 +3,6 @@
 The services and the attacker have cores of their own where there are two.
 """
 
-from __future__ import annotations
-
 import contextlib
 import os
 import subprocess

@@ -1,7 +1,5 @@
 """Changes of versions while a load is on: publish, take over, roll back, again and again."""
 
-from __future__ import annotations
-
 import contextlib
 import threading
 import time

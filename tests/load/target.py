@@ -1,7 +1,5 @@
 """The retriever that a load tool asks: one that runs already, or one that it starts and stops."""
 
-from __future__ import annotations
-
 import contextlib
 import random
 import tempfile

@@ -1,7 +1,5 @@
 """The fault campaign in its short form."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest

@@ -1,7 +1,5 @@
 """What would be retriever/index/sorted.py."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np

@@ -1,7 +1,5 @@
 """What would be trainer/index/sorted.py."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

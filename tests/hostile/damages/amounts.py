@@ -1,7 +1,5 @@
 """Too little, too much, or of others; and history beside the event log."""
 
-from __future__ import annotations
-
 from functools import partial
 
 from tests.hostile.damage import kind

@@ -1,7 +1,5 @@
 """Items, users, their features and attributes: of other ids, of another kind, or gone."""
 
-from __future__ import annotations
-
 import math
 import re
 from functools import partial

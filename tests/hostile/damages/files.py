@@ -1,7 +1,5 @@
 """Files of another encoding, format or form, or of which a part is missing or wrong."""
 
-from __future__ import annotations
-
 import gzip
 import io
 import zipfile

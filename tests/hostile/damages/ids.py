@@ -1,7 +1,5 @@
 """Ids that changed form, are missing, or are no longer those of the same users and items."""
 
-from __future__ import annotations
-
 import unicodedata
 from functools import partial
 

@@ -1,7 +1,5 @@
 """Parquet of other types: most are as good as the usual ones, some aren't."""
 
-from __future__ import annotations
-
 import uuid
 from collections.abc import Callable, Mapping
 from typing import Any

@@ -1,7 +1,5 @@
 """Times of a wrong clock, of another unit or form, or that aren't there."""
 
-from __future__ import annotations
-
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any

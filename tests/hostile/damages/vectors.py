@@ -1,7 +1,5 @@
 """Vectors of a model that are no use, no numbers, or not those of the ids beside them."""
 
-from __future__ import annotations
-
 from functools import partial
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Weights that are no numbers, no use, or of another size."""
 
-from __future__ import annotations
-
 from functools import partial
 
 from tests.hostile.damage import changes, kind

@@ -1,7 +1,5 @@
 """What holds for a volume at every instant, whoever was killed when."""
 
-from __future__ import annotations
-
 import contextlib
 import os
 from pathlib import Path

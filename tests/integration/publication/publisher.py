@@ -4,8 +4,6 @@ A request's fields are those of `Request`. A child publishes and promotes in tur
 itself, `{"at": ...}` tells the operation that this was before.
 """
 
-from __future__ import annotations
-
 import itertools
 import json
 import os

@@ -1,7 +1,5 @@
 """What lacks for a while, such as file descriptors, keeps a new version away for that while only."""
 
-from __future__ import annotations
-
 import contextlib
 import http.client
 import os

@@ -1,7 +1,5 @@
 """A process that appends to an event log on request, for tests that kill it."""
 
-from __future__ import annotations
-
 import os
 import random
 import signal

@@ -1,7 +1,5 @@
 """`python -m trainer` as it is called: what it prints where, and how it ends."""
 
-from __future__ import annotations
-
 import contextlib
 import json
 import os

@@ -1,7 +1,5 @@
 """TrainerService over gRPC."""
 
-from __future__ import annotations
-
 import socket
 import sqlite3
 import subprocess

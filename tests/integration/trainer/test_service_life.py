@@ -1,7 +1,5 @@
 """The trainer's service over months: restarts, kills, full disks, and what it does by itself."""
 
-from __future__ import annotations
-
 import itertools
 import random
 import re

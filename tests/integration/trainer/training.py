@@ -4,8 +4,6 @@ A request's fields are those of `Request`; a child runs the trainer's own pipeli
 `{"publishing": ...}` when it has trained its last model and is about to build the indexes.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass

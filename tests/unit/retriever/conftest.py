@@ -1,7 +1,5 @@
 """Publications that tests may spoil."""
 
-from __future__ import annotations
-
 import functools
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -4,8 +4,6 @@ It shares with the retriever what a question and its options are, and `FoldIn.pa
 session's query; nothing else.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field

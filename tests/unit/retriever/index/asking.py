@@ -1,7 +1,5 @@
 """Indexes to ask, and what their answers should be."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path

@@ -5,8 +5,6 @@
 Prints a line for each: what the error is, or "opened".
 """
 
-from __future__ import annotations
-
 import json
 import sys
 from pathlib import Path

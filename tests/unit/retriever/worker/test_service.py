@@ -1,7 +1,5 @@
 """Requests and responses, with a context that aborts and knows whether somebody waits."""
 
-from __future__ import annotations
-
 import weakref
 from contextlib import nullcontext
 

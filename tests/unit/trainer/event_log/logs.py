@@ -1,7 +1,5 @@
 """Event logs for tests: what is in them, and what is done to them."""
 
-from __future__ import annotations
-
 import errno
 from datetime import UTC, datetime
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Vectors that tell a good index from a bad one, and what they should be answered with."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

@@ -1,7 +1,5 @@
 """A small publication to report on, in which item biases matter and titles are odd."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from pathlib import Path
 from typing import Any

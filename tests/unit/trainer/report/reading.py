@@ -1,7 +1,5 @@
 """A report's page as a reader's browser takes it."""
 
-from __future__ import annotations
-
 import re
 from xml.etree import ElementTree as ET
 

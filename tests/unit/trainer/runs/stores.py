@@ -1,7 +1,5 @@
 """Stores of runs, and what is put into them."""
 
-from __future__ import annotations
-
 from tests import specs
 from trainer.runs.run import Run
 from trainer.runs.store import RunStore
