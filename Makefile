@@ -39,7 +39,7 @@ ifdef T
 else
 	@$(BIN)/python -m pytest --numprocesses 2 tests/fuzz tests/hostile tests/unit tests/contract tests/deployment \
 	  tests/benchmarks/test_measures.py
-	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile tests/integration tests/e2e --ignore $(SPARK_TESTS)
+	@$(BIN)/python -m pytest --numprocesses 3 --dist loadfile tests/integration tests/e2e --ignore $(SPARK_TESTS)
 endif
 
 ##@ Before you trust it
