@@ -195,12 +195,16 @@ def as_expected(error):
     raise error
 
 
-def assert_right(answer, expected, catalogue, options, *, start=0, among=None):
-    """The results are the best of those that may be returned, or of some rows among them."""
+def assert_right(answer, expected, catalogue, options, *, start=0, most=None, among=None):
+    """The results are the best of those that may be returned, or of some rows among them.
+
+    At most so many are returned on all pages; where scores are rounded, either of two that are nearly
+    equal may be the last.
+    """
     rows, scores = answer.rows.tolist(), answer.scores.tolist()
     looked = expected.looked
     best = [row for row in expected.rows if among is None or row in among]
-    wanted = best[start : start + options.limit]
+    wanted = best[:most][start : start + options.limit]
     assert len(rows) == len({*rows}) == len(wanted)
     assert rows == sorted(rows, key=lambda row: catalogue.place(row, scores[rows.index(row)]))
     if looked.rounded:
@@ -307,17 +311,15 @@ def test_pages_hold_the_whole_ranking_once_and_in_order_until_they_end(ranker, d
     assume(not isinstance(expected, Unknown | NoMean))
     with as_if(dear=dear), mock.patch.object(pages, "MAX_RESULTS", most):
         walked = [*walk(ask, catalogue.snapshot(**{ranker: index}), subject, options, limits)]
-    # The same ranking up to where it ends.
-    cut = replace(expected, rows=expected.rows[:most])
     started_exactly = walked[0][1].exact
     start = 0
     for page, answer in walked:
         if started_exactly:
             # Why there are no more is another matter at the end.
             at_the_end = start + len(answer.rows) == most
-            reason = cut.short_reason(start, page.limit, page)
+            reason = expected.short_reason(start, page.limit, page)
             told = structs.replace(answer, short=reason) if at_the_end else answer
-            assert_right(told, cut, catalogue, page, start=start)
+            assert_right(told, expected, catalogue, page, start=start, most=most)
         else:
             rows, scores = answer.rows.tolist(), answer.scores.tolist()
             places = [catalogue.place(*both) for both in zip(rows, scores, strict=True)]
