@@ -118,23 +118,13 @@ def test_calls_of_all_kinds_are_counted_by_what_came_of_them(start, volume):
     assert read["retriever_reloads_total{outcome=succeeded}"] == 1
     assert read["retriever_parent_memory_bytes"] > 1 << 20
     assert watched.wait_for(lambda read: read["retriever_worker_memory_bytes{worker=0}"] > 1 << 20)
-
-
-def test_a_worker_that_is_killed_loses_no_count(start, volume):
-    watched = watch(start, volume, workers=1, online_recall_share=0)
-    ask = pb.RecommendRequest(user_id=models.USER_IDS[0])
-    for _ in range(5):
-        watched.service.stub().Recommend(ask, timeout=PATIENCE)
-    before = watched.wait_for_values(Recommend_OK=5)
-    version = watched.service.status().version
-    os.kill(watched.service.worker_pids()[0], signal.SIGKILL)
-    after = watched.wait_for(lambda read: read["retriever_worker_restarts_total{worker=0}"] == 1)
-    totals = [key for key in before if re.search(r"_(total|bucket|count|sum)(\{|$)", key)]
-    assert len(totals) > 20
-    assert {key: after[key] for key in totals if after[key] < before[key]} == {}
-    watched.service.wait_until_all_serve(version)
-    watched.service.stub().Recommend(ask, timeout=PATIENCE, wait_for_ready=True)
-    watched.wait_for_values(Recommend_OK=6)
+    # A worker that is killed loses no count, and the next one counts on.
+    os.kill(service.worker_pids()[0], signal.SIGKILL)
+    watched.wait_for(lambda read: read["retriever_worker_restarts_total{worker=0}"] == 1)
+    service.wait_until_all_serve(version)
+    again = pb.RecommendRequest(user_id=user)
+    service.stub().Recommend(again, timeout=PATIENCE, wait_for_ready=True)
+    watched.wait_for_values(Recommend_OK=5, Recommend_NOT_FOUND=1, SimilarItems_OK=1)
 
 
 def test_reloads_are_counted_by_outcome_and_probes_follow_them_to_the_end(start, tmp_path):
