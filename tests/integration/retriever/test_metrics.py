@@ -27,13 +27,13 @@ class Watched:
 
     def __init__(self, service):
         self.service = service
-        self.address = re.search(r"metrics on (\S+)", service.log)[1]
+        self._asking = HTTPConnection(re.search(r"metrics on (\S+)", service.log)[1], timeout=PATIENCE)
 
     def get(self, path):
         """Status and body."""
-        with contextlib.closing(HTTPConnection(self.address, timeout=PATIENCE)) as asking:
-            asking.request("GET", path)
-            response = asking.getresponse()
+        with contextlib.closing(self._asking):
+            self._asking.request("GET", path)
+            response = self._asking.getresponse()
             return response.status, response.read().decode()
 
     def read(self):

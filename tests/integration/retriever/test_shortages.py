@@ -6,7 +6,6 @@ import os
 import re
 import resource
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 
 import grpc
@@ -64,7 +63,7 @@ def test_a_parent_without_descriptors_follows_the_label_and_restarts_workers_onc
 
 
 @contextlib.contextmanager
-def no_more_memory(pid: int) -> Iterator[None]:
+def no_more_memory(pid):
     """Let a process have the address space that it has, and no more."""
     limits = resource.prlimit(pid, resource.RLIMIT_AS)
     pages = int(Path(f"/proc/{pid}/statm").read_text().split()[0])
@@ -79,19 +78,16 @@ def test_a_worker_that_lacked_memory_answers_again_or_is_replaced(start, volume)
     service = start(volume, workers=1)
     [pid] = service.worker_pids()
     stub = service.stub()
-    slow = pb.BatchRecommendRequest(
-        requests=[pb.RecommendRequest(user_id=user) for user in models.USER_IDS[:20]]
-    )
+    slow = pb.BatchRecommendRequest(requests=[{"user_id": user} for user in models.USER_IDS[:20]])
     with contextlib.suppress(ProcessLookupError), no_more_memory(pid):
         for _ in range(3):
             # Whatever comes of them.
             with contextlib.suppress(grpc.RpcError):
                 stub.BatchRecommend(slow, timeout=SHORT)
 
-    def answers(_status: pb.GetStatusResponse) -> bool:
+    def answers(_):
         with contextlib.suppress(grpc.RpcError):
-            return bool(service.stub().BatchRecommend(slow, timeout=SHORT).results)
-        return False
+            return service.stub().BatchRecommend(slow, timeout=SHORT).results
 
     service.wait_until(answers)
 
@@ -101,7 +97,7 @@ def test_a_parent_that_lacked_memory_follows_the_label_and_answers_probes(start,
     host, port = re.search(r"metrics on (\S+):(\d+)", service.log).groups()
     new = models.publish(volume, "b", 2).version
 
-    def ask(seconds: float) -> int:
+    def ask(seconds):
         with contextlib.closing(http.client.HTTPConnection(host, int(port), timeout=seconds)) as asking:
             asking.request("GET", "/live")
             return asking.getresponse().status
@@ -111,8 +107,5 @@ def test_a_parent_that_lacked_memory_follows_the_label_and_answers_probes(start,
         for _ in range(4):
             with contextlib.suppress(OSError, http.client.HTTPException):
                 ask(SHORT)
-        service.wait_until(
-            lambda status: status.version == new or status.label_problem or status.failed_versions
-        )
     service.wait_until_all_serve(new)
     assert ask(PATIENCE) == 200

@@ -419,17 +419,6 @@ def test_an_index_is_asked_until_enough_of_what_it_proposes_matches(proposed, as
     assert answer.filtered == sum(row % 2 for row in proposed[: asked[-1]])
 
 
-def test_pages_of_a_large_catalogue_hold_ten_thousand_results_once_whatever_the_index_proposes():
-    snapshot, _ = large_catalogue(range(5, 3000, 7))
-    options = Options(exclude_item_ids=["item-5", "item-19999"])
-    answers = [answer for _, answer in walk(retrievable.recommend, snapshot, "user-0", options, [999])]
-    rows = np.concatenate([answer.rows for answer in answers])
-    assert len(rows) == len({*rows.tolist()}) == pages.MAX_RESULTS
-    assert not {5, 19_999} & {*rows.tolist()}
-    assert answers[-1].short == "page_limit"
-    assert [len(answer.rows) for answer in answers] == [999] * 10 + [10]
-
-
 def test_an_index_of_which_nobody_knows_whether_it_finds_so_many_is_not_asked_under_a_filter():
     for most in (29, 30):
         depths = Depths([Depth(results=most, effort=1.0, recall=0.95)])

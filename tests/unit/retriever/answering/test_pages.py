@@ -48,8 +48,7 @@ def assert_refused(token):
     if isinstance(caught.value, PageExpiredError):
         version = bytes_of(token)[VERSION_STARTS:].decode()
         assert layout.is_version_name(version)
-        assert version != VERSION
-        assert caught.value.of_version == version
+        assert caught.value.of_version == version != VERSION
     else:
         assert (caught.value.field, caught.value.reason) == ("page_token", FOREIGN)
 
