@@ -1,7 +1,6 @@
 """A worker with as many calls as it may take refuses others at once, and is still seen to live."""
 
 import queue
-from contextlib import contextmanager
 from itertools import chain
 
 import grpc
@@ -54,19 +53,6 @@ class HeldCall:
         self.future.cancel()
 
 
-@contextmanager
-def held_calls(service, channel, count):
-    # Those of another test may take a moment to end.
-    service.wait_until(lambda status: status.workers[0].calls_in_flight == 0)
-    calls = [HeldCall(channel) for _ in range(count)]
-    service.wait_until(lambda status: status.workers[0].calls_in_flight == count)
-    try:
-        yield calls
-    finally:
-        for call in calls:
-            call.cancel()
-
-
 def recommend(channel, **options):
     request = pb.RecommendRequest(user_id=models.USER_IDS[0])
     return pb_grpc.RetrieverServiceStub(channel).Recommend(request, timeout=10, **options)
@@ -74,22 +60,27 @@ def recommend(channel, **options):
 
 def test_a_full_worker_refuses_calls_with_retry_info_and_answers_health_and_status(service, channel):
     health = health_pb2_grpc.HealthStub(channel)
-    with held_calls(service, channel, MAX_CALLS):
-        with pytest.raises(grpc.RpcError) as refused:
-            recommend(channel)
-        assert refused.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
-        [detail] = rpc_status.from_call(refused.value).details
-        info = error_details_pb2.RetryInfo()
-        assert detail.Unpack(info)
-        assert 0 < info.retry_delay.ToTimedelta().total_seconds() < 1
-        service.wait_until(lambda status: status.workers[0].refused_calls)
-        for name in ("", SERVICE):
-            request = health_pb2.HealthCheckRequest(service=name)
-            assert health.Check(request, timeout=10).status == health_pb2.HealthCheckResponse.SERVING
-            watch = health.Watch(request, timeout=10)
-            assert next(watch).status == health_pb2.HealthCheckResponse.SERVING
-            watch.cancel()
-        assert service.status().version
+    # Those of another test may take a moment to end.
+    service.wait_until(lambda status: status.workers[0].calls_in_flight == 0)
+    calls = [HeldCall(channel) for _ in range(MAX_CALLS)]
+    service.wait_until(lambda status: status.workers[0].calls_in_flight == MAX_CALLS)
+    with pytest.raises(grpc.RpcError) as refused:
+        recommend(channel)
+    assert refused.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+    [detail] = rpc_status.from_call(refused.value).details
+    info = error_details_pb2.RetryInfo()
+    assert detail.Unpack(info)
+    assert 0 < info.retry_delay.ToTimedelta().total_seconds() < 1
+    service.wait_until(lambda status: status.workers[0].refused_calls)
+    for name in ("", SERVICE):
+        request = health_pb2.HealthCheckRequest(service=name)
+        assert health.Check(request, timeout=10).status == health_pb2.HealthCheckResponse.SERVING
+        watch = health.Watch(request, timeout=10)
+        assert next(watch).status == health_pb2.HealthCheckResponse.SERVING
+        watch.cancel()
+    assert service.status().version
+    for call in calls:
+        call.cancel()
 
 
 def test_reflection_tells_of_the_services_and_their_methods(channel):

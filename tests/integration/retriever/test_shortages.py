@@ -1,4 +1,7 @@
-"""What lacks for a while, such as file descriptors, keeps a new version away for that while only."""
+"""What lacks for a while keeps a new version away for that while only.
+
+Descriptors that a worker lacks are taken in load/campaign.py.
+"""
 
 import contextlib
 import http.client
@@ -12,33 +15,10 @@ import grpc
 from recsys.retriever.v1 import retriever_service_pb2 as pb
 
 from lightfm_retriever.publication import labels
-from tests.load import descriptors, models
+from tests.load import models
 from tests.service import PATIENCE
 
 SHORT = 3.0
-
-
-def test_a_version_that_comes_while_descriptors_lack_serves_once_there_are_some(start, volume):
-    service = start(volume, workers=1)
-    old = service.status().version
-    [pid] = service.worker_pids()
-    stub = service.stub()
-    ask = pb.RecommendRequest(user_id=models.USER_IDS[0])
-    assert stub.Recommend(ask, timeout=PATIENCE).version == old
-    new = models.publish(volume, "b", 2).version
-    with descriptors.limited([pid]), descriptors.taken(service.target, [pid], seconds=PATIENCE):
-        labels.promote(volume, new)
-        status = service.wait_until(lambda status: status.failed_versions)
-        [failed] = status.failed_versions
-        assert (failed.version, failed.retried, status.version) == (new, True, old)
-        assert "Too many open files" in failed.reason
-        # Those who have a connection don't notice.
-        assert stub.Recommend(ask, timeout=PATIENCE).version == old
-    status = service.wait_until_all_serve(new)
-    assert (status.workers[0].restarts, [*status.failed_versions]) == (0, [])
-    assert stub.Recommend(ask, timeout=PATIENCE).version == new
-    # New callers are taken, too.
-    assert service.stub().Recommend(ask, timeout=PATIENCE).version == new
 
 
 def test_a_parent_without_descriptors_follows_the_label_and_restarts_workers_once_it_has_some(

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from lightfm_retriever.publication import layout
-from lightfm_retriever.publication.errors import MismatchError, MissingFileError, VersionNotFoundError
+from lightfm_retriever.publication.errors import VersionNotFoundError
 from retriever import failures
 from retriever.answering.snapshot import open_snapshot
-from tests import publications, retrievable
+from tests import retrievable
 from tests.retrievable import ODD_ITEM_IDS, ODD_USER_IDS, Expected
 from tests.shortages import descriptors_left
 from tests.unit.retriever.index.asking import backends
@@ -80,18 +80,6 @@ def test_every_file_is_mapped_and_closed_with_the_last_reference(published_by, b
         assert len(os.listdir("/proc/self/fd")) == descriptors
     finally:
         gc.enable()
-
-
-@pytest.mark.parametrize("name", publications.FILES)
-def test_a_missing_or_truncated_file_is_named_before_it_is_mapped(published, name):
-    path = published.directory / name
-    publications.overwrite(path, path.read_bytes()[:-1])
-    with pytest.raises(MismatchError, match="size in bytes") as caught:
-        opened(published)
-    assert caught.value.path == path
-    path.unlink()
-    with pytest.raises(MissingFileError, match=name):
-        opened(published)
 
 
 @backends

@@ -51,7 +51,6 @@ def test_weights_may_add_up_to_more_or_less_than_float32_can_hold(weight):
     ("ask", "subject", "unknown", "near", "said"),
     [
         (asked, UserFeatures(["age:25-34", "age:25-3"]), ("feature", "age:25-3"), "age:25-34", ""),
-        (asked, UserFeatures(["Age:25-34"]), ("feature", "Age:25-34"), "age:25-34", ""),
         (asked, UserFeatures(["sex:F"]), ("feature", "sex:F"), "", "as 'age:25-34', 'country:DE'$"),
         (asked, UserFeatures(["age:99"]), ("feature", "age:99"), "", "such as 'age:25-34'$"),
         (asked, WeightedItems(["item-0", "ITEM-0"]), ("item", "ITEM-0"), "item-0", ""),

@@ -56,9 +56,6 @@ class Parent:
     def version(self):
         return self.worker._servicer.version
 
-    def hang_up(self):
-        self._ours.shutdown(socket.SHUT_WR)
-
     def close(self):
         self.worker._server.stop(None)
         self._ours.close()
@@ -184,7 +181,7 @@ def test_it_says_that_it_booted_and_lives_and_ends_with_its_parent(parent, monke
     said = {type(parent.hear()) for _ in range(2)}
     assert said == {control.Booted, control.Beat}
     assert parent.hear().load.pss_bytes > 0, "measured once, then kept"
-    parent.hang_up()
+    parent._ours.shutdown(socket.SHUT_WR)
     running.join(30)
     assert not running.is_alive()
 
