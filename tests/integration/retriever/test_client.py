@@ -1,6 +1,6 @@
 """The client against servers that fail in every way that it is to hide, and in some that it isn't."""
 
-import threading
+from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
 import grpc
@@ -31,38 +31,25 @@ class NobodyBehind(health.HealthServicer):
 
 
 @pytest.fixture
-def states(request):
-    return getattr(request, "param", health.HealthServicer)()
-
-
-@pytest.fixture
-def target(service, states):
+def target(service):
     def note(request, context):
         service.requests.append(request)
         service.peers.append(context.peer())
         if service.codes:
             context.abort(service.codes.pop(0), "as told")
 
-    with answering(note, states=states) as target:
+    with answering(note) as target:
         yield target
 
 
-@pytest.fixture
-def client(target):
-    with RetrieverClient(target) as client:
-        yield client
-
-
-ANSWER = Answer([], "v")
-
-
 @pytest.mark.parametrize("code", ["UNAVAILABLE", "CANCELLED", "RESOURCE_EXHAUSTED"])
-def test_it_hides_what_a_worker_that_ends_or_is_full_says(client, service, code):
+def test_it_hides_what_a_worker_that_ends_or_is_full_says(target, service, code):
     service.codes = [grpc.StatusCode[code]] * 4
-    assert client.recommend("u") == ANSWER
-    assert service.requests == [pb.RecommendRequest(user_id="u", max_response_bytes=64 << 20)] * 5
-    assert client.similar_items("i") == ANSWER
-    assert client.status().version == "v"
+    with RetrieverClient(target) as client:
+        assert client.recommend("u") == Answer([], "v")
+        assert service.requests == [pb.RecommendRequest(user_id="u", max_response_bytes=64 << 20)] * 5
+        assert client.similar_items("i") == Answer([], "v")
+        assert client.status().version == "v"
 
 
 def test_it_uses_all_its_connections_in_turn(target, service):
@@ -73,19 +60,24 @@ def test_it_uses_all_its_connections_in_turn(target, service):
     assert service.peers[:3] == service.peers[3:6] == service.peers[6:]
 
 
-def test_it_waits_until_the_service_serves(client, states):
+def test_it_waits_until_the_service_serves():
+    states = health.HealthServicer()
     states.set("", health_pb2.HealthCheckResponse.NOT_SERVING)
-    assert not client.is_serving()
-    waiting = threading.Thread(target=client.wait_until_serving, kwargs={"timeout_seconds": 60})
-    waiting.start()
-    states.set("", health_pb2.HealthCheckResponse.SERVING)
-    waiting.join(timeout=60)
-    assert not waiting.is_alive()
-    assert client.is_serving()
+    with answering(states=states) as target, RetrieverClient(target) as client:
+        assert not client.is_serving()
+        with ThreadPoolExecutor(1) as threads:
+            waiting = threads.submit(client.wait_until_serving, timeout_seconds=60)
+            states.set("", health_pb2.HealthCheckResponse.SERVING)
+            waiting.result()
+        assert client.is_serving()
 
 
-@pytest.mark.parametrize("states", [NobodyBehind], indirect=True)
-def test_it_asks_a_proxy_that_has_no_service_again_but_not_without_a_pause(client, states):
-    with pytest.raises(CallError):
+def test_it_asks_a_proxy_that_has_no_service_again_but_not_without_a_pause():
+    states = NobodyBehind()
+    with (
+        answering(states=states) as target,
+        RetrieverClient(target) as client,
+        pytest.raises(CallError),
+    ):
         client.wait_until_serving(timeout_seconds=0.35)
     assert 1 <= states.asked <= 5

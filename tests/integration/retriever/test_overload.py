@@ -53,9 +53,9 @@ class HeldCall:
         self.future.cancel()
 
 
-def recommend(channel, **options):
+def recommend(channel):
     request = pb.RecommendRequest(user_id=models.USER_IDS[0])
-    return pb_grpc.RetrieverServiceStub(channel).Recommend(request, timeout=10, **options)
+    return pb_grpc.RetrieverServiceStub(channel).Recommend(request, timeout=10)
 
 
 def test_a_full_worker_refuses_calls_with_retry_info_and_answers_health_and_status(service, channel):

@@ -169,10 +169,8 @@ def as_if(*, dear):
 ASKS = {
     "recommend": (retrievable.recommend, queries.plan_recommend, reference.recommend, user_subjects),
     "similar": (
-        retrievable.similar_items,
-        queries.plan_similar_items,
-        reference.similar_items,
-        item_subjects,
+        *(retrievable.similar_items, queries.plan_similar_items),
+        *(reference.similar_items, item_subjects),
     ),
 }
 asks = pytest.mark.parametrize("ranker", ASKS)
@@ -436,12 +434,8 @@ def test_more_results_are_searched_for_with_the_effort_that_they_take():
         [Depth(results=30, effort=2.0, recall=0.95), Depth(results=100, effort=4.0, recall=1)]
     )
     snapshot, index = large_catalogue(best_first(1), depths=depths)
-    for options in (
-        Options(limit=10),
-        Options(limit=30),
-        Options(limit=100, search=Search(effort=0.5)),
-        filtered_by("half"),
-    ):
+    half = Options(limit=100, search=Search(effort=0.5))
+    for options in (Options(limit=10), Options(limit=30), half, filtered_by("half")):
         retrievable.recommend(snapshot, "user-0", options)
     assert index.efforts == [1.0, 2.0, 2.0, 2.0]
 

@@ -31,16 +31,12 @@ def of(request, tmp_path_factory):
     return asking.Built(tmp_path_factory.mktemp("index") / "files", name, backend, build=build)
 
 
-def efforts(of):
-    """From the least to the most that is of any use, and what is between."""
-    least, most = of.index.effort.least, of.index.effort.most
-    return sorted({least, *np.geomspace(least, most, 5).astype(int).tolist(), most})
-
-
 def test_the_same_rows_are_found_for_the_same_file_count_and_effort(of):
     """A factor of the effort is the trainer's effort multiplied."""
     found_as_tuned = []
-    for effort in efforts(of):
+    # From the least to the most that is of any use, and what is between.
+    least, most = of.index.effort.least, of.index.effort.most
+    for effort in sorted({least, *np.geomspace(least, most, 5).astype(int).tolist(), most}):
         index = of.at(effort)
         assert index.candidates == of.index.candidates
         ten = candidates_for(10, index.candidates, 0)

@@ -1,5 +1,6 @@
 """Messages to questions: what each field means, and which one is wrong."""
 
+import itertools
 import math
 from dataclasses import replace
 from functools import partial
@@ -151,10 +152,9 @@ def test_each_subject_is_read_as_what_it_is():
         assert (list(subject.item_ids), list(subject.weights), subject.field) == (ids, weights, field)
 
 
-# Also where a request isn't plain.
-@pytest.mark.parametrize("more", [{}, {"explain": True}])
-def test_who_has_seen_what_is_excluded_unless_told_not_to(more):
-    for told in (True, False):
+def test_who_has_seen_what_is_excluded_unless_told_not_to():
+    # Also where a request isn't plain.
+    for told, more in itertools.product((True, False), ({}, {"explain": True})):
         assert options_of("recommend", exclude_seen=told, **more).exclude_seen is told
 
 
