@@ -25,8 +25,8 @@ _NEVER = ("CANCELLED", "UNIMPLEMENTED")
 class Watched:
     """A service's metrics and probes."""
 
-    def __init__(self, service):
-        self.service = service
+    def __init__(self, start, volume, **options):
+        self.service = service = start(volume, metrics_listen="127.0.0.1:0", **options)
         self._asking = HTTPConnection(re.search(r"metrics on (\S+)", service.log)[1], timeout=PATIENCE)
 
     def get(self, path):
@@ -66,10 +66,6 @@ class Watched:
         return self.wait_for(lambda read: {key: read.get(key) for key in keys} == keys)
 
 
-def watch(start, volume, **options):
-    return Watched(start(volume, metrics_listen="127.0.0.1:0", **options))
-
-
 def fails(call, request):
     with pytest.raises(grpc.RpcError) as failed:
         call(request, timeout=PATIENCE)
@@ -77,7 +73,7 @@ def fails(call, request):
 
 
 def test_calls_of_all_kinds_are_counted_by_what_came_of_them(start, volume):
-    watched = watch(start, volume, workers=1, max_calls=2, threads=1, online_recall_share=1)
+    watched = Watched(start, volume, workers=1, max_calls=2, threads=1, online_recall_share=1)
     service, user, item = watched.service, models.USER_IDS[0], models.ITEM_IDS[0]
     channel = service.channel()
     stub = service.stub()
@@ -130,7 +126,7 @@ def test_calls_of_all_kinds_are_counted_by_what_came_of_them(start, volume):
 def test_reloads_are_counted_by_outcome_and_probes_follow_them_to_the_end(start, tmp_path):
     volume = tmp_path / "volume"
     volume.mkdir()
-    watched = watch(start, volume, workers=1, serving=False, drain_seconds=3000)
+    watched = Watched(start, volume, workers=1, serving=False, drain_seconds=3000)
     assert watched.get("/live") == (200, "ok\n")
     status, reason = watched.wait_for(lambda said: "label" in said[1], lambda: watched.get("/ready"))
     assert status == 503

@@ -1,7 +1,4 @@
-"""What lacks for a while keeps a new version away for that while only.
-
-Descriptors that a worker lacks are taken in load/campaign.py.
-"""
+"""What lacks for a while keeps a new version away for no longer; see also load/campaign.py."""
 
 import contextlib
 import http.client

@@ -196,8 +196,7 @@ def as_expected(error):
 def assert_right(answer, expected, catalogue, options, *, start=0, most=None, among=None):
     """The results are the best of those that may be returned, or of some rows among them.
 
-    At most so many are returned on all pages; where scores are rounded, either of two that are nearly
-    equal may be the last.
+    All pages have at most `most`; of two that are equal but for rounding either may be the last.
     """
     rows, scores = answer.rows.tolist(), answer.scores.tolist()
     looked = expected.looked

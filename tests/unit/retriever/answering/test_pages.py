@@ -21,8 +21,7 @@ FOREIGN = "isn't a token of this service"
 # What a token holds before its version: tag, width and offset, fingerprint.
 VERSION_STARTS = 8 + 8 + 8
 
-counts = st.integers(0, 2**32 - 1)
-positions = st.builds(Position, counts, counts)
+positions = st.builds(Position, *[st.integers(0, 2**32 - 1)] * 2)
 tokens = st.builds(lambda position: encode(position), positions)
 
 
