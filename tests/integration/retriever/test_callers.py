@@ -1,6 +1,5 @@
 """Clients in other languages, and what they need: what docs/clients.md says."""
 
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 import grpc
@@ -11,6 +10,7 @@ from lightfm_retriever.hosting.serving.admission import overloaded
 from retriever.client import CallError, RetrieverClient
 from tests.callers.command import LANGUAGES, calling, missing
 from tests.callers.restart import POLICY, RECOMMEND, over_a_restart
+from tests.integration.retriever.fakes import answering
 
 
 @pytest.fixture(params=LANGUAGES)
@@ -20,31 +20,18 @@ def language(request):
     return request.param
 
 
-class Full(grpc.GenericRpcHandler):
-    """A service that refuses its first calls as a full one does, and answers the rest."""
-
-    def __init__(self, refusals):
-        self.attempts = 0
-        self._refusals = refusals
-
-    def service(self, handler_call_details):  # noqa: ARG002
-        def answer(_, context):
-            self.attempts += 1
-            if self.attempts <= self._refusals:
-                context.abort_with_status(overloaded(0.001))
-            return pb.RecommendResponse(version="v").SerializeToString()
-
-        return grpc.unary_unary_rpc_method_handler(answer)
-
-
 @contextmanager
 def full_server(refusals):
-    service = Full(refusals)
-    server = grpc.server(ThreadPoolExecutor(1), handlers=[service])
-    port = server.add_insecure_port("127.0.0.1:0")
-    server.start()
-    yield service, f"127.0.0.1:{port}"
-    server.stop(None).wait()
+    """One that refuses its first calls as a full one does; its target, and all calls so far."""
+    attempts = []
+
+    def refuse(request, context):
+        attempts.append(request)
+        if len(attempts) <= refusals:
+            context.abort_with_status(overloaded(0.001))
+
+    with answering(refuse) as target:
+        yield target, attempts
 
 
 def test_no_call_fails_over_a_restart_in_place(language):
@@ -55,7 +42,7 @@ def test_no_call_fails_over_a_restart_in_place(language):
 def test_a_full_service_is_asked_again_when_it_says(language):
     request = pb.RecommendRequest()
     with (
-        full_server(3) as (_, target),
+        full_server(3) as (target, _),
         calling(language, target, RECOMMEND, request, config=POLICY, waits=False) as caller,
     ):
         caller.wait_until_it_calls()
@@ -64,11 +51,11 @@ def test_a_full_service_is_asked_again_when_it_says(language):
 
 def test_retries_of_a_service_that_stays_full_have_a_budget():
     calls = 600
-    with full_server(10_000) as (service, target), RetrieverClient(target, connections=1) as client:
+    with full_server(10_000) as (target, attempts), RetrieverClient(target, connections=1) as client:
         for _ in range(calls):
             with pytest.raises(CallError) as caught:
                 client.recommend("3", timeout_seconds=30)
             assert caught.value.code is grpc.StatusCode.RESOURCE_EXHAUSTED
             assert caught.value.retry_seconds == pytest.approx(0.001)
         # Of five attempts for each call there were hardly more than the budget allows.
-        assert calls < service.attempts < calls + 600
+        assert calls < len(attempts) < calls + 600

@@ -17,14 +17,6 @@ from tests.load import callers, faults, models
 from tests.service import PATIENCE
 
 
-@pytest.fixture
-def published(tmp_path):
-    """Two versions of equal sizes, with other numbers; `current` names the first."""
-    made = [models.publish(tmp_path, "a", seed) for seed in (1, 2)]
-    labels.promote(tmp_path, made[0].version)
-    return made
-
-
 def problems(target, published, ended):
     """Asks until the end on new connections; what is wrong with each answer, None for nothing."""
     found, of = [], {model.version: model for model in published}
@@ -38,8 +30,11 @@ def problems(target, published, ended):
     raise AssertionError
 
 
-def test_a_restarted_worker_serves_none_but_verified_files(start, tmp_path, published):
+def test_a_restarted_worker_serves_none_but_verified_files(start, tmp_path):
+    # Of equal sizes, with other numbers.
+    published = [models.publish(tmp_path, "a", seed) for seed in (1, 2)]
     first, second = (model.version for model in published)
+    labels.promote(tmp_path, first)
     shutil.copytree(layout.version_dir(tmp_path, first), tmp_path / "backup")
     service, ended, pool = start(tmp_path), threading.Event(), ThreadPoolExecutor(1)
     asking = pool.submit(problems, service.target, published, ended)

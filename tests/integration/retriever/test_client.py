@@ -1,46 +1,21 @@
 """The client against servers that fail in every way that it is to hide, and in some that it isn't."""
 
-import threading
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 
 import grpc
 import pytest
-from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_health.v1 import health, health_pb2
 from recsys.retriever.v1 import retriever_service_pb2 as pb
-from recsys.retriever.v1 import retriever_service_pb2_grpc as pb_grpc
 
-from retriever.client import Answer, CallError, RetrieverClient, ScoredItem
-
-
-class Servicer(pb_grpc.RetrieverServiceServicer):
-    """Fails with the codes that it is given, then answers; notes who asked for what."""
-
-    def __init__(self):
-        self.codes = []
-        self.requests = []
-        self.peers = []
-
-    def _answer(self, request, context):
-        self.requests.append(request)
-        self.peers.append(context.peer())
-        if self.codes:
-            context.abort(self.codes.pop(0), "as told")
-        return [pb.ScoredItem(item_id="é", score=0.5, title="t")]
-
-    def Recommend(self, request, context):  # noqa: N802
-        return pb.RecommendResponse(items=self._answer(request, context), version="v")
-
-    def SimilarItems(self, request, context):  # noqa: N802
-        return pb.SimilarItemsResponse(items=self._answer(request, context), version="v")
-
-    def GetStatus(self, request, context):  # noqa: N802
-        self._answer(request, context)
-        return pb.GetStatusResponse(version="v")
+from retriever.client import Answer, CallError, RetrieverClient
+from tests.integration.retriever.fakes import answering
 
 
 @pytest.fixture
-def servicer():
-    return Servicer()
+def service():
+    """The codes that it is to fail with before it answers; who asked for what."""
+    return SimpleNamespace(codes=[], requests=[], peers=[])
 
 
 class NobodyBehind(health.HealthServicer):
@@ -56,60 +31,53 @@ class NobodyBehind(health.HealthServicer):
 
 
 @pytest.fixture
-def states(request):
-    return getattr(request, "param", health.HealthServicer)()
+def target(service):
+    def note(request, context):
+        service.requests.append(request)
+        service.peers.append(context.peer())
+        if service.codes:
+            context.abort(service.codes.pop(0), "as told")
 
-
-@pytest.fixture
-def target(servicer, states):
-    server = grpc.server(ThreadPoolExecutor(4))
-    pb_grpc.add_RetrieverServiceServicer_to_server(servicer, server)
-    health_pb2_grpc.add_HealthServicer_to_server(states, server)
-    port = server.add_insecure_port("127.0.0.1:0")
-    server.start()
-    yield f"127.0.0.1:{port}"
-    server.stop(None).wait()
-
-
-@pytest.fixture
-def client(target):
-    with RetrieverClient(target) as client:
-        yield client
-
-
-ANSWER = Answer([ScoredItem("é", 0.5, "t")], "v")
+    with answering(note) as target:
+        yield target
 
 
 @pytest.mark.parametrize("code", ["UNAVAILABLE", "CANCELLED", "RESOURCE_EXHAUSTED"])
-def test_it_hides_what_a_worker_that_ends_or_is_full_says(client, servicer, code):
-    servicer.codes = [grpc.StatusCode[code]] * 4
-    assert client.recommend("u") == ANSWER
-    assert servicer.requests == [pb.RecommendRequest(user_id="u", max_response_bytes=64 << 20)] * 5
-    assert client.similar_items("i") == ANSWER
-    assert client.status().version == "v"
+def test_it_hides_what_a_worker_that_ends_or_is_full_says(target, service, code):
+    service.codes = [grpc.StatusCode[code]] * 4
+    with RetrieverClient(target) as client:
+        assert client.recommend("u") == Answer([], "v")
+        assert service.requests == [pb.RecommendRequest(user_id="u", max_response_bytes=64 << 20)] * 5
+        assert client.similar_items("i") == Answer([], "v")
+        assert client.status().version == "v"
 
 
-def test_it_uses_all_its_connections_in_turn(target, servicer):
+def test_it_uses_all_its_connections_in_turn(target, service):
     with RetrieverClient(target, connections=3) as client:
         for _ in range(9):
             client.recommend("u")
-    assert len(set(servicer.peers)) == 3
-    assert servicer.peers[:3] == servicer.peers[3:6] == servicer.peers[6:]
+    assert len(set(service.peers)) == 3
+    assert service.peers[:3] == service.peers[3:6] == service.peers[6:]
 
 
-def test_it_waits_until_the_service_serves(client, states):
+def test_it_waits_until_the_service_serves():
+    states = health.HealthServicer()
     states.set("", health_pb2.HealthCheckResponse.NOT_SERVING)
-    assert not client.is_serving()
-    waiting = threading.Thread(target=client.wait_until_serving, kwargs={"timeout_seconds": 60})
-    waiting.start()
-    states.set("", health_pb2.HealthCheckResponse.SERVING)
-    waiting.join(timeout=60)
-    assert not waiting.is_alive()
-    assert client.is_serving()
+    with answering(states=states) as target, RetrieverClient(target) as client:
+        assert not client.is_serving()
+        with ThreadPoolExecutor(1) as threads:
+            waiting = threads.submit(client.wait_until_serving, timeout_seconds=60)
+            states.set("", health_pb2.HealthCheckResponse.SERVING)
+            waiting.result()
+        assert client.is_serving()
 
 
-@pytest.mark.parametrize("states", [NobodyBehind], indirect=True)
-def test_it_asks_a_proxy_that_has_no_service_again_but_not_without_a_pause(client, states):
-    with pytest.raises(CallError):
+def test_it_asks_a_proxy_that_has_no_service_again_but_not_without_a_pause():
+    states = NobodyBehind()
+    with (
+        answering(states=states) as target,
+        RetrieverClient(target) as client,
+        pytest.raises(CallError),
+    ):
         client.wait_until_serving(timeout_seconds=0.35)
     assert 1 <= states.asked <= 5

@@ -71,8 +71,7 @@ def test_old_connections_end_so_that_a_client_spreads_over_the_workers(start, vo
     service = start(volume, workers=2, max_connection_age_seconds=0.3)
     with callers.connection(service.target) as ask:
         # One connection is always answered by one worker, until it ends.
-        service.wait_until(
-            lambda status: (
-                ask("Recommend", models.USER_IDS[0]) and all(worker.calls for worker in status.workers)
-            )
-        )
+        def asked(status):
+            return ask("Recommend", models.USER_IDS[0]) and all(own.calls for own in status.workers)
+
+        service.wait_until(asked)

@@ -3,21 +3,17 @@
 Without TLS but for one test, since everything is on this host's loopback.
 """
 
-import contextlib
 import threading
-from concurrent.futures import ThreadPoolExecutor
-from functools import partial
-from types import SimpleNamespace
 
 import grpc
-from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from recsys.retriever.v1 import retriever_service_pb2 as pb
 from recsys.retriever.v1 import retriever_service_pb2_grpc as pb_grpc
 
-from lightfm_retriever.hosting.security.credentials import add_port, open_channel
+from lightfm_retriever.hosting.security.credentials import open_channel
 from lightfm_retriever.hosting.security.settings import ClientSecurity, SecuritySettings
 from tests.certificates import Secret, issue, write
 from tests.envoy import Envoy
+from tests.integration.retriever.fakes import answering
 from tests.service import PATIENCE
 
 # Of a retriever's certificate, by docker/envoy/tls.yaml.
@@ -26,9 +22,9 @@ NAME = "retriever.recsys.svc.cluster.local"
 
 def test_a_call_that_a_retriever_refuses_is_answered_by_another_one(tmp_path):
     with (
-        _answering() as well,
-        _answering(partial(_refuse, grpc.StatusCode.UNAVAILABLE)) as unavailable,
-        _answering(partial(_refuse, grpc.StatusCode.CANCELLED)) as cancelling,
+        answering() as well,
+        _refusing(grpc.StatusCode.UNAVAILABLE) as unavailable,
+        _refusing(grpc.StatusCode.CANCELLED) as cancelling,
         Envoy([well, unavailable, cancelling], tmp_path) as envoy,
         grpc.insecure_channel(envoy.target) as channel,
     ):
@@ -43,7 +39,7 @@ def test_a_call_that_a_retriever_refuses_is_answered_by_another_one(tmp_path):
 def test_a_full_retriever_is_not_called_again(tmp_path):
     code = grpc.StatusCode.RESOURCE_EXHAUSTED
     with (
-        _answering(partial(_refuse, code)) as full,
+        _refusing(code) as full,
         Envoy([full], tmp_path) as envoy,
         grpc.insecure_channel(envoy.target) as channel,
     ):
@@ -57,7 +53,7 @@ def test_a_full_retriever_is_not_called_again(tmp_path):
 def test_a_call_to_a_retriever_that_hangs_is_answered_by_another_one(tmp_path):
     let_go = threading.Event()
     # Its health says that all is well.
-    with _answering(lambda _: let_go.wait(PATIENCE)) as hung, _answering() as well:
+    with answering(lambda *_: let_go.wait(PATIENCE)) as hung, answering() as well:
         with Envoy([hung, well], tmp_path) as envoy, grpc.insecure_channel(envoy.target) as channel:
             _wait_for_code(envoy, channel, grpc.StatusCode.OK)
             while not envoy.statistic("upstream_rq_per_try_timeout"):
@@ -69,8 +65,8 @@ def test_tls_with_callers_and_with_retrievers_is_mutual(tmp_path):
     own = Secret(tmp_path / "tls", issue("127.0.0.1", "envoy.recsys.svc.cluster.local"))
     right, wrong = (Secret(tmp_path / name, issue(name)) for name in (NAME, "client.example"))
     with (
-        _answering(security=_mutual(right)) as retriever,
-        _answering(security=_mutual(wrong)) as impostor,
+        answering(security=_mutual(right)) as retriever,
+        answering(security=_mutual(wrong)) as impostor,
         Envoy([retriever, impostor], tmp_path, certificates=tmp_path / "tls") as envoy,
     ):
         # Health checks go the same way.
@@ -86,37 +82,13 @@ def test_tls_with_callers_and_with_retrievers_is_mutual(tmp_path):
                 assert _code(channel) is grpc.StatusCode.UNAVAILABLE
 
 
-def _refuse(code, context):
-    context.abort(code, "as the test wants it")
+def _refusing(code):
+    """A retriever that refuses every call so."""
+    return answering(lambda _, context: context.abort(code, "as the test wants it"))
 
 
 def _mutual(secret):
     return SecuritySettings(cert=secret.cert, key=secret.key, client_ca=secret.ca)
-
-
-PLAIN = SecuritySettings()
-_METHODS = pb.DESCRIPTOR.services_by_name["RetrieverService"].methods_by_name
-
-
-@contextlib.contextmanager
-def _answering(on_call=lambda _: None, *, security=PLAIN):
-    """What looks like a retriever from outside; its "host:port"."""
-    servicer = SimpleNamespace(**dict.fromkeys(_METHODS))
-
-    def recommend(_request, context):
-        on_call(context)
-        return pb.RecommendResponse()
-
-    servicer.Recommend = recommend
-    server = grpc.server(ThreadPoolExecutor(4))
-    pb_grpc.add_RetrieverServiceServicer_to_server(servicer, server)
-    states = health.HealthServicer()
-    states.set("", health_pb2.HealthCheckResponse.SERVING)
-    health_pb2_grpc.add_HealthServicer_to_server(states, server)
-    port = add_port(server, "127.0.0.1:0", security)
-    server.start()
-    yield f"127.0.0.1:{port}"
-    server.stop(None).wait()
 
 
 def _code(channel):

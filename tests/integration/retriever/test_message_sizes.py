@@ -3,7 +3,7 @@
 import grpc
 import numpy as np
 import pytest
-from google.rpc import code_pb2, error_details_pb2
+from google.rpc import error_details_pb2
 from grpc_status import rpc_status
 from recsys.retriever.v1 import retriever_service_pb2 as pb
 
@@ -23,14 +23,10 @@ FEATURES = [f"f{place:0511}" for place in range(100)]
 UNKNOWN = [f"x{place:0511}" for place in range(10_000)]
 BATCH_BYTES = 7 << 20
 ANSWER_BYTES = 4 << 20
-LONGEST = pb.Filter(
-    conditions=[
-        pb.Condition(
-            attribute="genres", none_of=pb.Values(values=UNKNOWN[place * 32 : place * 32 + 32])
-        )
-        for place in range(31)
-    ]
-)
+LONGEST = [
+    {"attribute": "genres", "none_of": {"values": UNKNOWN[start : start + 32]}}
+    for start in range(0, 31 * 32, 32)
+]
 
 
 def stage_more(staging):
@@ -44,16 +40,10 @@ def stage_more(staging):
 @pytest.fixture(scope="module")
 def service(start_once, tmp_path_factory):
     volume = tmp_path_factory.mktemp("sizes") / "volume"
-    genres = TextColumn("genres", [["a"] if row % 2 else ["b"] for row in range(ITEMS)])
-    attributes = [genres, TextColumn("texts", TEXTS)]
-    retrievable.publish(
-        volume,
-        items=ITEMS,
-        item_ids=ITEM_IDS,
-        attributes=attributes,
-        stage_more=stage_more,
-        backend="exact",
-    )
+    columns = {"genres": [["a"] if row % 2 else ["b"] for row in range(ITEMS)], "texts": TEXTS}
+    attributes = [TextColumn(*column) for column in columns.items()]
+    of_items = {"items": ITEMS, "item_ids": ITEM_IDS, "attributes": attributes}
+    retrievable.publish(volume, **of_items, stage_more=stage_more, backend="exact")
     return start_once(volume, workers=1)
 
 
@@ -63,63 +53,52 @@ def stub(service):
     return service.stub()
 
 
-def everything(**fields):
-    """A request's fields at all their limits at once."""
-    return {
-        "limit": 1000,
-        "exclude_item_ids": UNKNOWN,
-        "filter": LONGEST,
-        "return_attribute_names": ["genres"] * 1000,
-        "explain": True,
-        **fields,
-    }
+# A request's fields at all their limits at once.
+EVERYTHING = {
+    "limit": 1000,
+    "exclude_item_ids": UNKNOWN,
+    "filter": {"conditions": LONGEST},
+    "return_attribute_names": ["genres"] * 1000,
+    "explain": True,
+}
 
 
-def session(count=1000):
-    known = ITEM_IDS[:2]
-    return pb.WeightedItems(item_ids=[*known, *UNKNOWN[: count - 2]], weights=[1.5] * count)
-
-
-def largest():
-    return [
-        ("SimilarItems", pb.SimilarItemsRequest(items=session(), **everything())),
-        ("Recommend", pb.RecommendRequest(session=session(), **everything())),
-        ("Recommend", pb.RecommendRequest(features=pb.UserFeatures(features=FEATURES), **everything())),
-        ("Recommend", pb.RecommendRequest(user_id="1", **everything())),
-    ]
-
-
-def batch_of(request):
-    similar = isinstance(request, pb.SimilarItemsRequest)
-    return (pb.BatchSimilarItemsRequest if similar else pb.BatchRecommendRequest)(requests=[request])
+SESSION = {"item_ids": [*ITEM_IDS[:2], *UNKNOWN[:998]], "weights": [1.5] * 1000}
 
 
 def refused(stub, method, request):
     """The field and the reason of a refused call."""
     with pytest.raises(grpc.RpcError) as caught:
         getattr(stub, method)(request, timeout=PATIENCE)
-    status = rpc_status.from_call(caught.value)
-    assert status is not None, caught.value.details()
-    assert status.code == code_pb2.INVALID_ARGUMENT, status
-    [detail] = status.details
-    bad_request = error_details_pb2.BadRequest()
+    assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+    [detail], bad_request = rpc_status.from_call(caught.value).details, error_details_pb2.BadRequest()
     assert detail.Unpack(bad_request)
     [violation] = bad_request.field_violations
     return violation.field, violation.description
 
 
-@pytest.mark.parametrize(("method", "request_"), largest(), ids=lambda value: str(value)[:12])
-def test_all_limits_at_once_are_answered(stub, method, request_):
+@pytest.mark.parametrize(
+    ("method", "subject"),
+    [
+        ("SimilarItems", {"items": SESSION}),
+        ("Recommend", {"session": SESSION}),
+        ("Recommend", {"features": {"features": FEATURES}}),
+        ("Recommend", {"user_id": "1"}),
+    ],
+    ids=lambda value: str(value)[:12],
+)
+def test_all_limits_at_once_are_answered(stub, method, subject):
+    request_ = getattr(pb, f"{method}Request")(**subject, **EVERYTHING)
     answer = getattr(stub, method)(request_, timeout=PATIENCE)
     assert len(answer.items) == 1000
     assert {"genres"} == {*answer.items[0].attributes}
-    batch = getattr(stub, f"Batch{method}")(batch_of(request_), timeout=PATIENCE)
-    [result] = batch.results
+    batch = getattr(pb, f"Batch{method}Request")(requests=[request_])
+    [result] = getattr(stub, f"Batch{method}")(batch, timeout=PATIENCE).results
     assert result.response == answer
 
 
 def test_a_batch_may_have_so_many_bytes(stub):
-    one = pb.RecommendRequest(session=session(), limit=1, unknown_ids=pb.UNKNOWN_IDS_ERROR)
+    one = pb.RecommendRequest(session=SESSION, limit=1, unknown_ids=pb.UNKNOWN_IDS_ERROR)
     batch = pb.BatchRecommendRequest(requests=[one] * 13)
     batch.requests[0].page_token = "x" * (BATCH_BYTES - batch.ByteSize() - 8)
     batch.requests[0].page_token += "x" * (BATCH_BYTES - batch.ByteSize())
@@ -141,7 +120,10 @@ def test_beyond_that_grpc_itself_refuses(stub):
 
 def test_an_answer_that_a_default_client_could_not_receive_is_refused_with_its_size(service, stub):
     request = pb.RecommendRequest(user_id="1", limit=1000, return_attribute_names=["texts"])
-    for name, asked in (("Recommend", request), ("BatchRecommend", batch_of(request))):
+    for name, asked in (
+        ("Recommend", request),
+        ("BatchRecommend", pb.BatchRecommendRequest(requests=[request])),
+    ):
         field, reason = refused(stub, name, asked)
         assert field == "max_response_bytes"
         assert f"is {ANSWER_BYTES}, " in reason
@@ -161,6 +143,5 @@ def test_our_client_takes_the_large_ones(service):
         answer = client.recommend("1", limit=1000, attributes=["texts"])
         assert len(answer.items) == 1000
         wanted = [RecommendRequest("1", limit=1000, attributes=["texts"])] * 2
-        ids = [item.item_id for item in answer.items]
         for result in client.batch_recommend(wanted):
-            assert [item.item_id for item in result.items] == ids
+            assert [item.item_id for item in result.items] == [item.item_id for item in answer.items]

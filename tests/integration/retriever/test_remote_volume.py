@@ -86,18 +86,18 @@ def test_the_label_in_the_store_is_followed_to_versions_that_are_whole(bucket, s
     first = bucket.publish(1)
     service = serve(workers=2)
     service.wait_until_all_serve(first)
-    second = bucket.publish(2, but=[layout.MANIFEST])
-    status = service.wait_until(lambda status: second in failed(status))
-    assert "isn't on the volume" in failed(status)[second]
-    assert {worker.version for worker in status.workers} == {first}
-    bucket.send(second, layout.MANIFEST)
-    service.wait_until_all_serve(second)
-    third = bucket.publish(3, but=[layout.ITEM_VECTORS])
-    status = service.wait_until(lambda status: third in failed(status))
-    assert f"{bucket.url}/versions/{third}/{layout.ITEM_VECTORS}" in failed(status)[third]
-    assert {worker.version for worker in status.workers} == {second}
-    bucket.send(third, layout.ITEM_VECTORS)
-    service.wait_until_all_serve(third)
+    serves = first
+    for seed, missing, reason in (
+        (2, layout.MANIFEST, "isn't on the volume"),
+        (3, layout.ITEM_VECTORS, f"/{layout.ITEM_VECTORS}"),
+    ):
+        newer = bucket.publish(seed, but=[missing])
+        status = service.wait_until(lambda status, newer=newer: newer in failed(status))
+        assert reason in failed(status)[newer]
+        assert {worker.version for worker in status.workers} == {serves}
+        bucket.send(newer, missing)
+        service.wait_until_all_serve(newer)
+        serves = newer
     bucket.point(first)
     service.wait_until_all_serve(first)
     assert service.status().label_problem == ""

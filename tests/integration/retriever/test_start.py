@@ -1,50 +1,24 @@
-"""What keeps a service from starting is said in one line."""
+"""What keeps a service from starting is said in one line; of its port it is in parent/test_port.py."""
 
 import os
 
-import pytest
-
 from lightfm_retriever.hosting.observing import logs
 from retriever.__main__ import main
-from tests import retrievable
 
 
-@pytest.fixture
-def refused(capsys, monkeypatch):
-    """Starts what ends by itself, in this process; returns the one line that it says."""
+def test_a_volume_that_is_no_folder(tmp_path, capsys, monkeypatch):
     # Else the log of later tests goes where this one's does.
     monkeypatch.setattr(logs, "configure", lambda *_, **__: None)
-
-    def refused(*arguments, status=1):
-        try:
-            found = main(["serve", *map(os.fspath, arguments)])
-        except SystemExit as ended:
-            found = ended.code
-        output = capsys.readouterr()
-        assert (found, output.out) == (status, "")
-        assert output.err.splitlines()[-1].startswith(("error: ", "python -m retriever"))
-        return output.err
-
-    return refused
-
-
-def test_a_volume_that_is_no_folder(refused, tmp_path):
-    file = tmp_path / "file"
-    file.write_bytes(b"")
-    for volume in (file, tmp_path / "missing"):
-        assert refused("--volume", volume) == f"error: --volume {volume} isn't a folder\n"
-    assert "File name too long" in refused("--volume", "x" * 300)
     nameless = tmp_path / os.fsdecode(b"\xff")
     nameless.mkdir()
-    assert "--volume" in refused("--volume", nameless)
-
-
-def test_a_port_that_another_service_serves_or_is_about_to(refused, start, tmp_path):
-    version = retrievable.publish(tmp_path)
-    service = start(tmp_path, workers=1, serving=False)
-    arguments = ("--volume", tmp_path, "--listen", service.target)
-    expected = f"error: --listen {service.target}: "
-    assert refused(*arguments).startswith(expected)
-    service.wait_until_all_serve(version)
-    assert refused(*arguments).startswith(expected)
-    assert service.status().version == version
+    for volume, reason in (
+        (__file__, f"{__file__} isn't a folder\n"),
+        (f"{tmp_path}/missing", f"{tmp_path}/missing isn't a folder\n"),
+        ("x" * 300, "File name too long"),
+        (str(nameless), ""),
+    ):
+        assert main(["serve", "--volume", volume]) == 1
+        output = capsys.readouterr()
+        assert output.out == ""
+        assert output.err.startswith("error: --volume ")
+        assert reason in output.err

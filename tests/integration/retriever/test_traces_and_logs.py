@@ -30,9 +30,7 @@ def test_spans_of_calls_belong_to_their_callers_traces(start, tmp_path):
     with Receiver() as receiver:
         service = start(volume, workers=1, otlp_endpoint=receiver.url, trace_share=1)
         stub = service.stub()
-        wanted = pb.Filter(
-            conditions=[pb.Condition(attribute="genres", any_of=pb.Values(values=["War"]))]
-        )
+        wanted = {"conditions": [{"attribute": "genres", "any_of": {"values": ["War"]}}]}
         ask = pb.RecommendRequest(user_id="3", limit=5, filter=wanted)
         metadata = (("traceparent", f"00-{'b' * 32}-{CALLER}-01"),)
         stub.Recommend(ask, timeout=PATIENCE, metadata=metadata)
@@ -101,10 +99,9 @@ def test_all_that_a_retriever_logs_is_json_and_a_receiver_that_is_down_disturbs_
     assert by_message["SIGTERM:"]["version"] == second
     calls = {line["request_id"]: line for line in lines if line["logger"] == "access"}
     answered = calls['mine "quoted"']
-    assert answered["method"] == f"/{SERVICE}/Recommend"
-    assert (answered["code"], answered["version"], answered["results"]) == ("OK", first, 10)
+    told = {"method": f"/{SERVICE}/Recommend", "code": "OK", "version": first, "results": 10}
+    assert told.items() <= answered.items()
     assert answered["milliseconds"] > 0
     assert answered["peer"].startswith("ipv4:127.0.0.1:")
-    assert len(answered["trace_id"]) == 32
-    assert len(answered["span_id"]) == 16
+    assert (len(answered["trace_id"]), len(answered["span_id"])) == (32, 16)
     assert (calls[made]["code"], len(made)) == ("NOT_FOUND", 16)

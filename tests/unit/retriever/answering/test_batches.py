@@ -1,4 +1,4 @@
-"""Many questions at once: what fails alone, and what ends them all.
+"""Many questions at once: in their order, and what ends them all.
 
 Any questions together are in test_all_questions.py, and entries of a batch in worker/test_service.py.
 """
@@ -71,15 +71,6 @@ def test_a_mixture_is_answered_in_its_order_whatever_the_size_of_a_product(monke
         alone = told(retrievable.recommend(SNAPSHOT, *asked))
         # A product of matrices rounds otherwise than one of a matrix and a vector.
         assert told(answer) == structs.replace(alone, scores=pytest.approx(alone.scores, abs=1e-5))
-
-
-def test_what_fails_in_the_search_or_after_it_fails_alone(monkeypatch):
-    """Such as a version that lacks what only a search finds out."""
-    asked = [MIXED[0], ("nobody", Options()), MIXED[6], MIXED[2], MIXED[7]]
-    poor = replace(SNAPSHOT, publication=replace(snapshot().publication, popular_items=None))
-    monkeypatch.setattr(queries, "explain", lambda *_: 1 / 0)
-    names = ["RankedRows", "UnknownIdError", "NotPublishedError", "RankedRows", "ZeroDivisionError"]
-    assert [type(answer).__name__ for answer in answers_of(asked, poor)] == names
 
 
 def test_who_left_ends_the_whole_batch_at_any_stage():

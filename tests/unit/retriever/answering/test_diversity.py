@@ -26,11 +26,14 @@ def candidates(draw):
     return np.float32(sorted(scores, reverse=True)), np.float32(embeddings)
 
 
-def assert_best(order, scores, embeddings, count, diversity):
-    """Each is the best one after those before, by the definition."""
-    low, high = min(scores), max(scores)
-    relevance = [(score - low) / (high - low) if high > low else 1.0 for score in scores]
-    units = [[part / math.hypot(*own) for part in own] for own in embeddings]
+@given(candidates(), st.integers(1, 14), st.floats(0, 1, width=32) | st.sampled_from([0.0, 1.0]))
+def test_each_result_is_the_best_one_after_those_before(drawn, count, diversity):
+    scores, embeddings = drawn
+    order = diversify(scores, embeddings, count, diversity).tolist()
+    exact = scores.tolist()
+    low, high = min(exact), max(exact)
+    relevance = [(score - low) / (high - low) if high > low else 1.0 for score in exact]
+    units = [[part / math.hypot(*own) for part in own] for own in embeddings.tolist()]
 
     def value(place, chosen):
         near = max(
@@ -39,18 +42,11 @@ def assert_best(order, scores, embeddings, count, diversity):
         return (1 - diversity) * relevance[place] - diversity * near
 
     assert order[0] == 0
-    assert len(order) == len({*order}) == min(count, len(scores))
+    assert len(order) == len({*order}) == min(count, len(exact))
     for place in range(1, len(order)):
         chosen = order[:place]
-        left = [value(other, chosen) for other in range(len(scores)) if other not in chosen]
+        left = [value(other, chosen) for other in range(len(exact)) if other not in chosen]
         assert value(order[place], chosen) >= max(left) - TOLERANCE
-
-
-@given(candidates(), st.integers(1, 14), st.floats(0, 1, width=32) | st.sampled_from([0.0, 1.0]))
-def test_each_result_is_the_best_one_after_those_before(drawn, count, diversity):
-    scores, embeddings = drawn
-    order = diversify(scores, embeddings, count, diversity).tolist()
-    assert_best(order, scores.tolist(), embeddings.tolist(), count, diversity)
     # Fewer are the first of more, and without diversity the order is that of the scores.
     assert order == diversify(scores, embeddings, len(scores), diversity).tolist()[:count]
     plain = diversify(scores, embeddings, count, 0.0).tolist()

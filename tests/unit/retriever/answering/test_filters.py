@@ -19,6 +19,7 @@ from tests.unit.retriever.answering.reference import matches
 # Some look like the beginning of another, or like a value of the attribute beside it.
 VALUES = ["a", "ab", "b", "1:a", "é", "東京"]
 NUMBERS = [math.nan, -1e300, -0.0, 0.0, 1.0, 2.5, 1e300]
+NO = "isn't an attribute"
 KNOWN = "genres (text), year (number), cast (text), price (number)"
 ENDS = [-math.inf, *NUMBERS[1:], 2.0, math.inf]
 
@@ -28,11 +29,11 @@ def questions(draw):
     """Values of each item, and conditions."""
     count = draw(st.integers(1, 12))
     texts = st.lists(st.sampled_from(VALUES), max_size=4)
+    numbers = st.sampled_from(NUMBERS)
+    of_names = {"genres": texts, "year": numbers, "cast": texts, "price": numbers}
     columns = {
-        "genres": draw(st.lists(texts, min_size=count, max_size=count)),
-        "year": draw(st.lists(st.sampled_from(NUMBERS), min_size=count, max_size=count)),
-        "cast": draw(st.lists(texts, min_size=count, max_size=count)),
-        "price": draw(st.lists(st.sampled_from(NUMBERS), min_size=count, max_size=count)),
+        name: draw(st.lists(values, min_size=count, max_size=count))
+        for name, values in of_names.items()
     }
     of_texts = st.builds(
         ValueCondition,
@@ -73,39 +74,32 @@ def test_both_sides_of_a_filter_find_what_all_conditions_hold_for(question, mask
         assert some[matching].tolist() == [row for row in some.tolist() if row in expected]
 
 
-@pytest.fixture(scope="module")
-def attributes():
-    return attributes_of(
-        {
-            "genres": [["a", "b"], ["a"], [], ["b"]],
-            "year": [1.0, math.nan, -1e300, 1e300],
-            "cast": [[], ["b"], ["b"], []],
-            "price": [math.nan] * 4,
-        }
-    )
+ATTRIBUTES = attributes_of(
+    {
+        "genres": [["a", "b"], ["a"], [], ["b"]],
+        "year": [1.0, math.nan, -1e300, 1e300],
+        "cast": [[], ["b"], ["b"], []],
+        "price": [math.nan] * 4,
+    }
+)
 
 
-def test_the_most_that_match_are_those_of_the_most_selective_condition(attributes):
+def test_the_most_that_match_are_those_of_the_most_selective_condition():
     a, b = ValueCondition("genres", "any", ["a"]), ValueCondition("cast", "none", ["b"])
     year = NumberCondition("year", min=1e300)
     either = ValueCondition("genres", "any", ["a", "b"])
     none = ValueCondition("genres", "all", ["a", "of no item"])
     for conditions, most in (([a], 2), ([b], 2), ([a, b, year], 1), ([either], 4), ([none], 0)):
-        assert look_up(conditions, attributes, 4).most == most
+        assert look_up(conditions, ATTRIBUTES, 4).most == most
 
 
 @pytest.mark.parametrize(
     ("condition", "field", "reason"),
     [
-        (
-            ValueCondition("genre", "any", ["a"]),
-            "attribute",
-            f"'genre' isn't an attribute (did you mean 'genres'?); known: {KNOWN}",
-        ),
-        (ValueCondition("", "any", ["a"]), "attribute", f"'' isn't an attribute; known: {KNOWN}"),
-        (NumberCondition("Year"), "attribute", "'Year' isn't an attribute (did you mean 'year'?)"),
+        (ValueCondition("", "any", ["a"]), "attribute", f"'' {NO}; known: {KNOWN}"),
+        (NumberCondition("Year"), "attribute", f"'Year' {NO} (did you mean 'year'?); known: {KNOWN}"),
         # A long name is shortened in the message only.
-        (NumberCondition("x" * 5000), "attribute", f"'{'x' * 64}' isn't an attribute; known: "),
+        (NumberCondition("x" * 5000), "attribute", f"'{'x' * 64}' {NO}; known: "),
         (NumberCondition("genres", min=1), "range", "'genres' is text: use any_of, all_of or none_of"),
         *(
             (ValueCondition("year", kind, ["1"]), f"{kind}_of", "'year' is a number: use range")
@@ -113,10 +107,10 @@ def test_the_most_that_match_are_those_of_the_most_selective_condition(attribute
         ),
     ],
 )
-def test_a_condition_that_does_not_fit_is_named_with_what_would(attributes, condition, field, reason):
+def test_a_condition_that_does_not_fit_is_named_with_what_would(condition, field, reason):
     good = ValueCondition("cast", "none", ["b"])
     with pytest.raises(InvalidArgumentError) as caught:
-        look_up([good, condition, good], attributes, 4)
+        look_up([good, condition, good], ATTRIBUTES, 4)
     assert caught.value.field == f"filter.conditions[1].{field}"
     assert caught.value.reason.startswith(reason)
     with pytest.raises(InvalidArgumentError, match="isn't an attribute; known: none, since"):

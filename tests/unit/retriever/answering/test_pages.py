@@ -21,8 +21,7 @@ FOREIGN = "isn't a token of this service"
 # What a token holds before its version: tag, width and offset, fingerprint.
 VERSION_STARTS = 8 + 8 + 8
 
-counts = st.integers(0, 2**32 - 1)
-positions = st.builds(Position, counts, counts)
+positions = st.builds(Position, *[st.integers(0, 2**32 - 1)] * 2)
 tokens = st.builds(lambda position: encode(position), positions)
 
 
@@ -48,8 +47,7 @@ def assert_refused(token):
     if isinstance(caught.value, PageExpiredError):
         version = bytes_of(token)[VERSION_STARTS:].decode()
         assert layout.is_version_name(version)
-        assert version != VERSION
-        assert caught.value.of_version == version
+        assert caught.value.of_version == version != VERSION
     else:
         assert (caught.value.field, caught.value.reason) == ("page_token", FOREIGN)
 

@@ -16,14 +16,11 @@ POPULAR = Options(unknown_ids="popular", explain=True)
 def snapshot(count, **changes):
     """Item r is the r-th most popular one, and every other one is "x"."""
     kinds = [["x"] if row % 2 == 0 else [] for row in range(count)]
-    published = {
-        "popularity": np.arange(count, 0, -1, dtype=np.int32),
-        "popular_items": np.arange(count, dtype=np.int32),
-        "attributes": Attributes.build([TextColumn("kind", kinds)], count),
-        **changes,
-    }
+    rows = np.arange(count, dtype=np.int32)
+    published = {"popularity": count - rows, "popular_items": rows, **changes}
+    attributes = Attributes.build([TextColumn("kind", kinds)], count)
     vectors = np.ones((count, 3))
-    return retrievable.snapshot(vectors, vectors[:1], **published)
+    return retrievable.snapshot(vectors, vectors[:1], attributes=attributes, **published)
 
 
 @pytest.mark.parametrize("every", [1, 2], ids=["all", "filtered"])

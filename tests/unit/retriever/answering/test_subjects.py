@@ -51,7 +51,6 @@ def test_weights_may_add_up_to_more_or_less_than_float32_can_hold(weight):
     ("ask", "subject", "unknown", "near", "said"),
     [
         (asked, UserFeatures(["age:25-34", "age:25-3"]), ("feature", "age:25-3"), "age:25-34", ""),
-        (asked, UserFeatures(["Age:25-34"]), ("feature", "Age:25-34"), "age:25-34", ""),
         (asked, UserFeatures(["sex:F"]), ("feature", "sex:F"), "", "as 'age:25-34', 'country:DE'$"),
         (asked, UserFeatures(["age:99"]), ("feature", "age:99"), "", "such as 'age:25-34'$"),
         (asked, WeightedItems(["item-0", "ITEM-0"]), ("item", "ITEM-0"), "item-0", ""),
@@ -72,9 +71,7 @@ def test_what_may_be_meant_by_the_first_unknown_id_is_said(ask, subject, unknown
 def test_a_version_that_lacks_what_a_subject_needs_says_so():
     none = {"user_features": None, "user_feature_vectors": None}
     features = UserFeatures(["age:25-34"])
-    with pytest.raises(
-        UnknownIdError, match="trained without user features: train with --user-feature"
-    ):
+    with pytest.raises(UnknownIdError, match="without user features: train with --user-feature"):
         asked(features, **none)
     popular = asked(features, "popular", **none)
     assert (popular.source, [*popular.unknown]) == ("popular", ["age:25-34"])
@@ -93,10 +90,8 @@ def explained(seed, **changes):
     items, users = random.normal(size=(2, 12, 5)).astype(np.float32)
     seen = [sorted(random.permutation(12)[: random.integers(1, 6)].tolist()) for _ in users]
     seen[0] = []
-    fold_in = FoldIn.build(items, users, retrievable.ragged(seen), seed=1)
-    assert fold_in is not None
     published = {
-        "fold_in": fold_in.array,
+        "fold_in": FoldIn.build(items, users, retrievable.ragged(seen), seed=1).array,
         "user_features": DictIdMap(FEATURES),
         "user_feature_vectors": random.normal(size=(4, 5)).astype(np.float32),
         **changes,
@@ -115,10 +110,9 @@ of_items = st.tuples(st.just(True), st.sampled_from(["item-0", "item-7"]) | item
 
 def assert_tidy(explanation):
     scores = [score for _, score in explanation.contributions]
-    assert len(scores) <= 3
     assert scores == sorted(scores, reverse=True)
     assert all(score > 0 for score in scores)
-    assert len(scores) == len(dict(explanation.contributions))
+    assert len(scores) == len(dict(explanation.contributions)) <= 3
 
 
 @given(st.integers(0, 99), of_users | of_items)

@@ -16,18 +16,16 @@ from retriever.index import open_index
 from tests.publications import overwrite
 
 
-def main(volume: str, version: str, name: str) -> None:
+def main(volume, version, name):
     publication = open_publication(Path(volume), version)
-    file = publication.manifest.indexes[name].file
-    assert file is not None
+    file = publication.directory / publication.manifest.indexes[name].file
     for line in sys.stdin:
-        overwrite(publication.directory / file, Path(line.rstrip("\n")).read_bytes())
+        overwrite(file, Path(line.rstrip("\n")).read_bytes())
+        said = "opened"
         try:
             open_index(publication, name)
         except (InvalidPublicationError, SnapshotError) as error:
             said = str(error)
-        else:
-            said = "opened"
         # Now it is over with whatever the library has made, which may be what it can't survive.
         print(json.dumps(said), flush=True)
 

@@ -17,7 +17,7 @@ from tests.unit.retriever.index.asking import names
 def test_an_old_publication_is_searched_as_annoy_does_by_default(
     tmp_path, name, parameters, candidates
 ):
-    of = asking.built(tmp_path, name, "annoy", build={"trees": 3}, items=2000)
+    of = asking.Built(tmp_path, name, "annoy", build={"trees": 3}, items=2000)
     index = of.opened(parameters)
     plain = AnnoyIndex(of.index.dimensions, "angular")
     plain.load(str(of.path))
@@ -28,7 +28,7 @@ def test_an_old_publication_is_searched_as_annoy_does_by_default(
         return plain.get_nns_by_vector(asked.tolist(), count)
 
     differs = 0
-    for query in of.queries()[:20]:
+    for query in of.queries[:20]:
         for count in (candidates, candidates + 1, 150, 1300):
             assert index.search(query, count).tolist() == by_default(query, count)
         # Of fewer it finds those that it would have found among its candidates.

@@ -35,11 +35,11 @@ def test_it_proposes_no_item_twice_and_no_more_than_it_was_asked_for(
 @filed
 def test_several_threads_may_search_at_the_same_time(tmp_path, backend, name):
     """With other counts and efforts in each: none is another's."""
-    of = asking.built(tmp_path, name, backend)
+    of = asking.Built(tmp_path, name, backend)
     index = of.at(of.index.effort.least)
     asked = [
         (query, count, effort)
-        for number, query in enumerate(of.queries())
+        for number, query in enumerate(of.queries)
         for count, effort in [((1, 10, 40, 150)[number % 4], (0.1, 1.0, 5.0, 20.0)[number // 4 % 4])]
     ]
     expected = [index.search(*each).tolist() for each in asked]

@@ -28,19 +28,15 @@ COUNTS = [1, 9, 10, 11, 30, 31, 100, 999, 1000]
 )
 def of(request, tmp_path_factory):
     backend, name, build = request.param
-    return asking.built(tmp_path_factory.mktemp("index") / "files", name, backend, build=build)
-
-
-def efforts(of):
-    """From the least to the most that is of any use, and what is between."""
-    least, most = of.index.effort.least, of.index.effort.most
-    return sorted({least, *np.geomspace(least, most, 5).astype(int).tolist(), most})
+    return asking.Built(tmp_path_factory.mktemp("index") / "files", name, backend, build=build)
 
 
 def test_the_same_rows_are_found_for_the_same_file_count_and_effort(of):
     """A factor of the effort is the trainer's effort multiplied."""
     found_as_tuned = []
-    for effort in efforts(of):
+    # From the least to the most that is of any use, and what is between.
+    least, most = of.index.effort.least, of.index.effort.most
+    for effort in sorted({least, *np.geomspace(least, most, 5).astype(int).tolist(), most}):
         index = of.at(effort)
         assert index.candidates == of.index.candidates
         ten = candidates_for(10, index.candidates, 0)
@@ -48,9 +44,9 @@ def test_the_same_rows_are_found_for_the_same_file_count_and_effort(of):
             *((count, 1.0) for count in COUNTS),
             *((ten, factor) for factor in (0.1, 0.5, 2.0, 10)),
         ]
-        for (count, factor), query in itertools.product(asked, of.queries()[:4]):
+        for (count, factor), query in itertools.product(asked, of.queries[:4]):
             theirs = of.index.index.search(query, count, max(1, round(effort * factor)))
             assert sorted(index.search(query, count, factor)) == sorted(theirs)
-        found_as_tuned.append([{*index.search(query, ten).tolist()} for query in of.queries()])
+        found_as_tuned.append([{*index.search(query, ten).tolist()} for query in of.queries])
     # Else one that ignores the effort would be as good.
     assert len(found_as_tuned) == 1 or found_as_tuned[0] != found_as_tuned[-1]

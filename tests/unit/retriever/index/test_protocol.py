@@ -6,8 +6,9 @@ import pytest
 
 import retriever.index
 from retriever.errors import SnapshotError
+from retriever.index import open_index
 from tests import publications
-from tests.unit.retriever.index.asking import names, opened
+from tests.unit.retriever.index.asking import names
 
 
 @names
@@ -21,7 +22,7 @@ def test_a_backend_that_is_not_known_is_named_with_those_that_are(published, nam
 
     publications.edit_manifest(published.directory, edit)
     with pytest.raises(SnapshotError) as caught:
-        opened(published, name)
+        open_index(published.open(), name)
     assert str(caught.value) == (
         f"{published.directory / file}: index '{name}' needs backend 'scann', but this retriever has "
         "annoy, exact, faiss, nmslib"
@@ -39,10 +40,10 @@ def test_a_backend_that_is_not_installed_is_named_with_how_to_install_it(
     monkeypatch.delattr(retriever.index, backend, raising=False)
     monkeypatch.setitem(sys.modules, backend, None)
     with pytest.raises(SnapshotError) as caught:
-        opened(published, name)
+        open_index(published.open(), name)
     assert str(caught.value) == (
         f"{published.directory / f'{name}.{backend}'}: index '{name}' needs backend '{backend}', "
         f"whose module '{backend}' isn't installed here: pip install 'lightfm-retriever[{backend}]'"
     )
     # What is missing says nothing of the others, in the same process.
-    assert opened(published_by("annoy"), name)
+    assert open_index(published_by("annoy").open(), name)

@@ -11,10 +11,7 @@ from lightfm_retriever.publication.errors import InvalidPublicationError, Volume
 from retriever.index.unloadable import check_mappable, check_room, unloadable
 
 # As the libraries say them.
-OF_FAISS = (
-    "Error in faiss::FileIOReader::FileIOReader(const char*) at /project/faiss/impl/io.cpp:69: Error: "
-    "'f' failed: could not open {path} for reading: {reason}"
-)
+OF_FAISS = "Error in faiss::FileIOReader: Error: 'f' failed: could not open /x for reading: "
 
 
 @pytest.mark.parametrize(
@@ -23,13 +20,11 @@ OF_FAISS = (
         ("Unable to open: Too many open files (24)", True),
         ("Unable to open: Input/output error (5)", True),
         ("Unable to open: No such file or directory (2)", False),
-        ("Index size is not a multiple of vector size: Success (0)", False),
-        (OF_FAISS.format(path="/x", reason="Too many open files"), True),
-        (OF_FAISS.format(path="/x", reason="No such file or directory"), False),
+        (f"{OF_FAISS}Too many open files", True),
+        (f"{OF_FAISS}No such file or directory", False),
         ("Error: 'ails->ptr != MAP_FAILED' failed: could not mmap: Cannot allocate memory", True),
         ("Error: 'ret == (1)' failed: read error in /x: 0 != 1 (Input/output error)", True),
         ("Error: 'ret == (1)' failed: read error in /x: 0 != 1 (Success)", False),
-        ('Index type 0x62726167 ("garb") not recognized', False),
         ("Check failed: Cannot open file '/x' for reading", True),
         ("Check failed: Unknown distance function code: 1651663207", False),
     ],

@@ -1,7 +1,9 @@
 """Messages to questions: what each field means, and which one is wrong."""
 
+import itertools
 import math
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -142,19 +144,17 @@ def test_each_subject_is_read_as_what_it_is():
     assert asked(pb.RecommendRequest(user_id="u"))[0] == "u"
     assert asked(pb.SimilarItemsRequest(item_id="i"))[0] == "i"
     subject, _ = asked(pb.RecommendRequest(features={"features": ["age:25-34"] * 100}))
-    assert isinstance(subject, UserFeatures)
-    assert list(subject.features) == ["age:25-34"] * 100
+    assert (type(subject), [*subject.features]) == (UserFeatures, ["age:25-34"] * 100)
     ids, weights = ["a", "b", "a"] * 333 + ["c"], [0, 2, 0.5] * 333 + [1]
     for kind, field in (("recommend", "session"), ("similar", "items")):
         subject, _ = asked(request_of(kind, several={"item_ids": ids, "weights": weights}))
-        assert isinstance(subject, WeightedItems)
+        assert type(subject) is WeightedItems
         assert (list(subject.item_ids), list(subject.weights), subject.field) == (ids, weights, field)
 
 
-# Also where a request isn't plain.
-@pytest.mark.parametrize("more", [{}, {"explain": True}])
-def test_who_has_seen_what_is_excluded_unless_told_not_to(more):
-    for told in (True, False):
+def test_who_has_seen_what_is_excluded_unless_told_not_to():
+    # Also where a request isn't plain.
+    for told, more in itertools.product((True, False), ({}, {"explain": True})):
         assert options_of("recommend", exclude_seen=told, **more).exclude_seen is told
 
 
@@ -278,22 +278,20 @@ def test_the_attributes_to_return_are_those_asked_for_once_and_a_thousand_at_mos
     wanted.return_attribute_names.extend(["studio"] * 995)
     assert messages.return_attributes(own, wanted) == ("year", "title", "genres", "studio")
     wanted.return_attribute_names.append("year")
-    field, reason = refusal(wanted, lambda request: messages.return_attributes(own, request))
+    field, reason = refusal(wanted, partial(messages.return_attributes, own))
     assert (field, "1001" in reason) == ("return_attribute_names", True)
 
 
+@BOTH
 @pytest.mark.parametrize("name", ["", "Genres", "y" * 10_000])
 @pytest.mark.parametrize("names", [("genres", "year"), ()])
-def test_an_unknown_attribute_to_return_is_refused_and_the_known_ones_are_named(name, names):
-    asked_for = ["title", name]
-    for kind, field, value in (
-        ("recommend", "return_attributes", {"paths": asked_for}),
-        ("similar", "return_attribute_names", asked_for),
+def test_an_unknown_attribute_to_return_is_refused_and_the_known_ones_are_named(kind, name, names):
+    for field, value in (
+        ("return_attributes", {"paths": ["title", name]}),
+        ("return_attribute_names", ["title", name]),
     ):
         wanted = request_of(kind, **{field: value})
-        found, reason = refusal(
-            wanted, lambda request: messages.return_attributes(snapshot(*names), request)
-        )
+        found, reason = refusal(wanted, partial(messages.return_attributes, snapshot(*names)))
         assert found == field
         assert reason.endswith(f"known: {', '.join(('title', *names))}")
         assert len(reason) < 150

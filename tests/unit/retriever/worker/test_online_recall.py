@@ -78,20 +78,16 @@ def test_after_each_sample_the_calls_have_the_time_to_themselves(counters):
     sampler = Sampler(1.0, counters, clock=clock)
     question = asked([5, 4, 3])
 
-    def look(seconds):
-        # Time passes while it is looked at.
-        times = iter([clock.now, clock.now + seconds])
-        sampler._clock = lambda: next(times)
-        sampler._look_at(*sampler._taken.get_nowait())
-        sampler._clock = clock
-        clock.now += seconds
-
     sampler.offer(*question)
     # One at a time: the others aren't kept.
     sampler.offer(*question)
     assert (sampler._taken.qsize(), counted(counters)[1]) == (1, 1)
-    look(0.1)
-    clock.now += 4.9
+    # Time passes while it is looked at.
+    times = iter([0.0, 0.1])
+    sampler._clock = lambda: next(times)
+    sampler._look_at(*sampler._taken.get_nowait())
+    sampler._clock = clock
+    clock.now = 5.0
     sampler.offer(*question)
     assert (sampler._taken.qsize(), counted(counters)[1]) == (0, 2)
     clock.now += 0.2

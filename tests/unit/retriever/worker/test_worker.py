@@ -49,21 +49,12 @@ class Parent:
         self._ours.settimeout(30)
         assert self._heard == []
 
-    def serve(self, version):
-        self.tell(control.Prepare(version, 1))
-        assert self.hear() == control.Prepared(version, 1)
-        self.tell(control.Commit(version))
-        assert self.hear().version == version
-
     def _note(self, *, serving):
         self.serving = serving
 
     @property
     def version(self):
         return self.worker._servicer.version
-
-    def hang_up(self):
-        self._ours.shutdown(socket.SHUT_WR)
 
     def close(self):
         self.worker._server.stop(None)
@@ -170,13 +161,15 @@ def test_what_cannot_be_prepared_is_said_and_what_serves_goes_on(parent, publish
     # That blames no version.
     assert failed.passing
     assert "Too many open files" in failed.reason
-    parent.serve(published.version)
+    for order in (control.Prepare(published.version, 2), control.Commit(published.version)):
+        parent.tell(order)
+        assert parent.hear().version == published.version
     newer = retrievable.publish(published.volume, seed=2)
     path = published.directory.parent / newer / "items.trie"
     publications.overwrite(path, path.read_bytes()[:-1])
-    parent.tell(control.Prepare(newer, 2))
+    parent.tell(control.Prepare(newer, 3))
     failed = parent.hear()
-    assert (failed.version, failed.order, failed.passing) == (newer, 2, False)
+    assert (failed.version, failed.order, failed.passing) == (newer, 3, False)
     assert str(path) in failed.reason
     assert (parent.serving, parent.version) == (True, published.version)
 
@@ -188,7 +181,7 @@ def test_it_says_that_it_booted_and_lives_and_ends_with_its_parent(parent, monke
     said = {type(parent.hear()) for _ in range(2)}
     assert said == {control.Booted, control.Beat}
     assert parent.hear().load.pss_bytes > 0, "measured once, then kept"
-    parent.hang_up()
+    parent._ours.shutdown(socket.SHUT_WR)
     running.join(30)
     assert not running.is_alive()
 
