@@ -67,6 +67,7 @@ SITUATIONS = {
     "it is verified, and the first of all":
         (known(RUNNING, RUNNING, committed=None, step=VERIFIED), [Tell(0, Prepare(NEW))]),
     "a worker boots": (known(SERVES, STARTING, step=VERIFIED), []),
+    "a worker joins": (known(SERVES, {"preparing": OLD}, step=VERIFIED), []),
     "a worker still changes over": (known(SERVES, {"committing": OLD}, step=VERIFIED), []),
     "a worker is away": (known(DOWN, SERVES, step=VERIFIED), [Tell(1, Prepare(NEW))]),
     "a worker is away that it may have killed":
