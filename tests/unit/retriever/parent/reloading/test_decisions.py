@@ -53,7 +53,6 @@ SITUATIONS = {
     "what the label names serves": (known(*BOTH, target=OLD), []),
     "the label names another one": (known(*BOTH), [Verify(NEW)]),
     "nothing serves yet": (known(RUNNING, committed=None), [Verify(NEW)]),
-    "it failed for good": (known(*BOTH, failed=failed()), []),
     "it failed, and its time hasn't come": (known(*BOTH, failed=failed(1, NOW + 1)), []),
     "it failed, and its time has come": (known(*BOTH, failed=failed(1, NOW)), [Verify(NEW)]),
     "it failed with other files": (known(*BOTH, failed=failed(fingerprint=(1,))), [Verify(NEW)]),
@@ -89,7 +88,6 @@ SITUATIONS = {
         known(*BOTH, step=ON, refusals=(Refusal(0, NEW, FINAL), Refusal(1, NEW, PASSING))),
         [fails(Failure("worker 0: broken"))],
     ),
-    "two died of it": (known(DOWN, SERVES, step=ON, **refusal(None, NEW)), [fails()]),
     "the label moves back while they do": (
         known(PREPARED, PREPARING, {"preparing": OLD}, target=OLD, step=ON),
         [Tell(0, FORGET), Tell(1, FORGET), Drop(NEW)],
