@@ -6,6 +6,7 @@ import json
 import os
 import re
 import time
+from types import SimpleNamespace
 
 import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -24,24 +25,18 @@ VERSION = "20261124T043500Z-3fa9c1"
 def service(monkeypatch):
     """Answers with what it is given, and keeps what it was asked."""
 
-    class Stub:
-        answer = asked = None
+    def call(request, *, timeout, wait_for_ready=False, metadata=None):
+        # A service that is being replaced is waited for, as long as was said.
+        assert (metadata, wait_for_ready, 0 < timeout <= 5) == (None, True, True)
+        stub.asked = request
+        return stub.answer
 
-        def __init__(self, channel):
-            pass
-
-        def _call(self, request, *, timeout, wait_for_ready=False, metadata=None):
-            # A service that is being replaced is waited for, as long as was said.
-            assert (metadata, wait_for_ready, 0 < timeout <= 5) == (None, True, True)
-            Stub.asked = request
-            return Stub.answer
-
-        SimilarItems = Recommend = BatchSimilarItems = BatchRecommend = GetStatus = Check = _call
-
+    methods = "SimilarItems", "Recommend", "BatchSimilarItems", "BatchRecommend", "GetStatus", "Check"
+    stub = SimpleNamespace(**dict.fromkeys(methods, call))
     monkeypatch.setattr(FirstContact, "problem", lambda *_: None)
-    monkeypatch.setattr(pb_grpc, "RetrieverServiceStub", Stub)
-    monkeypatch.setattr(health_pb2_grpc, "HealthStub", Stub)
-    return Stub
+    monkeypatch.setattr(pb_grpc, "RetrieverServiceStub", lambda _: stub)
+    monkeypatch.setattr(health_pb2_grpc, "HealthStub", lambda _: stub)
+    return stub
 
 
 def items(*rows):
