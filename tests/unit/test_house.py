@@ -45,16 +45,22 @@ def test_a_folder_can_be_seen_at_a_glance_and_a_file_be_read_in_one_go():
     assert {name: length for name, length in lengths.items() if length > MOST_LINES} == {}
 
 
-def test_a_function_takes_few_things():
-    many = {}
+def test_a_function_takes_few_things_and_a_name_means_one_thing():
+    """Public classes: one that is found by its name alone is the right one."""
+    many, homes = {}, defaultdict(list)
     for file in FILES:
-        for node in ast.walk(ast.parse(file.read_text())):
+        tree = ast.parse(file.read_text())
+        for node in ast.walk(tree):
             if isinstance(node, ast.FunctionDef):
                 own = [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]
                 count = len([one for one in own if one.arg not in ("self", "cls")])
                 if count > MOST_PARAMETERS:
                     many[f"{name_of(file)}:{node.name}"] = count
+        for node in tree.body:
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                homes[node.name].append(name_of(file))
     assert many == {}
+    assert {name: files for name, files in homes.items() if len(files) > 1} == {}
 
 
 @pytest.mark.parametrize("backend", ["exact", "annoy", "faiss", "nmslib"])
@@ -95,13 +101,11 @@ def private_names(text):
     """Private names that are taken from something else, and their lines."""
     for node in ast.walk(ast.parse(text)):
         names = []
-        if isinstance(node, ast.Attribute):
+        if isinstance(node, ast.Attribute) and ast.unparse(node.value) not in ("self", "cls"):
             names = [node.attr]
         elif isinstance(node, ast.ImportFrom):
             names = [one.name for one in node.names]
-        for name in filter(_PRIVATE.fullmatch, names):
-            if not isinstance(node, ast.Attribute) or ast.unparse(node.value) not in ("self", "cls"):
-                yield node.lineno, name
+        yield from ((node.lineno, name) for name in filter(_PRIVATE.fullmatch, names))
 
 
 def test_private_names_are_for_the_module_and_its_mirror():
@@ -114,16 +118,6 @@ def test_private_names_are_for_the_module_and_its_mirror():
             if not re.search(made_here, text, re.MULTILINE) and not re.search(rf"\b{name}\b", theirs):
                 found.append(f"{name_of(test)}:{line} {name}")
     assert found == []
-
-
-def test_a_name_means_one_thing():
-    """Public classes: one that is found by its name alone is the right one."""
-    homes = defaultdict(list)
-    for file in FILES:
-        for node in ast.parse(file.read_text()).body:
-            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
-                homes[node.name].append(name_of(file))
-    assert {name: files for name, files in homes.items() if len(files) > 1} == {}
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)

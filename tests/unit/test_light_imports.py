@@ -1,4 +1,4 @@
-"""What a process of the retriever loads. Each import is made in a fresh interpreter."""
+"""What a process of the retriever loads."""
 
 import pkgutil
 import subprocess
@@ -17,47 +17,30 @@ MODULES = [
     for package in (lightfm_retriever, retriever)
     for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}.")
 ]
-
-
-def loaded(*modules):
-    """The top-level packages in memory after importing these."""
-    code = f"import sys, {', '.join(modules)}\nprint(*{{name.split('.')[0] for name in sys.modules}})"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    return {*done.stdout.split()}
-
-
-def test_importing_the_retriever_loads_next_to_nothing():
-    # What is heavy would be seen.
-    assert loaded("trainer.fitting.embeddings") >= {"trainer", "lightfm", "scipy"}
-    assert not loaded("retriever") & (HEAVY | GRPC | {"numpy", "annoy", "lightfm_retriever"})
-
-
-def test_every_module_together_loads_nothing_heavy():
-    packages = loaded("retriever", *MODULES)
-    assert not packages & HEAVY
-    # The set isn't empty by mistake.
-    assert packages >= {"retriever", "lightfm_retriever", "numpy", "annoy", "grpc"}
-
-
-def test_a_worker_loads_no_backend_until_a_publication_needs_it():
-    """All but Annoy are optional extras, and take memory."""
-    packages = loaded("retriever.worker.worker", "retriever.answering.snapshot")
-    assert packages >= {"retriever", "numpy", "grpc"}
-    assert not packages & {"faiss", "nmslib", "annoy"}
-    assert "faiss" in loaded("retriever.index.faiss")
-    assert "nmslib" in loaded("retriever.index.nmslib")
-
-
-def test_nobody_loads_opentelemetry_who_sends_no_traces():
-    servers = ("retriever.worker.worker", "trainer.service.server")
-    assert "opentelemetry" not in loaded("retriever.client", *servers)
-    assert "opentelemetry" in loaded("lightfm_retriever.hosting.observing.call_traces")
+WORKER, FLAGS = "retriever.worker.worker", "lightfm_retriever.hosting.settings.flags"
+TRACES = "lightfm_retriever.hosting.observing.call_traces"
+BACKENDS = "retriever.index.faiss, retriever.index.nmslib"
 
 
 @pytest.mark.parametrize(
-    "module",
-    ["retriever.parent.supervisor", "retriever.__main__", "lightfm_retriever.hosting.settings.flags"],
+    ("modules", "present", "absent"),
+    [
+        ("retriever", "retriever", HEAVY | GRPC | {"numpy", "annoy", "lightfm_retriever"}),
+        (", ".join(MODULES), "retriever lightfm_retriever numpy annoy grpc", HEAVY),
+        # All backends but Annoy are optional extras, and take memory.
+        (f"{WORKER}, retriever.answering.snapshot", "numpy grpc", {"faiss", "nmslib", "annoy"}),
+        (f"retriever.client, {WORKER}, trainer.service.server", "grpc", {"opentelemetry"}),
+        # A process that has loaded gRPC must not fork, and the parent starts all others.
+        (f"retriever.parent.supervisor, retriever.__main__, {FLAGS}", "msgspec", GRPC | HEAVY),
+        # What is absent above would be seen.
+        (f"trainer.fitting.embeddings, {BACKENDS}", "trainer lightfm scipy faiss nmslib", set()),
+        (TRACES, "opentelemetry", set()),
+    ],
+    ids=["retriever", "all", "worker", "traces", "parent", "libraries", "tracing"],
 )
-def test_the_parent_loads_no_grpc(module):
-    """A process that has loaded it must not fork, and the parent starts all others."""
-    assert not loaded(module) & (GRPC | HEAVY)
+def test_nothing_is_loaded_that_is_not_needed(modules, present, absent):
+    code = f"import sys, {modules}\nprint(*{{name.split('.')[0] for name in sys.modules}})"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded = {*done.stdout.split()}
+    assert loaded >= {*present.split()}
+    assert not loaded & absent

@@ -1,7 +1,6 @@
 """Publications that tests may spoil."""
 
 import functools
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,15 +26,12 @@ class Published:
         return open_publication(self.volume, self.version)
 
 
-Publish = Callable[[str], Published]
-
-
 @pytest.fixture(scope="session")
-def _template(tmp_path_factory: pytest.TempPathFactory) -> Publish:
+def _template(tmp_path_factory):
     """One publication by each backend, made when it is first asked for."""
 
     @functools.cache
-    def make(backend: str) -> Published:
+    def make(backend):
         volume = tmp_path_factory.mktemp(backend) / "volume"
         return Published(volume, retrievable.publish(volume, backend=backend))
 
@@ -43,10 +39,10 @@ def _template(tmp_path_factory: pytest.TempPathFactory) -> Publish:
 
 
 @pytest.fixture
-def published_by(_template: Publish, tmp_path: Path) -> Publish:
+def published_by(_template, tmp_path):
     """Makes a copy of one with indexes of a backend."""
 
-    def copy(backend: str) -> Published:
+    def copy(backend):
         template = _template(backend)
         return Published(publications.copy(template.volume, tmp_path / backend), template.version)
 
@@ -54,6 +50,6 @@ def published_by(_template: Publish, tmp_path: Path) -> Publish:
 
 
 @pytest.fixture
-def published(published_by: Publish) -> Published:
+def published(published_by):
     """With Annoy indexes."""
     return published_by("annoy")

@@ -50,8 +50,7 @@ def test_what_is_not_there_passes_and_is_looked_for_seldom(tmp_path):
     with pytest.raises(errors.ManifestError) as caught:
         manifest.read(tmp_path)
     absent = [errors.MissingFileError(PATH), errors.VersionNotFoundError("v", PATH), caught.value]
-    for error in (*absent, UnverifiedError("v", "is gone", costly=True)):
-        failure = failures.of_error(error)
+    for failure in map(failures.of_error, (*absent, UnverifiedError("v", "is gone", costly=True))):
         assert (bool(failure.reason), failure.passing, failure.costly) == (True, True, True)
 
 

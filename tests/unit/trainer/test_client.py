@@ -1,4 +1,4 @@
-"""A watch ends when nobody answers, and goes on while a run says nothing."""
+"""What a client refuses; a watch ends when nobody answers, and goes on while a run says nothing."""
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -9,6 +9,7 @@ from grpc_health.v1 import health, health_pb2_grpc
 from recsys.trainer.v1 import trainer_service_pb2 as pb
 from recsys.trainer.v1 import trainer_service_pb2_grpc as pb_grpc
 
+from lightfm_retriever.hosting.errors import ArgumentError
 from trainer.client import TrainerCallError, TrainerClient
 
 PATIENCE = 30
@@ -78,3 +79,30 @@ def test_a_watch_that_was_answered_goes_on_however_long_nothing_comes(server, se
         # One that nobody takes any more is ended.
         watch.close()
         assert service.gone.acquire(timeout=PATIENCE)
+
+
+@pytest.mark.parametrize("value", [None, "Trian", ["x"], pb.GetVersionRequest()], ids=repr)
+def test_it_is_asked_by_its_methods_and_their_requests_only(value):
+    request = pb.ListVersionsRequest()
+    with TrainerClient("127.0.0.1:1") as client:
+        with pytest.raises(ArgumentError, match=r"^method is .* one of AppendInteractions, Cancel"):
+            client.call(value, request)
+        with pytest.raises(ArgumentError, match=r"^request is .* a ListVersionsRequest$"):
+            client.call("ListVersions", value)
+        if not isinstance(value, str):
+            with pytest.raises(ArgumentError, match=r"^run_id is "):
+                next(client.watch(value))
+    for ask in (
+        *(lambda: client.call("ListVersions", request), lambda: next(client.watch("x"))),
+        client.is_serving,
+    ):
+        with pytest.raises(ArgumentError, match=r"^the client is closed: make another$"):
+            ask()
+
+
+def test_it_is_made_with_what_it_takes_only():
+    unfit = {"target": "127.0.0.1", "timeout_seconds": 0, "security": None, "timeout": 5}
+    for name, value in unfit.items():
+        with pytest.raises(ArgumentError) as caught:
+            TrainerClient(**{"target": "127.0.0.1:1", name: value})
+        assert caught.value.argument == name

@@ -31,11 +31,7 @@ AWAY = {"reason": "NOTHING_PUBLISHED", "retry_seconds": 5.0}
 SAID = [
     (BAD, CODES.INVALID_ARGUMENT, {"field": BAD.field}),
     (UnknownIdError("user", "x", "v1"), CODES.NOT_FOUND, {"reason": "USER_NOT_FOUND"}),
-    (
-        errors.NotPublishedError("this", "v1", "train"),
-        CODES.FAILED_PRECONDITION,
-        {"reason": "NOT_PUBLISHED"},
-    ),
+    (errors.NotPublishedError("this", "v1", "train"), FAILED, {"reason": "NOT_PUBLISHED"}),
     (errors.PageExpiredError("v1", "v2"), FAILED, {"reason": "PAGE_EXPIRED"}),
     (errors.NothingLoadedError("nothing"), CODES.UNAVAILABLE, AWAY),
 ]
@@ -54,14 +50,9 @@ def test_what_the_service_says_is_told_of_calls_and_of_entries(error, code, expe
         assert (made.target, made.code, made.details) == (TARGET, code, str(error))
         assert str(made) == f"{TARGET}: {code.name}: {error}"
         assert told(made) == expected
-    # A full service tells when to come back.
-    for seconds in (0.25, 0.0):
-        status = overloaded(seconds)
-        made = of_call(TARGET, RefusedError(status.code, status.details, status.trailing_metadata))
-        assert (made.code, told(made)) == (CODES.RESOURCE_EXHAUSTED, {"retry_seconds": seconds})
 
 
-def test_a_deadline_that_passed_says_what_is_known_of_the_service():
+def test_a_deadline_that_passed_or_a_full_service_says_what_is_known():
     late = RefusedError(CODES.DEADLINE_EXCEEDED, "too late")
     silent = Problem("silent", "it says nothing")
     # What was in doubt before it was found has passed.
@@ -73,6 +64,11 @@ def test_a_deadline_that_passed_says_what_is_known_of_the_service():
     assert isinstance(made, UnreachableError)
     assert (made.code, made.cause) == (CODES.DEADLINE_EXCEEDED, "silent")
     assert str(made) == f"{TARGET}: DEADLINE_EXCEEDED: it says nothing"
+    # A full service tells when to come back.
+    for seconds in (0.25, 0.0):
+        full = overloaded(seconds)
+        made = of_call(TARGET, RefusedError(full.code, full.details, full.trailing_metadata))
+        assert (made.code, told(made)) == (CODES.RESOURCE_EXHAUSTED, {"retry_seconds": seconds})
 
 
 ELSEWHERE = to_status(InvalidArgumentError("user", "is empty")).trailing_metadata

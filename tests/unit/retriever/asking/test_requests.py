@@ -29,7 +29,11 @@ def test_every_field_that_both_kinds_have_is_sent():
     sent = {"return_attribute_names": ["title", "genres", "year"], "unknown_ids": 3}
     sent |= {"exclude_item_ids": ["東京", "50"]}
     assert {*common, *made, "filter"} == {*fields(client_requests.Request)}
+    # What can be asked for by keyword is what the requests have.
+    assert [*client_requests.RequestFields.__annotations__] == fields(client_requests.Request)
+    options = {R: client_requests.RecommendOptions, S: client_requests.SimilarItemsOptions}
     for kind, subject in SUBJECTS.items():
+        assert {*options[kind].__annotations__} == {*fields(kind)} - {subject}
         message, own = kind.message, {subject: "3"}
         assert kind("3", **common, **made).to_message() == message(**own, **common, **sent)
         # All else is as the service has it by default, and whole numbers are ids.
@@ -89,13 +93,6 @@ def test_conditions_are_sent_in_their_order():
     # A lone one is a list of one.
     for condition in conditions:
         assert RecommendRequest("x", filter=condition) == RecommendRequest("x", filter=[condition])
-
-
-def test_what_can_be_asked_for_by_keyword_is_what_the_requests_have():
-    assert [*client_requests.RequestFields.__annotations__] == fields(client_requests.Request)
-    options = {R: client_requests.RecommendOptions, S: client_requests.SimilarItemsOptions}
-    for kind, keywords in options.items():
-        assert {*keywords.__annotations__} == {*fields(kind)} - {SUBJECTS[kind]}
 
 
 # ---- what is refused, and what is said of it

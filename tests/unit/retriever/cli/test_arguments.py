@@ -19,8 +19,7 @@ from retriever.parent import supervisor
 
 
 @pytest.fixture(autouse=True)
-def environment(monkeypatch):
-    """Ours sets nothing."""
+def no_variables(monkeypatch):
     for name in os.environ:
         if name.startswith("RETRIEVER_"):
             monkeypatch.delenv(name)
@@ -76,7 +75,7 @@ LISTEN = "--listen, or RETRIEVER_LISTEN: 'rubbish' should be HOST:PORT"
         ("serve --volume data", LISTEN),
         ("serve --volume data --listen rubbish", LISTEN),
         ("serve --volume data --workers 0", "--workers is 0, but should be in 1..256"),
-        ("serve --volume data --tls-cert c.pem", "tls_cert is given without --"),
+        ("serve --volume data --tls-cert c.pem", "cert is given without --"),
         ("serve --volume s3://bucket/prefix", "--volume s3://bucket/prefix: give --cache-dir DIR"),
         ("status --cert c.pem", "cert is given without --"),
     ],
@@ -87,7 +86,7 @@ def test_a_setting_that_makes_no_sense_is_an_error(monkeypatch, capsys, command,
     assert command_line.main(command.split()) == 2
     captured = capsys.readouterr()
     assert (captured.out, captured.err[:7]) == ("", "error: ")
-    assert message.replace("tls_cert", "cert") in captured.err
+    assert message in captured.err
 
 
 DIGITS = "1" * 6000
@@ -96,14 +95,12 @@ MISTAKES = [
     ("serve", "required: --volume"),
     ("serve --volume ftp://host/x", "ftp:// isn't known"),
     ("serve --volume=", "--volume: an empty path"),
-    ("serve --volume v --cache-dir=", "--cache-dir: an empty path"),
     ("similar-items", "at least one ITEM_ID (or --item) is needed"),
     ("similar-items --item 1=x", "'1=x' should be ID or ID=WEIGHT, such as 50=2 (an id with = needs"),
     ("similar-items a b\udc80", r"argument ITEM_ID: 'b\udc80' isn't valid UTF-8"),
     ("recommend", "exactly one is needed of USER_ID, --session (or --session-item), --feature"),
     ("recommend 1 --session 2", "exactly one is needed of USER_ID"),
     ("recommend --session 1:x", "'1:x' should be ID[:WEIGHT],..., such as 50,181:2"),
-    ("recommend --session 1,,2", "'1,,2' should be ID[:WEIGHT],..., such as 50,181:2"),
     ("recommend 1 --any-of genres", "'genres' should be NAME=VALUE or NAME=VALUE|VALUE, such as '"),
     ("recommend 1 --any-of a=b||c", "'a=b||c' should be NAME=VALUE"),
     ("recommend 1 --exclude 2,,3", "'2,,3' should be ID,..., such as 50,181 (--exclude-item for ids"),

@@ -6,6 +6,7 @@ import json
 import os
 import re
 import time
+from types import SimpleNamespace
 
 import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -24,24 +25,18 @@ VERSION = "20261124T043500Z-3fa9c1"
 def service(monkeypatch):
     """Answers with what it is given, and keeps what it was asked."""
 
-    class Stub:
-        answer = asked = None
+    def call(request, *, timeout, wait_for_ready=False, metadata=None):
+        # A service that is being replaced is waited for, as long as was said.
+        assert (metadata, wait_for_ready, 0 < timeout <= 5) == (None, True, True)
+        stub.asked = request
+        return stub.answer
 
-        def __init__(self, channel):
-            pass
-
-        def _call(self, request, *, timeout, wait_for_ready=False, metadata=None):
-            # A service that is being replaced is waited for, as long as was said.
-            assert (metadata, wait_for_ready, 0 < timeout <= 5) == (None, True, True)
-            Stub.asked = request
-            return Stub.answer
-
-        SimilarItems = Recommend = BatchSimilarItems = BatchRecommend = GetStatus = Check = _call
-
+    methods = "SimilarItems", "Recommend", "BatchSimilarItems", "BatchRecommend", "GetStatus", "Check"
+    stub = SimpleNamespace(**dict.fromkeys(methods, call))
     monkeypatch.setattr(FirstContact, "problem", lambda *_: None)
-    monkeypatch.setattr(pb_grpc, "RetrieverServiceStub", Stub)
-    monkeypatch.setattr(health_pb2_grpc, "HealthStub", Stub)
-    return Stub
+    monkeypatch.setattr(pb_grpc, "RetrieverServiceStub", lambda _: stub)
+    monkeypatch.setattr(health_pb2_grpc, "HealthStub", lambda _: stub)
+    return stub
 
 
 def items(*rows):
@@ -108,6 +103,11 @@ def test_results_are_a_table_and_what_else_an_answer_says_is_lines(service, caps
     items_shown = ["1.5000", "50", "Star Wars (1977)"], ["-0.2500", "東京"]
     assert [*map(cells, rows)] == [["score", "item_id", "title"], *items_shown]
     assert version == f"version {VERSION}, personalized by index: 110 candidates, 7 filtered"
+    # Ids and titles are text, no markup for the terminal.
+    for text in ("[REC] (2007)", "[/b]", ":smile: b", "\\[x]", "x" * 400):
+        service.answer = items((text, 0.5, text))
+        assert cells(printed(capsys, "similar-items", "1")[1]) == ["0.5000", text, text]
+    service.answer = response
     best = response.items[0]
     best.attributes["genres"].texts.values.extend(["Action", "War"])
     best.attributes["release_year"].number, best.attributes["votes"].number = 1977, 1234567
@@ -135,13 +135,6 @@ def test_results_are_a_table_and_what_else_an_answer_says_is_lines(service, caps
     ]
 
 
-@pytest.mark.parametrize("text", ["[REC] (2007)", "[/b]", ":smile: b", "\\[x]", "x" * 400])
-def test_ids_and_titles_are_printed_as_they_are(service, capsys, text):
-    """They are text, no markup for the terminal."""
-    service.answer = items((text, 0.5, text))
-    assert cells(printed(capsys, "similar-items", "1")[1]) == ["0.5000", text, text]
-
-
 def test_all_pages_end_where_the_service_does_or_where_it_was_said(service, capsys):
     service.answer = items(("50", 1.5, ""))
     service.answer.next_page_token = "t"  # noqa: S105
@@ -154,11 +147,11 @@ def test_all_pages_end_where_the_service_does_or_where_it_was_said(service, caps
     assert len(printed(capsys, "recommend", "3", "--all-pages", "--json")) == 1
 
 
-def test_the_status_is_readable(service, capsys):
+def test_the_status_is_readable_by_people_and_programs(service, capsys):
     started = Timestamp(seconds=int(time.time()) - 90)
-    broken, since = "[items.trie] is broken", Timestamp(seconds=started.seconds + 60)
+    broken, since = "[東京] is broken", Timestamp(seconds=started.seconds + 60)
     does = {"calls": 1234567, "refused_calls": 89, "calls_in_flight": 3, "pss_bytes": 31_400_000}
-    runs = {"pid": 123, "state": pb.WORKER_STATE_RUNNING, "version": "v1", "started_at": started}
+    runs = {"pid": 2**40, "state": pb.WORKER_STATE_RUNNING, "version": "v1", "started_at": started}
     first = pb.WorkerStatus(serving_since=since, **does, **runs)
     service.answer = pb.GetStatusResponse(
         label="current",
@@ -168,7 +161,7 @@ def test_the_status_is_readable(service, capsys):
         last_reload=pb.ReloadOutcome(version="v2", reason=broken, duration_seconds=0.5),
         workers=[first, pb.WorkerStatus(index=1, state=pb.WORKER_STATE_DOWN, restarts=4)],
         failed_versions=[
-            pb.FailedVersion(version="v2", reason=broken),
+            pb.FailedVersion(version="v2", reason=broken, failed_at=Timestamp(seconds=5)),
             pb.FailedVersion(version="v0", reason="Too many open files", retried=True),
         ],
     )
@@ -185,12 +178,24 @@ def test_the_status_is_readable(service, capsys):
     first, second, columns = cells(first), cells(second), ("calls", "refused", "in flight", "PSS")
     facts = ("worker", "pid", "state", "version", "serves it for", "up for", "restarts")
     assert cells(head) == [*facts, *columns]
-    assert first[:4] == ["0", "123", "running", "v1"]
+    assert first[:4] == ["0", str(2**40), "running", "v1"]
     serves, up = (int(age.removesuffix(" s")) for age in first[4:6])
     assert up >= 89
     assert up - serves == 60
     assert first[6:] == ["0", "1,234,567", "89", "3", "31.4 MB"]
     assert second == ["1", "0", "down", "none", "-", "-", "4", "0", "0", "0", "0.0 MB"]
+    # JSON has every field, by the proto's names.
+    service.answer.ClearField("last_reload")
+    service.answer.workers[1].state = 99
+    found = json.loads("\n".join(printed(capsys, "status", "--json")))
+    assert found.keys() == {*pb.GetStatusResponse.DESCRIPTOR.fields_by_name.keys()}
+    assert (found["label"], found["software_version"], found["last_reload"]) == ("current", "", None)
+    at = "1970-01-01T00:00:05Z"
+    failed = {"version": "v2", "reason": broken, "failed_at": at, "retried": False}
+    assert found["failed_versions"][0] == failed
+    first, second = found["workers"]
+    assert (first["index"], first["pid"], first["state"]) == (0, 2**40, "WORKER_STATE_RUNNING")
+    assert (second["state"], second["started_at"]) == (99, None)
 
 
 LOADS = "version v1 is being loaded, 12 s so far: its files are being read and checked"
@@ -202,7 +207,6 @@ SAME = {"not_serving_reason": "x", "label_problem": "x"}
 @pytest.mark.parametrize(
     ("status", "lines"),
     [
-        ({"label": "current"}, ["version none", "label   'current' names nothing that can be read"]),
         ({"label_target": "v1", "version": "v1"}, ["version v1", "pinned  to v1"]),
         ({"software_version": "1.2.3"}, ["version none", "release 1.2.3 of the retriever"]),
         ({**LABEL, "not_serving_reason": LOADS}, ["version none", NAMES_V1, f"waits   {LOADS}"]),
@@ -214,23 +218,6 @@ def test_the_status_tells_what_there_is_to_tell(service, capsys, status, lines):
     *told, _ = printed(capsys, "status")
     assert told[: len(lines)] == lines
     assert len(told) <= max(2, len(lines)) + 1
-
-
-def test_the_status_as_json_has_every_field_by_the_protos_names(service, capsys):
-    service.answer = pb.GetStatusResponse(
-        label="current",
-        failed_versions=[pb.FailedVersion(version="v2", reason="東京", failed_at=Timestamp(seconds=5))],
-        workers=[{"pid": 2**40, "state": pb.WORKER_STATE_RUNNING}, {"state": 99}],
-    )
-    found = json.loads("\n".join(printed(capsys, "status", "--json")))
-    assert found.keys() == {*pb.GetStatusResponse.DESCRIPTOR.fields_by_name.keys()}
-    assert (found["label"], found["version"], found["last_reload"]) == ("current", "", None)
-    assert found["failed_versions"] == [
-        {"version": "v2", "reason": "東京", "failed_at": "1970-01-01T00:00:05Z", "retried": False}
-    ]
-    first, second = found["workers"]
-    assert (first["index"], first["pid"], first["state"]) == (0, 2**40, "WORKER_STATE_RUNNING")
-    assert (second["state"], second["started_at"]) == (99, None)
 
 
 @pytest.mark.parametrize("serving", [True, False])

@@ -26,7 +26,8 @@ def recommend(line):
     return request
 
 
-def test_whole_numbers_are_ids_in_every_place():
+def test_all_that_json_has_for_a_field_is_taken():
+    # Whole numbers are ids in every place.
     made = recommend({"userId": 3, "excludeItemIds": [50, "a"]})
     assert made == pb.RecommendRequest(user_id="3", exclude_item_ids=["50", "a"])
     for name in ("item_ids", "itemIds"):
@@ -35,9 +36,6 @@ def test_whole_numbers_are_ids_in_every_place():
     request = pb.SimilarItemsRequest()
     read('{"itemId": -7}', request)
     assert request.item_id == "-7"
-
-
-def test_all_that_json_has_for_a_field_is_taken():
     texts = {"attribute": "genres", "anyOf": {"values": ["Drama"]}}
     years = {"attribute": "year", "range": {"min": 1990, "max": "Infinity"}}
     content = {"userId": "3", "limit": "5", "excludeSeen": False, "pageToken": None, "diversity": "0.5"}

@@ -36,8 +36,12 @@ def samples(metrics, write=generate_latest, parse=of_text):
     return {(sample.name, *sorted(sample.labels.items())): sample.value for sample in told}
 
 
-@pytest.fixture
-def metrics():
+@pytest.mark.parametrize(
+    ("write", "parse"),
+    [(generate_latest, of_text), (openmetrics.generate_latest, of_openmetrics)],
+    ids=["text", "OpenMetrics"],
+)
+def test_the_workers_counts_are_summed_up_and_named(write, parse):
     made = RetrieverMetrics(2, lambda: FLEET)
     first, second = made.slots
     first.serve(VERSION)
@@ -53,16 +57,7 @@ def metrics():
     second.skipped()
     made.reloaded(control.ReloadFacts(VERSION, True, "", 0.3, 1.0))
     made.reloaded(control.ReloadFacts(VERSION, False, "broken", 0.01, 1.0))
-    return made
-
-
-@pytest.mark.parametrize(
-    ("write", "parse"),
-    [(generate_latest, of_text), (openmetrics.generate_latest, of_openmetrics)],
-    ids=["text", "OpenMetrics"],
-)
-def test_the_workers_counts_are_summed_up_and_named(metrics, write, parse):
-    read = samples(metrics, write, parse)
+    read = samples(made, write, parse)
     assert read["retriever_parent_memory_bytes",] > 1 << 20
 
     def of(name):

@@ -49,29 +49,22 @@ BOTH = SERVES, SERVES
 
 SITUATIONS = {
     # ---- nothing is on its way
-    "nothing is published and nothing serves": (known(RUNNING, target=None, committed=None), []),
     "the label can't be read": (known(*BOTH, target=None), []),
     "what the label names serves": (known(*BOTH, target=OLD), []),
     "the label names another one": (known(*BOTH), [Verify(NEW)]),
     "nothing serves yet": (known(RUNNING, committed=None), [Verify(NEW)]),
-    "no worker is there yet": (known(STARTING, STARTING, committed=None), [Verify(NEW)]),
-    "it failed for good": (known(*BOTH, failed=failed()), []),
     "it failed, and its time hasn't come": (known(*BOTH, failed=failed(1, NOW + 1)), []),
     "it failed, and its time has come": (known(*BOTH, failed=failed(1, NOW)), [Verify(NEW)]),
     "it failed with other files": (known(*BOTH, failed=failed(fingerprint=(1,))), [Verify(NEW)]),
     # ---- it is being verified
     "it is being verified": (known(*BOTH, step=VERIFYING), []),
-    "the label can't be read meanwhile": (known(*BOTH, target=None, step=VERIFYING), []),
     "the label moves on meanwhile":
         (known(*BOTH, target=OTHER, step=VERIFYING), [Drop(NEW), Verify(OTHER)]),
-    "the label moves back meanwhile": (known(*BOTH, target=OLD, step=VERIFYING), [Drop(NEW)]),
     "it can't be verified": (known(*BOTH, step=VERIFYING, **refusal(None, NEW)), [fails()]),
     # ---- one worker prepares it
     "it is verified": (known(*BOTH, step=VERIFIED), [Tell(0, Prepare(NEW))]),
     "it is verified, and the first of all":
         (known(RUNNING, RUNNING, committed=None, step=VERIFIED), [Tell(0, Prepare(NEW))]),
-    "it is verified, and the label can't be read":
-        (known(*BOTH, target=None, step=VERIFIED), [Tell(0, Prepare(NEW))]),
     "a worker boots": (known(SERVES, STARTING, step=VERIFIED), []),
     "a worker joins": (known(SERVES, {"preparing": OLD}, step=VERIFIED), []),
     "a worker still changes over": (known(SERVES, {"committing": OLD}, step=VERIFIED), []),
@@ -85,8 +78,6 @@ SITUATIONS = {
     "the first prepares it": (known(PREPARING, SERVES, step=ON), []),
     "the first has":
         (known(PREPARED, SERVES, SERVES, step=ON), [Tell(1, Prepare(NEW)), Tell(2, Prepare(NEW))]),
-    "the first has, and a worker boots":
-        (known(PREPARED, SERVES, STARTING, step=ON), [Tell(1, Prepare(NEW))]),
     "the first died": (known(DOWN, SERVES, step=ON), [Drop(NEW), Verify(NEW)]),
     "one of the others hasn't": (known(PREPARED, PREPARED, PREPARING, step=ON), []),
     "one can't": (
@@ -97,7 +88,6 @@ SITUATIONS = {
         known(*BOTH, step=ON, refusals=(Refusal(0, NEW, FINAL), Refusal(1, NEW, PASSING))),
         [fails(Failure("worker 0: broken"))],
     ),
-    "two died of it": (known(DOWN, SERVES, step=ON, **refusal(None, NEW)), [fails()]),
     "the label moves back while they do": (
         known(PREPARED, PREPARING, {"preparing": OLD}, target=OLD, step=ON),
         [Tell(0, FORGET), Tell(1, FORGET), Drop(NEW)],
@@ -124,7 +114,6 @@ SITUATIONS = {
         (known(SERVES, {"prepared": OLD}, target=OLD), [Tell(1, Commit(OLD))]),
     "it was told to commit": (known(SERVES, {"committing": OLD}, target=OLD), []),
     "it serves": (known({**BOOTED, **SERVES}, target=OLD), [Tell(0, LISTEN)]),
-    "it was told to take calls": (known({"state": "booted", **SERVES}, target=OLD), []),
     "it has prepared what serves no more":
         (known(SERVES, {"prepared": OTHER}, target=OLD), [Tell(1, FORGET), Tell(1, Prepare(OLD))]),
     "it takes too long with what serves no more": (
@@ -197,16 +186,13 @@ def test_pauses_double_up_to_an_end_and_are_no_shorter_than_the_attempt_was(
         assert decide(tried, NOW)[1] == [expected]
 
 
-def test_attempts_at_other_files_are_counted_anew():
-    seen = known(SERVES, step=VERIFYING, failed=failed(7, NOW, ("others",)), fingerprint=())
-    assert decide(replace(seen, **refusal(None, NEW)), NOW)[1] == [fails()]
-
-
-def test_what_changes_while_it_is_verified_is_tried_again_at_once():
+def test_other_files_are_tried_at_once_and_their_attempts_counted_anew():
     """What was found broken is what was there when it began."""
-    begun, _ = decide(known(*BOTH, fingerprint=("before",)), NOW)
+    seen = known(*BOTH, failed=failed(7, math.inf, ("others",)), fingerprint=("before",))
+    begun, _ = decide(seen, NOW)
     changed = replace(begun, fingerprint=("after",), **refusal(None, NEW))
-    assert decide(changed, NOW)[1][1:] == [Verify(NEW)]
+    failure, *then = decide(changed, NOW)[1]
+    assert (failure.failed.attempts, then) == (1, [Verify(NEW)])
 
 
 @pytest.mark.parametrize("version", [NEW, OTHER])

@@ -56,16 +56,5 @@ def test_deaths_count_only_of_what_may_come_next_or_nobody_serves():
     assert refusal.failure.passing
 
 
-def test_the_settled_serve_what_the_others_do_and_have_nothing_else_to_do():
-    idle = [WorkerView(0, version="a"), WorkerView(1, state="booted", version="a")]
-    busy = [
-        WorkerView(2, version="a", **{what: "b"}) for what in ("preparing", "prepared", "committing")
-    ]
-    others = [WorkerView(5), WorkerView(6, version="b"), WorkerView(7, state="down", version="a")]
-    known = Known(committed="a", workers=(*idle, *busy, *others))
-    assert known.settled == idle
-    assert replace(known, served=known.served.doubted()).settled == [*idle, WorkerView(5)]
-
-
 def test_the_steps_have_the_names_that_the_status_tells():
     assert [step.name for step in Step] == ["VERIFYING", "VERIFIED", "PREPARING"]

@@ -4,19 +4,10 @@ import os
 import queue
 from unittest import mock
 
-import pytest
-
-from lightfm_retriever.publication import labels, layout
+from lightfm_retriever.publication import layout
 from retriever.parent.reloading.label_watch import LabelWatch, Seen, look
 from tests import publications
 from tests.clock import Clock
-
-
-@pytest.fixture
-def published(tmp_path):
-    version = publications.publish(tmp_path)
-    labels.promote(tmp_path, version)
-    return tmp_path, version
 
 
 def overwrite(path):
@@ -27,9 +18,9 @@ def overwrite(path):
 
 
 def test_it_sees_what_the_label_names_or_what_is_pinned(published):
-    volume, version = published
+    volume = published.volume
     seen = look(volume, "current", None)
-    assert (seen.target, seen.problem) == (version, "")
+    assert (seen.target, seen.problem) == (published.version, "")
     assert look(volume, "current", None) == seen
     pinned = "20200101T000000Z-abcdef"
     assert look(volume, "current", pinned).target == pinned
@@ -40,16 +31,15 @@ def test_it_sees_what_the_label_names_or_what_is_pinned(published):
 
 
 def test_the_fingerprint_changes_with_any_file(published):
-    volume, version = published
-    path = layout.version_dir(volume, version) / layout.ITEM_VECTORS
-    seen = {look(volume, "current", None)}
+    path = published.directory / layout.ITEM_VECTORS
+    seen = {look(published.volume, "current", None)}
     for change in (
         *(overwrite, lambda path: path.chmod(0), lambda path: path.with_name("more").touch()),
         *(lambda path: path.unlink(), lambda path: path.parent.rename(path.parents[2] / "away")),
     ):
         before = len(seen)
         change(path)
-        seen.add(look(volume, "current", None))
+        seen.add(look(published.volume, "current", None))
         assert len(seen) > before
 
 

@@ -40,17 +40,13 @@ def test_what_changed_is_verified_once_and_told_of_only_when_it_is_wrong(served,
     served = served.looked(served.look(tmp_path))
     assert served.verify_at == -math.inf
     assert served.problem()
+    # What couldn't be verified is so later.
+    later = served.refused(Failure("no memory", passing=True), 5.0)
+    assert (later.verify_at, "no memory" in later.problem()) == (35.0, True)
     served = served.refused(Failure("b: is missing"), 0.0)
     assert f"b vanished and a changed in {VERSION}" in served.problem()
     served = served.verified(VERSION, version_files.look(directory, ["a", "b"]))
     assert (served.sound, served.problem()) == (True, "")
-
-
-def test_what_could_not_be_verified_is_so_later(served, tmp_path, directory):
-    (directory / "a").chmod(0o600)
-    served = served.looked(served.look(tmp_path)).refused(Failure("no memory", passing=True), 5.0)
-    assert served.verify_at == 35.0
-    assert "no memory" in served.problem()
 
 
 def test_a_worker_may_see_a_change_before_a_look_does(served, tmp_path):

@@ -34,10 +34,9 @@ def interpreter(tmp_path, monkeypatch):
     return make
 
 
-@pytest.fixture
-def verifies_by(interpreter):
-    """Makes an interpreter whose `verification.verify` is what is given; it ignores `-m MODULE`."""
-    return lambda code: interpreter(f"""#!{PYTHON}
+def verifying(code):
+    """A script whose `verification.verify` is what is given; it ignores `-m MODULE`."""
+    return f"""#!{PYTHON}
 import os, signal, sys
 sys.path.insert(0, {str(ROOT)!r})
 from lightfm_retriever.publication import reader, verification
@@ -46,7 +45,7 @@ def verify(volume, version):
     {code}
 verification.verify = verify
 verify_apart.main(sys.argv[3:])
-""")
+"""
 
 
 @pytest.mark.parametrize("name", [layout.MANIFEST, layout.SEEN_ITEMS])
@@ -64,7 +63,7 @@ def test_a_sound_version_passes_and_what_is_wrong_is_said_in_the_same_words(publ
     assert not isinstance(caught.value, VolumeError)
 
 
-def test_it_tells_what_is_gone_cannot_be_read_or_kills_its_reader(published):
+def test_it_tells_what_is_gone_cannot_be_read_or_kills_its_reader(published, interpreter):
     with pytest.raises(UnverifiedError, match="20200101T000000Z-000000' isn't on the volume") as caught:
         verify_apart(published.volume, "20200101T000000Z-000000")
     # A volume that was away for a moment looks so, too.
@@ -78,6 +77,10 @@ def test_it_tells_what_is_gone_cannot_be_read_or_kills_its_reader(published):
     with pytest.raises(InvalidPublicationError, match=r"kills the process.*SIG") as caught:
         verify_apart(published.volume, published.version)
     assert caught.value.path == published.directory
+    # So is what nobody foresaw.
+    interpreter(verifying("raise KeyError('x')"))
+    with pytest.raises(PublicationError, match=r"^an unexpected error: 'x'$"):
+        verify_apart(published.volume, published.version)
 
 
 @pytest.mark.parametrize(
@@ -89,35 +92,30 @@ def test_it_tells_what_is_gone_cannot_be_read_or_kills_its_reader(published):
         ("os.kill(os.getpid(), 40)", r"was killed \(signal 40: somebody did\)"),
         ("sys.exit(3)", "the process ended with status 3, see the log"),
         ("raise MemoryError", "not enough memory"),
+        # A library that lacks memory while it is loaded crashes, for instance.
+        (None, "the process ended by SIGSEGV before it read anything"),
     ],
 )
-def test_what_a_process_lacks_says_nothing_of_the_version(published, verifies_by, code, reason):
-    verifies_by(code)
+def test_what_a_process_lacks_says_nothing_of_the_version(published, interpreter, code, reason):
+    if code is None:
+        interpreter(f"#!{PYTHON}\nimport os\nos.kill(os.getpid(), {signal.SIGSEGV})\n")
+    else:
+        interpreter(verifying(code))
     begin = f"^{published.version} couldn't be verified: (the process )?"
     with pytest.raises(UnverifiedError, match=f"{begin}{reason}") as caught:
         verify_apart(published.volume, published.version)
     assert not caught.value.costly
 
 
-def test_files_that_change_while_they_are_read_are_read_again(published, verifies_by):
+def test_files_that_change_while_they_are_read_are_read_again(published, interpreter):
     path = str(published.directory / layout.SEEN_ITEMS)
-    verifies_by(f"os.utime({path!r})")
+    interpreter(verifying(f"os.utime({path!r})"))
     with pytest.raises(VolumeError, match="files changed while they were read: 3 times"):
         verify_apart(published.volume, published.version)
     once = f"os.path.exists({path + '-'!r}) or (os.utime({path!r}), open({path + '-'!r}, 'w'))"
-    verifies_by(once)
+    interpreter(verifying(once))
     files = verify_apart(published.volume, published.version)
     assert files[layout.SEEN_ITEMS] == version_files.state_of(Path(path))
-
-
-def test_what_nobody_foresaw_is_of_the_version_once_it_reads(published, interpreter, verifies_by):
-    verifies_by("raise KeyError('x')")
-    with pytest.raises(PublicationError, match=r"^an unexpected error: 'x'$"):
-        verify_apart(published.volume, published.version)
-    # A library that lacks memory while it is loaded crashes, for instance.
-    interpreter(f"#!{PYTHON}\nimport os\nos.kill(os.getpid(), {signal.SIGSEGV})\n")
-    with pytest.raises(UnverifiedError, match="by SIGSEGV before it read anything"):
-        verify_apart(published.volume, published.version)
 
 
 def test_libraries_are_loaded_before_it_says_that_it_reads(
@@ -159,11 +157,11 @@ def test_a_process_that_cannot_be_started_says_nothing_of_the_version(published,
     assert not {*STOPPING} & signal.pthread_sigmask(signal.SIG_BLOCK, [])
 
 
-def test_it_takes_no_longer_than_it_may_and_is_wanted(published, verifies_by, monkeypatch):
+def test_it_takes_no_longer_than_it_may_and_is_wanted(published, interpreter, monkeypatch):
     started, begin = [], subprocess.Popen
     note = lambda *a, **b: started.append(begin(*a, **b)) or started[-1]  # noqa: E731
     monkeypatch.setattr(subprocess, "Popen", note)
-    verifies_by("signal.pause()")
+    interpreter(verifying("signal.pause()"))
     with pytest.raises(UnverifiedError, match=r"couldn't be verified in 0\.001 s"):
         verify_apart(published.volume, published.version, seconds=0.001)
     wanted = Awaited()
@@ -174,9 +172,8 @@ def test_it_takes_no_longer_than_it_may_and_is_wanted(published, verifies_by, mo
     assert [process.returncode for process in started] == [-signal.SIGKILL] * 2
 
 
-def test_it_does_not_outlive_who_asked_for_it(published, verifies_by):
-    verifies_by("""print(os.getpid(), file=sys.stderr, flush=True)
-    signal.pause()""")
+def test_it_does_not_outlive_who_asked_for_it(published, interpreter):
+    interpreter(verifying("print(os.getpid(), file=sys.stderr, flush=True) or signal.pause()"))
     code = f"""import pathlib, sys, retriever.parent.reloading.verify_apart as it
 sys.executable = {sys.executable!r}
 it.verify_apart(pathlib.Path({str(published.volume)!r}), {published.version!r})"""
