@@ -7,8 +7,7 @@ from functools import cache
 from pathlib import Path
 
 import trustme
-from cryptography import x509
-from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from cryptography.hazmat.primitives import serialization
 
 NAME = "recsys.example"
 OURS = "ours"
@@ -43,11 +42,6 @@ def chain(leaf: trustme.LeafCert) -> bytes:
 def key(leaf: trustme.LeafCert) -> bytes:
     """Its private key, in PEM."""
     return leaf.private_key_pem.bytes()
-
-
-def serial(leaf: trustme.LeafCert) -> int:
-    """Its serial number, which no other has."""
-    return x509.load_pem_x509_certificate(chain(leaf)).serial_number
 
 
 class Secret:
@@ -87,10 +81,7 @@ def write(folder: Path, leaf: trustme.LeafCert, name: str = "client") -> dict[st
 
 def encrypted(leaf: trustme.LeafCert) -> bytes:
     """Its private key with a password, in PEM."""
-    from cryptography.hazmat.primitives import serialization
-
-    loaded = load_pem_private_key(key(leaf), None)
-    return loaded.private_bytes(
+    return serialization.load_pem_private_key(key(leaf), None).private_bytes(
         serialization.Encoding.PEM,
         serialization.PrivateFormat.PKCS8,
         serialization.BestAvailableEncryption(b"secret"),

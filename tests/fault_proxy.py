@@ -6,9 +6,10 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, replace
+from types import SimpleNamespace
 
-# How long anything may take: an end to waiting for what never comes, not a measure.
-_PATIENCE = 30
+from tests.service import PATIENCE
+
 _CHUNK_BYTES = 2**18
 # How much a slow network lets through at once.
 _PIECE_SECONDS = 0.05
@@ -30,15 +31,6 @@ class _Fault:
 
     kind: str = "pass"
     number: float = 0
-
-
-@dataclass
-class _Flow:
-    """One direction of a connection: what went through since the fault was set."""
-
-    direction: str
-    fault: _Fault | None = None
-    sent: int = 0
 
 
 class FaultProxy:
@@ -92,7 +84,7 @@ class FaultProxy:
     def wait_for(self, is_so: Callable[[Counts], bool]) -> None:
         """Wait until this is true of the counts."""
         with self._changed:
-            assert self._changed.wait_for(lambda: is_so(self.counts), _PATIENCE), self.counts
+            assert self._changed.wait_for(lambda: is_so(self.counts), PATIENCE), self.counts
 
     def close(self) -> None:
         # Not close() alone, which an accept() in another thread doesn't notice.
@@ -126,9 +118,8 @@ class FaultProxy:
                 return
             server = socket.create_connection(("127.0.0.1", self._server_port))
             with server, self._dropped_by_faults(server):
-                up = threading.Thread(
-                    target=self._pump, args=(client, server, "to_server"), daemon=True
-                )
+                way = client, server, "to_server"
+                up = threading.Thread(target=self._pump, args=way, daemon=True)
                 up.start()
                 self._pump(server, client, "to_client")
                 up.join()
@@ -162,7 +153,8 @@ class FaultProxy:
 
     def _pump(self, source: socket.socket, target: socket.socket, direction: str) -> None:
         """Forward until either end closes or a fault drops the connection."""
-        flow, data = _Flow(direction), b""
+        # What went through since the fault was set.
+        flow, data = SimpleNamespace(direction=direction, fault=None, sent=0), b""
         with suppress(OSError):
             while data := data or source.recv(_CHUNK_BYTES):
                 if not (allowed := self._allowed(len(data), flow)):
@@ -175,7 +167,7 @@ class FaultProxy:
         _shut(source)
         _shut(target)
 
-    def _allowed(self, wanted: int, flow: _Flow) -> int:
+    def _allowed(self, wanted: int, flow: SimpleNamespace) -> int:
         """How many of the bytes may go through now, after the wait for it; 0: drop the connection."""
         with self._changed:
             while True:

@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 from lightfm_retriever.publication import layout
 from lightfm_retriever.publication.attributes import Attributes, Column
 from lightfm_retriever.publication.labels import promote
-from lightfm_retriever.publication.manifest import Depth, IndexFacts, Manifest
+from lightfm_retriever.publication.manifest import Depth, IndexFacts
 from lightfm_retriever.publication.reader import Publication, open_publication
 from lightfm_retriever.publication.search_effort import Depths, IndexCosts
 from lightfm_retriever.publication.storage.id_map import IdMap
@@ -57,11 +57,6 @@ def ids(odd: Sequence[str], count: int) -> list[str]:
     return [*odd, *map(str, range(count))][:count]
 
 
-def title_of(item_id: str) -> str:
-    """The title that an item is published with: one has none."""
-    return "" if item_id == "東京" else f"Title of {item_id[:20]} – 映画"
-
-
 def publish(
     volume: Path,
     *,
@@ -97,14 +92,17 @@ def publish(
         staging.add_array(layout.USER_VECTORS, user_vectors)
         staging.add_ragged(layout.SEEN_OFFSETS, layout.SEEN_ITEMS, ragged(seen))
         if titles:
-            named = from_texts(title_of(item_map.external_id(row)) for row in range(items))
-            staging.add_ragged(layout.TITLE_OFFSETS, layout.TITLE_BYTES, named)
+            named = (f"Title of {own[:20]} – 映画" for own in map(item_map.external_id, range(items)))
+            # One has none.
+            texts = from_texts("" if "東京" in title else title for title in named)
+            staging.add_ragged(layout.TITLE_OFFSETS, layout.TITLE_BYTES, texts)
         indexes = build_indexes(staging, item_vectors, backend=backend, build=build, query=query)
         stage_more(staging)
         of_items = Attributes.build(attributes, items)
         staging.add_attributes(of_items)
-        of_all = facts(items, users, components, indexes)
-        version = staging.publish(replace(of_all, attributes=[*of_items.facts])).version
+        own = {"items": items, "users": users, "components": components, "indexes": indexes}
+        own |= {"libraries": {}, "hyperparameters": {}, "metrics": {}, "attributes": [*of_items.facts]}
+        version = staging.publish(publications.facts(**own)).version
     if label is not None:
         promote(volume, version, label=label)
     return version
@@ -153,25 +151,9 @@ def index_facts(
     """What the manifest says of it, when nobody has measured it; by default it finds everything."""
     if query is None:
         query = query_settings(built, built.effort.most if built.effort else 0)
-    return IndexFacts(
-        backend=backend,
-        metric=built.metric,
-        dimensions=built.dimensions,
-        items=items,
-        file=file if built.has_file else None,
-        build=built.build,
-        query=query,
-        recall_at_10=1.0,
-        query_microseconds=10.0,
-        bare_recall_at_10=1.0,
-        bare_query_microseconds=5.0,
-    )
-
-
-def facts(items: int, users: int, components: int, indexes: dict[str, IndexFacts]) -> Manifest:
-    """Of a version without attributes."""
-    counts = {"items": items, "users": users, "components": components}
-    return publications.facts(**counts, indexes=indexes, libraries={}, hyperparameters={}, metrics={})
+    own = {"backend": backend, "metric": built.metric, "build": built.build, "query": query}
+    facts = publications.index_facts(dimensions=built.dimensions, items=items, file=file)
+    return replace(facts, file=file if built.has_file else None, **own)
 
 
 # ---- what the answers should be, in float64 and by plain arithmetic
@@ -191,36 +173,28 @@ class Expected:
     @functools.cache  # noqa: B019 - there are few, and they are asked again and again
     def scores(self, user_id: str) -> dict[str, float]:
         """LightFM's score of each item that the user hasn't seen."""
-        row = self.publication.users.row(user_id)
-        assert row is not None
-        seen = {*map(self.publication.items.external_id, self.publication.seen[row].tolist())}
-        scores = self.all_scores(user_id)
-        return {item_id: score for item_id, score in scores.items() if item_id not in seen}
+        rows = self.publication.seen[self.publication.users.row(user_id)].tolist()
+        seen = {*map(self.publication.items.external_id, rows)}
+        scores = self.all_scores(user_id).items()
+        return {item_id: score for item_id, score in scores if item_id not in seen}
 
     def all_scores(self, user_id: str) -> dict[str, float]:
         """LightFM's score of each item."""
-        row = self.publication.users.row(user_id)
-        assert row is not None
-        user = np.float64(self.publication.user_vectors[row])
+        user = np.float64(self.publication.user_vectors[self.publication.users.row(user_id)])
         items = np.float64(self.publication.item_vectors)
         return self._by_id(items[:, :-1] @ user[:-1] + items[:, -1] + user[-1])
 
     @functools.cache  # noqa: B019
     def cosines(self, item_id: str) -> dict[str, float]:
         """The cosine of each other item's embedding to this one's."""
-        row = self.publication.items.row(item_id)
-        assert row is not None
         items = np.float64(self.publication.item_vectors)[:, :-1]
         items /= np.linalg.norm(items, axis=1, keepdims=True)
-        cosines = self._by_id(items @ items[row])
+        cosines = self._by_id(items @ items[self.publication.items.row(item_id)])
         del cosines[item_id]
         return cosines
 
     def title(self, item_id: str) -> str:
-        row = self.publication.items.row(item_id)
-        assert row is not None
-        assert self.publication.titles is not None
-        return text(self.publication.titles, row)
+        return text(self.publication.titles, self.publication.items.row(item_id))
 
     def _by_id(self, values: NDArray[np.float64]) -> dict[str, float]:
         external_id = self.publication.items.external_id
@@ -244,23 +218,16 @@ def assert_best(items: Iterable[Any], scores: dict[str, float], limit: int = 10)
 # ---- snapshots in memory, for tests that need no file
 
 
-class DictIdMap:
-    """An id map as far as queries need one."""
+class DictIdMap(list[str]):
+    """An id map as far as queries need one, of ids in the order of their rows."""
 
-    def __init__(self, external_ids: Sequence[str]) -> None:
-        self._ids = list(external_ids)
-
-    def __len__(self) -> int:
-        return len(self._ids)
+    external_id = list.__getitem__
 
     def row(self, external_id: str) -> int | None:
-        return self._ids.index(external_id) if external_id in self._ids else None
+        return self.index(external_id) if external_id in self else None
 
     def starting_with(self, prefix: str) -> Iterator[str]:
-        return (external_id for external_id in self._ids if external_id.startswith(prefix))
-
-    def external_id(self, row: int) -> str:
-        return self._ids[row]
+        return (external_id for external_id in self if external_id.startswith(prefix))
 
 
 class FixedIndex:
@@ -336,26 +303,21 @@ def snapshot(
     )
 
 
-DEFAULTS = Options()
-
-
-def similar_items(
-    snapshot: Snapshot,
-    subject: ItemSubject,
-    options: Options = DEFAULTS,
-    checkpoint: Checkpoint = always_wanted,
-) -> RankedRows:
+def similar_items(snapshot: Snapshot, subject: ItemSubject, *how: Any, **by_name: Any) -> RankedRows:
     """Ask and answer, as a call does."""
-    plan = queries.plan_similar_items(snapshot, subject, options, checkpoint)
-    return queries.answer(snapshot, plan, checkpoint)
+    return _answer(queries.plan_similar_items, snapshot, subject, *how, **by_name)
 
 
-def recommend(
+def recommend(snapshot: Snapshot, subject: UserSubject, *how: Any, **by_name: Any) -> RankedRows:
+    """The same of a user, a session or features."""
+    return _answer(queries.plan_recommend, snapshot, subject, *how, **by_name)
+
+
+def _answer(
+    plan: Callable[..., Any],
     snapshot: Snapshot,
-    subject: UserSubject,
-    options: Options = DEFAULTS,
+    subject: ItemSubject | UserSubject,
+    options: Options = Options(),  # noqa: B008 - frozen
     checkpoint: Checkpoint = always_wanted,
 ) -> RankedRows:
-    """The same of a user, a session or features."""
-    plan = queries.plan_recommend(snapshot, subject, options, checkpoint)
-    return queries.answer(snapshot, plan, checkpoint)
+    return queries.answer(snapshot, plan(snapshot, subject, options, checkpoint), checkpoint)

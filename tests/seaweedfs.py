@@ -102,15 +102,14 @@ class Server:
         (self._directory / "s3.json").write_text(json.dumps({"identities": identities}))
 
     def _command(self) -> list[str | Path]:
-        command: list[str | Path] = [self._program, "-logtostderr", "server"]
-        command += ["-dir=data", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-filer", "-s3"]
-        command += [f"-{option}={port}" for option, port in self.ports.items()]
+        flags = "-dir=data -ip=127.0.0.1 -ip.bind=127.0.0.1 -filer -s3 -s3.config=s3.json"
         # A master alone needn't wait for others, and nothing is asked of the network.
-        command += ["-master.peers=none", "-master.telemetry=false", "-s3.port.iceberg=0"]
-        command += ["-s3.port.lance=0", "-s3.iam=false", "-s3.autoCreateBucket=false"]
-        command += ["-master.volumeSizeLimitMB=1024", "-volume.max=100", "-volume.index=leveldb"]
+        flags += " -master.peers=none -master.telemetry=false -s3.port.iceberg=0 -s3.port.lance=0"
+        flags += " -s3.iam=false -s3.autoCreateBucket=false"
+        flags += " -master.volumeSizeLimitMB=1024 -volume.max=100 -volume.index=leveldb"
+        ports = [f"-{option}={port}" for option, port in self.ports.items()]
         sockets = [f"-{part}.localSocket={self._directory}/{part}.sock" for part in ("filer", "s3")]
-        return [*command, "-s3.config=s3.json", *sockets]
+        return [self._program, "-logtostderr", "server", *flags.split(), *ports, *sockets]
 
     def _wait(self, is_so: Callable[[], bool]) -> None:
         end = time.monotonic() + _PATIENCE

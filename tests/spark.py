@@ -10,8 +10,8 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 
 MISSING = "there is no Spark here: make spark"
 # How long anything may take: an end to waiting for what never comes, not a measure.
@@ -32,11 +32,12 @@ class Node:
         self.name = name
         self._lines: list[bytes] = []
         self._more = threading.Condition()
+        home = Path(importlib.util.find_spec("pyspark").origin).parent
         environment = {**os.environ, "SPARK_LOCAL_IP": "127.0.0.1", "SPARK_DAEMON_MEMORY": "256m"}
         # What the nodes may not find: this project isn't installed on a cluster.
         environment.pop("PYTHONPATH", None)
         self.process = subprocess.Popen(
-            [_home() / "bin/spark-class", f"org.apache.spark.deploy.{arguments[0]}", *arguments[1:]],
+            [home / "bin/spark-class", f"org.apache.spark.deploy.{arguments[0]}", *arguments[1:]],
             cwd=folder,
             env=environment,
             stdout=subprocess.DEVNULL,
@@ -74,18 +75,12 @@ class Node:
                 self._more.notify_all()
 
 
-@dataclass(frozen=True)
-class Cluster:
-    """A running one; `conf` is what a small executor on each worker needs."""
-
-    master: str
-    workers: list[Node]
-    conf: dict[str, str]
-
-
 @contextmanager
-def cluster(folder: Path, *, workers: int = 2) -> Iterator[Cluster]:
-    """Start a master and workers of a core each, and kill them after the block."""
+def cluster(folder: Path, *, workers: int = 2) -> Iterator[SimpleNamespace]:
+    """Start a master and workers of a core each, and kill them after the block.
+
+    Its `conf` is what a small executor on each worker needs.
+    """
     with contextlib.ExitStack() as running:
 
         def start(name: str, kind: str, flags: str, *arguments: str) -> Node:
@@ -104,12 +99,8 @@ def cluster(folder: Path, *, workers: int = 2) -> Iterator[Cluster]:
             node.wait_for(_REGISTERED)
         memory = dict.fromkeys(("spark.driver.memory", "spark.executor.memory"), "512m")
         hosts = dict.fromkeys(("spark.driver.host", "spark.driver.bindAddress"), "127.0.0.1")
-        yield Cluster(url, nodes, {**hosts, **memory, "spark.pyspark.python": sys.executable})
-
-
-def _home() -> Path:
-    found = importlib.util.find_spec("pyspark")
-    return Path(str(found and found.origin)).parent
+        conf = {**hosts, **memory, "spark.pyspark.python": sys.executable}
+        yield SimpleNamespace(master=url, workers=nodes, conf=conf)
 
 
 def _children(pid: int) -> list[int]:

@@ -166,10 +166,10 @@ def wait_until(holds: Callable[[], object], *, seconds: float = PATIENCE) -> Non
         time.sleep(_LOOK_SECONDS)
 
 
-def refused(call: Callable[[], object]) -> tuple[grpc.StatusCode, str, str]:
+def refused(call: Callable[..., object], *arguments: object) -> tuple[grpc.StatusCode, str, str]:
     """A call that fails: its code, its message, and the field or reason of its one detail."""
     with pytest.raises(grpc.RpcError) as caught:
-        call()
+        call(*arguments)
     code, message = caught.value.code(), caught.value.details()
     status = rpc_status.from_call(caught.value)
     assert status is not None, message

@@ -31,18 +31,14 @@ def resources(request):
     return kustomize.render(VARIANTS[request.param])
 
 
-def examples():
-    """The documents' own kustomizations, and what is only patches for one."""
-    text = (ROOT / "docs/kubernetes.md").read_text().replace("PATH/docker/kubernetes", str(FOLDER))
-    blocks = [yaml.safe_load(own) for own in re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)]
-    return [own for own in blocks if "patches" in own]
-
-
 @pytest.fixture
 def with_nfs(tmp_path):
     """What a folder of an operator's own makes, with volumes of an NFS server, as the documents say."""
-    [own] = [block for block in examples() if str(NFS) in block.get("components", [])]
-    more = [patch for block in examples() if block.keys() == {"patches"} for patch in block["patches"]]
+    text = (ROOT / "docs/kubernetes.md").read_text().replace("PATH/docker/kubernetes", str(FOLDER))
+    blocks = [yaml.safe_load(own) for own in re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)]
+    [own] = [block for block in blocks if str(NFS) in block.get("components", [])]
+    # Some blocks are only patches for a kustomization.
+    more = [patch for block in blocks if block.keys() == {"patches"} for patch in block["patches"]]
     text = yaml.safe_dump({**own, "patches": [*own["patches"], *more]})
     (tmp_path / "kustomization.yaml").write_text(text)
     return kustomize.render(tmp_path)
@@ -99,16 +95,22 @@ def test_schemas_are_kept(resources, with_nfs, version):
         assert kubernetes_validate.validate(resource, version, strict=True) == version
 
 
+def assert_taken(container, arguments, capsys):
+    """The container's program takes these flags and values; returns its image's name."""
+    image = container["image"].rpartition("/")[2].partition(":")[0]
+    # Parsed from left to right: a bad value is told before --help's turn.
+    with pytest.raises(SystemExit) as ended:
+        COMMANDS[image]([*arguments, "--help"])
+    printed = capsys.readouterr()
+    assert ended.value.code == 0, f"{arguments}: {printed.err}"
+    given = {own.partition("=")[0] for own in arguments if own.startswith("--")}
+    assert given <= set(re.findall(r"--[a-z0-9-]+", printed.out))
+    return image
+
+
 def test_flags_and_values_are_taken_by_the_parsers(resources, capsys):
     for _, container in pods(resources):
-        main = COMMANDS[container["image"].rpartition("/")[2].partition(":")[0]]
-        # Parsed from left to right: a bad value is told before --help's turn.
-        with pytest.raises(SystemExit) as ended:
-            main([*container["args"], "--help"])
-        printed = capsys.readouterr()
-        assert ended.value.code == 0, printed.err
-        given = {own.partition("=")[0] for own in container["args"] if own.startswith("--")}
-        assert given <= set(re.findall(r"--[a-z0-9-]+", printed.out))
+        assert_taken(container, container["args"], capsys)
 
 
 def test_a_retriever_that_ends_has_the_time_and_loses_no_call(resources):
@@ -301,30 +303,20 @@ def test_volumes_of_nfs_are_the_claims_own(with_nfs):
 COMMAND = r"python -m (retriever|trainer) ([^`\n#]*[^`\n# ])"
 
 
-def runbook():
-    """The runbook's commands: of operating.md, and of kubernetes.md with the pod that they run in."""
-    text = (ROOT / "docs/operating.md").read_text().partition("\n## Runbook\n")[2]
-    found = [(package, package, command) for package, command in re.findall(COMMAND, text)]
-    text = (ROOT / "docs/kubernetes.md").read_text()
-    in_pods = re.findall(rf"kubectl -n recsys exec deploy/(\w+) -- {COMMAND}", text)
-    return [*dict.fromkeys([*found, *in_pods])]
-
-
 def test_the_runbooks_commands_are_run_in_the_pod_that_has_them(resources, monkeypatch, capsys):
-    commands = runbook()
+    text = (ROOT / "docs/operating.md").read_text().partition("\n## Runbook\n")[2]
+    commands = {(package, package, command) for package, command in re.findall(COMMAND, text)}
+    # Those of kubernetes.md with the pod that they run in.
+    text = (ROOT / "docs/kubernetes.md").read_text()
+    commands |= {*re.findall(rf"kubectl -n recsys exec deploy/(\w+) -- {COMMAND}", text)}
     assert ("retriever", "retriever", "status") in commands
     assert ("trainer", "trainer", "runs") in commands
     for name, package, text in commands:
         # Values in place of the words that stand for some.
         filled = re.sub(r"\b(OLD|NEW|NAME|VERSION|V)\b", "20261124T043500Z-3fa9c1", text)
         _, container = pod(named(resources, "Deployment", name))
-        image = container["image"].rpartition("/")[2].partition(":")[0]
-        assert image == f"lightfm-retriever-{package}"
+        arguments = shlex.split(filled.replace("DIR", "/volume"))
         with monkeypatch.context() as patch:
             for own in container.get("env", []):
                 patch.setenv(own["name"], own["value"])
-            with pytest.raises(SystemExit) as ended:
-                COMMANDS[image]([*shlex.split(filled.replace("DIR", "/volume")), "--help"])
-        assert ended.value.code == 0, f"{text}: {capsys.readouterr().err}"
-        flags = set(re.findall(r"--[a-z0-9-]+", text))
-        assert flags <= set(re.findall(r"--[a-z0-9-]+", capsys.readouterr().out))
+            assert assert_taken(container, arguments, capsys) == f"lightfm-retriever-{package}"

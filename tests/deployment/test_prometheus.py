@@ -42,10 +42,17 @@ SUFFIXES = {"counter": ["_total"], "histogram": ["_bucket", "_sum", "_count"], "
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory):
     """All series there can be: by name, the labels and their values."""
-    directory = tmp_path_factory.mktemp("metrics")
+    volume = tmp_path_factory.mktemp("metrics")
+    labels.promote(volume, publications.publish(volume))
+    with closing(RunStore(volume / "state")) as store:
+        # Every outcome was told to it.
+        for state in sorted(FINAL):
+            store.add(state, specs.spec(), request_id="", now=0.0)
+            store.start_next(now=1.0)
+            store.end(state, state, Outcome(seconds={"fit": 1.0}), now=2.0)
+        trainer = ServiceCollector(store, Volume(volume), lambda: Stats(events=1, bytes=1))
+        families = [*trainer.collect(), *_retriever().collect()]
     found: dict[str, dict[str, set[str]]] = {}
-    with closing(RunStore(directory / "state")) as store:
-        families = [*_trainer(store, directory / "volume").collect(), *_retriever().collect()]
     for family in families:
         for suffix in SUFFIXES[family.type]:
             found[family.name + suffix] = {}
@@ -53,16 +60,6 @@ def exported(tmp_path_factory):
             for label, value in sample.labels.items():
                 found[sample.name].setdefault(label, set()).add(value)
     return found
-
-
-def _trainer(store: RunStore, volume: Path) -> ServiceCollector:
-    """One that every outcome and a label were told to."""
-    for state in sorted(FINAL):
-        store.add(state, specs.spec(), request_id="", now=0.0)
-        store.start_next(now=1.0)
-        store.end(state, state, Outcome(seconds={"fit": 1.0}), now=2.0)
-    labels.promote(volume, publications.publish(volume))
-    return ServiceCollector(store, Volume(volume), lambda: Stats(events=1, bytes=1))
 
 
 def _retriever() -> RetrieverMetrics:

@@ -10,9 +10,12 @@ from lightfm.evaluation import auc_score, precision_at_k
 from recsys.retriever.v1 import retriever_service_pb2 as pb
 
 from lightfm_retriever.publication import layout
-from lightfm_retriever.publication.labels import read_label
+from lightfm_retriever.publication.volume import Volume
 from tests import datasets, movielens
 from tests.service import PATIENCE, Service
+from trainer.pipeline import Places, train_and_publish
+from trainer.promotion.checks import promote_if_passed
+from trainer.spec import DataSpec, TrainingSpec
 
 # Training takes its time, and much of it on a busy machine.
 pytestmark = pytest.mark.timeout(300)
@@ -23,19 +26,23 @@ LIMIT = 10
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
-    """MovieLens 100K, trained and published once."""
+    """What `python -m trainer train --dataset movielens-100k` makes by default, and its volume."""
     if reason := movielens.missing():
         pytest.skip(reason)
-    return movielens.train(tmp_path_factory.mktemp("movielens") / "volume")
+    volume = tmp_path_factory.mktemp("movielens") / "volume"
+    spec = TrainingSpec(data=DataSpec(dataset="movielens-100k"))
+    places = Places(Volume(volume), movielens.DATA_DIR, movielens.DATA_DIR)
+    result = train_and_publish(spec, places, source=movielens.read())
+    promote_if_passed(places.volume, result, label="current")
+    return SimpleNamespace(volume=volume, result=result)
 
 
 @pytest.fixture(scope="module")
 def truth(run):
     """What LightFM says, asked as its documentation asks it.
 
-    scores: (users, items) `LightFM.predict` of every pair; seen: whether it is in the training data;
-    unseen: the scores, what was seen below all others; cosines: (items, items) of LightFM's item
-    representations, others: an item itself below all others.
+    unseen: (users, items) `LightFM.predict` of every pair, what is in the training data below all
+    others; others: (items, items) cosines of LightFM's item representations, an item itself below all.
     """
     model, dataset = run.result.model, run.result.dataset
     users, items = len(dataset.users), len(dataset.items)
@@ -43,21 +50,15 @@ def truth(run):
     scores = np.stack([model.predict(row, np.arange(items), **features) for row in range(users)])
     _, embeddings = model.get_item_representations(dataset.item_features)
     unit = np.float64(embeddings) / np.linalg.norm(np.float64(embeddings), axis=1, keepdims=True)
-    seen, cosines = dataset.train.toarray() != 0, unit @ unit.T
-    return SimpleNamespace(
-        scores=scores,
-        seen=seen,
-        unseen=np.where(seen, -np.inf, scores),
-        cosines=cosines,
-        others=cosines - 3 * np.eye(items),
-    )
+    unseen = np.where(dataset.train.toarray() != 0, -np.inf, scores)
+    return SimpleNamespace(unseen=unseen, others=unit @ unit.T - 3 * np.eye(items))
 
 
 @pytest.fixture(scope="module")
-def stub(run, tmp_path_factory):
+def stub(run):
     """Asks a service with an index by Annoy, tuned as by default."""
-    with Service(run.volume, tmp_path_factory.mktemp("log") / "log", workers=2) as service:
-        service.wait_until_all_serve(read_label(run.volume, "current"))
+    with Service(run.volume, run.volume.with_name("log"), workers=2) as service:
+        service.wait_until_all_serve(run.result.manifest.version)
         yield service.stub()
 
 
@@ -81,8 +82,8 @@ def ask_all(stub, run, **how):
 def test_every_score_is_lightfms_best_first_and_as_much_is_found_as_the_manifest_says(stub, run, truth):
     # So small a catalogue is scored whole, unless somebody says how hard to ask the index.
     recommended, similar = ask_all(stub, run, search_effort=1)
-    assert (len(recommended), truth.seen.sum()) == (USERS, run.result.dataset.train.nnz)
-    assert len(similar) == len(truth.cosines) > 1600
+    assert (len(recommended), np.isinf(truth.unseen).sum()) == (USERS, run.result.dataset.train.nnz)
+    assert len(similar) == len(truth.others) > 1600
     for name, answers, expected in (
         (layout.RECOMMEND, recommended, truth.unseen),
         (layout.SIMILAR, similar, truth.others),

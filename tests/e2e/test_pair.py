@@ -10,20 +10,16 @@ from tests import datasets
 from tests.service import PATIENCE, Service
 from tests.trainer_service import TrainerService, events, spec
 
-ROWS = datasets.rows()
-
 
 @pytest.fixture
 def trainer(tmp_path):
     with TrainerService(tmp_path / "volume", tmp_path / "state") as running:
-        assert running.append(events(ROWS, prefix="day 1 "), messages=3).accepted == len(ROWS)
         yield running
 
 
 @pytest.fixture
-def retriever(trainer):
-    log = trainer.volume.with_name("retriever.log")
-    with Service(trainer.volume, log, workers=2, poll_seconds=0.05) as running:
+def retriever(trainer, tmp_path):
+    with Service(trainer.volume, tmp_path / "log", workers=2, poll_seconds=0.05) as running:
         yield running
 
 
@@ -44,13 +40,15 @@ def train(trainer, **fields):
 
 
 def test_what_users_did_becomes_what_they_are_recommended(trainer, retriever):
+    rows = datasets.rows()
+    assert trainer.append(events(rows, prefix="day 1 "), messages=3).accepted == len(rows)
     first = train(trainer)
     assert first.label_moved
     retriever.wait_until_all_serve(first.version)
-    seen = {item for user, item, _ in ROWS if user == "u3"}
+    seen = {item for user, item, _ in rows if user == "u3"}
     found = recommended(retriever, "u3")
     # All that is left of so few items, and nothing that was seen.
-    assert {*found} == {item for _, item, _ in ROWS} - seen
+    assert {*found} == {item for _, item, _ in rows} - seen
     # The user sees one of these, and somebody new comes.
     new = [("u3", found[0], 5.0), *(("newcomer", f"i{item}", 5.0) for item in range(5))]
     assert trainer.append(events(new, prefix="day 2 ")).accepted == len(new)

@@ -5,11 +5,11 @@ import socket
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import grpc
 import pytest
 from recsys.retriever.v1 import retriever_service_pb2 as retriever_pb
-from recsys.retriever.v1 import retriever_service_pb2_grpc as retriever_grpc
 
 from lightfm_retriever.hosting.observing.metrics_endpoint import MetricsEndpoint
 from lightfm_retriever.hosting.security.credentials import add_port
@@ -17,7 +17,7 @@ from lightfm_retriever.hosting.security.settings import ClientSecurity, Security
 from lightfm_retriever.hosting.serving.server import HostedServer, probes
 from retriever import client as retriever_client
 from tests.certificates import Secret, authority, issue, write
-from tests.integration.kinds import TRAINER, both
+from tests.integration.kinds import RETRIEVER, TRAINER, both
 
 # What a first contact takes at the most, and an end to waiting for what never comes.
 AT_ONCE, PATIENCE = 1.0, 30
@@ -25,19 +25,16 @@ AT_ONCE, PATIENCE = 1.0, 30
 
 @contextlib.contextmanager
 def bare(answer):
-    """A port that takes connections and does that with them; None leaves them alone."""
+    """A port that takes connections and does that with them."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
 
         def serve():
-            held = []
             with contextlib.suppress(OSError):
                 while True:
                     connection, _ = listening.accept()
-                    held.append(connection)
-                    if answer is not None:
-                        with contextlib.suppress(OSError), connection:
-                            connection.recv(100)
-                            answer(connection)
+                    with contextlib.suppress(OSError), connection:
+                        connection.recv(100)
+                        answer(connection)
 
         thread = threading.Thread(target=serve, daemon=True)
         thread.start()
@@ -50,10 +47,11 @@ def bare(answer):
 
 
 @contextlib.contextmanager
-def hosted(name, **settings):
-    """A server of ours that has health and reflection, but none of the service's methods."""
+def hosted(name, at="127.0.0.1:0", *, methods=None, **settings):
+    """A server of ours that has health and reflection, but none of the service's other methods."""
     server = HostedServer(name, {name: probes("call")})
-    port = add_port(server.grpc, "127.0.0.1:0", SecuritySettings(**settings))
+    server.grpc.add_registered_method_handlers(name, methods or {})
+    port = add_port(server.grpc, at, SecuritySettings(**settings))
     server.start()
     server.say_serving(serving=True)
     try:
@@ -67,17 +65,17 @@ def web():
     """The port of the metrics."""
     endpoint = MetricsEndpoint("127.0.0.1:0", object(), live=lambda: None, ready=lambda: None)
     endpoint.start()
-    try:
-        yield endpoint.address
-    finally:
-        endpoint.stop()
+    yield endpoint.address
+    endpoint.stop()
 
 
 @contextlib.contextmanager
-def nobody():
-    # Bound and not listened on, so that nobody else gets it.
+def nobody(*, silent=False):
+    # Bound, so that nobody else gets it; the system itself takes connections of whoever listens.
     with socket.socket() as held:
         held.bind(("127.0.0.1", 0))
+        if silent:
+            held.listen()
         yield f"127.0.0.1:{held.getsockname()[1]}"
 
 
@@ -99,8 +97,8 @@ def fails(kind, target, **security):
     [
         (nobody, "refused", "connection refused: nobody listens at 127.0.0.1:"),
         (web, "not_grpc", "a web server answers there, no gRPC: is it the port of the metrics?"),
-        (lambda: bare(lambda c: c.sendall(b"-ERR no\r\n")), "not_grpc", "it says '-ERR no'"),
-        (lambda: bare(lambda _: None), "not_grpc", "closes the connection: does it speak gRPC?"),
+        (partial(bare, lambda own: own.sendall(b"-ERR no\r\n")), "not_grpc", "it says '-ERR no'"),
+        (partial(bare, lambda _: None), "not_grpc", "closes the connection: does it speak gRPC?"),
     ],
     ids=["nobody", "web", "redis", "closes"],
 )
@@ -112,24 +110,17 @@ def test_what_is_no_service_is_told_at_once(kind, place, cause, words):
 
 
 @both
-def test_each_command_says_it_in_one_line(kind, capsys):
-    with nobody() as target:
-        for command in kind.commands:
-            assert kind.main([*command, "--target", target]) == 1
-            captured = capsys.readouterr()
-            expected = f"{target}: UNAVAILABLE: connection refused: nobody listens at {target}"
-            assert (captured.out, captured.err) == ("", f"error: {expected}\n")
-
-
-@both
-def test_the_other_service_is_named(kind, capsys):
+def test_the_other_service_is_named_and_each_command_says_it_in_one_line(kind, capsys):
     other, said = kind.other
-    with hosted(other) as target:
+    with nobody() as free, hosted(other) as target:
         error = fails(kind, target)
         assert (error.cause, error.code) == ("other_service", grpc.StatusCode.UNIMPLEMENTED)
         assert said in str(error)
-        # It is no healthy service of the other kind.
+        refused = f"{free}: UNAVAILABLE: connection refused: nobody listens at {free}"
         for command in kind.commands:
+            assert kind.main([*command, "--target", free]) == 1
+            assert capsys.readouterr() == ("", f"error: {refused}\n")
+            # It is no healthy service of the other kind.
             assert kind.main([*command, "--target", target]) == 1
             assert said in capsys.readouterr().err
 
@@ -154,53 +145,30 @@ def test_tls_on_one_side_only_and_certificates_that_do_not_fit_are_told(kind, tm
 
 
 def test_who_waits_for_a_service_does_not_wait_for_what_is_no_retriever():
-    with nobody() as target, retriever_client.RetrieverClient(target) as client:
-        with pytest.raises(retriever_client.UnreachableError) as raised:
-            client.wait_until_serving(timeout_seconds=0.3)
-        told = raised.value.cause, raised.value.code
-        assert told == ("refused", grpc.StatusCode.DEADLINE_EXCEEDED)
-    for place, cause in ((web, "not_grpc"), (lambda: hosted(TRAINER), "other_service")):
-        with place() as target, retriever_client.RetrieverClient(target) as client:
-            with pytest.raises(retriever_client.UnreachableError) as raised:
-                client.wait_until_serving(timeout_seconds=PATIENCE)
-            assert raised.value.cause == cause
-
-
-@both
-def test_a_service_that_was_known_and_is_gone_is_told_as_one_that_never_was(kind):
-    # The call waits, as for one that is being replaced.
-    with hosted(kind.service) as target:
-        client = kind.client(target, timeout_seconds=0.3)
-        assert client.is_serving()
-    with client, pytest.raises(kind.error) as raised:
-        kind.ask(client)
-    assert (raised.value.cause, raised.value.code) == ("refused", grpc.StatusCode.DEADLINE_EXCEEDED)
-    assert f"nobody listens at {target}" in str(raised.value)
-
-
-@both
-def test_a_silent_port_is_waited_for_and_named_at_the_end(kind):
-    with (
-        bare(None) as target,
-        kind.client(target, timeout_seconds=0.3) as client,
-        pytest.raises(kind.error) as raised,
+    for place, seconds, cause, code in (
+        (nobody(), 0.3, "refused", grpc.StatusCode.DEADLINE_EXCEEDED),
+        (web(), PATIENCE, "not_grpc", grpc.StatusCode.UNAVAILABLE),
+        (hosted(TRAINER), PATIENCE, "other_service", grpc.StatusCode.UNIMPLEMENTED),
     ):
+        with place as target, retriever_client.RetrieverClient(target) as client:
+            with pytest.raises(retriever_client.UnreachableError) as raised:
+                client.wait_until_serving(timeout_seconds=seconds)
+            assert (raised.value.cause, raised.value.code) == (cause, code)
+
+
+@both
+def test_a_service_that_is_gone_and_a_silent_port_are_waited_for_and_named_at_the_end(kind):
+    with hosted(kind.service) as gone:
+        client = kind.client(gone, timeout_seconds=0.3)
+        assert client.is_serving()
+    late = grpc.StatusCode.DEADLINE_EXCEEDED
+    with client, pytest.raises(kind.error, match=f"nobody listens at {gone}") as raised:
         kind.ask(client)
-    assert (raised.value.cause, raised.value.code) == ("silent", grpc.StatusCode.DEADLINE_EXCEEDED)
-
-
-@contextlib.contextmanager
-def listening(port):
-    servicer = retriever_grpc.RetrieverServiceServicer()
-    servicer.GetStatus = lambda *_: retriever_pb.GetStatusResponse(version="v")
-    server = grpc.server(ThreadPoolExecutor(2))
-    retriever_grpc.add_RetrieverServiceServicer_to_server(servicer, server)
-    server.add_insecure_port(f"127.0.0.1:{port}")
-    server.start()
-    try:
-        yield
-    finally:
-        server.stop(None).wait()
+    assert (raised.value.cause, raised.value.code) == ("refused", late)
+    with nobody(silent=True) as silent, kind.client(silent, timeout_seconds=0.3) as client:
+        with pytest.raises(kind.error) as raised:
+            kind.ask(client)
+        assert (raised.value.cause, raised.value.code) == ("silent", late)
 
 
 def test_a_client_that_found_nobody_finds_who_comes_later_and_waits_for_it_while_it_is_replaced():
@@ -208,13 +176,15 @@ def test_a_client_that_found_nobody_finds_who_comes_later_and_waits_for_it_while
         client = retriever_client.RetrieverClient(target, timeout_seconds=PATIENCE)
         with pytest.raises(retriever_client.UnreachableError):
             client.status()
-    port = int(target.rpartition(":")[2])
+    answer = retriever_pb.GetStatusResponse(version="v").SerializeToString()
+    methods = {"GetStatus": grpc.unary_unary_rpc_method_handler(lambda *_: answer)}
+    comes = partial(hosted, RETRIEVER, target, methods=methods)
     with client, ThreadPoolExecutor(1) as threads:
-        with listening(port):
+        with comes():
             assert client.status().version == "v"
         waiting = threads.submit(client.status)
         # Longer than a first contact has patience.
         with pytest.raises(TimeoutError):
             waiting.result(timeout=AT_ONCE)
-        with listening(port):
+        with comes():
             assert waiting.result(timeout=PATIENCE).version == "v"

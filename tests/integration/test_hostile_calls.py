@@ -4,10 +4,9 @@ import contextlib
 
 import grpc
 import pytest
+from google.protobuf import descriptor_pool
 from grpc_health.v1 import health_pb2 as health
 from grpc_health.v1 import health_pb2_grpc
-from recsys.retriever.v1 import retriever_service_pb2
-from recsys.trainer.v1 import trainer_service_pb2
 
 from lightfm_retriever.hosting.security.settings import ClientSecurity
 from lightfm_retriever.hosting.serving import health as serving_health
@@ -15,44 +14,41 @@ from lightfm_retriever.hosting.serving.server import HostedServer, probes
 from lightfm_retriever.publication import labels
 from retriever.client import open_channel
 from tests import http2
+from tests.integration.kinds import KINDS
 from tests.load import models
-from tests.service import PATIENCE, Service
-from tests.trainer_service import TrainerService, wait_until
+from tests.service import PATIENCE
+from tests.trainer_service import wait_until
 
 TOKEN = "0123456789abcdef" * 4
 HEALTH = "/grpc.health.v1.Health"
 REFLECTION = "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo"
-SERVICES = {"retriever": retriever_service_pb2, "trainer": trainer_service_pb2}
+SERVING, NOT_SERVING = health.HealthCheckResponse.SERVING, health.HealthCheckResponse.NOT_SERVING
 # A varint that never ends, a text that isn't UTF-8, a length beyond the end.
 BROKEN = (b"\xff" * 11, b"\x0a\x01\xff", b"\x0a\x7f", b"\x12\x7f", b"\x07")
 
 
-@pytest.fixture(scope="module", params=list(SERVICES))
+@pytest.fixture(scope="module", params=KINDS, ids=lambda kind: kind.name)
 def service(request, tmp_path_factory):
     """A service that wants a token."""
-    tmp_path = tmp_path_factory.mktemp("service")
-    tokens = tmp_path / "tokens"
-    tokens.write_text(f"{TOKEN}\n")
-    volume = tmp_path / "volume"
-    if request.param == "trainer":
-        service = TrainerService(volume, tmp_path / "state", token_file=tokens)
-    else:
-        labels.promote(volume, models.publish(volume, "a", 1).version)
-        flags = {"workers": 1, "drain_seconds": 0, "token_file": tokens}
-        service = Service(volume, tmp_path / "log", security=ClientSecurity(token=TOKEN), **flags)
-    with service:
-        if request.param == "retriever":
-            service.wait_until(lambda status: status.version and status.workers[0].version)
-        service.name = request.param
+    folder, kind = tmp_path_factory.mktemp("service"), request.param
+    (folder / "tokens").write_text(f"{TOKEN}\n")
+    flags = {"token_file": folder / "tokens"}
+    if kind.name == "retriever":
+        flags |= {"workers": 1, "security": ClientSecurity(token=TOKEN)}
+    with kind.start(folder, **flags) as service:
+        if kind.name == "retriever":
+            version = models.publish(folder / "volume", "a", 1).version
+            labels.promote(folder / "volume", version)
+            service.wait_until_all_serve(version)
+        service.kind = kind
         yield service
 
 
 def methods(name):
     """All methods of a service, and some that there aren't."""
-    (described,) = SERVICES[name].DESCRIPTOR.services_by_name.values()
-    own = [f"/{described.full_name}/{method.name}" for method in described.methods]
+    there = descriptor_pool.Default().FindServiceByName(name).methods_by_name
     of_health = [f"{HEALTH}/{method}" for method in ("Check", "List", "Watch", "Nothing")]
-    return [*own, *of_health, REFLECTION, f"/{described.full_name}/Nothing", "/", "/\x7f"]
+    return [*(f"/{name}/{own}" for own in (*there, "Nothing")), *of_health, REFLECTION, "/", "/\x7f"]
 
 
 def code_of(call):
@@ -101,9 +97,9 @@ def misbehave(target):
 def test_nothing_that_callers_send_is_logged_more_than_once_or_with_a_traceback(service):
     known = len(service.log)
     with grpc.insecure_channel(service.target) as channel:
-        call_with_everything(channel, service.name)
+        call_with_everything(channel, service.kind.service)
     with open_channel(service.target, security=ClientSecurity(token=TOKEN)) as channel:
-        call_with_everything(channel, service.name)
+        call_with_everything(channel, service.kind.service)
         metadata = [("x-huge", "x" * 100_000)]
         check = channel.unary_unary(f"{HEALTH}/Check")
         assert code_of(lambda: check(b"", metadata=metadata, timeout=PATIENCE))
@@ -121,34 +117,29 @@ WRONG_HEADERS |= {":method": "ZZ", "user-agent": "zz\x01", "x-\x01": "zz", "x-bi
 STREAMS = 100
 
 
-def begin_and_reset(target, field):
-    """Many calls with a wrong header on one connection; returns when the service has seen them."""
-    block = http2.headers(f"{HEALTH}/Check", [field])
-    with http2.Connection(target) as connection, contextlib.suppress(ConnectionError):
-        for stream in range(1, 2 * STREAMS, 2):
-            begin = http2.frame(http2.HEADERS, http2.END_HEADERS, stream, block)
-            connection.socket.sendall(begin + http2.frame(http2.RST_STREAM, 0, stream, http2.CANCEL))
-        connection.socket.sendall(http2.frame(http2.PING, 0, 0, b"all-seen"))
-        # It may also end a connection that sends such.
-        next((own for own in connection.frames() if own.payload == b"all-seen"), None)
-
-
 def test_headers_that_grpc_finds_wrong_fill_no_log(service):
     """A line for each would be 35 MB in five seconds, from somebody without a token."""
     known = len(service.log)
     for field in WRONG_HEADERS.items():
-        begin_and_reset(service.target, field)
+        block = http2.headers(f"{HEALTH}/Check", [field])
+        # It may also end a connection that sends such.
+        with http2.Connection(service.target) as connection, contextlib.suppress(ConnectionError):
+            for stream in range(1, 2 * STREAMS, 2):
+                begin = http2.frame(http2.HEADERS, http2.END_HEADERS, stream, block)
+                reset = http2.frame(http2.RST_STREAM, 0, stream, http2.CANCEL)
+                connection.socket.sendall(begin + reset)
+            connection.socket.sendall(http2.frame(http2.PING, 0, 0, b"all-seen"))
+            next((own for own in connection.frames() if own.payload == b"all-seen"), None)
     said = service.log[known:]
     assert len(said.encode()) < 1000, said[:5000]
 
 
 def test_health_is_told_of_each_service_without_a_token(service):
-    (described,) = SERVICES[service.name].DESCRIPTOR.services_by_name.values()
     with grpc.insecure_channel(service.target) as channel:
         stub = health_pb2_grpc.HealthStub(channel)
         statuses = stub.List(health.HealthListRequest(), timeout=PATIENCE).statuses
         told = {name: own.status for name, own in statuses.items()}
-        assert told == dict.fromkeys(["", described.full_name], health.HealthCheckResponse.SERVING)
+        assert told == dict.fromkeys(["", service.kind.service], SERVING)
         unknown = health.HealthCheckRequest(service="x")
         assert code_of(lambda: stub.Check(unknown, timeout=PATIENCE)) is grpc.StatusCode.NOT_FOUND
         watch = stub.Watch(unknown, timeout=PATIENCE)
@@ -178,13 +169,13 @@ def test_so_many_may_watch_health_and_who_leaves_makes_room(monkeypatch):
 
             def has_room():
                 with contextlib.suppress(grpc.RpcError):
-                    return another() == health.HealthCheckResponse.NOT_SERVING
+                    return another() == NOT_SERVING
 
             wait_until(has_room)
             # Of what changes faster than a caller takes it, it gets the latest.
             for serving in (True, False, True):
                 server.say_serving(serving=serving)
-            assert any(own.status == health.HealthCheckResponse.SERVING for own in watches[-1])
+            assert any(own.status == SERVING for own in watches[-1])
     finally:
         server.stop(None)
 
@@ -198,9 +189,9 @@ def test_one_who_watches_health_and_takes_nothing_holds_up_nobody(service):
         with grpc.insecure_channel(service.target) as channel:
             stub = health_pb2_grpc.HealthStub(channel)
             checked = stub.Check(health.HealthCheckRequest(), timeout=PATIENCE)
-            assert checked.status == health.HealthCheckResponse.SERVING
+            assert checked.status == SERVING
             watch = stub.Watch(health.HealthCheckRequest(), timeout=PATIENCE)
-            assert next(watch).status == health.HealthCheckResponse.SERVING
+            assert next(watch).status == SERVING
             # Nor the service's end.
             assert service.terminate() == 0
-            assert next(watch).status == health.HealthCheckResponse.NOT_SERVING
+            assert next(watch).status == NOT_SERVING

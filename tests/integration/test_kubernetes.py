@@ -20,45 +20,38 @@ PATIENCE = 60
 _OWN = ("volume", "state", "listen", "metrics-listen", "data-root")
 
 
-class Pod:
-    """A container of a Deployment, whose folders are a test's, and its Secret as it is asked for."""
+def pod(name, folder):
+    """The flags of a Deployment's `serve`, by their names with _ for -, and its variables.
 
-    def __init__(self, name, folder):
-        self._name, self._folder = name, folder
-        deployment = kustomize.named(kustomize.render(FOLDER), "Deployment", name)
-        spec, self._container = kustomize.pod(deployment)
-        secret = kustomize.secret_of(spec)
-        certificates = [own["spec"] for own in kustomize.render(FOLDER / "cert-manager")]
-        [wanted] = [own for own in certificates if own.get("secretName") == secret]
-        Secret(folder / "tls", issue(*wanted["dnsNames"], common_name=wanted["commonName"]))
+    Its Secret is in a folder of the test's, as it is asked for.
+    """
+    spec, container = kustomize.pod(kustomize.named(kustomize.render(FOLDER), "Deployment", name))
+    secret = kustomize.secret_of(spec)
+    certificates = [own["spec"] for own in kustomize.render(FOLDER / "cert-manager")]
+    [wanted] = [own for own in certificates if own.get("secretName") == secret]
+    Secret(folder / "tls", issue(*wanted["dnsNames"], common_name=wanted["commonName"]))
 
-    def flags(self):
-        """Of `serve`, by their names with _ for -."""
-        pairs = [own.removeprefix("--").partition("=") for own in self._container["args"][1:]]
-        return {
-            name.replace("-", "_"): self._here(value) for name, _, value in pairs if name not in _OWN
-        }
+    def here(value):
+        return str(folder / value.removeprefix("/")) if value.startswith("/tls/") else value
 
-    def environment(self):
-        return {own["name"]: self._here(own["value"]) for own in self._container.get("env", [])}
+    pairs = [own.removeprefix("--").partition("=") for own in container["args"][1:]]
+    flags = {flag.replace("-", "_"): here(value) for flag, _, value in pairs if flag not in _OWN}
+    return flags, {own["name"]: here(own["value"]) for own in container.get("env", [])}
 
-    def run(self, target, *arguments, environment):
-        """`python -m ...` as kubectl exec runs it; the pod's port is the default one."""
-        prefixes = ("RETRIEVER_", "TRAINER_")
-        inherited = {name: own for name, own in os.environ.items() if not name.startswith(prefixes)}
-        command = [sys.executable, "-m", self._name, *arguments, "--target", target]
-        how = {"cwd": ROOT, "capture_output": True, "text": True, "timeout": PATIENCE}
-        return subprocess.run(command, env={**inherited, **environment}, check=False, **how)
 
-    def _here(self, value):
-        return str(self._folder / value.removeprefix("/")) if value.startswith("/tls/") else value
+def run(*arguments, environment):
+    """`python -m ...` as kubectl exec runs it."""
+    prefixes = ("RETRIEVER_", "TRAINER_")
+    inherited = {name: own for name, own in os.environ.items() if not name.startswith(prefixes)}
+    how = {"cwd": ROOT, "capture_output": True, "text": True, "timeout": PATIENCE}
+    command = [sys.executable, "-m", *arguments]
+    return subprocess.run(command, env={**inherited, **environment}, check=False, **how)
 
 
 @pytest.mark.parametrize(("name", "command"), [("retriever", "status"), ("trainer", "runs")])
 def test_the_runbooks_first_command_works_in_the_pod(tmp_path, name, command):
-    pod = Pod(name, tmp_path)
+    flags, environment = pod(name, tmp_path)
     (tmp_path / "volume").mkdir()
-    flags, environment = pod.flags(), pod.environment()
     if name == "retriever":
         files = ("ca", "cert", "key", "server_name")
         security = {file: environment[f"RETRIEVER_CLIENT_{file.upper()}"] for file in files}
@@ -67,8 +60,9 @@ def test_the_runbooks_first_command_works_in_the_pod(tmp_path, name, command):
     else:
         service = TrainerService(tmp_path / "volume", tmp_path / "state", **flags)
     with service:
-        done = pod.run(service.target, command, environment=environment)
+        # The pod's port is the default one.
+        asking = [name, command, "--target", service.target]
+        done = run(*asking, environment=environment)
         assert (done.returncode, done.stderr) == (0, "")
         # Whoever has no certificate is told so.
-        without = pod.run(service.target, command, "--timeout", "1", environment={})
-        assert without.returncode == 1
+        assert run(*asking, "--timeout", "1", environment={}).returncode == 1

@@ -51,14 +51,13 @@ def version(place):
 
 def commands(program, volume, version):
     """One of each command; what they act upon isn't there unless they only read."""
-    none = f"--volume {volume}-none"
-    here = f"--volume {volume}"
-    asked = {
-        "trainer": ("runs", "run x", "watch x", "cancel x", "append none.csv", "health"),
-        "retriever": ("recommend 0", "similar-items 0", "status", "health", *BATCHES),
-    }
-    alone = {
-        "trainer": (
+    none, here = f"--volume {volume}-none", f"--volume {volume}"
+    if program == "retriever":
+        asked = ("recommend 0", "similar-items 0", "status", "health", *BATCHES)
+        alone = [f"serve {here} --listen 256.0.0.1:1"]
+    else:
+        asked = ("runs", "run x", "watch x", "cancel x", "append none.csv", "health")
+        alone = [
             f"train --interactions none.csv {none}",
             f"publish --item-vectors none --item-ids none {none}",
             f"tune --interactions none.csv --output {volume}-study",
@@ -69,11 +68,8 @@ def commands(program, volume, version):
             *(f"{own} {none}" for own in ("report", "rollback")),
             *(f"{own} {here}" for own in (f"version {version}", "versions", "verify")),
             f"diff {version} {version} {here}",
-        ),
-        "retriever": (f"serve {here} --listen 256.0.0.1:1",),
-    }
-    nowhere = [[*own.split(), *NOWHERE] for own in asked[program]]
-    return [*nowhere, *map(str.split, alone[program])]
+        ]
+    return [*([*own.split(), *NOWHERE] for own in asked), *map(str.split, alone)]
 
 
 def python(place, arguments, blocked):

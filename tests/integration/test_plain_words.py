@@ -29,7 +29,6 @@ MISTAKES = {
         publish --volume v --item-vectors none --item-ids none
         tune --interactions a.csv --losses warp warp
         versions
-        versions --volume none
         versions --volume v --cache-dir x
         promote x --volume v --label 1
         append a.csv --target 127.0.0.1:1
@@ -46,13 +45,11 @@ MISTAKES = {
         serve --volume v --config none.toml
         serve --volume s3://bucket/place
         recommend
-        recommend 1 --session 5
         recommend --session x:y
         recommend 1 --limit 99999999999
         recommend 1 --any-of genres
         recommend 1 --range year=x
         recommend 1 --attributes ,
-        recommend 1 --target x
         recommend 1 --timeout x
         recommend 1 --ca none
         similar-items --item a=b

@@ -64,21 +64,16 @@ def watched(tmp_path_factory):
         retriever.wait_until_all_serve(version)
         second = trainer.end(trained)
         assert second.state == trainer_pb.TRAINING_RUN_STATE_SUCCEEDED, second.error
-        for _ in range(4):
-            call(retriever.stub())
+        recommend = retriever_pb.RecommendRequest(user_id=models.USER_IDS[0], limit=5)
+        similar = retriever_pb.SimilarItemsRequest(item_id=models.ITEM_IDS[0], limit=5)
+        for stub in (retriever.stub() for _ in range(4)):
+            stub.Recommend(recommend)
+            stub.BatchRecommend(retriever_pb.BatchRecommendRequest(requests=[recommend] * 3))
+            stub.BatchSimilarItems(retriever_pb.BatchSimilarItemsRequest(requests=[similar] * 2))
+            for wrong in ({"user_id": "nobody"}, {"user_id": models.USER_IDS[0], "limit": -1}):
+                with pytest.raises(grpc.RpcError):
+                    stub.Recommend(retriever_pb.RecommendRequest(**wrong))
         yield trainer, retriever, running
-
-
-def call(stub):
-    """Recommend, and batches; and twice in vain."""
-    recommend = retriever_pb.RecommendRequest(user_id=models.USER_IDS[0], limit=5)
-    similar = retriever_pb.SimilarItemsRequest(item_id=models.ITEM_IDS[0], limit=5)
-    stub.Recommend(recommend)
-    stub.BatchRecommend(retriever_pb.BatchRecommendRequest(requests=[recommend] * 3))
-    stub.BatchSimilarItems(retriever_pb.BatchSimilarItemsRequest(requests=[similar] * 2))
-    for wrong in ({"user_id": "nobody"}, {"user_id": models.USER_IDS[0], "limit": -1}):
-        with pytest.raises(grpc.RpcError):
-            stub.Recommend(retriever_pb.RecommendRequest(**wrong))
 
 
 def test_every_panel_shows_something(watched):

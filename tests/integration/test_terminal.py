@@ -61,19 +61,16 @@ def test_a_reader_that_hung_up_ends_it_quietly(place, name):
     assert "error" not in done.stderr
 
 
-@pytest.mark.parametrize("name", ["help", "batch"])
-def test_a_full_disk_is_said(place, name):
-    with Path("/dev/full").open("w") as full:
-        done = run(commands(place)[name], stdout=full)
-    assert done.returncode == 1
-    assert done.stderr == "error: the output can't be written: No space left on device\n"
-
-
-@pytest.mark.parametrize("name", ["help", "recommend"])
-def test_an_output_that_is_closed_is_said(place, name):
-    done = run(["sh", "-c", 'exec "$@" >&-', "sh", *commands(place)[name]])
-    assert done.returncode == 1
-    assert done.stderr == "error: the output can't be written: it is closed\n"
+@pytest.mark.parametrize(
+    ("name", "to", "why"),
+    [
+        *((name, "/dev/full", "No space left on device") for name in ("help", "batch")),
+        *((name, "&-", "it is closed") for name in ("help", "recommend")),
+    ],
+)
+def test_a_full_disk_and_an_output_that_is_closed_are_said(place, name, to, why):
+    done = run(["sh", "-c", f'exec "$@" >{to}', "sh", *commands(place)[name]])
+    assert (done.returncode, done.stderr) == (1, f"error: the output can't be written: {why}\n")
 
 
 def test_answers_go_to_the_output_though_errors_are_a_terminal(place):

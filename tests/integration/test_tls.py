@@ -12,17 +12,14 @@ from functools import partial
 
 import grpc
 import pytest
-from cryptography import x509
-from google.rpc import error_details_pb2
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
-from grpc_status import rpc_status
 
 from lightfm_retriever.hosting.observing import logs
 from lightfm_retriever.hosting.security.credentials import open_channel
 from lightfm_retriever.hosting.security.settings import ClientSecurity
-from tests.certificates import NAME, Secret, authority, chain, expired, issue, key, serial, write
+from tests.certificates import NAME, Secret, authority, chain, expired, issue, key, write
 from tests.integration.kinds import KINDS, both, start_retriever
-from tests.trainer_service import wait_until
+from tests.trainer_service import refused, wait_until
 
 PATIENCE = 30
 TOKEN = "a-token"  # noqa: S105
@@ -33,11 +30,6 @@ def security_in(folder, name, **more):
     path = folder / "ours.crt"
     path.write_bytes(authority("ours").cert_pem.bytes())
     return ClientSecurity(ca=path, **write(folder, issue(name), name), **more)
-
-
-@pytest.fixture(scope="module")
-def security(tmp_path_factory):
-    return partial(security_in, tmp_path_factory.mktemp("clients"))
 
 
 def channel(target, security):
@@ -54,33 +46,22 @@ def asked(kind, target, security):
         ask(kind, opened)
 
 
-def refused(kind, target, security):
-    """The code, message and reason that a call ends with."""
-    with pytest.raises(grpc.RpcError) as caught:
-        asked(kind, target, security)
-    info = error_details_pb2.ErrorInfo()
-    [detail] = rpc_status.from_call(caught.value).details
-    assert detail.Unpack(info)
-    return caught.value.code(), caught.value.details(), info.reason
-
-
 def shown(target, *, ca="ours"):
-    """The serial number of the certificate that a new connection is shown; None: not of that CA."""
+    """The certificate that a new connection is shown, in PEM; None: not of that CA."""
     context = ssl.create_default_context(cadata=authority(ca).cert_pem.bytes().decode())
     context.set_alpn_protocols(["h2"])
     host, _, port = target.rpartition(":")
     with socket.create_connection((host, int(port)), timeout=PATIENCE) as plain:
         try:
             with context.wrap_socket(plain, server_hostname=host) as connection:
-                content = connection.getpeercert(binary_form=True)
+                return ssl.DER_cert_to_PEM_cert(connection.getpeercert(binary_form=True)).encode()
         except ssl.SSLCertVerificationError:
             return None
-    return x509.load_der_x509_certificate(content).serial_number
 
 
 @pytest.fixture(scope="module", params=KINDS, ids=lambda kind: kind.name)
 def locked(request, tmp_path_factory):
-    """(kind, address): mutual TLS, allowed names and tokens."""
+    """(kind, address, clients' security): mutual TLS, allowed names and tokens."""
     kind = request.param
     folder = tmp_path_factory.mktemp(kind.name)
     secret = Secret(folder / "secret", issue())
@@ -90,25 +71,25 @@ def locked(request, tmp_path_factory):
     with kind.start(folder, **flags) as service:
         # It listens once a worker does.
         asked(kind, service.target, security_in(folder, "a.example", token=TOKEN))
-        yield kind, service.target
+        yield kind, service.target, partial(security_in, folder)
 
 
-def test_only_a_name_on_the_list_with_a_token_may_call(locked, security):
-    kind, target = locked
+def test_only_a_name_on_the_list_with_a_token_may_call(locked):
+    kind, target, security = locked
     for name in ("a.example", "b.example"):
         asked(kind, target, security(name, token=TOKEN))
         with kind.client(target, security=security(name, token=TOKEN)) as client:
             client.is_serving()
-    code, message, reason = refused(kind, target, security("c.example", token=TOKEN))
+    code, message, reason = refused(asked, kind, target, security("c.example", token=TOKEN))
     assert (code, reason) == (grpc.StatusCode.PERMISSION_DENIED, "CLIENT_NOT_ALLOWED")
     assert "c.example" in message
     for given, reason in (({}, "TOKEN_MISSING"), ({"token": f"{TOKEN}x"}, "TOKEN_WRONG")):
-        code, _, told = refused(kind, target, security("a.example", **given))
+        code, _, told = refused(asked, kind, target, security("a.example", **given))
         assert (code, told) == (grpc.StatusCode.UNAUTHENTICATED, reason)
 
 
-def test_health_checks_need_the_handshake_only_and_reflection_needs_all(locked, security):
-    _, target = locked
+def test_health_checks_need_the_handshake_only_and_reflection_needs_all(locked):
+    _, target, security = locked
     with channel(target, security("c.example")) as opened:
         watch = opened.unary_stream("/grpc.health.v1.Health/Watch")
         next(watch(b"", timeout=PATIENCE, wait_for_ready=True))
@@ -130,9 +111,9 @@ def test_health_checks_need_the_handshake_only_and_reflection_needs_all(locked, 
 
 
 def test_the_command_line_asks_with_flags_and_with_the_environment(
-    locked, security, tmp_path, monkeypatch, capsys
+    locked, tmp_path, monkeypatch, capsys
 ):
-    kind, target = locked
+    kind, target, security = locked
     token = tmp_path / "token"
     token.write_text(TOKEN)
     own = security("a.example")
@@ -188,13 +169,13 @@ def test_certificates_and_tokens_change_without_a_restart_or_a_failed_call(kind,
             new = partial(asked, kind, service.target, security)
             by_name = {"old": partial(ask, kind, old), "new": new}
             callers = [threads.submit(go_on, *own) for own in by_name.items()]
-            assert shown(service.target) == serial(first)
+            assert shown(service.target) == chain(first)
             secret.replace(chain(second), key(second))
             tokens.write_text(f"{TOKEN}\nanother\n")
             # Each of the workers has them.
             wait_until(lambda: service.log.count("changed; in use: 2 tokens") == workers)
             of_others = partial(shown, service.target, ca="others")
-            wait_until(lambda: {of_others() for _ in range(8)} == {serial(second)})
+            wait_until(lambda: {of_others() for _ in range(8)} == {chain(second)})
             assert shown(service.target) is None
             assert f"--tls-cert {secret.cert}" in service.log
             assert "changed; in use: a certificate that is valid until" in service.log
@@ -202,14 +183,14 @@ def test_certificates_and_tokens_change_without_a_restart_or_a_failed_call(kind,
             # Not for its key: the one before serves on, and the log says why.
             secret.replace(chain(third), key(second))
             wait_until(lambda: service.log.count("isn't the key of") == workers)
-            assert of_others() == serial(second)
+            assert of_others() == chain(second)
             seen = dict(calls)
             wait_until(lambda: all(calls[name] > seen[name] for name in calls))
         for caller in callers:
             caller.result()
         tokens.write_text("another\n")
         wait_until(lambda: service.log.count("changed; in use: 1 token\n") == workers)
-        assert refused(kind, service.target, security)[2] == "TOKEN_WRONG"
+        assert refused(asked, kind, service.target, security)[2] == "TOKEN_WRONG"
         asked(kind, service.target, other)
         assert service.log.count("isn't the key of") == workers
         assert service.terminate() == 0
@@ -218,10 +199,8 @@ def test_certificates_and_tokens_change_without_a_restart_or_a_failed_call(kind,
 def test_a_worker_that_finds_bad_files_comes_back_when_they_are_good(tmp_path):
     """The parent checks them when the service starts only."""
     secret = Secret(tmp_path / "secret", issue())
-    ca = tmp_path / "ca.crt"
-    ca.write_bytes(authority("ours").cert_pem.bytes())
     flags = {"workers": 1, "tls_cert": secret.cert, "tls_key": secret.key}
-    with start_retriever(tmp_path, **flags, security=ClientSecurity(ca=ca)) as service:
+    with start_retriever(tmp_path, **flags, security=ClientSecurity(ca=secret.ca)) as service:
         [pid] = service.worker_pids()
         secret.replace(chain(issue()), key(issue()))
         os.kill(pid, signal.SIGKILL)
@@ -230,37 +209,29 @@ def test_a_worker_that_finds_bad_files_comes_back_when_they_are_good(tmp_path):
         new = issue()
         secret.replace(chain(new), key(new))
         assert service.worker_pids() != [pid]
-        assert shown(service.target) == serial(new)
-
-
-def starts(kind, folder, capsys, *flags):
-    """Start it where it can't; returns what it says."""
-    (folder / "volume").mkdir(exist_ok=True)
-    arguments = ["serve", "--volume", folder / "volume", "--listen", "127.0.0.1:0", *flags]
-    if kind.name == "trainer":
-        arguments += ["--state", folder / "state"]
-    with pytest.MonkeyPatch.context() as patch:
-        # Else the log of later tests goes where this one's does.
-        patch.setattr(logs, "configure", lambda *_, **__: None)
-        # 2 where the flags alone tell that.
-        assert kind.main([str(argument) for argument in arguments]) in (1, 2)
-    output = capsys.readouterr()
-    assert output.out == ""
-    last = output.err.splitlines()[-1]
-    assert last.startswith("error: ")
-    return last.removeprefix("error: ")
+        assert shown(service.target) == chain(new)
 
 
 @both
-def test_files_that_cannot_be_used_and_addresses_without_tls_are_named(kind, tmp_path, capsys):
+def test_files_that_cannot_be_used_and_addresses_without_tls_are_named(
+    kind, tmp_path, monkeypatch, capsys
+):
+    # Else the log of later tests goes where this one's does.
+    monkeypatch.setattr(logs, "configure", lambda *_, **__: None)
     secret = Secret(tmp_path / "secret", expired())
     tls = ["--tls-cert", secret.cert, "--tls-key", secret.key]
     tokens = tmp_path / "tokens"
     tokens.touch()
+    serve = ["serve", "--volume", tmp_path, "--listen", "127.0.0.1:0"]
+    serve += ["--state", tmp_path / "state"] if kind.name == "trainer" else []
     for flags, expected in (
         (tls, f"--tls-cert {secret.cert} expired at 2"),
         (tls[:2], "--tls-cert is given without --tls-key"),
         (["--token-file", tokens], f"--token-file {tokens} is empty"),
         (["--listen", "0.0.0.0:0"], "--listen 0.0.0.0: other machines can call there"),
     ):
-        assert starts(kind, tmp_path, capsys, *flags).startswith(expected)
+        # 2 where the flags alone tell that.
+        assert kind.main([*map(str, [*serve, *flags])]) in (1, 2)
+        output = capsys.readouterr()
+        assert output.out == ""
+        assert output.err.splitlines()[-1].startswith(f"error: {expected}")
