@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from random import Random
 from typing import Any
@@ -109,15 +109,13 @@ class Case:
     seed: int = 0
 
     def text(self) -> str:
-        damages = [[own.kind, own.recipe, dict(own.parameters)] for own in self.damages]
-        content = {"source": self.source, "ids": self.style, "seed": self.seed, "damages": damages}
-        return json.dumps(content, ensure_ascii=False)
+        return json.dumps(asdict(self), ensure_ascii=False)
 
     @classmethod
     def parse(cls, text: str) -> Case:
         content = json.loads(text)
-        damages = [Damage(name, parameters, recipe) for name, recipe, parameters in content["damages"]]
-        return cls(content["source"], content["ids"], tuple(damages), content["seed"])
+        damages = tuple(Damage(**own) for own in content.pop("damages"))
+        return cls(**content, damages=damages)
 
     @property
     def kinds(self) -> list[Kind]:

@@ -45,17 +45,20 @@ def bench():
         yield Bench(folder, main, now=time.time())
 
 
-@pytest.mark.parametrize("source", SOURCES)
-def test_undamaged_input_is_harmless_however_it_comes(bench, source):
-    tried = bench.try_case(Case(source, "text", ()))
+# Something that changes nothing, since a case's recipes are those of its damages.
+SAME = [Damage("times as text", {"share": "one", "zone": "Z"}, recipe) for recipe in RECIPES]
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        *(Case(source, "text", ()) for source in SOURCES),
+        *(Case("csv", "integer", (same,)) for same in SAME),
+    ],
+)
+def test_undamaged_input_is_harmless_however_it_comes_and_by_every_recipe(bench, case):
+    tried = bench.try_case(case)
     assert tried.verdict == Verdict("harmless", "precision@10 100% of the good version's"), tried.said
-
-
-@pytest.mark.parametrize("recipe", RECIPES)
-def test_undamaged_input_is_harmless_by_every_recipe(bench, recipe):
-    # Something that changes nothing, since a case's recipes are those of its damages.
-    same = Damage("times as text", {"share": "one", "zone": "Z"}, recipe)
-    assert bench.try_case(Case("csv", "integer", (same,))).verdict.outcome == "harmless"
 
 
 TOLD = ("refused", "gated", "warned")
@@ -136,6 +139,5 @@ def test_the_same_seed_draws_the_same_cases_of_all_kinds():
     draws = ([drawn(random, kinds) for _ in range(25)] for random in map(Random, (1, 1, 2)))
     first, again, other = draws
     assert first == again != other
-    assert len({own.text() for own in first}) > 20
     assert {len(own.damages) for own in first} == {1, 2}
     assert all(Case.parse(own.text()) == own for own in first)
