@@ -9,13 +9,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet
-from numpy.typing import NDArray
 
 from tests.hostile.draft import GOODS, LOG, PEOPLE, Draft
 from tests.hostile.good import RECIPES, Table
+from tests.publications import npy
 from trainer.event_log.log import Event, EventLog
 
 TEXTS = ("csv", "tsv", "gz")
@@ -164,10 +163,10 @@ def _typed(name: str, values: list[Any]) -> list[Any]:
 def _vectors(draft: Draft, folder: Path) -> list[str]:
     files: dict[str, tuple[str, bytes]] = {}
     for side, own in draft.sides.items():
-        files[f"--{side}-vectors"] = (f"{side}.npy", _rewritten(draft, side, _npy(own.vectors)))
+        files[f"--{side}-vectors"] = (f"{side}.npy", _rewritten(draft, side, npy(own.vectors)))
         files[f"--{side}-ids"] = (f"{side}.txt", "".join(f"{one}\n" for one in own.ids).encode())
         if own.biases is not None:
-            files[f"--{side}-biases"] = (f"{side}_biases.npy", _npy(own.biases))
+            files[f"--{side}-biases"] = (f"{side}_biases.npy", npy(own.biases))
     files["--seen"] = ("seen.csv", _csv(draft.log, ","))
     files["--held-out"] = ("later.csv", _csv(draft.held_out, ","))
     files["--items"] = ("goods.csv", _csv(draft.tables[GOODS], ","))
@@ -176,9 +175,3 @@ def _vectors(draft: Draft, folder: Path) -> list[str]:
         (folder / name).write_bytes(content)
         flags += [flag, str(folder / name)]
     return flags
-
-
-def _npy(array: NDArray[Any]) -> bytes:
-    sink = io.BytesIO()
-    np.save(sink, array)
-    return sink.getvalue()
