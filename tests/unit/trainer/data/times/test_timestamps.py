@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from trainer.data.times import timestamps
@@ -195,6 +195,7 @@ def test_numbers_of_another_form_are_refused_with_what_they_look_like(value, hin
 
 
 @given(st.dates(dt.date(1900, 1, 1), dt.date(2100, 12, 31)))
+@example(dt.date(2100, 12, 31))
 def test_dates_in_digits_are_never_seconds_and_their_text_is_told_how_to_be_written(day):
     digits, written = f"{day:%Y%m%d}", day.isoformat()
     # Alone, and among others: with hyphens, or as seconds.
