@@ -43,7 +43,9 @@ def main(arguments: list[str]) -> int:
         print(f"seed {seed}")
         print(_ROW.format("target", "executions", "a second", "outcomes", "crashes", "known", "new"))
         new = 0
-        for target, seconds in runner.share_out(targets, options.seconds):
+        total = sum(target.share for target in targets)
+        for target in targets:
+            seconds = options.seconds * target.share / total
             report = runner.run(target, Path(folder), seconds=seconds, seed=seed)
             new += _tell(target.name, report, seed)
     return 1 if new else 0
@@ -52,18 +54,8 @@ def main(arguments: list[str]) -> int:
 def _tell(target: str, report: Report, seed: int) -> int:
     new = {key: own for key, own in report.findings.items() if known(target, key) is None}
     rate = report.executions / report.seconds if report.seconds else 0
-    print(
-        _ROW.format(
-            target,
-            f"{report.executions:,}",
-            f"{rate:,.0f}",
-            len(report.outcomes),
-            f"{report.crashes:,}",
-            len(report.findings) - len(new),
-            len(new),
-        ),
-        flush=True,
-    )
+    figures = [len(report.outcomes), report.crashes, len(report.findings) - len(new), len(new)]
+    print(_ROW.format(target, f"{report.executions:,}", f"{rate:,.0f}", *figures), flush=True)
     for key, (number, text) in new.items():
         print(f"  NEW {key}\n      --targets {target} --seed {seed} --execution {number}")
         print("".join(f"      | {line}\n" for line in text.splitlines()[-25:]), end="", flush=True)

@@ -110,11 +110,9 @@ def arrays(directory: Path) -> Execute:
 
     def execute(random: Random) -> str:
         array = random.choice(whole)
-        np.save(path, array)
-        data = path.read_bytes()
-        if random.random() < 0.3:
-            data = mutation.mutate_array(random, array)
-        publications.overwrite(path, mutation.mutate_bytes(random, data))
+        changed = random.random() < 0.3
+        data = mutation.mutate_array(random, array) if changed else publications.npy(array)
+        path.write_bytes(mutation.mutate_bytes(random, data))
         try:
             mapped = map_array(path, array.dtype, (None, *array.shape[1:]))
         except InvalidPublicationError as error:

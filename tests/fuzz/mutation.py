@@ -1,12 +1,13 @@
 """Bytes, JSON and arrays with something wrong in them. All chance comes from the generator given."""
 
-import io
 import struct
 from random import Random
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from tests.publications import npy
 
 INTEGERS = (
     *(0, 1, 2, 3, 7, 10, 11, 64, 100, 127, 128, 255, 256, 257, 999, 1000, 1001, 4096, 10_000, 10_001),
@@ -137,9 +138,7 @@ def mutate_array(random: Random, array: NDArray[Any]) -> bytes:
         )
     else:
         array = np.asfortranarray(array)
-    file = io.BytesIO()
-    np.save(file, array, allow_pickle=False)
-    return file.getvalue()
+    return npy(array)
 
 
 def _change_values(random: Random, array: NDArray[Any]) -> None:

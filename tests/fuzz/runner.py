@@ -13,11 +13,10 @@ import re
 import resource
 import shutil
 import signal
-import struct
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
@@ -25,6 +24,8 @@ from typing import Any, NoReturn, TypeAlias
 
 Execute: TypeAlias = "Callable[[Random], str]"
 """Does one thing with something hostile; returns what came of it, and raises for a finding."""
+
+_Tell: TypeAlias = Callable[[dict[str, Any]], None]
 
 _ROOT = Path(__file__).parents[2]
 # Of one execution: of CPU time, so that other work on the machine doesn't count, and in all.
@@ -36,7 +37,6 @@ _MEMORY_BYTES = 8 << 30
 _IN_A_ROW = 500
 # However short the time is.
 _LEAST_EXECUTIONS = 10
-_NUMBER = struct.Struct("<Q")
 _FRAME = re.compile(r'File "([^"]+)", line \d+ in (\w+)')
 
 
@@ -48,13 +48,13 @@ class Target:
         name: of the target.
         start: "module:function", which opens what is needed in a directory and returns `Execute`.
         share: of the time, relative to the others.
-        prepare: "module:function", which makes files in the directory, once, in a process of its own.
+        prepared: whether the module's `prepare` makes files there first, in a process of its own.
     """
 
     name: str
     start: str
     share: float = 1.0
-    prepare: str | None = None
+    prepared: bool = False
 
 
 @dataclass
@@ -68,31 +68,22 @@ class Report:
     seconds: float = 0.0
 
 
-class _Board:
-    """Memory that a process which died leaves to the one that started it."""
-
-    def __init__(self) -> None:
-        self._memory = mmap.mmap(-1, 4096)
-
-    @property
-    def number(self) -> int:
-        (number,) = _NUMBER.unpack_from(self._memory)
-        return int(number)
-
-    @property
-    def note(self) -> str:
-        return self._memory[_NUMBER.size :].rstrip(b"\0").decode("utf-8", "replace")
-
-    def write(self, number: int, note: str = "") -> None:
-        self._memory[:] = (_NUMBER.pack(number) + note.encode()[:200]).ljust(4096, b"\0")
+# What a process that died leaves to the one that started it: a number and a note.
+_board = mmap.mmap(-1, 256)
 
 
-_board = _Board()
+def _write(number: int, note: str = "") -> None:
+    _board[:] = f"{number} {note}".encode()[:256].ljust(256, b"\0")
+
+
+def _written() -> tuple[int, str]:
+    number, _, note = _board[:].rstrip(b"\0").decode("utf-8", "replace").partition(" ")
+    return int(number or 0), note
 
 
 def note(text: str) -> None:
     """Say what is tried now, in case it is the last thing."""
-    _board.write(_board.number, text)
+    _write(_written()[0], text)
 
 
 def chance(target: str, seed: int, number: int) -> Random:
@@ -106,21 +97,19 @@ def run(target: Target, folder: Path, *, seconds: float, seed: int) -> Report:
     end = begun + seconds
     directory = folder / target.name
     directory.mkdir(parents=True)
-    if target.prepare is not None:
-        prepare = target.prepare
-        _in_process(lambda _: _load(prepare)(directory), report, directory)
+    if target.prepared:
+        _in_process(lambda _: _load(target, "prepare")(directory), report, directory)
         if report.findings:
             return report
     first = 0
     while time.monotonic() < end or first < _LEAST_EXECUTIONS:
-        _board.write(first)
+        _write(first)
         _in_process(
             lambda tell: _execute(target, directory, seed, first, end, tell),  # noqa: B023
             report,
             directory,
         )
-        first = _board.number + 1
-        report.executions = first
+        first = report.executions = _written()[0] + 1
     report.seconds = time.monotonic() - begun
     shutil.rmtree(directory, ignore_errors=True)
     return report
@@ -130,29 +119,24 @@ def repeat(target: Target, folder: Path, *, seed: int, number: int) -> None:
     """One execution, here, with all that it says."""
     directory = folder / target.name
     directory.mkdir(parents=True)
-    if target.prepare is not None:
-        _load(target.prepare)(directory)
-    execute = _load(target.start)(directory)
-    print(execute(chance(target.name, seed, number)), "/", _board.note)
+    if target.prepared:
+        _load(target, "prepare")(directory)
+    execute = _load(target)(directory)
+    print(execute(chance(target.name, seed, number)), "/", _written()[1])
 
 
-def _execute(
-    target: Target,
-    directory: Path,
-    seed: int,
-    first: int,
-    end: float,
-    tell: Callable[[dict[str, Any]], None],
-) -> None:
-    execute: Execute = _load(target.start)(directory)
+def _execute(target: Target, directory: Path, seed: int, first: int, end: float, tell: _Tell) -> None:
+    execute = _load(target)(directory)
     seen: set[str] = set()
     for number in range(first, first + _IN_A_ROW):
-        _board.write(number)
+        _write(number)
         _allow(_MOST_SECONDS, _HANG_SECONDS)
         try:
             outcome = execute(chance(target.name, seed, number))
         except Exception as error:
-            key = f"{_board.note}: {type(error).__name__} in {_place(error)}".removeprefix(": ")
+            frames = reversed(traceback.extract_tb(error.__traceback__))
+            place = _place((own.filename, own.name) for own in frames)
+            key = f"{_written()[1]}: {type(error).__name__} in {place}".removeprefix(": ")
             tell({"finding": key, "number": number, "text": traceback.format_exc()})
             continue
         if outcome not in seen:
@@ -168,26 +152,21 @@ def _allow(cpu_seconds: float, seconds: float) -> None:
     signal.setitimer(signal.ITIMER_REAL, seconds)
 
 
-def _load(place: str) -> Any:
-    module, _, function = place.partition(":")
-    return getattr(importlib.import_module(module), function)
+def _load(target: Target, function: str = "") -> Any:
+    module, _, start = target.start.partition(":")
+    return getattr(importlib.import_module(module), function or start)
 
 
-def _place(error: Exception) -> str:
-    frames = [own for own in traceback.extract_tb(error.__traceback__) if _is_ours(own.filename)]
-    if not frames:
-        return "?"
-    return f"{Path(frames[-1].filename).relative_to(_ROOT)}:{frames[-1].name}"
+def _place(frames: Iterable[tuple[str, str]]) -> str:
+    """The first of the files and functions that is ours."""
+    for filename, function in frames:
+        path = Path(filename)
+        if path.is_relative_to(_ROOT) and not path.is_relative_to(_ROOT / ".venv"):
+            return f"{path.relative_to(_ROOT)}:{function}"
+    return "?"
 
 
-def _is_ours(filename: str) -> bool:
-    path = Path(filename)
-    return path.is_relative_to(_ROOT) and not path.is_relative_to(_ROOT / ".venv")
-
-
-def _in_process(
-    function: Callable[[Callable[[dict[str, Any]], None]], None], report: Report, directory: Path
-) -> None:
+def _in_process(function: Callable[[_Tell], None], report: Report, directory: Path) -> None:
     errors = directory / "stderr"
     ours, theirs = os.pipe()
     pid = os.fork()
@@ -208,21 +187,13 @@ def _in_process(
         text = errors.read_text("utf-8", "replace")[-4000:]
         how = signal.Signals(-status).name if status < 0 else f"exit status {status}"
         how = {"SIGPROF": "hangs", "SIGALRM": "waits"}.get(how, how)
-        key = f"{_board.note}: {how} in {_crashed_in(text)}".removeprefix(": ")
-        report.findings.setdefault(key, (_board.number, text))
+        number, note = _written()
+        place = _place(_FRAME.findall(text.rpartition("Current thread")[2]))
+        key = f"{note}: {how} in {place}".removeprefix(": ")
+        report.findings.setdefault(key, (number, text))
 
 
-def _crashed_in(text: str) -> str:
-    current = text.rpartition("Current thread")[2]
-    for filename, function in _FRAME.findall(current):
-        if _is_ours(filename):
-            return f"{Path(filename).relative_to(_ROOT)}:{function}"
-    return "?"
-
-
-def _be_the_process(
-    function: Callable[[Callable[[dict[str, Any]], None]], None], told: int, errors: Path
-) -> NoReturn:
+def _be_the_process(function: Callable[[_Tell], None], told: int, errors: Path) -> NoReturn:
     status = 1
     try:
         with errors.open("wb") as file:
@@ -243,9 +214,3 @@ def _be_the_process(
         with contextlib.suppress(OSError, ValueError):
             sys.stderr.flush()
         os._exit(status)
-
-
-def share_out(targets: list[Target], seconds: float) -> Iterator[tuple[Target, float]]:
-    total = sum(target.share for target in targets)
-    for target in targets:
-        yield target, seconds * target.share / total

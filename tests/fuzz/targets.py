@@ -15,16 +15,9 @@ TARGETS = [
     Target("database-url", f"{_HERE}.inputs:database_urls", share=0.5),
     Target("dataset", f"{_HERE}.inputs:datasets"),
     Target("event-log", f"{_HERE}.inputs:event_logs", share=0.5),
-    Target(
-        "retriever",
-        f"{_HERE}.retriever_calls:start",
-        share=3,
-        prepare=f"{_HERE}.retriever_calls:prepare",
-    ),
-    Target(
-        "trainer", f"{_HERE}.trainer_calls:start", share=2, prepare=f"{_HERE}.trainer_calls:prepare"
-    ),
-    Target("publication", f"{_HERE}.whole:start", share=4, prepare=f"{_HERE}.whole:prepare"),
+    Target("retriever", f"{_HERE}.retriever_calls:start", share=3, prepared=True),
+    Target("trainer", f"{_HERE}.trainer_calls:start", share=2, prepared=True),
+    Target("publication", f"{_HERE}.whole:start", share=4, prepared=True),
 ]
 
 

@@ -3,12 +3,11 @@
 The manifest agrees with the file: who can write the one can write the other.
 """
 
-import json
 import os
 import shutil
+from functools import partial
 from pathlib import Path
 from random import Random
-from typing import Any
 
 import numpy as np
 
@@ -34,19 +33,15 @@ def start(directory: Path) -> Execute:
     versions = {
         backend: next(layout.versions_dir(directory / backend).iterdir()) for backend in _BACKENDS
     }
-    contents = {
-        backend: json.loads((path / layout.MANIFEST).read_bytes()) for backend, path in versions.items()
-    }
 
     def execute(random: Random) -> str:
-        backend = random.choice(_BACKENDS)
-        version, content = versions[backend], json.loads(json.dumps(contents[backend]))
+        version = versions[random.choice(_BACKENDS)]
         volume = directory / "hostile"
         shutil.rmtree(volume, ignore_errors=True)
         target = layout.version_dir(volume, version.name)
         # The same files: they are replaced, not written to.
         shutil.copytree(version, target, copy_function=os.link)
-        what = _spoil(random, target, content)
+        what = _spoil(random, target)
         note(f"{what}, verify")
         try:
             verification.verify(volume, version.name)
@@ -69,19 +64,15 @@ def start(directory: Path) -> Execute:
     return execute
 
 
-def _spoil(random: Random, directory: Path, content: dict[str, Any]) -> str:
+def _spoil(random: Random, directory: Path) -> str:
     if random.random() < 0.2:
         for _ in range(random.choice((1, 1, 2))):
-            mutation.mutate_json(random, content)
-        published.sign(directory, content)
+            publications.edit_manifest(directory, partial(mutation.mutate_json, random))
         return layout.MANIFEST
-    name = random.choice(sorted(content["files"]))
-    path = directory / name
-    if name.endswith(".npy") and random.random() < 0.7:
+    path = random.choice(sorted({*directory.iterdir()} - {directory / layout.MANIFEST}))
+    if path.suffix == ".npy" and random.random() < 0.7:
         data = mutation.mutate_array(random, np.load(path))
     else:
         data = mutation.mutate_bytes(random, path.read_bytes())
-    publications.overwrite(path, data)
-    content["files"][name] = published.facts_of(data)
-    published.sign(directory, content)
-    return f"*{path.suffix}" if path.suffix != ".npy" else name
+    publications.reseal(directory, path.name, data)
+    return f"*{path.suffix}" if path.suffix != ".npy" else path.name

@@ -6,7 +6,6 @@ import io
 import os
 import shutil
 import sqlite3
-import sys
 import tempfile
 import traceback
 import warnings
@@ -14,7 +13,6 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TypeAlias
 
 import numpy as np
 
@@ -34,10 +32,6 @@ COMMON = ["--seed", "1", "--index-threads", "1", "--backend", "exact"]
 _LABEL = "current"
 _MEMORY = Path("/dev/shm")  # noqa: S108 - a folder of our own in it
 _LEAST_BYTES = 1 << 28
-
-
-_Written: TypeAlias = "list[str] | TrainerError"
-
 # Such as a column that another damage took away, or values that it made text.
 _OUR_FAULT = (
     AssertionError,
@@ -102,11 +96,10 @@ class Bench:
         command, status, said = self._run(written, folder)
         added = sorted(set(reader.list_versions(self.volume)) - before)
         label = labels.read_label(self.volume, _LABEL)
-        moved = "" if label == baseline.version else label
         held_out = self._good(case.style).held_out
-        looks = look_at(self.volume, moved, held_out) if moved else None
+        looks = look_at(self.volume, label, held_out) if label != baseline.version else None
         verdict = judge(
-            Run(status, said.replace(f"{folder}/", ""), added, moved, looks),
+            Run(status, said.replace(f"{folder}/", ""), added, looks),
             Expected(causes, baseline.looks, baseline.usual, case.accepted, case.told),
         )
         labels.promote(self.volume, baseline.version, label=_LABEL)
@@ -117,12 +110,16 @@ class Bench:
         shutil.rmtree(folder, ignore_errors=True)
         return Tried(case, verdict, command, said)
 
-    def _damaged(self, case: Case, folder: Path) -> tuple[Draft, list[str], _Written]:
+    def _damaged(self, case: Case, folder: Path) -> tuple[Draft, list[str], list[str] | TrainerError]:
         draft = Draft.of(self._good(case.style), case.source, seed=case.seed)
         if case.source == VECTORS:
             self._add_vectors(draft)
+        causes = []
         try:
-            return draft, apply(case, draft), _written(draft, folder)
+            causes = apply(case, draft)
+            return draft, causes, write(draft, folder)
+        except TrainerError as error:
+            return draft, causes, error
         except _OUR_FAULT as error:
             shutil.rmtree(folder, ignore_errors=True)
             # A single damage is always possible.
@@ -139,13 +136,11 @@ class Bench:
         ):
             names = [ids.external_id(row) for row in range(len(ids))]
             draft.sides[side] = Vectors(*split_biases(np.array(vectors)), names)
-        pairs = [
-            (user, item)
-            for user, items in self._good(draft.style).held_out.items()
-            for item in sorted(items)
-        ]
-        users, items = zip(*pairs, strict=True)
-        draft.held_out = {"user_id": [*users], "item_id": [*items]}
+        held_out = self._good(draft.style).held_out.items()
+        draft.held_out = {
+            "user_id": [user for user, items in held_out for _ in items],
+            "item_id": [item for _, items in held_out for item in sorted(items)],
+        }
 
     def _baseline(self, damaged: Draft) -> _Baseline:
         key = (damaged.style, damaged.source == VECTORS, tuple(damaged.recipes))
@@ -156,7 +151,7 @@ class Bench:
                 self._add_vectors(draft)
             before = set(reader.list_versions(self.volume))
             folder = self._folder / "good"
-            _, status, said = self._run(_written(draft, folder), folder, "--no-label")
+            _, status, said = self._run(write(draft, folder), folder, "--no-label")
             shutil.rmtree(folder)
             added = set(reader.list_versions(self.volume)) - before
             assert status == 0, f"the good input fails: {said}"
@@ -166,17 +161,16 @@ class Bench:
             self._baselines[key] = _Baseline(version, looks, usual)
         return self._baselines[key]
 
-    def _run(self, written: _Written, folder: Path, *flags: str) -> tuple[list[str], int | None, str]:
+    def _run(
+        self, written: list[str] | TrainerError, folder: Path, *flags: str
+    ) -> tuple[list[str], int | None, str]:
         if isinstance(written, TrainerError):
             return ["append"], 1, f"error: {written}\n"
-        command = [*written, *(QUICK if written[0] == "train" else []), *COMMON, *flags]
-        command += ["--volume", str(self.volume)]
-        if "--state" not in command and command[0] == "train":
-            command += ["--state", str(folder / "state")]
-        status, said = self._called(command)
-        return command, status, said
-
-    def _called(self, command: Sequence[str]) -> tuple[int | None, str]:
+        command = [*written, *COMMON, *flags, "--volume", str(self.volume)]
+        if command[0] == "train":
+            command += QUICK
+            if "--state" not in command:
+                command += ["--state", str(folder / "state")]
         said = io.StringIO()
         with (
             contextlib.redirect_stdout(said),
@@ -186,16 +180,10 @@ class Bench:
             # Each time, not once for each place.
             warnings.simplefilter("always")
             try:
-                return self._main(command), said.getvalue()
+                status = self._main(command)
             except SystemExit as error:
-                return (error.code if isinstance(error.code, int) else 1), said.getvalue()
+                status = error.code if isinstance(error.code, int) else 1
             except Exception:
-                print(traceback.format_exc(), file=sys.stderr)
-                return None, said.getvalue()
-
-
-def _written(draft: Draft, folder: Path) -> _Written:
-    try:
-        return write(draft, folder)
-    except TrainerError as error:
-        return error
+                traceback.print_exc()
+                status = None
+        return command, status, said.getvalue()

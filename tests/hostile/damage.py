@@ -8,19 +8,15 @@ could hold by chance are no pattern.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from functools import partial
 from random import Random
-from typing import Any, TypeAlias
+from typing import Any
 
 from tests.hostile.draft import ALL, LOG, Draft
 from tests.hostile.good import IDS
 from tests.hostile.writing import TABLES
-
-Apply: TypeAlias = "Callable[..., str]"
-
-ANY_STYLE = tuple(IDS)
 
 KINDS: dict[str, Kind] = {}
 """All kinds by name; `grammar` fills it."""
@@ -43,7 +39,7 @@ class Kind:
     """
 
     name: str
-    apply: Apply
+    apply: Callable[..., str]
     sources: Sequence[str]
     styles: Sequence[str]
     recipes: Sequence[str]
@@ -51,23 +47,18 @@ class Kind:
     accepted: bool
     told: Mapping[str, Collection[Any]] | None
 
-    def must_be_told(self, parameters: Mapping[str, Any]) -> bool:
-        return self.told is not None and all(
-            parameters[name] in values for name, values in self.told.items()
-        )
-
 
 def kind(
     name: str,
     *,
     sources: Sequence[str] = TABLES,
-    styles: Sequence[str] = ANY_STYLE,
+    styles: Sequence[str] = tuple(IDS),
     recipes: Sequence[str] = ("plain",),
     accepted: bool = False,
     told: Mapping[str, Collection[Any]] | None = None,
     **parameters: Sequence[Any],
-) -> Callable[[Apply], Apply]:
-    def register(apply: Apply) -> Apply:
+) -> Callable[[Callable[..., str]], Callable[..., str]]:
+    def register(apply: Callable[..., str]) -> Callable[..., str]:
         KINDS[name] = Kind(name, apply, sources, styles, recipes, parameters, accepted, told)
         return apply
 
@@ -118,17 +109,13 @@ class Case:
     seed: int = 0
 
     def text(self) -> str:
-        damages = [[own.kind, own.recipe, dict(own.parameters)] for own in self.damages]
-        content = {"source": self.source, "ids": self.style, "seed": self.seed, "damages": damages}
-        return json.dumps(content, ensure_ascii=False)
+        return json.dumps(asdict(self), ensure_ascii=False)
 
     @classmethod
     def parse(cls, text: str) -> Case:
         content = json.loads(text)
-        damages = tuple(
-            Damage(name, parameters, recipe) for name, recipe, parameters in content["damages"]
-        )
-        return cls(content["source"], content["ids"], damages, content["seed"])
+        damages = tuple(Damage(**own) for own in content.pop("damages"))
+        return cls(**content, damages=damages)
 
     @property
     def kinds(self) -> list[Kind]:
@@ -141,12 +128,10 @@ class Case:
 
     @property
     def told(self) -> bool:
-        return len(self.damages) == 1 and self.kinds[0].must_be_told(self.damages[0].parameters)
-
-    def alone(self) -> Iterable[Case]:
-        """Each damage by itself."""
-        for own in self.damages:
-            yield Case(self.source, self.style, (own,), self.seed)
+        if len(self.damages) != 1 or self.kinds[0].told is None:
+            return False
+        given = self.damages[0].parameters
+        return all(given[name] in values for name, values in self.kinds[0].told.items())
 
 
 def apply(case: Case, draft: Draft) -> list[str]:
@@ -163,7 +148,9 @@ def plainest(own: Kind) -> Case:
 def drawn(random: Random, kinds: Sequence[Kind]) -> Case:
     """A case of one kind, or of two that go together."""
     chosen = [random.choice(kinds)]
-    others = [own for own in kinds if own is not chosen[0] and _fit(chosen[0], own)]
+    one = chosen[0]
+    fit = [own for own in kinds if _common([one.sources, own.sources])]
+    others = [own for own in fit if own is not one and _common([one.styles, own.styles])]
     if others and random.random() < 0.5:
         chosen.append(random.choice(others))
     source = random.choice(_common([own.sources for own in chosen]))
@@ -175,9 +162,5 @@ def drawn(random: Random, kinds: Sequence[Kind]) -> Case:
     return Case(source, style, tuple(damages), random.randrange(10))
 
 
-def _fit(one: Kind, other: Kind) -> bool:
-    return bool(_common([one.sources, other.sources]) and _common([one.styles, other.styles]))
-
-
 def _common(lists: Sequence[Sequence[str]]) -> list[str]:
-    return [value for value in lists[0] if all(value in others for others in lists[1:])]
+    return [value for value in lists[0] if all(value in others for others in lists)]

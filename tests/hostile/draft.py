@@ -38,9 +38,6 @@ class Draft:
 
     Attributes:
         source: how it is written; see `writing`.
-        style: of the ids.
-        random: of what a damage picks.
-        tables: by name.
         recipes: names of `good.RECIPES`.
         history: interactions in a file beside the event log; None for none.
         reshape: what is done to a table before it is written as Parquet.
@@ -106,8 +103,4 @@ def split(table: pa.Table, change: Callable[[pa.Table], pa.Table], parts: str) -
     if parts == ALL:
         return [change(table)]
     third = len(table) // 3
-    return [
-        table.slice(0, third),
-        table.slice(third, third),
-        change(table.slice(2 * third)),
-    ]
+    return [table.slice(0, third), table.slice(third, third), change(table.slice(2 * third))]

@@ -5,7 +5,6 @@ What a model should learn is so plain that any seed learns it, in a fraction of 
 
 import uuid
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -37,21 +36,14 @@ IDS: dict[str, tuple[Callable[[int], str], Callable[[int], str]]] = {
 """Of each style of ids, those of users and those of items by number."""
 
 
-def user_ids(style: str) -> list[str]:
-    return [IDS[style][0](number) for number in range(USERS)]
-
-
-def item_ids(style: str) -> list[str]:
-    return [IDS[style][1](number) for number in range(ITEMS)]
-
-
 class Good:
     """The data set with ids of one style."""
 
     def __init__(self, style: str, *, now: float) -> None:
         random = np.random.default_rng(1)
         self.style = style
-        people, goods = user_ids(style), item_ids(style)
+        counts = zip(IDS[style], (USERS, ITEMS), strict=True)
+        people, goods = ([named(number) for number in range(count)] for named, count in counts)
         rows: list[tuple[str, str, float]] = []
         self.held_out: dict[str, set[str]] = {}
         for user in range(USERS):
@@ -76,17 +68,13 @@ class Good:
             "title": [f"Film {item} – 映画" for item in range(ITEMS)],
             "genres": [[GENRES[item % CLUSTERS], MOODS[item % 3]] for item in range(ITEMS)],
             "price": [None if item % 17 == 3 else 5 + item / 4 for item in range(ITEMS)],
-            "released": [_date(item) for item in range(ITEMS)],
+            "released": [str(np.datetime64("2001-01-01") + 50 * item) for item in range(ITEMS)],
         }
         self.users: Table = {
             "user_id": people,
             "age": [20 + 5 * (user % CLUSTERS) + user % 2 for user in range(USERS)],
             "country": [COUNTRIES[user % 3] for user in range(USERS)],
         }
-
-
-def _date(item: int) -> str:
-    return (datetime(2001, 1, 1, tzinfo=UTC) + timedelta(days=50 * item)).date().isoformat()
 
 
 RECIPES: dict[str, list[str]] = {

@@ -23,7 +23,6 @@ _KEPT = 0.9
 """Of the good version's precision, titles, attributes and names of features."""
 
 _RAW = re.compile(r"^\S+:\d+: \w*Warning: .*$|^Traceback .*$", re.MULTILINE)
-_NUMBER = re.compile(r"\d+")
 _K = 10
 
 
@@ -43,14 +42,12 @@ class Run:
         status: exit status; None when it raised something.
         said: standard output and standard error.
         added: versions that the volume has and hadn't before.
-        label: the version that the label names; the one before is "".
-        looks: of the version that the label names, when it moved.
+        looks: of the version that the label names now; None when it hasn't moved.
     """
 
     status: int | None
     said: str
     added: Sequence[str]
-    label: str
     looks: Looks | None
 
 
@@ -87,18 +84,18 @@ def judge(run: Run, expected: Expected) -> Verdict:
         return Verdict("finding", "a raw warning or traceback", raw.group())
     if run.status not in (0, 1, 3):
         return Verdict("finding", f"exit status {run.status}", last_line(run.said))
-    if run.status and run.label:
-        return Verdict("finding", f"exit status {run.status}, and the label moved", run.label)
+    if run.status and run.looks:
+        return Verdict("finding", f"exit status {run.status}, and the label moved")
     if run.status == 1 and run.added:
         return Verdict("finding", "refused, and a version is published", last_line(run.said))
     if run.status:
         return _stopped(run, expected)
-    if not run.label or run.looks is None:
+    if run.looks is None:
         return Verdict("finding", "exit status 0, and the label isn't moved", last_line(run.said))
     new = [own for own in warnings_of(run.said) if plain(own) not in expected.usual]
-    told = next((own for own in new if _names(own, expected.causes)), None)
-    if told is not None:
-        return Verdict("warned", told)
+    for own in new:
+        if _names(own, expected.causes):
+            return Verdict("warned", own)
     return _silent(run.looks, expected)
 
 
@@ -107,15 +104,15 @@ def _stopped(run: Run, expected: Expected) -> Verdict:
         outcome: Outcome = "refused"
         # An error may have several lines, and it is the last thing that is said.
         _, found, error = f"\n{run.said}".rpartition("\nerror: ")
-        reasons = [f"error: {error.strip()}"] if found else []
+        reasons = told = [f"error: {error.strip()}"] if found else []
     else:
         outcome = "gated"
         reasons = [line for line in run.said.splitlines() if line.startswith("gate FAILED: ")]
+        # What was warned of before a gate failed is told as well.
+        told = [*reasons, *warnings_of(run.said)]
     reason = " / ".join(reasons) or last_line(run.said)
     if expected.accepted:
         return Verdict("finding", f"{outcome}, though the input is good", reason)
-    # What was warned of before a gate failed is told as well.
-    told = reasons if run.status == 1 else [*reasons, *warnings_of(run.said)]
     if not any(_names(own, expected.causes) for own in told):
         return Verdict("finding", f"{outcome}, and no word of the cause", reason)
     return Verdict(outcome, reason)
@@ -131,9 +128,7 @@ def _silent(looks: Looks, expected: Expected) -> Verdict:
     if len(lost) > (1 - _KEPT) * len(good.facts) or any(own.startswith("kind ") for own in lost):
         shown = ", ".join(sorted(lost)[:3])
         figures = f"{len(lost)} of {len(good.facts)} are gone, such as {shown}"
-        return Verdict(
-            "finding", "attributes, titles or features lost, and no word of the cause", figures
-        )
+        return Verdict("finding", "attributes, titles or features lost, and no word of it", figures)
     if expected.told:
         return Verdict("finding", "no word of what is surely wrong")
     return Verdict("harmless", f"precision@10 {share:.0%} of the good version's")
@@ -148,32 +143,29 @@ def warnings_of(said: str) -> list[str]:
 
 
 def plain(warning: str) -> str:
-    return _NUMBER.sub("#", warning)
+    return re.sub(r"\d+", "#", warning)
 
 
 def last_line(said: str) -> str:
-    lines = [line for line in said.splitlines() if line.strip()]
-    return lines[-1] if lines else "(it said nothing)"
+    return said.strip().rpartition("\n")[2] or "(it said nothing)"
 
 
 def look_at(volume: Path, version: str, held_out: Mapping[str, Collection[str]]) -> Looks:
-    """What users and callers see of a version."""
     opened = open_publication(volume, version)
     return Looks(_precision(opened, held_out), frozenset(_facts(opened)))
 
 
 def _precision(opened: Publication, held_out: Mapping[str, Collection[str]]) -> float:
     items = [opened.items.external_id(row) for row in range(len(opened.items))]
-    users = [(opened.users.row(user), wanted) for user, wanted in held_out.items()]
-    known = [(row, wanted) for row, wanted in users if row is not None]
-    rows = np.array([row for row, _ in known], dtype=np.int64)
     with np.errstate(all="ignore"):
-        scores = user_queries(np.asarray(opened.user_vectors)[rows]) @ np.asarray(opened.item_vectors).T
+        scores = user_queries(np.asarray(opened.user_vectors)) @ np.asarray(opened.item_vectors).T
     hits = 0
-    for own, (row, wanted) in zip(scores, known, strict=True):
-        own[opened.seen[row]] = -np.inf
-        best = np.argsort(-own, kind="stable")[:_K].tolist()
-        hits += sum(items[item] in wanted for item in best if own[item] > -np.inf)
+    for user, wanted in held_out.items():
+        if (row := opened.users.row(user)) is not None:
+            own = scores[row]
+            own[opened.seen[row]] = -np.inf
+            best = np.argsort(-own, kind="stable")[:_K].tolist()
+            hits += sum(items[item] in wanted for item in best if own[item] > -np.inf)
     return hits / (_K * len(held_out))
 
 

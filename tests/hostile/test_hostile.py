@@ -1,6 +1,6 @@
 """Each kind of damage once, and that the campaign's judge finds what it should."""
 
-import json
+import re
 import subprocess
 import sys
 import time
@@ -16,7 +16,7 @@ from tests.hostile.bench import Bench, memory_folder
 from tests.hostile.campaign import Campaign
 from tests.hostile.damage import KINDS, Case, Damage, drawn, plainest
 from tests.hostile.good import RECIPES
-from tests.hostile.judge import Expected, Looks, Run, judge
+from tests.hostile.judge import Expected, Looks, Run, Verdict, judge
 from tests.hostile.writing import SOURCES
 from trainer.__main__ import main
 from trainer.promotion.checks import Checked, Checks
@@ -29,15 +29,14 @@ GOOD = Looks(0.4, frozenset({"kind of price: number", "title of 1: A", "title of
 @pytest.mark.timeout(MOST_SECONDS)
 def test_no_damage_gets_past_the_trainer_unseen(tmp_path):
     # Each kind is tried once however short; `make hostile-data` goes on.
-    command = [sys.executable, "-m", "tests.hostile", "--seed", "1", "--seconds", "1", "--json"]
+    command = [sys.executable, "-m", "tests.hostile", "--seed", "1", "--seconds", "1"]
     ended = subprocess.run(
         [*command, "--keep", str(tmp_path)], cwd=ROOT, capture_output=True, text=True, check=False
     )
-    assert ended.returncode == 0, ended.stderr
-    result = json.loads(ended.stdout)
-    assert result["findings"] == []
-    assert result["outcomes"].keys() == KINDS.keys()
-    assert result["cases"] >= len(KINDS)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    tried = re.findall(r"^(\S.+?) {2,}\d+ ", ended.stdout, re.MULTILINE)
+    assert {*tried} == KINDS.keys()
+    assert ended.stdout.endswith(" cases, 0 findings\n")
 
 
 @pytest.fixture(scope="module")
@@ -46,92 +45,82 @@ def bench():
         yield Bench(folder, main, now=time.time())
 
 
-@pytest.mark.parametrize("source", SOURCES)
-def test_undamaged_input_is_harmless_however_it_comes(bench, source):
-    tried = bench.try_case(Case(source, "text", ()))
-    assert tried.verdict.outcome == "harmless", tried.said
-    assert "100%" in tried.verdict.why
+# Something that changes nothing, since a case's recipes are those of its damages.
+SAME = [Damage("times as text", {"share": "one", "zone": "Z"}, recipe) for recipe in RECIPES]
 
 
-@pytest.mark.parametrize("recipe", RECIPES)
-def test_undamaged_input_is_harmless_by_every_recipe(bench, recipe):
-    # Something that changes nothing, since a case's recipes are those of its damages.
-    same = Damage("times as text", {"share": "one", "zone": "Z"}, recipe)
-    assert bench.try_case(Case("csv", "integer", (same,))).verdict.outcome == "harmless"
+@pytest.mark.parametrize(
+    "case",
+    [
+        *(Case(source, "text", ()) for source in SOURCES),
+        *(Case("csv", "integer", (same,)) for same in SAME),
+    ],
+)
+def test_undamaged_input_is_harmless_however_it_comes_and_by_every_recipe(bench, case):
+    tried = bench.try_case(case)
+    assert tried.verdict == Verdict("harmless", "precision@10 100% of the good version's"), tried.said
 
 
 TOLD = ("refused", "gated", "warned")
 
 
-def damaged(name, **parameters):
-    case = plainest(KINDS[name])
-    (own,) = case.damages
-    damage = Damage(own.kind, {**own.parameters, **parameters}, own.recipe)
-    return Case(case.source, case.style, (damage,), case.seed)
-
-
 @pytest.mark.parametrize("name", ["titles of other items", "numbered anew", "a byte order mark"])
 def test_what_the_trainer_tells_is_found_when_it_no_longer_does(bench, monkeypatch, name):
+    case = plainest(KINDS[name])
     told, silent = (("harmless",), "harmless") if name == "a byte order mark" else (TOLD, "finding")
-    assert bench.try_case(damaged(name)).verdict.outcome in told
+    assert bench.try_case(case).verdict.outcome in told
     good = list_versions(bench.volume)
     monkeypatch.setattr("trainer.promotion.continuity.check", lambda *_, **__: ([], []))
-    assert bench.try_case(damaged(name)).verdict.outcome == silent
+    assert bench.try_case(case).verdict.outcome == silent
     # And it is the trainer's answer that makes the difference.
     monkeypatch.undo()
-    assert bench.try_case(damaged(name)).verdict.outcome in told
+    assert bench.try_case(case).verdict.outcome in told
     # Each case leaves the volume as it was.
     assert list_versions(bench.volume) == good
     assert list_labels(bench.volume)["current"] in good
 
 
-def test_a_campaign_finds_what_a_trainer_without_checks_lets_pass(bench, tmp_path, monkeypatch):
+def test_a_campaign_finds_what_a_trainer_without_checks_lets_pass(bench, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr("trainer.promotion.continuity.check", lambda *_, **__: ([], []))
     monkeypatch.setattr(Checks, "published", lambda _, own, __: Checked(**vars(own), gates=[]))
-    told = []
-    kinds = [KINDS["numbered anew"]]
-    report = Campaign(bench, kinds=kinds, seed=1, keep=tmp_path / "keep", tell=told.append).run(0)
-    assert report.cases == 1
-    [(kinds, why)] = report.findings
-    assert kinds == "numbered anew"
-    assert why == "worse, and no word of the cause"
+    campaign = Campaign(bench, [KINDS["numbered anew"]], seed=1, keep=tmp_path)
+    campaign.run(0)
+    assert campaign.cases == 1
+    [(key, tried)] = campaign.findings.items()
+    assert key == ("numbered anew", "worse, and no word of the cause")
     # What is printed and kept is enough to repeat it.
-    tried = report.findings[kinds, why]
-    assert any(tried.case.text() in line for line in told)
-    kept = tmp_path / "keep" / "finding-1"
-    assert Case.parse((kept / "case.json").read_text()) == tried.case
-    assert (kept / "log.csv").read_text().startswith("user_id,item_id,")
+    assert tried.case.text() in capsys.readouterr().out
+    assert (tmp_path / "finding-1" / "log.csv").read_text().startswith("user_id,item_id,")
     assert bench.try_case(Case.parse(tried.case.text())).verdict == tried.verdict
 
 
 CAUSE = [r"\bprice\b"]
 BAD = Looks(0.2, GOOD.facts)
 SAID = "gate passed: the column price is kept\n"
+SILENT = Run(0, SAID, ["v"], GOOD)
+REFUSED = Run(1, "error: goods.csv: price is 'N/A'\n", [], None)
 
 
 @pytest.mark.parametrize(
     ("run", "outcome"),
     [
-        (Run(1, "error: goods.csv: price is 'N/A'\n", [], "", None), "refused"),
-        (Run(1, "error: something is wrong\n", [], "", None), "finding"),
-        (Run(1, "error: price\n", ["20260101T000000Z-000000"], "", None), "finding"),
-        (Run(3, "gate FAILED: price was number\n", ["v"], "", None), "gated"),
-        (Run(3, "gate passed: price\ngate FAILED: AUC\n", ["v"], "", None), "finding"),
-        (Run(3, "gate FAILED: price was number\n", ["v"], "v", GOOD), "finding"),
-        (Run(0, "warning: price is odd\n", ["v"], "v", BAD), "warned"),
-        (Run(0, "warning: price is as odd as ever, 7 times\n", ["v"], "v", BAD), "finding"),
-        (Run(0, SAID, ["v"], "v", BAD), "finding"),
-        (Run(0, SAID, ["v"], "v", GOOD), "harmless"),
-        (Run(0, SAID, ["v"], "v", Looks(0.37, GOOD.facts)), "harmless"),
-        (
-            Run(0, SAID, ["v"], "v", Looks(0.4, frozenset({"title of 1: A", "title of 2: B"}))),
-            "finding",
-        ),
-        (Run(0, SAID, ["v"], "v", Looks(0.4, frozenset({"kind of price: number"}))), "finding"),
-        (Run(0, SAID, ["v"], "", None), "finding"),
-        (Run(0, "/x/y.py:3: RuntimeWarning: overflow\nwarning: price\n", ["v"], "v", GOOD), "finding"),
-        (Run(None, "Traceback (most recent call last):\n  price\n", [], "", None), "finding"),
-        (Run(2, "error: price\n", [], "", None), "finding"),
+        (REFUSED, "refused"),
+        (Run(1, "error: something is wrong\n", [], None), "finding"),
+        (Run(1, "error: price\n", ["20260101T000000Z-000000"], None), "finding"),
+        (Run(3, "gate FAILED: price was number\n", ["v"], None), "gated"),
+        (Run(3, "gate passed: price\ngate FAILED: AUC\n", ["v"], None), "finding"),
+        (Run(3, "gate FAILED: price was number\n", ["v"], GOOD), "finding"),
+        (Run(0, "warning: price is odd\n", ["v"], BAD), "warned"),
+        (Run(0, "warning: price is as odd as ever, 7 times\n", ["v"], BAD), "finding"),
+        (Run(0, SAID, ["v"], BAD), "finding"),
+        (SILENT, "harmless"),
+        (Run(0, SAID, ["v"], Looks(0.37, GOOD.facts)), "harmless"),
+        (Run(0, SAID, ["v"], Looks(0.4, GOOD.facts - {"kind of price: number"})), "finding"),
+        (Run(0, SAID, ["v"], Looks(0.4, GOOD.facts - {"title of 1: A"})), "finding"),
+        (Run(0, SAID, ["v"], None), "finding"),
+        (Run(0, "/x/y.py:3: RuntimeWarning: overflow\nwarning: price\n", ["v"], GOOD), "finding"),
+        (Run(None, "Traceback (most recent call last):\n  price\n", [], None), "finding"),
+        (Run(2, "error: price\n", [], None), "finding"),
     ],
 )
 def test_judgement(run, outcome):
@@ -140,11 +129,9 @@ def test_judgement(run, outcome):
 
 
 def test_good_input_has_to_be_published_and_what_is_surely_wrong_told():
-    refused = Run(1, "error: goods.csv: price is 'N/A'\n", [], "", None)
-    assert judge(refused, Expected(CAUSE, GOOD, accepted=True)).outcome == "finding"
-    silent = Run(0, SAID, ["v"], "v", GOOD)
-    assert judge(silent, Expected(CAUSE, GOOD, accepted=True)).outcome == "harmless"
-    assert judge(silent, Expected(CAUSE, GOOD, told=True)).outcome == "finding"
+    assert judge(REFUSED, Expected(CAUSE, GOOD, accepted=True)).outcome == "finding"
+    assert judge(SILENT, Expected(CAUSE, GOOD, accepted=True)).outcome == "harmless"
+    assert judge(SILENT, Expected(CAUSE, GOOD, told=True)).outcome == "finding"
 
 
 def test_the_same_seed_draws_the_same_cases_of_all_kinds():
@@ -152,6 +139,5 @@ def test_the_same_seed_draws_the_same_cases_of_all_kinds():
     draws = ([drawn(random, kinds) for _ in range(25)] for random in map(Random, (1, 1, 2)))
     first, again, other = draws
     assert first == again != other
-    assert len({own.text() for own in first}) > 20
     assert {len(own.damages) for own in first} == {1, 2}
     assert all(Case.parse(own.text()) == own for own in first)

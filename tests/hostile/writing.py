@@ -3,18 +3,18 @@
 import csv
 import gzip
 import io
+import re
 import sqlite3
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet
-from numpy.typing import NDArray
 
 from tests.hostile.draft import GOODS, LOG, PEOPLE, Draft
 from tests.hostile.good import RECIPES, Table
+from tests.publications import npy
 from trainer.event_log.log import Event, EventLog
 
 TEXTS = ("csv", "tsv", "gz")
@@ -27,6 +27,7 @@ SOURCES = (*TABLES, "events", VECTORS)
 """How the interactions come: files, a folder, a query, the event log; or vectors of a model."""
 
 _PART_ROWS = 2000
+_WHOLE = re.compile(r"(0|[1-9][0-9]*)?")
 
 
 def write(draft: Draft, folder: Path) -> list[str]:
@@ -36,27 +37,23 @@ def write(draft: Draft, folder: Path) -> list[str]:
         return ["publish", *_vectors(draft, folder)]
     flags = ["train", *_interactions(draft, folder)]
     if "features" in draft.recipes:
+        source = {"folder": "parquet", "sql": "csv", "events": "csv"}.get(draft.source, draft.source)
         for flag, table in (("--items", GOODS), ("--users", PEOPLE)):
-            flags += [flag, str(_table(draft, table, folder, _file_source(draft)))]
+            flags += [flag, str(_table(draft, table, folder, source))]
     for recipe in draft.recipes:
         flags += RECIPES[recipe]
     return flags
-
-
-def _file_source(draft: Draft) -> str:
-    others = {"folder": "parquet", "sql": "csv", "events": "csv"}
-    return others.get(draft.source, draft.source)
 
 
 def _interactions(draft: Draft, folder: Path) -> list[str]:
     if draft.source == "events":
         _append(draft, folder / "state" / "events")
         flags = ["--event-log", "--state", str(folder / "state")]
-        if draft.history is not None:
-            file = folder / "history.csv"
-            file.write_bytes(_csv(draft.history, ","))
-            flags += ["--interactions", str(file)]
-        return flags
+        if draft.history is None:
+            return flags
+        file = folder / "history.csv"
+        file.write_bytes(_csv(draft.history, ","))
+        return [*flags, "--interactions", str(file)]
     if draft.source == "sql":
         file = folder / "shop.db"
         _sqlite(draft, file)
@@ -132,13 +129,9 @@ def _csv(columns: Table, delimiter: str) -> bytes:
     text = io.StringIO()
     writer = csv.writer(text, delimiter=delimiter, lineterminator="\n")
     writer.writerow(columns)
-    rows = ([_field(value) for value in row] for row in zip(*columns.values(), strict=True))
-    writer.writerows(rows)
+    for row in zip(*columns.values(), strict=True):
+        writer.writerow("|".join(map(str, own)) if isinstance(own, list) else own for own in row)
     return text.getvalue().encode("utf-8", "surrogateescape")
-
-
-def _field(value: Any) -> Any:
-    return "|".join(map(str, value)) if isinstance(value, list) else value
 
 
 def _parquet(table: pa.Table) -> bytes:
@@ -161,23 +154,19 @@ def _arrow(columns: Table) -> pa.Table:
 
 
 def _typed(name: str, values: list[Any]) -> list[Any]:
-    if not name.endswith("_id") or not all(_is_whole(value) for value in values):
+    texts = ["" if value is None else str(value) for value in values]
+    if not name.endswith("_id") or not all(map(_WHOLE.fullmatch, texts)):
         return values
-    return [None if value in (None, "") else int(value) for value in values]
-
-
-def _is_whole(value: Any) -> bool:
-    text = "" if value is None else str(value)
-    return not text or (text.isascii() and text.isdigit() and str(int(text)) == text)
+    return [int(text) if text else None for text in texts]
 
 
 def _vectors(draft: Draft, folder: Path) -> list[str]:
     files: dict[str, tuple[str, bytes]] = {}
     for side, own in draft.sides.items():
-        files[f"--{side}-vectors"] = (f"{side}.npy", _rewritten(draft, side, _npy(own.vectors)))
+        files[f"--{side}-vectors"] = (f"{side}.npy", _rewritten(draft, side, npy(own.vectors)))
         files[f"--{side}-ids"] = (f"{side}.txt", "".join(f"{one}\n" for one in own.ids).encode())
         if own.biases is not None:
-            files[f"--{side}-biases"] = (f"{side}_biases.npy", _npy(own.biases))
+            files[f"--{side}-biases"] = (f"{side}_biases.npy", npy(own.biases))
     files["--seen"] = ("seen.csv", _csv(draft.log, ","))
     files["--held-out"] = ("later.csv", _csv(draft.held_out, ","))
     files["--items"] = ("goods.csv", _csv(draft.tables[GOODS], ","))
@@ -186,9 +175,3 @@ def _vectors(draft: Draft, folder: Path) -> list[str]:
         (folder / name).write_bytes(content)
         flags += [flag, str(folder / name)]
     return flags
-
-
-def _npy(array: NDArray[Any]) -> bytes:
-    sink = io.BytesIO()
-    np.save(sink, array)
-    return sink.getvalue()

@@ -2,6 +2,7 @@
 
 import uuid
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import pyarrow as pa
@@ -31,43 +32,55 @@ def _set(values: pa.Table, column: str, made: pa.Array) -> pa.Table:
     return values.set_column(values.column_names.index(column), column, made)
 
 
-def _cast(values: pa.Table, column: str, form: str) -> pa.Table:
-    kind = _TYPED[form]
-    own = values.column(column)
+def _cast(own: pa.ChunkedArray, kind: pa.DataType) -> pa.Array:
     if pa.types.is_dictionary(kind):
-        return _set(values, column, own.cast(kind.value_type).dictionary_encode())
+        return own.cast(kind.value_type).dictionary_encode()
     if pa.types.is_binary(kind):
         own = own.cast(pa.string())
-    return _set(values, column, own.cast(kind))
+    return own.cast(kind)
 
 
-def _ids_as(name: str, *forms: str, parts: str = ALL, **options: Any) -> None:
-    """Register a kind that writes ids in another type, in all parts or in the last."""
+def _replaced(draft: Draft, column: str, make: Any, parts: str = ALL, *, table: str = LOG) -> None:
+    def change(values: pa.Table) -> pa.Table:
+        return _set(values, column, make(values.column(column)))
 
-    def apply(draft: Draft, *, side: str, form: str) -> str:
-        draft.as_arrow(lambda values: split(values, lambda part: _cast(part, side, form), parts))
-        return side
+    draft.as_arrow(lambda values: split(values, change, parts), table=table)
 
-    kind(name, **options, side=_SIDES, form=forms)(apply)
+
+def _retyped(
+    name: str,
+    column: str,
+    forms: Mapping[str, Callable[[Any], Any]],
+    *,
+    parts: str = ALL,
+    table: str = LOG,
+    **options: Any,
+) -> None:
+    """Register a kind that writes a column, or that of a `side`, in another type, or its last part."""
+
+    def apply(draft: Draft, *, form: str, side: str = column) -> str:
+        _replaced(draft, side, forms[form], parts, table=table)
+        return rf"\b{side}\b"
+
+    kind(name, **{"sources": PARQUET, **options}, form=(*forms,))(apply)
+
+
+def _ids_as(name: str, *forms: str, **options: Any) -> None:
+    casts = {form: partial(_cast, kind=_TYPED[form]) for form in forms}
+    _retyped(name, "", casts, side=_SIDES, **options)
 
 
 _of_integers: dict[str, Any] = {"sources": _FOLDER, "styles": ("integer",)}
 _SIZES = ("int32", "uint32", "decimal", "codes of integers")
 _OTHERS = ("decimal", "int32", "codes of integers", "text", "codes", "large text")
 _ids_as("integers of several sizes", *_SIZES, parts=HALF, accepted=True, **_of_integers)
-_ids_as(
-    "text and codes of text",
-    *("codes", "large text"),
-    parts=HALF,
-    sources=_FOLDER,
-    styles=("text", "padded"),
-    accepted=True,
-)
-_ids_as("ids of other types", *_OTHERS, sources=PARQUET, styles=("integer",), accepted=True)
+_of_text: dict[str, Any] = {"sources": _FOLDER, "styles": ("text", "padded")}
+_ids_as("text and codes of text", "codes", "large text", parts=HALF, accepted=True, **_of_text)
+_ids_as("ids of other types", *_OTHERS, styles=("integer",), accepted=True)
 # What a gap makes of integers; on one day only; and text that doesn't say so.
-_ids_as("ids as doubles", "double", sources=PARQUET, styles=("integer",))
+_ids_as("ids as doubles", "double", styles=("integer",))
 _ids_as("ids as doubles in a part", "double", parts=HALF, **_of_integers)
-_ids_as("ids as bytes", "bytes", sources=PARQUET)
+_ids_as("ids as bytes", "bytes")
 
 
 @kind(
@@ -83,31 +96,6 @@ def uuids(draft: Draft, *, side: str, form: str) -> str:
 
     draft.as_arrow(change)
     return side
-
-
-def _replaced(draft: Draft, column: str, make: Any, parts: str = ALL, *, table: str = LOG) -> None:
-    def change(values: pa.Table) -> pa.Table:
-        return _set(values, column, make(values.column(column)))
-
-    draft.as_arrow(lambda values: split(values, change, parts), table=table)
-
-
-def _retyped(
-    name: str,
-    column: str,
-    forms: Mapping[str, Callable[[Any], Any]],
-    *,
-    table: str = LOG,
-    **options: Any,
-) -> None:
-    """Register a kind that writes a column in another type; the forms get it as a whole."""
-
-    def apply(draft: Draft, *, form: str, **parameters: Any) -> str:
-        own = parameters.get("side", column)
-        _replaced(draft, own, forms[form], table=table)
-        return rf"\b{own}\b"
-
-    kind(name, sources=PARQUET, **options, form=(*forms,))(apply)
 
 
 def _each(make: Callable[[Any], Any]) -> Callable[[pa.ChunkedArray], pa.Array]:

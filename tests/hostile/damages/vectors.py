@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from tests.hostile.damage import kind
+from tests.hostile.damages.features import titles_shuffled
 from tests.hostile.draft import GOODS, Draft
 
 _kind = partial(kind, sources=("vectors",))
@@ -156,11 +157,7 @@ def held_out_of_others(draft: Draft, *, column: str) -> str:
     return r"later\.csv|nobody was evaluated"
 
 
-@_kind("titles of other items beside vectors")
-def titles_shuffled(draft: Draft) -> str:
-    titles = draft.tables[GOODS]["title"]
-    draft.tables[GOODS]["title"] = draft.random.permutation(titles).tolist()
-    return r"have the title|numbered anew"
+_kind("titles of other items beside vectors")(titles_shuffled)
 
 
 @_kind("items of other ids beside vectors", share=("all", "half"))

@@ -13,7 +13,7 @@ from trainer.preparing.weighting import DAY
 
 MIDNIGHT = 1_767_225_600.0
 NOW = MIDNIGHT + 3600
-WHO_AND_WHAT = (st.sampled_from("uvw"), st.sampled_from("abc"), st.sampled_from([1.0, 5.0]))
+WHO_AND_WHAT = map(st.sampled_from, ("uvw", "abc", [1.0, 5.0]))
 TYPES = st.sampled_from(["", "view", "buy"])
 ROW = st.tuples(*WHO_AND_WHAT, st.integers(0, 3), TYPES, st.integers(0, 6))
 ROWS = st.lists(ROW, min_size=1, max_size=12)

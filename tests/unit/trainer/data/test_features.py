@@ -1,4 +1,5 @@
 import datetime as dt
+import re
 import uuid
 from decimal import Decimal
 from pathlib import Path
@@ -18,7 +19,7 @@ from trainer.errors import InputError, OptionError
 
 PATH = Path("items.csv")
 VALUES = st.text(
-    st.characters(exclude_categories=["Cs", "Zs", "Cc"], exclude_characters="|"), min_size=1
+    st.characters(exclude_categories=["Cs", "Z", "Cc"], exclude_characters="|"), min_size=1
 )
 
 
@@ -30,13 +31,9 @@ def read(values, *, separator="|", attributes=()):
 
 def features(values, **options):
     """The values of each row, without the column's name."""
-    found = read(values, **options).features
-    assert all(value.startswith("g:") for own in found for value in own)
-    return [[value.removeprefix("g:") for value in own] for own in found]
-
-
-def warnings(values, **options):
-    return read(values, **options).warnings
+    found = [[value.partition("g:") for value in own] for own in read(values, **options).features]
+    assert all(not before and name for own in found for before, name, _ in own)
+    return [[value for _, _, value in own] for own in found]
 
 
 @pytest.mark.parametrize("name", ["i.csv", "i.tsv", "i.csv.gz", "i.parquet"])
@@ -66,9 +63,6 @@ def test_a_list_in_parquet_is_the_same_as_text_with_separators(lists):
 def test_any_text_separates_values(separator):
     values = [f"War{separator}Drama", "War/Drama"]
     assert features(values, separator=separator) == [["Drama", "War"], ["War/Drama"]]
-
-
-def test_without_a_separator_there_is_nothing_to_separate_by():
     with pytest.raises(OptionError, match="--feature-separator is '', but should be at least one"):
         features(["a"], separator="")
 
@@ -138,7 +132,7 @@ def test_a_column_whose_values_have_no_text_is_refused(values, columns):
     ],
 )
 def test_nothing_looks_wrong_with_these(values):
-    assert warnings(values) == []
+    assert read(values).warnings == []
 
 
 LISTS = ["['a', 'b']", '["a","b"]', "['a' 'b']", "[1, 2]", "[]", "('a', 'b')", "{'a': 1}", "{1, 2}"]
@@ -155,7 +149,7 @@ AS_VALUES = "but are used as values: leave them empty"
     ],
 )
 def test_what_looks_like_something_else_is_told_of(value, what, then):
-    assert warnings(["a", None, value, value]) == [
+    assert read(["a", None, value, value]).warnings == [
         f"2 of 3 values of column g of items.csv look like {what}, as {value!r} in row 3, {then}"
     ]
 
@@ -164,37 +158,35 @@ def test_what_looks_like_something_else_is_told_of(value, what, then):
 def test_another_separator_is_told_of(other):
     separator = "|" if other != "|" else ";"
     values = ["War", f"War{other}Drama", "", f"War{other} Sci-Fi"]
-    [warning] = warnings(values, separator=separator)
+    [warning] = read(values, separator=separator).warnings
     assert warning == (
         f"no value of column g of items.csv holds {separator!r}, but 2 of 3 hold {other!r}, as "
         f"{values[1]!r} in row 2: --feature-separator {other!r}?"
     )
-    assert warnings([*values, f"a{separator}b"], separator=separator) == []
+    assert read([*values, f"a{separator}b"], separator=separator).warnings == []
     # Once, though it is an attribute, too.
-    assert len(warnings(values, separator=separator, attributes=["g"])) == 1
+    assert len(read(values, separator=separator, attributes=["g"]).warnings) == 1
 
 
 @pytest.mark.parametrize(
     ("values", "warning"),
     [
-        (["1,5", "2,25"], "decimal commas? Write 1.5 for 1,5. Or --feature-separator ','?"),
+        (["1,5", "2,25"], r"decimal commas\? Write 1.5 for 1,5. Or --feature-separator ','\?"),
         (
             ["30.0", "", "25.0"],
-            "all 2 values of column g of items.csv are integers written as floats, ",
+            "^all 2 values {} are integers written as floats, as '30.0' in row 1, and ",
         ),
-        (["30.0", "", "25.0"], "as '30.0' in row 1, and are used as they are written: dataframes"),
-        (pa.nulls(2), "column g of items.csv has no value in any row"),
-        (["", None], "column g of items.csv has no value in any row"),
+        (pa.nulls(2), "^{} has no value in any row"),
+        (["", None], "^{} has no value in any row"),
         (
             ["Drama", "drama ", "x"],
-            "1 values of column g of items.csv differ in case, space or Unicode ",
+            "^1 values {} differ in case, space or Unicode form only, as 'Drama' and 'drama'",
         ),
-        (["Drama", "drama ", "x"], "form only, as 'Drama' and 'drama': they are different values"),
     ],
 )
 def test_other_oddities_are_told_of(values, warning):
-    [found] = warnings(values)
-    assert warning in found
+    [found] = read(values).warnings
+    assert re.search(warning.format("(of )?column g of items.csv"), found)
 
 
 def test_an_id_that_is_there_twice_and_all_columns_that_are_missing_are_named(tmp_path):
@@ -219,8 +211,7 @@ def test_a_title_can_be_a_feature_too_and_users_have_none(tmp_path):
 @given(st.permutations("abcdef"), st.sets(st.sampled_from("abcdefxyz"), min_size=1))
 def test_values_follow_their_ids_into_the_order_of_the_rows(ids, published):
     id_map = IdMap.build(sorted(published))
-    values = np.arange(6, dtype=np.float64)
-    columns = [TextColumn("t", [[own] for own in ids]), NumberColumn("n", values)]
+    columns = [TextColumn("t", [[own] for own in ids]), NumberColumn("n", np.arange(6.0))]
     table = FeatureTable(ids=list(ids), titles=[own.upper() for own in ids], attributes=columns)
     titles, (text, number) = table.by_row(id_map)
     assert (text.name, number.name) == ("t", "n")

@@ -53,9 +53,10 @@ def test_a_column_is_given_by_name_and_perhaps_kind():
 def test_names_that_cannot_be_used_are_named(names, value, expected):
     # A spec refuses them before anything is read.
     for refuse in (parse, lambda own: DataSpec(event_log=True, items="i.csv", item_attributes=own)):
-        with pytest.raises(OptionError) as caught:
+        with pytest.raises(
+            OptionError, match=f"^--item-attributes is {value!r}, but should be {expected}$"
+        ):
             refuse(names)
-        assert str(caught.value) == f"--item-attributes is {value!r}, but should be {expected}"
 
 
 # ---- kinds and values
@@ -78,7 +79,6 @@ GAPS = float("nan")
         # Any other is text.
         (["1", "a", "b"], "g", [["1"], ["a"], ["b"]]),
         ([True, None], "g", [["True"], []]),
-        (pa.array([[1, 2], [], None]), "g", [["1", "2"], [], []]),
         (pa.array([["a|b", ""], [None]], pa.large_list(pa.string())), "g", [["a|b"], []]),
         (pa.array([[1.0, 2.0], None]), "g", [["1", "2"], []]),
         # Codes, of which some items have several.
@@ -95,11 +95,6 @@ def test_a_column_is_a_number_or_text_and_nothing_is_told_of_what_is_meant(value
     assert read(values, given) == (expected, [])
 
 
-def test_where_nothing_says_what_it_would_be_a_column_is_text():
-    assert read(["", None])[0] == [[], []]
-    assert read(["N/A", "-", ""])[0] == [["N/A"], ["-"], []]
-
-
 @pytest.mark.parametrize("mark", ["N/A", "-", " nan "])
 @pytest.mark.parametrize("given", ["g", "g:number"])
 def test_marks_of_a_missing_number_are_gaps_that_are_told_of(mark, given):
@@ -113,6 +108,9 @@ def test_marks_of_a_missing_number_are_gaps_that_are_told_of(mark, given):
 
 
 def test_a_column_that_is_text_for_few_values_is_told_of():
+    # Nothing says of these what they would be.
+    assert read(["", None])[0] == [[], []]
+    assert read(["N/A", "-", ""])[0] == [["N/A"], ["-"], []]
     texts, told = read(["1", "2", "", "twelve", "3", "N/A", "4", "12 €"])
     assert texts[3] == ["twelve"]
     assert told[0] == (
@@ -169,11 +167,9 @@ def test_a_value_that_is_too_long_is_named_by_row_and_column(as_list):
     # Two bytes each.
     longest = "é" * (MAX_VALUE_BYTES // 2)
     assert read(filled(longest))[0] == [["a"], ["b", longest]]
-    with pytest.raises(InputError) as caught:
+    reason = "^items.csv, row 2: g has a value of 501 bytes of UTF-8, at most 500: 'é{40}'[.]{3}$"
+    with pytest.raises(InputError, match=reason):
         read(filled(longest + "x"))
-    assert str(caught.value) == (
-        f"items.csv, row 2: g has a value of 501 bytes of UTF-8, at most 500: {'é' * 40!r}..."
-    )
 
 
 @pytest.mark.parametrize(
@@ -183,7 +179,6 @@ def test_a_value_that_is_too_long_is_named_by_row_and_column(as_list):
         (["1", "", "-inf"], "g:number", 3, "g is '-inf', which isn't a finite number"),
         ([1.0, None, np.inf], "g", 3, "g is inf, which isn't a finite number"),
         (pa.array([[1], [2]]), "g:number", None, "g isn't a column of numbers: "),
-        ([{"a": 1}], "g", None, "column g holds struct<a: int64>, but should hold text or integers"),
     ],
 )
 def test_values_that_are_no_numbers_are_named_by_row_and_column(values, given, row, reason):

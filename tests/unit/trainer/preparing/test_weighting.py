@@ -12,7 +12,7 @@ from trainer.errors import InputError, OptionError
 from trainer.preparing.weighting import DAY, weigh
 
 WEIGHTS = {"view": 1.0, "buy": 5.0, "dislike": -2.0, "skip": 0.0}
-WHO_AND_WHAT = (st.sampled_from("uvw"), st.sampled_from("abc"), st.sampled_from([1.0, 2.5, 0.0, -1.0]))
+WHO_AND_WHAT = map(st.sampled_from, ("uvw", "abc", [1.0, 2.5, 0.0, -1.0]))
 ROW = st.tuples(*WHO_AND_WHAT, st.integers(0, 200_000_000), st.sampled_from([*WEIGHTS]))
 # Fewer than those among which one can be far newer than all others.
 ROWS = st.lists(ROW, min_size=1, max_size=9)
@@ -30,12 +30,6 @@ def made(rows, **changes):
 def weighed(interactions, **options):
     [found] = weigh([interactions], **options)
     return found
-
-
-def beside(interactions, days, **options):
-    """What becomes of them beside a newest interaction of that day."""
-    newest = datasets.interactions([("newest", "newest", 1.0)], timestamps=[days * DAY])
-    return weigh([interactions, newest], **options)[0]
 
 
 def refused(*arguments, **options):
@@ -69,7 +63,8 @@ def test_what_is_exactly_as_old_as_allowed_is_kept():
     )
     left = weighed(interactions, last_days=10)
     assert (left.item_ids, len(left)) == (["a", "b"], 2)
-    nothing = beside(interactions, 23, last_days=2)
+    newest = datasets.interactions([("newest", "newest", 1.0)], timestamps=[23 * DAY])
+    nothing, _ = weigh([interactions, newest], last_days=2)
     assert len(nothing) == 0
     assert nothing.warnings == ["none of 3 interactions of interactions.csv is of the last 2 days"]
 
@@ -87,12 +82,12 @@ def test_an_event_without_a_weight_is_named_with_its_row_and_those_that_have_one
 
 def test_a_column_that_is_needed_is_named():
     for option, value, column in (
-        ("event-weights", WEIGHTS, "event"),
-        ("half-life-days", 1, "timestamp"),
-        ("last-days", 1, "timestamp"),
+        ("event_weights", WEIGHTS, "event"),
+        ("half_life_days", 1, "timestamp"),
+        ("last_days", 1, "timestamp"),
     ):
-        message = refused(datasets.interactions([VIEW[:3]]), **{option.replace("-", "_"): value})
-        assert f"there is no column {column}, which --{option} needs" in message
+        needs = f"there is no column {column}, which --{option.replace('_', '-')} needs"
+        assert needs in refused(datasets.interactions([VIEW[:3]]), **{option: value})
 
 
 def test_a_weight_that_becomes_too_large_is_named_by_its_row():
@@ -165,9 +160,8 @@ def test_a_small_share_that_is_kept_is_warned_of_with_the_numbers():
     # Those of the reading stay.
     odd, warning = weighed(read, last_days=10).warnings
     assert odd == "odd"
-    assert warning.startswith(
-        "--last-days 10 keeps only 21 of 730 interactions of interactions.csv (2.9%)"
-    )
+    kept = "--last-days 10 keeps only 21 of 730 interactions of interactions.csv (2.9%)"
+    assert warning.startswith(kept)
     assert warning.endswith("which are of 1997-05-19T00:00:00Z to 1998-05-18T12:00:00Z")
     assert weighed(read, last_days=40).warnings == ["odd"]
 

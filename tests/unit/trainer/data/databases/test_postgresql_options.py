@@ -1,3 +1,5 @@
+import re
+
 import pytest
 
 from trainer.data.databases import postgresql_options
@@ -7,13 +9,8 @@ from trainer.data.databases.postgresql_options import BadOptionError
 def test_what_is_allowed_is_decoded_as_libpq_does_it():
     query = "password=a+b%20c&sslmode=verify-full&%75ser=ann&options=-c%20a%3Db&sslrootcert=system"
     options = postgresql_options.parse(query, {"host": "h"})
-    assert options == {
-        "password": "a+b c",
-        "sslmode": "verify-full",
-        "user": "ann",
-        "options": "-c a=b",
-        "sslrootcert": "system",
-    }
+    named = {"password": "a+b c", "sslmode": "verify-full", "user": "ann", "options": "-c a=b"}
+    assert options == {**named, "sslrootcert": "system"}
     assert postgresql_options.parse(postgresql_options.encode(options), {}) == options
     assert postgresql_options.parse("", {}) == {}
 
@@ -52,5 +49,4 @@ SECRETS = "s3cret=x SSLKEYLOGFILE=/x SSLMODE=require s3cret =s3cret & scram_clie
 def test_other_options_are_refused_without_their_values(query, reason):
     with pytest.raises(BadOptionError, match=reason) as caught:
         postgresql_options.parse(query, {"host": "a"})
-    assert "s3cret" not in str(caught.value)
-    assert "/etc" not in str(caught.value)
+    assert not re.search("s3cret|/etc", str(caught.value))

@@ -1,5 +1,6 @@
 """Queries of a real SQLite, and what any database is refused for."""
 
+import re
 import sqlite3
 import sys
 from contextlib import closing
@@ -15,13 +16,6 @@ from trainer.errors import ExtraMissingError, InputError
 
 ALL = "SELECT * FROM events"
 NEW_YEAR = 1_767_225_600.0
-WRITES = [
-    "DELETE FROM events",
-    "INSERT INTO events VALUES (3, 'c')",
-    "UPDATE events SET user_id = 1",
-    "DROP TABLE events",
-    "CREATE TABLE more (x int)",
-]
 
 
 @pytest.fixture
@@ -57,6 +51,9 @@ def test_sqlite_gives_what_a_file_would(path):
     assert read.timestamps.tolist() == [NEW_YEAR, NEW_YEAR + 1]
     assert (read.event_types, read.events.tolist()) == (["buy", ""], [0, 1])
     assert read.name == "a b?.db"
+    five = "SELECT user_id, item_id, iif(weight < 0, 'five', weight) AS weight FROM events"
+    with pytest.raises(InputError, match=r"^--interactions-sql, row 2: weight is 'five', which isn't"):
+        read_interactions_sql(five, url)
 
 
 @pytest.mark.parametrize(
@@ -75,12 +72,9 @@ def test_ways_to_write_a_query(path, query):
 
 
 def test_a_large_result_is_read_in_batches(path):
-    rows = 200_000
-    url = fill(path, "user_id, item_id", ((n % 997, f"i{n % 101}") for n in range(rows)))
-    table = sql.read_result(ALL, url)
-    chunks = table.column("user_id").chunks
-    assert (table.num_rows, len(chunks)) == (rows, -(-rows // 65_536))
-    assert max(len(chunk) for chunk in chunks) == 65_536
+    url = fill(path, "user_id, item_id", ((n % 997, f"i{n % 101}") for n in range(150_000)))
+    chunks = sql.read_result(ALL, url).column("user_id").chunks
+    assert [*map(len, chunks)] == [65_536, 65_536, 150_000 - 2 * 65_536]
 
 
 @pytest.mark.parametrize(("early", "late"), [(None, "2.5"), (1, "2.5"), (1.5, "2.5"), (1, 2**29 + 0.5)])
@@ -92,16 +86,13 @@ def test_a_type_that_changes_after_the_first_batch_is_no_error(path, early, late
     assert len(read) == len(filler) + 1
 
 
-def test_a_bad_row_is_named_by_its_number_and_value(path):
-    url = fill(path, "user_id, item_id, weight", [("u", "a", 1), ("u", "a", "five")])
-    with pytest.raises(InputError, match=r"^--interactions-sql, row 2: weight is 'five', which isn't"):
-        read_interactions_sql(ALL, url)
-
-
 @pytest.mark.parametrize(
     "query",
     [
-        *WRITES,
+        "INSERT INTO events VALUES (3, 'c')",
+        "UPDATE events SET user_id = 1",
+        "DROP TABLE events",
+        "CREATE TABLE more (x int)",
         "-- SELECT\nDELETE FROM events",
         "/* SELECT */ DELETE FROM events",
         "WITH x AS (SELECT 1) DELETE FROM events RETURNING user_id",
@@ -136,26 +127,22 @@ def test_a_statement_that_writes_changes_nothing_in_sqlite(path, query):
 )
 def test_what_sqlite_says_is_told_with_the_querys_first_line(path, query, message):
     url = fill(path, "user_id, item_id", [(2, "a")])
-    with pytest.raises(SqlError) as caught:
+    with pytest.raises(SqlError, match=re.escape(message)) as caught:
         read_interactions_sql(f"\n  {query}\n -- more", url)
     assert str(caught.value).startswith(f"--interactions-sql {query!r}: ")
-    assert message in str(caught.value)
     assert "more" not in str(caught.value)
 
 
-def test_a_database_that_is_not_there_is_named(path):
+def test_a_database_that_is_not_there_is_named(path, monkeypatch):
     with pytest.raises(InputError, match=r"none\.db: No such file or directory$"):
         read_interactions_sql(ALL, database_url.sqlite_url(path.parent / "none.db"))
     assert list(path.parent.iterdir()) == []
     path.write_bytes(b"no database" * 99)
     with pytest.raises(SqlError, match="file is not a database"):
         read_interactions_sql(ALL, database_url.sqlite_url(path))
-    three_slashes = f"sqlite://{path.parent}"
     with pytest.raises(InputError, match=f"with four slashes, sqlite:///{path.parent}, the path is a"):
-        read_interactions_sql(ALL, three_slashes)
-
-
-def test_a_driver_that_is_not_installed_is_named(path, monkeypatch):
+        read_interactions_sql(ALL, f"sqlite://{path.parent}")
+    # So is a driver that isn't installed.
     monkeypatch.setitem(sys.modules, "adbc_driver_sqlite", None)
     monkeypatch.delitem(sys.modules, "adbc_driver_sqlite.dbapi", raising=False)
     with pytest.raises(ExtraMissingError, match=r"--interactions-sql needs 'adbc-driver-sqlite.*sql]'"):

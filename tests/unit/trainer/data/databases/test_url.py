@@ -1,3 +1,4 @@
+import re
 from pathlib import Path
 from urllib.parse import parse_qsl, quote
 
@@ -84,20 +85,17 @@ mysql://ann:s3cret@host/shop ann:s3cret@postgresql://host/shop s3cret
 
 @pytest.mark.parametrize("url", [*UNESCAPED, *UNKNOWN.split(), "host=h user=ann password=s3cret", ""])
 def test_an_address_that_cannot_be_used_is_refused_without_showing_it(url):
-    with pytest.raises(OptionError) as caught:
+    forms = ".*sqlite:///relative/path.*postgresql://user:password@host:port/database"
+    with pytest.raises(OptionError, match=f"--database-url is {forms}") as caught:
         database_url.parse(url)
     assert "cret" not in str(caught.value)
-    assert "--database-url is " in str(caught.value)
-    assert "sqlite:///relative/path" in str(caught.value)
-    assert "postgresql://user:password@host:port/database" in str(caught.value)
 
 
 # No plain path, files, and hosts where no database can be.
 REFUSED = """
 sqlite:// sqlite:/// sqlite://data.db sqlite:///a?mode=rw sqlite:///a%00b
-postgresql://h/d?sslkeylogfile=/etc/x postgres://h/d?sslmode=require&%73slkeylogfile=/tmp/x
-postgresql://h/d?passfile=/etc/passwd postgresql://h/d?sslrootcert=/etc/passwd
-postgresql://h/d?host=other postgresql://h:1/d?port=2 postgresql://ann:s3cret@h/d?user=ann
+postgres://h/d?sslmode=require&%73slkeylogfile=/etc/x postgresql://h/d?host=other
+postgresql://h:1/d?port=2 postgresql://ann:s3cret@h/d?user=ann
 postgresql://h/d?dbname=e postgresql://h1,h2/d?port=1,2,3 postgresql://h1%2Ch2/d
 postgresql://h1%20sslkeylogfile=x/d postgresql://169.254.169.254:80/d postgresql://2852039166/d
 postgresql://[fd00:ec2::254]/d postgresql://h,metadata.google.internal/d
@@ -110,8 +108,7 @@ def test_what_reaches_files_or_hosts_that_are_no_database_is_refused(url):
     scheme = "sqlite" if url.startswith("sqlite") else "postgresql"
     with pytest.raises(OptionError, match=f"--database-url is '{scheme}://") as caught:
         database_url.parse(url)
-    assert "s3cret" not in str(caught.value)
-    assert "/etc" not in str(caught.value)
+    assert not re.search("s3cret|/etc", str(caught.value))
 
 
 def test_a_callers_address_shows_nothing_of_the_trainers_own():
@@ -184,19 +181,14 @@ def test_libpq_gets_the_addresses_that_were_found(url, expected):
 
 
 def test_hosts_that_are_not_found_or_lead_to_a_metadata_address_are_named():
+    assert database_url.addresses("127.0.0.1") == ["127.0.0.1"]
+    with pytest.raises(OSError, match=r"not known|too long"):
+        database_url.addresses("x" * 300)
     with pytest.raises(OptionError, match=r"but should be of a database: cloud is 169\.254\.169\.254"):
         last_options("postgresql://one,cloud/d")
     with pytest.raises(OSError, match="host none can't be found: Name or service not known; host oth"):
         last_options("postgresql://ann:secret@none,other/d")
-
-
-@pytest.mark.parametrize("url", ["postgresql:///d", "postgresql://?host=/run", "postgresql://%2Frun/d"])
-def test_without_a_name_nothing_is_looked_up(url):
-    parsed = database_url.parse(url)
-    assert database_url.pinned(parsed, look_up) == parsed.text
-
-
-def test_the_systems_own_look_up_gives_addresses():
-    assert database_url.addresses("127.0.0.1") == ["127.0.0.1"]
-    with pytest.raises(OSError, match=r"not known|too long"):
-        database_url.addresses("x" * 300)
+    # Without a name nothing is looked up.
+    for url in ("postgresql:///d", "postgresql://?host=/run", "postgresql://%2Frun/d"):
+        parsed = database_url.parse(url)
+        assert database_url.pinned(parsed, look_up) == parsed.text

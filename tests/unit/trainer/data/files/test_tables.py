@@ -2,6 +2,7 @@ import datetime as dt
 import decimal
 import gzip
 import io
+import re
 import uuid
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from trainer.errors import InputError
 
 PATH = Path("data.csv")
 COLUMNS = {"user_id": ["007", "7", "é", "東 京"], "item_id": ["a,b", 'c"d', "e\nf", "g\th"]}
+TEXT_KINDS = (pa.string(), pa.large_string(), pa.string_view())
 TINY = float(np.finfo(np.float32).tiny)
 NAMES = ["data.csv", "data.tsv", "data.csv.gz", "data.tsv.gz", "data.parquet", "data"]
 
@@ -25,27 +27,24 @@ def column(values, kind=None):
     return pa.table({"it": values if hasattr(values, "type") else pa.array(values, kind)})
 
 
+def reader(of):
+    return lambda values, kind=None: of(PATH, column(values, kind), "it")
+
+
+ids, texts, categories = map(reader, (tables.ids, tables.texts, tables.categories))
+
+
 def numbers(values, kind=None):
-    return tables.numbers(PATH, column(values, kind), "it").tolist()
-
-
-def ids(values, kind=None):
-    return tables.ids(PATH, column(values, kind), "it")
-
-
-def texts(values, kind=None):
-    return tables.texts(PATH, column(values, kind), "it")
+    return reader(tables.numbers)(values, kind).tolist()
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_kind_of_file_gives_the_same_table_or_names_the_columns_that_are_missing(tmp_path, name):
     path = datasets.write(tmp_path / name, COLUMNS)
     assert tables.read_table(path, required=COLUMNS).to_pydict() == COLUMNS
-    with pytest.raises(InputError) as caught:
+    reason = "column user, Weight is missing; the columns are: user_id, item_id"
+    with pytest.raises(InputError, match=f"^{path}: {reason}$"):
         tables.read_table(path, required=["user", "item_id", "Weight"])
-    assert str(caught.value) == (
-        f"{path}: column user, Weight is missing; the columns are: user_id, item_id"
-    )
 
 
 def test_a_csv_file_holds_text_whatever_it_looks_like_and_parquet_is_known_by_its_content(tmp_path):
@@ -111,7 +110,7 @@ def test_what_is_no_table_is_named(tmp_path, name, data, reason):
     assert caught.value.path == path
 
 
-@pytest.mark.parametrize("kind", [pa.string(), pa.large_string(), pa.string_view()])
+@pytest.mark.parametrize("kind", TEXT_KINDS)
 def test_text_of_a_parquet_file_that_is_not_utf8_is_named_by_column_and_row(tmp_path, kind):
     path = tmp_path / "latin.parquet"
     text = pa.array([b"a", None, b"caf\xe9", b"\xe9"], pa.binary()).view(pa.string()).cast(kind)
@@ -172,7 +171,7 @@ def test_uuids_are_ids_as_people_write_them(tmp_path, values):
 def test_text_is_empty_where_it_is_missing_and_integers_with_gaps_are_text(values, expected):
     kind = pa.null() if values == [None, None] else None
     assert texts(values, kind) == expected
-    distinct, codes = tables.categories(PATH, column(values, kind), "it")
+    distinct, codes = categories(values, kind)
     assert [distinct[code] for code in codes] == expected
 
 
@@ -181,9 +180,8 @@ def test_the_longest_id_is_counted_in_bytes(letter):
     size = len(letter.encode())
     longest = letter * (512 // size) + "x" * (512 % size)
     assert ids(["a", longest])[0] == ["a", longest]
-    with pytest.raises(
-        InputError, match=r"row 2: it: id '.{1,700}\.\.\.': has 513 bytes of UTF-8, at most 512"
-    ):
+    reason = r"row 2: it: id '.{1,700}\.\.\.': has 513 bytes of UTF-8, at most 512"
+    with pytest.raises(InputError, match=reason):
         ids(["a", longest + "x"])
 
 
@@ -191,7 +189,7 @@ def test_the_longest_id_is_counted_in_bytes(letter):
 def test_numbers_are_the_same_as_text_and_as_numbers(values):
     assert numbers(values, pa.float32()) == values
     assert numbers(values, pa.float64()) == values
-    for kind in (pa.string(), pa.large_string(), pa.string_view()):
+    for kind in TEXT_KINDS:
         assert numbers([f" {value!r}\n" for value in values], kind) == values
 
 
@@ -213,38 +211,32 @@ def test_numbers_in_other_forms(values, expected):
     assert numbers(values) == expected
 
 
-TYPE = "data.csv: column it holds {}, but should hold text or integers"
+TYPE = ": column it holds {}, but should hold text or integers"
 GAPS = ": dataframes write integers so when one is missing, as in row 2. Leave such rows out, or write"
+EMPTY = "row 3: it is empty: leave out rows without one"
 NOT_FINITE = "which isn't a finite number"
 TOO_LARGE = (
     "but should be between -1e+09 and 1e+09: mend or leave out such rows (2 of 5), or divide all"
 )
-TEXT_KINDS = (pa.string(), pa.large_string(), pa.string_view())
-OTHERS = [
-    ([True], "bool"),
-    ([b"a"], "binary"),
-    ([["a"]], "list<item: string>"),
-    ([None], "null"),
-    ([decimal.Decimal("1.5")], "decimal128(2, 1)"),
-]
+OTHERS = {
+    "bool": True,
+    "binary": b"a",
+    "list<item: string>": ["a"],
+    "null": None,
+    "decimal128(2, 1)": decimal.Decimal("1.5"),
+}
 
 
 @pytest.mark.parametrize(
     ("read", "values", "kind", "message"),
     [
-        *((ids, values, None, TYPE.format(kind)) for values, kind in OTHERS),
+        *((ids, [value], None, TYPE.format(kind)) for kind, value in OTHERS.items()),
         # Integers that a dataframe wrote as floats come with what to do.
         *((ids, [7.0, gap, 8.0, gap], kind, GAPS) for kind in FLOATS for gap in (None, np.nan)),
         (ids, [7.0, 8.0], pa.float64(), ": they are all whole, so write them as integers"),
         (ids, [7.5, None], pa.float64(), TYPE.format("double")),
-        *(
-            (texts, values, None, TYPE.format("double"))
-            for values in ([1.5, 2.0], [float(2**53)], [np.inf, 1.0])
-        ),
-        *(
-            (ids, [*"ab", empty, "c", empty], None, "row 3: it is empty: leave out rows without one")
-            for empty in ("", None)
-        ),
+        *((texts, [value, 1.0], None, TYPE.format("double")) for value in (1.5, float(2**53), np.inf)),
+        *((ids, [*"ab", empty, "c", empty], None, EMPTY) for empty in ("", None)),
         (ids, pa.array([UUID_BYTES[1], None], pa.uuid()), None, "row 2: it is empty"),
         *(
             (numbers, ["1", empty, "3"], kind, "row 2: it is empty")
@@ -266,13 +258,11 @@ OTHERS = [
             for message in [f"row 3: it is {value}, {reason}"]
         ),
         *(
-            (numbers, values, None, "data.csv: it isn't a column of numbers")
+            (numbers, values, None, ": it isn't a column of numbers")
             for values in ([[1.0]], [{"a": 1}], [dt.date(2026, 11, 24)])
         ),
     ],
 )
 def test_what_cannot_be_read_is_named_by_column_and_row(read, values, kind, message):
-    with pytest.raises(InputError) as caught:
+    with pytest.raises(InputError, match=f"^data.csv.*{re.escape(message)}"):
         read(values, kind)
-    assert message in str(caught.value)
-    assert str(caught.value).startswith("data.csv")

@@ -1,11 +1,12 @@
 import datetime as dt
 import decimal
+import re
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from trainer.data.times import timestamps
@@ -62,12 +63,7 @@ def test_texts_of_iso_8601_with_and_without_an_offset_may_be_mixed(times):
         ([decimal.Decimal("1767225600.25")], None, [NEW_YEAR + 0.25], True),
         ([decimal.Decimal("1767225600")], pa.decimal128(20, 0), [NEW_YEAR], True),
         (["0", " 1767225600.5\n", "-1e3"], None, [0.0, NEW_YEAR + 0.5, -1000.0], True),
-        (
-            ["2026-01-01", "2026-01-01T00:00:00.123456789Z"],
-            None,
-            [NEW_YEAR, NEW_YEAR + 0.123456],
-            False,
-        ),
+        (["2026-01-01T00:00:00.123456789Z"], None, [NEW_YEAR + 0.123456], False),
         (["2026-W01-4", "1767225600"], pa.large_string(), [NEW_YEAR, NEW_YEAR], [False, True]),
         (["20260101T000000Z", "20260101T010000+0100"], None, [NEW_YEAR, NEW_YEAR], False),
         (["2026-01-01"], None, [NEW_YEAR], False),
@@ -124,10 +120,8 @@ def test_what_is_no_time_is_named_by_row_and_value(values, message):
 )
 @pytest.mark.parametrize("kind", [pa.string(), pa.decimal128(20, 0)])
 def test_another_unit_is_guessed_where_seconds_would_be_far_away(value, hint, kind):
-    with pytest.raises(InputError) as caught:
+    with pytest.raises(InputError, match=rf"^data.csv, row 1: it is .*are these {re.escape(hint)}"):
         seconds([str(value) if kind == pa.string() else value], kind)
-    assert str(caught.value).startswith("data.csv, row 1: it is ")
-    assert f"are these {hint}" in str(caught.value)
 
 
 def check(values, kind=None):
@@ -145,21 +139,13 @@ def date(seconds):
 
 
 def as_numbers(seconds):
-    yield list(seconds), pa.int64()
-    yield list(seconds), pa.float64()
-    yield [str(time) for time in seconds], None
+    """The same times in each way that columns of numbers have them."""
+    return [([*seconds], pa.int64()), ([*seconds], pa.float64()), ([*map(str, seconds)], None)]
 
 
 def as_dates(seconds):
     dates = [date(time) for time in seconds]
-    yield [f"{day.isoformat()}Z" for day in dates], None
-    yield dates, pa.timestamp("us")
-
-
-def all_forms(seconds):
-    """The same times in each way that columns have them."""
-    yield from as_numbers(seconds)
-    yield from as_dates(seconds)
+    return [([f"{day.isoformat()}Z" for day in dates], None), (dates, pa.timestamp("us"))]
 
 
 RECENT = st.lists(st.integers(int(NOW - 19 * YEAR), int(NOW) + DAY), min_size=1)
@@ -171,9 +157,9 @@ def test_times_of_the_last_twenty_years_are_taken_and_those_a_day_ahead_are_refu
 ):
     ahead = int(NOW) + DAY + further
     bad = [ahead + DAY * position for position in range(count)]
-    for values, kind in all_forms(seconds):
+    for values, kind in as_numbers(seconds) + as_dates(seconds):
         assert check(values, kind) == []
-    for values, kind in all_forms([*seconds, *bad]):
+    for values, kind in as_numbers([*seconds, *bad]) + as_dates([*seconds, *bad]):
         message = refused(values, kind)
         assert message.startswith(f"data.csv, row {len(seconds) + 1}: it is ")
         assert f"{date(ahead).isoformat()}Z, more than a day ahead of this machine's clock" in message
@@ -209,6 +195,7 @@ def test_numbers_of_another_form_are_refused_with_what_they_look_like(value, hin
 
 
 @given(st.dates(dt.date(1900, 1, 1), dt.date(2100, 12, 31)))
+@example(dt.date(2100, 12, 31))
 def test_dates_in_digits_are_never_seconds_and_their_text_is_told_how_to_be_written(day):
     digits, written = f"{day:%Y%m%d}", day.isoformat()
     # Alone, and among others: with hyphens, or as seconds.
@@ -237,9 +224,12 @@ def test_public_datasets_of_the_nineties_can_be_used_and_are_warned_of():
     # MovieLens 100K.
     first, last = 874_724_710, 893_286_638
     seconds = np.linspace(first, last, 1000, dtype=np.int64).tolist()
-    for values, kind in all_forms(seconds):
+    for values, kind in as_numbers(seconds) + as_dates(seconds):
         [warning] = check(values, kind)
         assert f"{date(last).isoformat()}Z, {(NOW - last) / (365.25 * DAY):.0f} years ago" in warning
+    # 2026-01-15 in seconds since 2001 may be either.
+    [warning] = check([790_128_000 + DAY])
+    assert "31 years ago: are these seconds since 2001, as Apple's systems have them? " in warning
     # MovieLens 25M begins in 1995 and ends in 2019.
     assert check([789_652_009, 1_574_327_703]) == []
 
@@ -260,9 +250,3 @@ def test_some_times_of_before_1971_are_counted_and_named(unknown):
         f"data.csv: 2 of 100 rows have a it of before 1971, such as row 2 ({unknown}, "
     )
     assert "is that how an unknown time is written?" in warning
-
-
-def test_what_apples_systems_count_is_guessed_where_it_may_be_right():
-    # 2026-01-15 in seconds since 2001.
-    [warning] = check([790_128_000 + DAY])
-    assert "31 years ago: are these seconds since 2001, as Apple's systems have them? " in warning
