@@ -59,7 +59,7 @@ def test_it_is_given_its_task_and_its_events_are_read(start, tmp_path):
     ],
 )
 def test_how_it_ended_is_said_in_words_even_before_it_was_given_its_task(start, program, how):
-    process = start(program, Task(specs.spec(backend="x" * 1_000_000), "/volume", "/data", "/events"))
+    process = start(program, msgspec.structs.replace(TASK, spec=specs.spec(backend="x" * 1_000_000)))
     assert [*process.events()] == []
     assert process.wait() == how
 
