@@ -120,7 +120,7 @@ def test_a_second_writer_is_told_so_and_a_closed_log_takes_nothing(tmp_path):
     with pytest.raises(EventLogError, match=f"{tmp_path}: can't be written: the event log is closed"):
         log.append(events(1))
     with pytest.raises(EventLogError, match="can't be changed: the event log is closed"):
-        log.remove(Selection(event_ids=["1"]))
+        settle(log)
     with open_log(tmp_path) as log:
         log.append(events(2))
     assert read_ids(tmp_path) == ["1", "2"]
@@ -244,8 +244,8 @@ def test_a_damaged_segment_is_named_and_can_be_given_up(tmp_path, at):
 @pytest.mark.parametrize("number", [1, 2, 3, 4])
 def test_a_missing_file_is_noticed(tmp_path, number):
     rolled(tmp_path, [1], [2], [3])
-    for path in (*tmp_path.glob(f"segment-0000000{number}*"), *tmp_path.glob(f"_wal-0000000{number}")):
-        path.unlink()
+    [path] = tmp_path.glob(f"*-0000000{number}*")
+    path.unlink()
     assert_refused(tmp_path, f"part {number} of the event log is missing")
     (tmp_path / f"segment-0000000{number}.lost").touch()
     with open_log(tmp_path) as log:

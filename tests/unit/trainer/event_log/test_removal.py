@@ -166,7 +166,7 @@ def test_any_appends_and_removals_leave_what_a_list_would_have(tmp_path_factory,
     [
         ({}, "event_ids", "nothing is selected"),
         ({"user_ids": ["a", ""]}, "user_ids", "has an empty id"),
-        ({"user_ids": ["a", "b" * 513]}, "user_ids[1]", "has 513 bytes of UTF-8, .* at most 512"),
+        ({"user_ids": ["a", "é" * 257]}, "user_ids[1]", "has 514 bytes of UTF-8, .* at most 512"),
         ({"user_ids": ["a"] * 9_000, "item_ids": ["b"] * 1_001}, "item_ids", "makes it 10001 ids"),
         ({"happened_from": 2.0, "happened_before": 2.0}, "happened_from", "is 2.0, .* be below"),
         ({"min_weight": 2.0, "max_weight": 1.0}, "min_weight", "is 2.0, .* be below max_weight"),
@@ -204,6 +204,16 @@ def test_a_reader_between_two_steps_of_a_removal_sees_the_new_file(tmp_path, log
     assert [".new"] in names
     assert {*counts} == {5, 6}
     assert counts == sorted(counts, reverse=True)
+
+
+def test_what_a_crash_in_a_removal_leaves_is_ended_at_the_next_start(tmp_path, log, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr("trainer.event_log.files._succeed", lambda _: None)
+        log.remove(OF_A)
+    log.close()
+    assert read_ids(tmp_path) == LEFT
+    open_log(tmp_path).close()
+    assert (on_disk(tmp_path), [*tmp_path.glob("*.new")]) == (LEFT, [])
 
 
 @pytest.mark.parametrize("writes", [0, 1, 2, 3])

@@ -73,50 +73,71 @@ def _garble(directory, *, start=0):
         file.write(b"\xff" * (size - start))
 
 
+def _copy_over(state):
+    with closing(RunStore(state.with_name("other"))) as store:
+        for run_id in ("x", "y", "z"):
+            add(store, run_id)
+    shutil.copy(state.with_name("other") / FILE, state / FILE)
+
+
+def _copy_older(state):
+    """In place, as `cp` does. What it has as queued may have ended since."""
+    shutil.copy(state.with_name("older"), state / FILE)
+
+
+# What is done to a file, what is said, and what is left once that is removed which the message says.
 HARMS = {
-    "deleted": (lambda at: (at / FILE).unlink(), "is gone"),
-    "moved": (lambda at: at.rename(at.with_name("elsewhere")), "is gone"),
-    "replaced": (_replace, "isn't the file that the service opened"),
-    "emptied": (lambda at: os.truncate(at / FILE, 0), "is empty"),
-    "garbled": (_garble, "not a database|malformed"),
-    "no table": (lambda at: edit(at, "DROP TABLE runs;"), "has no table 'runs'"),
-    "no column": (lambda at: edit(at, "ALTER TABLE runs DROP COLUMN outcome;"), "no column 'outcome'"),
-    "newer": (lambda at: edit(at, "PRAGMA user_version = 7;"), "version 7, this trainer knows 1: up"),
-    "older": (lambda at: edit(at, "PRAGMA user_version = 0;"), "has schema version 0"),
+    "deleted": (lambda at: (at / FILE).unlink(), "is gone", []),
+    "moved": (lambda at: at.rename(at.with_name("elsewhere")), "is gone", []),
+    "replaced": (_replace, "isn't the file that the service opened", ["b", "a"]),
+    "emptied": (lambda at: os.truncate(at / FILE, 0), "is empty", []),
+    "garbled": (_garble, "not a database|malformed", []),
+    "no table": (lambda at: edit(at, "DROP TABLE runs;"), "has no table 'runs'", []),
+    "no column": (lambda at: edit(at, "ALTER TABLE runs DROP COLUMN outcome;"), "no column 'outc", []),
+    "newer": (lambda at: edit(at, "PRAGMA user_version = 7;"), "n 7, this trainer knows 1: up", []),
+    "older": (lambda at: edit(at, "PRAGMA user_version = 0;"), "has schema version 0", []),
+    "no rows": (lambda at: edit(at, "DELETE FROM runs;"), "has 0 training runs", []),
+    "a row less": (lambda at: edit(at, "DELETE FROM runs WHERE id = 'a';"), "has 1 .* number 2", ["b"]),
+    "another's": (_copy_over, "is the file of other training runs", ["z", "y", "x"]),
+    "older copy": (_copy_older, "has 1 training runs up to number 1, but 2 up to number 2", ["a"]),
 }
+LACKING = ("no rows", "a row less", "another's", "older copy")
 
 
 @pytest.mark.parametrize("name", HARMS)
 def test_what_no_restart_would_find_is_not_acknowledged_and_no_new_file(tmp_path, name):
-    harm, said = HARMS[name]
-    directory = tmp_path / "state"
-    with closing(RunStore(directory)) as store:
+    (harm, said, left), state = HARMS[name], tmp_path / "state"
+    with closing(RunStore(state)) as store:
         add(store, "a", request_id="r")
-        harm(directory)
+        shutil.copy(state / FILE, tmp_path / "older")
+        add(store, "b")
+        harm(state)
         # And what to do.
         refused(
-            directory / FILE,
+            state / FILE,
             f"(?s)(?=.*(restore|put it back|put that back|upgrade)).*({said})",
-            lambda: add(store, "b"),
+            lambda: add(store, "c"),
             lambda: add(store, "c", request_id="r"),
             lambda: start(store),
-            lambda: end(store),
+            lambda: store.get("a"),
+            lambda: ids_of(store),
             store.check,
+            *([] if name in LACKING else [lambda: end(store)]),
         )
-    if name in ("moved", "replaced"):
-        assert ids(directory) == ([] if name == "moved" else ["a"])
-        return
-    files = {path: path.read_bytes() for path in directory.iterdir()}
-    message = refused(directory / FILE, said, lambda: RunStore(directory))
-    assert {path: path.read_bytes() for path in directory.iterdir()} == files
-    if name != "newer":
+    if name not in ("moved", "replaced"):
+        files = {path: path.read_bytes() for path in state.iterdir()}
+        message = refused(state / FILE, said, lambda: RunStore(state))
+        assert {path: path.read_bytes() for path in state.iterdir()} == files
+        if name == "newer":
+            return
         # As the message says.
-        assert f"remove it and {directory / record.NAME}" in message
-        (directory / FILE).unlink(missing_ok=True)
-        (directory / record.NAME).unlink()
-        with closing(RunStore(directory)) as store:
-            add(store, "b")
-        assert ids(directory) == ["b"]
+        assert f"remove {'' if name in LACKING else 'it and '}{state / record.NAME}" in message
+        (state / record.NAME).unlink()
+        if name not in LACKING:
+            (state / FILE).unlink(missing_ok=True)
+    with closing(RunStore(state)) as store:
+        assert add(store, "c").id == "c"
+    assert ids(state) == ["c", *left]
 
 
 def test_damage_behind_the_head_is_seen_before_a_run_is_acknowledged(tmp_path, store):
@@ -189,64 +210,6 @@ def test_a_file_of_before_the_record_is_taken_as_it_is(tmp_path, store):
     with closing(RunStore(crashed)) as again:
         assert again.get("a").created_at == 5.0
     assert sorted(path.name for path in crashed.iterdir()) == [record.NAME, FILE]
-
-
-def _copy_over(state, other):
-    with closing(RunStore(other)) as store:
-        for run_id in ("x", "y", "z"):
-            add(store, run_id)
-    shutil.copy(other / FILE, state / FILE)
-
-
-def _delete(where="true"):
-    return lambda at, _: edit(at, f"DELETE FROM runs WHERE {where};")  # noqa: S608
-
-
-def _copy_older(state, other):
-    """In place, as `cp` does. What it has as queued may have ended since."""
-    shutil.copy(other / "older", state / FILE)
-
-
-@pytest.mark.parametrize(
-    ("harm", "said", "left"),
-    [
-        (lambda at, _: edit(at, "DELETE FROM runs;"), "has 0 training runs", []),
-        (
-            lambda at, _: edit(at, "DELETE FROM runs WHERE id = 'a';"),
-            "1 training runs up to number 2",
-            ["b"],
-        ),
-        (_copy_over, "is the file of other training runs", ["z", "y", "x"]),
-        (_copy_older, "has 1 training runs up to number 1, but 2 up to number 2", ["a"]),
-    ],
-)
-def test_acknowledged_runs_that_are_missing_are_named(tmp_path, harm, said, left):
-    state, other = tmp_path / "state", tmp_path / "other"
-    other.mkdir()
-    with closing(RunStore(state)) as store:
-        add(store, "a", request_id="r")
-        shutil.copy(state / FILE, other / "older")
-        add(store, "b")
-        harm(state, other)
-        before = (state / FILE).read_bytes()
-        message = refused(
-            state / FILE,
-            said,
-            lambda: add(store, "c"),
-            lambda: add(store, "c", request_id="r"),
-            lambda: start(store),
-            lambda: store.get("a"),
-            lambda: ids_of(store),
-            store.check,
-            lambda: RunStore(state),
-        )
-    assert (state / FILE).read_bytes() == before
-    # As the message says.
-    assert f"remove {state / record.NAME}" in message
-    (state / record.NAME).unlink()
-    with closing(RunStore(state)) as store:
-        assert add(store, "c").id == "c"
-    assert ids(state) == ["c", *left]
 
 
 def test_the_record_of_a_release_before_says_that_there_were_runs_and_nothing_else(tmp_path, store):

@@ -42,11 +42,6 @@ def store(tmp_path):
         yield opened
 
 
-@pytest.fixture(scope="module")
-def make(tmp_path_factory):
-    return lambda: closing(RunStore(tmp_path_factory.mktemp("runs")))
-
-
 def running(store, run_id="a"):
     add(store, run_id)
     return store.start_next(now=2.0)
@@ -129,9 +124,9 @@ STEPS = {
 
 @settings(max_examples=20)
 @given(st.lists(st.tuples(st.sampled_from(["add", *STEPS]), st.integers(0, 3)), max_size=20))
-def test_states_only_follow_the_arrows(make, steps):
+def test_states_only_follow_the_arrows(tmp_path_factory, steps):
     arrows = {"QUEUED": {*runs.STATES}, "RUNNING": {"RUNNING", *FINAL}}
-    with make() as store:
+    with closing(RunStore(tmp_path_factory.mktemp("runs"))) as store:
         before: dict[str, Run] = {}
         for step, number in steps:
             run_id = f"run{number}"
@@ -176,8 +171,8 @@ def test_a_restart_fails_what_was_running_and_nothing_else(tmp_path):
     size=st.integers(1, 9),
     state=st.sampled_from([None, "QUEUED", "FAILED", "RUNNING"]),
 )
-def test_pages_have_every_run_once_the_latest_first(make, states, size, state):
-    with make() as store:
+def test_pages_have_every_run_once_the_latest_first(tmp_path_factory, states, size, state):
+    with closing(RunStore(tmp_path_factory.mktemp("runs"))) as store:
         for number, own in enumerate(states):
             add(store, f"run{number}")
             if own == "FAILED":
@@ -232,9 +227,8 @@ def test_only_its_owner_may_read_the_file_and_its_directory_is_no_file(tmp_path)
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
         # A backup that was put back.
         path.chmod(0o644)
-    (tmp_path / "file").touch()
     with pytest.raises(StateError, match=r"Not a directory|File exists"):
-        RunStore(tmp_path / "file")
+        RunStore(path)
 
 
 def test_a_spec_that_this_release_refuses_fails_its_run_and_holds_up_no_other(store):
