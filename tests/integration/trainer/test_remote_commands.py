@@ -132,7 +132,7 @@ def test_versions_and_labels_are_looked_after(ask, show, here, service):
     missing.mkdir()
     for command, shown in (
         (["versions"], newer),
-        (["diff", older, newer, "--users", "5"], "hyperparameters"),
+        (["diff", older, newer, "--users", "5"], "seed"),
         (["version", newer], newer),
         (["version", missing.name], missing.name),
     ):
