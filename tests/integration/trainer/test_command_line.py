@@ -32,16 +32,6 @@ def published(template, tmp_path):
     return publications.copy(template[0], tmp_path / "volume"), *template[1:3]
 
 
-@pytest.fixture
-def here_json(here):
-    def here_json(*arguments):
-        status, output, errors = here(*arguments, "--json")
-        assert (status, errors) == (0, "")
-        return json.loads(output)
-
-    return here_json
-
-
 def test_people_see_progress_on_standard_error_and_the_result_on_standard_output(template):
     _, older, _, done = template
     assert done.returncode == 0
@@ -61,19 +51,23 @@ def test_people_see_progress_on_standard_error_and_the_result_on_standard_output
     assert lines[-1] == f"published {older}, label 'current' names it"
 
 
-def test_versions_are_listed_moved_between_and_verified(published, here, here_json, monkeypatch):
+def test_versions_are_listed_moved_between_and_verified(published, here, monkeypatch):
     volume, older, newer = published
-    listed = {row["version"]: row for row in here_json("versions", "--volume", volume)}
+
+    def ask(*command):
+        status, output, errors = here(*command, "--volume", volume, "--json")
+        assert (status, errors) == (0, "")
+        return json.loads(output)
+
+    listed = {row["version"]: row for row in ask("versions")}
     assert {name: row["labels"] for name, row in listed.items()} == {newer: ["current"], older: []}
     assert listed[newer]["metrics"] == verify(volume, newer).metrics
     assert read_label(volume, "current") == newer
-    moved = here_json("rollback", "--volume", volume)
-    assert moved == {"label": "current", "previous": newer, "version": older}
+    assert ask("rollback") == {"label": "current", "previous": newer, "version": older}
     assert read_label(volume, "current") == older
-    moved = here_json("promote", newer, "--volume", volume)
-    assert moved == {"label": "current", "previous": older, "version": newer}
-    verified = here_json("verify", "--volume", volume)
-    assert verified == [{"version": version, "problem": None} for version in sorted([older, newer])]
+    assert ask("promote", newer) == {"label": "current", "previous": older, "version": newer}
+    sound = [{"version": version, "problem": None} for version in sorted([older, newer])]
+    assert ask("verify") == sound
     monkeypatch.setenv("TRAINER_VOLUME", str(volume))
     assert here("rollback")[1] == f"label 'current' names {older} (before: {newer})\n"
     status, output, errors = here("rollback")

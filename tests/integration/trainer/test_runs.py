@@ -94,12 +94,18 @@ def test_bad_requests_are_invalid_arguments_and_queue_nothing(shared):
         (".data.items", {"interactions": file, "items": "link.csv"}),
         (".data.users", {"interactions": file, "users": "s3://bucket/prefix"}),
         (".data.database_url", {"interactions_sql": "x", "database_url": metadata}),
+        # What doesn't go together.
+        (".data.dataset", {"interactions": file, "dataset": "movielens-100k"}),
+        (".data.database_url", {"event_log": True, "database_url": "sqlite:///a"}),
+        (".data.event_weights", {"event_log": True, "event_weights": {"view": math.inf}}),
     )
     specs = (
         *((field, spec(pb.DataSpec(**own))) for field, own in sources),
         (".hyperparameters.epochs", of_file(hyperparameters=pb.Hyperparameters(epochs=0))),
         (".gates.min_auc", of_file(gates=pb.Gates(min_auc=2.0))),
         (".label", of_file(label="x" * 5000)),
+        (".trees", of_file(backend="exact")),
+        (".warm_start", of_file(warm_start=True, label="")),
     )
     odd_events = (
         ("weight", {"weight": math.nan}),
