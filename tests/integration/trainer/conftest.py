@@ -76,10 +76,7 @@ class Trainer(Forker):
         return self._answer() if "publishing" in answer else answer
 
 
-TRAINING = "tests.integration.trainer.training"
-
-
 @pytest.fixture(scope="session")
 def trainer() -> Iterator[Trainer]:
-    with Trainer.of(TRAINING) as running:
+    with Trainer.of("tests.integration.trainer.training") as running:
         yield running

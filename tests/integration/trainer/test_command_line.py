@@ -5,9 +5,6 @@ import json
 import os
 import pty
 import signal
-import subprocess
-from dataclasses import dataclass, replace
-from pathlib import Path
 
 import pytest
 
@@ -19,43 +16,24 @@ from tests import datasets, publications
 from tests.integration.trainer.conftest import call, start
 
 
-@dataclass(frozen=True)
-class Published:
-    """A volume with two versions, `current` naming the newer, and what was printed for the older."""
-
-    volume: Path
-    older: str
-    newer: str
-    for_people: subprocess.CompletedProcess[str]
-
-
 @pytest.fixture(scope="module")
 def template(files, tmp_path_factory):
+    """A volume with two versions, `current` naming the newer, and what was printed for the older."""
     volume = tmp_path_factory.mktemp("published") / "volume"
     for_people = call("train", *files, "--volume", volume)
     [older] = list_versions(volume)
     done = call("train", *files, "--epochs", 3, "--volume", volume, "--json")
     assert (done.returncode, done.stderr) == (0, "")
-    return Published(volume, older, json.loads(done.stdout)["version"], for_people)
+    return volume, older, json.loads(done.stdout)["version"], for_people
 
 
 @pytest.fixture
 def published(template, tmp_path):
-    return replace(template, volume=publications.copy(template.volume, tmp_path / "volume"))
-
-
-@pytest.fixture
-def here_json(here):
-    def here_json(*arguments):
-        status, output, errors = here(*arguments, "--json")
-        assert (status, errors) == (0, "")
-        return json.loads(output)
-
-    return here_json
+    return publications.copy(template[0], tmp_path / "volume"), *template[1:3]
 
 
 def test_people_see_progress_on_standard_error_and_the_result_on_standard_output(template):
-    done = template.for_people
+    _, older, _, done = template
     assert done.returncode == 0
     progress = [" ".join(line.split()) for line in done.stderr.splitlines()]
     assert progress[0].startswith("Training, epochs")
@@ -70,22 +48,26 @@ def test_people_see_progress_on_standard_error_and_the_result_on_standard_output
     assert lines[0].startswith("interactions.parquet: 24 users, 17 items, ")
     for first in ("train, all items ", "test, all items ", "test, seen items excluded ", "similar "):
         assert any(line.startswith(first) for line in lines)
-    assert lines[-1] == f"published {template.older}, label 'current' names it"
+    assert lines[-1] == f"published {older}, label 'current' names it"
 
 
-def test_versions_are_listed_moved_between_and_verified(published, here, here_json, monkeypatch):
-    volume, older, newer = published.volume, published.older, published.newer
-    listed = {row["version"]: row for row in here_json("versions", "--volume", volume)}
+def test_versions_are_listed_moved_between_and_verified(published, here, monkeypatch):
+    volume, older, newer = published
+
+    def ask(*command):
+        status, output, errors = here(*command, "--volume", volume, "--json")
+        assert (status, errors) == (0, "")
+        return json.loads(output)
+
+    listed = {row["version"]: row for row in ask("versions")}
     assert {name: row["labels"] for name, row in listed.items()} == {newer: ["current"], older: []}
     assert listed[newer]["metrics"] == verify(volume, newer).metrics
     assert read_label(volume, "current") == newer
-    moved = here_json("rollback", "--volume", volume)
-    assert moved == {"label": "current", "previous": newer, "version": older}
+    assert ask("rollback") == {"label": "current", "previous": newer, "version": older}
     assert read_label(volume, "current") == older
-    moved = here_json("promote", newer, "--volume", volume)
-    assert moved == {"label": "current", "previous": older, "version": newer}
-    verified = here_json("verify", "--volume", volume)
-    assert verified == [{"version": version, "problem": None} for version in sorted([older, newer])]
+    assert ask("promote", newer) == {"label": "current", "previous": older, "version": newer}
+    sound = [{"version": version, "problem": None} for version in sorted([older, newer])]
+    assert ask("verify") == sound
     monkeypatch.setenv("TRAINER_VOLUME", str(volume))
     assert here("rollback")[1] == f"label 'current' names {older} (before: {newer})\n"
     status, output, errors = here("rollback")
@@ -94,7 +76,7 @@ def test_versions_are_listed_moved_between_and_verified(published, here, here_js
 
 
 def test_one_changed_byte_is_found_and_keeps_the_label_away(published, here):
-    volume, older, newer = published.volume, published.older, published.newer
+    volume, older, newer = published
     path = layout.version_dir(volume, older) / layout.index_file(layout.SIMILAR, "annoy")
     data = bytearray(path.read_bytes())
     data[len(data) // 2] ^= 1
@@ -110,16 +92,6 @@ def test_one_changed_byte_is_found_and_keeps_the_label_away(published, here):
         assert (status, output) == (1, "")
         assert errors.startswith(f"error: {path}: ")
     assert read_label(volume, "current") == newer
-
-
-def test_bad_data_is_one_line_and_exit_status_1(tmp_path):
-    path = tmp_path / "a.csv"
-    path.write_bytes(b"user_id,item_id,weight\n1,2,3\n1,3,nan\n")
-    done = call("train", "--interactions", path, "--volume", tmp_path / "volume")
-    assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr.startswith(f"error: {path}, row 2: weight is nan, which isn't a finite")
-    assert done.stderr.count("\n") == 1
-    assert not (tmp_path / "volume").exists()
 
 
 def test_an_interrupted_training_publishes_nothing(files, tmp_path):

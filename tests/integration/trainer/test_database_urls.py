@@ -21,12 +21,7 @@ _PASSWORD_WANTED = b"R\x00\x00\x00\x08\x00\x00\x00\x03"
 
 
 class Host(socketserver.TCPServer):
-    """A host that takes connections as PostgreSQL does, up to the password.
-
-    Attributes:
-        certificates: of each connection, whether the client had one.
-        passwords: what the clients said.
-    """
+    """Takes connections as PostgreSQL does, up to the password, and notes who had a certificate."""
 
     def __init__(self, folder):
         self.certificates, self.passwords = [], []

@@ -33,10 +33,10 @@ class Model:
         self.seen = {user: {self.best(user, seen=True)} for user in USER_IDS}
         for its in self.seen.values():
             its.update(random.permutation([one for one in ITEM_IDS if one not in its])[:7].tolist())
-        np.save(folder / "items.npy", np.asfortranarray(self.items))
-        np.save(folder / "users.npy", self.users.astype(np.float32))
-        np.save(folder / "item_biases.npy", self.item_biases)
-        np.save(folder / "user_biases.npy", self.user_biases)
+        arrays = {"items": np.asfortranarray(self.items), "users": self.users.astype(np.float32)}
+        arrays |= {"item_biases": self.item_biases, "user_biases": self.user_biases}
+        for name, array in arrays.items():
+            np.save(folder / f"{name}.npy", array)
         for name, ids in (("items", ITEM_IDS), ("users", USER_IDS)):
             (folder / f"{name}.txt").write_bytes("\r\n".join(ids).encode("utf-8-sig"))
         seen = [(user, item, 1.0) for user, its in self.seen.items() for item in its]
@@ -64,11 +64,9 @@ class Model:
         """Each item's score, without those that the user has seen."""
         user = USER_IDS.index(user_id)
         scores = self.items @ self.users[user] + self.user_biases[user] + self.item_biases
-        return {
-            item: score
-            for item, score in zip(ITEM_IDS, scores.tolist(), strict=True)
-            if seen or item not in self.seen[user_id]
-        }
+        left_out = () if seen else self.seen[user_id]
+        scored = zip(ITEM_IDS, scores.tolist(), strict=True)
+        return {item: score for item, score in scored if item not in left_out}
 
     def best(self, user_id, *, seen=False):
         """The item with the highest score."""
@@ -135,15 +133,13 @@ def test_users_are_recommended_what_their_and_the_items_vectors_say(model, publi
             answer = stub.Recommend(pb.RecommendRequest(user_id=user), timeout=PATIENCE)
             found += len({*best} & {one.item_id for one in answer.items})
             request = pb.RecommendRequest(user_id=user, exclude_seen=False, limit=3, exact=True)
-            assert_best(
-                stub.Recommend(request, timeout=PATIENCE).items, model.scores(user, seen=True), 3
-            )
+            answer = stub.Recommend(request, timeout=PATIENCE)
+            assert_best(answer.items, model.scores(user, seen=True), 3)
         # These are the very queries that it was measured with. So few items are scored whole.
         assert found / (10 * USERS) >= recall - 1e-3
         for item in ITEM_IDS[::30]:
-            request = pb.SimilarItemsRequest(
-                item_id=item, return_attributes={"paths": ["title"]}, exact=True
-            )
+            title = {"paths": ["title"]}
+            request = pb.SimilarItemsRequest(item_id=item, return_attributes=title, exact=True)
             similar = stub.SimilarItems(request, timeout=PATIENCE)
             assert_best(similar.items, model.cosines(item))
             assert all(one.title == f"Title of {one.item_id}" for one in similar.items)

@@ -1,6 +1,7 @@
 """The commands for a service, each against a service that runs."""
 
 import json
+import re
 
 import pytest
 
@@ -50,28 +51,19 @@ def ask(show):
     return ask
 
 
-@pytest.fixture
-def on_volume(here, service):
-    """Run a command on the service's volume itself."""
-    return lambda *arguments: here(*arguments, "--volume", service.volume)
-
-
 def test_a_training_is_followed_to_its_end_and_shown(show, service):
     status, shown, errors = show("train", "--interactions", "a.csv", *QUICK)
     assert status == 0
     run_id = errors.split()[2]
-    assert f"training run {run_id}: SUCCEEDED" in shown
-    version = list_labels(service.volume)["current"]
-    assert f"published {version}, label 'current' names it" in shown
-    assert "test_auc_unseen" in shown
+    before = list_labels(service.volume)
+    published = f"published {before['current']}, label 'current' names it"
+    for said in (f"training run {run_id}: SUCCEEDED", published, "test_auc_unseen"):
+        assert said in shown
     assert "Traceback" not in errors
     # And with what a gate misses.
-    before = list_labels(service.volume)
     status, shown, _ = show("train", "--interactions", "a.csv", *QUICK, "--min-auc", "1")
     assert status == 3
-    assert "gate FAILED: AUC is " in shown
-    assert " short" in shown
-    assert ", no label moved" in shown
+    assert re.search("(?s)gate FAILED: AUC is .* short.*, no label moved", shown)
     assert list_labels(service.volume) == before
 
 
@@ -100,9 +92,8 @@ def test_a_training_that_fails_ends_with_status_1(ask, show, service):
 
 
 def test_runs_are_listed_and_cancelled(ask, show):
-    running, waiting = (
-        ask("train", "--interactions", "a.csv", "--epochs", 10_000, "--detach")["id"] for _ in range(2)
-    )
+    long = ["train", "--interactions", "a.csv", "--epochs", 10_000, "--detach"]
+    running, waiting = ask(*long)["id"], ask(*long)["id"]
     status, shown, _ = show("runs", "--limit", 2)
     lines = shown.splitlines()
     assert status == 0
@@ -117,7 +108,7 @@ def test_runs_are_listed_and_cancelled(ask, show):
     assert (status, shown.splitlines()[0]) == (0, f"training run {running}: CANCELLED: cancelled")
 
 
-def test_versions_and_labels_are_looked_after(ask, show, on_volume, service):
+def test_versions_and_labels_are_looked_after(ask, show, here, service):
     older, newer = (
         ask("train", "--interactions", "a.csv", *QUICK, "--label", "own", "--seed", seed)["version"]
         for seed in (1, 2)
@@ -125,30 +116,35 @@ def test_versions_and_labels_are_looked_after(ask, show, on_volume, service):
     rows = {row["version"]: row for row in ask("versions")}
     assert rows.keys() == {*list_versions(service.volume)}
     assert "own" in rows[newer]["labels"]
-    status, shown, _ = show("versions")
-    assert status == 0
-    assert newer in shown
-    assert ask("version", newer)["version"] == newer
     assert ask("rollback", "--label", "own") == {"label": "own", "previous": newer, "version": older}
+    for refused, said in (
+        (["rollback", "--label", "own"], "PRECONDITION: label 'own': no earlier version"),
+        (["delete", older], "FAILED_PRECONDITION: "),
+    ):
+        assert said in show(*refused)[2]
+    assert list_labels(service.volume)["own"] == older
     moved = {"label": "own", "previous": older, "version": newer}
     assert ask("promote", newer, "--label", "own") == moved
     compared = ask("diff", older, newer, "--users", 5)
     assert compared["overlap"]["users"] == 5
     assert [change["name"] for change in compared["hyperparameters"]] == ["seed"]
-    status, shown, _ = show("diff", older, newer)
-    assert status == 0
-    assert "of ten recommended items" in shown
     missing = layout.version_dir(service.volume, "20260101T000000Z-000000")
     missing.mkdir()
-    for asked in (["versions"], ["diff", older, newer, "--users", "5"], ["version", newer]):
-        assert show(*asked) == on_volume(*asked)
-        assert show(*asked, "--json") == on_volume(*asked, "--json")
-    for asked in (["version", missing.name], ["version", missing.name, "--json"]):
-        assert show(*asked) == on_volume(*asked)
-        assert show(*asked)[0] == 1
+    for command, shown in (
+        (["versions"], newer),
+        (["diff", older, newer, "--users", "5"], "seed"),
+        (["version", newer], newer),
+        (["version", missing.name], missing.name),
+    ):
+        for asked in (command, [*command, "--json"]):
+            status, output, errors = show(*asked)
+            assert (status, output, errors) == here(*asked, "--volume", service.volume)
+            assert status == (missing.name in asked)
+            assert shown in output + errors
     missing.rmdir()
     ask("delete", older)
     assert older not in list_versions(service.volume)
+    assert "NOT_FOUND: " in show("delete", older)[2]
 
 
 def test_what_the_service_refuses_is_one_line(show, service):
@@ -202,9 +198,7 @@ def test_events_are_removed_from_a_service_that_runs(ask, show, tmp_path, servic
     }
     ask("append", datasets.write(tmp_path / "more.csv", columns))
     found = ask("remove-events", "--user", "forgotten", "--dry-run")
-    assert (found["events"], found["users"], found["items"]) == (10, 1, 10)
-    assert (found["oldest"], found["newest"]) == (1_600_000_000, 1_600_000_027)
-    assert found["examples"][0]["event_id"] == "gone 0"
+    assert (found["events"], found["examples"][0]["event_id"]) == (10, "gone 0")
     status, shown, errors = show("remove-events", "--user", "forgotten")
     assert (status, errors) == (0, "")
     assert shown.startswith("10 events were removed: of 1 users, with 10 items, weights 1 to 1, 2020-")
@@ -213,9 +207,7 @@ def test_events_are_removed_from_a_service_that_runs(ask, show, tmp_path, servic
     both = ["--user", "kept", "--item", "i1"]
     assert ask("remove-events", *both, "--from", 1_600_000_001)["events"] == 1
     assert ask("append", tmp_path / "more.csv") == {"accepted": "11", "duplicates": "19"}
-    status, shown, errors = show("remove-events")
-    assert (status, shown) == (2, "")
-    assert "event_ids: nothing is selected" in errors
+    assert "event_ids: nothing is selected" in show("remove-events")[2]
 
 
 @pytest.mark.parametrize(

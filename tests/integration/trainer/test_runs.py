@@ -29,19 +29,13 @@ from trainer.service.servicer import MAX_SPEC_BYTES
 
 
 @pytest.fixture(scope="module")
-def data(tmp_path_factory):
-    """A directory that requests may name files in."""
-    folder = tmp_path_factory.mktemp("shared") / "data"
-    folder.mkdir()
-    datasets.write_rows(folder / "interactions.parquet")
-    return folder
-
-
-@pytest.fixture(scope="module")
-def shared(data):
-    """A service for tests that only add runs to it."""
-    state = data.with_name("state")
-    with TrainerService(data.with_name("volume"), state, data_root=data, keep_all=True) as service:
+def shared(tmp_path_factory):
+    """A service for tests that only add runs to it, with a folder that requests may name files in."""
+    folder = tmp_path_factory.mktemp("shared")
+    data = folder / "data"
+    data.mkdir()
+    datasets.write_rows(data / "interactions.parquet")
+    with TrainerService(folder / "volume", folder / "state", data_root=data, keep_all=True) as service:
         yield service
 
 
@@ -83,26 +77,35 @@ def appended(**fields):
     return iter([pb.AppendInteractionsRequest(events=[event])])
 
 
-def test_bad_requests_are_invalid_arguments_and_queue_nothing(shared, data):
-    invalid, before = grpc.StatusCode.INVALID_ARGUMENT, shared.runs()
+def test_bad_requests_are_invalid_arguments_and_queue_nothing(shared):
+    invalid, before, data = (
+        grpc.StatusCode.INVALID_ARGUMENT,
+        shared.runs(),
+        shared.state.with_name("data"),
+    )
     (data / "link.csv").symlink_to(datasets.write_rows(data.with_name("outside.csv")))
     query, file = "SELECT " + "1" * MAX_SPEC_BYTES, "interactions.parquet"
+    metadata = "postgresql://me:hunter2@169.254.169.254/db"
     sources = (
-        ("spec", {"interactions_sql": query, "database_url": "x"}),
-        ("spec.data.database_url", {"interactions_sql": query[:-100], "database_url": "x"}),
+        ("", {"interactions_sql": query, "database_url": "x"}),
+        (".data.database_url", {"interactions_sql": query[:-100], "database_url": "x"}),
         # What a caller may not name.
-        ("spec.data.interactions", {"interactions": "../outside.csv"}),
-        ("spec.data.items", {"interactions": file, "items": "link.csv"}),
-        ("spec.data.users", {"interactions": file, "users": "s3://bucket/prefix"}),
-        (
-            "spec.data.database_url",
-            {"interactions_sql": "x", "database_url": "postgresql://me:hunter2@169.254.169.254/db"},
-        ),
+        (".data.interactions", {"interactions": "../outside.csv"}),
+        (".data.items", {"interactions": file, "items": "link.csv"}),
+        (".data.users", {"interactions": file, "users": "s3://bucket/prefix"}),
+        (".data.database_url", {"interactions_sql": "x", "database_url": metadata}),
+        # What doesn't go together.
+        (".data.dataset", {"interactions": file, "dataset": "movielens-100k"}),
+        (".data.database_url", {"event_log": True, "database_url": "sqlite:///a"}),
+        (".data.event_weights", {"event_log": True, "event_weights": {"view": math.inf}}),
     )
     specs = (
-        ("hyperparameters.epochs", of_file(hyperparameters=pb.Hyperparameters(epochs=0))),
-        ("gates.min_auc", of_file(gates=pb.Gates(min_auc=2.0))),
-        ("label", of_file(label="x" * 5000)),
+        *((field, spec(pb.DataSpec(**own))) for field, own in sources),
+        (".hyperparameters.epochs", of_file(hyperparameters=pb.Hyperparameters(epochs=0))),
+        (".gates.min_auc", of_file(gates=pb.Gates(min_auc=2.0))),
+        (".label", of_file(label="x" * 5000)),
+        (".trees", of_file(backend="exact")),
+        (".warm_start", of_file(warm_start=True, label="")),
     )
     odd_events = (
         ("weight", {"weight": math.nan}),
@@ -110,8 +113,7 @@ def test_bad_requests_are_invalid_arguments_and_queue_nothing(shared, data):
         ("happened_at", {"happened_at": {"seconds": 1, "nanos": -(2**31)}}),
     )
     for method, request, field in (
-        *(("Train", pb.TrainRequest(spec=spec(pb.DataSpec(**own))), field) for field, own in sources),
-        *(("Train", pb.TrainRequest(spec=own), f"spec.{field}") for field, own in specs),
+        *(("Train", pb.TrainRequest(spec=own), f"spec{field}") for field, own in specs),
         *(("AppendInteractions", appended(**own), f"events[0].{field}") for field, own in odd_events),
         ("Train", pb.TrainRequest(), "spec"),
         ("Train", pb.TrainRequest(spec=pb.TrainingSpec()), "spec.data.dataset"),

@@ -1,10 +1,13 @@
 """TrainerService over gRPC."""
 
+import re
 import socket
 import sqlite3
 import subprocess
 import sys
+import time
 from contextlib import closing, contextmanager
+from functools import partial
 from queue import SimpleQueue
 
 import grpc
@@ -13,11 +16,9 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from recsys.trainer.v1 import trainer_service_pb2 as pb
 from recsys.trainer.v1.trainer_service_pb2_grpc import TrainerServiceStub
 
-from lightfm_retriever.publication.labels import list_labels, promote
-from lightfm_retriever.publication.reader import list_versions
 from lightfm_retriever.publication.volume import Volume
-from tests import publications, trainer_service
 from tests.integration.trainer.conftest import ROOT
+from tests.trainer_service import refused
 from trainer.__main__ import main
 from trainer.data.data_roots import DataRoots
 from trainer.event_log.log import EventLog
@@ -34,14 +35,6 @@ TIMEOUT = 30
 @pytest.fixture
 def volume(tmp_path):
     return tmp_path / "volume"
-
-
-@pytest.fixture
-def versions(volume):
-    """Two versions, older first; `current` names the older."""
-    made = publications.daily(volume, 2)
-    promote(volume, made[0])
-    return made
 
 
 @contextmanager
@@ -66,32 +59,6 @@ def channel(volume, tmp_path):
         yield opened
 
 
-@pytest.fixture
-def stub(channel):
-    return TrainerServiceStub(channel)
-
-
-def refused(call, request):
-    return trainer_service.refused(lambda: call(request, timeout=TIMEOUT))
-
-
-def test_a_label_moves_back_as_far_as_it_goes_and_what_it_names_is_not_deleted(stub, volume, versions):
-    request = pb.SetLabelRequest(version=versions[1])
-    assert stub.SetLabel(request, timeout=TIMEOUT).previous_version == versions[0]
-    answer = stub.Rollback(pb.RollbackRequest(), timeout=TIMEOUT)
-    assert (answer.previous_version, answer.version) == (versions[1], versions[0])
-    code, message, reason = refused(stub.Rollback, pb.RollbackRequest(label="current"))
-    assert (code, reason) == (grpc.StatusCode.FAILED_PRECONDITION, "NOTHING_TO_ROLL_BACK_TO")
-    assert message.startswith("label 'current': no earlier version")
-    assert list_labels(volume) == {"current": versions[0]}
-    named, other = (pb.DeleteVersionRequest(version=version) for version in versions)
-    code, message, reason = refused(stub.DeleteVersion, named)
-    assert (code, reason) == (grpc.StatusCode.FAILED_PRECONDITION, "VERSION_LABELLED")
-    stub.DeleteVersion(other, timeout=TIMEOUT)
-    assert list_versions(volume) == [versions[0]]
-    assert refused(stub.DeleteVersion, other)[2] == "VERSION_NOT_FOUND"
-
-
 # What matters is how the main thread waits, so here it waits many times, without a server, for a signal
 # that a timer can send at any microsecond.
 _SIGNALLED_AGAIN_AND_AGAIN = """
@@ -114,8 +81,9 @@ def test_a_signal_at_any_instant_stops_it():
 
 
 def test_the_command_refuses_a_port_that_is_taken_and_a_volume_that_is_not_there(
-    volume, versions, tmp_path, capsys
+    volume, tmp_path, capsys
 ):
+    volume.mkdir()
     with socket.create_server(("127.0.0.1", 0)) as taken:
         address, state = f"127.0.0.1:{taken.getsockname()[1]}", str(tmp_path / "other")
         assert main(["serve", "--volume", str(volume), "--listen", address, "--state", state]) == 1
@@ -140,46 +108,55 @@ def test_calls_that_send_no_request_keep_nobody_out(channel, method):
             call_.cancel()
 
 
-def test_a_stream_of_interactions_that_says_nothing_makes_room_for_others(volume, tmp_path):
+def test_a_stream_of_interactions_that_says_nothing_makes_room_for_others(
+    volume, tmp_path, monkeypatch, caplog
+):
     never: SimpleQueue[None] = SimpleQueue()
-    with serving(volume, tmp_path / "state", idle_seconds=0.3) as channel:
-        append = TrainerServiceStub(channel).AppendInteractions
-        silent = [append.future(iter(never.get, None), timeout=TIMEOUT) for _ in range(40)]
+
+    def now_and_then(*ids):
+        for event_id in ids:
+            time.sleep(0.1)
+            one = pb.InteractionEvent(event_id=event_id, user_id="u", item_id="i")
+            yield pb.AppendInteractionsRequest(events=[one])
+
+    def handle(log, events, append=EventLog.append):
+        if events[0].event_id == "slow":
+            time.sleep(1.5)
+        return append(log, events)
+
+    monkeypatch.setattr(EventLog, "append", handle)
+    with serving(volume, tmp_path / "state", idle_seconds=1.0) as channel:
+        append = partial(TrainerServiceStub(channel).AppendInteractions.future, timeout=TIMEOUT)
+        silent = [append(iter(never.get, None)) for _ in range(40)]
         codes = {call.code() for call in silent}
         assert codes == {grpc.StatusCode.CANCELLED, grpc.StatusCode.RESOURCE_EXHAUSTED}
-        one = pb.InteractionEvent(event_id="e", user_id="u", item_id="i")
-        sent = iter([pb.AppendInteractionsRequest(events=[one])])
-        assert append(sent, timeout=TIMEOUT).accepted == 1
+        assert re.search(r"a stream from ipv4:\S+ sent nothing for 1 s: cancelled", caplog.text)
+        # Not one that goes on, nor one that waits for the service.
+        calls = [append(now_and_then(*"abcdefghijklmno")), append(now_and_then("slow"))]
+        assert [call.result().accepted for call in calls] == [15, 1]
         for _ in silent:
             never.put(None)
 
 
-def test_whatever_numbers_and_sizes_rows_have_every_run_is_listed(volume, tmp_path):
-    state = tmp_path / "state"
-    with serving(volume, state) as channel:
-        stub = TrainerServiceStub(channel)
-        spec = pb.TrainingSpec(data=pb.DataSpec(dataset="movielens-100k"))
-        made = [
-            stub.Train(pb.TrainRequest(spec=spec), timeout=TIMEOUT).training_run.id for _ in range(8)
-        ]
-        numbers = [-(2**63), -(2**62) - 1, -7, -1, 2**62 + 1, 2**62 + 2, 2**63 - 2, 2**63 - 1]
-        with closing(sqlite3.connect(state / "runs.sqlite")) as database, database:
-            for run_id, number in zip(made, numbers, strict=True):
-                database.execute("UPDATE runs SET number = ? WHERE id = ?", (number, run_id))
-            database.execute(
-                "UPDATE runs SET outcome = json_set(outcome, '$.error', hex(zeroblob(2500000))) "
-                "WHERE number = -7"
-            )
+def test_whatever_numbers_and_sizes_rows_have_every_run_is_listed(channel, tmp_path):
+    stub = TrainerServiceStub(channel)
+    train = pb.TrainRequest(spec=pb.TrainingSpec(data=pb.DataSpec(dataset="movielens-100k")))
+    made = [stub.Train(train, timeout=TIMEOUT).training_run.id for _ in range(8)]
+    numbers = [-(2**63), -(2**62) - 1, -7, -1, 2**62 + 1, 2**62 + 2, 2**63 - 2, 2**63 - 1]
+    large = "json_set(outcome, '$.error', hex(zeroblob(2500000)))"
+    with closing(sqlite3.connect(tmp_path / "state/runs.sqlite")) as database, database:
+        for run_id, number in zip(made, numbers, strict=True):
+            database.execute("UPDATE runs SET number = ? WHERE id = ?", (number, run_id))
+        database.execute(f"UPDATE runs SET outcome = {large} WHERE number = -7")  # noqa: S608
+    for size in (1, 0):
         listed, token = [], ""
         while token or not listed:
-            request = pb.ListTrainingRunsRequest(page_size=1, page_token=token)
+            request = pb.ListTrainingRunsRequest(page_size=size, page_token=token)
             page = stub.ListTrainingRuns(request, timeout=TIMEOUT)
             listed += page.training_runs
             token = page.next_page_token
         assert [run.id for run in listed] == made[::-1]
         assert [run.id for run in listed if "a list shows at most" in run.problem] == [made[2]]
-        whole = stub.ListTrainingRuns(pb.ListTrainingRunsRequest(), timeout=TIMEOUT)
-        assert [run.id for run in whole.training_runs] == made[::-1]
-        code, message, _ = refused(stub.Train, pb.TrainRequest(spec=spec))
-        assert code is grpc.StatusCode.UNAVAILABLE
-        assert f"row {2**63 - 1}" in message
+    code, message, _ = refused(lambda: stub.Train(train, timeout=TIMEOUT))
+    assert code is grpc.StatusCode.UNAVAILABLE
+    assert f"row {2**63 - 1}" in message

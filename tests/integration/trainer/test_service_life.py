@@ -4,6 +4,8 @@ import itertools
 import random
 import re
 import time
+from urllib.error import HTTPError
+from urllib.request import urlopen
 
 import grpc
 import pytest
@@ -23,6 +25,7 @@ from tests.service import wait_for_the_end
 from tests.trainer_service import (
     FAILED,
     FINAL,
+    PATIENCE,
     RUNNING,
     SUCCEEDED,
     TrainerService,
@@ -51,13 +54,17 @@ def data(tmp_path):
 @pytest.fixture
 def serve(tmp_path, data):
     """Starts the service; again after its end."""
+    options = {"state": tmp_path / "state", "data_root": data, "keep_all": True}
+    return lambda **flags: TrainerService(tmp_path / "volume", **{**options, **flags})
 
-    def start(**flags):
-        return TrainerService(
-            tmp_path / "volume", tmp_path / "state", data_root=data, keep_all=True, **flags
-        )
 
-    return start
+def get(address, path):
+    """Status and text of what probes and Prometheus ask for."""
+    try:
+        with urlopen(f"http://{address}{path}", timeout=PATIENCE) as response:
+            return response.status, response.read().decode()
+    except HTTPError as error:
+        return error.code, error.read().decode()
 
 
 def test_a_service_that_is_killed_leaves_no_process_and_forgets_nothing(serve):
@@ -72,8 +79,7 @@ def test_a_service_that_is_killed_leaves_no_process_and_forgets_nothing(serve):
         assert service.get(done.id) == done
         failed = service.get(cut_off)
         assert failed.state == FAILED
-        assert "the service ended while the run was running" in failed.error
-        assert "Training, epochs" in failed.error
+        assert "service ended while the run was running (stage 'Training, epochs')" in failed.error
         assert service.end(waiting).state == SUCCEEDED
         assert service.submit(of_file(), request_id="done") == done.id
         assert f"training run {cut_off}: the service ended" in service.log
@@ -100,23 +106,19 @@ def test_a_service_that_is_told_to_stop_notes_what_it_ended(serve):
         assert service.get(running).state == FAILED
         assert service.get(running).error == "the service was stopped while the run was running"
         assert service.end(waiting).state == SUCCEEDED
-
-
-def test_a_service_that_is_told_to_stop_answers_every_call_that_it_takes(serve):
-    with serve() as service:
-        ended = end_of_calls(
-            service.target,
-            lambda channel: pb_grpc.TrainerServiceStub(channel).ListVersions,
-            pb.ListVersionsRequest(),
-            service.terminate,
-        )
+        # Each call that it takes until then is answered.
+        calls = [lambda channel: pb_grpc.TrainerServiceStub(channel).ListVersions]
+        ended = end_of_calls(service.target, *calls, pb.ListVersionsRequest(), service.terminate)
     assert ended == {grpc.StatusCode.UNAVAILABLE}
 
 
 def test_a_run_that_a_restart_would_not_find_is_refused_and_one_service_alone_has_its_state(
     serve, capsys
 ):
-    with serve() as service:
+    with serve(metrics_listen="127.0.0.1:0") as service:
+        wait_until(lambda: "metrics on " in service.log)
+        [address] = re.findall(r"metrics on (\S+)", service.log)
+        assert get(address, "/live") == get(address, "/ready") == (200, "ok\n")
         known = service.cancel(service.submit(long())).id
         path = service.state / "runs.sqlite"
         kept = path.with_name("aside")
@@ -125,6 +127,11 @@ def test_a_run_that_a_restart_would_not_find_is_refused_and_one_service_alone_ha
             code, text, reason = refused(use)
             assert (code, reason) == (grpc.StatusCode.UNAVAILABLE, "STORE_UNUSABLE")
             assert f"{path}: is gone" in text
+        status, text = get(address, "/ready")
+        assert (status, f"{path}: is gone" in text) == (503, True)
+        assert get(address, "/live") == (200, "ok\n")
+        status, text = get(address, "/metrics")
+        assert (status, "trainer_state_problem 1.0" in text) == (200, True)
         kept.rename(path)
         assert [run.id for run in service.runs()] == [known]
         places = ["--volume", str(service.volume), "--state", str(service.state)]
@@ -138,28 +145,21 @@ def test_a_run_that_a_restart_would_not_find_is_refused_and_one_service_alone_ha
         service.terminate()
     path.write_bytes(b"")
     assert main(again) == 1
-    printed = capsys.readouterr()
-    assert printed.out == ""
-    assert f"{path}: is empty, though training runs were kept in it" in printed.err
+    assert f"{path}: is empty, though training runs were kept in it" in capsys.readouterr().err
 
 
 def test_it_trains_by_itself_at_intervals_or_when_its_input_changed_and_only_then(serve, data):
     flags = {"interactions": data / "interactions.parquet", "components": 4, "epochs": 1}
     flags["maintenance_seconds"] = 0.05
-
-    def ended(service):
-        return [run for run in service.runs() if run.state == SUCCEEDED]
-
     with serve(**flags, retrain_on_change=True) as service:
-        wait_until(lambda: len(ended(service)) == 1)
+        wait_until(lambda: len(service.runs(state=SUCCEEDED)) == 1)
     with serve(**flags, retrain_on_change=True) as service:
         # Neither time nor a restart is a change. The run of someone else says that time has passed.
         service.cancel(service.submit(long(label="other")))
         assert len(service.runs()) == 2
         more = [*datasets.rows(), ("newcomer", "i1", 1.0)]
-        replacement = datasets.write_rows(data / "new.parquet", more)
-        replacement.rename(data / "interactions.parquet")
-        wait_until(lambda: len(ended(service)) == 2)
+        datasets.write_rows(data / "new.parquet", more).rename(data / "interactions.parquet")
+        wait_until(lambda: len(service.runs(state=SUCCEEDED)) == 2)
         newest = service.runs()[0]
         assert newest.request_id.startswith("schedule:input ")
         assert list_labels(service.volume)["current"] == newest.version
@@ -202,9 +202,9 @@ def test_a_volume_that_goes_away_fails_runs_and_not_the_service(serve):
         assert not service.call("ListVersions", pb.ListVersionsRequest()).versions
 
 
-def test_a_full_disk_of_the_state_refuses_runs_and_the_service_goes_on(tmp_path, data, small_disk):
+def test_a_full_disk_of_the_state_refuses_runs_and_the_service_goes_on(serve, small_disk):
     disk = small_disk("size=2m")
-    with TrainerService(tmp_path / "volume", disk / "state", data_root=data, keep_all=True) as service:
+    with serve(state=disk / "state") as service:
         known = service.submit(of_file())
         service.end(known)
         fill(disk, leave=0)

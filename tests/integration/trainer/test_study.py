@@ -11,8 +11,6 @@ from trainer.progress import Silent
 from trainer.study.options import SearchSpace, StudyOptions
 from trainer.study.study import run_study, write_study
 
-SPACE = SearchSpace(components=(2, 8), losses=("warp", "bpr"))
-QUICK = StudyOptions(space=SPACE, start=datasets.QUICK, trials=4, max_epochs=4, epoch_step=2)
 IN_A_PROCESS = """
 import sys
 from pathlib import Path
@@ -24,12 +22,12 @@ write_study(study(), Path(sys.argv[1]))
 
 
 def study():
-    return run_study(datasets.source(), split="first-10", options=QUICK, reporter=Silent())
+    space = SearchSpace(components=(2, 8), losses=("warp", "bpr"))
+    quick = StudyOptions(space=space, start=datasets.QUICK, trials=4, max_epochs=4, epoch_step=2)
+    return run_study(datasets.source(), split="first-10", options=quick, reporter=Silent())
 
 
-@pytest.fixture(scope="module")
-def small():
-    return study()
+small = pytest.fixture(scope="module")(study)
 
 
 def written(folder):
@@ -57,17 +55,14 @@ def test_another_process_writes_the_same_study_and_a_failed_trial_is_in_the_pict
 
 
 def test_a_full_disk_leaves_the_last_study_as_it_was(small, small_disk):
-    disk, result = small_disk(), small
-    long = replace(result, warnings=["x" * 1000] * 600)
-    with pytest.raises(OSError, match="No space left"):
-        write_study(long, disk)
-    assert list(disk.iterdir()) == []
-    write_study(result, disk)
-    before = (disk / "study.json").read_bytes()
-    with pytest.raises(OSError, match="No space left"):
-        write_study(long, disk)
-    assert (disk / "study.json").read_bytes() == before
-    assert sorted(path.name for path in disk.iterdir()) == ["study.json", "study.png"]
+    disk = small_disk()
+    for left in ([], ["study.json", "study.png"]):
+        before = {path: path.read_bytes() for path in disk.iterdir()}
+        assert sorted(path.name for path in before) == left
+        with pytest.raises(OSError, match="No space left"):
+            write_study(replace(small, warnings=["x" * 1000] * 600), disk)
+        assert {path: path.read_bytes() for path in disk.iterdir()} == before
+        write_study(small, disk)
 
 
 def test_the_best_of_a_short_search_recommends_well():

@@ -28,18 +28,20 @@ def service(tmp_path_factory, receiver):
         yield service
 
 
-def test_a_run_and_its_stages_belong_to_the_call_that_asked_for_it(service, receiver):
-    appended = service.append(events(datasets.rows(), prefix="e"), messages=2)
-    assert appended.accepted
-    response, call = service.stub.Train.with_call(
-        pb.TrainRequest(spec=spec()),
-        timeout=PATIENCE,
-        metadata=(("traceparent", f"00-{TRACE}-{CALLER}-01"), ("x-request-id", "mine")),
-    )
-    assert [*call.trailing_metadata()] == [("x-request-id", "mine")]
+def trained(service, trace, *, sampled):
+    """Ask for a run by a call of a trace; returns the run's id, and what the answer ends with."""
+    service.append(events(datasets.rows(), prefix="e"), messages=2)
+    sent = ("traceparent", f"00-{trace}-{CALLER}-0{sampled}"), ("x-request-id", "mine")
+    request = pb.TrainRequest(spec=spec())
+    response, call = service.stub.Train.with_call(request, timeout=PATIENCE, metadata=sent)
     run_id = response.training_run.id
     assert service.end(run_id).state == pb.TRAINING_RUN_STATE_SUCCEEDED
+    return run_id, [*call.trailing_metadata()]
 
+
+def test_a_run_and_its_stages_belong_to_the_call_that_asked_for_it(service, receiver):
+    run_id, told = trained(service, TRACE, sampled=1)
+    assert told == [("x-request-id", "mine")]
     # They come from two processes, in any order.
     both = {f"{SERVICE}/Train", "training run"}
     spans = receiver.wait_for(lambda spans: both <= {span.name for span in spans}, trace_id=TRACE)
@@ -57,13 +59,7 @@ def test_a_run_and_its_stages_belong_to_the_call_that_asked_for_it(service, rece
 
 
 def test_a_run_that_no_traced_call_asked_for_has_a_trace_of_its_own(service, receiver):
-    service.append(events(datasets.rows(), prefix="e"))
-    run_id = service.stub.Train(
-        pb.TrainRequest(spec=spec()),
-        timeout=PATIENCE,
-        metadata=(("traceparent", f"00-{'c' * 32}-{CALLER}-00"),),
-    ).training_run.id
-    service.end(run_id)
+    run_id, _ = trained(service, "c" * 32, sampled=0)
     run = receiver.wait_for_any(
         lambda span: span.name == "training run" and span.attributes["training_run"] == run_id
     )

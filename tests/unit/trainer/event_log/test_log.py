@@ -54,19 +54,14 @@ def test_what_is_appended_is_read_in_the_order_of_arrival(tmp_path):
     assert [read.event_types[event] for event in read.events] == ["view", "buy", ""]
 
 
-def test_an_event_that_comes_again_is_counted_and_kept_once_as_it_was_first(tmp_path):
+def test_an_event_that_comes_again_is_kept_as_it_was_first_and_not_written_again(tmp_path):
     with open_log(tmp_path) as log:
         assert log.append([*events(1, 2, 1), Event("2", "other", "i")]) == Appended(2, 2)
-        assert log.append(events(2, 3)) == Appended(1, 1)
         before = log.stats()
-        assert log.append(events(1, 2, 3)) == Appended(0, 3)
-        assert log.append([]) == Appended(0, 0)
-        # What is known already is not written again.
+        for again in (events(1, 2), []):
+            assert log.append(again) == Appended(0, len(again))
         assert log.stats() == before
-    with open_log(tmp_path) as log:
-        assert log.append(events(3, 1, 4)) == Appended(1, 2)
-    read = read_interactions(tmp_path)
-    assert [read.user_ids[user] for user in read.users] == [f"user {number}" for number in (1, 2, 3, 4)]
+    assert read_interactions(tmp_path).user_ids == ["user 1", "user 2"]
 
 
 @settings(max_examples=25)
@@ -125,7 +120,7 @@ def test_a_second_writer_is_told_so_and_a_closed_log_takes_nothing(tmp_path):
     with pytest.raises(EventLogError, match=f"{tmp_path}: can't be written: the event log is closed"):
         log.append(events(1))
     with pytest.raises(EventLogError, match="can't be changed: the event log is closed"):
-        log.remove(Selection(event_ids=["1"]))
+        settle(log)
     with open_log(tmp_path) as log:
         log.append(events(2))
     assert read_ids(tmp_path) == ["1", "2"]
@@ -249,8 +244,8 @@ def test_a_damaged_segment_is_named_and_can_be_given_up(tmp_path, at):
 @pytest.mark.parametrize("number", [1, 2, 3, 4])
 def test_a_missing_file_is_noticed(tmp_path, number):
     rolled(tmp_path, [1], [2], [3])
-    for path in (*tmp_path.glob(f"segment-0000000{number}*"), *tmp_path.glob(f"_wal-0000000{number}")):
-        path.unlink()
+    [path] = tmp_path.glob(f"*-0000000{number}*")
+    path.unlink()
     assert_refused(tmp_path, f"part {number} of the event log is missing")
     (tmp_path / f"segment-0000000{number}.lost").touch()
     with open_log(tmp_path) as log:
@@ -261,13 +256,10 @@ def test_a_missing_file_is_noticed(tmp_path, number):
 def test_a_file_that_does_not_belong_there_is_named(tmp_path):
     rolled(tmp_path, [1])
     (tmp_path / "more.parquet").touch()
-    for use in (read_interactions, open_log):
-        with pytest.raises(EventLogError, match=r"more\.parquet: isn't a file of the event log"):
-            use(tmp_path)
+    assert_refused(tmp_path, r"more\.parquet: isn't a file of the event log")
     (tmp_path / "more.parquet").rename(tmp_path / "_more.parquet")
     (tmp_path / "segment-00000001-00000000.parquet").touch()
-    with pytest.raises(EventLogError, match="is the same segment as segment-00000001"):
-        read_interactions(tmp_path)
+    assert_refused(tmp_path, "is the same segment as segment-00000001")
 
 
 def test_what_a_crash_leaves_is_removed(tmp_path):
@@ -277,10 +269,11 @@ def test_what_a_crash_leaves_is_removed(tmp_path):
     (tmp_path / "_wal-00000002").write_bytes((tmp_path / "_wal-00000003").read_bytes())
     (tmp_path / "_segment-00000003.tmp").write_bytes(b"PAR1half")
     (tmp_path / "_wal-00000004.tmp").write_bytes(b"LFEV")
-    assert read_ids(tmp_path) == ["1", "2"]
-    open_log(tmp_path).close()
-    assert sorted(os.listdir(tmp_path)) == names
-    assert read_ids(tmp_path) == ["1", "2"]
+    for opened in (False, True):
+        if opened:
+            open_log(tmp_path).close()
+            assert sorted(os.listdir(tmp_path)) == names
+        assert read_ids(tmp_path) == ["1", "2"]
 
 
 def test_the_window_of_recent_ids_is_bounded_and_has_the_last_ones():

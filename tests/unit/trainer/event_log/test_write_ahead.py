@@ -1,8 +1,10 @@
 import errno
 import os
+from contextlib import closing
 
 import pytest
 
+from tests.unit.trainer.event_log.logs import full
 from trainer.event_log.errors import EventLogError
 from trainer.event_log.write_ahead import WriteAheadFile, read_blocks
 
@@ -14,12 +16,11 @@ pytestmark = pytest.mark.usefixtures("no_waiting_for_the_disk")
 @pytest.fixture
 def file(tmp_path):
     path = tmp_path / "wal"
-    writer = WriteAheadFile.create(path)
-    ends = [writer.size]
-    for payload in PAYLOADS:
-        writer.append(payload)
-        ends.append(writer.size)
-    writer.close()
+    with closing(WriteAheadFile.create(path)) as writer:
+        ends = [writer.size]
+        for payload in PAYLOADS:
+            writer.append(payload)
+            ends.append(writer.size)
     return path, ends
 
 
@@ -38,9 +39,8 @@ def test_cut_short_anywhere_it_has_the_blocks_before_and_goes_on_after_them(file
         if size not in ends:
             with pytest.raises(EventLogError, match=f"no valid block at byte {ends[whole]}"):
                 read_blocks(path, complete=True)
-        writer = WriteAheadFile.open(path, size=ends[whole])
-        writer.append(b"next")
-        writer.close()
+        with closing(WriteAheadFile.open(path, size=ends[whole])) as writer:
+            writer.append(b"next")
         assert payloads(path, complete=True) == [*PAYLOADS[:whole], b"next"]
 
 
@@ -61,9 +61,8 @@ def test_one_wrong_byte_is_damage_unless_it_is_in_the_last_block(file):
 def test_a_tail_of_zeros_or_of_what_looks_like_a_block_of_another_file_is_left_out(file, tmp_path):
     path, ends = file
     content = path.read_bytes()
-    writer = WriteAheadFile.create(tmp_path / "other")
-    writer.append(b"not of this file")
-    writer.close()
+    with closing(WriteAheadFile.create(tmp_path / "other")) as writer:
+        writer.append(b"not of this file")
     for tail in (bytes(100), (tmp_path / "other").read_bytes()[ends[0] :] * 3):
         path.write_bytes(content + tail)
         assert payloads(path) == PAYLOADS
@@ -103,10 +102,7 @@ def test_a_file_of_another_kind_is_named(tmp_path):
 
 
 def test_a_new_file_that_can_not_be_made_leaves_nothing(tmp_path, monkeypatch):
-    def fail(*_):
-        raise OSError(errno.EIO, "Input/output error")
-
-    monkeypatch.setattr("lightfm_retriever.files.durable.fsync_directory", fail)
-    with pytest.raises(OSError, match="Input/output"):
+    monkeypatch.setattr("lightfm_retriever.files.durable.fsync_directory", full)
+    with pytest.raises(OSError, match="No space left"):
         WriteAheadFile.create(tmp_path / "wal")
     assert os.listdir(tmp_path) == []

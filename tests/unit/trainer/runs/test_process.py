@@ -47,21 +47,18 @@ def test_it_is_given_its_task_and_its_events_are_read(start, tmp_path):
 @pytest.mark.parametrize(
     ("program", "how"),
     [
-        ("raise SystemExit(3)", "its process ended with exit status 3"),
-        (
-            "os.kill(os.getpid(), 9)",
-            "its process was killed (signal 9): perhaps there wasn't enough memory",
-        ),
+        ("raise SystemExit(3)", "ended with exit status 3"),
+        ("os.kill(os.getpid(), 9)", "was killed (signal 9): perhaps there wasn't enough memory"),
         (
             "os.write(2, 'first\\né'.encode() + b'\\xff\\n'); os.abort()",
-            "its process crashed (signal 6); it said last: é\ufffd",
+            "crashed (signal 6); it said last: é\ufffd",
         ),
     ],
 )
 def test_how_it_ended_is_said_in_words_even_before_it_was_given_its_task(start, program, how):
-    process = start(program, Task(specs.spec(backend="x" * 1_000_000), "/volume", "/data", "/events"))
+    process = start(program, msgspec.structs.replace(TASK, spec=specs.spec(backend="x" * 1_000_000)))
     assert [*process.events()] == []
-    assert process.wait() == how
+    assert process.wait() == f"its process {how}"
 
 
 def test_it_is_killed_with_all_that_it_started(start, tmp_path):

@@ -81,20 +81,17 @@ class Run:
         self.volume.mkdir(exist_ok=True)
         self.logs = tmp_path / "logs"
         self.store = store or RunStore(tmp_path / "state")
-        self._processes = queue.SimpleQueue()
+        self.processes = queue.SimpleQueue()
         places = Places(Volume(self.volume), tmp_path / "data", tmp_path / "events")
         self.scheduler = Scheduler(self.store, places, logs=self.logs, parallel=parallel)
 
     def start_process(self, task, log):
         process = FakeProcess(task, log)
-        self._processes.put(process)
+        self.processes.put(process)
         return process
 
     def process(self):
-        return self._processes.get(timeout=PATIENCE)
-
-    def no_process(self):
-        return self._processes.empty()
+        return self.processes.get(timeout=PATIENCE)
 
     def submit(self, spec=SPEC, **options):
         return self.scheduler.submit(spec, **options).id
@@ -102,10 +99,11 @@ class Run:
     def begin(self, *arguments, **options):
         return self.submit(*arguments, **options), self.process()
 
-    def succeed(self, *arguments, **options):
+    def publish(self, *arguments, **told):
+        """A run that publishes a version, as it ended."""
         version = publications.publish(self.volume)
-        run_id, process = self.begin(*arguments, **options)
-        process.finish(version)
+        run_id, process = self.begin(*arguments)
+        process.finish(version, **told)
         ended = self.end(run_id)
         assert ended.outcome.version == version
         return ended
@@ -213,7 +211,7 @@ def test_as_many_run_at_once_as_are_asked_for_and_others_wait_in_their_order(mak
             process = here.process()
             processes[process.log.stem] = process
         assert {*processes} == {*running}
-        assert here.no_process()
+        assert here.processes.empty()
         found = here.scheduler.page(size=9)
         assert [run.id for run in found] == ids[::-1]
         states = ["FAILED"] * ended + ["RUNNING"] * len(running) + ["QUEUED"] * len(waiting)
@@ -225,10 +223,8 @@ def test_as_many_run_at_once_as_are_asked_for_and_others_wait_in_their_order(mak
 
 def test_the_label_that_was_asked_for_is_moved_unless_a_gate_fails(here):
     for label, passed, moved in ((None, True, False), ("own", False, False), ("own", True, True)):
-        version = publications.publish(here.volume)
-        run_id, process = here.begin(specs.spec(label=label))
-        process.finish(version, passed=passed, gates=[GATE])
-        ended = here.end(run_id)
+        ended = here.publish(specs.spec(label=label), passed=passed, gates=[GATE])
+        version = ended.outcome.version
         expected = Outcome(stage="done", version=version, label_moved=moved, gates=[GATE])
         assert (ended.state, ended.outcome) == ("SUCCEEDED", expected)
         assert list_labels(here.volume) == ({label: version} if moved else {})
@@ -258,9 +254,7 @@ def test_a_process_that_cannot_be_started_fails_its_run(here, fail):
     failing.side_effect = None
     # The folder of logs is made again, or named where it can't be.
     shutil.rmtree(here.logs)
-    run_id = here.submit()
-    here.end(run_id, how="")
-    assert (here.logs / f"{run_id}.log").exists()
+    here.end(here.submit(), how="")
     shutil.rmtree(here.logs)
     here.logs.write_text("")
     ended = here.end(here.submit())
@@ -284,7 +278,7 @@ def test_an_error_of_the_label_or_that_nobody_thought_of_fails_its_run_and_the_n
         (full, f" is published, but label 'current' can't be moved: {full}"),
     ):
         failing = fail(labels, "promote", error)
-        ended = here.succeed()
+        ended = here.publish()
         failing.side_effect = None
         assert (ended.state, ended.outcome.label_moved) == ("FAILED", False)
         assert ended.outcome.error in (said, f"{ended.outcome.version}{said}")
@@ -336,7 +330,8 @@ def test_a_run_whose_label_is_being_moved_is_not_cancelled_any_more(here, hold):
         # It has come as far as to kill the process.
         assert process.killed.wait(PATIENCE)
         go_on.set()
-    assert cancelling.exception().state == "SUCCEEDED"
+    with pytest.raises(RunEndedError, match="it is SUCCEEDED"):
+        cancelling.result()
     ended = here.end(run_id)
     assert (ended.state, ended.outcome.label_moved, ended.outcome.error) == ("SUCCEEDED", True, "")
     assert list_labels(here.volume) == {"current": version}
@@ -427,9 +422,9 @@ def test_an_end_that_nobody_thought_of_holds_up_no_other_and_one_that_has_no_roo
     here.begin()[1].die()
     # A stage that can't be noted is no failure, either.
     fail(here.store, "note", FULL)
-    assert here.succeed().state == "SUCCEEDED"
+    assert here.publish().state == "SUCCEEDED"
     fail(here.store, "end", FULL, times=3)
-    assert here.succeed().state == "SUCCEEDED"
+    assert here.publish().state == "SUCCEEDED"
     assert caplog.text.count("its end can't be noted") == 1
 
 
@@ -451,10 +446,7 @@ def test_a_queue_that_fails_is_tried_again_and_told_of_once(
     assert here.scheduler.problem() == problem
     assert caplog.text.count(said) == 1
     failing.side_effect = None
-    process = here.process()
-    assert process.log.stem == run_id
-    process.die()
-    here.end(run_id)
+    here.end(run_id, how="")
     here.begin()
     assert here.scheduler.problem() is None
 
@@ -471,11 +463,12 @@ def test_watching_tells_of_every_change_and_ends(here):
     version = publications.publish(here.volume)
     run_id, process = here.begin()
     seen = []
+    done = Finished(version, True, metrics={}, gates=[], warnings=[], seconds={})
     steps = [
-        lambda: process.tell(Progress("fit")),
-        lambda: process.tell(Progress("fit", 1, 2, 0.5)),
-        lambda: process.tell(Metrics({"test_auc": 0.5})),
-        lambda: process.finish(version),
+        (Progress("fit"),),
+        (Progress("fit", 1, 2, 0.5),),
+        (Metrics({"test_auc": 0.5}),),
+        (done, None),
     ]
     with ThreadPoolExecutor(4) as pool:
         others = [pool.submit(here.end, run_id) for _ in range(4)]
@@ -483,14 +476,10 @@ def test_watching_tells_of_every_change_and_ends(here):
             seen.append(run)
             # A step at a time, so that none is missed for the next.
             if steps and run.state == "RUNNING":
-                steps.pop(0)()
+                process.tell(*steps.pop(0))
     told = [(run.outcome.stage, run.outcome.done, run.outcome.metrics) for run in seen]
-    assert [own for own in told if own[0] != "done"] == [
-        ("", 0, {}),
-        ("fit", 0, {}),
-        ("fit", 1, {}),
-        ("fit", 1, {"test_auc": 0.5}),
-    ]
+    fit = [("fit", 0, {}), ("fit", 1, {}), ("fit", 1, {"test_auc": 0.5})]
+    assert [own for own in told if own[0] != "done"] == [("", 0, {}), *fit]
     assert all(one != other for one, other in pairwise(seen))
     assert seen[-1].state == "SUCCEEDED"
     # All watchers see the same end, and whoever comes later sees it once.

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests import specs
-from tests.unit.trainer.runs.stores import SPEC, add
+from tests.unit.trainer.runs.stores import SPEC, add, end, ids_of, start
 from trainer.errors import RequestIdReusedError, RunNotFoundError, StateError, TooManyRunsError
 from trainer.promotion.gates import GateResult
 from trainer.runs import store as runs
@@ -42,11 +42,6 @@ def store(tmp_path):
         yield opened
 
 
-@pytest.fixture(scope="module")
-def make(tmp_path_factory):
-    return lambda: closing(RunStore(tmp_path_factory.mktemp("runs")))
-
-
 def running(store, run_id="a"):
     add(store, run_id)
     return store.start_next(now=2.0)
@@ -64,8 +59,7 @@ def test_a_run_is_queued_and_found_again_and_another_is_not(store):
 
 def test_the_same_request_id_and_spec_is_the_same_run(store):
     add(store, "a", request_id="r")
-    store.start_next(now=2.0)
-    ended = store.end("a", "SUCCEEDED", FULL, now=3.0)
+    ended = end(store, "a", "SUCCEEDED", FULL)
     assert add(store, "b", request_id="r", now=9.0) == ended
     with pytest.raises(RequestIdReusedError, match="'r' belongs to training run a"):
         add(store, "b", spec=specs.spec(label="canary"), request_id="r")
@@ -87,7 +81,7 @@ def test_two_threads_never_take_the_same_run(tmp_path):
 
         def take(store):
             barrier.wait()
-            return [run.id for run in iter(lambda: store.start_next(now=2.0), None)]
+            return [*iter(lambda: start(store), None)]
 
         with ThreadPoolExecutor(4) as pool:
             taken = [*chain(*pool.map(take, (one, one, other, other)))]
@@ -101,7 +95,7 @@ def test_what_came_of_a_run_is_kept_and_who_comes_too_late_changes_nothing(store
     assert ended == store.get("a") == replace(run, state=state, ended_at=9.0, outcome=FULL)
     assert ended.ended
     for late in FINAL:
-        assert store.end("a", late, Outcome(error="late"), now=10.0) == store.get("a") == ended
+        assert end(store, "a", late, Outcome(error="late")) == store.get("a") == ended
 
 
 def test_only_a_queued_run_is_cancelled_in_the_queue_and_only_a_running_one_noted_about(store):
@@ -116,26 +110,23 @@ def test_only_a_queued_run_is_cancelled_in_the_queue_and_only_a_running_one_note
     cancelled = store.cancel_queued("b", now=5.0)
     outcome = Outcome(error="cancelled before it began")
     assert cancelled == replace(queued, state="CANCELLED", ended_at=5.0, outcome=outcome)
-    assert store.start_next(now=6.0) is None
+    assert start(store) is None
 
 
 STEPS = {
-    "start": lambda store, _: store.start_next(now=2.0),
+    "start": lambda store, _: start(store),
     "recover": lambda store, _: store.recover(now=3.0),
     "note": lambda store, run_id: store.note(run_id, FULL),
     "cancel": lambda store, run_id: store.cancel_queued(run_id, now=3.0),
-    **{
-        state: lambda store, run_id, state=state: store.end(run_id, state, Outcome(), now=3.0)
-        for state in sorted(FINAL)
-    },
+    **{state: lambda store, run_id, state=state: end(store, run_id, state) for state in sorted(FINAL)},
 }
 
 
 @settings(max_examples=20)
 @given(st.lists(st.tuples(st.sampled_from(["add", *STEPS]), st.integers(0, 3)), max_size=20))
-def test_states_only_follow_the_arrows(make, steps):
+def test_states_only_follow_the_arrows(tmp_path_factory, steps):
     arrows = {"QUEUED": {*runs.STATES}, "RUNNING": {"RUNNING", *FINAL}}
-    with make() as store:
+    with closing(RunStore(tmp_path_factory.mktemp("runs"))) as store:
         before: dict[str, Run] = {}
         for step, number in steps:
             run_id = f"run{number}"
@@ -155,11 +146,9 @@ def test_a_restart_fails_what_was_running_and_nothing_else(tmp_path):
     with closing(RunStore(tmp_path)) as store:
         for name in ("done", "cut-off", "early", "waits"):
             add(store, name, request_id=f"request {name}")
-        store.start_next(now=2.0)
-        store.end("done", "SUCCEEDED", FULL, now=3.0)
-        store.start_next(now=2.0)
+        assert [start(store) for _ in "123"] == ["done", "cut-off", "early"]
+        end(store, "done", "SUCCEEDED", FULL)
         store.note("cut-off", Outcome(stage="fit", done=4, total=9, metrics={"test_auc": 0.5}))
-        store.start_next(now=2.0)
         before = store.page(size=10)
     said = "the service ended while the run was running"
     with closing(RunStore(tmp_path)) as store:
@@ -172,7 +161,7 @@ def test_a_restart_fails_what_was_running_and_nothing_else(tmp_path):
         assert store.recover(now=50.0) == expected
         assert store.page(size=10) == [waits, *reversed(expected), done]
         assert store.recover(now=60.0) == []
-        assert store.start_next(now=60.0).id == "waits"
+        assert start(store) == "waits"
         assert add(store, "e").number > waits.number
 
 
@@ -182,12 +171,12 @@ def test_a_restart_fails_what_was_running_and_nothing_else(tmp_path):
     size=st.integers(1, 9),
     state=st.sampled_from([None, "QUEUED", "FAILED", "RUNNING"]),
 )
-def test_pages_have_every_run_once_the_latest_first(make, states, size, state):
-    with make() as store:
+def test_pages_have_every_run_once_the_latest_first(tmp_path_factory, states, size, state):
+    with closing(RunStore(tmp_path_factory.mktemp("runs"))) as store:
         for number, own in enumerate(states):
             add(store, f"run{number}")
             if own == "FAILED":
-                store.end(f"run{number}", own, Outcome(), now=2.0)
+                end(store, f"run{number}")
         found, before = [], None
         while page := store.page(size=size, before=before, state=state):
             assert len(page) <= size
@@ -206,8 +195,7 @@ def test_a_queue_has_an_end(store, monkeypatch):
     with pytest.raises(TooManyRunsError, match="3 training runs wait already"):
         add(store, "d", request_id="d")
     # A request that is in the queue already isn't another one.
-    assert add(store, "e", request_id="a").id == "a"
-    store.start_next(now=2.0)
+    assert add(store, "e", request_id="a").id == start(store) == "a"
     assert add(store, "d", request_id="d").state == "QUEUED"
 
 
@@ -222,13 +210,13 @@ def test_a_full_disk_is_a_store_error_and_leaves_nothing_half_done(store):
     for refused in (
         lambda: add(store, "big", spec=wide, request_id="big"),
         lambda: store.note("first", big),
-        lambda: store.end("first", "FAILED", big, now=3.0),
+        lambda: end(store, "first", outcome=big),
     ):
         with pytest.raises(StateError, match=r"runs\.sqlite: database or disk is full"):
             refused()
         assert store.page(size=100) == before
     store._file.database.execute("PRAGMA max_page_count = 100000")
-    assert store.end("first", "FAILED", big, now=3.0).outcome == big
+    assert end(store, "first", outcome=big).outcome == big
     assert add(store, "big", spec=wide, request_id="big").id == "big"
 
 
@@ -239,9 +227,8 @@ def test_only_its_owner_may_read_the_file_and_its_directory_is_no_file(tmp_path)
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
         # A backup that was put back.
         path.chmod(0o644)
-    (tmp_path / "file").touch()
     with pytest.raises(StateError, match=r"Not a directory|File exists"):
-        RunStore(tmp_path / "file")
+        RunStore(path)
 
 
 def test_a_spec_that_this_release_refuses_fails_its_run_and_holds_up_no_other(store):
@@ -249,8 +236,7 @@ def test_a_spec_that_this_release_refuses_fails_its_run_and_holds_up_no_other(st
         add(store, run_id)
     changed = runs.training_spec.encode(SPEC).replace('"split_share":0.1', '"split_share":7')
     store._file.database.execute("UPDATE runs SET spec = ? WHERE id = 'a'", (changed,))
-    assert [run.id for run in store.page(size=10)] == ["b", "a"]
-    assert store.start_next(now=2.0).id == "b"
+    assert (ids_of(store), start(store)) == (["b", "a"], "b")
     refused = store.get("a")
     assert refused.state == "FAILED"
     assert "--split-share is 7" in refused.outcome.error
@@ -258,14 +244,12 @@ def test_a_spec_that_this_release_refuses_fails_its_run_and_holds_up_no_other(st
 
 def test_what_has_ended_is_counted_and_read_from_a_number_on(store):
     assert store.ended_from(1, size=10) == ([], 1)
-    running(store, "a")
-    ended = []
-    for run_id in "bcd":
+    for run_id in "abcd":
         running(store, run_id)
-        ended.append(store.end(run_id, "SUCCEEDED", FULL, now=3.0))
+    ended = [end(store, run_id, "SUCCEEDED", FULL) for run_id in "bcd"]
     assert store.ended_from(1, size=10) == (ended, 1)
     assert store.ended_from(1, size=2) == (ended[1:], 1)
-    store.end("a", "FAILED", FULL, now=4.0)
+    end(store)
     assert store.ended_from(4, size=10) == (ended[2:], 5)
     expected = {"QUEUED": 0, "RUNNING": 0, "SUCCEEDED": 3, "FAILED": 1, "CANCELLED": 0}
     assert store.count() == expected

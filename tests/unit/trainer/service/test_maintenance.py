@@ -2,12 +2,15 @@ import logging
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from itertools import chain, repeat
+from unittest import mock
 
 import pytest
 
 from lightfm_retriever.publication.volume import Volume
 from tests import specs
 from tests.clock import Clock
+from tests.trainer_service import wait_until
 from trainer.errors import InputError, TooManyRunsError
 from trainer.pipeline import Places
 from trainer.runs.scheduler import Scheduler
@@ -96,33 +99,14 @@ def test_an_occasion_that_cannot_be_used_is_used_later(scheduler, clock, monkeyp
     assert len(scheduler.page(size=10)) == 1
 
 
-class Task:
-    """Fails as it is told, and tells when it was called so many times."""
-
-    def __init__(self, *failures, calls):
-        self._failures = [*failures]
-        self._left = calls
-        self.done = threading.Event()
-
-    def __call__(self):
-        self._left -= 1
-        if self._left == 0:
-            self.done.set()
-        if self._failures:
-            failure = self._failures.pop(0)
-            if failure is not None:
-                raise failure
-
-
-def maintain(*tasks):
+def problems_of(caplog, *tasks):
+    """What is logged of tasks that fail so, one time after the other, and then no more."""
+    caplog.clear()
+    tasks = [mock.Mock(side_effect=chain(failures, repeat(None))) for failures in tasks]
     maintenance = Maintenance(tasks, every_seconds=0.001)
     maintenance.start()
-    for task in tasks:
-        assert task.done.wait(PATIENCE)
+    wait_until(lambda: all(task.call_count > 8 for task in tasks))
     maintenance.stop()
-
-
-def problems(caplog):
     return [record.getMessage() for record in caplog.records if record.levelno >= logging.ERROR]
 
 
@@ -130,13 +114,11 @@ def test_a_task_that_fails_is_called_again_and_each_problem_told_once_until_it_c
     tmp_path, caplog
 ):
     a, b = InputError(tmp_path, "a"), OSError("b")
-    maintain(Task(a, a, b, b, a, None, a, a, calls=9), Task(a, a, calls=9))
-    assert sorted(problems(caplog)) == [*[f"maintenance: {tmp_path}: a"] * 4, "maintenance: b"]
+    found = problems_of(caplog, [a, a, b, b, a, None, a, a], [a, a])
+    assert sorted(found) == [*[f"maintenance: {tmp_path}: a"] * 4, "maintenance: b"]
     assert "Traceback" not in caplog.text
-    caplog.clear()
     # Nor does it end with an error that nobody thought of.
-    maintain(Task(ZeroDivisionError("surprise"), ZeroDivisionError("surprise"), calls=4))
-    assert problems(caplog) == ["maintenance: surprise"]
+    assert problems_of(caplog, [ZeroDivisionError("surprise")] * 2) == ["maintenance: surprise"]
     assert "Traceback" in caplog.text
 
 

@@ -44,8 +44,7 @@ def run(spec=None, **changes):
 @example(specs.spec(data=DataSpec(event_log=True, item_attributes=["tags:text", "év", "a:b"])))
 @example(specs.spec(gates=Gates(max_relative_loss=0.0)))
 def test_a_spec_survives_its_message(spec):
-    sent = messages.spec_message(spec, with_secrets=True).SerializeToString()
-    assert messages.spec_of(pb.TrainingSpec.FromString(sent)) == spec
+    assert messages.spec_of(received(messages.spec_message(spec, with_secrets=True))) == spec
 
 
 def test_a_runs_message_leaves_out_the_database_and_nothing_else():
@@ -61,9 +60,7 @@ def test_what_is_not_set_has_the_default_and_an_empty_label_is_none():
     message = pb.TrainingSpec(data=pb.DataSpec(event_log=True))
     data = DataSpec(event_log=True)
     assert messages.spec_of(message) == TrainingSpec(data=data)
-    message.hyperparameters.epochs = 3
-    message.gates.min_auc = 0.0
-    message.label = ""
+    message.hyperparameters.epochs, message.gates.min_auc, message.label = 3, 0.0, ""
     changed = {"hyperparameters": Hyperparameters(epochs=3), "gates": Gates(min_auc=0.0)}
     assert messages.spec_of(message) == TrainingSpec(data=data, **changed, label=None)
 
@@ -163,12 +160,8 @@ def out_of(one):
 def test_every_field_has_a_flag_and_every_flag_a_field():
     parser = argparse.ArgumentParser(add_help=False)
     spec_arguments.add_training(parser)
-    # --canary and --no-label say what --label is.
-    flags = {
-        word
-        for word in parser.format_usage().replace("[", " ").replace("]", " ").split()
-        if word.startswith("--") and word not in ("--canary", "--no-label")
-    }
+    # These two say what --label is.
+    flags = {*re.findall(r"--[\w-]+", parser.format_usage())} - {"--canary", "--no-label"}
     described = pb.TrainingSpec.DESCRIPTOR.fields_by_name
     parts = {name for name, field in described.items() if field.message_type is not None}
     leaves = {f"spec.{name}" for name in {*described} - parts}
@@ -206,8 +199,8 @@ def test_a_run_is_sent_with_all_that_is_known_and_no_more():
     for name in ("started_at", "ended_at", "seconds_left"):
         assert not message.HasField(name)
     assert not message.gates[0].HasField("measured")
-    for state in STATES:
-        assert messages.state_name(messages.run_message(run(state=state)).state) == state
+    told = [messages.state_name(messages.run_message(run(state=state)).state) for state in STATES]
+    assert told == [*STATES]
     assert len(STATES) == len(pb.TrainingRunState.keys()) - 1
 
 
@@ -221,32 +214,29 @@ def test_a_spec_that_no_message_can_hold_leaves_the_run_readable():
     assert message == pb.TrainingRun(id="a", problem="/x/?, row 3: odd")
 
 
-@pytest.mark.parametrize(("dry_run", "weight"), [(False, None), (True, 0.0), (True, -2.5)])
+def received(message):
+    return type(message).FromString(message.SerializeToString())
+
+
+@pytest.mark.parametrize(("dry_run", "weight"), [(False, None), (True, 0.0)])
 def test_a_selection_survives_its_message(weight, dry_run):
     ids = {"event_ids": ["a", "b"], "user_ids": ["映画"], "item_ids": []}
     times = {"happened_from": 0.0, "happened_before": SECONDS + 0.125}
     selection = Selection(**ids, **times, max_weight=weight)
-    sent = messages.removal_request(selection, dry_run=dry_run).SerializeToString()
-    received = pb.RemoveInteractionsRequest.FromString(sent)
-    assert (messages.selection_of(received), received.dry_run) == (selection, dry_run)
+    found = received(messages.removal_request(selection, dry_run=dry_run))
+    assert (messages.selection_of(found), found.dry_run) == (selection, dry_run)
+
+
+def removed(time, **more):
+    totals = {"events": 3, "users": 2, "items": 1, "min_weight": -0.5, "max_weight": 0.0}
+    return Removed(**totals, oldest=time, newest=time + 1, **more)
 
 
 @pytest.mark.parametrize("time", [0.0, -1.25, SECONDS + 0.125])
 def test_what_was_removed_survives_its_message(time):
-    removed = Removed(
-        events=3,
-        users=2,
-        items=1,
-        oldest=time,
-        newest=time + 1,
-        min_weight=-0.5,
-        max_weight=0.0,
-        examples=[Event("e", "u", "映画", "view", 2.5, time)],
-        warnings=["a file isn't searched"],
-    )
-    for sent in (removed, Removed()):
-        message = messages.removal_response(sent).SerializeToString()
-        assert messages.removed_of(pb.RemoveInteractionsResponse.FromString(message)) == sent
+    more = {"examples": [Event("e", "u", "映画", "view", 2.5, time)], "warnings": ["not searched"]}
+    for sent in (removed(time, **more), Removed()):
+        assert messages.removed_of(received(messages.removal_response(sent))) == sent
 
 
 def test_an_event_has_defaults_for_what_is_not_set():
@@ -257,10 +247,7 @@ def test_an_event_has_defaults_for_what_is_not_set():
     assert messages.event_of(message) == Event("e", "u", "i", weight=0.0, timestamp=1.5)
 
 
-@pytest.mark.parametrize("time", [3e11, -1e14, 1e300, float("inf"), float("nan")])
+@pytest.mark.parametrize("time", [3e11, -1e14, 1e300, math.inf, math.nan])
 def test_a_time_of_an_old_log_that_no_message_holds_is_sent_as_the_nearest_that_one_does(time):
-    removed = Removed(events=1, users=1, items=1, oldest=time, newest=time, min_weight=1, max_weight=1)
-    message = pb.RemoveInteractionsResponse.FromString(
-        messages.removal_response(removed).SerializeToString()
-    )
+    message = received(messages.removal_response(removed(time)))
     assert message.oldest.ToDatetime().year in (1, 9999)

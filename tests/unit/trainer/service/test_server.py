@@ -1,6 +1,6 @@
 import os
 import threading
-from types import SimpleNamespace
+from unittest import mock
 
 import pytest
 
@@ -17,9 +17,8 @@ def test_a_lock_or_a_state_directory_that_is_none_is_named(tmp_path):
 
 
 def test_a_queue_that_does_not_go_on_is_not_ready():
-    taking_calls, scheduler = threading.Event(), SimpleNamespace(problem=lambda: "no run starts")
-    store = SimpleNamespace(check=lambda: None)
+    taking_calls = threading.Event()
     taking_calls.set()
-    assert server._why_not_ready(store, scheduler, taking_calls) == "no run starts"
-    scheduler.problem = lambda: None
-    assert server._why_not_ready(store, scheduler, taking_calls) is None
+    for problem in ("no run starts", None):
+        scheduler = mock.Mock(**{"problem.return_value": problem})
+        assert server._why_not_ready(mock.Mock(), scheduler, taking_calls) == problem

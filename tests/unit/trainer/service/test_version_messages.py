@@ -18,14 +18,16 @@ MANIFEST = publications.complete_manifest()
 METRICS = {"z": 0.1, "test_auc": 0.9375, "a": 1e-9}
 
 
+MEASURED, UNMEASURED = (replace(MANIFEST, metrics=own) for own in (METRICS, {}))
+
+
 @pytest.mark.parametrize(
     "published",
     [
-        PublishedVersion(MANIFEST.version, ["canary", "own"], replace(MANIFEST, metrics=METRICS), ""),
-        PublishedVersion(MANIFEST.version, [], replace(MANIFEST, metrics={}), ""),
+        PublishedVersion(MANIFEST.version, ["canary", "own"], MEASURED, ""),
+        PublishedVersion(MANIFEST.version, [], UNMEASURED, ""),
         PublishedVersion("20260101T000000Z-000000", ["old"], None, "isn't JSON"),
     ],
-    ids=["measured", "not measured", "broken"],
 )
 def test_a_version_that_is_sent_has_the_row_of_the_volumes_own(published):
     row = row_of(sent(version_message(published)))
@@ -44,20 +46,14 @@ def test_a_difference_that_is_sent_is_the_volumes_own(overlap):
         ValueChange("text", "[1]", "null"),
     ]
     ids = IdChanges(before=5, after=6, new=2, lost=1, new_ids=["a", "b"], lost_ids=["c"])
-    found = VersionDiff(
-        before="a",
-        after="b",
-        overlap=overlap,
-        items=ids,
-        users=ids,
-        metrics=[ValueChange("test_auc", 0.1, None), ValueChange("users", None, 3.0)],
-        hyperparameters=settings,
-        indexes=[
-            ValueChange("similar.recall_at_10", 0.98, 1.0),
-            ValueChange("similar.bytes", 10**12, 0),
-        ],
-        attributes=[ValueChange("year", "text", "number")],
-    )
+    indexes = [ValueChange("similar.recall_at_10", 0.98, 1.0), ValueChange("similar.bytes", 10**12, 0)]
+    changes = {
+        "metrics": [ValueChange("test_auc", 0.1, None), ValueChange("users", None, 3.0)],
+        "hyperparameters": settings,
+        "indexes": indexes,
+        "attributes": [ValueChange("year", "text", "number")],
+    }
+    found = VersionDiff(before="a", after="b", overlap=overlap, items=ids, users=ids, **changes)
     message = sent(diff_message(found))
     assert diff_of(message, "a", "b") == found
     texts = [own.after for own in message.hyperparameters]
