@@ -2,22 +2,17 @@ import pytest
 
 from trainer.spark.reasons import reason_of
 
-PYTHON = """An error occurred while calling o73.fit.
-: org.apache.spark.SparkException: Job aborted due to stage failure: Task 0 failed 4 times, most \
-recent failure: Lost task 0.3 in stage 0.0 (TID 3) (127.0.0.1 executor 0): \
-org.apache.spark.api.python.PythonException: Traceback (most recent call last):
+IN_PYTHON = """org.apache.spark.api.python.PythonException: Traceback (most recent call last):
   File "worker.py", line 1, in main
 FileNotFoundError: /data/pairs/0.parquet isn't there: every node
 
-\tat org.apache.spark.api.python.BasePythonRunner.read(PythonRunner.scala:1)
-
-Driver stacktrace:
-\tat org.apache.spark.scheduler.DAGScheduler.failJobAndIndependentStages(DAGScheduler.scala:1)
-Caused by: org.apache.spark.api.python.PythonException: Traceback (most recent call last):
-  File "worker.py", line 1, in main
-FileNotFoundError: /data/pairs/0.parquet isn't there: every node
 \tat org.apache.spark.api.python.BasePythonRunner.read(PythonRunner.scala:1)
 """
+PYTHON = f"""An error occurred while calling o73.fit.
+: org.apache.spark.SparkException: Job aborted due to stage failure: Task 0 failed: {IN_PYTHON}
+Driver stacktrace:
+\tat org.apache.spark.scheduler.DAGScheduler.failJobAndIndependentStages(DAGScheduler.scala:1)
+Caused by: {IN_PYTHON}"""
 NO_PYTHON = 'Cannot run program "/nowhere/python": error=2, No such file or directory'
 CAUSES = f""": java.io.IOException: {NO_PYTHON}
 \tat java.base/java.lang.ProcessBuilder.start(ProcessBuilder.java:1143)
