@@ -37,7 +37,6 @@ def test_the_file_is_the_one_of_a_plain_build_and_must_not_be_less(tmp_path, mon
         (None, 200_000, [10, 30, 100]),
         (None, 200_001, [10, 30]),
         # Those that were asked for are the only ones.
-        (17, 1, [17]),
         (17, 10**7, [17]),
     ],
 )
