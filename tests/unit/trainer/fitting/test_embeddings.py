@@ -1,7 +1,5 @@
 """What is served of a model, and a user who is nothing but features, as LightFM has it."""
 
-from copy import deepcopy
-
 import numpy as np
 import pytest
 import scipy.sparse as sp
@@ -102,26 +100,20 @@ def test_a_user_of_features_alone_is_their_mean_and_lightfms_own_representation(
     np.testing.assert_allclose(alone[row], fold_biases(embeddings, biases)[row], rtol=1e-5)
 
 
-def side(names):
-    """What was learned of two users and so many features."""
-    vectors = np.arange((2 + len(names)) * 3, dtype=np.float32).reshape(-1, 3)
-    rows = np.arange(2, dtype=np.int32)
-    return SideState(IdMap.build(["a", "b"]), rows, names, vectors, np.ones_like(vectors))
+def test_names_too_long_to_be_looked_up_are_left_out_and_huge_numbers_are_no_features():
+    def learned_of(*names):
+        """What was learned of two users and so many features."""
+        vectors = np.arange((2 + len(names)) * 3, dtype=np.float32).reshape(-1, 3) * scale
+        rows = np.arange(2, dtype=np.int32)
+        users = SideState(IdMap.build(["a", "b"]), rows, [*names], vectors, np.ones_like(vectors))
+        return learned(ModelState(users, users))
 
-
-def test_a_name_too_long_to_be_looked_up_is_left_out():
-    longest = "x:" + "é" * ((MAX_ID_BYTES - 2) // 2)
-    users = side(["a:1", longest + "x", longest])
-    features = learned(ModelState(side([]), users))
+    scale, longest = 1, "x:" + "é" * ((MAX_ID_BYTES - 2) // 2)
+    features = learned_of("a:1", longest + "x", longest)
     assert features.names == ["a:1", longest]
-    np.testing.assert_array_equal(features.vectors, users.vectors[[2, 4]])
-    for none in ([], ["x" * (MAX_ID_BYTES + 1)]):
-        assert learned(ModelState(side([]), side(none))) is None
-
-
-def test_features_of_huge_but_finite_numbers_are_those_of_a_model_that_diverged(made):
-    dataset, model, _ = made
-    state = deepcopy(state_of(model, dataset))
-    state.users.vectors[-1] = 1e20
-    with pytest.raises(DivergedError, match="1 of 5 user feature vectors are longer than 1e\\+15"):
-        learned(state)
+    np.testing.assert_array_equal(features.vectors, [[6, 7, 8], [12, 13, 14]])
+    assert learned_of() is learned_of("x" * (MAX_ID_BYTES + 1)) is None
+    # As of a model that diverged.
+    scale = 1e20
+    with pytest.raises(DivergedError, match="1 of 1 user feature vectors are longer than 1e\\+15"):
+        learned_of("a:1")

@@ -140,13 +140,10 @@ def test_an_id_and_a_feature_of_the_same_name_stay_apart():
 
 def test_what_was_never_trained_is_not_in_a_state():
     """Items without interactions have a column of their own that no row uses."""
-    genres = datasets.genres()
-    features = {**dict(zip(genres.ids, genres.features, strict=True)), "cold": ["genres:Drama"]}
-    dataset = datasets.dataset(items=datasets.table(features))
+    dataset = datasets.dataset(items=datasets.table({"i1": ["genres:Drama"], "cold": ["genres:Drama"]}))
     state = warm_start.state_of(fit(dataset), dataset)
     assert "cold" in dataset.items
-    assert sorted(side_ids(state.items)) == sorted(f"i{item}" for item in range(datasets.ITEMS))
-    assert sorted(state.items.features) == sorted(f"genres:{name}" for name in datasets.GENRES)
+    assert {*side_ids(state.items)} == {f"i{item}" for item in range(datasets.ITEMS)}
     assert (state.items.gradients >= 1).all()
 
 

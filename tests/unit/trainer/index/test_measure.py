@@ -93,11 +93,9 @@ def test_recall_is_as_the_definition_has_it(count, seed, space):
         found += len({*kept[np.argsort(-true[kept])][:10].tolist()} & best)
         wanted += len(best)
     built = searching(of, lambda query, _: answers[tuple(query.tolist())])
-    before = of.copy(), queries.copy()
+    of.flags.writeable = queries.flags.writeable = False
     measured = recall(built, of, queries, space, excluded=rows(excluded))
     assert measured == pytest.approx(found / wanted if wanted else 1.0)
-    for left, copy in zip((of, queries), before, strict=True):
-        np.testing.assert_array_equal(left, copy)
 
 
 def test_of_many_queries_some_are_drawn_by_the_seed(monkeypatch):

@@ -35,11 +35,9 @@ def test_several_are_made_once_each_and_another_name_is_refused():
         with pytest.raises(OptionError, match="--backend is ") as caught:
             make_backends(given)
         assert str(caught.value).endswith("but should be among auto, annoy, exact, faiss, nmslib")
-
-
-def test_trees_are_for_annoy():
-    made = {backend.name: backend for backend in make_backends("auto", trees=7)}
-    assert made["annoy"].rounds(1000, "cosine") == [[{"trees": 7}]]
+    # Trees are for Annoy.
+    _, annoy, _ = make_backends("auto", trees=7)
+    assert annoy.rounds(1000, "cosine") == [[{"trees": 7}]]
     with pytest.raises(OptionError, match="--trees is 7, but should be left out"):
         make_backends("faiss,nmslib", trees=7)
 
@@ -80,8 +78,6 @@ def test_auto_and_stand_ins_do_with_what_is_installed(without):
         ("auto", ["annoy", "faiss-cpu"], []),
     ],
 )
-def test_packages_are_recorded_and_what_workers_share_and_was_not_tried_may_stand_in(
-    asked, packages, others
-):
+def test_packages_are_told_and_what_workers_share_may_stand_in(asked, packages, others):
     assert distributions(make_backends(asked)) == packages
     assert names(stand_ins(make_backends(asked))) == others

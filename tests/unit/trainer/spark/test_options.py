@@ -70,6 +70,8 @@ def test_a_value_that_is_out_of_range_is_named():
             with pytest.raises(OptionError) as caught:
                 SparkAls(**{name: value})
             assert caught.value.option == f"--{name.replace('_', '-')}"
+    with pytest.raises(OptionError, match=r"--spark-conf is 'spark\.a', but should be KEY=VALUE"):
+        spec_by("--engine=spark-als", "--spark-conf=spark.a")
 
 
 MASTERS = {
@@ -90,17 +92,12 @@ def test_where_a_master_is():
         assert (options.addresses, options.is_local) == (addresses, not addresses)
 
 
-def test_a_spec_with_spark_survives_its_json_but_does_not_go_by_a_call():
+def test_a_spec_with_spark_survives_its_json_but_does_not_go_by_a_call(capsys):
     """Its settings can start programs; a service uses its own for its own retraining."""
     spec = specs.spec(spark=ALS)
     assert decode(encode(spec)) == spec
     assert "spark" not in json.loads(encode(specs.spec()))
     assert spec_of(spec_message(spec, with_secrets=True)) == specs.spec()
-
-
-def test_a_setting_without_a_value_is_named_and_a_service_is_not_asked_for_spark(capsys):
-    with pytest.raises(OptionError, match=r"--spark-conf is 'spark\.a', but should be KEY=VALUE"):
-        spec_by("--engine=spark-als", "--spark-conf=spark.a")
     flags = ["--target=127.0.0.1:1", "--interactions=a.csv", "--engine=spark-als"]
     assert main(["train", *flags]) == 2
     assert "--engine is 'spark-als', but should be used without --target" in capsys.readouterr().err

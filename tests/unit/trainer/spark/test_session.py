@@ -19,19 +19,16 @@ def begin(master):
         pytest.fail("there is a session")
 
 
-def test_without_pyspark_the_extra_is_named(monkeypatch):
-    monkeypatch.setitem(sys.modules, "pyspark", None)
-    with pytest.raises(ExtraMissingError, match=r"--engine spark-als needs 'pyspark'.*\[spark\]"):
-        begin("local")
-
-
-def test_without_java_what_to_install_is_named(monkeypatch, tmp_path):
+def test_without_java_or_pyspark_what_to_install_is_named(monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.delenv("JAVA_HOME", raising=False)
     with pytest.raises(SparkError, match="no java on the PATH, and JAVA_HOME isn't set; install openj"):
         begin("local")
     monkeypatch.setenv("JAVA_HOME", "/nowhere")
     with pytest.raises(SparkError, match=r"no java in JAVA_HOME \(/nowhere\)"):
+        begin("local")
+    monkeypatch.setitem(sys.modules, "pyspark", None)
+    with pytest.raises(ExtraMissingError, match=r"--engine spark-als needs 'pyspark'.*\[spark\]"):
         begin("local")
 
 

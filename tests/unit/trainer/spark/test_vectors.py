@@ -54,8 +54,7 @@ def test_factors_lie_at_their_rows_with_a_bias_of_zero(tmp_path):
     assert np.load(tmp_path / "v.npy").tolist() == vectors.tolist() == [[3, 4, 0], [5, 6, 0], [1, 2, 0]]
 
 
-def test_rows_without_a_factor_are_like_all_and_beat_nothing(tmp_path):
-    """One of nearly zeros is none."""
+def test_rows_without_a_factor_or_of_nearly_zeros_are_like_all_and_beat_nothing(tmp_path):
     write(tmp_path, "items/0", [0, 1, 3, 4], [[1, 2], [3, 4], [0, 0], [1e-20, 0]])
     vectors, missing = collected(tmp_path, rows=5, parts=1)
     assert missing.tolist() == [2, 3, 4]
