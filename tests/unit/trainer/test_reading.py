@@ -20,7 +20,12 @@ from trainer.spec import DataSpec
 
 # 2026-01-01T00:00:00Z
 NEW_YEAR = 1_767_225_600.0
+NEW = [
+    Event("new 0", "u", "a", "view", 1.0, NEW_YEAR + 3 * DAY),
+    Event("new 1", "w", "c", "buy", 1.0, NEW_YEAR + 4 * DAY),
+]
 ROWS = [("u", "a", 1.0), ("v", "b", 2.0), ("u", "b", 4.0)]
+FILE, DATASET = {"interactions": "a.csv"}, {"dataset": movielens.NAME}
 COLUMNS = {
     "user_id": ["u", "v", "u"],
     "item_id": ["a", "b", "b"],
@@ -106,9 +111,6 @@ def test_features_are_read_beside_any_source(path, database, tmp_path):
         assert source.users.features == [["age:20"]]
 
 
-FILE, DATASET = {"interactions": "a.csv"}, {"dataset": movielens.NAME}
-
-
 @pytest.mark.parametrize(
     ("source", "options", "message"),
     [
@@ -129,7 +131,7 @@ def test_what_does_not_go_with_the_source_is_named(source, options, message):
 
 
 def test_the_default_split_is_the_sources():
-    assert default_split(DataSpec(dataset=movielens.NAME)) == "first-10"
+    assert default_split(DataSpec(dataset=movielens.NAME, event_log=True)) == "first-10"
     others = (
         DataSpec(interactions="a.csv"),
         DataSpec(interactions_sql="SELECT 1", database_url="sqlite:///a"),
@@ -138,9 +140,7 @@ def test_the_default_split_is_the_sources():
     assert {default_split(data) for data in others} == {"random"}
 
 
-def test_the_fingerprint_of_a_file_changes_with_its_content_or_a_large_ones_time_or_size(
-    path, monkeypatch
-):
+def test_the_fingerprint_of_a_file_is_of_its_content_or_a_large_ones_time_and_size(path, monkeypatch):
     content = path.read_bytes()
 
     def print_at(content, time=1):
@@ -178,9 +178,7 @@ def test_the_fingerprint_of_a_folder_changes_with_its_files(tmp_path):
     assert len(set(prints)) == 4
 
 
-def test_the_fingerprint_of_a_query_changes_with_its_rows_and_not_with_the_password(
-    database, monkeypatch
-):
+def test_the_fingerprint_of_a_query_is_of_its_rows_and_not_of_the_password(database, monkeypatch):
     data = query(database)
     first = print_of(data)
     with closing(sqlite3.connect(database)) as connection:
@@ -219,15 +217,6 @@ def test_the_fingerprint_of_the_log_changes_with_new_events_and_with_as_many_oth
         opened.append([Event("newer", "u", "a")])
     prints.append(print_of(data, log))
     assert len(set(prints)) == 3
-
-
-# ---- history and events
-
-
-NEW = [
-    Event("new 0", "u", "a", "view", 1.0, NEW_YEAR + 3 * DAY),
-    Event("new 1", "w", "c", "buy", 1.0, NEW_YEAR + 4 * DAY),
-]
 
 
 @pytest.mark.parametrize(("kind", "name"), [(0, "interactions.csv"), (1, "folder"), (2, "shop.db")])
@@ -273,18 +262,13 @@ def test_a_dataset_goes_on_with_events_in_their_order(tmp_path):
         "users": "user_id:token\n1\n",
     }.items():
         (folder / (f"{name}.tsv" if text else name)).write_text(text.replace(" ", "\t"))
-    append(
-        tmp_path / "log",
-        Event("a", "2", "3", timestamp=1.6e9),
-        Event("b", "1", "3", timestamp=881250949.7),
-        Event("c", "1", "4", timestamp=1.5e9),
-    )
-    data = DataSpec(dataset=movielens.NAME, event_log=True)
-    found = read(data, tmp_path / "log", tmp_path)
+    # The second is a rating of MovieLens.
+    new = (("2", "3", "", 1.0, 1.6e9), ("1", "3", "", 1.0, 881250949.7), ("1", "4", "", 1.0, 1.5e9))
+    append(tmp_path / "log", *(Event(f"e{number}", *own) for number, own in enumerate(new)))
+    found = read(DataSpec(dataset=movielens.NAME, event_log=True), tmp_path / "log", tmp_path)
     rows = [("1", "3", 5.0), ("2", "4", 1.0), ("2", "3", 1.0), ("1", "4", 1.0)]
     assert weighed_pairs(found.interactions) == rows
     assert found.items.titles == ["Kolya (1996)"]
-    assert default_split(data) == "first-10"
 
 
 def test_a_log_that_is_empty_or_not_there_beside_a_history_is_a_warning(path, tmp_path):
@@ -300,13 +284,11 @@ def test_a_log_that_is_empty_or_not_there_beside_a_history_is_a_warning(path, tm
     assert not (tmp_path / "none").exists()
 
 
-@pytest.mark.parametrize(
-    "options",
-    [{"last_days": 3.0}, {"half_life_days": 3.0}, {"split": "time"}, {"split": "leave-last-k"}],
-)
-def test_a_history_without_times_is_named_where_they_are_needed(tmp_path, options):
+def test_a_history_without_times_is_named_where_they_are_needed(tmp_path):
     path = datasets.write_csv(tmp_path / "a.csv", {"user_id": ["u"], "item_id": ["a"]})
     append(tmp_path / "log", *NEW)
-    data = DataSpec(interactions=str(path), event_log=True, **options)
-    with pytest.raises(InputError, match=r"^a\.csv: there is no column timestamp, which --"):
-        read(data, tmp_path / "log")
+    splits = [{"split": split} for split in ("time", "leave-last-k")]
+    for options in ({"last_days": 3.0}, {"half_life_days": 3.0}, *splits):
+        data = DataSpec(interactions=str(path), event_log=True, **options)
+        with pytest.raises(InputError, match=r"^a\.csv: there is no column timestamp, which --"):
+            read(data, tmp_path / "log")

@@ -29,11 +29,8 @@ def test_the_json_does_not_depend_on_the_order_in_which_weights_were_given():
     assert texts[0] == texts[1]
 
 
-def test_what_is_left_out_of_the_json_has_its_default():
+def test_what_is_left_out_of_the_json_has_its_default_and_what_is_out_of_range_is_refused():
     assert decode('{"data": {"event_log": true}}') == TrainingSpec(data=DataSpec(event_log=True))
-
-
-def test_a_value_that_is_out_of_range_is_refused_when_it_is_read_again():
     content = json.loads(encode(specs.spec()))
     content["hyperparameters"]["epochs"] = 0
     with pytest.raises(OptionError, match=r"--epochs is 0, but should be in 1..10000"):

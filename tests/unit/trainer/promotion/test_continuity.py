@@ -59,27 +59,20 @@ def failed(now, before=None, **options):
     return {own.name: own.text for own in results if not own.passed}
 
 
-def test_the_same_again_keeps_everything_and_all_of_it_is_told(monkeypatch):
+def test_all_that_is_kept_of_the_same_again_or_may_be_lost_is_told(monkeypatch):
     results, warnings = compared(content(), max_shrinkage=0.0)
-    assert [own.name for own in results] == [
-        *("min_users_kept", "min_items_kept", "interactions", "weight", "min_pairs_kept"),
-        *("attributes", "titles", "features"),
-    ]
+    kept = f"{BOTH_KEPT} interactions weight min_pairs_kept attributes titles features"
+    assert [own.name for own in results] == kept.split()
     assert all(own.passed and VERSION in own.text for own in results)
     assert warnings == []
-    # Of a large catalogue some are drawn.
-    monkeypatch.setattr("trainer.promotion.continuity._DRAWN", 10)
-    assert compared(content())[0][0].text.startswith("10 of 10 drawn users of version")
-
-
-def test_different_data_can_be_allowed_and_the_results_still_tell():
+    # Different data can be allowed, and the results still tell.
     now = content(users=["nobody"], items=["nothing"], seen=[[0]], interactions=1, attributes={})
     results, _ = compared(now, gates=Gates(allow_different_data=True), max_shrinkage=0.0)
     assert all(own.passed for own in results)
     assert any("0 of 40 users" in own.text and "--allow-different-data" in own.text for own in results)
-
-
-# ---- users and items
+    # Of a large catalogue some are drawn.
+    monkeypatch.setattr("trainer.promotion.continuity._DRAWN", 10)
+    assert compared(content())[0][0].text.startswith("10 of 10 drawn users of version")
 
 
 @given(st.integers(0, len(USERS)), st.floats(0, 1))
@@ -109,9 +102,6 @@ def test_ids_that_were_numbered_anew_fail_and_are_told_from_chance():
     assert compared(content(seen=most), content(seen=most))[1] == []
     text = failed(content(seen=[*most[1:], most[0]]), content(seen=most))["min_pairs_kept"]
     assert "80% would be chance" in text
-
-
-# ---- one thing that changed
 
 
 def valued(name, change):

@@ -144,9 +144,7 @@ JUDGED = {
     ("name", "asked", "measured", "passed", "number", "text"),
     [(name, *row) for name, rows in JUDGED.items() for row in rows],
 )
-def test_each_gate_passes_from_its_threshold_on_and_tells_why(
-    name, asked, measured, passed, number, text
-):
+def test_each_gate_has_its_threshold_and_its_words(name, asked, measured, passed, number, text):
     if not isinstance(asked, dict):
         asked = {} if asked is None else {name: asked}
     if isinstance(measured, Baseline):

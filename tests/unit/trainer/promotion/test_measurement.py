@@ -55,9 +55,6 @@ def of_u(*names, seen="", held_out=None):
     return model({"u": falling(*(names or LETTERS))}, seen={"u": seen}, held_out=positives)
 
 
-# ---- beside the version before
-
-
 FALLING, RISING = falling(*LETTERS), falling(*LETTERS[::-1])
 LIKED = {"u": "ajk", "v": "lm"}
 GONE = [f"gone {number}" for number in range(10)]
@@ -164,9 +161,6 @@ def test_the_error_is_that_of_the_mean_difference():
     assert common.error == pytest.approx(np.std([0.1, 0.1, -0.1], ddof=1) / np.sqrt(3))
 
 
-# ---- coverage
-
-
 def test_coverage_counts_unseen_items_that_someone_gets(monkeypatch):
     def covered(made, seed=1):
         return coverage(made.item_vectors, made.user_vectors, made.seen, seed=seed)
@@ -184,9 +178,6 @@ def test_coverage_counts_unseen_items_that_someone_gets(monkeypatch):
     assert drawn == [covered(made, seed) for seed in range(20)]
     assert all(10 / 15 < share <= 1 for share in drawn)
     assert len({*drawn}) > 1
-
-
-# ---- a published version
 
 
 PRECISION = {"": 0.1, "_unseen": 0.25, "_trained": 0.2, "_popular": 0.15}

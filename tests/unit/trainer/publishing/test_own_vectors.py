@@ -82,9 +82,6 @@ def user_vectors(source, ids=USERS):
     return source.embeddings.user_vectors[[source.users.row(one) for one in ids]]
 
 
-# ---- rows
-
-
 # What other programs end a line at, and what looks like an end of text.
 _BREAKS = "\N{LINE SEPARATOR}\N{PARAGRAPH SEPARATOR}\x85\x0b\x0c\x1c\x1d\x1e\0\t \r"
 _CHARACTERS = st.characters(
@@ -198,9 +195,6 @@ def test_many_vectors_are_mapped_in_the_order_of_their_ids_and_never_copied_as_a
     assert not source.embeddings.item_vectors.flags.writeable
 
 
-# ---- interactions and titles
-
-
 def by_id(source, rows):
     """Each user's items, by their ids."""
     return {
@@ -309,9 +303,6 @@ def test_interactions_and_items_are_held_against_the_vectors(tmp_path, both):
     ):
         datasets.write(path, {"item_id": ids, title: ids})
         refused(replace(both, items=path, item_attributes=attributes), path, reason)
-
-
-# ---- mistakes
 
 
 def not_finite(rows, value, kind="f4"):

@@ -69,9 +69,6 @@ def opened_of(volume, of, **options):
     return open_publication(volume, version)
 
 
-# ---- what is read back
-
-
 @pytest.mark.parametrize("backend", [*NAMES, "auto", "annoy,exact,faiss,nmslib"])
 def test_what_is_published_are_the_contracts_files_and_the_chosen_indexes(tmp_path, backend):
     published = run(tmp_path, source(items=100), backends=backend, seed=7, threads=2)
@@ -164,7 +161,6 @@ def test_what_ranks_breaks_ties_and_folds_in_is_read_back(tmp_path, popularity):
 
 
 def test_where_nobody_can_be_folded_in_there_is_no_file_of_it_and_a_warning(tmp_path, monkeypatch):
-    """What doesn't fit into a version isn't worth failing over, but is told."""
     of = source()
     items, users = of.embeddings.item_vectors, of.embeddings.user_vectors
     # Users too much longer than items.
@@ -189,9 +185,6 @@ def test_the_versions_of_all_libraries_that_mattered_are_recorded(tmp_path):
     assert run(tmp_path, of=source(items=50)).manifest.libraries.keys() == own
 
 
-# ---- what keeps it from appearing
-
-
 @pytest.mark.parametrize(
     ("problem", "expected"),
     [
@@ -201,7 +194,6 @@ def test_the_versions_of_all_libraries_that_mattered_are_recorded(tmp_path):
     ],
 )
 def test_only_what_verifies_appears(tmp_path, monkeypatch, problem, expected):
-    """What doesn't verify never appears: whoever promotes the newest version by hand won't meet it."""
     older = run(tmp_path).manifest.version
 
     def fails(directory, version):
@@ -230,9 +222,6 @@ def test_vectors_that_cannot_be_served_are_refused_before_anything_is_written(tm
         with pytest.raises(VectorError, match=f"1 of 30 user {what} are longer than"):
             run(tmp_path, replace(of, **changes))
     assert list(tmp_path.iterdir()) == []
-
-
-# ---- which index is chosen, what is told of it, and that it is measured as it is asked
 
 
 [EXACT] = make_backends("exact")
@@ -277,9 +266,7 @@ def test_where_too_little_is_found_exact_search_stands_in_and_that_is_a_warning(
         )
 
 
-def test_where_exact_search_takes_long_another_backend_stands_in_which_retrievers_need(
-    tmp_path, monkeypatch
-):
+def test_where_exact_search_takes_long_a_backend_that_retrievers_need_stands_in(tmp_path, monkeypatch):
     monkeypatch.setattr("trainer.index.tuning._AT_ONCE_MICROSECONDS", 0)
     monkeypatch.setattr("trainer.publishing.publish.stand_ins", lambda _: make_backends("annoy"))
     ask = Questions.ask
@@ -370,9 +357,6 @@ def test_what_was_measured_is_what_is_served(tmp_path, monkeypatch, backend):
         assert facts.recall_at_10 == pytest.approx(found / (10 * total), abs=2e-3)
         assert facts.recall_at_10 >= 0.8
         assert facts.recall_at_10 < 1 or backend == "nmslib"
-
-
-# ---- what the retriever makes of it
 
 
 def held_out(items, users, *, each=3):
