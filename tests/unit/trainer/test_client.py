@@ -28,22 +28,17 @@ class Service(pb_grpc.TrainerServiceServicer):
 
 
 @pytest.fixture
-def service():
-    return Service()
-
-
-@pytest.fixture
-def server(service):
+def server():
     server = grpc.server(ThreadPoolExecutor(4))
-    pb_grpc.add_TrainerServiceServicer_to_server(service, server)
+    server.service = Service()
+    pb_grpc.add_TrainerServiceServicer_to_server(server.service, server)
     checks = health.HealthServicer()
     checks.set("recsys.trainer.v1.TrainerService", 1)
     health_pb2_grpc.add_HealthServicer_to_server(checks, server)
     server.address = f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"
     server.start()
     yield server
-    for _ in range(8):
-        service.told.release()
+    server.service.told.release(8)
     server.stop(None).wait()
 
 
@@ -64,21 +59,21 @@ def test_a_watch_of_a_service_that_has_gone_ends(server):
             next(client.watch("a"))
 
 
-def test_a_watch_that_was_answered_goes_on_however_long_nothing_comes(server, service):
+def test_a_watch_that_was_answered_goes_on_however_long_nothing_comes(server):
     with TrainerClient(server.address, timeout_seconds=PATIENCE) as client:
         watch = client.watch("a")
-        service.told.release()
+        server.service.told.release()
         next(watch)
         # What would have ended it has been called off.
         for own in threading.enumerate():
             if isinstance(own, threading.Timer):
                 own.join(PATIENCE / 2)
                 assert not own.is_alive()
-        service.told.release()
+        server.service.told.release()
         assert next(watch).id == "a"
         # One that nobody takes any more is ended.
         watch.close()
-        assert service.gone.acquire(timeout=PATIENCE)
+        assert server.service.gone.acquire(timeout=PATIENCE)
 
 
 @pytest.mark.parametrize("value", [None, "Trian", ["x"], pb.GetVersionRequest()], ids=repr)

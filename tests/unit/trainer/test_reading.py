@@ -20,7 +20,12 @@ from trainer.spec import DataSpec
 
 # 2026-01-01T00:00:00Z
 NEW_YEAR = 1_767_225_600.0
+NEW = [
+    Event("new 0", "u", "a", "view", 1.0, NEW_YEAR + 3 * DAY),
+    Event("new 1", "w", "c", "buy", 1.0, NEW_YEAR + 4 * DAY),
+]
 ROWS = [("u", "a", 1.0), ("v", "b", 2.0), ("u", "b", 4.0)]
+FILE, DATASET = {"interactions": "a.csv"}, {"dataset": movielens.NAME}
 COLUMNS = {
     "user_id": ["u", "v", "u"],
     "item_id": ["a", "b", "b"],
@@ -74,20 +79,15 @@ def query(database, sql="SELECT * FROM events", **more):
     return DataSpec(interactions_sql=sql, database_url=url, **more)
 
 
-@pytest.fixture
-def read(tmp_path):
-    def read(data, event_log=None, **options):
-        return read_source(data, data_dir=tmp_path, event_log=event_log, **options)
-
-    return read
+def read(data, event_log=None, data_dir=None):
+    return read_source(data, data_dir=data_dir, event_log=event_log)
 
 
-@pytest.fixture
-def print_of(tmp_path):
-    return lambda data, event_log=None: fingerprint(data, data_dir=tmp_path, event_log=event_log)
+def print_of(data, event_log=None):
+    return fingerprint(data, data_dir=None, event_log=event_log)
 
 
-def test_each_source_gives_the_same_interactions_weighed(each, log, read):
+def test_each_source_gives_the_same_interactions_weighed(each, log):
     for data in (*each, DataSpec(event_log=True)):
         assert weighed_pairs(read(data, log).interactions) == ROWS
         weights = {"view": 1.0, "buy": 3.0}
@@ -95,7 +95,7 @@ def test_each_source_gives_the_same_interactions_weighed(each, log, read):
         assert weighed_pairs(read(weighed, log).interactions) == [("v", "b", 3.0), ("u", "b", 4.0)]
 
 
-def test_features_are_read_beside_any_source(path, database, tmp_path, read):
+def test_features_are_read_beside_any_source(path, database, tmp_path):
     items = {"item_id": ["a"], "title": ["A"], "genres": ["x;y"]}
     users = {"user_id": ["u"], "age": ["20"]}
     more = {
@@ -109,9 +109,6 @@ def test_features_are_read_beside_any_source(path, database, tmp_path, read):
         source = read(data)
         assert (source.items.features, source.items.titles) == ([["genres:x", "genres:y"]], ["A"])
         assert source.users.features == [["age:20"]]
-
-
-FILE, DATASET = {"interactions": "a.csv"}, {"dataset": movielens.NAME}
 
 
 @pytest.mark.parametrize(
@@ -128,35 +125,22 @@ FILE, DATASET = {"interactions": "a.csv"}, {"dataset": movielens.NAME}
         ({"event_log": True}, {}, "--event-log is set, but should be left out: there is no"),
     ],
 )
-def test_what_does_not_go_with_the_source_is_named(read, source, options, message):
+def test_what_does_not_go_with_the_source_is_named(source, options, message):
     with pytest.raises(OptionError, match=f"^{message}"):
         read(DataSpec(**source, **options))
 
 
-@pytest.fixture
-def small_movielens(tmp_path):
-    """MovieLens of two ratings, where `read` looks for it."""
-    directory = tmp_path / movielens.NAME
-    directory.mkdir()
-    (directory / ".complete").touch()
-    names = ["user_id:token", "item_id:token", "rating:float", "timestamp:float"]
-    columns = zip(names, [[1, 2], [3, 4], [5, 1], [881250949, 891717742]], strict=True)
-    datasets.write_csv(directory / "interactions.tsv", dict(columns))
-    (directory / "items.tsv").write_text(
-        "item_id:token\tmovie_title:token_seq\trelease_year:token\tclass:token_seq\n3\tKolya\t1996\tC\n"
+def test_the_default_split_is_the_sources():
+    assert default_split(DataSpec(dataset=movielens.NAME, event_log=True)) == "first-10"
+    others = (
+        DataSpec(interactions="a.csv"),
+        DataSpec(interactions_sql="SELECT 1", database_url="sqlite:///a"),
+        DataSpec(event_log=True),
     )
-    (directory / "users.tsv").write_text("user_id:token\n1\n")
-
-
-def test_the_default_split_is_the_sources(path, database):
-    assert default_split(DataSpec(dataset=movielens.NAME)) == "first-10"
-    others = (DataSpec(interactions=str(path)), query(database), DataSpec(event_log=True))
     assert {default_split(data) for data in others} == {"random"}
 
 
-def test_the_fingerprint_of_a_file_changes_with_its_content_or_a_large_ones_time_or_size(
-    path, print_of, monkeypatch
-):
+def test_the_fingerprint_of_a_file_is_of_its_content_or_a_large_ones_time_and_size(path, monkeypatch):
     content = path.read_bytes()
 
     def print_at(content, time=1):
@@ -177,7 +161,7 @@ def test_the_fingerprint_of_a_file_changes_with_its_content_or_a_large_ones_time
     assert print_at(content + b"\n") != large
 
 
-def test_the_fingerprint_of_a_folder_changes_with_its_files(tmp_path, print_of):
+def test_the_fingerprint_of_a_folder_changes_with_its_files(tmp_path):
     folder = tmp_path / "folder"
     (folder / "event=buy").mkdir(parents=True)
     datasets.write(folder / "event=buy" / "0.parquet", COLUMNS)
@@ -194,28 +178,25 @@ def test_the_fingerprint_of_a_folder_changes_with_its_files(tmp_path, print_of):
     assert len(set(prints)) == 4
 
 
-def test_the_fingerprint_of_a_query_changes_with_its_rows_and_not_with_the_password(database, print_of):
+def test_the_fingerprint_of_a_query_is_of_its_rows_and_not_of_the_password(database, monkeypatch):
     data = query(database)
     first = print_of(data)
-    with closing(sqlite3.connect(database)) as connection, connection:
+    with closing(sqlite3.connect(database)) as connection:
         connection.execute("CREATE TABLE more (a)")
-    assert print_of(data) == first
-    with closing(sqlite3.connect(database)) as connection, connection:
-        connection.execute("INSERT INTO events VALUES ('w', 'a', 1, 1, 'view')")
+        assert print_of(data) == first
+        with connection:
+            connection.execute("INSERT INTO events VALUES ('w', 'a', 1, 1, 'view')")
     assert print_of(data) != first
     assert print_of(replace(data, interactions_sql="SELECT * FROM events LIMIT 3")) != print_of(data)
-
-
-def test_the_password_is_no_part_of_a_fingerprint(print_of, monkeypatch):
     monkeypatch.setattr("trainer.data.databases.sql.digest", lambda *_, **__: "the same")
-    urls = [f"postgresql://ann:{password}@host/shop" for password in ("one", "two")]
-    data = DataSpec(interactions_sql="SELECT 1", database_url=urls[0])
-    assert print_of(data) == print_of(replace(data, database_url=urls[1]))
-    other = print_of(replace(data, database_url="postgresql://ann:one@other/shop"))
-    assert other != print_of(data)
+    of_ann, again, elsewhere = (
+        print_of(replace(data, database_url=f"postgresql://ann:{place}/shop"))
+        for place in ("one@host", "two@host", "one@other")
+    )
+    assert of_ann == again != elsewhere
 
 
-def test_the_fingerprint_covers_features_and_options(path, tmp_path, print_of):
+def test_the_fingerprint_covers_features_and_options(path, tmp_path):
     items = datasets.write_csv(tmp_path / "items.csv", {"item_id": ["a"], "title": ["A"]})
     data = DataSpec(interactions=str(path), items=str(items))
     prints = [print_of(data), print_of(replace(data, last_days=1.0))]
@@ -224,7 +205,7 @@ def test_the_fingerprint_covers_features_and_options(path, tmp_path, print_of):
     assert len(set(prints)) == 3
 
 
-def test_the_fingerprint_of_the_log_changes_with_new_events_and_with_as_many_others(log, print_of):
+def test_the_fingerprint_of_the_log_changes_with_new_events_and_with_as_many_others(log):
     data = DataSpec(event_log=True)
     prints = [print_of(data, log)]
     append(log, Event("e0", "u", "a"))
@@ -238,19 +219,8 @@ def test_the_fingerprint_of_the_log_changes_with_new_events_and_with_as_many_oth
     assert len(set(prints)) == 3
 
 
-# ---- history and events
-
-
-NEW = [
-    Event("new 0", "u", "a", "view", 1.0, NEW_YEAR + 3 * DAY),
-    Event("new 1", "w", "c", "buy", 1.0, NEW_YEAR + 4 * DAY),
-]
-
-
 @pytest.mark.parametrize(("kind", "name"), [(0, "interactions.csv"), (1, "folder"), (2, "shop.db")])
-def test_events_come_after_the_history_and_what_is_in_both_counts_once(
-    each, tmp_path, read, kind, name
-):
+def test_events_come_after_the_history_and_what_is_in_both_counts_once(each, tmp_path, kind, name):
     data = replace(each[kind], event_log=True)
     # The purchase is in the export too, the two others came later.
     append(tmp_path / "log", Event("e", "v", "b", "buy", 1.0, NEW_YEAR + DAY), *NEW)
@@ -265,7 +235,7 @@ def test_events_come_after_the_history_and_what_is_in_both_counts_once(
     ]
 
 
-def test_an_event_is_known_by_its_id_where_the_history_has_ids(tmp_path, read):
+def test_an_event_is_known_by_its_id_where_the_history_has_ids(tmp_path):
     ids = {"event_id": ["e7", "", "e9"], "timestamp": [NEW_YEAR + 1, NEW_YEAR + 2, NEW_YEAR + 3]}
     path = datasets.write(tmp_path / "shop.csv", COLUMNS | ids)
     # Their clocks differ; the second row has no id.
@@ -280,27 +250,28 @@ def test_an_event_is_known_by_its_id_where_the_history_has_ids(tmp_path, read):
     assert found.event_ids is None
 
 
-@pytest.mark.usefixtures("small_movielens")
-def test_a_dataset_goes_on_with_events_in_their_order(tmp_path, read):
-    append(
-        tmp_path / "log",
-        Event("a", "2", "3", timestamp=1.6e9),
-        Event("b", "1", "3", timestamp=881250949.7),
-        Event("c", "1", "4", timestamp=1.5e9),
-    )
-    data = DataSpec(dataset=movielens.NAME, event_log=True)
-    found = read(data, tmp_path / "log")
-    assert weighed_pairs(found.interactions) == [
-        ("1", "3", 5.0),
-        ("2", "4", 1.0),
-        ("2", "3", 1.0),
-        ("1", "4", 1.0),
-    ]
+def test_a_dataset_goes_on_with_events_in_their_order(tmp_path):
+    folder = tmp_path / movielens.NAME
+    folder.mkdir()
+    for name, text in {
+        ".complete": "",
+        "interactions": "user_id:token item_id:token rating:float timestamp:float\n"
+        "1 3 5 881250949\n2 4 1 891717742\n",
+        "items": "item_id:token movie_title:token_seq release_year:token class:token_seq\n"
+        "3 Kolya 1996 C\n",
+        "users": "user_id:token\n1\n",
+    }.items():
+        (folder / (f"{name}.tsv" if text else name)).write_text(text.replace(" ", "\t"))
+    # The second is a rating of MovieLens.
+    new = (("2", "3", "", 1.0, 1.6e9), ("1", "3", "", 1.0, 881250949.7), ("1", "4", "", 1.0, 1.5e9))
+    append(tmp_path / "log", *(Event(f"e{number}", *own) for number, own in enumerate(new)))
+    found = read(DataSpec(dataset=movielens.NAME, event_log=True), tmp_path / "log", tmp_path)
+    rows = [("1", "3", 5.0), ("2", "4", 1.0), ("2", "3", 1.0), ("1", "4", 1.0)]
+    assert weighed_pairs(found.interactions) == rows
     assert found.items.titles == ["Kolya (1996)"]
-    assert default_split(data) == "first-10"
 
 
-def test_a_log_that_is_empty_or_not_there_beside_a_history_is_a_warning(path, tmp_path, read, print_of):
+def test_a_log_that_is_empty_or_not_there_beside_a_history_is_a_warning(path, tmp_path):
     data = DataSpec(interactions=str(path), event_log=True, last_days=10.0)
     print_of(data, tmp_path / "none")
     append(tmp_path / "empty")
@@ -313,13 +284,11 @@ def test_a_log_that_is_empty_or_not_there_beside_a_history_is_a_warning(path, tm
     assert not (tmp_path / "none").exists()
 
 
-@pytest.mark.parametrize(
-    "options",
-    [{"last_days": 3.0}, {"half_life_days": 3.0}, {"split": "time"}, {"split": "leave-last-k"}],
-)
-def test_a_history_without_times_is_named_where_they_are_needed(tmp_path, read, options):
+def test_a_history_without_times_is_named_where_they_are_needed(tmp_path):
     path = datasets.write_csv(tmp_path / "a.csv", {"user_id": ["u"], "item_id": ["a"]})
     append(tmp_path / "log", *NEW)
-    data = DataSpec(interactions=str(path), event_log=True, **options)
-    with pytest.raises(InputError, match=r"^a\.csv: there is no column timestamp, which --"):
-        read(data, tmp_path / "log")
+    splits = [{"split": split} for split in ("time", "leave-last-k")]
+    for options in ({"last_days": 3.0}, {"half_life_days": 3.0}, *splits):
+        data = DataSpec(interactions=str(path), event_log=True, **options)
+        with pytest.raises(InputError, match=r"^a\.csv: there is no column timestamp, which --"):
+            read(data, tmp_path / "log")

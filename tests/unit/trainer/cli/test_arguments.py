@@ -1,5 +1,4 @@
 import re
-from operator import itemgetter
 from pathlib import Path
 
 import pytest
@@ -27,15 +26,18 @@ BY_RPC = {
     "DeleteVersion": ["delete", ONE],
     "DiffVersions": ["diff", ONE, OTHER],
 }
-# What every gRPC service has.
-HEALTH = ["health"]
+# Every gRPC service has a health too.
+REMOTE = {own[0]: own for own in [*BY_RPC.values(), ["health"]]}
 ONLY_REMOTE = {"run", "runs", "watch", "cancel", "append", "health"}
 ONLY_LOCAL = {"publish", "report", "tune", "verify", "serve", "fetch-dataset"}
-COMMANDS = sorted({command for command, *_ in BY_RPC.values()} | {*HEALTH} | ONLY_LOCAL)
-
-
-HERE_OR_THERE = [own for own in BY_RPC.values() if own[0] not in ONLY_REMOTE]
+COMMANDS = sorted({*REMOTE} | ONLY_LOCAL)
 AT = ["--volume", "v"]
+ODD = "\udcff"
+TO = "--target 127.0.0.1:1"
+ON = "--volume v"
+NO_VERSION = "'xyz' isn't a version's name, such as 2026"
+NO_LABEL = "should be 1 to 64 of a-z, 0-9, - and _, starting"
+LIMITS = ("0", "1001", "many")
 
 
 def refused(capsys, *arguments):
@@ -57,6 +59,10 @@ def test_a_volume_comes_from_a_flag_or_the_environment_and_is_a_folder_or_a_url(
             assert options.volume == parse_location(text)
             assert (options.cache_dir, options.cache_gb) == (Path("copies"), 2.5)
     assert parse(["versions", *AT, "--volume", "w"]).volume == Path("w")
+    # Paths of any bytes are taken where they work.
+    assert parse(["versions", "--volume", ODD]).volume == Path(ODD)
+    options = parse(["train", *AT, "--interactions", ODD, "--state", ODD])
+    assert (options.interactions, options.state) == (ODD, Path(ODD))
     monkeypatch.setenv("TRAINER_VOLUME", "ftp://host/path")
     assert "argument --volume: ftp:// isn't known" in refused(capsys, "versions")
 
@@ -77,12 +83,6 @@ def test_what_is_not_given_is_not_there_or_has_its_default(monkeypatch):
         assert parse(command).data_dir == Path("/data")
 
 
-ODD = "\udcff"
-TO = "--target 127.0.0.1:1"
-ON = "--volume v"
-NO_VERSION = "'xyz' isn't a version's name, such as 2026"
-
-
 @pytest.mark.parametrize(
     ("command", "reason"),
     [
@@ -92,38 +92,29 @@ NO_VERSION = "'xyz' isn't a version's name, such as 2026"
         (f"train {ON} --dataset netflix", "--dataset: invalid choice: 'netflix'"),
         (f"promote {ON}", "required: version"),
         *(
-            (f"runs --limit {value}", f"--limit: '{value}' isn't a whole number from 1 to 1000")
-            for value in ("0", "1001", "many")
+            (f"runs --limit {own}", f"--limit: '{own}' isn't a whole number from 1 to 1000")
+            for own in LIMITS
         ),
         (f"diff {ONE} {OTHER} {ON} --users 10001", "'10001' isn't a whole number from 1 to"),
-        *(
-            (f"{command} {ON} --label={label}", "should be 1 to 64 of a-z, 0-9, - and _, starting")
-            for command, label in (("train", "a/b"), (f"promote {ONE}", ""), ("rollback", "Up"))
-        ),
+        (f"train {ON} --label=a/b", NO_LABEL),
+        (f"promote {ONE} {ON} --label=", NO_LABEL),
+        (f"rollback {ON} --label=Up", NO_LABEL),
         *((f"{own} {ON}", NO_VERSION) for own in ("promote xyz", "delete xyz", f"diff xyz {ONE}")),
-        *(
-            (f"remove-events {ON} {flags}", reason)
-            for flags, reason in (
-                ("--from yesterday", "--from: T is 'yesterday', which isn't seconds since 1970"),
-                ("--to 1767225600000", "are these milliseconds?"),
-                ("--to 2026", "T is '2026', which would be so many seconds after 1970: write 2026-01-"),
-                ("--min-weight much", "argument --min-weight: 'much' should be a number"),
-            )
-        ),
+        ("remove-events --from yesterday", "T is 'yesterday', which isn't seconds since 1970"),
+        ("remove-events --to 1767225600000", "are these milliseconds?"),
+        ("remove-events --to 2026", "would be so many seconds after 1970: write 2026-01-"),
+        ("remove-events --min-weight much", "argument --min-weight: 'much' should be a number"),
         *(
             (command, rf"argument {flag}: .*\\udcff.* isn't valid UTF-8")
             for flag, command in (
                 ("run_id", f"run {ODD}"),
                 ("version", f"version {ODD} {TO}"),
-                ("base", f"diff {ODD} {ONE} {TO}"),
                 ("VERSION", f"verify {ONE} {ODD} {ON}"),
                 ("--label", f"rollback --label {ODD} {ON}"),
                 ("--user", f"remove-events --user {ODD} {TO}"),
                 ("--event-weights", f"train --event-weights {ODD}=1 {ON}"),
-                ("--item-features", f"train --item-features {ODD} {ON}"),
                 ("--database-url", f"train --database-url sqlite:///{ODD} {ON}"),
                 ("--interactions", f"train --interactions {ODD} {TO}"),
-                ("--users", f"serve --users {ODD} {ON}"),
                 ("--volume", f"train --volume v{ODD}"),
                 ("--cache-dir", f"serve {ON} --cache-dir {ODD}"),
             )
@@ -145,12 +136,6 @@ def test_a_mistake_is_named(capsys, command, reason):
     assert re.search(reason.replace("?", "[?]"), refused(capsys, *command.split()))
 
 
-def test_paths_of_any_bytes_are_taken_where_they_work():
-    options = parse(["train", *AT, "--interactions", ODD, "--state", ODD])
-    assert (options.interactions, options.state) == (ODD, Path(ODD))
-    assert parse(["versions", "--volume", ODD]).volume == Path(ODD)
-
-
 @pytest.mark.parametrize("command", [[], *([command] for command in COMMANDS)])
 def test_every_command_explains_itself(capsys, command):
     with pytest.raises(SystemExit) as caught:
@@ -167,53 +152,41 @@ def test_every_command_explains_itself(capsys, command):
             assert part in shown
 
 
-def test_every_rpc_has_a_command():
+def test_every_rpc_has_a_command_and_every_command_is_known_here_or_there():
     [service] = pb.DESCRIPTOR.services_by_name.values()
     assert BY_RPC.keys() == {method.name for method in service.methods}
-    remote = {command for command, *_ in BY_RPC.values()}
-    known = service_commands.COMMANDS.keys() | {*versions_commands.COMMANDS}
-    assert remote | {*HEALTH} == known
-    for arguments in [*BY_RPC.values(), HEALTH]:
+    both = {*versions_commands.COMMANDS}
+    assert service_commands.COMMANDS.keys() | both == {*REMOTE}
+    assert commands.COMMANDS.keys() | both == {*COMMANDS} - ONLY_REMOTE
+    for arguments in REMOTE.values():
         options = parse([*arguments, "--target", "host:1", "--timeout", "2.5"])
         assert (options.target, options.timeout) == ("host:1", 2.5)
 
 
-def test_every_command_is_known_here_or_there():
-    both = {*versions_commands.COMMANDS}
-    assert commands.COMMANDS.keys() | both == {*COMMANDS} - ONLY_REMOTE
-    assert not ONLY_LOCAL & (service_commands.COMMANDS.keys() | both)
-
-
 @pytest.mark.parametrize("command", sorted(ONLY_REMOTE))
 def test_what_only_a_service_has_asks_the_one_of_this_machine(monkeypatch, command):
-    [arguments] = [own for own in [*BY_RPC.values(), HEALTH] if own[0] == command]
-    given = parse(arguments)
+    given = parse(REMOTE[command])
     # A probe waits for less.
     assert (given.target, given.timeout) == ("127.0.0.1:50052", 5 if command == "health" else 60)
     monkeypatch.setenv("TRAINER_LISTEN", "host:2")
-    assert parse(arguments).target == "host:2"
+    assert parse(REMOTE[command]).target == "host:2"
 
 
 def test_which_events_to_remove():
     ids = ["--user", "a", "--user", "b", "--item", "x", "--event-id", "1"]
     bounds = ["--from", "2026-01-01", "--to", "1767312000", "--min-weight=-1", "--max-weight", "5"]
     # They are found by the state alone.
-    options = parse(["remove-events", "--state", "s", *ids, *bounds, "--dry-run"])
+    options = parse(["remove-events", "--state", "s", *ids, *bounds])
     assert "target" not in options
-    assert removal_command.selection(options) == Selection(
-        event_ids=["1"],
-        user_ids=["a", "b"],
-        item_ids=["x"],
-        happened_from=1767225600.0,
-        happened_before=1767312000.0,
-        min_weight=-1.0,
-        max_weight=5.0,
-    )
-    assert options.dry_run
+    times = {"happened_from": 1767225600.0, "happened_before": 1767312000.0}
+    named = {"event_ids": ["1"], "user_ids": ["a", "b"], "item_ids": ["x"]}
+    expected = Selection(**named, **times, min_weight=-1.0, max_weight=5.0)
+    assert removal_command.selection(options) == expected
 
 
-@pytest.mark.parametrize("arguments", HERE_OR_THERE, ids=itemgetter(0))
-def test_either_a_volume_is_meant_or_a_service(monkeypatch, capsys, arguments):
+@pytest.mark.parametrize("command", sorted(REMOTE.keys() - ONLY_REMOTE))
+def test_either_a_volume_is_meant_or_a_service(monkeypatch, capsys, command):
+    arguments = REMOTE[command]
     assert "target" not in parse([*arguments, *AT])
     assert "volume" not in parse([*arguments, "--target", "host:1"])
     monkeypatch.setenv("TRAINER_LISTEN", "[::1]:7")

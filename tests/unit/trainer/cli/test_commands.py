@@ -1,8 +1,15 @@
 """Commands as they are called, in this process: what is read for them, and what is wrong with it."""
 
+import re
+
 import pytest
 
 from trainer.__main__ import main
+
+TRAIN = "train --volume v --interactions /none.csv"
+PUBLISH = "publish --volume v --item-vectors /none.npy --item-ids /none.txt"
+MOVIES = "train --volume v --dataset movielens-100k"
+SERVE = "serve --volume v"
 
 
 @pytest.fixture
@@ -12,11 +19,8 @@ def fails(capsys, tmp_path, monkeypatch):
 
     def fails(command, status):
         assert main(command.split()) == status
-        output = capsys.readouterr()
-        assert output.out == ""
-        assert output.err.startswith("error: ")
-        assert output.err.count("\n") == 1
-        return output.err.removeprefix("error: ").rstrip("\n")
+        [said] = re.fullmatch("error: (.*)\n", "".join(capsys.readouterr())).groups()
+        return said
 
     return fails
 
@@ -44,36 +48,23 @@ def test_nothing_to_act_upon_is_an_error(fails, tmp_path):
     assert "label 'canary' has never named a version" in said
 
 
-TRAIN = "train --volume v --interactions /none.csv"
-PUBLISH = "publish --volume v --item-vectors /none.npy --item-ids /none.txt"
-MOVIES = "train --volume v --dataset movielens-100k"
-SERVE = "serve --volume v"
-
-
 @pytest.mark.parametrize(
     ("command", "message"),
     [
         (f"{MOVIES} --data-dir /none", "dataset 'movielens-100k' isn't in /none/movielens-100k: fetch"),
         (TRAIN, "/none.csv: No such file or directory"),
-        (f"{TRAIN} --epochs 0", "--epochs is 0, but should be in 1..10000"),
         (f"{TRAIN} --item-features a,b", "--item-features is 'a,b', but should be used with --items"),
-        (f"{TRAIN} --backend annoy,,exact", "--backend is '', but should be among auto, annoy"),
         (f"{TRAIN} --cache-dir x", "--cache-dir is 'x', but should be used with a --volume that is a"),
-        *(
-            (f"{TRAIN} --cache-gb {size}", f"--cache-gb is {size}, but should be in 0..1000000")
-            for size in ("-1.0", "nan", "10000000.0")
-        ),
+        (f"{TRAIN} --cache-gb nan", "--cache-gb is nan, but should be in 0..1000000"),
         (f"{PUBLISH} --seed {2**31}", f"--seed is {2**31}, but should be in 0..2^31-1"),
         (f"{PUBLISH} --max-shrinkage 2", "--max-shrinkage is 2.0, but should be in 0..1"),
         *((f"{own} --trees 3 --backend exact", "--trees is 3, but should") for own in (TRAIN, PUBLISH)),
         (f"{PUBLISH} --backend hnswlib", "--backend is 'hnswlib', but should be among auto, annoy"),
         (f"{PUBLISH} --target-recall nan", "--target-recall is nan, but should be above 0 and at"),
-        (f"{PUBLISH} --index-threads 0", "--index-threads is 0, but should be in 1..1024"),
         ("runs --cert c.pem", "--cert is given without --key"),
         ("train --target 127.0.0.1:1", "--dataset is missing, but should be given"),
         (f"{SERVE} --listen x", "--listen is 'x', but should be HOST:PORT with a port in 0..65535"),
         (f"{SERVE} --retrain-every 1h", "--retrain-every is set, but should be used with --dataset"),
-        (f"{SERVE} --retrain-on-change", "--retrain-on-change is set, but should be used with"),
         (f"{SERVE} --tls-key k.pem", "--tls-key is given without --tls-cert"),
         (f"{SERVE} --parallel-runs 0", "--parallel-runs is 0, but should be in"),
     ],

@@ -38,13 +38,9 @@ def test_steps_are_shown_as_ones_own():
         *[("begin", index, 10), 10, ("end", index)],
     ]
     assert last.stage == "done"
-
-
-def test_what_was_not_seen_of_a_step_is_done_when_the_next_one_begins():
-    # Who comes in the middle sees what is done already, and nobody knows that of the last one.
+    # What was not seen of a step is done when the next one begins; nobody knows it of the last one.
     told, _ = followed(("a", 3, 5), ("a", 4, 5), ("b", 1, 2))
-    begun = [("begin", "a", 5), 3, 1, 1, ("end", "a"), ("begin", "b", 2), 1, ("end", "b")]
-    assert told == begun
+    assert told == [("begin", "a", 5), 3, 1, 1, ("end", "a"), ("begin", "b", 2), 1, ("end", "b")]
 
 
 def test_a_connection_that_breaks_ends_the_step():

@@ -100,22 +100,17 @@ def test_of_many_users_the_same_are_drawn_as_elsewhere(monkeypatch):
     assert found[TRAINED] == pytest.approx(expected["test_precision_at_10_unseen"])
 
 
-def test_few_users_are_folded_in_by_fewer_and_of_nobody_there_is_no_metric():
+def test_few_users_nobody_nothing_folded_in_and_next_to_nothing_left_are_no_trouble():
     for users in (1, 6):
         assert evaluated(*community(users=users))[FOLDED] > 0.1
     embeddings, seen, held_out = community()
     assert evaluated(embeddings, seen, emptied(held_out, range(40))) == {}
     assert evaluated(embeddings, emptied(seen, range(40)), held_out) == {}
-
-
-def test_where_nothing_folds_in_the_other_metrics_remain():
-    embeddings, seen, held_out = community()
+    # Where nothing folds in the other metrics remain.
     bad = np.full_like(embeddings.user_vectors, np.inf)
     found = evaluated(Embeddings(embeddings.item_vectors, bad), seen, held_out)
     assert found.keys() == {POPULAR, TRAINED}
-
-
-def test_a_user_who_has_seen_nearly_everything_is_evaluated_on_what_is_left():
+    # A user who has seen nearly everything is evaluated on what is left.
     embeddings, _, _ = community(users=2)
     seen, held_out = cases.rows([range(57), range(ITEMS - 1)]), cases.rows([[57, 59], [59]])
     found = evaluated(embeddings, seen, held_out, features_only=embeddings.user_vectors)

@@ -18,10 +18,8 @@ from trainer.index import exact
 
 
 def matrix_of(rows, items):
-    made = sp.lil_matrix((len(rows), items), dtype=np.float32)
-    for row in range(len(rows)):
-        made[row, rows[row]] = 1
-    return made.tocsr()
+    ones = np.ones(len(rows.values), dtype=np.float32)
+    return sp.csr_matrix((ones, rows.values, rows.offsets), shape=(len(rows), items))
 
 
 @pytest.fixture(scope="module")
@@ -40,10 +38,12 @@ def by_lightfm(model, seen, held_out):
     metrics = {}
     for suffix, excluded in (("", None), ("_unseen", seen)):
         precision = precision_at_k(model, held_out, train_interactions=excluded, k=10)
-        metrics[f"test_precision_at_10{suffix}"] = precision.mean()
         with np.errstate(invalid="ignore"):
             area = auc_score(model, held_out, train_interactions=excluded)
-        metrics[f"test_auc{suffix}"] = np.nanmean(area)
+        metrics |= {
+            f"test_precision_at_10{suffix}": precision.mean(),
+            f"test_auc{suffix}": np.nanmean(area),
+        }
     return metrics
 
 
@@ -91,12 +91,9 @@ def test_where_every_item_is_a_positive_there_is_no_auc_and_without_any_no_metri
     found = evaluate_vectors(embeddings, seen=seen, held_out=cases.nothing(2))
     assert found == {"evaluated_users": 0.0}
     found = evaluate_vectors(embeddings, seen=seen, held_out=cases.rows([[1, 2, 3], []]))
-    assert found == {
-        "test_precision_at_10": 0.3,
-        "test_auc": pytest.approx(found["test_auc"]),
-        "test_precision_at_10_unseen": 0.3,
-        "evaluated_users": 1.0,
-    }
+    assert found.pop("test_auc") >= 0
+    precision = {"test_precision_at_10": 0.3, "test_precision_at_10_unseen": 0.3}
+    assert found == {**precision, "evaluated_users": 1.0}
 
 
 def test_of_many_users_some_are_drawn_the_same_ones_for_a_seed(monkeypatch, trained):
@@ -121,7 +118,7 @@ def test_of_many_users_some_are_drawn_the_same_ones_for_a_seed(monkeypatch, trai
 def test_precision_of_answers_is_the_share_of_ten_that_was_held_out():
     held_out = cases.rows([[1, 2, 30], [4], [5]])
     answers = [(0, np.arange(10)), (1, np.array([4])), (2, np.array([6, 7]))]
-    assert precision_at_10(iter(answers), held_out) == pytest.approx(np.mean([0.2, 0.1, 0]))
+    assert precision_at_10(iter(answers), held_out) == pytest.approx(0.1)
     # What comes after ten isn't shown.
     assert precision_at_10(iter([(0, np.arange(40)[::-1])]), held_out) == pytest.approx(0.1)
     assert precision_at_10(iter([]), held_out) == 0.0

@@ -1,7 +1,5 @@
 """What is served of a model, and a user who is nothing but features, as LightFM has it."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 import scipy.sparse as sp
@@ -32,11 +30,8 @@ def test_scores_from_vectors_are_what_the_model_predicts():
     scores = embeddings.queries @ embeddings.item_vectors.T + embeddings.user_vectors[:, -1:]
     np.testing.assert_allclose(scores.ravel(), predicted, atol=1e-5)
     assert embeddings.components == 4
-    for vectors, ids in (
-        (embeddings.item_vectors, dataset.items),
-        (embeddings.user_vectors, dataset.users),
-    ):
-        assert (vectors.shape, vectors.dtype) == ((len(ids), 5), np.float32)
+    for vectors in (embeddings.item_vectors, embeddings.user_vectors):
+        assert (vectors.shape[1], vectors.dtype) == (5, np.float32)
     np.testing.assert_array_equal(embeddings.item_embeddings, embeddings.item_vectors[:, :4])
     # The model doesn't share them.
     before = embeddings.item_vectors.copy()
@@ -53,11 +48,7 @@ DIVERGED = "training diverged: 1 of .* {} are longer than .* at row 3.*rate"
         # An item without a direction isn't published.
         *(
             ("item_embeddings", value, VectorError, f"1 of 16 item embeddings {what}.* first at row 3")
-            for value, what in (
-                (np.nan, "aren't finite"),
-                (0, "are zero"),
-                (1e-25, "are shorter than 1e-15"),
-            )
+            for value, what in ((np.nan, "aren't finite"), (0, "are zero"), (1e-25, "are shorter than"))
         ),
         # LightFM itself only looks for what isn't finite.
         *(
@@ -97,41 +88,32 @@ def test_a_user_of_features_alone_is_their_mean_and_lightfms_own_representation(
         if not own:
             assert not alone[row].any()
             continue
-        mean = np.mean([vectors[one] for one in own], axis=0)
-        np.testing.assert_allclose(alone[row], mean, rtol=1e-5)
+        np.testing.assert_allclose(alone[row], np.mean([*map(vectors.get, own)], axis=0), rtol=1e-5)
         # What LightFM makes of a user it has never seen: a row of features, normalised as in training.
         stranger = sp.lil_matrix((1, len(names) + len(dataset.users)), dtype=np.float32)
         stranger[0, [names[one] for one in own]] = 1 / len(own)
         biases, embeddings = model.get_user_representations(stranger.tocsr())
         np.testing.assert_allclose(alone[row], fold_biases(embeddings, biases)[0], rtol=1e-5)
-
     # Who was cold in training is served so.
     row = dataset.users.row("x")
     biases, embeddings = model.get_user_representations(dataset.user_features)
     np.testing.assert_allclose(alone[row], fold_biases(embeddings, biases)[row], rtol=1e-5)
 
 
-def side(names):
-    """What was learned of two users and so many features."""
-    vectors = np.arange((2 + len(names)) * 3, dtype=np.float32).reshape(-1, 3)
-    rows = np.arange(2, dtype=np.int32)
-    return SideState(IdMap.build(["a", "b"]), rows, names, vectors, np.ones_like(vectors))
+def test_names_too_long_to_be_looked_up_are_left_out_and_huge_numbers_are_no_features():
+    def learned_of(*names):
+        """What was learned of two users and so many features."""
+        vectors = np.arange((2 + len(names)) * 3, dtype=np.float32).reshape(-1, 3) * scale
+        rows = np.arange(2, dtype=np.int32)
+        users = SideState(IdMap.build(["a", "b"]), rows, [*names], vectors, np.ones_like(vectors))
+        return learned(ModelState(users, users))
 
-
-def test_a_name_too_long_to_be_looked_up_is_left_out():
-    longest = "x:" + "é" * ((MAX_ID_BYTES - 2) // 2)
-    users = side(["a:1", longest + "x", longest])
-    features = learned(ModelState(side([]), users))
+    scale, longest = 1, "x:" + "é" * ((MAX_ID_BYTES - 2) // 2)
+    features = learned_of("a:1", longest + "x", longest)
     assert features.names == ["a:1", longest]
-    np.testing.assert_array_equal(features.vectors, users.vectors[[2, 4]])
-    for none in ([], ["x" * (MAX_ID_BYTES + 1)]):
-        assert learned(ModelState(side([]), side(none))) is None
-
-
-def test_features_of_huge_but_finite_numbers_are_those_of_a_model_that_diverged(made):
-    dataset, model, _ = made
-    state = state_of(model, dataset)
-    vectors = state.users.vectors.copy()
-    vectors[-1] = 1e20
-    with pytest.raises(DivergedError, match="1 of 5 user feature vectors are longer than 1e\\+15"):
-        learned(replace(state, users=replace(state.users, vectors=vectors)))
+    np.testing.assert_array_equal(features.vectors, [[6, 7, 8], [12, 13, 14]])
+    assert learned_of() is learned_of("x" * (MAX_ID_BYTES + 1)) is None
+    # As of a model that diverged.
+    scale = 1e20
+    with pytest.raises(DivergedError, match="1 of 1 user feature vectors are longer than 1e\\+15"):
+        learned_of("a:1")

@@ -46,11 +46,9 @@ def build(
     **options: Any,
 ) -> BuiltIndex:
     (backend,) = make_backends(name)
-    if settings is None:
-        settings = dict(backend.rounds(len(of), space)[0][0])
-    return backend.build(
-        IndexTask(of, space, folder / f"it.{name}", settings, **{"seed": 1, **options})
-    )
+    settings = settings or dict(backend.rounds(len(of), space)[0][0])
+    path = folder / f"it.{name}"
+    return backend.build(IndexTask(of, space, path, settings, **{"seed": 1, **options}))
 
 
 def most(built: BuiltIndex) -> int:
@@ -74,10 +72,10 @@ def recall(
 ) -> float:
     """Share of the true ten that are among the best ten of the candidates, by brute force."""
     found = wanted = 0
+    effort, count = most(built) if effort is None else effort, candidates_for(10, built.candidates, 0)
     for query in queries:
         true = scores(of, query, space)
-        count = candidates_for(10, built.candidates, 0)
-        answer = built.index.search(query, count, most(built) if effort is None else effort)
+        answer = built.index.search(query, count, effort)
         assert answer.dtype == np.int64
         assert len({*answer.tolist()}) == len(answer) <= count
         best = np.sort(true[answer])[::-1][:10]

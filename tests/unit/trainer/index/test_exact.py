@@ -1,20 +1,17 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as st_numpy
 
+from tests.unit.trainer.index import cases
 from trainer.index import exact
-from trainer.index.exact import ExactBackend, score_chunks
-from trainer.index.protocol import IndexTask
+from trainer.index.exact import score_chunks
 
 # Small integers have exact products, so that equal scores are equal.
 INTEGERS = st.integers(-3, 3).map(float)
-
-
-def search(vectors, space, query, count, effort=0):
-    built = ExactBackend().build(IndexTask(vectors, space, None, {}, seed=1))
-    return built.index.search(query, count, effort).tolist()
 
 
 @given(
@@ -25,7 +22,8 @@ def search(vectors, space, query, count, effort=0):
 )
 def test_the_highest_inner_products_come_first_and_equal_ones_by_row(vectors, query, count, effort):
     order = sorted(range(len(vectors)), key=lambda row: (-(vectors[row] @ query), row))
-    assert search(vectors, "inner_product", query, count, effort) == order[:count]
+    built = cases.build("exact", vectors, "inner_product", Path())
+    assert built.index.search(query, count, effort).tolist() == order[:count]
 
 
 @pytest.mark.parametrize("budget", [1, 7, 20, 1000])

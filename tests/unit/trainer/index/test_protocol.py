@@ -21,22 +21,18 @@ def settings_of(name, space, items=COUNT):
 
 
 EVERY = [(name, space) for name in BACKENDS for space in SPACES]
+# A hundred trees take much longer to build and are no other than thirty.
 TRIED = [
-    pytest.param(name, space, settings, id=f"{name}-{space}-{'-'.join(map(str, settings.values()))}")
+    (name, space, settings)
     for name, space in EVERY
     for settings in settings_of(name, space)
-    # A hundred trees take much longer to build and are no other than thirty.
     if settings != {"trees": 100}
 ]
 every = pytest.mark.parametrize(("name", "space"), EVERY)
 
 
-def read_only(made):
-    made.flags.writeable = False
-    return made
-
-
-ITEMS, QUERIES = read_only(uneven(COUNT)), read_only(vectors(40, seed=2))
+ITEMS, QUERIES = uneven(COUNT), vectors(40, seed=2)
+ITEMS.flags.writeable = QUERIES.flags.writeable = False
 
 
 @pytest.mark.parametrize(("scale", "threads"), [(2.0**-24, 3), (2.0**20, 1)])
@@ -85,8 +81,7 @@ def test_of_few_items_all_are_found(tmp_path, name, space, count):
 def test_of_equal_items_any_will_do(tmp_path, name, space):
     # Along one line items differ by their norms alone, so by angle all of one side are equal.
     of = np.outer(np.linspace(-1, 1, 200), np.ones(9)).astype(np.float32)
-    built = build(name, of, space, tmp_path)
-    assert recall(built, of, QUERIES, space) >= 0.99
+    assert recall(build(name, of, space, tmp_path), of, QUERIES, space) >= 0.99
 
 
 @every
@@ -95,8 +90,9 @@ def test_vectors_and_queries_may_be_views_and_answers_are_the_same_again(tmp_pat
     of = np.concatenate([ITEMS, np.full((COUNT, 1), 1e6, np.float32)], axis=1)[:, :-1]
     built = build(name, of, space, tmp_path)
     assert recall(built, ITEMS, QUERIES, space) >= 0.99
-    wide = read_only(np.repeat(QUERIES[:5], 2, axis=1))
-    efforts = (0,) if built.effort is None else (built.effort.least, built.effort.most)
+    wide = np.repeat(QUERIES[:5], 2, axis=1)
+    wide.flags.writeable = False
+    efforts = {most(built), 0 if built.effort is None else built.effort.least}
     asked = [(row, 10 + 5 * row, effort) for row in range(5) for effort in efforts]
     first = [built.index.search(QUERIES[row], *search).tolist() for row, *search in asked]
     for (row, *search), answer in reversed([*zip(asked, first, strict=True)]):

@@ -45,9 +45,7 @@ def items_file(tmp_path, prices, ids=ITEMS):
     return datasets.write_csv(tmp_path / "items.csv", columns)
 
 
-def test_what_is_kept_is_told_and_what_is_not_stops_the_run_unless_it_is_allowed(
-    good, train, volume, tmp_path
-):
+def test_what_is_kept_is_told_and_what_is_not_stops_the_run(good, train, volume, tmp_path):
     prices = [f"{number}.5" for number in range(datasets.ITEMS)]
     good += ["--items", items_file(tmp_path, prices), "--item-attributes", "price"]
     assert train(*good)[0] == 0

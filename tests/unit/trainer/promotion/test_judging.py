@@ -22,6 +22,7 @@ NOBODY = "no test interaction could be evaluated; choose another --split"
 BY_HAND = "; promote a version by hand, or leave out --max-relative-loss"
 KNEW = f"100 evaluated users that version {OLD} knows too, on what neither was trained on,"
 KNEW_MORE = "; the latter was trained on 12.5 % of what is held out now, so it looks better than it is"
+ON_NEITHER = " users, on what neither was trained on"
 LESS = ": more than 50% less (--max-relative-loss allows more)"
 
 
@@ -38,10 +39,6 @@ def known_more(known, trained_on, error):
     """Where the version before knew some of what is held out now."""
     both = common(0.2, 0.19, known=known, error=error, trained_on=trained_on)
     return replace(both, precision_at_10=0.9, candidate_precision_at_10=0.3)
-
-
-def users(evaluated, of):
-    return {"evaluated_users": evaluated, "users": of}
 
 
 def recall(similar, recommend, target=0.95):
@@ -92,16 +89,16 @@ JUDGED = {
     ],
     # A few of many users tell nothing.
     "evaluated_users": [
-        *(
-            (None, users(evaluated, of), False, evaluated, "or give --allow-unevaluated")
-            for evaluated, of in ((0, 0), (0, 100), (1, 101), (19, 5_000))
-        ),
-        *(
-            (None, users(evaluated, of), True, evaluated, f"{evaluated} users were evaluated")
-            for evaluated, of in ((1, 0), (1, 100), (2, 101), (20, 10**6))
-        ),
-        (ALLOWED, users(0, 9), True, 0, "nobody was evaluated, which --allow-unevaluated allows"),
-        (ALLOWED, users(1, 9), True, 1, "1 users were evaluated"),
+        (asked, {"evaluated_users": evaluated, "users": of}, passed, evaluated, text)
+        for asked, evaluated, of, passed, text in (
+            *(
+                (None, *own, False, "or give --allow-unevaluated")
+                for own in ((0, 0), (1, 101), (19, 5_000))
+            ),
+            *((None, *own, True, "users were evaluated") for own in ((1, 100), (2, 101), (20, 10**6))),
+            (ALLOWED, 0, 9, True, "nobody was evaluated, which --allow-unevaluated allows"),
+            (ALLOWED, 1, 9, True, "1 users were evaluated"),
+        )
     ],
     # A loss of more than half counts where it is certain.
     "precision_kept": [
@@ -133,24 +130,12 @@ JUDGED = {
         (0.5, BROKEN, False, None, f"before: users.trie: isn't an id map{BY_HAND}"),
         (0.05, beside(0.25, 0.2, trained_on=0.125), False, 0.2, f"0.0375 short{KNEW_MORE}"),
         # It is that on what neither was trained on where the other one knows more.
-        (
-            0.025,
-            known_more(20, 0.11, 0.003),
-            True,
-            0.05,
-            "; of 20 users, on what neither was trained on",
-        ),
+        (0.025, known_more(20, 0.11, 0.003), True, 0.05, f"; of 20{ON_NEITHER}"),
         # Of few, or where the other one knew little more, all are compared.
         (0.025, known_more(19, 0.9, 0.003), False, 2 / 3, "so it looks better than it is"),
         (0.025, known_more(50, 0.1, 0.003), False, 2 / 3, "so it looks better than it is"),
         # Of few users chance alone may make as much.
-        (
-            0.025,
-            known_more(50, 0.9, 0.001),
-            False,
-            0.05,
-            "; of 50 users, on what neither was trained on",
-        ),
+        (0.025, known_more(50, 0.9, 0.001), False, 0.05, f"; of 50{ON_NEITHER}"),
     ],
 }
 
@@ -159,9 +144,7 @@ JUDGED = {
     ("name", "asked", "measured", "passed", "number", "text"),
     [(name, *row) for name, rows in JUDGED.items() for row in rows],
 )
-def test_each_gate_passes_from_its_threshold_on_and_tells_why(
-    name, asked, measured, passed, number, text
-):
+def test_each_gate_has_its_threshold_and_its_words(name, asked, measured, passed, number, text):
     if not isinstance(asked, dict):
         asked = {} if asked is None else {name: asked}
     if isinstance(measured, Baseline):
@@ -178,26 +161,14 @@ def test_each_gate_passes_from_its_threshold_on_and_tells_why(
 
 @given(*[st.floats(0, 1)] * 4, st.floats(0, 0.99))
 def test_each_gate_is_judged_by_its_own_number_in_order(precision, auc, recall, coverage, loss):
-    gates = Gates(
-        min_precision_at_10=precision,
-        min_auc=auc,
-        min_recall=recall,
-        min_coverage=coverage,
-        max_relative_loss=loss,
-    )
-    measured = Measured(
-        precision_at_10=0.5,
-        auc=0.5,
-        evaluated_users=7,
-        recall_at_10={layout.SIMILAR: 0.5, layout.RECOMMEND: 0.5},
-        coverage=0.5,
-        baseline=beside(1.0, 0.5),
-    )
-    found = check(gates, measured)
     names = ["min_precision_at_10", "min_auc", "min_recall", "min_coverage"]
+    thresholds = dict(zip(names, (precision, auc, recall, coverage), strict=True))
+    halves = {"precision_at_10": 0.5, "auc": 0.5, "coverage": 0.5, "baseline": beside(1.0, 0.5)}
+    both = dict.fromkeys((layout.SIMILAR, layout.RECOMMEND), 0.5)
+    measured = Measured(evaluated_users=7, recall_at_10=both, **halves)
+    found = check(Gates(**thresholds, max_relative_loss=loss), measured)
     assert [own.name for own in found] == ["evaluated_users", *names, "max_relative_loss"]
-    thresholds = (precision, auc, recall, coverage)
-    assert [own.passed for own in found[1:5]] == [threshold <= 0.5 for threshold in thresholds]
+    assert [own.passed for own in found[1:5]] == [own <= 0.5 for own in thresholds.values()]
     assert found[5].passed == (loss >= 0.5 - 1e-9)
     assert all(("short" in result.text) != result.passed for result in found)
 

@@ -82,9 +82,6 @@ def user_vectors(source, ids=USERS):
     return source.embeddings.user_vectors[[source.users.row(one) for one in ids]]
 
 
-# ---- rows
-
-
 # What other programs end a line at, and what looks like an end of text.
 _BREAKS = "\N{LINE SEPARATOR}\N{PARAGRAPH SEPARATOR}\x85\x0b\x0c\x1c\x1d\x1e\0\t \r"
 _CHARACTERS = st.characters(
@@ -151,7 +148,6 @@ def test_numbers_of_every_kind_and_order_are_read_as_float32(tmp_path, items, ki
 
 def test_items_alone_are_enough(items):
     source = read(items)
-    assert source.warnings == []
     np.testing.assert_array_equal(item_vectors(source), np.column_stack([ITEM_VECTORS, np.zeros(5)]))
     assert source.embeddings.user_vectors.shape == (0, 4)
     assert len(source.seen) == len(source.users) == 0
@@ -199,9 +195,6 @@ def test_many_vectors_are_mapped_in_the_order_of_their_ids_and_never_copied_as_a
     assert not source.embeddings.item_vectors.flags.writeable
 
 
-# ---- interactions and titles
-
-
 def by_id(source, rows):
     """Each user's items, by their ids."""
     return {
@@ -230,12 +223,9 @@ def test_what_users_have_seen_and_what_is_held_out_are_rows_of_theirs(tmp_path, 
     assert (source.facts.train_interactions, source.facts.test_interactions) == (3, 3)
     assert source.facts.split == "own"
     expected = evaluate_vectors(source.embeddings, seen=source.seen, held_out=source.held_out)
-    cold = ("trained", "folded_in", "popular")
-    assert source.metrics == expected | {
-        # Of u1 alone, who has both seen something and something held out: all items fit among ten.
-        f"test_precision_at_10_{name}": pytest.approx(0.2)
-        for name in cold
-    }
+    # Of u1 alone, who has both seen something and something held out: all items fit among ten.
+    cold = (f"test_precision_at_10_{name}" for name in ("trained", "folded_in", "popular"))
+    assert source.metrics == expected | dict.fromkeys(cold, pytest.approx(0.2))
     assert source.metrics["evaluated_users"] == 2
 
 
@@ -265,7 +255,7 @@ def test_interactions_that_are_no_use_are_left_out_and_counted(tmp_path, both):
 @pytest.mark.parametrize("suffix", ["csv", "parquet"])
 def test_titles_and_attributes_are_those_of_the_items_that_have_vectors(tmp_path, items, suffix):
     def by_item(of):
-        return {source.items.external_id(row): own for row, own in enumerate(of)}
+        return dict(zip(map(source.items.external_id, range(5)), of, strict=True))
 
     path = tmp_path / f"items.{suffix}"
     own = {"item_id": ["a", "x", "東京", "b"]}
@@ -294,37 +284,25 @@ def test_interactions_and_items_are_held_against_the_vectors(tmp_path, both):
             f": none of its 2 {kind} ids is in {ids}: {own!r} here, for instance, and {other!r} there. "
         )
 
-    def rows(*of):
-        users, items, weights = zip(*of, strict=True)
-        return {"user_id": users, "item_id": items, "weight": weights}
-
     path, items, users = tmp_path / "rows.csv", both.item_ids, both.user_ids
     neither = f": no row has both an item of {items} and a user of {users}: is it of the same data as"
     # They are of other data, or their ids are written in another way.
-    interactions = [
-        (rows(("u1", "1", 1.0), ("u2", "2", 1.0)), none_of("item", items, "1", "b"), None),
-        (
-            rows(("U2", "a", 1), ("x", "b", 1), ("U2", "b", -1)),
-            none_of("user", users, "U2", "u2"),
-            None,
-        ),
-        (rows(("u1", "x", 1.0), ("x", "a", 1.0)), neither, None),
-        (rows(("u1", "a", "3e38")), "weight is 3e+38, but should be between", 1),
-    ]
-    titles = [
-        ({"item_id": ["a"], "name": ["Film"]}, ": column title is missing", None),
-        ({"item_id": ["A", "B"], "title": ["a", "b"]}, none_of("item", items, "A", "b"), None),
-    ]
-    for name, tables in (("seen", interactions), ("held_out", interactions), ("items", titles)):
-        for columns, reason, row in tables:
-            datasets.write(path, columns)
+    for rows, reason, row in (
+        ([("u1", "1", 1.0), ("u2", "2", 1.0)], none_of("item", items, "1", "b"), None),
+        ([("U2", "a", 1), ("x", "b", 1), ("U2", "b", -1)], none_of("user", users, "U2", "u2"), None),
+        ([("u1", "x", 1.0), ("x", "a", 1.0)], neither, None),
+        ([("u1", "a", "3e38")], "weight is 3e+38, but should be between", 1),
+    ):
+        datasets.write_rows(path, rows)
+        for name in ("seen", "held_out"):
             refused(replace(both, **{name: path}), path, reason, row)
-    datasets.write(path, {"item_id": ["a"], "title": ["A"]})
-    files = replace(both, items=path, item_attributes=["year"])
-    refused(files, path, ": column year is missing; the columns are: item_id, title")
-
-
-# ---- mistakes
+    for title, ids, attributes, reason in (
+        ("name", ["a"], [], ": column title is missing"),
+        ("title", ["A", "B"], [], none_of("item", items, "A", "b")),
+        ("title", ["a"], ["year"], ": column year is missing; the columns are: item_id, title"),
+    ):
+        datasets.write(path, {"item_id": ids, title: ids})
+        refused(replace(both, items=path, item_attributes=attributes), path, reason)
 
 
 def not_finite(rows, value, kind="f4"):
@@ -338,6 +316,7 @@ def times(*factors):
 
 
 COUNTED = "are {}, the first is that of row {} in {{folder}}/items.txt, {}"
+LENGTH = "'a', with a length of 1e+30: scores"
 WRONG_ARRAYS = [
     (np.ones((6, 3)), "has 6 vectors, but {folder}/items.txt has 5 ids"),
     (not_finite([1, 3], np.nan), "2 of 5 rows aren't finite as float32, the first is row 1,"),
@@ -345,11 +324,7 @@ WRONG_ARRAYS = [
     (times(1, 1, 1, np.inf, 1), "1 of 5 rows aren't finite as float32, the first is row 3,"),
     (not_finite([0], 1e39, "f8"), "1 of 5 rows aren't finite as float32, the first is row 0, counted"),
     (times(1, 1, 0, 1, 0), "2 of 5 vectors " + COUNTED.format("zero", 3, "'東京'")),
-    (
-        not_finite([1, 3], 1e30),
-        "2 of 5 vectors "
-        + COUNTED.format("longer than 1e+15", 2, "'a', with a length of 1e+30: scores"),
-    ),
+    (not_finite([1, 3], 1e30), "2 of 5 vectors " + COUNTED.format("longer than 1e+15", 2, LENGTH)),
     (times(*[1e-25] * 5), "5 of 5 vectors " + COUNTED.format("shorter than 1e-15", 1, "'b'")),
     (times(1, 1, 1, 1, 1e-25), "1 of 5 vectors " + COUNTED.format("shorter than 1e-15", 5, "'c'")),
     (np.ones((5, 3, 1)), "has shape (5, 3, 1), but should have 2 dimension(s)"),
@@ -366,6 +341,7 @@ def test_item_vectors_that_cannot_be_used_are_named_with_the_reason(tmp_path, it
 
 def test_user_vectors_and_biases_that_cannot_be_used_are_named_with_the_reason(both):
     short = f"1 of 3 vectors are shorter than 1e-15, the first is that of row 2 in {both.user_ids}"
+    beyond = "beyond 1e+15, the first is"
     for name, array, reason in (
         ("user_vectors", np.ones((3, 4)), "has vectors of 4 dimensions, the items' have 3"),
         ("user_vectors", [[0, 0, 0], [1e-25, 0, 0], [0, 0, 0]], short),
@@ -379,7 +355,7 @@ def test_user_vectors_and_biases_that_cannot_be_used_are_named_with_the_reason(b
         (
             "user_biases",
             [1, 1, -1e30],
-            "1 of 3 biases are beyond 1e+15, the first is row 2, counted from 0, with -1e+30",
+            f"1 of 3 biases are {beyond} row 2, counted from 0, with -1e+30",
         ),
     ):
         path = getattr(both, name)
@@ -387,12 +363,6 @@ def test_user_vectors_and_biases_that_cannot_be_used_are_named_with_the_reason(b
         save(path, np.array(array))
         refused(both, path, reason)
         path.write_bytes(good)
-
-
-def archive(**arrays):
-    file = io.BytesIO()
-    np.savez(file, **arrays)
-    return file.getvalue()
 
 
 GOOD = publications.npy(ITEM_VECTORS)
@@ -403,16 +373,18 @@ def test_what_is_no_npy_file_is_refused_and_not_executed(tmp_path, both, name):
     mischief = publications.Mischief(tmp_path / "executed")
     path = getattr(both, name)
     pickled = publications.npy(np.full((5, 3) if name == "item_vectors" else 5, mischief))
+    archive = io.BytesIO()
+    np.savez(archive, a=ITEM_VECTORS)
     for data in (
         *(b"", b"0.1,0.2,0.3\n", GOOD[:5], GOOD[:100], GOOD[:-1], pickle.dumps(mischief), pickled),
         GOOD.replace(b"'shape': (5, 3)", b"'shape': (5, -3"),
         GOOD.replace(b"'<f4'", b"'<q9'"),
         GOOD[:10] + b"\xff" * (len(GOOD) - 10),
-        archive(vectors=ITEM_VECTORS)[:200],
+        archive.getvalue()[:200],
     ):
         path.write_bytes(data)
         refused(both, path, ": isn't a .npy array: ")
-    path.write_bytes(archive(a=np.load(io.BytesIO(GOOD))))
+    path.write_bytes(archive.getvalue())
     refused(both, path, ": is an archive of arrays, but should be a single .npy array")
     assert not mischief.path.exists()
     # It would do so where it is loaded carelessly.
@@ -445,12 +417,12 @@ def test_ids_that_cannot_be_used_are_named_with_their_row(both, side, data, row,
 
 
 def test_marks_of_a_missing_id_are_told_of(both):
-    for path in (both.item_ids, both.user_ids):
-        save_ids(path, ["NaN", *path.read_text().splitlines()[1:]])
+    save_ids(both.item_ids, ["NaN", *ITEMS[1:]])
+    save_ids(both.user_ids, ["NaN", *USERS[1:]])
     source = read(both)
     for side, warning in zip(("item", "user"), source.warnings, strict=True):
         assert f"{side} ids 'NaN' look like marks of a missing id" in warning
-        assert "NaN" in getattr(source, f"{side}s")
+    assert "NaN" in source.items
 
 
 @pytest.mark.parametrize("name", ["item_vectors", "user_ids", "user_biases", "seen", "items"])
@@ -461,20 +433,14 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path, both, name):
 
 def test_what_needs_another_file_says_so(both):
     nobody = {"user_vectors": None, "user_ids": None, "user_biases": None}
-    with_ids = ", but should be used with --user-ids"
     for changes, said in (
-        ({"user_ids": None}, f"--user-vectors is '{both.user_vectors}'{with_ids}"),
-        ({"user_vectors": None}, f"--user-vectors is missing{with_ids}"),
-        ({"item_attributes": ["a"]}, "--item-attributes is 'a', but should be used with --items FILE"),
-        *(
-            ({**nobody, name: Path("a")}, f"--{flag} is 'a', but should be used with --user-vectors")
-            for name, flag in (
-                ("user_biases", "user-biases"),
-                ("seen", "seen"),
-                ("held_out", "held-out"),
-            )
-        ),
+        ({"user_ids": None}, f"--user-vectors is '{both.user_vectors}', but {{}} --user-ids"),
+        ({"user_vectors": None}, "--user-vectors is missing, but {} --user-ids"),
+        ({"item_attributes": ["a"]}, "--item-attributes is 'a', but {} --items FILE"),
+        ({**nobody, "user_biases": Path("a")}, "--user-biases is 'a', but {} --user-vectors"),
+        ({**nobody, "seen": Path("a")}, "--seen is 'a', but {} --user-vectors"),
+        ({**nobody, "held_out": Path("a")}, "--held-out is 'a', but {} --user-vectors"),
     ):
         with pytest.raises(OptionError) as caught:
             read(replace(both, **changes))
-        assert str(caught.value) == said
+        assert str(caught.value) == said.format("should be used with")

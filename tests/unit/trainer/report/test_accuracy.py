@@ -1,4 +1,4 @@
-from dataclasses import replace
+from dataclasses import astuple, replace
 
 import numpy as np
 import pytest
@@ -30,7 +30,7 @@ def accuracy(subject):
 def test_precision_of_exact_search_is_that_of_the_vectors(subject, accuracy):
     exact = accuracy.precision[0]
     assert [row.backend for row in accuracy.precision] == ["exact", "annoy"]
-    four = [exact.all_items, exact.unseen, exact.all_items_without_biases, exact.unseen_without_biases]
+    four = astuple(exact)[1:]
     expected = []
     for item_biases in (True, False):
         embeddings = embeddings_of(subject, item_biases=item_biases)
@@ -39,7 +39,6 @@ def test_precision_of_exact_search_is_that_of_the_vectors(subject, accuracy):
     assert four == pytest.approx(expected)
     # They tell different things.
     assert len({*four}) == 4
-
     # An index that finds everything is as precise, of what it is tuned for: what users haven't seen.
     found = measured(subject, target_recall=1.0)
     exact, annoy = found.precision
@@ -70,9 +69,7 @@ def assert_best(answers, best):
     assert len(answers["annoy"]) == 3
 
 
-def test_samples_of_users_are_the_best_of_what_they_have_seen_and_of_what_they_have_not(
-    subject, accuracy
-):
+def test_samples_of_users_are_the_best_of_what_they_have_seen_and_not(subject, accuracy):
     assert len({sample.subject for sample in accuracy.users}) == 10
     for sample in accuracy.users:
         row = subject.users.row(sample.subject.removeprefix("user "))

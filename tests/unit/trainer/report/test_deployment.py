@@ -56,11 +56,8 @@ def test_a_version_that_is_refused_or_never_served_is_an_error(monkeypatch, wait
 
 def test_a_retriever_that_does_not_start_is_an_error_with_what_it_says(tmp_path, monkeypatch):
     monkeypatch.setattr(deployment.sys, "executable", "/bin/ls")  # which doesn't know -m
-    with (
-        pytest.raises(TrainerError, match=r"the retriever didn't start: .*ls: "),
-        deployment._retriever(tmp_path, workers=1),
-    ):
-        pass
+    with pytest.raises(TrainerError, match=r"the retriever didn't start: .*ls: "):
+        deployment._retriever(tmp_path, workers=1).__enter__()
 
 
 def test_the_catalogue_is_of_interpolated_items_and_the_publications_users(subject):

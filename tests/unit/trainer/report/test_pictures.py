@@ -21,23 +21,6 @@ def _without_complaints():
         yield
 
 
-@pytest.fixture
-def drawn(monkeypatch, tmp_path):
-    """The colours and artists of a picture's lines and bars; it isn't written, which takes seconds."""
-
-    def drawn(draw, *arguments):
-        saved = []
-        monkeypatch.setattr(Figure, "savefig", lambda figure, *_, **__: saved.append(figure))
-        draw(*arguments, tmp_path)
-        lines = [line for ax in saved[0].axes for line in ax.lines]
-        bars = [bar for ax in saved[0].axes for bar in ax.patches]
-        return [(to_hex(line.get_color()), line) for line in lines] + [
-            (to_hex(bar.get_facecolor()), bar) for bar in bars
-        ]
-
-    return drawn
-
-
 @pytest.mark.parametrize(
     ("draw", "arguments", "also"),
     [
@@ -47,16 +30,20 @@ def drawn(monkeypatch, tmp_path):
         (pictures.deployments, (made.deployments(BACKENDS),), set()),
     ],
 )
-def test_figures_of_any_backends_are_drawn_each_in_its_own_colour(drawn, draw, arguments, also):
+def test_each_backend_has_its_own_colour(monkeypatch, tmp_path, draw, arguments, also):
+    saved = []
+    # It isn't written, which takes seconds.
+    monkeypatch.setattr(Figure, "savefig", lambda figure, *_, **__: saved.append(figure))
+    draw(*arguments, tmp_path)
+    lines = [line for ax in saved[0].axes for line in ax.lines]
+    colours = [line.get_color() for line in lines]
+    colours += [bar.get_facecolor() for ax in saved[0].axes for bar in ax.patches]
     expected = {pictures._look(backend)[0] for backend in {*BACKENDS} | also}
     assert len(expected) == 5 + len(also)
-    assert {colour for colour, _ in drawn(draw, *arguments)} == expected
-
-
-def test_a_point_that_misses_the_target_is_hollow(drawn):
-    points = drawn(pictures.scaling, made.points(["annoy"]), 0.95)
-    hollow = [colour for colour, one in points if one.get_markerfacecolor() == "white"]
-    assert hollow == [pictures._look("annoy")[0]] * 2
+    assert {*map(to_hex, colours)} == expected
+    # A point that misses the target is hollow.
+    hollow = [to_hex(one.get_color()) for one in lines if one.get_markerfacecolor() == "white"]
+    assert hollow == [pictures._look("annoy")[0]] * (2 if draw is pictures.scaling else 0)
 
 
 def test_little_is_drawn_too(monkeypatch, tmp_path):

@@ -1,3 +1,4 @@
+import itertools
 from unittest import mock
 
 import numpy as np
@@ -29,12 +30,8 @@ def test_every_backend_is_asked_the_users_questions_of_every_made_up_catalogue(m
     backends = make_backends("exact,annoy")
     options = ReportOptions(backends=backends, max_items=150, tuning=OPTIONS)
     points = measure_scaling(subject, options, Silent())
-    assert [(point.vectors, point.items, point.backend) for point in points] == [
-        (kind, size, backend)
-        for kind in ("repeated", "interpolated")
-        for size in (80, 150)
-        for backend in (PAIRWISE, "exact", "annoy")
-    ]
+    asked_of = itertools.product(["repeated", "interpolated"], [80, 150], [PAIRWISE, "exact", "annoy"])
+    assert [(point.vectors, point.items, point.backend) for point in points] == [*asked_of]
     for point in points:
         assert point.query_microseconds > 0
         if point.backend in (PAIRWISE, "exact"):

@@ -38,7 +38,6 @@ def test_made_up_vectors_are_the_same_ones_in_turn_or_no_two_alike(monkeypatch, 
 
 
 def test_interpolated_vectors_lie_near_a_line_between_two():
-    """So that the made-up catalogue is as uneven as the real one."""
     vectors = np.array([[0, 0, 100], [10, 0, 100]], dtype=np.float32)
     made = interpolated(vectors, 2000, seed=1)
     stray = 0.05 * 5
@@ -55,8 +54,8 @@ def test_some_users_have_something_held_out_and_are_the_same_for_a_seed(subject)
     with_something = [user for user in range(catalogue.USERS) if len(subject.held_out[user])]
     assert some_users(subject, 1000, seed=1).tolist() == with_something
     first, again, other = (some_users(subject, 8, seed=seed).tolist() for seed in (1, 1, 2))
-    assert first == again == sorted({*first} & {*with_something})
-    assert (len(first), first != other) == (8, True)
+    assert other != first == again == sorted({*first} & {*with_something})
+    assert len(first) == 8
     # Where nothing is held out any user will do.
     without = replace(subject, held_out=None)
     assert some_users(without, 1000, seed=1).tolist() == list(range(catalogue.USERS))

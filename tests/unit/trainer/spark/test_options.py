@@ -1,4 +1,5 @@
 import json
+import math
 
 import pytest
 
@@ -41,44 +42,36 @@ def test_the_flags_of_spark(command):
 SPARKS = "--spark-master=local[2] --spark-conf=spark.a=b --als-alpha=1 --als-regularization=0.1"
 
 
-@pytest.mark.parametrize(
-    ("flag", "shown"),
-    [
-        ("--loss=bpr", "bpr"),
-        ("--learning-rate=0.5", 0.5),
-        ("--item-alpha=0.5", 0.5),
-        ("--user-alpha=0.5", 0.5),
-        ("--threads=2", 2),
-        ("--warm-start", True),
-        ("--item-features=genres,year", "genres,year"),
-        ("--user-features=age", "age"),
-    ],
-)
-def test_what_only_one_engine_has_is_refused_with_both_names(flag, shown):
-    with pytest.raises(OptionError) as caught:
-        spec_by("--engine=spark-als", flag)
-    assert (caught.value.option, caught.value.value) == (flag.partition("=")[0], shown)
-    assert "left out with --engine spark-als: it is for --engine lightfm" in str(caught.value)
+LIGHTFMS = "--loss=bpr --learning-rate=0.5 --item-alpha=0.5 --user-alpha=0.5 --threads=2 --warm-start"
+LIGHTFMS += " --item-features=genres,year --user-features=age"
+
+
+def test_what_only_one_engine_has_is_refused_with_both_names():
+    refusal = "should be left out with --engine spark-als: it is for --engine lightfm"
+    for flag in LIGHTFMS.split():
+        name, _, shown = flag.partition("=")
+        with pytest.raises(OptionError, match=refusal) as caught:
+            spec_by("--engine=spark-als", flag)
+        assert (caught.value.option, str(caught.value.value)) == (name, shown or "True")
     for given in SPARKS.split():
         with pytest.raises(OptionError, match="should be used with --engine spark-als") as caught:
             spec_by(given)
         assert caught.value.option == given.partition("=")[0]
 
 
-@pytest.mark.parametrize(
-    "given",
-    [
-        *({"spark_master": bad} for bad in ("yarn", "local[x]", "spark://host", "local[2] --x", "")),
-        *({"spark_conf": bad} for bad in ({"executor.memory": "1g"}, {"spark.master": "local"})),
-        {"als_alpha": 0.0},
-        {"als_regularization": float("nan")},
-    ],
-)
-def test_a_value_that_is_out_of_range_is_named(given):
-    [name] = given
-    with pytest.raises(OptionError) as caught:
-        SparkAls(**given)
-    assert caught.value.option == f"--{name.replace('_', '-')}"
+def test_a_value_that_is_out_of_range_is_named():
+    for name, values in {
+        "spark_master": ["yarn", "local[x]", "spark://host", "local[2] --x", ""],
+        "spark_conf": [{"executor.memory": "1g"}, {"spark.master": "local"}],
+        "als_alpha": [0.0],
+        "als_regularization": [math.nan],
+    }.items():
+        for value in values:
+            with pytest.raises(OptionError) as caught:
+                SparkAls(**{name: value})
+            assert caught.value.option == f"--{name.replace('_', '-')}"
+    with pytest.raises(OptionError, match=r"--spark-conf is 'spark\.a', but should be KEY=VALUE"):
+        spec_by("--engine=spark-als", "--spark-conf=spark.a")
 
 
 MASTERS = {
@@ -99,17 +92,12 @@ def test_where_a_master_is():
         assert (options.addresses, options.is_local) == (addresses, not addresses)
 
 
-def test_a_spec_with_spark_survives_its_json_but_does_not_go_by_a_call():
+def test_a_spec_with_spark_survives_its_json_but_does_not_go_by_a_call(capsys):
     """Its settings can start programs; a service uses its own for its own retraining."""
     spec = specs.spec(spark=ALS)
     assert decode(encode(spec)) == spec
     assert "spark" not in json.loads(encode(specs.spec()))
     assert spec_of(spec_message(spec, with_secrets=True)) == specs.spec()
-
-
-def test_a_setting_without_a_value_is_named_and_a_service_is_not_asked_for_spark(capsys):
-    with pytest.raises(OptionError, match=r"--spark-conf is 'spark\.a', but should be KEY=VALUE"):
-        spec_by("--engine=spark-als", "--spark-conf=spark.a")
     flags = ["--target=127.0.0.1:1", "--interactions=a.csv", "--engine=spark-als"]
     assert main(["train", *flags]) == 2
     assert "--engine is 'spark-als', but should be used without --target" in capsys.readouterr().err

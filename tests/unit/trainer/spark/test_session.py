@@ -8,17 +8,7 @@ from trainer.spark.options import SparkAls
 from trainer.spark.session import spark_session
 
 
-@pytest.fixture
-def java(tmp_path, monkeypatch):
-    """A java that is there, and never started by these tests."""
-    program = tmp_path / "java" / "bin" / "java"
-    program.parent.mkdir(parents=True)
-    program.touch(mode=0o755)
-    monkeypatch.setenv("JAVA_HOME", str(tmp_path / "java"))
-    return program
-
-
-@pytest.fixture
+@pytest.fixture(autouse=True)
 def _pyspark(monkeypatch):
     """One to import."""
     monkeypatch.setitem(sys.modules, "pyspark", object())
@@ -29,14 +19,7 @@ def begin(master):
         pytest.fail("there is a session")
 
 
-def test_without_pyspark_the_extra_is_named(monkeypatch):
-    monkeypatch.setitem(sys.modules, "pyspark", None)
-    with pytest.raises(ExtraMissingError, match=r"--engine spark-als needs 'pyspark'.*\[spark\]"):
-        begin("local")
-
-
-@pytest.mark.usefixtures("_pyspark")
-def test_without_java_what_to_install_is_named(monkeypatch, tmp_path):
+def test_without_java_or_pyspark_what_to_install_is_named(monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.delenv("JAVA_HOME", raising=False)
     with pytest.raises(SparkError, match="no java on the PATH, and JAVA_HOME isn't set; install openj"):
@@ -44,11 +27,16 @@ def test_without_java_what_to_install_is_named(monkeypatch, tmp_path):
     monkeypatch.setenv("JAVA_HOME", "/nowhere")
     with pytest.raises(SparkError, match=r"no java in JAVA_HOME \(/nowhere\)"):
         begin("local")
+    monkeypatch.setitem(sys.modules, "pyspark", None)
+    with pytest.raises(ExtraMissingError, match=r"--engine spark-als needs 'pyspark'.*\[spark\]"):
+        begin("local")
 
 
-@pytest.mark.usefixtures("_pyspark", "java")
 @pytest.mark.parametrize("scheme", ["spark://", "k8s://https://"])
-def test_a_master_that_does_not_listen_is_named_before_java_is_started(scheme):
+def test_a_master_that_does_not_listen_is_named_before_java_is_started(tmp_path, monkeypatch, scheme):
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "java").touch(mode=0o755)
+    monkeypatch.setenv("JAVA_HOME", str(tmp_path))
     with socket.socket() as found:
         # It is bound, and nobody listens.
         found.bind(("127.0.0.1", 0))

@@ -15,7 +15,7 @@ from trainer.errors import DivergedError, ExtraMissingError, OptionError, Traine
 from trainer.evaluation.of_vectors import evaluate_vectors
 from trainer.fitting.embeddings import extract_embeddings
 from trainer.fitting.lightfm_model import LOSSES, Hyperparameters, train
-from trainer.preparing.dataset import build_dataset, held_out
+from trainer.preparing.dataset import held_out
 from trainer.preparing.splits import Splitting
 from trainer.progress import Silent
 from trainer.reading import TrainingInput
@@ -26,32 +26,34 @@ from trainer.study.study import run_study, write_study
 from trainer.study.trials import search
 
 SPACE = SearchSpace(components=(2, 8), losses=("warp", "bpr", "logistic"))
-USERS, ITEMS = 30, 45
+USERS, ITEMS, NOTHING = 30, 45, FeatureTable()
 LIKES = np.array([[8.0 if item % 3 == group else 1.0 for item in range(ITEMS)] for group in range(3)])
 LIKES /= LIKES.sum(axis=1, keepdims=True)
 QUICK = StudyOptions(space=SPACE, start=datasets.QUICK, trials=8, max_epochs=6, epoch_step=2)
 
 
-def source(*, items=None):
-    """Users who like what their group likes, with more items than are recommended."""
+def liked():
+    """Users like what their group likes, with more items than are recommended."""
     random = np.random.default_rng(1)
     rows = [
         (f"u{user}", f"i{item:02}", 1.0)
         for user in range(USERS)
         for item in random.choice(ITEMS, 14, replace=False, p=LIKES[user % 3])
     ]
-    rows = [rows[place] for place in random.permutation(len(rows))]
-    return TrainingInput(datasets.interactions(rows), items or FeatureTable())
+    return [rows[place] for place in random.permutation(len(rows))]
 
 
-def run(of=None, *, split="random", options=QUICK, **others):
-    return run_study(of or source(), split=split, options=options, reporter=Silent(), **others)
+ROWS = liked()
+GIVEN = datasets.interactions(ROWS)
+
+
+def run(of=GIVEN, *, items=NOTHING, split="random", options=QUICK, **others):
+    made = TrainingInput(of, items)
+    return run_study(made, split=split, options=options, reporter=Silent(), **others)
 
 
 def inner(split="random"):
-    nothing = FeatureTable()
-    splitting = Splitting(split, 1)
-    return build_dataset(source().interactions, items=nothing, users=nothing, splitting=splitting)
+    return datasets.dataset(ROWS, split=split)
 
 
 @pytest.fixture(scope="module")
@@ -82,27 +84,29 @@ def searched(monkeypatch):
     return searched
 
 
-def test_trials_are_within_the_space_and_others_for_another_seed(result):
+def test_trials_are_within_the_space_and_others_for_another_seed(result, capfd):
     """That they are the same for one is in the integration tests."""
+    before = optuna.logging.get_verbosity()
     other = run(options=replace(QUICK, start=replace(datasets.QUICK, seed=2), trials=2))
+    # Optuna keeps quiet, and its own settings.
+    assert (optuna.logging.get_verbosity(), *capfd.readouterr()) == (before, "", "")
     assert other.trials[1].parameters != result.trials[1].parameters
     for trial in result.trials:
-        assert set(trial.parameters) == {"loss", *SPACE.ranges()}
+        assert {*trial.parameters} == {"loss", *SPACE.ranges()}
         assert trial.parameters["loss"] in SPACE.losses
         for name, (low, high) in SPACE.ranges().items():
             assert low <= trial.parameters[name] <= high, name
     assert len({trial.parameters["learning_rate"] for trial in result.trials}) == len(result.trials)
     # Features are used.
     genres = datasets.table({f"i{item:02}": [f"genres:{item % 3}"] for item in range(ITEMS)})
-    [hybrid] = run(source(items=genres), options=replace(QUICK, trials=1)).trials
+    [hybrid] = run(items=genres, options=replace(QUICK, trials=1)).trials
     assert hybrid.parameters == result.trials[0].parameters
     assert hybrid.value != result.trials[0].value
 
 
 def test_the_best_is_trained_on_all_training_interactions_and_tested(result):
     best = max(result.trials, key=lambda trial: trial.value)
-    assert result.trials[result.best] == best
-    assert result.value == best.value
+    assert (result.trials[result.best], result.value) == (best, best.value)
     assert result.hyperparameters == replace(datasets.QUICK, **best.parameters, epochs=best.epochs)
     dataset = inner()
     model = train(dataset, result.hyperparameters, on_epoch=lambda: None)
@@ -116,17 +120,14 @@ def test_the_best_is_trained_on_all_training_interactions_and_tested(result):
 
 
 def test_the_search_never_sees_the_test_interactions():
-    """Whatever they are, the trials are the same; only the test's figures aren't."""
-    given = source()
-    is_test = held_out(given.interactions, Splitting("first-10", 1))
-    items, weights = given.interactions.items.copy(), given.interactions.weights.copy()
+    is_test = held_out(GIVEN, Splitting("first-10", 1))
+    items, weights = GIVEN.items.copy(), GIVEN.weights.copy()
     items[is_test] = np.random.default_rng(3).permutation(items[is_test])
     weights[is_test] = 1000
-    other = TrainingInput(replace(given.interactions, items=items, weights=weights))
-    first, second = (run(of, split="first-10") for of in (given, other))
-    first_trials, *others = ([replace(t, seconds=0.0) for t in of.trials] for of in (first, second))
-    assert others == [first_trials]
-    assert first.test != second.test
+    other = replace(GIVEN, items=items, weights=weights)
+    first, second = (run(of, split="first-10") for of in (GIVEN, other))
+    timeless, again = ([replace(t, seconds=0.0) for t in of.trials] for of in (first, second))
+    assert (timeless, first.test != second.test) == (again, True)
 
 
 @pytest.mark.parametrize(
@@ -140,9 +141,8 @@ def test_the_search_never_sees_the_test_interactions():
     ],
 )
 def test_validation_interactions_are_held_out_as_the_test_interactions_are(split, asked, validation):
-    given = source()
-    times = np.random.default_rng(1).permutation(len(given.interactions)).astype(np.float64)
-    timed = TrainingInput(replace(given.interactions, timestamps=times))
+    times = np.random.default_rng(1).permutation(len(GIVEN)).astype(np.float64)
+    timed = replace(GIVEN, timestamps=times)
     result = run(timed, split=split, options=replace(QUICK, trials=1, validation=asked), split_count=2)
     assert (result.split, result.validation) == (split, validation)
     assert (result.test is None, result.test_interactions == 0) == (split == "none",) * 2
@@ -151,15 +151,13 @@ def test_validation_interactions_are_held_out_as_the_test_interactions_are(split
 
 
 def test_the_first_trial_is_the_start_moved_into_the_space():
-    space = replace(SPACE, components=(6, 8), user_alpha=(1e-6, 1e-2))
     start = replace(datasets.QUICK, loss="bpr", learning_rate=0.07, user_alpha=0.0)
-    [trial] = run(options=replace(QUICK, space=space, start=start, trials=1)).trials
     numbers = {"components": 6, "learning_rate": 0.07, "item_alpha": 0.001, "user_alpha": 1e-6}
-    assert trial.parameters == {"loss": "bpr", **numbers}
     # A loss that isn't searched isn't tried first.
-    space = replace(space, losses=("logistic",))
-    [trial] = run(options=replace(QUICK, space=space, start=start, trials=1)).trials
-    assert trial.parameters == {"loss": "logistic", **numbers}
+    for losses, loss in ((SPACE.losses, "bpr"), (("logistic",), "logistic")):
+        space = replace(SPACE, components=(6, 8), user_alpha=(1e-6, 1e-2), losses=losses)
+        [trial] = run(options=replace(QUICK, space=space, start=start, trials=1)).trials
+        assert trial.parameters == {"loss": loss, **numbers}
     # By default every loss is searched around the defaults of a training; a penalty of 0 isn't.
     assert SearchSpace().losses == LOSSES
     inside = {name: of for name, of in SearchSpace().ranges().items() if name != "user_alpha"}
@@ -187,40 +185,35 @@ def test_a_trial_that_is_worse_than_most_ends_early(searched):
     assert trials[-1].value == 0.1
 
 
-@pytest.fixture
-def diverges(monkeypatch):
-    """Lets trainings diverge by their hyperparameters, as one of two modules calls them."""
+def fragile(when):
+    """A training that diverges by its hyperparameters."""
 
-    def diverges(module, when):
-        def fragile(dataset, hyperparameters, **options):
-            if when(hyperparameters):
-                raise DivergedError(1)
-            return train(dataset, hyperparameters, **options)
+    def fragile(dataset, hyperparameters, **options):
+        if when(hyperparameters):
+            raise DivergedError(1)
+        return train(dataset, hyperparameters, **options)
 
-        monkeypatch.setattr(module, "train", fragile)
-
-    return diverges
+    return fragile
 
 
-def test_a_trial_that_diverges_is_recorded_as_failed_and_the_search_goes_on(diverges):
-    diverges(study_trials, lambda hyperparameters: hyperparameters.loss == "bpr")
+def test_a_trial_that_diverges_is_recorded_as_failed_and_the_search_goes_on(monkeypatch):
+    monkeypatch.setattr(study_trials, "train", fragile(lambda own: own.loss == "bpr"))
     result = run(options=replace(QUICK, trials=12))
     failed = [trial for trial in result.trials if trial.state == "failed"]
-    assert {trial.parameters["loss"] for trial in failed} == {"bpr"}
-    for trial in failed:
-        assert (trial.value, trial.epochs) == (None, 0)
+    found = {(trial.parameters["loss"], trial.value, trial.epochs) for trial in failed}
+    assert found == {("bpr", None, 0)}
     errors = [(trial.error or "")[:28] for trial in result.trials]
     assert errors == ["training diverged in epoch 1" * (trial in failed) for trial in result.trials]
     assert result.hyperparameters.loss != "bpr"
     # Where nothing succeeds that is said.
-    diverges(study_trials, lambda _: True)
+    monkeypatch.setattr(study_trials, "train", fragile(lambda _: True))
     with pytest.raises(TrainerError, match=r"none of 2 trials succeeded; the first: training diverged"):
         run(options=replace(QUICK, trials=2))
 
 
-def test_the_next_best_is_taken_when_the_best_diverges_on_all_training_interactions(diverges):
+def test_the_next_best_is_taken_when_the_best_diverges_on_all_training_interactions(monkeypatch):
     calls = []
-    diverges(study, lambda hyperparameters: calls.append(hyperparameters) or len(calls) == 1)
+    monkeypatch.setattr(study, "train", fragile(lambda own: calls.append(own) or len(calls) == 1))
     result = run()
     ordered = sorted(result.trials, key=lambda trial: trial.value, reverse=True)
     assert result.best == ordered[1].number
@@ -238,16 +231,8 @@ def test_the_timeout_ends_the_search_and_a_long_trial_at_its_next_validation(sea
     assert 5 < len(trials) < 50
     assert {trial.state for trial in trials} == {"complete"}
     [trial] = timed(timeout_seconds=5, max_epochs=1000, epoch_step=1)
-    assert (trial.state, trial.epochs) == ("pruned", trial.trained_epochs)
-    assert 1 <= trial.trained_epochs < 10
-    assert trial.value == trial.trained_epochs / 1000
-
-
-def test_optuna_keeps_quiet_and_its_own_settings(capfd):
-    before = optuna.logging.get_verbosity()
-    run(options=replace(QUICK, trials=2))
-    assert optuna.logging.get_verbosity() == before
-    assert capfd.readouterr() == ("", "")
+    assert 1 <= trial.trained_epochs == trial.epochs < 10
+    assert (trial.state, trial.value) == ("pruned", trial.trained_epochs / 1000)
 
 
 @pytest.mark.parametrize(
@@ -279,9 +264,7 @@ def test_a_search_needs_optuna_and_something_to_validate_on(monkeypatch):
         run()
 
 
-def test_a_study_is_written_as_json_beside_its_picture_where_one_can_be_drawn(
-    result, tmp_path, monkeypatch
-):
+def test_a_study_is_written_beside_its_picture_if_there_is_one(result, tmp_path, monkeypatch):
     monkeypatch.setattr("trainer.study.picture.draw", lambda of: f"a picture of {of.best}".encode())
     folder = tmp_path / "new" / "study"
     assert write_study(result, folder) == [folder / "study.json", folder / "study.png"]
@@ -289,7 +272,6 @@ def test_a_study_is_written_as_json_beside_its_picture_where_one_can_be_drawn(
     assert content == json.loads(json.dumps(asdict(result)))
     assert Hyperparameters(**content["hyperparameters"]) == result.hyperparameters
     assert (folder / "study.png").read_bytes() == f"a picture of {result.best}".encode()
-    assert len([*folder.iterdir()]) == 2
     # Without matplotlib there is no picture.
     for name in [*sys.modules]:
         if name.startswith(("matplotlib", "trainer.study.picture")):
@@ -297,5 +279,5 @@ def test_a_study_is_written_as_json_beside_its_picture_where_one_can_be_drawn(
     monkeypatch.setattr(sys, "path", [])
     # The package remembers its module too.
     monkeypatch.delattr("trainer.study.picture", raising=False)
-    assert write_study(result, tmp_path / "bare") == [tmp_path / "bare" / "study.json"]
-    assert [path.name for path in (tmp_path / "bare").iterdir()] == ["study.json"]
+    assert write_study(result, folder.parent) == [folder.parent / "study.json"]
+    assert {path.name for path in folder.parent.rglob("*.*")} == {"study.json", "study.png"}

@@ -5,14 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from lightfm_retriever.publication import layout, reader, verification
-from lightfm_retriever.publication.errors import (
-    LabelError,
-    LabelMovedError,
-    MismatchError,
-    NothingToRollBackToError,
-    VersionNotFoundError,
-)
+from lightfm_retriever.publication import errors, layout, reader, verification
 from lightfm_retriever.publication.labels import list_labels
 from lightfm_retriever.publication.labels import promote as move
 from lightfm_retriever.publication.manifest import RunFacts
@@ -40,9 +33,6 @@ def names(volume):
     return [version.name for version in list_published(volume)]
 
 
-# ---- listing
-
-
 def test_versions_are_listed_newest_first_with_their_labels(tmp_path, volume, three):
     for day, label in ((1, "current"), (1, "stable"), (2, "canary")):
         move(tmp_path, three[day], label=label)
@@ -51,7 +41,7 @@ def test_versions_are_listed_newest_first_with_their_labels(tmp_path, volume, th
     assert [version.manifest.version for version in listed] == three[::-1]
     assert [get(volume, name) for name in three[::-1]] == listed
     for name in NOT_THERE:
-        with pytest.raises(VersionNotFoundError):
+        with pytest.raises(errors.VersionNotFoundError):
             get(volume, name)
 
 
@@ -75,9 +65,7 @@ def test_a_version_that_can_not_be_read_has_a_problem_and_hides_no_other(tmp_pat
         assert get(volume, version.name) == version
 
 
-def test_a_version_written_in_no_year_that_there_is_hides_no_other(
-    tmp_path, volume, three, monkeypatch
-):
+def test_a_version_of_no_year_that_there_is_hides_no_other(tmp_path, volume, three, monkeypatch):
     odd, stat = layout.version_dir(tmp_path, three[1]), Path.stat
     for seconds in (3e11, 2**62):
 
@@ -118,7 +106,7 @@ def publish_at_noon(tmp_path, seed, started_at):
         (["2026-11-24T04:30:00Z"] * 4 + ["2026-11-24T12:30:00+01:00", "no time"], range(6)),
     ],
 )
-def test_versions_of_one_second_are_listed_by_the_start_of_their_runs_or_as_they_were_written(
+def test_versions_of_one_second_are_listed_by_their_runs_or_as_written(
     tmp_path, volume, starts, written
 ):
     made = [publish_at_noon(tmp_path, seed, start) for seed, start in enumerate(starts)]
@@ -128,16 +116,13 @@ def test_versions_of_one_second_are_listed_by_the_start_of_their_runs_or_as_they
     assert names(volume) == made[::-1]
 
 
-# ---- labels
-
-
 def test_a_label_is_promoted_and_rolled_back_and_tells_what_it_named(tmp_path, volume, three):
     assert promote(volume, three[1], label="canary") is None
     for before, version in zip([None, *three], three, strict=False):
         assert promote(volume, version) == before
     assert rollback(volume) == (three[2], three[1])
     assert rollback(volume) == (three[1], three[0])
-    with pytest.raises(NothingToRollBackToError):
+    with pytest.raises(errors.NothingToRollBackToError):
         rollback(volume)
     assert list_labels(tmp_path) == {"canary": three[1], "current": three[0]}
     # A damaged label is promoted over.
@@ -154,20 +139,18 @@ def test_what_is_damaged_or_not_there_is_neither_promoted_nor_rolled_back_to(tmp
         path = layout.version_dir(tmp_path, version) / layout.ITEM_VECTORS
         publications.overwrite(path, path.read_bytes()[:-1] + b"\x77")
     for act in (lambda: promote(volume, three[2]), lambda: rollback(volume)):
-        with pytest.raises(MismatchError, match=r"item_vectors\.npy: SHA-256"):
+        with pytest.raises(errors.MismatchError, match=r"item_vectors\.npy: SHA-256"):
             act()
     for name in NOT_THERE:
-        with pytest.raises(VersionNotFoundError):
+        with pytest.raises(errors.VersionNotFoundError):
             promote(volume, name)
     # A label that can't be is known before every byte is read.
-    with pytest.raises(LabelError, match="should be 1 to 64"):
+    with pytest.raises(errors.LabelError, match="should be 1 to 64"):
         promote(volume, three[2], label="No")
     assert list_labels(tmp_path) == {"current": three[1]}
 
 
-def test_a_label_that_moves_while_the_target_is_verified_stays_there(
-    tmp_path, volume, three, monkeypatch
-):
+def test_a_label_that_moves_meanwhile_stays_there(tmp_path, volume, three, monkeypatch):
     for day in (1, 0, 2):
         promote(volume, three[day])
     verify = verification.verify
@@ -178,6 +161,6 @@ def test_a_label_that_moves_while_the_target_is_verified_stays_there(
         move(own, three[1])
 
     monkeypatch.setattr(verification, "verify", verify_and_move)
-    with pytest.raises(LabelMovedError, match="another process has moved it"):
+    with pytest.raises(errors.LabelMovedError, match="another process has moved it"):
         rollback(volume)
     assert list_labels(tmp_path) == {"current": three[1]}
