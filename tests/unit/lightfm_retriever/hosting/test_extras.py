@@ -36,16 +36,13 @@ def test_every_package_of_an_extra_is_in_the_table_and_no_other(extra):
     assert {*map(extras.package_of, modules)} <= wanted
 
 
-@pytest.mark.parametrize(
-    ("module", "program", "package"),
-    [
+def test_a_module_has_the_command_that_installs_it():
+    for module, program, package in (
         ("lightfm", "retriever", "'lightfm-retriever[trainer]'"),
         ("nmslib", "trainer", "'lightfm-retriever[nmslib]'"),
         ("numpy", "trainer", "lightfm-retriever"),
-    ],
-)
-def test_a_module_has_the_command_that_installs_it(module, program, package):
-    assert extras.install_command(module, program) == f"pip install {package}"
+    ):
+        assert extras.install_command(module, program) == f"pip install {package}"
     assert extras.install_command("json5", program) is None
 
 

@@ -15,9 +15,8 @@ from lightfm_retriever.hosting.settings.parser import Defaults, Parser
 NAN = math.nan
 
 
-@pytest.mark.parametrize(
-    ("option", "right", "wrong", "expected"),
-    [
+def test_what_is_out_of_range_is_told_what_it_should_be():
+    for option, right, wrong, expected in (
         (Option(ge=1, le=10_000), [1, 10_000], [0, 10_001, NAN], "in 1..10000"),
         (Option(ge=0, le=2**31 - 1), [0, 2**31 - 1], [-1, 2**31], "in 0..2^31-1"),
         (Option(gt=0, lt=1), [0.5], [0, 1, NAN], "above 0 and below 1"),
@@ -27,11 +26,9 @@ NAN = math.nan
         (Option(choices=["a", "b"]), ["a", "b"], ["c"], "one of a, b"),
         (Option(choices=["a"], expected="what it is"), ["a"], ["c"], "what it is"),
         (Option(offered=["a"]), ["a", "c"], [], None),
-    ],
-)
-def test_what_is_out_of_range_is_told_what_it_should_be(option, right, wrong, expected):
-    assert [option.problem(value) for value in right] == [None] * len(right)
-    assert [option.problem(value) for value in wrong] == [expected] * len(wrong)
+    ):
+        assert [option.problem(value) for value in right] == [None] * len(right)
+        assert [option.problem(value) for value in wrong] == [expected] * len(wrong)
 
 
 class RefusedError(Exception):

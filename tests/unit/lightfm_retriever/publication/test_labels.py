@@ -3,6 +3,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import timedelta
+from unittest import mock
 
 import pytest
 from hypothesis import given, settings
@@ -103,12 +104,8 @@ def test_a_promotion_tells_what_the_label_named_before_and_moves_no_other(volume
 
 def test_a_label_that_cannot_be_written_stays_and_leaves_nothing(volume, monkeypatch):
     promote(volume, A)
-
-    def refuse(source, target):
-        raise PermissionError(13, "Permission denied")
-
     with monkeypatch.context() as patch:
-        patch.setattr(os, "rename", refuse)
+        patch.setattr(os, "rename", mock.Mock(side_effect=PermissionError(13, "Permission denied")))
         with pytest.raises(errors.VolumeError, match="current: can't be written: Permission denied"):
             promote(volume, B)
     assert list(layout.staging_dir(volume).iterdir()) == []

@@ -4,14 +4,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lightfm_retriever.publication import layout
+from lightfm_retriever.publication import layout, reader
 from lightfm_retriever.publication.errors import VersionNotFoundError, VolumeError
-from lightfm_retriever.publication.reader import (
-    has_version,
-    list_versions,
-    open_publication,
-    read_manifest,
-)
+from lightfm_retriever.publication.reader import has_version, list_versions, open_publication
 from lightfm_retriever.publication.storage.id_map import IdMap
 from lightfm_retriever.publication.storage.ragged import empty, text
 from lightfm_retriever.publication.verification import verify
@@ -47,7 +42,7 @@ def test_a_volume_that_is_missing_or_cannot_be_read_is_an_error_that_names_it(tm
         list_versions(tmp_path / "volume")
     # No system call takes a name of 300 bytes, whoever asks.
     unreadable = Path("/", "x" * 300)
-    for read in (has_version, read_manifest, verify, open_publication):
+    for read in (has_version, reader.read_manifest, verify, open_publication):
         with pytest.raises(VolumeError, match="File name too long") as caught:
             read(unreadable, "20261124T043500Z-3fa9c1")
         assert unreadable in caught.value.path.parents
@@ -55,7 +50,7 @@ def test_a_volume_that_is_missing_or_cannot_be_read_is_an_error_that_names_it(tm
 
 def test_what_is_no_version_is_not_found(published):
     for version in ("", "../versions", "20261124T043500Z-3fa9c1", "a\0b"):
-        for read in (read_manifest, verify, open_publication):
+        for read in (reader.read_manifest, verify, open_publication):
             with pytest.raises(VersionNotFoundError, match=f"isn't on the volume {published.volume}"):
                 read(published.volume, version)
         assert not has_version(published.volume, version)
@@ -65,7 +60,7 @@ def test_a_version_verifies_holds_what_was_published_and_is_not_changed(publishe
     before = publications.tree(published.volume)
     for version in (published.older, published.version):
         facts = verify(published.volume, version)
-        assert facts == read_manifest(published.volume, version)
+        assert facts == reader.read_manifest(published.volume, version)
         assert (facts.version, sorted(facts.files)) == (version, publications.ALL_FILES)
         assert has_version(published.volume, version)
     random = np.random.default_rng(1)

@@ -1,6 +1,7 @@
 import errno
 import os
 import shutil
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -108,11 +109,9 @@ def test_links_are_removed_and_not_followed(published, tmp_path):
 
 
 def test_a_version_that_may_not_be_moved_stays(published, monkeypatch):
-    def refuse(source, target):
-        raise PermissionError(errno.EACCES, "Permission denied")
-
+    refused = mock.Mock(side_effect=PermissionError(errno.EACCES, "Permission denied"))
     with monkeypatch.context() as patch:
-        patch.setattr(removal.os, "rename", refuse)
+        patch.setattr(removal.os, "rename", refused)
         with pytest.raises(VolumeError, match="can't be deleted: Permission denied"):
             delete_version(published.volume, published.older)
     assert_untouched(published)
@@ -142,12 +141,8 @@ def test_files_that_cannot_be_removed_are_told_and_the_next_writer_removes_them(
 
 
 def test_a_disk_too_full_for_a_directory_still_lets_go_of_a_version(published, monkeypatch):
-    def full(self):
-        try:
-            raise OSError(errno.ENOSPC, "No space left on device")
-        except OSError as error:
-            raise VolumeError(published.volume, "can't be written") from error
-
-    monkeypatch.setattr(removal.Staging, "__enter__", full)
+    full = VolumeError(published.volume, "can't be written")
+    full.__cause__ = OSError(errno.ENOSPC, "No space left on device")
+    monkeypatch.setattr(removal.Staging, "__enter__", mock.Mock(side_effect=full))
     delete_version(published.volume, published.older)
     assert_deleted(published)

@@ -70,9 +70,8 @@ def test_an_array_of_another_kind_is_refused_when_it_is_opened(extended, name):
         open_publication(extended.volume, extended.version)
 
 
-@pytest.mark.parametrize(
-    ("names", "at", "numbers", "reason"),
-    [
+def test_a_number_that_cannot_be_is_refused(extended):
+    for names, at, numbers, reason in (
         (VECTORS, (2, 1), [np.nan, np.inf, -np.inf], "row 2 isn't finite"),
         (VECTORS, (2, 1), [1.1e15, -3e38], "row 2 has a number beyond 1e+15"),
         ([layout.ITEM_VECTORS], (3, slice(-1)), [0], "embedding 3 is zero"),
@@ -85,16 +84,14 @@ def test_an_array_of_another_kind_is_refused_when_it_is_opened(extended, name):
         ([layout.POPULARITY], 3, [-1], "that of row 3 is below 0"),
         ([layout.ID_RANKS, layout.POPULAR_ITEMS], 3, [-1, ITEMS], "range of item rows is "),
         ([layout.NUMBER_ORDER], (1, 3), [-1, ITEMS], "range of item rows is "),
-    ],
-)
-def test_a_number_that_cannot_be_is_refused(extended, names, at, numbers, reason):
-    for name in in_turn(extended, names):
-        array = load(extended, name)
-        for number in numbers:
-            message = spoilt(extended, name, array, at, number)
-            assert reason in message
-            assert not reason.startswith("range") or f"{number}" in message
-            assert "item rows" not in reason or message.endswith(f"should be 0..{ITEMS - 1}")
+    ):
+        for name in in_turn(extended, names):
+            array = load(extended, name)
+            for number in numbers:
+                message = spoilt(extended, name, array, at, number)
+                assert reason in message
+                assert not reason.startswith("range") or f"{number}" in message
+                assert "item rows" not in reason or message.endswith(f"should be 0..{ITEMS - 1}")
     # On their bounds they are sound.
     for name, at, number in (
         (layout.FOLD_IN, (2, 1), -1e-6),

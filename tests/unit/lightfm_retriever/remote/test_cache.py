@@ -156,19 +156,6 @@ def test_what_is_wrong_in_the_store_or_here_is_named(store, volume, cache, versi
         Cache(volume / "file")
 
 
-def test_the_least_recently_used_go_first(store, small, names):
-    first, second, third = names
-    cache = small(2.5)
-    for version, used in ((first, 1e9), (second, 1.5e9)):
-        cache.fetch(store, version, linked=False)
-        os.utime(cache.folder / "used" / version, (used, used))
-    # Used again, which counts and not when it came.
-    cache.uses.add(first)
-    cache.uses.keep_only([])
-    cache.fetch(store, third, linked=False)
-    assert [cache.has(version) for version in names] == [True, False, True]
-
-
 def test_what_another_process_uses_stays_and_the_download_is_refused(store, cache, small, names):
     first, second, _ = names
     cache.fetch(store, first)
@@ -181,7 +168,9 @@ def test_what_another_process_uses_stays_and_the_download_is_refused(store, cach
     assert not others.has(first)
 
 
-def test_what_an_abandoned_download_left_goes_before_any_version(store, volume, small, names):
+def test_what_an_abandoned_download_left_goes_before_the_least_recently_used(
+    store, volume, small, names
+):
     first, second, third = names
     cache = small(2.5)
     cache.fetch(store, first, linked=False)
@@ -191,6 +180,13 @@ def test_what_an_abandoned_download_left_goes_before_any_version(store, volume, 
     cache.fetch(store, third, linked=False)
     assert [cache.has(version) for version in names] == [True, False, True]
     assert on_their_way(cache) == []
+    for version, used in ((first, 1e9), (third, 1.5e9)):
+        os.utime(cache.folder / "used" / version, (used, used))
+    # Used again, which counts and not when it came.
+    cache.uses.add(first)
+    cache.uses.keep_only([])
+    cache.fetch(store, second, linked=False)
+    assert [cache.has(version) for version in names] == [True, True, False]
 
 
 def test_several_who_fetch_one_version_download_it_once(store, tmp_path, version):

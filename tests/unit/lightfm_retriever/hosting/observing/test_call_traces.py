@@ -58,9 +58,8 @@ def test_a_share_of_the_calls_is_traced_where_the_caller_does_not_say():
     assert not is_traced(method="/grpc.health.v1.Health/Check")
 
 
-@pytest.mark.parametrize(
-    ("header", "traced"),
-    [
+def test_the_caller_decides():
+    for header, traced in (
         (parent("01"), True),
         (("traceparent", parent("03", version="cc")[1] + "-more"), True),
         (parent("02"), False),
@@ -69,12 +68,10 @@ def test_a_share_of_the_calls_is_traced_where_the_caller_does_not_say():
         (parent(version="ff"), None),
         (parent(trace="0" * 32), None),
         (parent(span="0" * 16), None),
-    ],
-)
-def test_the_caller_decides(header, traced):
-    for draw in (0.4, 0.6):
-        wanted = draw < 0.5 if traced is None else traced
-        assert is_traced(("user-agent", "x"), header, draw=draw, share=0.5) == wanted
+    ):
+        for draw in (0.4, 0.6):
+            wanted = draw < 0.5 if traced is None else traced
+            assert is_traced(("user-agent", "x"), header, draw=draw, share=0.5) == wanted
 
 
 @pytest.mark.parametrize(

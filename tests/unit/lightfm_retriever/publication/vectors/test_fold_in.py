@@ -145,9 +145,8 @@ def test_the_seed_decides_which_users_and_items_are_learned_from(monkeypatch):
     assert not np.allclose(first[0], other[0])
 
 
-@pytest.mark.parametrize(
-    ("items", "users", "seen"),
-    [
+def test_hardly_any_data_is_enough():
+    for items, users, seen in (
         (vectors(1, 3), vectors(1, 3), [[0]]),
         (vectors(2, 8), vectors(1, 8), [[0, 1]]),
         (vectors(9, 16), vectors(3, 16), [[0], [], [3, 4, 8]]),
@@ -157,17 +156,15 @@ def test_the_seed_decides_which_users_and_items_are_learned_from(monkeypatch):
         (vectors(5, 3), np.ones((3, 4), dtype=np.float32), [[0, 1], [2], [3]]),
         (vectors(5, 3), np.zeros((3, 4), dtype=np.float32), [[0, 1], [2], [3]]),
         (vectors(1, 3) * np.array([[1], [-1]], dtype=np.float32), vectors(2, 3), [[0, 1], [0, 1]]),
-    ],
-)
-def test_hardly_any_data_is_enough(items, users, seen):
-    made = built(items, users, ragged(seen))
-    components = {"components": items.shape[1] - 1}
-    assert made.array.shape == FILES[FOLD_IN].lengths(components)
-    assert made.array.dtype == np.float32
-    for count in (1, len(items)):
-        found = folded(made, items[:count, :-1])
-        assert np.isfinite(found).all()
-        assert found.any() or not users.any()
+    ):
+        made = built(items, users, ragged(seen))
+        components = {"components": items.shape[1] - 1}
+        assert made.array.shape == FILES[FOLD_IN].lengths(components)
+        assert made.array.dtype == np.float32
+        for count in (1, len(items)):
+            found = folded(made, items[:count, :-1])
+            assert np.isfinite(found).all()
+            assert found.any() or not users.any()
 
 
 @pytest.mark.parametrize("length", [1e-38, LARGEST / 100])
