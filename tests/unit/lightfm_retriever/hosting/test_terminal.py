@@ -40,7 +40,7 @@ def hung_up():
     os.close(writing)
 
 
-def test_a_reader_that_hung_up_ends_it_quietly(hung_up):
+def test_a_reader_that_hung_up_ends_it_quietly_and_one_of_messages_nothing(hung_up):
     for body, unbuffered in (
         ("for n in range(50_000): print('line', n)", ""),
         ("print('one line')", "1"),
@@ -49,6 +49,8 @@ def test_a_reader_that_hung_up_ends_it_quietly(hung_up):
     ):
         found = ended(body, out=hung_up, PYTHONUNBUFFERED=unbuffered)
         assert found == (terminal.CLOSED_PIPE, None, "")
+    body = "print('warning', file=sys.stderr)\nprint('answer')"
+    assert ended(body, err=hung_up) == (0, "answer\n", None)
 
 
 @pytest.mark.timeout(60)
@@ -77,11 +79,6 @@ def test_without_streams_no_file_takes_their_place(tmp_path):
     return 7 if file.fileno() > 2 else 8"""
     assert ended(body, closed=(0, 1, 2)) == (7, "", "")
     assert (tmp_path / "file").read_text() == ""
-
-
-def test_messages_that_nobody_reads_end_nothing(hung_up):
-    body = "print('warning', file=sys.stderr)\nprint('answer')"
-    assert ended(body, err=hung_up) == (0, "answer\n", None)
 
 
 def test_what_the_encoding_lacks_or_is_no_unicode_is_escaped():

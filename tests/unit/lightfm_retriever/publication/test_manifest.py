@@ -1,7 +1,9 @@
 """A manifest that was edited is refused, signed anew too where serving from it could go wrong."""
 
 import copy
+import functools
 import json
+import operator
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -40,28 +42,12 @@ def refused(content, reason=None, *, error=ManifestError, sign=True):
     return str(caught.value)
 
 
-def leaves(value, path=()):
-    """Paths of all values in a JSON value that hold no other values; empty containers are such."""
-    if not value or not isinstance(value, dict | list):
-        yield path
-        return
-    for key, child in value.items() if isinstance(value, dict) else enumerate(value):
-        yield from leaves(child, (*path, key))
-
-
 FACTS = CONTENT["files"][layout.ITEM_IDS]
-LEAVES = list(leaves(CONTENT))
-
-
-def get(content, path):
-    for key in path:
-        content = content[key]
-    return content
 
 
 def put(path, value):
     content = copy.deepcopy(CONTENT)
-    get(content, path[:-1])[path[-1]] = value
+    functools.reduce(operator.getitem, path[:-1], content)[path[-1]] = value
     return content
 
 
@@ -83,7 +69,7 @@ def test_decoding_undoes_encoding():
         assert manifest.encode(decode(data)) == data
 
 
-def test_the_text_is_indented_json_in_utf8_with_a_checksum_that_can_be_recomputed(published):
+def test_the_text_is_indented_json_in_utf8_with_a_checksum_that_can_be_recomputed():
     text = manifest.encode(EXAMPLE).decode()
     assert "példa" in text
     assert text.endswith("\n}\n")
@@ -93,9 +79,6 @@ def test_the_text_is_indented_json_in_utf8_with_a_checksum_that_can_be_recompute
     for number in (float("nan"), float("inf")):
         with pytest.raises(ValueError, match="not JSON compliant"):
             manifest.encode(replace(EXAMPLE, metrics={"auc": number}))
-    # The example has the fields of a real one.
-    real = json.loads((published.directory / layout.MANIFEST).read_bytes())
-    assert list(leaves(real)) == LEAVES
 
 
 def test_a_manifest_is_read_from_its_directory(tmp_path):
@@ -127,16 +110,6 @@ def test_an_index_of_an_older_or_later_release_is_read():
     content = {**copy.deepcopy(CONTENT), "added": {"later": [1, None]}}
     content["run"]["added"] = content["indexes"][layout.SIMILAR]["added"] = "later"
     assert decode(written(content)) == EXAMPLE
-
-
-@pytest.mark.parametrize("path", LEAVES, ids=lambda path: "/".join(map(str, path)))
-def test_a_field_that_was_edited_or_removed_is_noticed(path):
-    error = UnsupportedFormatError if path == ("format_version",) else ManifestError
-    other = {str: "another", int: 77, float: 0.123, bool: False}.get(type(get(CONTENT, path)), ["xy"])
-    refused(put(path, other), error=error, sign=False)
-    removed = copy.deepcopy(CONTENT)
-    get(removed, path[:-1]).pop(path[-1])
-    refused(removed, error=InvalidError, sign=False)
 
 
 def test_an_added_field_and_a_checksum_of_another_manifest_are_noticed(published):

@@ -73,18 +73,11 @@ def test_a_labelled_version_is_refused_with_its_labels_and_what_is_none_is_not_f
 
 
 @pytest.mark.parametrize("when", [lambda _, act: act(), before_the_lock, after_rename])
-@pytest.mark.parametrize(
-    ("make", "error", "said"),
-    [
-        (lambda label, version: label.write_text(version), LabelledVersionError, "'odd'"),
-        (lambda label, _: label.mkdir(), VolumeError, "labels/odd: Is a directory"),
-    ],
-)
-def test_labels_that_name_it_or_cannot_be_read_keep_a_version_or_bring_it_back(
-    published, monkeypatch, when, make, error, said
-):
+@pytest.mark.parametrize("named", [True, False])
+def test_a_label_that_names_it_or_cannot_be_read_keeps_a_version(published, monkeypatch, when, named):
     label = layout.label_file(published.volume, "odd")
-    when(monkeypatch, lambda: make(label, published.older))
+    when(monkeypatch, lambda: label.write_text(published.older) if named else label.mkdir())
+    error, said = (LabelledVersionError, "'odd'") if named else (VolumeError, "odd: Is a directory")
     with pytest.raises(error, match=said):
         delete_version(published.volume, published.older)
     assert_untouched(published)

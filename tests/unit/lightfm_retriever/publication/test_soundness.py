@@ -155,9 +155,7 @@ def test_a_ranking_that_popularity_does_not_give_is_refused(extended, monkeypatc
 
 
 @pytest.mark.parametrize("chunk", [1, 3, 100])
-def test_posting_lists_that_are_not_the_inverse_of_the_items_tokens_are_refused(
-    extended, monkeypatch, chunk
-):
+def test_posting_lists_that_are_no_inverse_of_tokens_are_refused(extended, monkeypatch, chunk):
     monkeypatch.setattr(soundness, "_CHUNK_ROWS", chunk)
     verify(extended.volume, extended.version)
     names = layout.ATTRIBUTE_ITEMS_OFFSETS, layout.ATTRIBUTE_ITEMS

@@ -168,9 +168,7 @@ def test_what_another_process_uses_stays_and_the_download_is_refused(store, cach
     assert not others.has(first)
 
 
-def test_what_an_abandoned_download_left_goes_before_the_least_recently_used(
-    store, volume, small, names
-):
+def test_what_was_abandoned_goes_before_the_least_recently_used(store, volume, small, names):
     first, second, third = names
     cache = small(2.5)
     cache.fetch(store, first, linked=False)

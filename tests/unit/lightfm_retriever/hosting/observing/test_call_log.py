@@ -10,7 +10,8 @@ import pytest
 from lightfm_retriever.hosting.observing import request_ids
 from lightfm_retriever.hosting.observing.call_log import CallLog
 
-NOT_FOUND = grpc.StatusCode.NOT_FOUND
+NOT_FOUND = {"code": grpc.StatusCode.NOT_FOUND}
+ENDS = [({}, "UNKNOWN"), (NOT_FOUND, "NOT_FOUND"), ({"active": False}, "CANCELLED")]
 METHOD = "/package.Calls/Ask"
 # As long as may be.
 MINE = ("x-request-id", f"{'mine':<128}")
@@ -57,10 +58,7 @@ def test_an_id_that_could_be_harmful_is_replaced_by_another_each_time(given):
 
 
 @pytest.mark.parametrize("streams", [False, True])
-@pytest.mark.parametrize(
-    ("how", "code"),
-    [({}, "UNKNOWN"), ({"code": NOT_FOUND}, "NOT_FOUND"), ({"active": False}, "CANCELLED")],
-)
+@pytest.mark.parametrize(("how", "code"), ENDS)
 def test_a_call_without_a_response_gets_its_id_too_beside_what_it_has(streams, how, code):
     def behavior(_, context):
         context.set_trailing_metadata((("details-bin", b"x"),))

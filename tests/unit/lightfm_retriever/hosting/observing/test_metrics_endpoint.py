@@ -96,9 +96,7 @@ def test_probes_say_why_not_in_one_line(watched, address):
     assert ask(address, "/live")[::2] == (503, "stuck\n")
 
 
-def test_there_is_nothing_else_and_a_failure_of_what_is_asked_is_told_to_the_log_alone(
-    watched, address, caplog
-):
+def test_there_is_nothing_else_and_a_failure_is_told_to_the_log(watched, address, caplog):
     for path in ("/", "/metrics/", "//["):
         assert ask(address, path)[0] == 404
     assert ask(address, "/metrics", method="POST")[0] == 501

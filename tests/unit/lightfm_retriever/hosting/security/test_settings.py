@@ -11,19 +11,16 @@ from lightfm_retriever.hosting.security.settings import ClientSecurity, Security
 FILE = Path("/nowhere/x.pem")
 
 
-def test_loopback_needs_no_tls():
+def test_loopback_needs_no_tls_and_another_address_needs_it_or_insecure():
     # Who listens is told of a name that nobody knows.
     for host in ("127.8.9.10", "127.1", "localhost", "::1", "[::1]", "unix", "a..b"):
         check_address(SecuritySettings(), host)
-
-
-@pytest.mark.parametrize("host", ["0", "", "::", "[::]", "10.1.2.3", "2001:db8::1", "ipv4:0.0.0.0"])
-def test_another_address_needs_it_or_insecure(host):
-    with pytest.raises(HostingError, match=r".* --insecure") as caught:
-        check_address(SecuritySettings(token_file=FILE), host)
-    assert str(caught.value).startswith(f"--listen {host}: ")
-    check_address(SecuritySettings(cert=FILE, key=FILE), host)
-    check_address(SecuritySettings(insecure=True), host)
+    for host in ("0", "", "::", "[::]", "10.1.2.3", "2001:db8::1", "ipv4:0.0.0.0"):
+        with pytest.raises(HostingError, match=r".* --insecure") as caught:
+            check_address(SecuritySettings(token_file=FILE), host)
+        assert str(caught.value).startswith(f"--listen {host}: ")
+        check_address(SecuritySettings(cert=FILE, key=FILE), host)
+        check_address(SecuritySettings(insecure=True), host)
 
 
 def test_what_lacks_is_said_by_the_names_that_its_reader_gave():

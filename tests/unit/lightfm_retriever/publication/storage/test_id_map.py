@@ -28,9 +28,7 @@ def path(tmp_path_factory):
 @example(set(LOOK_ALIKES[1:]), LOOK_ALIKES[0])
 @example({"\0", "\0\0", "a\0b", "a\0", "a"}, "a\0\0")
 @example({"東京", "东京", "👩‍👩‍👧", "👩", "\U0010ffff", "\ufeff", "\u202eabc"}, "京")
-def test_ids_and_rows_are_one_to_one_and_without_gaps_in_whatever_order(
-    no_waiting_for_the_disk, path, external_ids, other
-):
+def test_ids_and_rows_are_one_to_one_without_gaps(no_waiting_for_the_disk, path, external_ids, other):
     in_order = sorted(external_ids)
     first, id_map = IdMap.build(in_order), reopened(IdMap.build(in_order[::-1] * 2), path)
     rows = {external_id: id_map.row(external_id) for external_id in external_ids}
