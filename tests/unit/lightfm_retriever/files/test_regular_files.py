@@ -13,10 +13,6 @@ import pytest
 from lightfm_retriever.files import regular_files
 from lightfm_retriever.files.durable import fsync_file
 from lightfm_retriever.files.regular_files import IrregularFileError, lock_regular, open_regular
-from lightfm_retriever.publication import layout, manifest, verification
-from lightfm_retriever.publication.errors import InvalidPublicationError, ManifestError
-from lightfm_retriever.publication.storage.arrays import map_array
-from lightfm_retriever.publication.storage.id_map import IdMap
 
 # Whoever waits for a FIFO does so for ever.
 pytestmark = pytest.mark.timeout(30)
@@ -91,21 +87,6 @@ def test_a_lock_that_somebody_has_or_removes_meanwhile_is_not_taken(file, monkey
 
     monkeypatch.setattr(fcntl, "flock", remove_first)
     assert lock_regular(file) is None
-
-
-def test_a_version_whose_file_is_a_fifo_is_refused(published):
-    path = make_fifo(published.directory / layout.SEEN_ITEMS)
-    for call in (
-        lambda: verification.verify(published.volume, published.version),
-        lambda: map_array(path, "f4", (None,)),
-        lambda: IdMap.open(path),
-    ):
-        with pytest.raises(InvalidPublicationError, match="is a FIFO") as caught:
-            call()
-        assert caught.value.path == path
-    make_fifo(published.directory / layout.MANIFEST)
-    with pytest.raises(ManifestError, match="is a FIFO"):
-        manifest.read(published.directory)
 
 
 # Called with a name that another party may own: what opens by name, as far as the source shows it.

@@ -9,12 +9,10 @@ from lightfm_retriever.hosting import given
 from lightfm_retriever.hosting.errors import ArgumentError, HostingError
 
 
-def test_texts_and_whole_numbers_are_ids():
+def test_texts_and_whole_numbers_are_ids_and_nothing_else_is():
     for value in ("3", "", "東京", 3, -3, np.int64(3), np.uint8(200), np.str_("x"), 2**70):
         assert given.identifier("user_id", value) == str(value)
 
-
-def test_nothing_else_is_an_id():
     for value, said in (
         (True, "true, but should be an id: text such as '3', or a whole number such as 3"),
         (np.True_, "of the kind bool"),

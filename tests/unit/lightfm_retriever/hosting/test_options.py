@@ -31,10 +31,6 @@ def test_what_is_out_of_range_is_told_what_it_should_be():
         assert [option.problem(value) for value in wrong] == [expected] * len(wrong)
 
 
-class RefusedError(Exception):
-    pass
-
-
 @dataclass(frozen=True, kw_only=True)
 class Inner:
     share: Annotated[float, Option("a share", ge=0, le=1, flag="inner_share")] = 0.5
@@ -55,7 +51,7 @@ class Spec:
     inner: Inner = field(default_factory=Inner)
 
     def __post_init__(self):
-        options.check(self, RefusedError)
+        options.check(self, LookupError)
 
 
 def parse(*arguments):
@@ -73,7 +69,7 @@ def test_the_first_field_out_of_range_is_refused_by_its_flag():
         ({"size": 3, "kind": None}, ("--kind", None, "one of x, y")),
         ({"size": 0, "name": "c"}, ("--size", 0, "in 1..5")),
     ):
-        with pytest.raises(RefusedError) as caught:
+        with pytest.raises(LookupError) as caught:
             Spec(**given)
         assert caught.value.args == refusal
 

@@ -4,6 +4,7 @@ import copy
 import functools
 import json
 import operator
+import os
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -87,6 +88,10 @@ def test_a_manifest_is_read_from_its_directory(tmp_path):
     with pytest.raises(ManifestError, match=r"manifest\.json: No such file"):
         manifest.read(directory)
     path = directory / layout.MANIFEST
+    os.mkfifo(path)
+    with pytest.raises(ManifestError, match="is a FIFO"):
+        manifest.read(directory)
+    path.unlink()
     path.write_bytes(manifest.encode(EXAMPLE))
     assert manifest.read(directory) == EXAMPLE
     whole = manifest.encode(EXAMPLE).ljust(manifest.MAX_BYTES)

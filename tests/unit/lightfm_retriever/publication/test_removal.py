@@ -16,17 +16,15 @@ from lightfm_retriever.publication.writer import Staging
 from tests import publications
 
 
-def assert_deleted(published, left=0):
-    assert list_versions(published.volume) == [published.version]
+def assert_has(published, *versions, left=0):
+    assert list_versions(published.volume) == [*versions]
+    for version in versions:
+        verify(published.volume, version)
     assert len(os.listdir(layout.staging_dir(published.volume))) == left
-    verify(published.volume, published.version)
 
 
-def assert_untouched(published):
-    assert list_versions(published.volume) == [published.older, published.version]
-    verify(published.volume, published.older)
-    verify(published.volume, published.version)
-    assert os.listdir(layout.staging_dir(published.volume)) == []
+def assert_deleted(published, **more):
+    assert_has(published, published.version, **more)
 
 
 def after_rename(monkeypatch, act):
@@ -80,7 +78,7 @@ def test_a_label_that_names_it_or_cannot_be_read_keeps_a_version(published, monk
     error, said = (LabelledVersionError, "'odd'") if named else (VolumeError, "odd: Is a directory")
     with pytest.raises(error, match=said):
         delete_version(published.volume, published.older)
-    assert_untouched(published)
+    assert_has(published, published.older, published.version)
 
 
 def test_links_are_removed_and_not_followed(published, tmp_path):
@@ -107,7 +105,7 @@ def test_a_version_that_may_not_be_moved_stays(published, monkeypatch):
         patch.setattr(removal.os, "rename", refused)
         with pytest.raises(VolumeError, match="can't be deleted: Permission denied"):
             delete_version(published.volume, published.older)
-    assert_untouched(published)
+    assert_has(published, published.older, published.version)
     layout.staging_dir(published.volume).rmdir()
     layout.staging_dir(published.volume).write_bytes(b"")
     with pytest.raises(VolumeError, match="can't be written"):

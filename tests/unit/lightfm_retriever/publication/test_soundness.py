@@ -1,7 +1,4 @@
-"""What a version's data says is held against its shape, its manifest and its meaning.
-
-The manifest is signed anew: it agrees that each file should be as it is.
-"""
+"""A version's data is held against its shape, a manifest that agrees with it, and its meaning."""
 
 import marisa_trie
 import numpy as np

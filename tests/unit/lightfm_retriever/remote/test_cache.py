@@ -77,23 +77,19 @@ def on_their_way(cache):
     return [*(cache.folder / "partial").iterdir()]
 
 
-def test_a_fetched_version_is_what_was_published_and_not_fetched_again(store, volume, cache, version):
+def test_a_version_is_fetched_once_and_of_the_next_what_changed(store, volume, cache, names):
+    older, newer = names[:2]
     arrival = Watched()
-    fetched = cache.fetch(store, version, arrival=arrival)
-    verification.verify(cache.folder, version)
-    facts = reader.read_manifest(volume, version).files.values()
+    fetched = cache.fetch(store, older, arrival=arrival)
+    verification.verify(cache.folder, older)
+    facts = reader.read_manifest(volume, older).files.values()
     assert (fetched.downloaded, fetched.linked) == (sum(own.size for own in facts), 0)
     assert sum(arrival.arrived) == fetched.downloaded
-    assert {path.stat().st_mode & 0o777 for path in files_of(cache.folder, version)} == {0o444}
+    assert {path.stat().st_mode & 0o777 for path in files_of(cache.folder, older)} == {0o444}
     assert on_their_way(cache) == []
     store.ranges.clear()
-    assert cache.fetch(store, version) is None
+    assert cache.fetch(store, older) is None
     assert store.ranges == []
-
-
-def test_only_files_that_changed_are_fetched(store, volume, cache, names):
-    older, newer = names[:2]
-    cache.fetch(store, older)
     store.ranges.clear()
     fetched = cache.fetch(store, newer)
     before, after = (reader.read_manifest(volume, version).files for version in (older, newer))

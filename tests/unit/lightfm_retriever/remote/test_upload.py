@@ -15,10 +15,9 @@ from tests.unit.lightfm_retriever.remote.stores import once, refusing
 
 @pytest.fixture
 def send(store, source):
-    def call(version, *, folder=source, pauses=()):
-        upload.upload(store, folder, version, pauses=pauses)
-
-    return call
+    return lambda version, folder=source, pauses=(): upload.upload(
+        store, folder, version, pauses=pauses
+    )
 
 
 @pytest.fixture

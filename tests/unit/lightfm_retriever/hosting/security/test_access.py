@@ -17,14 +17,11 @@ HEALTH = "/grpc.health.v1.Health/Watch"
 OLD, NEW = "0123456789abcdef" * 4, "fedcba9876543210" * 4
 
 
-class EndedError(Exception):
-    """A call was ended with a status."""
-
-
 def refusal(behavior, request=None, **shown):
     """Code and message that a call is ended with."""
-    context = mock.Mock(auth_context=lambda: shown, abort_with_status=mock.Mock(side_effect=EndedError))
-    with pytest.raises(EndedError):
+    context = mock.Mock(auth_context=lambda: shown)
+    context.abort_with_status.side_effect = grpc.RpcError
+    with pytest.raises(grpc.RpcError):
         behavior(request, context)
     [status] = context.abort_with_status.call_args.args
     return status.code, status.details

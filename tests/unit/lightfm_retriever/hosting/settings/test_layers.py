@@ -2,6 +2,7 @@
 
 import argparse
 import contextlib
+import json
 from pathlib import Path
 
 import pytest
@@ -45,17 +46,15 @@ def parse(tmp_path):
 
 
 def test_a_variable_or_a_file_sets_what_its_flag_would(parse, tmp_path):
-    wanted = {"volume": "v", "workers": 3, "share": 0.25, "names": ["a", "b"], "root": ["/x", "/y"]}
-    flags = ["--volume", "v", "--workers", "3", "--share", "0.25", "--names", "a,b"]
-    flags += ["--root", "/x", "--root", "/y", "--every", "1h", "--insecure", "--format", "json"]
-    wanted |= {"every": "1h", "insecure": True, "format": "json"}
-    assert parse(*flags) == wanted
-    variables = {"VOLUME": "v", "WORKERS": "3", "SHARE": "0.25", "NAMES": "a,b", "ROOT": "/x,/y"}
-    variables |= {"EVERY": "1h", "INSECURE": "yes", "FORMAT": "json"}
-    named = {f"SERVICE_{name}": value for name, value in variables.items()}
+    texts = {"volume": "v", "workers": "3", "share": "0.25", "names": "a,b", "every": "1h"}
+    wanted = {**texts, "workers": 3, "share": 0.25, "names": ["a", "b"], "root": ["/x", "/y"]}
+    wanted |= {"insecure": True, "format": "json"}
+    flags = [f"--{name}={value}" for name, value in texts.items()]
+    assert parse(*flags, "--root=/x", "--root=/y", "--insecure", "--format", "json") == wanted
+    variables = {**texts, "root": "/x,/y", "insecure": "yes", "format": "json"}
+    named = {f"SERVICE_{name.upper()}": value for name, value in variables.items()}
     assert parse(**named, OTHER_WORKERS="9") == wanted
-    file = 'volume = "v"\nworkers = 3\nshare = 0.25\nnames = ["a", "b"]\nroot = ["/x", "/y"]\n'
-    file += 'every = "1h"\ninsecure = true\nformat = "json"'
+    file = "".join(f"{name} = {json.dumps(value)}\n" for name, value in wanted.items())
     assert parse(file=file) == wanted
     # An empty variable counts as not set, and one may name the file.
     assert parse("--volume", "v", SERVICE_WORKERS="", SERVICE_CONFIG="") == {"volume": "v"}
