@@ -44,9 +44,7 @@ def test_a_module_has_the_command_that_installs_it():
     ):
         assert extras.install_command(module, program) == f"pip install {package}"
     assert extras.install_command("json5", program) is None
-
-
-def test_the_first_that_is_missing_is_named():
+    # The first that is missing is named.
     assert extras.first_missing(["numpy", "no_such_module", "nor_this"]) == "no_such_module"
     assert extras.first_missing(["no_such_module.below"]) == "no_such_module.below"
     assert extras.first_missing(["numpy", "json"]) is None

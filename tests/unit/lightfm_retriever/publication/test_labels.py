@@ -221,9 +221,7 @@ def test_a_version_that_was_deleted_while_the_lock_was_awaited_is_not_promoted(v
     with pytest.raises(errors.VersionNotFoundError):
         promote(volume, B)
     assert read_label(volume, "current") == A
-
-
-def test_the_lock_ends_with_its_holder_and_one_that_cannot_be_made_is_named(volume):
+    # It ends with its holder, and one that can't be made is named.
     with pytest.raises(ZeroDivisionError), labels.exclusive(volume, volume):
         1 / 0  # noqa: B018
     promote(volume, C)

@@ -106,9 +106,7 @@ def test_a_shape_is_told_by_sizes_and_tells_them():
         spec = FileSpec("x.npy", "", shape, "int32")
         assert spec.lengths({"items": 7, "users": 5, "components": 4}) == lengths
         assert dict(spec.sizes(tuple(9 if own is None else own for own in lengths))) == sizes
-
-
-def test_every_entry_is_sound():
+    # So does that of every entry.
     known = {"items", "users", "components", "numbers"}.union(
         *(own.shape.split() for own in FILES.values() if not own.dtype)
     )

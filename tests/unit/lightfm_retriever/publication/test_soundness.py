@@ -115,7 +115,7 @@ def test_norms_may_differ_from_the_embeddings_by_rounding_only(extended, monkeyp
     verify(extended.volume, extended.version)
 
 
-def test_rows_that_do_not_ascend_are_refused(extended):
+def test_rows_that_do_not_ascend_or_are_no_permutation_are_refused(extended):
     for offsets, values in ROWS:
         starts, array = load(extended, offsets), load(extended, values)
         row = int(np.flatnonzero(np.diff(starts) > 1)[-1])
@@ -126,9 +126,6 @@ def test_rows_that_do_not_ascend_are_refused(extended):
             what = f"the {FILES[values].of} of {owner} {row} don't ascend"
             assert what in spoilt(extended, values, array, own, wrong)
         reseal(extended, values, array)
-
-
-def test_rows_that_are_no_permutation_are_refused(extended):
     for name in in_turn(extended, (layout.ID_RANKS, layout.POPULAR_ITEMS, layout.NUMBER_ORDER)):
         array = load(extended, name)
         own = array if array.ndim == 1 else array[1]

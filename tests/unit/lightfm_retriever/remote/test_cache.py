@@ -32,11 +32,10 @@ class Counting(Store):
         return super().read_range(key, start, end)
 
 
-class Watched(Arrival):
-    def __init__(self, *, wanted=lambda: True):
-        self.arrived = []
-        self.more = self.arrived.append
-        self.wanted = wanted
+def told(**calls):
+    arrival = Arrival()
+    vars(arrival).update(calls)
+    return arrival
 
 
 @pytest.fixture
@@ -79,18 +78,17 @@ def on_their_way(cache):
 
 def test_a_version_is_fetched_once_and_of_the_next_what_changed(store, volume, cache, names):
     older, newer = names[:2]
-    arrival = Watched()
-    fetched = cache.fetch(store, older, arrival=arrival)
+    arrived = []
+    fetched = cache.fetch(store, older, arrival=told(more=arrived.append))
     verification.verify(cache.folder, older)
     facts = reader.read_manifest(volume, older).files.values()
     assert (fetched.downloaded, fetched.linked) == (sum(own.size for own in facts), 0)
-    assert sum(arrival.arrived) == fetched.downloaded
+    assert sum(arrived) == fetched.downloaded
     assert {path.stat().st_mode & 0o777 for path in files_of(cache.folder, older)} == {0o444}
     assert on_their_way(cache) == []
     store.ranges.clear()
     assert cache.fetch(store, older) is None
     assert store.ranges == []
-    store.ranges.clear()
     fetched = cache.fetch(store, newer)
     before, after = (reader.read_manifest(volume, version).files for version in (older, newer))
     common = {own.sha256 for own in before.values()} & {own.sha256 for own in after.values()}
@@ -197,12 +195,12 @@ def test_what_is_not_wanted_any_more_is_not_gone_on_with_nor_waited_for(store, v
     # When all has arrived, it is only read again.
     for end in (0, sum(-(-own.size // downloading.PIECE_BYTES) for own in facts)):
         with pytest.raises(StoreError, match="isn't wanted any more"):
-            cache.fetch(store, version, arrival=Watched(wanted=lambda end=end: len(store.ranges) < end))
+            cache.fetch(store, version, arrival=told(wanted=lambda end=end: len(store.ranges) < end))
         assert len(store.ranges) == end
         assert not cache.has(version)
     folder = cache.folder / "partial" / version
     with locked(folder / "lock"):
         answers = iter([True, True, False])
         with pytest.raises(errors.VolumeError, match="isn't wanted any more"):
-            cache.fetch(store, version, arrival=Watched(wanted=lambda: next(answers)))
+            cache.fetch(store, version, arrival=told(wanted=lambda: next(answers)))
     assert cache.fetch(store, version) is not None

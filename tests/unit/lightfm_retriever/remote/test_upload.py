@@ -15,9 +15,7 @@ from tests.unit.lightfm_retriever.remote.stores import once, refusing
 
 @pytest.fixture
 def send(store, source):
-    return lambda version, folder=source, pauses=(): upload.upload(
-        store, folder, version, pauses=pauses
-    )
+    return lambda version, of=source, pauses=(): upload.upload(store, of, version, pauses=pauses)
 
 
 @pytest.fixture
@@ -106,7 +104,7 @@ def test_another_version_of_the_same_name_is_left_alone(version, send, is_whole,
     layout.version_dir(tmp_path, made).rename(target)
     publications.overwrite(target / "manifest.json", manifest.encode(replace(facts, version=version)))
     with pytest.raises(VolumeError, match="another trainer has published other files under this name"):
-        send(version, folder=tmp_path)
+        send(version, of=tmp_path)
     assert is_whole(version)
 
 

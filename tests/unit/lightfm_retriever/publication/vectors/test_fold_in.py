@@ -80,15 +80,13 @@ def test_a_session_is_folded_in_as_the_formula_says(monkeypatch, session, chunk)
     assert found == pytest.approx(by_formula(*made, session), rel=1e-3, abs=1e-4)
 
 
-@pytest.mark.parametrize("scale", [1e-15, 1e15])
-def test_users_and_items_of_other_lengths_give_embeddings_of_other_lengths(scale):
+def test_users_and_items_of_other_lengths_give_embeddings_of_other_lengths():
     items, users, seen = community()
-    embeddings, factor = items[:7, :-1], np.float32(scale)
-    expected = folded(built(items, users, seen), embeddings)
-    longer_users = folded(built(items, users * factor, seen), embeddings) / scale
-    longer_items = folded(built(items * factor, users, seen), embeddings * factor)
-    for found in (longer_users, longer_items):
-        assert found == pytest.approx(expected, rel=1e-3, abs=1e-4)
+    embeddings = items[:7, :-1]
+    expected = pytest.approx(folded(built(items, users, seen), embeddings), rel=1e-3, abs=1e-4)
+    for factor in (np.float32(1e-15), np.float32(1e15)):
+        assert folded(built(items, users * factor, seen), embeddings) / factor == expected
+        assert folded(built(items * factor, users, seen), embeddings * factor) == expected
 
 
 def test_where_nothing_was_seen_a_session_is_the_mean_of_its_items_as_long_as_users_are():
