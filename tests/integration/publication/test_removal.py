@@ -2,18 +2,14 @@
 
 import os
 import signal
-import threading
-from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
 
 from lightfm_retriever.publication import layout
-from lightfm_retriever.publication.errors import LabelledVersionError, VersionNotFoundError
-from lightfm_retriever.publication.labels import promote, read_label
+from lightfm_retriever.publication.labels import promote
 from lightfm_retriever.publication.reader import list_versions
 from lightfm_retriever.publication.removal import delete_version
-from lightfm_retriever.publication.verification import verify
 from tests import publications
 from tests.integration.disks import fill
 from tests.integration.publication.checks import assert_sound, assert_staging_is_cleaned_up
@@ -67,32 +63,6 @@ def test_a_full_disk_lets_go_of_a_version_and_has_room_for_the_next(small_disk, 
     assert assert_sound(volume) == ([newer], newer)
     assert os.listdir(layout.staging_dir(volume)) == []
     assert os.statvfs(disk).f_bfree > before
-
-
-def test_a_label_never_names_a_version_that_was_deleted(tmp_path):
-    """Of promoting and deleting the same version at once, one fails, with an error that says so."""
-    volume = tmp_path / "volume"
-    keeper, *others = publications.daily(volume, 31)
-    promote(volume, keeper)
-
-    def attempt(act, version, start):
-        start.wait()
-        try:
-            act(volume, version)
-        except (LabelledVersionError, VersionNotFoundError) as error:
-            return type(error)
-
-    for version in others:
-        start = threading.Barrier(2)
-        with ThreadPoolExecutor(2) as both:
-            acts = [both.submit(attempt, act, version, start) for act in (promote, delete_version)]
-        named = read_label(volume, "current")
-        verify(volume, named)
-        assert [act.result() for act in acts] == (
-            [None, LabelledVersionError] if named == version else [VersionNotFoundError, None]
-        )
-        promote(volume, keeper)
-    assert os.listdir(layout.staging_dir(volume)) == []
 
 
 def test_two_who_publish_the_same_in_the_same_second_both_do(publisher, other_publisher, tmp_path):

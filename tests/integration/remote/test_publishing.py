@@ -41,10 +41,8 @@ class Bucket:
     """A prefix of its own, and a trainer that publishes to it."""
 
     def __init__(self, url, folder, capsys):
-        self.url = url
-        self.folder = folder
+        self.url, self.folder, self._capsys = url, folder, capsys
         self.store = Store(parse_location(url))
-        self._capsys = capsys
 
     def call(self, command, *arguments, cache="cache", **options):
         """What a command prints as JSON; each cache is another machine's."""
@@ -65,6 +63,13 @@ class Bucket:
     def text(self, key):
         return self.store.read(key, at_most=1 << 20)[0].decode()
 
+    def vectors(self, items, *, dimensions=4):
+        """Flags of `publish` for so many vectors."""
+        vectors, ids = self.folder / f"{items}.npy", self.folder / f"{items}.txt"
+        np.save(vectors, np.random.default_rng(items).normal(size=(items, dimensions)))
+        ids.write_text("".join(f"item {row}\n" for row in range(items)))
+        return ["--item-vectors", vectors, "--item-ids", ids, *QUICK[4:], "--allow-unevaluated"]
+
     def versions(self):
         return [version["version"] for version in self.call("versions")]
 
@@ -77,19 +82,6 @@ def bucket(server, tmp_path, capsys, monkeypatch, request):
         monkeypatch.setenv(name, value)
     monkeypatch.chdir(tmp_path)
     return Bucket(server.url(re.sub(r"\W", "-", request.node.name)), tmp_path, capsys)
-
-
-@pytest.fixture
-def vectors(tmp_path):
-    """Flags of `publish` for so many vectors."""
-
-    def write(items, *, dimensions=4):
-        vectors, ids = tmp_path / f"{items}.npy", tmp_path / f"{items}.txt"
-        np.save(vectors, np.random.default_rng(items).normal(size=(items, dimensions)))
-        ids.write_text("".join(f"item {row}\n" for row in range(items)))
-        return ["--item-vectors", vectors, "--item-ids", ids, *QUICK[4:], "--allow-unevaluated"]
-
-    return write
 
 
 def test_a_version_is_trained_published_and_looked_after_by_the_command_line(bucket, quick):
@@ -128,13 +120,13 @@ def test_a_version_is_trained_published_and_looked_after_by_the_command_line(buc
     assert verification.verify(folder, names[0]).users == datasets.USERS
 
 
-def test_a_trainer_that_is_killed_while_it_uploads_leaves_no_version(bucket, server, vectors):
-    before = bucket.call("publish", *vectors(200), cache="")["version"]
+def test_a_trainer_that_is_killed_while_it_uploads_leaves_no_version(bucket, server):
+    before = bucket.call("publish", *bucket.vectors(200), cache="")["version"]
     # By default the cache is beside the state.
     cache = bucket.folder / f"{parse_location(bucket.url).name}.trainer" / "cache"
     assert reader.list_versions(cache) == [before]
     # Other ids too, else most of it would be there already.
-    flags = vectors(5_000, dimensions=64)
+    flags = bucket.vectors(5_000, dimensions=64)
     with fault_proxy.proxy(server.port) as network:
         network.slow(400_000)
         command = [sys.executable, "-m", "trainer", "publish", "--volume", bucket.url, *map(str, flags)]
@@ -155,10 +147,8 @@ def test_a_trainer_that_is_killed_while_it_uploads_leaves_no_version(bucket, ser
     assert bucket.call("publish", *flags)["label"] == "current"
 
 
-def test_wrong_credentials_and_a_missing_bucket_are_told_before_anything_is_done(
-    bucket, quick, vectors, monkeypatch
-):
-    for command, arguments in (("versions", []), ("publish", vectors(200))):
+def test_wrong_credentials_and_a_missing_bucket_are_told_first(bucket, quick, monkeypatch):
+    for command, arguments in (("versions", []), ("publish", bucket.vectors(200))):
         status, output, errors = bucket.run(command, *arguments, url="s3://no-such-bucket/prefix")
         assert (status, output) == (1, "")
         assert errors.startswith("error: s3://no-such-bucket/prefix: the bucket doesn't exist")

@@ -1,7 +1,5 @@
 """Volumes that tests may spoil."""
 
-from datetime import timedelta
-from functools import partial
 from types import SimpleNamespace
 
 import pytest
@@ -11,39 +9,36 @@ from lightfm_retriever.publication.labels import promote
 from tests import publications
 
 
-def published_at(volume, older, version):
-    """A volume of two versions; the label `current` names the newer."""
-    named = {"volume": volume, "older": older, "version": version}
-    at = partial(layout.version_dir, volume)
-    return SimpleNamespace(**named, directory=at(version), older_directory=at(older))
-
-
-def publish(folder, *days, extended=False):
-    """Publish a version for each day, and let the label name the last."""
-    versions = []
-    for day in days:
-        at = publications.NOON - timedelta(days=day)
-        facts = {"seed": 3 if extended else 2 - day, "extended": extended}
-        versions.append(publications.publish(folder, clock=lambda at=at: at, **facts))
-        promote(folder, versions[-1])
-    return folder, versions[0], versions[-1]
+def copied(templates, name, tmp_path):
+    """A volume of its own, whose label `current` names the newest version."""
+    folder, versions = templates
+    volume = publications.copy(folder / name, tmp_path / name)
+    older, version = versions[name][0], versions[name][-1]
+    directory, older_directory = (layout.version_dir(volume, own) for own in (version, older))
+    return SimpleNamespace(
+        volume=volume,
+        older=older,
+        version=version,
+        directory=directory,
+        older_directory=older_directory,
+    )
 
 
 @pytest.fixture(scope="session")
-def _template(tmp_path_factory):
-    return publish(tmp_path_factory.mktemp("template") / "volume", 1, 0)
-
-
-@pytest.fixture(scope="session")
-def _extended(tmp_path_factory):
-    return publish(tmp_path_factory.mktemp("extended") / "volume", 0, extended=True)
-
-
-@pytest.fixture
-def published(_template, tmp_path):
-    return published_at(publications.copy(_template[0], tmp_path / "volume"), *_template[1:])
+def _templates(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("templates")
+    extended = publications.publish(folder / "extended", seed=3, extended=True)
+    versions = {"published": publications.daily(folder / "published", 2), "extended": [extended]}
+    for name, made in versions.items():
+        promote(folder / name, made[-1])
+    return folder, versions
 
 
 @pytest.fixture
-def extended(_extended, tmp_path):
-    return published_at(publications.copy(_extended[0], tmp_path / "extended"), *_extended[1:])
+def published(_templates, tmp_path):
+    return copied(_templates, "published", tmp_path)
+
+
+@pytest.fixture
+def extended(_templates, tmp_path):
+    return copied(_templates, "extended", tmp_path)

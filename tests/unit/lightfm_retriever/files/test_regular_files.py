@@ -5,25 +5,14 @@ import errno
 import fcntl
 import os
 import socket
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from lightfm_retriever.files import regular_files
 from lightfm_retriever.files.durable import fsync_file
-from lightfm_retriever.files.regular_files import (
-    IrregularFileError,
-    held_open,
-    lock_regular,
-    open_regular,
-)
-from lightfm_retriever.publication import layout, manifest, verification
-from lightfm_retriever.publication.errors import (
-    InvalidPublicationError,
-    ManifestError,
-)
-from lightfm_retriever.publication.storage.arrays import map_array
-from lightfm_retriever.publication.storage.id_map import IdMap
+from lightfm_retriever.files.regular_files import IrregularFileError, lock_regular, open_regular
 
 # Whoever waits for a FIFO does so for ever.
 pytestmark = pytest.mark.timeout(30)
@@ -45,15 +34,12 @@ def file(tmp_path):
     return file
 
 
-def open_to_append(path):
-    return regular_files.open_descriptor(path, os.O_CREAT | os.O_WRONLY | os.O_APPEND)
-
-
 NAMES = ("open_regular", "create_regular", "open_given", "read_regular", "check_regular")
-OPENERS = [*(getattr(regular_files, name) for name in NAMES), fsync_file, open_to_append]
+OPENERS = [*(getattr(regular_files, name) for name in NAMES), fsync_file]
+APPEND = partial(regular_files.open_descriptor, flags=os.O_CREAT | os.O_WRONLY | os.O_APPEND)
 
 
-@pytest.mark.parametrize("call", OPENERS)
+@pytest.mark.parametrize("call", [*OPENERS, APPEND])
 def test_each_way_of_opening_refuses_what_is_no_file_and_names_it(tmp_path, call):
     fifo, link, loop, unix = (tmp_path / name for name in ("fifo", "link", "loop", "socket"))
     make_fifo(fifo)
@@ -84,21 +70,9 @@ def test_what_is_replaced_between_the_look_and_the_opening_is_refused_too(file, 
 def test_a_library_meets_the_file_that_was_checked_and_errors_its_own_name(file):
     with open_regular(file) as opened:
         assert opened.name == str(file)
-    with held_open(file) as name:
+    with regular_files.held_open(file) as name:
         make_fifo(file)
         assert Path(name).read_bytes() == b"checked"
-
-
-def test_a_pipe_that_a_shell_gave_is_read_where_a_file_is_read_once():
-    reading, writing = os.pipe()
-    os.write(writing, b"given")
-    os.close(writing)
-    path = Path(f"/dev/fd/{reading}")
-    with pytest.raises(IrregularFileError):
-        open_regular(path)
-    with regular_files.open_given(path) as file:
-        assert file.read() == b"given"
-    os.close(reading)
 
 
 def test_a_lock_that_somebody_has_or_removes_meanwhile_is_not_taken(file, monkeypatch):
@@ -113,21 +87,6 @@ def test_a_lock_that_somebody_has_or_removes_meanwhile_is_not_taken(file, monkey
 
     monkeypatch.setattr(fcntl, "flock", remove_first)
     assert lock_regular(file) is None
-
-
-def test_a_version_whose_file_is_a_fifo_is_refused(published):
-    path = make_fifo(published.directory / layout.SEEN_ITEMS)
-    for call in (
-        lambda: verification.verify(published.volume, published.version),
-        lambda: map_array(path, "f4", (None,)),
-        lambda: IdMap.open(path),
-    ):
-        with pytest.raises(InvalidPublicationError, match="is a FIFO") as caught:
-            call()
-        assert caught.value.path == path
-    make_fifo(published.directory / layout.MANIFEST)
-    with pytest.raises(ManifestError, match="is a FIFO"):
-        manifest.read(published.directory)
 
 
 # Called with a name that another party may own: what opens by name, as far as the source shows it.

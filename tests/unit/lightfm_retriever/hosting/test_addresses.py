@@ -5,9 +5,8 @@ import pytest
 from lightfm_retriever.hosting.addresses import AddressError, parse, parse_one
 
 
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
+def test_addresses_are_taken_apart_and_who_listens_may_take_a_free_port():
+    for text, expected in (
         ("127.0.0.1:1", [("127.0.0.1", 1)]),
         ("[::1]:65535", [("::1", 65535)]),
         ("my_host-0.svc.example.:00080", [("my_host-0.svc.example.", 80)]),
@@ -15,16 +14,13 @@ from lightfm_retriever.hosting.addresses import AddressError, parse, parse_one
         ("dns:localhost:5", [("localhost", 5)]),
         ("ipv4:127.0.0.1:1,127.0.0.2:2", [("127.0.0.1", 1), ("127.0.0.2", 2)]),
         ("ipv6:[::1]:1,[::2]:2", [("::1", 1), ("::2", 2)]),
-    ],
-)
-def test_addresses_are_taken_apart_and_who_listens_may_take_a_free_port(text, expected):
-    assert parse(text) == expected
+    ):
+        assert parse(text) == expected
     assert parse_one("127.0.0.1:0", least=0) == ("127.0.0.1", 0)
 
 
-@pytest.mark.parametrize(
-    ("text", "hint"),
-    [
+def test_other_texts_are_refused_with_the_right_form():
+    for text, hint in (
         ("", ""),
         ("localhost", "the port is missing"),
         ("localhost:", "the port is missing"),
@@ -43,29 +39,24 @@ def test_addresses_are_taken_apart_and_who_listens_may_take_a_free_port(text, ex
         ("127.0.0.256:1", "'127.0.0.256' is no IPv4 address, which has four numbers in 0..255"),
         ("a..b:1", "'a..b' is no host"),
         ("\udcff:1", r"'\udcff' is no host"),
-    ],
-)
-def test_other_texts_are_refused_with_the_right_form(text, hint):
-    for least in (1, 0):
-        with pytest.raises(AddressError) as raised:
-            parse_one(text, least=least)
-        assert raised.value.hint == hint
-        assert f"should be HOST:PORT with a port in {least}..65535, such as" in str(raised.value)
-        assert str(raised.value).endswith(hint)
+    ):
+        for least in (1, 0):
+            with pytest.raises(AddressError) as raised:
+                parse_one(text, least=least)
+            assert raised.value.hint == hint
+            assert f"should be HOST:PORT with a port in {least}..65535, such as" in str(raised.value)
+            assert str(raised.value).endswith(hint)
 
 
-@pytest.mark.parametrize(
-    ("text", "hint"),
-    [
+def test_a_client_is_told_of_its_own_forms_too_without_words_of_the_language():
+    for text, hint in (
         ("localhost:0", "'0' isn't such a port"),
         ("dns:///localhost", "the port is missing"),
         ("ipv4:127.0.0.1:1,", ""),
         *((value, "") for value in (None, 50051, b"localhost:1", ("localhost", 1))),
-    ],
-)
-def test_a_client_is_told_of_its_own_forms_too_without_words_of_the_language(text, hint):
-    with pytest.raises(AddressError, match=r"should be HOST:PORT with") as raised:
-        parse(text)
-    assert raised.value.hint == hint
-    assert "None" not in str(raised.value)
-    assert isinstance(text, str) or str(raised.value).startswith("target is ")
+    ):
+        with pytest.raises(AddressError, match=r"should be HOST:PORT with") as raised:
+            parse(text)
+        assert raised.value.hint == hint
+        assert "None" not in str(raised.value)
+        assert isinstance(text, str) or str(raised.value).startswith("target is ")

@@ -36,20 +36,15 @@ def test_every_package_of_an_extra_is_in_the_table_and_no_other(extra):
     assert {*map(extras.package_of, modules)} <= wanted
 
 
-@pytest.mark.parametrize(
-    ("module", "program", "package"),
-    [
+def test_a_module_has_the_command_that_installs_it():
+    for module, program, package in (
         ("lightfm", "retriever", "'lightfm-retriever[trainer]'"),
         ("nmslib", "trainer", "'lightfm-retriever[nmslib]'"),
         ("numpy", "trainer", "lightfm-retriever"),
-    ],
-)
-def test_a_module_has_the_command_that_installs_it(module, program, package):
-    assert extras.install_command(module, program) == f"pip install {package}"
+    ):
+        assert extras.install_command(module, program) == f"pip install {package}"
     assert extras.install_command("json5", program) is None
-
-
-def test_the_first_that_is_missing_is_named():
+    # The first that is missing is named.
     assert extras.first_missing(["numpy", "no_such_module", "nor_this"]) == "no_such_module"
     assert extras.first_missing(["no_such_module.below"]) == "no_such_module.below"
     assert extras.first_missing(["numpy", "json"]) is None

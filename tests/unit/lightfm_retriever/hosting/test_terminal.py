@@ -40,19 +40,17 @@ def hung_up():
     os.close(writing)
 
 
-@pytest.mark.parametrize(
-    ("body", "unbuffered"),
-    [
+def test_a_reader_that_hung_up_ends_it_quietly_and_one_of_messages_nothing(hung_up):
+    for body, unbuffered in (
         ("for n in range(50_000): print('line', n)", ""),
         ("print('one line')", "1"),
         ("try:\n    print('one', flush=True)\nexcept Exception:\n    pass", ""),
         ("from rich.console import Console\nConsole().print('one')", ""),
-    ],
-    ids=["many", "unbuffered", "caught", "rich"],
-)
-def test_a_reader_that_hung_up_ends_it_quietly(hung_up, body, unbuffered):
-    found = ended(body, out=hung_up, PYTHONUNBUFFERED=unbuffered)
-    assert found == (terminal.CLOSED_PIPE, None, "")
+    ):
+        found = ended(body, out=hung_up, PYTHONUNBUFFERED=unbuffered)
+        assert found == (terminal.CLOSED_PIPE, None, "")
+    body = "print('warning', file=sys.stderr)\nprint('answer')"
+    assert ended(body, err=hung_up) == (0, "answer\n", None)
 
 
 @pytest.mark.timeout(60)
@@ -65,17 +63,14 @@ def test_what_is_not_to_be_buffered_comes_at_once(stream):
         assert process.wait(timeout=60) == 0
 
 
-@pytest.mark.parametrize(
-    ("body", "status", "last"),
-    [
+def test_an_error_that_is_not_of_the_output_stays_one():
+    for body, status, last in (
         ("print('one')\nraise BrokenPipeError(errno.EPIPE, 'x')", 1, "x\n"),
         ("argparse.ArgumentParser().parse_args(['--no'])", 2, "unrecognized arguments: --no\n"),
-    ],
-)
-def test_an_error_that_is_not_of_the_output_stays_one(body, status, last):
-    found, _, errors = ended(body)
-    assert (found, "Traceback" in errors) == (status, status == 1)
-    assert errors.endswith(last)
+    ):
+        found, _, errors = ended(body)
+        assert (found, "Traceback" in errors) == (status, status == 1)
+        assert errors.endswith(last)
 
 
 def test_without_streams_no_file_takes_their_place(tmp_path):
@@ -86,23 +81,18 @@ def test_without_streams_no_file_takes_their_place(tmp_path):
     assert (tmp_path / "file").read_text() == ""
 
 
-def test_messages_that_nobody_reads_end_nothing(hung_up):
-    body = "print('warning', file=sys.stderr)\nprint('answer')"
-    assert ended(body, err=hung_up) == (0, "answer\n", None)
-
-
-@pytest.mark.parametrize(
-    ("text", "encoding", "escaped"),
-    [("µ 漢 😀", "ascii", r"\xb5 \u6f22 \U0001f600"), ("\udcff µ", "utf-8", r"\udcff µ")],
-)
-def test_what_the_encoding_lacks_or_is_no_unicode_is_escaped(text, encoding, escaped):
-    body = f"print({text!a})\nterminal.print_json({text!a}, indent=None)"
-    status, output, errors = ended(body, PYTHONIOENCODING=encoding)
-    assert (status, errors) == (0, "")
-    first, rest = output.splitlines()
-    assert first == escaped
-    assert json.loads(rest) == text
-    assert ("µ" in rest) == (encoding == "utf-8")
+def test_what_the_encoding_lacks_or_is_no_unicode_is_escaped():
+    for text, encoding, escaped in (
+        ("µ 漢 😀", "ascii", r"\xb5 \u6f22 \U0001f600"),
+        ("\udcff µ", "utf-8", r"\udcff µ"),
+    ):
+        body = f"print({text!a})\nterminal.print_json({text!a}, indent=None)"
+        status, output, errors = ended(body, PYTHONIOENCODING=encoding)
+        assert (status, errors) == (0, "")
+        first, rest = output.splitlines()
+        assert first == escaped
+        assert json.loads(rest) == text
+        assert ("µ" in rest) == (encoding == "utf-8")
 
 
 @pytest.mark.parametrize(("given", "used"), [("", "NONE"), ("INFO", "INFO")])

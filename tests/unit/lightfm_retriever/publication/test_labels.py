@@ -3,6 +3,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import timedelta
+from unittest import mock
 
 import pytest
 from hypothesis import given, settings
@@ -103,12 +104,8 @@ def test_a_promotion_tells_what_the_label_named_before_and_moves_no_other(volume
 
 def test_a_label_that_cannot_be_written_stays_and_leaves_nothing(volume, monkeypatch):
     promote(volume, A)
-
-    def refuse(source, target):
-        raise PermissionError(13, "Permission denied")
-
     with monkeypatch.context() as patch:
-        patch.setattr(os, "rename", refuse)
+        patch.setattr(os, "rename", mock.Mock(side_effect=PermissionError(13, "Permission denied")))
         with pytest.raises(errors.VolumeError, match="current: can't be written: Permission denied"):
             promote(volume, B)
     assert list(layout.staging_dir(volume).iterdir()) == []
@@ -224,9 +221,7 @@ def test_a_version_that_was_deleted_while_the_lock_was_awaited_is_not_promoted(v
     with pytest.raises(errors.VersionNotFoundError):
         promote(volume, B)
     assert read_label(volume, "current") == A
-
-
-def test_the_lock_ends_with_its_holder_and_one_that_cannot_be_made_is_named(volume):
+    # It ends with its holder, and one that can't be made is named.
     with pytest.raises(ZeroDivisionError), labels.exclusive(volume, volume):
         1 / 0  # noqa: B018
     promote(volume, C)

@@ -1,7 +1,4 @@
-"""The names of a volume, and one table of a version's files.
-
-What an entry of the table says holds for who stages, opens and verifies.
-"""
+"""The names of a volume; a table of its files, which holds for who stages, opens and verifies."""
 
 from datetime import UTC, datetime
 
@@ -16,7 +13,7 @@ from lightfm_retriever.publication.layout import FILES, FileSpec
 from lightfm_retriever.publication.manifest import FORMAT_VERSION
 from lightfm_retriever.publication.reader import open_publication
 from lightfm_retriever.publication.storage.id_map import IdMap
-from lightfm_retriever.publication.storage.ragged import Ragged
+from lightfm_retriever.publication.storage.ragged import empty
 from lightfm_retriever.publication.verification import verify
 from lightfm_retriever.publication.writer import Staging
 from tests import publications
@@ -93,8 +90,7 @@ def test_a_map_of_other_ids_than_rows_were_staged_is_refused(tmp_path):
         staging.add_array(layout.ITEM_VECTORS, np.ones((3, 2), dtype=np.float32))
         with pytest.raises(MismatchError, match=r"^items\.trie: number of ids is 2, but should be 3"):
             staging.add_id_map(layout.ITEM_IDS, IdMap.build(["a", "b"]))
-        nothing = Ragged(np.zeros(5, dtype=np.int64), np.zeros(0, dtype=np.int32))
-        staging.add_ragged(layout.SEEN_OFFSETS, layout.SEEN_ITEMS, nothing)
+        staging.add_ragged(layout.SEEN_OFFSETS, layout.SEEN_ITEMS, empty(4))
         with pytest.raises(MismatchError, match=r"shape is \(3, 2\), but should be \(4, 2\)"):
             staging.add_array(layout.USER_VECTORS, np.ones((3, 2), dtype=np.float32))
 
@@ -110,9 +106,7 @@ def test_a_shape_is_told_by_sizes_and_tells_them():
         spec = FileSpec("x.npy", "", shape, "int32")
         assert spec.lengths({"items": 7, "users": 5, "components": 4}) == lengths
         assert dict(spec.sizes(tuple(9 if own is None else own for own in lengths))) == sizes
-
-
-def test_every_entry_is_sound():
+    # So does that of every entry.
     known = {"items", "users", "components", "numbers"}.union(
         *(own.shape.split() for own in FILES.values() if not own.dtype)
     )

@@ -4,14 +4,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lightfm_retriever.publication import layout
+from lightfm_retriever.publication import layout, reader
 from lightfm_retriever.publication.errors import VersionNotFoundError, VolumeError
-from lightfm_retriever.publication.reader import (
-    has_version,
-    list_versions,
-    open_publication,
-    read_manifest,
-)
+from lightfm_retriever.publication.reader import has_version, list_versions, open_publication
 from lightfm_retriever.publication.storage.id_map import IdMap
 from lightfm_retriever.publication.storage.ragged import empty, text
 from lightfm_retriever.publication.verification import verify
@@ -47,35 +42,27 @@ def test_a_volume_that_is_missing_or_cannot_be_read_is_an_error_that_names_it(tm
         list_versions(tmp_path / "volume")
     # No system call takes a name of 300 bytes, whoever asks.
     unreadable = Path("/", "x" * 300)
-    for read in (has_version, read_manifest, verify, open_publication):
+    for read in (has_version, reader.read_manifest, verify, open_publication):
         with pytest.raises(VolumeError, match="File name too long") as caught:
             read(unreadable, "20261124T043500Z-3fa9c1")
         assert unreadable in caught.value.path.parents
 
 
-def test_what_is_no_version_is_not_found(published):
-    for version in ("", "../versions", "20261124T043500Z-3fa9c1", "a\0b"):
-        for read in (read_manifest, verify, open_publication):
-            with pytest.raises(VersionNotFoundError, match=f"isn't on the volume {published.volume}"):
-                read(published.volume, version)
-        assert not has_version(published.volume, version)
-
-
-def test_a_version_verifies_and_gives_its_manifest_and_nothing_is_changed(published):
+def test_a_version_verifies_holds_what_was_published_and_no_other_is_found(
+    published,
+):
     before = publications.tree(published.volume)
     for version in (published.older, published.version):
         facts = verify(published.volume, version)
-        assert facts == read_manifest(published.volume, version)
-        assert facts == open_publication(published.volume, version).manifest
+        assert facts == reader.read_manifest(published.volume, version)
         assert (facts.version, sorted(facts.files)) == (version, publications.ALL_FILES)
         assert has_version(published.volume, version)
-    assert publications.tree(published.volume) == before
-
-
-def test_an_opened_version_holds_what_was_published(published):
-    random = np.random.default_rng(2)
+    random = np.random.default_rng(1)
     opened = open_publication(published.volume, published.version)
-    assert opened.directory == published.directory
+    assert (opened.directory, opened.manifest) == (published.directory, facts)
+    # What came later to the format is missing together.
+    for name in ("popular_items", "popularity", "user_features", "user_feature_vectors", "attributes"):
+        assert getattr(opened, name) is None
     for vectors in (opened.item_vectors, opened.user_vectors):
         np.testing.assert_array_equal(vectors, random.normal(size=vectors.shape).astype(np.float32))
     assert len(opened.item_vectors) == ITEMS
@@ -88,9 +75,15 @@ def test_an_opened_version_holds_what_was_published(published):
     expected = np.sqrt((opened.item_vectors[:, :-1].astype(np.float64) ** 2).sum(axis=1))
     np.testing.assert_allclose(opened.item_norms, expected, rtol=1e-6)
     assert [text(opened.titles, row) for row in range(len(opened.titles))] == publications.TITLES
+    for version in ("", "../versions", "20261124T043500Z-3fa9c1", "a\0b"):
+        for read in (reader.read_manifest, verify, open_publication):
+            with pytest.raises(VersionNotFoundError, match=f"isn't on the volume {published.volume}"):
+                read(published.volume, version)
+        assert not has_version(published.volume, version)
+    assert publications.tree(published.volume) == before
 
 
-def test_an_opened_version_holds_what_came_later_to_the_format(extended):
+def test_what_came_later_to_the_format_is_opened_or_may_be_missing_by_itself(extended):
     verify(extended.volume, extended.version)
     opened = open_publication(extended.volume, extended.version)
     in_order = map(opened.items.external_id, np.argsort(opened.id_ranks))
@@ -102,12 +95,6 @@ def test_an_opened_version_holds_what_came_later_to_the_format(extended):
     assert opened.user_feature_vectors.shape == (features, publications.COMPONENTS + 1)
     assert opened.fold_in.shape == (publications.FOLD_IN_ROWS, publications.COMPONENTS)
     assert opened.attributes.facts == opened.manifest.attributes == publications.ATTRIBUTES.facts
-
-
-def test_what_came_later_may_be_missing_together_or_by_itself(published, extended):
-    opened = open_publication(published.volume, published.version)
-    for name in ("popular_items", "popularity", "user_features", "user_feature_vectors", "attributes"):
-        assert getattr(opened, name) is None
     for missing in ("id_ranks", "fold_in"):
         publications.edit_manifest(
             extended.directory, lambda content, name=f"{missing}.npy": content["files"].pop(name)

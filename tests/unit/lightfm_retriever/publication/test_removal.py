@@ -1,6 +1,7 @@
 import errno
 import os
 import shutil
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -15,17 +16,15 @@ from lightfm_retriever.publication.writer import Staging
 from tests import publications
 
 
-def assert_deleted(published, left=0):
-    assert list_versions(published.volume) == [published.version]
+def assert_has(published, *versions, left=0):
+    assert list_versions(published.volume) == [*versions]
+    for version in versions:
+        verify(published.volume, version)
     assert len(os.listdir(layout.staging_dir(published.volume))) == left
-    verify(published.volume, published.version)
 
 
-def assert_untouched(published):
-    assert list_versions(published.volume) == [published.older, published.version]
-    verify(published.volume, published.older)
-    verify(published.volume, published.version)
-    assert os.listdir(layout.staging_dir(published.volume)) == []
+def assert_deleted(published, **more):
+    assert_has(published, published.version, **more)
 
 
 def after_rename(monkeypatch, act):
@@ -72,21 +71,14 @@ def test_a_labelled_version_is_refused_with_its_labels_and_what_is_none_is_not_f
 
 
 @pytest.mark.parametrize("when", [lambda _, act: act(), before_the_lock, after_rename])
-@pytest.mark.parametrize(
-    ("make", "error", "said"),
-    [
-        (lambda label, version: label.write_text(version), LabelledVersionError, "'odd'"),
-        (lambda label, _: label.mkdir(), VolumeError, "labels/odd: Is a directory"),
-    ],
-)
-def test_labels_that_name_it_or_cannot_be_read_keep_a_version_or_bring_it_back(
-    published, monkeypatch, when, make, error, said
-):
+@pytest.mark.parametrize("named", [True, False])
+def test_a_label_that_names_it_or_cannot_be_read_keeps_a_version(published, monkeypatch, when, named):
     label = layout.label_file(published.volume, "odd")
-    when(monkeypatch, lambda: make(label, published.older))
+    when(monkeypatch, lambda: label.write_text(published.older) if named else label.mkdir())
+    error, said = (LabelledVersionError, "'odd'") if named else (VolumeError, "odd: Is a directory")
     with pytest.raises(error, match=said):
         delete_version(published.volume, published.older)
-    assert_untouched(published)
+    assert_has(published, published.older, published.version)
 
 
 def test_links_are_removed_and_not_followed(published, tmp_path):
@@ -108,14 +100,12 @@ def test_links_are_removed_and_not_followed(published, tmp_path):
 
 
 def test_a_version_that_may_not_be_moved_stays(published, monkeypatch):
-    def refuse(source, target):
-        raise PermissionError(errno.EACCES, "Permission denied")
-
+    refused = mock.Mock(side_effect=PermissionError(errno.EACCES, "Permission denied"))
     with monkeypatch.context() as patch:
-        patch.setattr(removal.os, "rename", refuse)
+        patch.setattr(removal.os, "rename", refused)
         with pytest.raises(VolumeError, match="can't be deleted: Permission denied"):
             delete_version(published.volume, published.older)
-    assert_untouched(published)
+    assert_has(published, published.older, published.version)
     layout.staging_dir(published.volume).rmdir()
     layout.staging_dir(published.volume).write_bytes(b"")
     with pytest.raises(VolumeError, match="can't be written"):
@@ -142,12 +132,8 @@ def test_files_that_cannot_be_removed_are_told_and_the_next_writer_removes_them(
 
 
 def test_a_disk_too_full_for_a_directory_still_lets_go_of_a_version(published, monkeypatch):
-    def full(self):
-        try:
-            raise OSError(errno.ENOSPC, "No space left on device")
-        except OSError as error:
-            raise VolumeError(published.volume, "can't be written") from error
-
-    monkeypatch.setattr(removal.Staging, "__enter__", full)
+    full = VolumeError(published.volume, "can't be written")
+    full.__cause__ = OSError(errno.ENOSPC, "No space left on device")
+    monkeypatch.setattr(removal.Staging, "__enter__", mock.Mock(side_effect=full))
     delete_version(published.volume, published.older)
     assert_deleted(published)

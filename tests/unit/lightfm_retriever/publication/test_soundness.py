@@ -1,7 +1,4 @@
-"""What a version's data says is held against its shape, its manifest and its meaning.
-
-The manifest is signed anew: it agrees that each file should be as it is.
-"""
+"""A version's data is held against its shape, a manifest that agrees with it, and its meaning."""
 
 import marisa_trie
 import numpy as np
@@ -70,9 +67,8 @@ def test_an_array_of_another_kind_is_refused_when_it_is_opened(extended, name):
         open_publication(extended.volume, extended.version)
 
 
-@pytest.mark.parametrize(
-    ("names", "at", "numbers", "reason"),
-    [
+def test_a_number_that_cannot_be_is_refused(extended):
+    for names, at, numbers, reason in (
         (VECTORS, (2, 1), [np.nan, np.inf, -np.inf], "row 2 isn't finite"),
         (VECTORS, (2, 1), [1.1e15, -3e38], "row 2 has a number beyond 1e+15"),
         ([layout.ITEM_VECTORS], (3, slice(-1)), [0], "embedding 3 is zero"),
@@ -85,16 +81,14 @@ def test_an_array_of_another_kind_is_refused_when_it_is_opened(extended, name):
         ([layout.POPULARITY], 3, [-1], "that of row 3 is below 0"),
         ([layout.ID_RANKS, layout.POPULAR_ITEMS], 3, [-1, ITEMS], "range of item rows is "),
         ([layout.NUMBER_ORDER], (1, 3), [-1, ITEMS], "range of item rows is "),
-    ],
-)
-def test_a_number_that_cannot_be_is_refused(extended, names, at, numbers, reason):
-    for name in in_turn(extended, names):
-        array = load(extended, name)
-        for number in numbers:
-            message = spoilt(extended, name, array, at, number)
-            assert reason in message
-            assert not reason.startswith("range") or f"{number}" in message
-            assert "item rows" not in reason or message.endswith(f"should be 0..{ITEMS - 1}")
+    ):
+        for name in in_turn(extended, names):
+            array = load(extended, name)
+            for number in numbers:
+                message = spoilt(extended, name, array, at, number)
+                assert reason in message
+                assert not reason.startswith("range") or f"{number}" in message
+                assert "item rows" not in reason or message.endswith(f"should be 0..{ITEMS - 1}")
     # On their bounds they are sound.
     for name, at, number in (
         (layout.FOLD_IN, (2, 1), -1e-6),
@@ -121,7 +115,7 @@ def test_norms_may_differ_from_the_embeddings_by_rounding_only(extended, monkeyp
     verify(extended.volume, extended.version)
 
 
-def test_rows_that_do_not_ascend_are_refused(extended):
+def test_rows_that_do_not_ascend_or_are_no_permutation_are_refused(extended):
     for offsets, values in ROWS:
         starts, array = load(extended, offsets), load(extended, values)
         row = int(np.flatnonzero(np.diff(starts) > 1)[-1])
@@ -132,9 +126,6 @@ def test_rows_that_do_not_ascend_are_refused(extended):
             what = f"the {FILES[values].of} of {owner} {row} don't ascend"
             assert what in spoilt(extended, values, array, own, wrong)
         reseal(extended, values, array)
-
-
-def test_rows_that_are_no_permutation_are_refused(extended):
     for name in in_turn(extended, (layout.ID_RANKS, layout.POPULAR_ITEMS, layout.NUMBER_ORDER)):
         array = load(extended, name)
         own = array if array.ndim == 1 else array[1]
@@ -158,9 +149,7 @@ def test_a_ranking_that_popularity_does_not_give_is_refused(extended, monkeypatc
 
 
 @pytest.mark.parametrize("chunk", [1, 3, 100])
-def test_posting_lists_that_are_not_the_inverse_of_the_items_tokens_are_refused(
-    extended, monkeypatch, chunk
-):
+def test_posting_lists_that_are_no_inverse_of_tokens_are_refused(extended, monkeypatch, chunk):
     monkeypatch.setattr(soundness, "_CHUNK_ROWS", chunk)
     verify(extended.volume, extended.version)
     names = layout.ATTRIBUTE_ITEMS_OFFSETS, layout.ATTRIBUTE_ITEMS

@@ -25,13 +25,8 @@ def staged(volume):
     return os.listdir(layout.staging_dir(volume))
 
 
-def assert_nothing_published(volume):
-    assert list_versions(volume) == []
-    assert staged(volume) == []
-
-
-def publish_at_noon(volume, **options):
-    return publications.publish(volume, clock=lambda: publications.NOON, **options)
+def assert_published(volume, *versions):
+    assert (list_versions(volume), staged(volume)) == ([*versions], [])
 
 
 def test_what_was_verified_is_what_appears_and_nothing_before(volume):
@@ -42,11 +37,10 @@ def test_what_was_verified_is_what_appears_and_nothing_before(volume):
         assert list_versions(volume) == []
         assert len(staged(volume)) == 1
         assert staging.appear(sealed) == sealed
-    assert list_versions(volume) == [sealed.version]
+    assert_published(volume, sealed.version)
     assert verify(volume, sealed.version) == sealed
     assert sealed.created_at == "2026-11-24T12:00:00Z"
     assert sealed.version.startswith("20261124T120000Z-")
-    assert staged(volume) == []
 
 
 def test_the_name_gives_the_second_in_utc_and_the_content_and_the_same_takes_the_next_seconds(volume):
@@ -55,7 +49,8 @@ def test_the_name_gives_the_second_in_utc_and_the_content_and_the_same_takes_the
     version = publications.publish(volume, clock=lambda: late)
     assert version.startswith("20251231T213059Z-")
     assert read_manifest(volume, version).created_at == "2025-12-31T21:30:59Z"
-    names = [publish_at_noon(volume, seed=seed) for seed in (1, 2, 3, 1, 1)]
+    noon = {"clock": lambda: publications.NOON}
+    names = [publications.publish(volume, seed=seed, **noon) for seed in (1, 2, 3, 1, 1)]
     seconds = [name[:17] for name in names]
     assert seconds == [f"20261124T12000{second}Z-" for second in (0, 0, 0, 1, 2)]
     assert len({name[17:] for name in names}) == 3
@@ -65,7 +60,7 @@ def test_the_name_gives_the_second_in_utc_and_the_content_and_the_same_takes_the
     taken.parent.mkdir(parents=True)
     taken.write_bytes(b"a file")
     with pytest.raises(VolumeError, match="nothing was published"):
-        publish_at_noon(volume / "other", seed=1)
+        publications.publish(volume / "other", seed=1, **noon)
     assert taken.read_bytes() == b"a file"
     assert staged(volume / "other") == []
 
@@ -101,7 +96,7 @@ def test_an_exception_leaves_nothing_behind_and_the_systems_become_the_volumes(v
     ):
         with pytest.raises(expected, match=reason):
             fail_after_staging(error)
-        assert_nothing_published(volume)
+        assert_published(volume)
 
 
 def test_a_required_file_that_was_not_staged_is_named(volume):
@@ -111,11 +106,11 @@ def test_a_required_file_that_was_not_staged_is_named(volume):
             staging.path(name).unlink()
             with pytest.raises(VolumeError, match=f"nothing was published: {name} wasn't staged"):
                 staging.publish(publications.facts())
-    assert_nothing_published(volume)
+    assert_published(volume)
 
 
 def test_what_a_reader_would_refuse_is_found_before_it_appears(volume):
-    older = publish_at_noon(volume)
+    older = publications.publish(volume)
     with Staging(volume) as staging:
         publications.stage(staging)
         staging.path(layout.SEEN_ITEMS).unlink()
@@ -126,8 +121,7 @@ def test_what_a_reader_would_refuse_is_found_before_it_appears(volume):
     # No path of a directory that is gone by now.
     assert str(caught.value).startswith("seen_")
     assert "a retriever would refuse this version, so nothing was published" in str(caught.value)
-    assert list_versions(volume) == [older]
-    assert staged(volume) == []
+    assert_published(volume, older)
 
 
 def test_a_version_that_may_not_last_is_taken_back(volume, monkeypatch):
@@ -140,7 +134,7 @@ def test_a_version_that_may_not_last_is_taken_back(volume, monkeypatch):
     monkeypatch.setattr(writer, "fsync_directory", fails)
     with pytest.raises(VolumeError, match="Input/output error; nothing was published"):
         publications.publish(volume)
-    assert_nothing_published(volume)
+    assert_published(volume)
 
 
 def test_what_lies_in_scratch_is_not_published_but_a_file_may_move_from_there(volume):
@@ -156,8 +150,14 @@ def test_what_lies_in_scratch_is_not_published_but_a_file_may_move_from_there(vo
     assert {*os.listdir(directory)} == {*publications.ALL_FILES, layout.MANIFEST}
 
 
-def test_numbers_that_are_not_finite_objects_and_odd_names_are_not_staged(volume):
+def test_arrays_are_staged_in_c_order_but_no_infinite_numbers_objects_and_odd_names(volume):
+    array = np.arange(24, dtype=np.float32).reshape(4, 6)
     with Staging(volume) as staging:
+        for name, own in (("fortran.npy", np.asfortranarray(array)), ("odd.npy", array[::-1, ::2])):
+            staging.add_array(name, own)
+            stored = np.load(staging.path(name))
+            assert stored.flags.c_contiguous
+            np.testing.assert_array_equal(stored, own)
         for number in (np.nan, np.inf, -np.inf):
             with pytest.raises(VectorError, match=r"item_vectors\.npy: not every number is finite"):
                 staging.add_array(layout.ITEM_VECTORS, np.array([[0, number]], dtype=np.float32))
@@ -171,16 +171,6 @@ def test_numbers_that_are_not_finite_objects_and_odd_names_are_not_staged(volume
                 staging.add_array(name, np.zeros(1))
         with pytest.raises(ValueError, match="allow_pickle=False"):
             staging.add_array("objects.npy", np.array([object()]))
-
-
-def test_arrays_are_stored_in_c_order_whatever_their_own(volume):
-    array = np.arange(24, dtype=np.float32).reshape(4, 6)
-    with Staging(volume) as staging:
-        for name, own in (("fortran.npy", np.asfortranarray(array)), ("odd.npy", array[::-1, ::2])):
-            staging.add_array(name, own)
-            stored = np.load(staging.path(name))
-            assert stored.flags.c_contiguous
-            np.testing.assert_array_equal(stored, own)
 
 
 @pytest.mark.parametrize("entries", [[], ["lock"], ["lock", "files/items.trie"], ["scratch-x/1.annoy"]])
@@ -215,9 +205,8 @@ def test_a_writer_that_lives_is_left_alone(volume):
         second = publications.publish(volume, seed=2)
         with Staging(volume):
             version = first.publish(publications.facts()).version
-    assert sorted(list_versions(volume)) == sorted([second, version])
+    assert_published(volume, *sorted([second, version]))
     verify(volume, version)
-    assert staged(volume) == []
 
 
 def test_a_labels_temporary_file_or_a_link_is_removed_once_its_writer_must_be_dead(volume):

@@ -32,11 +32,10 @@ class Counting(Store):
         return super().read_range(key, start, end)
 
 
-class Watched(Arrival):
-    def __init__(self, *, wanted=lambda: True):
-        self.arrived = []
-        self.more = self.arrived.append
-        self.wanted = wanted
+def told(**calls):
+    arrival = Arrival()
+    vars(arrival).update(calls)
+    return arrival
 
 
 @pytest.fixture
@@ -77,24 +76,19 @@ def on_their_way(cache):
     return [*(cache.folder / "partial").iterdir()]
 
 
-def test_a_fetched_version_is_what_was_published_and_not_fetched_again(store, volume, cache, version):
-    arrival = Watched()
-    fetched = cache.fetch(store, version, arrival=arrival)
-    verification.verify(cache.folder, version)
-    facts = reader.read_manifest(volume, version).files.values()
+def test_a_version_is_fetched_once_and_of_the_next_what_changed(store, volume, cache, names):
+    older, newer = names[:2]
+    arrived = []
+    fetched = cache.fetch(store, older, arrival=told(more=arrived.append))
+    verification.verify(cache.folder, older)
+    facts = reader.read_manifest(volume, older).files.values()
     assert (fetched.downloaded, fetched.linked) == (sum(own.size for own in facts), 0)
-    assert sum(arrival.arrived) == fetched.downloaded
-    assert {path.stat().st_mode & 0o777 for path in files_of(cache.folder, version)} == {0o444}
+    assert sum(arrived) == fetched.downloaded
+    assert {path.stat().st_mode & 0o777 for path in files_of(cache.folder, older)} == {0o444}
     assert on_their_way(cache) == []
     store.ranges.clear()
-    assert cache.fetch(store, version) is None
+    assert cache.fetch(store, older) is None
     assert store.ranges == []
-
-
-def test_only_files_that_changed_are_fetched(store, volume, cache, names):
-    older, newer = names[:2]
-    cache.fetch(store, older)
-    store.ranges.clear()
     fetched = cache.fetch(store, newer)
     before, after = (reader.read_manifest(volume, version).files for version in (older, newer))
     common = {own.sha256 for own in before.values()} & {own.sha256 for own in after.values()}
@@ -156,19 +150,6 @@ def test_what_is_wrong_in_the_store_or_here_is_named(store, volume, cache, versi
         Cache(volume / "file")
 
 
-def test_the_least_recently_used_go_first(store, small, names):
-    first, second, third = names
-    cache = small(2.5)
-    for version, used in ((first, 1e9), (second, 1.5e9)):
-        cache.fetch(store, version, linked=False)
-        os.utime(cache.folder / "used" / version, (used, used))
-    # Used again, which counts and not when it came.
-    cache.uses.add(first)
-    cache.uses.keep_only([])
-    cache.fetch(store, third, linked=False)
-    assert [cache.has(version) for version in names] == [True, False, True]
-
-
 def test_what_another_process_uses_stays_and_the_download_is_refused(store, cache, small, names):
     first, second, _ = names
     cache.fetch(store, first)
@@ -181,7 +162,7 @@ def test_what_another_process_uses_stays_and_the_download_is_refused(store, cach
     assert not others.has(first)
 
 
-def test_what_an_abandoned_download_left_goes_before_any_version(store, volume, small, names):
+def test_what_was_abandoned_goes_before_the_least_recently_used(store, volume, small, names):
     first, second, third = names
     cache = small(2.5)
     cache.fetch(store, first, linked=False)
@@ -191,6 +172,13 @@ def test_what_an_abandoned_download_left_goes_before_any_version(store, volume, 
     cache.fetch(store, third, linked=False)
     assert [cache.has(version) for version in names] == [True, False, True]
     assert on_their_way(cache) == []
+    for version, used in ((first, 1e9), (third, 1.5e9)):
+        os.utime(cache.folder / "used" / version, (used, used))
+    # Used again, which counts and not when it came.
+    cache.uses.add(first)
+    cache.uses.keep_only([])
+    cache.fetch(store, second, linked=False)
+    assert [cache.has(version) for version in names] == [True, True, False]
 
 
 def test_several_who_fetch_one_version_download_it_once(store, tmp_path, version):
@@ -207,12 +195,12 @@ def test_what_is_not_wanted_any_more_is_not_gone_on_with_nor_waited_for(store, v
     # When all has arrived, it is only read again.
     for end in (0, sum(-(-own.size // downloading.PIECE_BYTES) for own in facts)):
         with pytest.raises(StoreError, match="isn't wanted any more"):
-            cache.fetch(store, version, arrival=Watched(wanted=lambda end=end: len(store.ranges) < end))
+            cache.fetch(store, version, arrival=told(wanted=lambda end=end: len(store.ranges) < end))
         assert len(store.ranges) == end
         assert not cache.has(version)
     folder = cache.folder / "partial" / version
     with locked(folder / "lock"):
         answers = iter([True, True, False])
         with pytest.raises(errors.VolumeError, match="isn't wanted any more"):
-            cache.fetch(store, version, arrival=Watched(wanted=lambda: next(answers)))
+            cache.fetch(store, version, arrival=told(wanted=lambda: next(answers)))
     assert cache.fetch(store, version) is not None

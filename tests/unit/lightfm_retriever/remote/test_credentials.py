@@ -19,31 +19,31 @@ aws_session_token = token
 """
 
 
+def among(variables, call, *arguments):
+    with mock.patch.dict(os.environ, variables, clear=True):
+        return call(*arguments)
+
+
 @pytest.fixture
 def path(tmp_path):
     (tmp_path / "credentials").write_text(FILE)
     return tmp_path / "credentials"
 
 
-def among(variables, call, *arguments):
-    with mock.patch.dict(os.environ, variables, clear=True):
-        return call(*arguments)
-
-
-def read(path, **variables):
-    return among({"AWS_SHARED_CREDENTIALS_FILE": str(path), **variables}, shared_credentials)()
+def giver(path, **variables):
+    return among({"AWS_SHARED_CREDENTIALS_FILE": str(path), **variables}, shared_credentials)
 
 
 def test_the_profile_says_which_section(path):
-    found = read(path)
+    give = giver(path)
+    found = give()
     assert (found["access_key_id"], found["secret_access_key"]) == ("key", "se%cret")
     assert "token" not in found
     # The library asks anew when less is left, so at each request.
     assert timedelta(0) < found["expires_at"] - datetime.now(UTC) < timedelta(minutes=5)
-    found = read(path, AWS_PROFILE="other")
+    found = giver(path, AWS_PROFILE="other")()
     assert (found["access_key_id"], found["token"]) == ("another", "token")
     # They are read again whenever they are asked for.
-    give = among({"AWS_SHARED_CREDENTIALS_FILE": str(path)}, shared_credentials)
     path.write_text(FILE.replace("= key", "= replaced"))
     assert give()["access_key_id"] == "replaced"
 
@@ -57,7 +57,7 @@ def test_what_is_missing_is_named_with_the_file(path):
     ):
         path.write_text(content)
         with pytest.raises(ValueError, match=f"{path}: {said}") as refused:
-            read(path)
+            giver(path)()
         assert "topsecret" not in str(refused.value)
 
 

@@ -1,6 +1,7 @@
 """Labels in a store: moved by one at a time, whoever else is at it."""
 
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 
 import pytest
 from hypothesis import given, settings
@@ -35,9 +36,7 @@ def test_a_label_is_moved_read_and_listed_and_other_objects_are_none(own, store)
 
 
 def test_what_is_missing_no_label_or_no_version_is_refused(own, store):
-    with pytest.raises(
-        errors.LabelError, match="nothing is published under it: s3://bucket/prefix/labels/x"
-    ):
+    with pytest.raises(errors.LabelError, match=r"nothing is published .* s3://bucket/prefix/labels/x"):
         own.read_label("x")
     for call in (
         lambda: own.read_label("../history"),
@@ -134,10 +133,11 @@ def test_a_long_history_loses_its_beginning_by_whole_lines(own, store):
     assert {line for line in kept.splitlines() if line} == {f"promote {A}", f"promote {B}"}
 
 
+VERSIONS = st.sampled_from([A, B, C])
+
+
 @settings(max_examples=25)
-@given(
-    st.lists(st.sampled_from([A, B, C, "rollback"]), max_size=12), st.sets(st.sampled_from([A, B, C]))
-)
+@given(st.lists(VERSIONS | st.just("rollback"), max_size=12), st.sets(VERSIONS))
 @pytest.mark.usefixtures("no_waiting_for_the_disk")
 def test_labels_go_back_as_those_of_a_folder_do(tmp_path_factory, steps, gone):
     folder = tmp_path_factory.mktemp("volume")
@@ -145,24 +145,21 @@ def test_labels_go_back_as_those_of_a_folder_do(tmp_path_factory, steps, gone):
         layout.version_dir(folder, version).mkdir(parents=True)
     there = {A, B, C}
     own = StoreLabels(MadeUp(), there.__contains__)
+
+    def target(call, *of):
+        with suppress(errors.NothingToRollBackToError):
+            return call(*of, label="x")
+
     for step in steps:
         if step != "rollback":
             assert own.promote(step, label="x") == labels.promote(folder, step, label="x")
         else:
-            here = outcome(lambda: labels.rollback_target(folder, label="x"))
-            assert outcome(lambda: own.rollback_target(label="x")) == here
+            here = target(labels.rollback_target, folder)
+            assert target(own.rollback_target) == here
             if here is not None:
                 publications.roll_back(folder, label="x")
                 own.swap(here, label="x", expected=own.read_label("x"), verb="rollback")
     for version in gone:
         layout.version_dir(folder, version).rmdir()
     there -= gone
-    here = outcome(lambda: labels.rollback_target(folder, label="x"))
-    assert outcome(lambda: own.rollback_target(label="x")) == here
-
-
-def outcome(call):
-    try:
-        return call()
-    except errors.NothingToRollBackToError:
-        return None
+    assert target(own.rollback_target) == target(labels.rollback_target, folder)

@@ -17,7 +17,7 @@ def store(request, tmp_path):
     return Store(tmp_path) if request.param == "folder" else MadeUp()
 
 
-def test_what_is_written_or_uploaded_is_read_listed_and_deleted(store, tmp_path):
+def test_what_is_written_is_read_listed_and_deleted_and_what_is_missing_named(store, tmp_path):
     facts = store.write("a/b/c", b"text")
     assert facts.size == 4
     assert store.facts("a/b/c") == facts
@@ -35,9 +35,6 @@ def test_what_is_written_or_uploaded_is_read_listed_and_deleted(store, tmp_path)
     path.write_bytes(bytes(range(256)) * 40_000)
     store.upload("a/file", path)
     assert store.read("a/file", at_most=1 << 24)[0] == path.read_bytes()
-
-
-def test_what_is_missing_or_too_large_is_named(store):
     for call in (
         lambda: store.read("a/none", at_most=1),
         lambda: store.facts("a/none"),

@@ -15,10 +15,7 @@ from tests.unit.lightfm_retriever.remote.stores import once, refusing
 
 @pytest.fixture
 def send(store, source):
-    def call(version, *, folder=source, pauses=()):
-        upload.upload(store, folder, version, pauses=pauses)
-
-    return call
+    return lambda version, of=source, pauses=(): upload.upload(store, of, version, pauses=pauses)
 
 
 @pytest.fixture
@@ -37,9 +34,7 @@ def writes(store):
     return [(name, key.rpartition("/")[2]) for name, key in store.calls if name in kinds]
 
 
-def test_a_version_is_brought_whole_and_its_manifest_last_and_once(
-    store, source, version, send, is_whole
-):
+def test_a_version_is_brought_whole_once_its_manifest_last(store, source, version, send, is_whole):
     send(version)
     assert is_whole(version)
     assert versions.list_versions(store) == [version]
@@ -52,9 +47,7 @@ def test_a_version_is_brought_whole_and_its_manifest_last_and_once(
     assert writes(store) == []
 
 
-def test_what_fails_is_tried_again_after_a_pause_unless_it_is_refused(
-    store, version, send, is_whole, monkeypatch
-):
+def test_what_fails_is_tried_again_unless_it_is_refused(store, version, send, is_whole, monkeypatch):
     slept = []
     monkeypatch.setattr(upload.time, "sleep", slept.append)
     store.before = refusing("upload", error=RefusedError)
@@ -73,9 +66,7 @@ def test_what_fails_is_tried_again_after_a_pause_unless_it_is_refused(
 
 
 @pytest.mark.parametrize("copies", [True, False], ids=["copied", "too large to be copied"])
-def test_files_of_a_version_that_is_there_are_copied_in_the_store(
-    store, source, names, send, is_whole, copies
-):
+def test_files_that_are_there_are_copied(store, source, names, send, is_whole, copies):
     send(names[0])
     old, new = (reader.read_manifest(source, own).files for own in names[:2])
     known = {facts.sha256 for facts in old.values()}
@@ -113,7 +104,7 @@ def test_another_version_of_the_same_name_is_left_alone(version, send, is_whole,
     layout.version_dir(tmp_path, made).rename(target)
     publications.overwrite(target / "manifest.json", manifest.encode(replace(facts, version=version)))
     with pytest.raises(VolumeError, match="another trainer has published other files under this name"):
-        send(version, folder=tmp_path)
+        send(version, of=tmp_path)
     assert is_whole(version)
 
 

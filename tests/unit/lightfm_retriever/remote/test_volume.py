@@ -70,9 +70,7 @@ def test_a_volume_is_opened_by_where_it_is(tmp_path, cache, monkeypatch):
     assert not cache.exists()
 
 
-def test_a_version_is_there_fetched_whole_and_anew_when_it_was_spoilt_here(
-    volume, store, source, cache, three, caplog
-):
+def test_a_version_is_fetched_whole_and_anew_if_spoilt(volume, store, source, cache, three, caplog):
     assert volume.list_versions() == three
     assert volume.read_manifest(three[1]) == reader.read_manifest(source, three[1])
     assert [*map(volume.has_version, (three[0], NOBODYS, "../labels"))] == [True, False, False]
@@ -196,9 +194,7 @@ def test_versions_are_ordered_and_kept_by_the_stores_clock(volume, store):
         volume.check_writable()
 
 
-def test_what_was_given_up_half_uploaded_or_staged_goes_and_what_is_on_its_way_stays(
-    volume, store, three, caplog
-):
+def test_what_was_given_up_goes_and_what_is_on_its_way_stays(volume, store, three, caplog):
     caplog.set_level(logging.INFO)
     half = "versions/20261124T120009Z-000009"
     staged = ["staging/clock-given-up", "staging/old/a/b", "staging/new/a", "staging/new/b"]

@@ -10,32 +10,27 @@ import pytest
 from lightfm_retriever.hosting.observing import request_ids
 from lightfm_retriever.hosting.observing.call_log import CallLog
 
-NOT_FOUND = grpc.StatusCode.NOT_FOUND
+NOT_FOUND = {"code": grpc.StatusCode.NOT_FOUND}
+ENDS = [({}, "UNKNOWN"), (NOT_FOUND, "NOT_FOUND"), ({"active": False}, "CANCELLED")]
 METHOD = "/package.Calls/Ask"
 # As long as may be.
 MINE = ("x-request-id", f"{'mine':<128}")
 
 
-class Context:
-    """As much of a call as is looked at; `trailing` is what its caller gets at its end."""
-
-    trailing = ()
-
-    def __init__(self, metadata, *, code=None, active=True):
-        self.invocation_metadata = lambda: metadata
-        self.code = lambda: code
-        self.is_active = lambda: active
-        self.peer = lambda: "ipv4:127.0.0.1:1"
-        self.trailing_metadata = lambda: self.trailing
-
-    def set_trailing_metadata(self, metadata):
-        self.trailing = metadata
-
-
 def ask(*metadata, behavior=lambda *_: "text", method=METHOD, streams=False, access=True, **how):
-    lines, context = [], Context(metadata, **how)
-    access_log = SimpleNamespace(add=lines.append) if access else None
-    log = CallLog(access_log, lambda response: {"results": len(response)})
+    """What the caller gets at the end of a call, and the lines of the log."""
+    lines, trailing = [], []
+    context = SimpleNamespace(
+        invocation_metadata=lambda: metadata,
+        code=lambda: how.get("code"),
+        is_active=lambda: how.get("active", True),
+        peer=lambda: "ipv4:127.0.0.1:1",
+        trailing_metadata=lambda: trailing,
+        set_trailing_metadata=lambda own: trailing.__setitem__(slice(None), own),
+    )
+    log = CallLog(
+        SimpleNamespace(add=lines.append) if access else None, lambda own: {"results": len(own)}
+    )
     answer = log(method, behavior, streams=streams)
 
     def call():
@@ -43,7 +38,7 @@ def ask(*metadata, behavior=lambda *_: "text", method=METHOD, streams=False, acc
 
     with suppress(ZeroDivisionError):
         contextvars.copy_context().run(call)
-    return dict(context.trailing), lines
+    return dict(trailing), lines
 
 
 def test_the_callers_id_is_current_and_comes_back():
@@ -63,10 +58,7 @@ def test_an_id_that_could_be_harmful_is_replaced_by_another_each_time(given):
 
 
 @pytest.mark.parametrize("streams", [False, True])
-@pytest.mark.parametrize(
-    ("how", "code"),
-    [({}, "UNKNOWN"), ({"code": NOT_FOUND}, "NOT_FOUND"), ({"active": False}, "CANCELLED")],
-)
+@pytest.mark.parametrize(("how", "code"), ENDS)
 def test_a_call_without_a_response_gets_its_id_too_beside_what_it_has(streams, how, code):
     def behavior(_, context):
         context.set_trailing_metadata((("details-bin", b"x"),))
@@ -86,11 +78,9 @@ def test_a_stream_has_a_line_at_its_end():
     assert line["code"] == "CANCELLED"
 
 
-def test_health_checks_have_neither_line_nor_id():
+def test_ids_come_back_where_they_matter_and_without_an_access_log_too():
+    # Not from health checks.
     assert ask(MINE, method="/grpc.health.v1.Health/Check") == ({}, [])
-
-
-def test_without_an_access_log_ids_come_back_where_they_matter():
     assert ask(access=False) == ({}, [])
     assert ask(MINE, access=False) == ({"x-request-id": MINE[1]}, [])
     told, _ = ask(behavior=lambda *_: 1 / 0, access=False)

@@ -5,8 +5,6 @@ import re
 import subprocess
 import sys
 
-import pytest
-
 BEGIN = """
 import logging, os, sys, threading, warnings
 from lightfm_retriever.hosting.observing import logs, request_ids, spans
@@ -77,14 +75,11 @@ log.error("%s", {name.split(".")[0] for name in sys.modules} & {"grpc", "opentel
     assert loaded["message"] == "set()"
 
 
-@pytest.mark.parametrize(
-    ("code", "message"),
-    [
+def test_what_python_prints_by_itself_is_json_too():
+    for code, message in (
         ("raise RuntimeError('gone')", "unexpected error: stopping"),
         ("threading.Thread(target=lambda: 1 / 0, name='a').start()", "unexpected error in thread a"),
         ("warnings.warn('old')", "UserWarning: old"),
-    ],
-)
-def test_what_python_prints_by_itself_is_json_too(code, message):
-    [line], _ = run(f"configure('parent', LogSettings(format='json'))\n{code}")
-    assert message in json.loads(line)["message"]
+    ):
+        [line], _ = run(f"configure('parent', LogSettings(format='json'))\n{code}")
+        assert message in json.loads(line)["message"]

@@ -14,26 +14,7 @@ URLS = ("127.0.0.1:4317", "ftp://x", "http://", "http://[::1", "http://a:0")
 HEADERS = {"traceparent": f"00-{TRACE}-{PARENT}-01", "tracestate": "vendor=1"}
 
 
-def tracing_to(receiver):
-    return Tracing(receiver.url, service="tests", role="worker 0")
-
-
-def call(tracing):
-    with tracing.call_span("package.Calls/Ask", HEADERS, {"rpc.system": "grpc"}):
-        pass
-
-
-def test_a_call_is_a_servers_span_in_its_callers_trace():
-    with Receiver() as receiver:
-        tracing = tracing_to(receiver)
-        call(tracing)
-        tracing.close(30)
-        [span] = receiver.trace(TRACE)
-    # SPAN_KIND_SERVER
-    assert (span.parent_id, span.kind, span.state) == (PARENT, 2, "vendor=1")
-
-
-def test_a_receiver_that_does_not_answer_holds_up_nobody():
+def test_a_call_is_a_servers_span_and_a_receiver_that_does_not_answer_holds_up_nobody():
     released, left = threading.Event(), threading.Event()
 
     class Silent(Receiver):
@@ -43,8 +24,9 @@ def test_a_receiver_that_does_not_answer_holds_up_nobody():
             return super().Export(request, context)
 
     with Silent() as receiver:
-        tracing = tracing_to(receiver)
-        call(tracing)
+        tracing = Tracing(receiver.url, service="tests", role="worker 0")
+        with tracing.call_span("package.Calls/Ask", HEADERS, {"rpc.system": "grpc"}):
+            pass
         tracing.close(0.05)
         # It still waits for an answer, but this doesn't.
         assert not left.is_set()
@@ -53,6 +35,9 @@ def test_a_receiver_that_does_not_answer_holds_up_nobody():
         for thread in threading.enumerate():
             if thread.name == "traces' end":
                 thread.join(30)
+        [span] = receiver.trace(TRACE)
+    # Of the kind SPAN_KIND_SERVER.
+    assert (span.parent_id, span.kind, span.state) == (PARENT, 2, "vendor=1")
 
 
 def test_an_endpoint_is_a_url_and_a_share_is_between_none_and_all():

@@ -31,9 +31,7 @@ def test_a_line_comes_once_a_minute_and_tells_how_many_were_held_back(say):
     assert say("a %s", "50%") == "a 50% (and 4 times before, not logged)"
     clock.now += 60
     assert say("a %s", 3) == "a 3"
-
-
-def test_another_line_or_another_error_is_told_at_once(say):
+    # Another line or another error is told at once.
     errors = (None, ValueError(), KeyError(), KeyError("other"))
     assert [say("a", error=error) for error in errors] == ["a", "a", "a", None]
     assert say("b") == "b"

@@ -62,9 +62,8 @@ NO_CERTIFICATE = "--tls-cert CERT isn't a certificate in PEM"
 OTHERS_KEY = "--tls-key KEY isn't the key of --tls-cert CERT"
 
 
-@pytest.mark.parametrize(
-    ("cert", "private", "message"),
-    [
+def test_what_no_handshake_takes_is_refused(secret):
+    for cert, private, message in (
         (RUBBISH, key(OURS), NO_CERTIFICATE),
         (STRANGE_VERSION, key(OURS), NO_CERTIFICATE),
         (chain(OURS), chain(OURS), "--tls-key KEY isn't a private key in PEM"),
@@ -76,18 +75,13 @@ OTHERS_KEY = "--tls-key KEY isn't the key of --tls-cert CERT"
         (chain(OTHER) + chain(OURS), key(OURS), "--tls-cert CERT begins with another certificate"),
         (chain(OLD), key(OLD), f"--tls-cert CERT expired at {NOW - 2 * DAY:%Y-%m-%dT}"),
         (chain(NEW), key(NEW), f"--tls-cert CERT is valid from {NOW + DAY:%Y-%m-%dT}"),
-    ],
-    ids=range(11),
-)
-def test_what_no_handshake_takes_is_refused(secret, cert, private, message):
-    secret.replace(cert, private)
-    with pytest.raises(HostingError) as caught:
-        watch(secret)
-    told = str(caught.value).replace(str(secret.cert), "CERT").replace(str(secret.key), "KEY")
-    assert told.startswith(message)
-
-
-def test_whose_key_those_above_it_have_matters_to_clients_alone(secret):
+    ):
+        secret.replace(cert, private)
+        with pytest.raises(HostingError) as caught:
+            watch(secret)
+        told = str(caught.value).replace(str(secret.cert), "CERT").replace(str(secret.key), "KEY")
+        assert told.startswith(message)
+    # Whose key those above it have matters to clients alone.
     secret.replace(LEAF + STRANGE_KIND + STRANGE_CURVE, key(OURS))
     watch(secret)
 
@@ -104,15 +98,16 @@ def test_a_client_ca_that_is_none_is_named_with_its_flag(secret):
     watch(secret)
 
 
-@pytest.mark.parametrize(("days", "warnings"), [(6, 1), (8, 0)])
-def test_one_that_expires_within_a_week_is_warned_of_once(secret, caplog, days, warnings):
-    made = issue(not_after=NOW + days * DAY)
-    secret.replace(chain(made), key(made))
-    watched = watch(secret)
-    watched.look()
-    watched.look()
-    assert len(caplog.messages) == warnings
-    assert all(f"--tls-cert {secret.cert} expires at" in line for line in caplog.messages)
+def test_one_that_expires_within_a_week_is_warned_of_once(secret, caplog):
+    for days in (8, 6):
+        assert caplog.messages == []
+        made = issue(not_after=NOW + days * DAY)
+        secret.replace(chain(made), key(made))
+        watched = watch(secret)
+        watched.look()
+        watched.look()
+    [warning] = caplog.messages
+    assert f"--tls-cert {secret.cert} expires at" in warning
 
 
 def test_a_client_reads_the_same_with_its_own_flags(tmp_path):

@@ -11,24 +11,20 @@ from lightfm_retriever.hosting.security.settings import ClientSecurity, Security
 FILE = Path("/nowhere/x.pem")
 
 
-def test_loopback_needs_no_tls():
+def test_loopback_needs_no_tls_and_another_address_needs_it_or_insecure():
     # Who listens is told of a name that nobody knows.
     for host in ("127.8.9.10", "127.1", "localhost", "::1", "[::1]", "unix", "a..b"):
         check_address(SecuritySettings(), host)
+    for host in ("0", "", "::", "[::]", "10.1.2.3", "2001:db8::1", "ipv4:0.0.0.0"):
+        with pytest.raises(HostingError, match=r".* --insecure") as caught:
+            check_address(SecuritySettings(token_file=FILE), host)
+        assert str(caught.value).startswith(f"--listen {host}: ")
+        check_address(SecuritySettings(cert=FILE, key=FILE), host)
+        check_address(SecuritySettings(insecure=True), host)
 
 
-@pytest.mark.parametrize("host", ["0", "", "::", "[::]", "10.1.2.3", "2001:db8::1", "ipv4:0.0.0.0"])
-def test_another_address_needs_it_or_insecure(host):
-    with pytest.raises(HostingError, match=r".* --insecure") as caught:
-        check_address(SecuritySettings(token_file=FILE), host)
-    assert str(caught.value).startswith(f"--listen {host}: ")
-    check_address(SecuritySettings(cert=FILE, key=FILE), host)
-    check_address(SecuritySettings(insecure=True), host)
-
-
-@pytest.mark.parametrize(
-    ("kind", "settings", "first", "second"),
-    [
+def test_what_lacks_is_said_by_the_names_that_its_reader_gave():
+    for kind, settings, first, second in (
         (SecuritySettings, "cert", "--tls-cert", "--tls-key"),
         (SecuritySettings, "key", "--tls-key", "--tls-cert"),
         (SecuritySettings, "client_ca", "--tls-client-ca", "--tls-cert"),
@@ -37,21 +33,18 @@ def test_another_address_needs_it_or_insecure(host):
         (ClientSecurity, "ca key", "key", "cert"),
         (ClientSecurity, "cert key", "cert", "ca"),
         (ClientSecurity, "server_name", "server_name", "ca"),
-    ],
-)
-def test_what_lacks_is_said_by_the_names_that_its_reader_gave(kind, settings, first, second):
-    own = dict.fromkeys(settings.split(), "x")
-    with pytest.raises(HostingError, match=f"^{first} is given without {second}"):
-        kind(**own)
-    if kind is ClientSecurity:
-        flags = f"^--{first.replace('_', '-')} is given without --{second}"
-        with pytest.raises(HostingError, match=flags):
-            kind(**own, of_flags=True)
+    ):
+        own = dict.fromkeys(settings.split(), "x")
+        with pytest.raises(HostingError, match=f"^{first} is given without {second}"):
+            kind(**own)
+        if kind is ClientSecurity:
+            flags = f"^--{first.replace('_', '-')} is given without --{second}"
+            with pytest.raises(HostingError, match=flags):
+                kind(**own, of_flags=True)
 
 
-@pytest.mark.parametrize(
-    ("name", "value", "message"),
-    [
+def test_what_cannot_be_sent_is_refused_without_showing_a_secret():
+    for name, value, message in (
         ("token", "my secret", "the token should be printable ASCII without spaces"),
         ("token", "secret\r\n", "the token ends with a line break, but should be .*: strip it"),
         ("token", "", "the token is empty"),
@@ -59,13 +52,11 @@ def test_what_lacks_is_said_by_the_names_that_its_reader_gave(kind, settings, fi
         ("server_name", 3, "server_name is 3, but should be a name, such as"),
         ("server_name", "x" * 64, "server_name is the text 'x.*, but should be a name, such as"),
         *(("ca", value, "ca is .*, but should be a file's path") for value in (3, b"ca", "", "c\x00")),
-    ],
-)
-def test_what_cannot_be_sent_is_refused_without_showing_a_secret(name, value, message):
-    with pytest.raises(ArgumentError, match=f"^{message}") as caught:
-        ClientSecurity(**{"ca": "ca.crt", name: value})
-    assert caught.value.argument == name
-    assert "secret" not in str(caught.value)
+    ):
+        with pytest.raises(ArgumentError, match=f"^{message}") as caught:
+            ClientSecurity(**{"ca": "ca.crt", name: value})
+        assert caught.value.argument == name
+        assert "secret" not in str(caught.value)
 
 
 def test_a_file_may_be_text_and_a_token_is_not_shown():

@@ -48,34 +48,31 @@ def test_it_changes_when_the_file_does_however_it_does(file, watched, caplog):
 
 
 @pytest.mark.timeout(30)
-@pytest.mark.parametrize(
-    ("replace", "message"),
-    [
+def test_what_is_bad_is_logged_once_and_the_old_stays(file, watched, caplog):
+    for replace, message in (
         (lambda file: file.touch(), " is empty: write a token into it"),
         (lambda _: None, ": No such file or directory"),
         (lambda file: file.touch() or os.truncate(file, 1 << 30), " is larger than 4 MiB"),
         (os.mkfifo, ": is a FIFO, but should be a regular file"),
-    ],
-    ids=["empty", "missing", "large", "fifo"],
-)
-def test_what_is_bad_is_logged_once_and_the_old_stays(file, watched, caplog, replace, message):
-    for _ in range(2):
-        file.unlink()
-        replace(file)
-        watched.look()
-        watched.look()
-        assert allowed(watched) == ["one"]
-        for read in (tokens.watch, tokens.read_first):
-            with pytest.raises(HostingError, match=message):
-                read(file)
-        file.unlink(missing_ok=True)
-        file.write_text("one\n")
-        watched.look()
-    # Another time is another event.
-    assert len(caplog.messages) == 2
-    for line in caplog.messages:
-        assert line.startswith(f"--token-file {file}{message}")
-        assert line.endswith("; still in use: 1 token")
+    ):
+        caplog.clear()
+        for _ in range(2):
+            file.unlink()
+            replace(file)
+            watched.look()
+            watched.look()
+            assert allowed(watched) == ["one"]
+            for read in (tokens.watch, tokens.read_first):
+                with pytest.raises(HostingError, match=message):
+                    read(file)
+            file.unlink(missing_ok=True)
+            file.write_text("one\n")
+            watched.look()
+        # Another time is another event.
+        assert len(caplog.messages) == 2
+        for line in caplog.messages:
+            assert line.startswith(f"--token-file {file}{message}")
+            assert line.endswith("; still in use: 1 token")
 
 
 def test_what_becomes_good_without_a_change_is_taken(file):

@@ -10,12 +10,7 @@ from hypothesis import strategies as st
 from lightfm_retriever.publication import layout
 from lightfm_retriever.publication.errors import VectorError
 from lightfm_retriever.publication.storage.chunks import row_chunks
-from lightfm_retriever.publication.vectors.vector_space import (
-    augment_items,
-    check_indexable,
-    missing_lengths,
-    row_norms,
-)
+from lightfm_retriever.publication.vectors import vector_space
 from lightfm_retriever.publication.writer import Staging
 
 # More than one chunk, and the last one isn't full.
@@ -39,10 +34,10 @@ def test_chunks_are_all_rows_once_in_order(count, size):
 def test_norms_and_missing_lengths_are_to_the_bit_those_of_all_at_once():
     for of in (vectors(65), vectors(66)[:, :-1]):
         squares = np.einsum("ij,ij->i", of, of, dtype=np.float64)
-        assert np.array_equal(row_norms(of), np.sqrt(squares).astype(np.float32))
+        assert np.array_equal(vector_space.row_norms(of), np.sqrt(squares).astype(np.float32))
         missing = np.sqrt(squares.max() - squares).astype(np.float32)
-        assert np.array_equal(missing_lengths(of), missing)
-        assert np.array_equal(augment_items(of), np.column_stack([of, missing]))
+        assert np.array_equal(vector_space.missing_lengths(of), missing)
+        assert np.array_equal(vector_space.augment_items(of), np.column_stack([of, missing]))
         assert missing[-1] == 0
 
 
@@ -53,7 +48,7 @@ def test_a_bad_row_is_found_wherever_it_is(tmp_path, view):
         for number, reason in ((np.nan, "aren't finite"), (0, "are zero")):
             of[row] = number
             with pytest.raises(VectorError, match=rf"1 of {ROWS} items {reason}, first at row {row}:"):
-                check_indexable(of, what="item")
+                vector_space.check_indexable(of, what="item")
         of[row, 3] = np.inf
         with Staging(tmp_path) as staging, pytest.raises(VectorError, match="not every number is"):
             staging.add_array(layout.ITEM_VECTORS, of)
@@ -74,9 +69,9 @@ def test_staging_and_measuring_take_little_memory(tmp_path):
                 with pytest.raises(VectorError):
                     staging.add_array(name, of)
         of[-1, -1] = 1
-        row_norms(of)
-        missing_lengths(of)
-        check_indexable(of, what="item")
+        vector_space.row_norms(of)
+        vector_space.missing_lengths(of)
+        vector_space.check_indexable(of, what="item")
         # A truth for each number would be 10 MB.
         assert tracemalloc.get_traced_memory()[1] < 5_000_000
     finally:

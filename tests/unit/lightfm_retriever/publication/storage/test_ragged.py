@@ -2,14 +2,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lightfm_retriever.publication.storage.ragged import (
-    Ragged,
-    are_among,
-    empty,
-    from_texts,
-    of_pairs,
-    text,
-)
+from lightfm_retriever.publication.storage import ragged
+from lightfm_retriever.publication.storage.ragged import Ragged, from_texts, text
 
 
 @given(st.lists(st.text(max_size=20), max_size=20))
@@ -33,18 +27,18 @@ def test_what_is_no_utf8_is_a_text_all_the_same():
 def test_rows_are_views_and_the_first_that_does_not_ascend_is_found_in_any_chunks(rows, chunk):
     offsets = np.cumsum([0, *map(len, rows)], dtype=np.int64)
     values = np.array([value for row in rows for value in row], dtype=np.int32)
-    ragged = Ragged(offsets, values)
-    made = [ragged[row] for row in range(len(ragged))]
+    column = Ragged(offsets, values)
+    made = [column[row] for row in range(len(column))]
     assert [row.tolist() for row in made] == rows
     assert all(not row.size or np.shares_memory(row, values) for row in made)
     wrong = [row for row, own in enumerate(rows) if own != sorted(set(own))]
-    assert ragged.first_not_ascending(chunk=chunk) == (wrong[0] if wrong else None)
-    assert ragged.owners.tolist() == [row for row, own in enumerate(rows) for _ in own]
+    assert column.first_not_ascending(chunk=chunk) == (wrong[0] if wrong else None)
+    assert column.owners.tolist() == [row for row, own in enumerate(rows) for _ in own]
     shuffled = np.random.default_rng(chunk).permutation(len(values))
-    sound = of_pairs(ragged.owners[shuffled], values[shuffled], len(rows))
+    sound = ragged.of_pairs(column.owners[shuffled], values[shuffled], len(rows))
     assert sound.problem() is sound.first_not_ascending() is None
     assert [sound[row].tolist() for row in range(len(rows))] == [sorted({*own}) for own in rows]
-    assert [empty(len(rows))[row].tolist() for row in range(len(rows))] == [[] for _ in rows]
+    assert [ragged.empty(len(rows))[row].tolist() for row in range(len(rows))] == [[] for _ in rows]
 
 
 def test_the_problem_is_said():
@@ -65,6 +59,6 @@ def test_the_problem_is_said():
     st.sampled_from([np.int32, np.int64]),
 )
 def test_rows_are_found_among_ascending_ones(rows, ascending, dtype):
-    found = are_among(np.array(rows, dtype=np.int64), np.array(ascending, dtype=dtype))
+    found = ragged.are_among(np.array(rows, dtype=np.int64), np.array(ascending, dtype=dtype))
     assert found.tolist() == [row in ascending for row in rows]
     assert found.dtype == bool

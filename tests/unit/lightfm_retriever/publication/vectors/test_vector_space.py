@@ -97,9 +97,7 @@ def test_norms_and_unit_rows_are_those_of_exact_arithmetic(vectors, arranged):
     st.integers(0, 40),
     st.randoms(use_true_random=False),
 )
-def test_the_best_are_the_highest_and_equal_ones_in_the_order_of_what_breaks_ties(
-    scores, count, random
-):
+def test_the_best_are_the_highest_and_equal_ones_by_what_breaks_ties(scores, count, random):
     ties = random.sample(range(100), len(scores))
     for given_ties, by in ((None, range(len(scores))), (np.array(ties, dtype=np.int32), ties)):
         order = sorted(
