@@ -12,10 +12,8 @@ asked in process, on one thread. Recall is against exact search among the items 
 
 from __future__ import annotations
 
-import sys
 import tempfile
 import time
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -23,7 +21,6 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from lightfm_retriever.hosting import terminal
 from lightfm_retriever.publication import layout
 from lightfm_retriever.publication.attributes import Column, NumberColumn, TextColumn
 from lightfm_retriever.publication.manifest import IndexFacts
@@ -41,6 +38,7 @@ from retriever.answering.questions import (
 )
 from retriever.answering.snapshot import Snapshot, open_snapshot
 from tests.benchmarks import frame, indexes, large
+from tests.benchmarks.questions import TIE, among_the_best
 from tests.machine import machine_name
 from trainer.fitting.embeddings import Embeddings
 from trainer.index import NAMES, make_backends
@@ -55,8 +53,6 @@ SHARES = (0.5, 0.1, 0.01, 0.001)
 LIMIT = 10
 WARM_UP = 20
 _ANCHORS = 20
-# Scores closer than this, relative to the norms of item and query, are as good as each other.
-_TIE = 1e-6
 
 
 @dataclass(frozen=True)
@@ -83,31 +79,36 @@ class Measured:
     shortest: int
 
 
-def main() -> int:
+def main() -> None:
     parser = frame.parser(__spec__.name, __doc__)
     parser.add_argument("--items", type=int, default=100_000, help="default: 100000")
     parser.add_argument("--backend", choices=NAMES, default="annoy", help="default: annoy")
     parser.add_argument("--queries", type=int, default=300, help="at most 500 (default: 300)")
     parser.add_argument("--seed", type=int, default=42, help="of everything random (default: 42)")
     options = parser.parse_args()
-    with frame.handled() as failed:
-        vectors, users = indexes.make("interpolated", options.items, options.seed)
-        users = users[: options.queries]
-        with tempfile.TemporaryDirectory() as temporary:
-            columns, kinds = make_kinds(vectors, options.seed)
-            indexing = Indexing(
-                backends=make_backends(options.backend), options=TuningOptions(seed=options.seed)
-            )
-            version, facts = publish(Path(temporary), vectors, users, columns, indexing)
-            snapshot = open_snapshot(Path(temporary), version)
-            with threadpool_limits(1):
-                results = [measure(snapshot, kind, users) for kind in kinds]
-        if options.json:
-            own = [asdict(result) for result in results]
-            frame.print_json(vectors=vectors.shape, index=asdict(facts), results=own)
-        else:
-            _print(results, facts, vectors.shape)
-    return int(bool(failed))
+    vectors, users = indexes.make("interpolated", options.items, options.seed)
+    users = users[: options.queries]
+    with tempfile.TemporaryDirectory() as temporary:
+        columns, kinds = make_kinds(vectors, options.seed)
+        indexing = Indexing(
+            backends=make_backends(options.backend), options=TuningOptions(seed=options.seed)
+        )
+        version, facts = publish(Path(temporary), vectors, users, columns, indexing)
+        snapshot = open_snapshot(Path(temporary), version)
+        with threadpool_limits(1):
+            results = [measure(snapshot, kind, users) for kind in kinds]
+    title = (
+        f"{len(vectors):,} vectors of {vectors.shape[1]} dimensions; "
+        f"{facts.backend} {indexes.settings(facts)}, "
+        f"recall@10 {facts.recall_at_10:.4f} when tuned; {machine_name()}"
+    )
+    frame.report(
+        options,
+        frame.table(title, map(_row, results)),
+        vectors=vectors.shape,
+        index=asdict(facts),
+        results=[asdict(result) for result in results],
+    )
 
 
 def make_kinds(vectors: Float32Array, seed: int) -> tuple[list[Column], list[Kind]]:
@@ -152,7 +153,7 @@ def publish(
     volume: Path,
     vectors: Float32Array,
     users: Float32Array,
-    columns: Sequence[Column],
+    columns: list[Column],
     indexing: Indexing,
 ) -> tuple[str, IndexFacts]:
     """Publish a version as the trainer does; its name, and the facts of the index that is asked."""
@@ -189,21 +190,19 @@ def measure(snapshot: Snapshot, kind: Kind, users: Float32Array) -> Measured:
         started = time.perf_counter_ns()
         answers.append(queries.recommend(snapshot, user_id, kind.options))
         nanoseconds.append(time.perf_counter_ns() - started)
-    candidates = snapshot.publication.item_vectors[kind.matching]
-    wanted = min(LIMIT, len(candidates))
-    found = 0
+    vectors = snapshot.publication.item_vectors
+    found = wanted = 0
     for user, answer in zip(users, answers, strict=True):
         assert kind.matching[answer.rows].all()
         query = np.append(user[:-1], np.float32(1))
-        scores = candidates @ query
-        least = np.partition(scores, -wanted)[-wanted] if wanted else np.inf
-        chosen = snapshot.publication.item_vectors[answer.rows]
-        tie = _TIE * float(np.linalg.norm(query)) * row_norms(chosen)
-        found += int((chosen @ query >= least - tie).sum())
+        scores = np.where(kind.matching, vectors @ query, -np.inf)
+        slack = TIE * float(np.linalg.norm(query)) * row_norms(vectors[answer.rows])
+        hits, possible = among_the_best(scores, answer.rows, LIMIT, slack)
+        found, wanted = found + hits, wanted + possible
     return Measured(
         kind.name,
         kind.share,
-        found / (wanted * len(users)),
+        found / wanted,
         *(float(value) / 1000 for value in np.percentile(nanoseconds, [50, 99])),
         float(np.mean([not answer.exact for answer in answers])),
         float(np.mean([answer.candidates for answer in answers])),
@@ -211,29 +210,19 @@ def measure(snapshot: Snapshot, kind: Kind, users: Float32Array) -> Measured:
     )
 
 
-def _print(results: Sequence[Measured], facts: IndexFacts, shape: tuple[int, ...]) -> None:
-    title = (
-        f"{shape[0]:,} vectors of {shape[1]} dimensions; {facts.backend} {indexes.settings(facts)}, "
-        f"recall@10 {facts.recall_at_10:.4f} when tuned; {machine_name()}"
-    )
-    table = frame.table(
-        title, "filter", "lets through", "recall@10", "p50 µs", "p99 µs", "by index", "exactly",
-        "candidates", "fewest results",
-    )  # fmt: skip
-    for result in results:
-        table.add_row(
-            result.kind,
-            f"{result.share * 100:g} %",
-            f"{result.recall_at_10:.4f}",
-            f"{result.p50_microseconds:,.0f}",
-            f"{result.p99_microseconds:,.0f}",
-            f"{result.by_index:.0%}",
-            f"{1 - result.by_index:.0%}",
-            f"{result.candidates:,.0f}",
-            str(result.shortest),
-        )
-    frame.show(table)
+def _row(result: Measured) -> dict[str, str]:
+    return {
+        "filter": result.kind,
+        "lets through": f"{result.share * 100:g} %",
+        "recall@10": f"{result.recall_at_10:.4f}",
+        "p50 µs": f"{result.p50_microseconds:,.0f}",
+        "p99 µs": f"{result.p99_microseconds:,.0f}",
+        "by index": f"{result.by_index:.0%}",
+        "exactly": f"{1 - result.by_index:.0%}",
+        "candidates": f"{result.candidates:,.0f}",
+        "fewest results": str(result.shortest),
+    }
 
 
 if __name__ == "__main__":
-    sys.exit(terminal.run(main))
+    frame.run(main)

@@ -21,18 +21,15 @@ import json
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from lightfm_retriever.hosting import terminal
 from tests.benchmarks import frame, large, room, synthetic
 from tests.benchmarks.frame import BenchmarkError
 from tests.benchmarks.room import Room
 from tests.benchmarks.synthetic import VectorsSpec
 from tests.machine import machine_name
-from trainer.errors import OptionError
 from trainer.index import NAMES
 from trainer.progress import Reporter
 
@@ -78,41 +75,41 @@ class Measured:
         return self.peaks.anonymous / max(self.index_bytes.values())
 
 
-def main() -> int:
+def main() -> None:
     parser = frame.parser(__spec__.name, __doc__)
-    parser.add_argument(
-        "--items", type=int, nargs="+", default=[1_000_000], help="of each catalogue (default: 1000000)"
-    )
-    parser.add_argument("--components", type=int, default=64, help="of the vectors (default: 64)")
-    parser.add_argument(
-        "--backend", nargs="+", default=["annoy"], metavar="NAME", help="of index (default: annoy)"
-    )
-    parser.add_argument("--trees", type=int, default=10, help="of Annoy (default: 10)")
+    indexed = [name for name in NAMES if name != "exact"]
+    for name, default, of, more in (
+        ("items", [1_000_000], "of each catalogue (default: 1000000)", {"nargs": "+"}),
+        ("components", 64, "of the vectors (default: 64)", {}),
+        ("trees", 10, "of Annoy (default: 10)", {}),
+    ):
+        parser.add_argument(f"--{name}", type=frame.positive, default=default, help=of, **more)
+    told = "of index (default: annoy)"
+    parser.add_argument("--backend", nargs="+", default=["annoy"], choices=indexed, help=told)
     parser.add_argument("--folder", type=Path, help="where vectors are kept (default: nowhere)")
     options = parser.parse_args()
-    reporter = large.reporter_for(quiet=options.json)
+    reporter = frame.reporter(options)
     subjects = [
         Subject(items, options.components, backend, options.trees)
         for items in options.items
         for backend in options.backend
     ]
-    with frame.handled() as failed, large.kept_in(options.folder) as folder:
-        frame.check_positive(
-            items=min(options.items), components=options.components, trees=options.trees
-        )
-        for backend in options.backend:
-            if backend not in NAMES or backend == "exact":
-                indexed = ", ".join(name for name in NAMES if name != "exact")
-                raise OptionError("--backend", backend, f"among {indexed}")
-        results = []
-        with reporter.step("Publications", len(subjects)) as advance:
-            for subject in subjects:
-                vectors = made(folder, subject, reporter)
-                with tempfile.TemporaryDirectory(prefix=".publishing-", dir=folder) as volume:
-                    results.append(measure(subject, vectors, Path(volume)))
-                advance(1)
-        _print(results, as_json=options.json)
-    return int(bool(failed))
+    results = []
+    with (
+        large.kept_in(options.folder) as folder,
+        reporter.step("Publications", len(subjects)) as advance,
+    ):
+        for subject in subjects:
+            vectors = made(folder, subject, reporter)
+            with tempfile.TemporaryDirectory(prefix=".publishing-", dir=folder) as volume:
+                results.append(measure(subject, vectors, Path(volume)))
+            advance(1)
+    frame.report(
+        options,
+        frame.table(f"{machine_name()}; MB", map(_row, results), left=2),
+        target=TARGET,
+        results=[{**asdict(one), "ratio": one.ratio} for one in results],
+    )
 
 
 def made(folder: Path, subject: Subject, reporter: Reporter) -> Path:
@@ -178,32 +175,21 @@ def watch(process: subprocess.Popen[bytes]) -> Peaks:
         return Peaks(anonymous, resident)
 
 
-def _print(results: Sequence[Measured], *, as_json: bool) -> None:
-    if as_json:
-        content = [{**asdict(one), "ratio": one.ratio} for one in results]
-        frame.print_json(target=TARGET, results=content)
-        return
-    table = frame.table(
-        f"{machine_name()}; MB", "backend", "", "items", "d", "largest index", "anonymous, peak",
-        "ratio", "resident, peak", *(f"{stage}, s" for stage in results[0].seconds), "recall", left=2,
-    )  # fmt: skip
-    for one in results:
-        figures = (max(one.index_bytes.values()), one.peaks.anonymous, one.peaks.resident)
-        index, anonymous, resident = (f"{figure / 1e6:,.0f}" for figure in figures)
-        table.add_row(
-            one.subject.backend,
-            "kept" if one.ratio <= TARGET else "missed",
-            f"{one.subject.items:,}",
-            str(one.subject.components),
-            index,
-            anonymous,
-            f"{one.ratio:.2f}",
-            resident,
-            *(f"{seconds:,.1f}" for seconds in one.seconds.values()),
-            ", ".join(f"{recall:.2f}" for recall in one.recall.values()),
-        )
-    frame.show(table)
+def _row(one: Measured) -> dict[str, str]:
+    largest = max(one.index_bytes.values())
+    return {
+        "backend": one.subject.backend,
+        "": "kept" if one.ratio <= TARGET else "missed",
+        "items": f"{one.subject.items:,}",
+        "d": str(one.subject.components),
+        "largest index": f"{largest / 1e6:,.0f}",
+        "anonymous, peak": f"{one.peaks.anonymous / 1e6:,.0f}",
+        "ratio": f"{one.ratio:.2f}",
+        "resident, peak": f"{one.peaks.resident / 1e6:,.0f}",
+        **{f"{stage}, s": f"{seconds:,.1f}" for stage, seconds in one.seconds.items()},
+        "recall": ", ".join(f"{recall:.2f}" for recall in one.recall.values()),
+    }
 
 
 if __name__ == "__main__":
-    sys.exit(terminal.run(main))
+    frame.run(main)

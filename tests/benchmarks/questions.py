@@ -24,7 +24,7 @@ from lightfm_retriever.publication.vectors.vector_space import (
     unit_rows,
     user_queries,
 )
-from tests.benchmarks.closed_loop import BATCH
+from tests.benchmarks.asking import BATCH
 from tests.benchmarks.frame import BenchmarkError
 from tests.benchmarks.large import TENTHS, Large
 
@@ -37,7 +37,7 @@ _BATCHES = 500
 # Numbers in memory at a time.
 _CHUNK = 1 << 25
 # Scores closer than this, relative to the norms of item and query, are as good as each other.
-_TIE = 1e-6
+TIE = 1e-6
 
 
 @dataclass(frozen=True)
@@ -132,7 +132,7 @@ class Questions:
                 own[one.excluded] = -np.inf
                 if kind.allowed is not None:
                     own[~kind.allowed] = -np.inf
-                slack = _TIE * float(np.linalg.norm(one.query)) * norms[returned]
+                slack = TIE * float(np.linalg.norm(one.query)) * norms[returned]
                 hits, possible = among_the_best(own, returned, LIMIT, slack)
                 found += hits
                 wanted += possible

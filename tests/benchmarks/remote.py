@@ -21,7 +21,6 @@ import os
 import re
 import shutil
 import socket
-import sys
 import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -30,7 +29,6 @@ from pathlib import Path
 
 import numpy as np
 
-from lightfm_retriever.hosting import terminal
 from lightfm_retriever.publication import layout, reader
 from lightfm_retriever.publication.writer import Staging
 from lightfm_retriever.remote.download import AT_ONCE
@@ -40,7 +38,7 @@ from lightfm_retriever.remote.volume import open_volume
 from tests import seaweedfs
 from tests.benchmarks import frame, large
 from tests.benchmarks.frame import BenchmarkError
-from tests.benchmarks.large import Large, Recipe
+from tests.benchmarks.large import Large
 from tests.benchmarks.room import Room
 from tests.load import models
 from tests.machine import machine_name
@@ -70,11 +68,6 @@ class Way:
     fetch_seconds: float
     serve_seconds: float
 
-    @property
-    def seconds(self) -> float:
-        """From a folder to the workers."""
-        return self.upload_seconds + self.serve_seconds
-
 
 @dataclass(frozen=True)
 class Result:
@@ -86,21 +79,24 @@ class Result:
     restart_seconds: float
 
 
-def main() -> int:
+def main() -> None:
     parser = frame.parser(__spec__.name, __doc__)
     large.add_arguments(parser, items=[1_000_000])
     options = parser.parse_args()
-    with frame.handled() as failed:
-        if (program := seaweedfs.program()) is None:
-            raise BenchmarkError(seaweedfs.MISSING)
-        # The store, the cache and the changed version each have a copy.
-        for made in large.each(options, lambda recipe: Room(2e9, 4 * large.needs(recipe).disk)):
-            result = measure(made, program, options.folder)
-            if options.json:
-                frame.print_json(**asdict(made.recipe), **asdict(result))
-            else:
-                _print(made.recipe, result)
-    return int(bool(failed))
+    if (program := seaweedfs.program()) is None:
+        raise BenchmarkError(seaweedfs.MISSING)
+    # The store, the cache and the changed version each have a copy.
+    for made in large.each(options, lambda recipe: Room(2e9, 4 * large.needs(recipe).disk)):
+        result = measure(made, program, options.folder)
+        loopback, store = (f"{one / _MEGABYTE:,.0f} MB/s" for one in (result.loopback, result.store))
+        frame.report(
+            options,
+            frame.table(f"{made.title}; {machine_name()}", map(_row, result.ways)),
+            f"bandwidth: {loopback} of the loopback by one connection, {store} of the store alone",
+            f"started anew while the store is away, until it serves: {result.restart_seconds:.2f} s",
+            **asdict(made.recipe),
+            **asdict(result),
+        )
 
 
 def measure(made: Large, program: Path, folder: Path | None) -> Result:
@@ -121,7 +117,7 @@ def measure(made: Large, program: Path, folder: Path | None) -> Result:
         cache = place / "cache"
         flags = {"cache_dir": cache, "poll_seconds": 0.1, "drain_seconds": 0}
         ways = []
-        with Service(server.url("volume"), place / "log", **flags) as service:  # type: ignore[arg-type]
+        with Service(server.url("volume"), place / "log", **flags) as service:
             service.wait_until_all_serve(small)
             for name, version in versions.items():
                 started = time.perf_counter()
@@ -143,7 +139,7 @@ def measure(made: Large, program: Path, folder: Path | None) -> Result:
         store = _store_bandwidth(Store(parse_location(server.url("volume"))), made)
         server.stop()
         started = time.perf_counter()
-        with Service(server.url("volume"), place / "log2", **flags) as service:  # type: ignore[arg-type]
+        with Service(server.url("volume"), place / "log2", **flags) as service:
             service.wait_until_all_serve(versions["what changed"], seconds=PATIENCE)
             restarted = time.perf_counter() - started
             service.terminate()
@@ -219,24 +215,17 @@ def _send(port: int) -> None:
             connection.sendall(data)
 
 
-def _print(recipe: Recipe, result: Result) -> None:
-    columns = ("MB", "MB moved", "upload s", "label to serving s", "of that fetching s", "all s")
-    title = f"{recipe.items:,} items, {recipe.users:,} users; {machine_name()}"
-    table = frame.table(title, "version", *columns)
-    for way in result.ways:
-        table.add_row(
-            way.name,
-            *(f"{count / _MEGABYTE:,.0f}" for count in (way.bytes, way.moved)),
-            *(f"{one:.2f}" for one in (way.upload_seconds, way.serve_seconds, way.fetch_seconds)),
-            f"{way.seconds:.2f}",
-        )
-    loopback, store = (f"{one / _MEGABYTE:,.0f} MB/s" for one in (result.loopback, result.store))
-    frame.show(
-        table,
-        f"bandwidth: {loopback} of the loopback by one connection, {store} of the store alone",
-        f"started anew while the store is away, until it serves: {result.restart_seconds:.2f} s",
-    )
+def _row(way: Way) -> dict[str, str]:
+    return {
+        "version": way.name,
+        "MB": f"{way.bytes / _MEGABYTE:,.0f}",
+        "MB moved": f"{way.moved / _MEGABYTE:,.0f}",
+        "upload s": f"{way.upload_seconds:.2f}",
+        "label to serving s": f"{way.serve_seconds:.2f}",
+        "of that fetching s": f"{way.fetch_seconds:.2f}",
+        "all s": f"{way.upload_seconds + way.serve_seconds:.2f}",
+    }
 
 
 if __name__ == "__main__":
-    sys.exit(terminal.run(main))
+    frame.run(main)

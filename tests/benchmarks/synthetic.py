@@ -22,7 +22,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -38,14 +37,14 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from lightfm_retriever.hosting import options, terminal
+from lightfm_retriever.hosting import options
 from lightfm_retriever.hosting.options import Option
 from lightfm_retriever.hosting.settings import option_flags
 from tests.benchmarks import frame, room
 from tests.benchmarks.room import NoRoomError, Room
 from tests.machine import machine_name
 from trainer.errors import OptionError
-from trainer.progress import Bars, Reporter, Silent
+from trainer.progress import Reporter
 
 # A row group; what is in memory at a time.
 BLOCK_ROWS = 125_000
@@ -220,37 +219,44 @@ class Clustered:
         return made
 
 
-@dataclass(frozen=True)
-class Made:
-    """What was written: distinct users and items, and the most memory that it took."""
-
-    rows: int
-    users: int
-    items: int
-    files: int
-    file_bytes: int
-    seconds: float
-    peak_bytes: int
-
-
-def main() -> int:
+def main() -> None:
     given = _parser().parse_args()
-    reporter = Silent() if given.json else Bars()
+    reporter = frame.reporter(given)
     started = time.perf_counter()
-    with frame.handled() as failed:
-        spec = option_flags.made(SPECS[given.kind], vars(given))
-        with making(given.output, needed_bytes(spec)) as folder:
-            if isinstance(spec, InteractionsSpec):
-                users, items = write_interactions(spec, folder, reporter)
-                rows = spec.interactions
-            else:
-                write_vectors(spec, folder, reporter)
-                users, items, rows = spec.users, spec.items, spec.users + spec.items
-            sizes = [file.stat().st_size for file in folder.iterdir()]
-        seconds = round(time.perf_counter() - started, 3)
-        made = Made(rows, users, items, len(sizes), sum(sizes), seconds, room.of_process()["VmHWM"])
-        _print(made, spec, given.output, as_json=given.json)
-    return int(bool(failed))
+    spec = option_flags.made(SPECS[given.kind], vars(given))
+    with making(given.output, needed_bytes(spec)) as folder:
+        if isinstance(spec, InteractionsSpec):
+            users, items = write_interactions(spec, folder, reporter)
+            rows = spec.interactions
+        else:
+            write_vectors(spec, folder, reporter)
+            users, items, rows = spec.users, spec.items, spec.users + spec.items
+        sizes = [file.stat().st_size for file in folder.iterdir()]
+    seconds = time.perf_counter() - started
+    peak = room.of_process()["VmHWM"]
+    row = {
+        "rows": f"{rows:,}",
+        "users": f"{users:,}",
+        "items": f"{items:,}",
+        "files": f"{len(sizes)}",
+        "MB": f"{sum(sizes) / 1e6:,.0f}",
+        "s": f"{seconds:,.1f}",
+        "rows/s": f"{rows / seconds:,.0f}",
+        "peak memory, MB": f"{peak / 1e6:,.0f}",
+    }
+    frame.report(
+        given,
+        frame.table(f"{given.output}; {machine_name()}", [row], left=0),
+        output=str(given.output),
+        spec=asdict(spec),
+        rows=rows,
+        users=users,
+        items=items,
+        files=len(sizes),
+        file_bytes=sum(sizes),
+        seconds=round(seconds, 3),
+        peak_bytes=peak,
+    )
 
 
 def write_interactions(spec: InteractionsSpec, folder: Path, reporter: Reporter) -> tuple[int, int]:
@@ -362,24 +368,5 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _print(made: Made, spec: InteractionsSpec | VectorsSpec, output: Path, *, as_json: bool) -> None:
-    if as_json:
-        frame.print_json(output=str(output), spec=asdict(spec), **asdict(made))
-        return
-    cells = {
-        "rows": f"{made.rows:,}",
-        "users": f"{made.users:,}",
-        "items": f"{made.items:,}",
-        "files": f"{made.files}",
-        "MB": f"{made.file_bytes / 1e6:,.0f}",
-        "s": f"{made.seconds:,.1f}",
-        "rows/s": f"{made.rows / made.seconds:,.0f}",
-        "peak memory, MB": f"{made.peak_bytes / 1e6:,.0f}",
-    }
-    table = frame.table(f"{output}; {machine_name()}", *cells, left=0)
-    table.add_row(*cells.values())
-    frame.show(table)
-
-
 if __name__ == "__main__":
-    sys.exit(terminal.run(main))
+    frame.run(main)
