@@ -62,42 +62,30 @@ class Server(NamedTuple):
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
-    """What is asked, and when.
+    """What is asked, and when."""
 
-    Attributes:
-        method: Recommend, SimilarItems or BatchRecommend (of BATCH users).
-        seconds: for how long, whatever the number of servers.
-        requests: a file of what is asked over and over, as `write_requests` has it; without one each
-            id of tests.load.models.
-        callers: each with a connection of its own to each server. Ask several servers with one caller:
-            more would queue up at the slower server, and look worse for it than they are.
-        rate: calls a second of an open loop; 0 for a closed one.
-        seed: of the schedule: with equal ones two servers are asked at the same times.
-    """
-
-    method: str
-    seconds: float
+    method: str  # Recommend, SimilarItems or BatchRecommend (of BATCH users)
+    seconds: float  # for how long, whatever the number of servers
+    # A file of what is asked over and over, as `write_requests` has it; without one each id of
+    # tests.load.models.
     requests: str = ""
+    # Each with a connection of its own to each server. Ask several servers with one caller: more would
+    # queue up at the slower server, and look worse for it than they are.
     callers: int = 16
-    rate: float = 0
-    seed: int = 0
+    rate: float = 0  # calls a second of an open loop; 0 for a closed one
+    seed: int = 0  # of the schedule: with equal ones two servers are asked at the same times
 
 
 @dataclass(frozen=True)
 class Calls:
-    """Calls to one server; times are seconds on the monotonic clock.
+    """Calls to one server; times are seconds on the monotonic clock."""
 
-    Attributes:
-        due, asked, answered: (calls,) each; in a closed loop a call is due when it is asked.
-        callers: of a closed loop; 0 for an open one.
-        cpu_seconds: of the server's processes, for all calls together.
-    """
-
+    # (calls,) each; in a closed loop a call is due when it is asked.
     due: NDArray[np.float64]
     asked: NDArray[np.float64]
     answered: NDArray[np.float64]
-    callers: int = 0
-    cpu_seconds: float = 0.0
+    callers: int = 0  # of a closed loop; 0 for an open one
+    cpu_seconds: float = 0.0  # of the server's processes, for all calls together
 
     @property
     def seconds(self) -> NDArray[np.float64]:

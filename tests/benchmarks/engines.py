@@ -34,6 +34,7 @@ from trainer.spark.session import spark_session
 from trainer.spark.vectors import collect
 
 SEED = 42
+_PRECISION = "test_precision_at_10_unseen"
 LIGHTFM = {
     "LightFM, defaults": Hyperparameters(),
     "LightFM, tuned": Hyperparameters(
@@ -75,18 +76,6 @@ DEFAULTS = Setting(
     iterations=Hyperparameters.epochs,
     weighted=False,
 )
-
-
-@dataclass(frozen=True)
-class Measured:
-    """precision@10 of one model, and the seconds of its fit."""
-
-    name: str
-    validation: float
-    test_unseen: float
-    test: float
-    test_auc_unseen: float
-    fit_seconds: float
 
 
 class Als:
@@ -149,12 +138,12 @@ def main() -> None:
         results, best = _measure(als, options.trials, frame.reporter(options))
     rows = [
         {
-            "": one.name,
-            "validation": f"{one.validation:.4f}",
-            "test, seen excluded": f"{one.test_unseen:.4f}",
-            "test, all items": f"{one.test:.4f}",
-            "AUC, seen excl.": f"{one.test_auc_unseen:.4f}",
-            "fit, s": f"{one.fit_seconds:.1f}",
+            "": one["name"],
+            "validation": f"{one['validation']:.4f}",
+            "test, seen excluded": f"{one['test_unseen']:.4f}",
+            "test, all items": f"{one['test']:.4f}",
+            "AUC, seen excl.": f"{one['test_auc_unseen']:.4f}",
+            "fit, s": f"{one['fit_seconds']:.1f}",
         }
         for one in results
     ]
@@ -164,11 +153,11 @@ def main() -> None:
         frame.table(title, rows),
         f"best of ALS: {best}",
         best=asdict(best),
-        rows=[asdict(one) for one in results],
+        rows=results,
     )
 
 
-def _measure(als: Als, trials: int, reporter: Reporter) -> tuple[list[Measured], Setting]:
+def _measure(als: Als, trials: int, reporter: Reporter) -> tuple[list[dict[str, Any]], Setting]:
     source = movielens.read()
     is_test = held_out(source.interactions, Splitting("first-10", SEED))
     whole, inner = (
@@ -185,20 +174,13 @@ def _measure(als: Als, trials: int, reporter: Reporter) -> tuple[list[Measured],
     with reporter.step("ALS, trials", trials + 1) as advance:
         for setting in [DEFAULTS, *(Setting.drawn(random) for _ in range(trials))]:
             embeddings, _ = als.fit(inner, setting)
-            tried[setting] = _evaluate(embeddings, inner)["test_precision_at_10_unseen"]
+            tried[setting] = _evaluate(embeddings, inner)[_PRECISION]
             advance(1)
     best = max(tried, key=tried.__getitem__)
     rows = []
     for name, hyperparameters in LIGHTFM.items():
-        validation = _evaluate(_lightfm(inner, hyperparameters)[0], inner)
-        rows.append(
-            _row(
-                name,
-                whole,
-                validation["test_precision_at_10_unseen"],
-                *_lightfm(whole, hyperparameters),
-            )
-        )
+        validation = _evaluate(_lightfm(inner, hyperparameters)[0], inner)[_PRECISION]
+        rows.append(_row(name, whole, validation, *_lightfm(whole, hyperparameters)))
     for name, setting in (("ALS, defaults", DEFAULTS), ("ALS, tuned", best)):
         rows.append(_row(name, whole, tried[setting], *als.fit(whole, setting)))
     return rows, best
@@ -218,10 +200,16 @@ def _evaluate(embeddings: Embeddings, dataset: Dataset) -> dict[str, float]:
 
 def _row(
     name: str, dataset: Dataset, validation: float, embeddings: Embeddings, seconds: float
-) -> Measured:
+) -> dict[str, Any]:
     found = _evaluate(embeddings, dataset)
-    figures = ("test_precision_at_10_unseen", "test_precision_at_10", "test_auc_unseen")
-    return Measured(name, validation, *(found[figure] for figure in figures), seconds)
+    return {
+        "name": name,
+        "validation": validation,
+        "test_unseen": found[_PRECISION],
+        "test": found["test_precision_at_10"],
+        "test_auc_unseen": found["test_auc_unseen"],
+        "fit_seconds": seconds,
+    }
 
 
 if __name__ == "__main__":

@@ -81,6 +81,11 @@ def run(main: Callable[[], object]) -> NoReturn:
     sys.exit(terminal.run(command))
 
 
+def last_line(said: str) -> str:
+    """The last that a program said, which tells why it failed."""
+    return (said.strip().splitlines() or ["nothing said why"])[-1]
+
+
 def reporter(options: argparse.Namespace) -> Reporter:
     """What is told about long work: nothing where a program reads."""
     return Silent() if options.json else Bars()

@@ -41,17 +41,11 @@ COLD, WARM, STALE = "cold", "warm", "none"
 
 @dataclass(frozen=True)
 class Step:
-    """One state of the data, and what comes next.
+    """One state of the data, and what comes next."""
 
-    Attributes:
-        share: of all ratings, in time's order.
-        dataset: those.
-        next_items: for each user of the dataset the rows of the items of the next 4 %.
-    """
-
-    share: float
-    dataset: Dataset
-    next_items: Ragged
+    share: float  # of all ratings, in time's order
+    dataset: Dataset  # those
+    next_items: Ragged  # for each user of the dataset the rows of the items of the next 4 %
 
 
 @dataclass(frozen=True)

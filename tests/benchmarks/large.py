@@ -63,18 +63,13 @@ _DISK_A_USER = 420
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """What to make; equal ones make the same.
+    """What to make; equal ones make the same."""
 
-    Attributes:
-        items, users: how many, each at least 100.
-        backend: of both indexes, as the trainer's --backend.
-        seed: of everything random.
-    """
-
+    # How many, each at least 100.
     items: int
     users: int
-    backend: str = "faiss"
-    seed: int = 42
+    backend: str = "faiss"  # of both indexes, as the trainer's --backend
+    seed: int = 42  # of everything random
 
     @property
     def name(self) -> str:

@@ -145,8 +145,8 @@ def measure(subject: Subject, vectors: Path, volume: Path) -> Measured:
                 raise
         if process.returncode:
             failure.seek(0)
-            last = (failure.read().strip().splitlines() or ["it didn't say why"])[-1]
-            raise BenchmarkError(f"publishing ended with exit status {process.returncode}: {last}")
+            said_last = frame.last_line(failure.read())
+            raise BenchmarkError(f"publishing ended with exit status {process.returncode}: {said_last}")
         said.seek(0)
         published: dict[str, Any] = json.load(said)
     directory = volume / "versions" / published["version"]

@@ -51,22 +51,15 @@ _MEGABYTE = 1e6
 
 @dataclass(frozen=True)
 class Way:
-    """One version's way to the workers.
-
-    Attributes:
-        bytes: of the version.
-        moved: of them that went from the store to the cache.
-        upload_seconds: from the folder to the store, the manifest included.
-        fetch_seconds: of the next, what the download into the cache took, by the retriever's own log.
-        serve_seconds: from the label's move until all workers serve it.
-    """
+    """One version's way to the workers."""
 
     name: str
-    bytes: int
-    moved: int
-    upload_seconds: float
+    bytes: int  # of the version
+    moved: int  # of them that went from the store to the cache
+    upload_seconds: float  # from the folder to the store, the manifest included
+    # Of the next, what the download into the cache took, by the retriever's own log.
     fetch_seconds: float
-    serve_seconds: float
+    serve_seconds: float  # from the label's move until all workers serve it
 
 
 @dataclass(frozen=True)

@@ -88,7 +88,7 @@ class Revision:
             check=False,
         )
         if done.returncode:
-            raise BenchmarkError(f"{self.name} can't run here: {_last_line(done.stderr)}")
+            raise BenchmarkError(f"{self.name} can't run here: {frame.last_line(done.stderr)}")
         return done.stdout
 
 
@@ -204,7 +204,7 @@ def _serving(revision: Revision, volume: Path, log: Path) -> Iterator[Server]:
             )
             status = service.wait_until(lambda status: any(one.version for one in status.workers))
         except (RuntimeError, TimeoutError) as error:
-            said = _last_line(log.read_text())
+            said = frame.last_line(log.read_text())
             raise BenchmarkError(f"{revision.name} doesn't serve the publication: {said}") from error
         yield Server(service.target, [one.pid for one in status.workers])
 
@@ -215,12 +215,8 @@ def _git(problem: str, *arguments: str) -> bytes:
         raise BenchmarkError("git isn't installed, so an earlier commit can't be had")
     done = subprocess.run([git, "-C", str(ROOT), *arguments], capture_output=True, check=False)
     if done.returncode:
-        raise BenchmarkError(f"{problem}: {_last_line(done.stderr.decode(errors='replace'))}")
+        raise BenchmarkError(f"{problem}: {frame.last_line(done.stderr.decode(errors='replace'))}")
     return done.stdout
-
-
-def _last_line(text: str) -> str:
-    return (text.strip().splitlines() or ["nothing said why"])[-1]
 
 
 if __name__ == "__main__":

@@ -54,22 +54,18 @@ _MOST_REPLY = 60_000
 
 @dataclass(frozen=True)
 class Compared:
-    """The retriever and the echo server, asked alike; ratios are of the retriever to the echo server.
+    """The retriever and the echo server, asked alike; ratios are the first to the second."""
 
-    Attributes:
-        how: the way they were asked.
-        retriever, echo: figures of each.
-        throughput, cpu, p99: medians of the rounds' ratios.
-        late_milliseconds: in an open loop, by how much 99 % of the retriever's calls were asked late at
-            most: what the callers themselves may have added.
-    """
-
-    how: str
+    how: str  # the way they were asked
+    # Figures of each.
     retriever: Figures
     echo: Figures
+    # Medians of the rounds' ratios.
     throughput: Ratio
     cpu: Ratio
     p99: Ratio
+    # In an open loop, by how much 99 % of the retriever's calls were asked late at most: what the
+    # callers themselves may have added.
     late_milliseconds: float = 0.0
 
     @classmethod
@@ -90,23 +86,14 @@ class Compared:
 
 @dataclass(frozen=True)
 class Result:
-    """One kind of call to one publication.
+    """One kind of call to one publication."""
 
-    Attributes:
-        kind: what was asked.
-        answers: lists of results in a call.
-        recall_at_10: of the replies.
-        reply_bytes: of a typical reply, and of every one of the echo server's.
-        closed: by number of callers.
-        open: by a schedule, at LOAD of what the most callers got.
-    """
-
-    kind: str
-    answers: int
-    recall_at_10: float
-    reply_bytes: int
-    closed: dict[int, Compared]
-    open: Compared
+    kind: str  # what was asked
+    answers: int  # lists of results in a call
+    recall_at_10: float  # of the replies
+    reply_bytes: int  # of a typical reply, and of every one of the echo server's
+    closed: dict[int, Compared]  # by number of callers
+    open: Compared  # by a schedule, at LOAD of what the most callers got
 
 
 def main() -> None:

@@ -65,27 +65,17 @@ _BESIDES_A_USER = 300
 
 @dataclass(frozen=True)
 class Reload:
-    """One change of versions.
+    """One change of versions."""
 
-    Attributes:
-        seconds: from the label's move until all workers serve the version, by looking at the status.
-        own_seconds: what the service says that it took.
-        spread_seconds: between the first and the last worker's taking over, as it says.
-        calls: that were asked or answered meanwhile.
-        p99_milliseconds: of these.
-        steady_p99_milliseconds: of those before.
-        slowest_milliseconds: of all.
-        cached: share of the version's files that was in the page cache.
-    """
-
+    # From the label's move until all workers serve the version, by looking at the status.
     seconds: float
-    own_seconds: float
-    spread_seconds: float
-    calls: int
-    p99_milliseconds: float
-    steady_p99_milliseconds: float
-    slowest_milliseconds: float
-    cached: float
+    own_seconds: float  # what the service says that it took
+    spread_seconds: float  # between the first and the last worker's taking over, as it says
+    calls: int  # that were asked or answered meanwhile
+    p99_milliseconds: float  # of these
+    steady_p99_milliseconds: float  # of those before
+    slowest_milliseconds: float  # of all
+    cached: float  # share of the version's files that was in the page cache
 
     @property
     def ratio(self) -> float:
@@ -95,17 +85,11 @@ class Reload:
 
 @dataclass(frozen=True)
 class Start:
-    """From the command to a first answer.
+    """From the command to a first answer."""
 
-    Attributes:
-        listening_seconds: until the parent said where it listens.
-        seconds: until a Recommend was answered.
-        cached: share of the version's files that was in the page cache.
-    """
-
-    listening_seconds: float
-    seconds: float
-    cached: float
+    listening_seconds: float  # until the parent said where it listens
+    seconds: float  # until a Recommend was answered
+    cached: float  # share of the version's files that was in the page cache
 
 
 @dataclass(frozen=True)

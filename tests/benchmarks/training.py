@@ -296,8 +296,7 @@ def run_part(name: str, code: str, *arguments: str) -> dict[str, Any]:
         hint = " (is there enough memory?)" if killed == "SIGKILL" else ""
         raise BenchmarkError(f"{name} was ended by {killed}{hint}")
     if done.returncode:
-        said = (done.stderr.strip().splitlines() or ["nothing said why"])[-1]
-        raise BenchmarkError(f"{name} failed: {said}")
+        raise BenchmarkError(f"{name} failed: {frame.last_line(done.stderr)}")
     result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return result
 

@@ -37,12 +37,9 @@ def missing(language: Language) -> str:
 
 @dataclass(frozen=True)
 class Caller:
-    """A client that calls.
+    """A client that calls."""
 
-    Attributes:
-        process: it prints a line when its first call has ended, and the counts when its input has.
-    """
-
+    # It prints a line when its first call has ended, and the counts when its input has.
     process: subprocess.Popen[str]
 
     def wait_until_it_calls(self) -> None:

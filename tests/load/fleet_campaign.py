@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tests.envoy import Envoy
-from tests.load.campaign import Noting, Say, Switch
+from tests.load.campaign import Noting, Switch
 from tests.load.fleet_member import Member
 from tests.load.fleet_volume import Origin
 from tests.service import PATIENCE
@@ -46,10 +46,8 @@ SHORT = Scale(moves=3, pause_seconds=0.3, rounds=1, restarts=1)
 class FleetCampaign(Noting):
     """Does one thing after the other to retrievers behind Envoy, each time to one of them."""
 
-    def __init__(
-        self, members: Sequence[Member], origin: Origin, envoy: Envoy, scale: Scale, say: Say
-    ) -> None:
-        super().__init__(say)
+    def __init__(self, members: Sequence[Member], origin: Origin, envoy: Envoy, scale: Scale) -> None:
+        super().__init__()
         self._members = members
         self._origin = origin
         self._envoy = envoy
@@ -83,9 +81,8 @@ class FleetCampaign(Noting):
                 self._restart(member)
         self._move(self._members)
         self._see("all is over", {})
-        self._note(
-            "calls that Envoy sent to another one", f"{self._envoy.statistic('upstream_rq_retry')}"
-        )
+        retried = self._envoy.statistic("upstream_rq_retry")
+        self._note("calls that Envoy sent to another one", str(retried))
 
     # ---- faults
 
@@ -118,7 +115,7 @@ class FleetCampaign(Noting):
         self._envoy.wait_for(lambda: self._answered(member) > answered)
         self._mend(member)
         if member.service.worker_pids() != pids:
-            self._note(f"{member.name} is back at the store", "wrong: its workers were restarted")
+            self._note(f"{member.name} is back at the store", "its workers were restarted", right=False)
 
     def _mend(self, member: Member) -> None:
         began = time.monotonic()
@@ -135,11 +132,8 @@ class FleetCampaign(Noting):
 
     def _restart(self, member: Member) -> None:
         status, left = member.stop()
-        right = status == left == 0
-        self._note(
-            f"SIGTERM to {member.name}",
-            f"{'' if right else 'wrong: '}exit status {status}, {left} processes left",
-        )
+        outcome = f"exit status {status}, {left} processes left"
+        self._note(f"SIGTERM to {member.name}", outcome, right=status == left == 0)
         member.start()
         member.service.wait_until_all_serve(self._version)
         self._wait_for_envoy()
@@ -190,7 +184,8 @@ class FleetCampaign(Noting):
             if right and problems.keys() == {member.address for member in odd}:
                 break
             if time.monotonic() > end:
-                self._note(f"status --fleet: {when}", f"wrong: exit status {code}, {found}, {problems}")
+                outcome = f"exit status {code}, {found}, {problems}"
+                self._note(f"status --fleet: {when}", outcome, right=False)
                 return
         told = "; ".join(problem for several in problems.values() for problem in several)
         self._note(

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from tests.load.callers import Call
 from tests.load.campaign import Observations
 from tests.load.fleet_campaign import MOVE, POLL_SECONDS
-from tests.load.judge import Verdict, no_failures, right_answers
+from tests.load.judge import Verdict, no_failures, outcomes, right_answers
 
 # Looking, fetching, verifying, and preparing in each worker, on a machine that has much to do.
 _MOST_POLLS = 10
@@ -20,7 +20,12 @@ def judge(calls: Sequence[Call], seen: Observations) -> list[Verdict]:
         right_answers(calls, seen),
         _reached(seen),
         _in_time(calls, seen),
-        _outcomes(seen),
+        outcomes(
+            "who is away serves on and follows again without a restart; "
+            "`status --fleet` names all of it",
+            "looks",
+            seen,
+        ),
     ]
 
 
@@ -53,13 +58,4 @@ def _in_time(calls: Sequence[Call], seen: Observations) -> Verdict:
         "once all say that they serve a version, no call is answered from another",
         not late if checked else None,
         f"{late} of {checked:,} calls between the moves",
-    )
-
-
-def _outcomes(seen: Observations) -> Verdict:
-    wrong = [f"{what}: {outcome}" for what, outcome in seen.outcomes if outcome.startswith("wrong")]
-    return Verdict(
-        "who is away serves on and follows again without a restart; `status --fleet` names all of it",
-        not wrong,
-        f"{len(seen.outcomes)} looks" + "".join(f"; {text}" for text in wrong),
     )

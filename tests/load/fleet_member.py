@@ -7,7 +7,6 @@ import itertools
 import signal
 import socket
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 from tests.load.fleet_volume import Link
@@ -65,19 +64,9 @@ class Member:
         self._process.close()
         return status, sum(Path(f"/proc/{pid}").exists() for pid in pids if pid)
 
-    @property
-    def log(self) -> str:
-        """What the process wrote to standard error."""
-        return self.service.log
-
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._process.close()
         self._port.close()

@@ -77,8 +77,10 @@ def judge(calls: Sequence[Call], seen: Observations, exit_status: int, left: int
             [call for call in calls if call.careful and call.started < killing_ended],
         ),
         right_answers(calls, seen),
-        _other_outcomes(seen),
-        *_quick_switches(calls, seen.switches),
+        outcomes(
+            "each fault is named in the status, and the version before it serves on", "faults", seen
+        ),
+        _quick_switches(calls, seen.switches),
         _every_worker_flat(seen),
         _steady_latency(calls, seen),
         Verdict("SIGTERM: exit status 0, no process left", exit_status == left == 0,
@@ -122,16 +124,13 @@ def right_answers(calls: Sequence[Call], seen: Observations) -> Verdict:
     )
 
 
-def _other_outcomes(seen: Observations) -> Verdict:
+def outcomes(promise: str, noun: str, seen: Observations) -> Verdict:
+    """Whether all else that was tried came out right."""
     wrong = [f"{what}: {outcome}" for what, outcome in seen.outcomes if outcome.startswith("wrong")]
-    return Verdict(
-        "each fault is named in the status, and the version before it serves on",
-        not wrong,
-        f"{len(seen.outcomes)} faults" + "".join(f"; {text}" for text in wrong),
-    )
+    return Verdict(promise, not wrong, "; ".join([f"{len(seen.outcomes)} {noun}", *wrong]))
 
 
-def _quick_switches(calls: Sequence[Call], switches: Sequence[Switch]) -> list[Verdict]:
+def _quick_switches(calls: Sequence[Call], switches: Sequence[Switch]) -> Verdict:
     limit = POLL_SECONDS + _SWITCH_SECONDS
     slowest = max(
         switch.all_serve_at - switch.moved_at - switch.held_seconds for switch in switches[1:]
@@ -147,14 +146,12 @@ def _quick_switches(calls: Sequence[Call], switches: Sequence[Switch]) -> list[V
             and call.code == "OK" and call.version != switch.version
             for call in calls
         )  # fmt: skip
-    return [
-        Verdict(
-            f"all workers serve a new version within one polling interval ({POLL_SECONDS} s) and 1 s",
-            slowest <= limit and not late,
-            f"{len(switches)} switches, the slowest took {slowest:.2f} s; {late} answers were late; "
-            f"workers committed within {spread * 1000:.1f} ms of one another",
-        )
-    ]
+    return Verdict(
+        f"all workers serve a new version within one polling interval ({POLL_SECONDS} s) and 1 s",
+        slowest <= limit and not late,
+        f"{len(switches)} switches, the slowest took {slowest:.2f} s; {late} answers were late; "
+        f"workers committed within {spread * 1000:.1f} ms of one another",
+    )
 
 
 def _every_worker_flat(seen: Observations) -> Verdict:
