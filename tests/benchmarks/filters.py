@@ -16,6 +16,7 @@ import tempfile
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -65,20 +66,6 @@ class Kind:
     matching: NDArray[np.bool_]
 
 
-@dataclass(frozen=True)
-class Measured:
-    """What one way to ask found, and how long it took."""
-
-    kind: str
-    share: float
-    recall_at_10: float
-    p50_microseconds: float
-    p99_microseconds: float
-    by_index: float
-    candidates: float
-    shortest: int
-
-
 def main() -> None:
     parser = frame.parser(__spec__.name, __doc__)
     parser.add_argument("--items", type=int, default=100_000, help="default: 100000")
@@ -107,7 +94,7 @@ def main() -> None:
         frame.table(title, map(_row, results)),
         vectors=vectors.shape,
         index=asdict(facts),
-        results=[asdict(result) for result in results],
+        results=results,
     )
 
 
@@ -178,7 +165,7 @@ def publish(
     return published.manifest.version, published.manifest.indexes[layout.RECOMMEND]
 
 
-def measure(snapshot: Snapshot, kind: Kind, users: Float32Array) -> Measured:
+def measure(snapshot: Snapshot, kind: Kind, users: Float32Array) -> dict[str, Any]:
     """Ask for every user, after a few that don't count."""
     # An id map numbers the ids as it likes.
     user_ids = [snapshot.publication.users.external_id(row) for row in range(len(users))]
@@ -199,28 +186,30 @@ def measure(snapshot: Snapshot, kind: Kind, users: Float32Array) -> Measured:
         slack = TIE * float(np.linalg.norm(query)) * row_norms(vectors[answer.rows])
         hits, possible = among_the_best(scores, answer.rows, LIMIT, slack)
         found, wanted = found + hits, wanted + possible
-    return Measured(
-        kind.name,
-        kind.share,
-        found / wanted,
-        *(float(value) / 1000 for value in np.percentile(nanoseconds, [50, 99])),
-        float(np.mean([not answer.exact for answer in answers])),
-        float(np.mean([answer.candidates for answer in answers])),
-        min(len(answer.rows) for answer in answers),
-    )
-
-
-def _row(result: Measured) -> dict[str, str]:
+    p50, p99 = (float(value) / 1000 for value in np.percentile(nanoseconds, [50, 99]))
     return {
-        "filter": result.kind,
-        "lets through": f"{result.share * 100:g} %",
-        "recall@10": f"{result.recall_at_10:.4f}",
-        "p50 µs": f"{result.p50_microseconds:,.0f}",
-        "p99 µs": f"{result.p99_microseconds:,.0f}",
-        "by index": f"{result.by_index:.0%}",
-        "exactly": f"{1 - result.by_index:.0%}",
-        "candidates": f"{result.candidates:,.0f}",
-        "fewest results": str(result.shortest),
+        "kind": kind.name,
+        "share": kind.share,
+        "recall_at_10": found / wanted,
+        "p50_microseconds": p50,
+        "p99_microseconds": p99,
+        "by_index": float(np.mean([not answer.exact for answer in answers])),
+        "candidates": float(np.mean([answer.candidates for answer in answers])),
+        "shortest": min(len(answer.rows) for answer in answers),
+    }
+
+
+def _row(result: dict[str, Any]) -> dict[str, str]:
+    return {
+        "filter": result["kind"],
+        "lets through": f"{result['share'] * 100:g} %",
+        "recall@10": f"{result['recall_at_10']:.4f}",
+        "p50 µs": f"{result['p50_microseconds']:,.0f}",
+        "p99 µs": f"{result['p99_microseconds']:,.0f}",
+        "by index": f"{result['by_index']:.0%}",
+        "exactly": f"{1 - result['by_index']:.0%}",
+        "candidates": f"{result['candidates']:,.0f}",
+        "fewest results": str(result["shortest"]),
     }
 
 

@@ -59,7 +59,7 @@ class Figure:
     seconds: float
     precision_at_10: float
     auc: float
-    users: int
+    users: float
 
 
 def main() -> None:
@@ -119,37 +119,30 @@ def measure(steps: Sequence[Step], epochs: Sequence[int], seed: int) -> Iterator
                 seen=step.dataset.seen(),
                 held_out=step.next_items,
             )
-            yield Figure(
-                start,
-                count,
-                step.share,
-                seed,
-                round(seconds, 4),
-                found["test_precision_at_10_unseen"],
-                found["test_auc_unseen"],
-                int(found["evaluated_users"]),
-            )
+            names = ("test_precision_at_10_unseen", "test_auc_unseen", "evaluated_users")
+            figures = (found[name] for name in names)
+            yield Figure(start, count, step.share, seed, round(seconds, 4), *figures)
 
 
 def summary(figures: Sequence[Figure]) -> list[dict[str, float | str]]:
     """Means over steps and seeds."""
-    rows: list[dict[str, float | str]] = []
+
+    def mean(own: Sequence[Figure], name: str = "precision_at_10") -> float:
+        return float(np.mean([getattr(figure, name) for figure in own]))
+
+    rows = []
     for start, epochs in dict.fromkeys((figure.start, figure.epochs) for figure in figures):
         own = [figure for figure in figures if (figure.start, figure.epochs) == (start, epochs)]
-        row: dict[str, float | str] = {"start": start, "epochs": epochs}
-        for name in ("seconds", "precision_at_10", "auc"):
-            row[name] = float(np.mean([getattr(figure, name) for figure in own]))
+        row = {"start": start, "epochs": epochs}
+        row |= {name: mean(own, name) for name in ("seconds", "precision_at_10", "auc")}
         # How much a mean over the steps moves with the seed.
-        means = [
-            np.mean([figure.precision_at_10 for figure in own if figure.seed == seed])
-            for seed in {figure.seed for figure in own}
-        ]
-        row["precision_spread"] = float(np.std(means))
+        seeds = {figure.seed for figure in own}
+        of_seeds = [mean([figure for figure in own if figure.seed == seed]) for seed in seeds]
+        row["precision_spread"] = float(np.std(of_seeds))
         for share in dict.fromkeys(figure.share for figure in own):
-            at = [figure.precision_at_10 for figure in own if figure.share == share]
-            row[f"precision_at_{share:.2f}"] = float(np.mean(at))
-        row["users"] = float(np.mean([figure.users for figure in own]))
-        rows.append(row)
+            at = [figure for figure in own if figure.share == share]
+            row[f"precision_at_{share:.2f}"] = mean(at)
+        rows.append({**row, "users": mean(own, "users")})
     return rows
 
 

@@ -65,11 +65,10 @@ _DISK_A_USER = 420
 class Recipe:
     """What to make; equal ones make the same."""
 
-    # How many, each at least 100.
     items: int
     users: int
-    backend: str = "faiss"  # of both indexes, as the trainer's --backend
-    seed: int = 42  # of everything random
+    backend: str  # of both indexes, as the trainer's --backend
+    seed: int  # of everything random
 
     @property
     def name(self) -> str:
@@ -153,22 +152,32 @@ def add_arguments(parser: argparse.ArgumentParser, *, items: Sequence[int]) -> N
 
 
 def each(options: argparse.Namespace, besides: Callable[[Recipe], Room]) -> Iterator[Large]:
-    """Make what the flags of `add_arguments` ask for, one after the other.
+    """Make what the flags of `add_arguments` ask for, one after the other, unless it is there already.
 
     Args:
         options: those flags, and `json`, which takes the progress bars away.
         besides: what the caller will need beside a publication.
 
     Raises:
-        BenchmarkError, TrainerError, PublicationError: as `make`; before any is made if memory or disk
-            won't do for all.
+        BenchmarkError, TrainerError: memory or disk won't do for all, or a number or a backend; before
+            any is made.
+        OSError, PublicationError: the folder can't be written.
     """
     recipes = [
         Recipe(items=items, users=options.users, backend=options.backend, seed=options.seed)
         for items in options.items
     ]
+    together = Room(0, 0)
     with kept_in(options.folder) as folder:
-        check_all(folder, recipes, besides=besides)
+        for recipe in recipes:
+            for name, value in (("items", recipe.items), ("users", recipe.users)):
+                if not 100 <= value <= MOST:
+                    raise BenchmarkError(f"--{name} is {value}, but should be in 100..{MOST}")
+            make_backends(recipe.backend)
+            if not _made(folder / recipe.name, recipe):
+                together = together.then(needs(recipe))
+            together = together.then(besides(recipe))
+        together.check("this", folder)
         for recipe in recipes:
             yield make(folder, recipe, frame.reporter(options))
 
@@ -183,32 +192,8 @@ def kept_in(folder: Path | None) -> Iterator[Path]:
         yield Path(temporary)
 
 
-def check_all(folder: Path, recipes: Sequence[Recipe], *, besides: Callable[[Recipe], Room]) -> None:
-    """Raise BenchmarkError before anything is made when not all recipes can be, and measured."""
-    together = Room(0, 0)
-    for recipe in recipes:
-        for name, value in (("items", recipe.items), ("users", recipe.users)):
-            if not 100 <= value <= MOST:
-                raise BenchmarkError(f"--{name} is {value}, but should be in 100..{MOST}")
-        make_backends(recipe.backend)
-        if not _made(folder / recipe.name, recipe):
-            together = together.then(needs(recipe))
-        together = together.then(besides(recipe))
-    together.check("this", folder)
-
-
 def make(folder: Path, recipe: Recipe, reporter: Reporter) -> Large:
-    """Make a publication in a folder, unless it is there already.
-
-    Args:
-        folder: made if it isn't there; each recipe has a folder of its own in it.
-        recipe: what to make.
-        reporter: told of the steps.
-
-    Raises:
-        TrainerError: MovieLens or a backend isn't there.
-        OSError, PublicationError: the folder can't be written.
-    """
+    """Make a publication in a folder of its own in `folder`, unless it is there already."""
     place = folder / recipe.name
     if (found := _made(place, recipe)) is not None:
         return found
@@ -309,11 +294,8 @@ def draw_seen(
 ) -> Ragged:
     """For each user rows of items, ascending: near those that the user nearby has seen.
 
-    Args:
-        user_near: (users,) for each user a row of `own_seen`.
-        own_seen: rows of own items, none empty.
-        item_near: (items,) for each item the own item that it is near.
-        seed: of what is drawn.
+    Of each user (users,) and item (items,) the one of MovieLens is given that it is near, and what
+    MovieLens' users have seen, none of them nothing.
     """
     random = np.random.default_rng([seed, 1])
     items = len(item_near)

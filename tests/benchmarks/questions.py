@@ -34,8 +34,6 @@ SESSION = 10
 
 _REQUESTS = 20_000
 _BATCHES = 500
-# Numbers in memory at a time.
-_CHUNK = 1 << 25
 # Scores closer than this, relative to the norms of item and query, are as good as each other.
 TIE = 1e-6
 
@@ -96,21 +94,16 @@ class Questions:
         vectors = self._publication.item_vectors
         if kind.cosine:
             vectors = unit_rows(split_biases(vectors)[0])
-        asked = kind.asked[: len(rows)]
         norms = row_norms(vectors)
-        step = max(1, _CHUNK // len(vectors))
         found = wanted = 0
-        for start in range(0, len(asked), step):
-            chunk = asked[start : start + step]
-            scores = np.stack([one.query for one in chunk]) @ vectors.T
-            for one, own, returned in zip(chunk, scores, rows[start : start + step], strict=True):
-                own[one.excluded] = -np.inf
-                if kind.allowed is not None:
-                    own[~kind.allowed] = -np.inf
-                slack = TIE * float(np.linalg.norm(one.query)) * norms[returned]
-                hits, possible = among_the_best(own, returned, LIMIT, slack)
-                found += hits
-                wanted += possible
+        for one, returned in zip(kind.asked, rows, strict=False):
+            scores = vectors @ one.query
+            scores[one.excluded] = -np.inf
+            if kind.allowed is not None:
+                scores[~kind.allowed] = -np.inf
+            slack = TIE * float(np.linalg.norm(one.query)) * norms[returned]
+            hits, possible = among_the_best(scores, returned, LIMIT, slack)
+            found, wanted = found + hits, wanted + possible
         return found / wanted if wanted else 1.0
 
     def _recommend(self, name: str = "recommend", allowed: Any = None, **wanted: Any) -> Kind:

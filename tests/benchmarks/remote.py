@@ -24,8 +24,9 @@ import socket
 import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -49,29 +50,6 @@ _LOOPBACK_BYTES = 2_000_000_000
 _MEGABYTE = 1e6
 
 
-@dataclass(frozen=True)
-class Way:
-    """One version's way to the workers."""
-
-    name: str
-    bytes: int  # of the version
-    moved: int  # of them that went from the store to the cache
-    upload_seconds: float  # from the folder to the store, the manifest included
-    # Of the next, what the download into the cache took, by the retriever's own log.
-    fetch_seconds: float
-    serve_seconds: float  # from the label's move until all workers serve it
-
-
-@dataclass(frozen=True)
-class Result:
-    """Bandwidths in bytes a second; `restart_seconds` is from the command to the workers' serving."""
-
-    loopback: float
-    store: float
-    ways: list[Way]
-    restart_seconds: float
-
-
 def main() -> None:
     parser = frame.parser(__spec__.name, __doc__)
     large.add_arguments(parser, items=[1_000_000])
@@ -81,19 +59,26 @@ def main() -> None:
     # The store, the cache and the changed version each have a copy.
     for made in large.each(options, lambda recipe: Room(2e9, 4 * large.needs(recipe).disk)):
         result = measure(made, program, options.folder)
-        loopback, store = (f"{one / _MEGABYTE:,.0f} MB/s" for one in (result.loopback, result.store))
+        loopback, store = (f"{result[one] / _MEGABYTE:,.0f} MB/s" for one in ("loopback", "store"))
+        anew = f"{result['restart_seconds']:.2f} s"
         frame.report(
             options,
-            frame.table(f"{made.title}; {machine_name()}", map(_row, result.ways)),
+            frame.table(f"{made.title}; {machine_name()}", map(_row, result["ways"])),
             f"bandwidth: {loopback} of the loopback by one connection, {store} of the store alone",
-            f"started anew while the store is away, until it serves: {result.restart_seconds:.2f} s",
+            f"started anew while the store is away, until it serves: {anew}",
             **asdict(made.recipe),
-            **asdict(result),
+            **result,
         )
 
 
-def measure(made: Large, program: Path, folder: Path | None) -> Result:
-    """Bring a version to a store and from there to a retriever's workers."""
+def measure(made: Large, program: Path, folder: Path | None) -> dict[str, Any]:
+    """Bring a version to a store and from there to a retriever's workers.
+
+    Returns:
+        Bandwidths in bytes a second, `ways` of the versions, and the seconds from the command to the
+        workers' serving. `moved` bytes went from the store to the cache; `fetch_seconds` of the
+        `serve_seconds` from the label's move are what it took by the retriever's own log.
+    """
     with (
         tempfile.TemporaryDirectory(dir=folder) as temporary,
         seaweedfs.server(program) as server,
@@ -106,7 +91,9 @@ def measure(made: Large, program: Path, folder: Path | None) -> Result:
         volume.promote(small)
         versions = {"all of it": made.version, "what changed": _changed(made)}
         for version in versions.values():
-            _adopt(made, version, volume.folder)
+            # The folder that a remote volume uploads from.
+            target = layout.version_dir(volume.folder, version)
+            shutil.copytree(layout.version_dir(made.volume, version), target, copy_function=os.link)
         cache = place / "cache"
         flags = {"cache_dir": cache, "poll_seconds": 0.1, "drain_seconds": 0}
         ways = []
@@ -119,14 +106,17 @@ def measure(made: Large, program: Path, folder: Path | None) -> Result:
                 volume.promote(version)
                 service.wait_until_all_serve(version, seconds=PATIENCE)
                 served = time.perf_counter()
+                files = [path.stat() for path in layout.version_dir(cache, version).iterdir()]
                 ways.append(
-                    Way(
-                        name,
-                        *_sizes(cache, version),
-                        upload_seconds=uploaded - started,
-                        fetch_seconds=_fetch_seconds(service.log, version),
-                        serve_seconds=served - uploaded,
-                    )
+                    {
+                        "name": name,
+                        "bytes": sum(own.st_size for own in files),
+                        # Which no other version in the cache has.
+                        "moved": sum(own.st_size for own in files if own.st_nlink == 1),
+                        "upload_seconds": uploaded - started,
+                        "fetch_seconds": _fetch_seconds(service.log, version),
+                        "serve_seconds": served - uploaded,
+                    }
                 )
             service.terminate()
         store = _store_bandwidth(Store(parse_location(server.url("volume"))), made)
@@ -136,7 +126,8 @@ def measure(made: Large, program: Path, folder: Path | None) -> Result:
             service.wait_until_all_serve(versions["what changed"], seconds=PATIENCE)
             restarted = time.perf_counter() - started
             service.terminate()
-        return Result(_loopback_bandwidth(), store, ways, restarted)
+        measured = {"loopback": _loopback_bandwidth(), "store": store, "ways": ways}
+        return {**measured, "restart_seconds": restarted}
 
 
 def _changed(made: Large) -> str:
@@ -149,18 +140,6 @@ def _changed(made: Large) -> str:
         vectors = np.load(made.directory / layout.USER_VECTORS)
         staging.add_array(layout.USER_VECTORS, vectors * np.float32(1.001))
         return staging.publish(facts).version
-
-
-def _adopt(made: Large, version: str, folder: Path) -> None:
-    """Have a version in the folder that a remote volume uploads from."""
-    target = layout.version_dir(folder, version)
-    shutil.copytree(layout.version_dir(made.volume, version), target, copy_function=os.link)
-
-
-def _sizes(cache: Path, version: str) -> tuple[int, int]:
-    """Bytes of a version, and of its files that no other version in the cache has."""
-    files = [path.stat() for path in layout.version_dir(cache, version).iterdir()]
-    return sum(own.st_size for own in files), sum(own.st_size for own in files if own.st_nlink == 1)
 
 
 def _fetch_seconds(log: str, version: str) -> float:
@@ -208,15 +187,15 @@ def _send(port: int) -> None:
             connection.sendall(data)
 
 
-def _row(way: Way) -> dict[str, str]:
+def _row(way: dict[str, Any]) -> dict[str, str]:
     return {
-        "version": way.name,
-        "MB": f"{way.bytes / _MEGABYTE:,.0f}",
-        "MB moved": f"{way.moved / _MEGABYTE:,.0f}",
-        "upload s": f"{way.upload_seconds:.2f}",
-        "label to serving s": f"{way.serve_seconds:.2f}",
-        "of that fetching s": f"{way.fetch_seconds:.2f}",
-        "all s": f"{way.upload_seconds + way.serve_seconds:.2f}",
+        "version": way["name"],
+        "MB": f"{way['bytes'] / _MEGABYTE:,.0f}",
+        "MB moved": f"{way['moved'] / _MEGABYTE:,.0f}",
+        "upload s": f"{way['upload_seconds']:.2f}",
+        "label to serving s": f"{way['serve_seconds']:.2f}",
+        "of that fetching s": f"{way['fetch_seconds']:.2f}",
+        "all s": f"{way['upload_seconds'] + way['serve_seconds']:.2f}",
     }
 
 

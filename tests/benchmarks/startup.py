@@ -117,8 +117,12 @@ def main() -> None:
     how = "drop_caches" if options.drop_caches else "posix_fadvise"
     sizes, parts = [], []
     for made in large.each(options, besides):
-        with another(made) as other:
+        other = large.again(made)
+        try:
             result = measure(made, other, options)
+        finally:
+            labels.promote(made.volume, made.version)
+            delete_version(made.volume, other)
         sizes.append({**made.described, **asdict(result)})
         title = (
             f"{made.title}; files of {made.bytes / 1e6:,.0f} MB; {options.workers} workers; "
@@ -134,17 +138,6 @@ def besides(recipe: Recipe) -> Room:
     """What measuring takes beside the publication: a second version of it among other things."""
     own = large.needs(recipe)
     return Room(_BESIDES + recipe.items * _BESIDES_AN_ITEM + recipe.users * _BESIDES_A_USER, own.disk)
-
-
-@contextlib.contextmanager
-def another(made: Large) -> Iterator[str]:
-    """A second version of the same; afterwards the volume is as it was."""
-    other = large.again(made)
-    try:
-        yield other
-    finally:
-        labels.promote(made.volume, made.version)
-        delete_version(made.volume, other)
 
 
 def measure(made: Large, other: str, options: argparse.Namespace) -> Result:

@@ -29,7 +29,7 @@ from contextlib import contextmanager
 from dataclasses import MISSING, asdict, dataclass
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 import pyarrow as pa
@@ -73,11 +73,19 @@ _Share = partial(Option, ge=0, le=1)
 
 
 @dataclass(frozen=True, kw_only=True)
-class InteractionsSpec:
-    """What interactions to make."""
-
+class _Spec:
     users: _Many
     items: _Many
+
+    def __post_init__(self) -> None:
+        """Raise OptionError for a value out of range."""
+        options.check(self, OptionError)
+
+
+@dataclass(frozen=True, kw_only=True)
+class InteractionsSpec(_Spec):
+    """What interactions to make."""
+
     interactions: Annotated[int, Option("how many", ge=1, le=10_000_000_000)]
     seed: _Seed = 42
     # The share of the item of rank r is proportional to r ** -exponent.
@@ -95,17 +103,11 @@ class InteractionsSpec:
         float, _Share("share of those that is of the user's later cluster, at the end")
     ] = 0.5
 
-    def __post_init__(self) -> None:
-        """Raise OptionError for a value out of range."""
-        options.check(self, OptionError)
-
 
 @dataclass(frozen=True, kw_only=True)
-class VectorsSpec:
+class VectorsSpec(_Spec):
     """What vectors to make."""
 
-    users: _Many
-    items: _Many
     components: Annotated[int, Option("dimensions of the vectors", ge=1, le=4096)] = 64
     seed: _Seed = 42
     clusters: Annotated[int, Option("that users and items are in", ge=1, le=1_000_000)] = 1000
@@ -113,10 +115,6 @@ class VectorsSpec:
         float,
         Option("how far a vector is from its cluster's centre, to the centre's norm", ge=0, le=10),
     ] = 0.7
-
-    def __post_init__(self) -> None:
-        """Raise OptionError for a value out of range."""
-        options.check(self, OptionError)
 
 
 SPECS: dict[str, type[InteractionsSpec | VectorsSpec]] = {
@@ -354,15 +352,11 @@ def _parser() -> argparse.ArgumentParser:
     for kind, spec in SPECS.items():
         own = kinds.add_parser(kind, help=f"make {kind}")
         for one in options.declared(spec).values():
-            needed = one.default is MISSING
-            shown = "" if needed else " (default: %(default)s)"
-            option_flags.add_one(
-                own,
-                one,
-                required=needed,
-                default=None if needed else one.default,
-                help=one.option.help + shown,
-            )
+            changes: dict[str, Any] = {"required": True, "default": None}
+            if one.default is not MISSING:
+                told = f"{one.option.help} (default: {one.default})"
+                changes = {"help": told, "default": one.default}
+            option_flags.add_one(own, one, **changes)
         own.add_argument("--output", type=Path, required=True, help="a folder that isn't there yet")
         own.add_argument("--json", action="store_true", help="print what was made as JSON")
     return parser

@@ -34,10 +34,7 @@ FLAGS = {
     ),
     "startup": (f"{LARGE} --workers 1 --rounds 1 --rate 50", "sizes"),
     "synthetic": ("interactions --users 200 --items 200 --interactions 5000 --output FOLDER", "spec"),
-    "training": (
-        "--interactions 3000 --users 150 --items 150 --components 4 --epochs 2 --rounds 1",
-        "trainer",
-    ),
+    "training": ("--interactions 3000 --components 4 --epochs 2 --rounds 1", "trainer"),
 }
 COMMANDS = [
     info.name

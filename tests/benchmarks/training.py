@@ -96,8 +96,7 @@ _TRAIN = "import sys; from tests.benchmarks import training; training.train(*sys
 
 @dataclass
 class Stages:
-    """What each stage of a process took: wall-clock and CPU seconds, and the most memory until its end
-    since its start."""
+    """What each stage of a process took; its peak of memory is that since its start."""
 
     seconds: dict[str, float] = field(default_factory=dict)
     cpu_seconds: dict[str, float] = field(default_factory=dict)
@@ -154,8 +153,6 @@ class Measured:
 def main() -> None:
     parser = frame.parser(__spec__.name, __doc__)
     parser.add_argument("--interactions", type=int, default=2_000_000, help="default: 2000000")
-    parser.add_argument("--users", type=int, help="default: one for every 20 interactions")
-    parser.add_argument("--items", type=int, help="default: one for every 20 interactions")
     parser.add_argument("--data", type=Path, help="a folder of Parquet files to read instead")
     parser.add_argument("--components", type=int, default=64, help="default: 64")
     parser.add_argument("--epochs", type=int, default=4, help="of each fit (default: 4)")
@@ -164,12 +161,8 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=42, help="of everything random (default: 42)")
     options = parser.parse_args()
     reporter = frame.reporter(options)
-    hyperparameters = Hyperparameters(
-        components=options.components,
-        epochs=options.epochs,
-        threads=options.threads,
-        seed=options.seed,
-    )
+    varied = ("components", "epochs", "threads", "seed")
+    hyperparameters = Hyperparameters(**{name: getattr(options, name) for name in varied})
     spec = _spec(options)
     Room(needed_memory(spec, hyperparameters), 0).check("this", Path())
     with tempfile.TemporaryDirectory(prefix="training-") as temporary:
@@ -303,24 +296,17 @@ def run_part(name: str, code: str, *arguments: str) -> dict[str, Any]:
 
 def _spec(options: argparse.Namespace) -> InteractionsSpec:
     """What is made, or of --data what it is about as large as."""
-    rows = options.interactions if options.data is None else _rows(options.data)
+    rows = options.interactions
+    if options.data is not None:
+        try:
+            rows = sum(pq.read_metadata(file).num_rows for file in data_files(options.data))
+        except pa.ArrowException as error:
+            raise InputError(options.data, f"can't be read as Parquet: {error}") from error
     each = max(1, rows // INTERACTIONS_EACH)
-    users, items = options.users or each, options.items or each
+    clusters = min(each, InteractionsSpec.clusters)
     return InteractionsSpec(
-        users=users,
-        items=items,
-        interactions=rows,
-        seed=options.seed,
-        clusters=min(items, InteractionsSpec.clusters),
+        users=each, items=each, interactions=rows, seed=options.seed, clusters=clusters
     )
-
-
-def _rows(folder: Path) -> int:
-    files = data_files(folder)
-    try:
-        return sum(pq.read_metadata(file).num_rows for file in files)
-    except pa.ArrowException as error:
-        raise InputError(folder, f"can't be read as Parquet: {error}") from error
 
 
 def _stages(measured: Measured, epochs: int) -> Iterator[dict[str, str]]:

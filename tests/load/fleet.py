@@ -13,14 +13,15 @@ from pathlib import Path
 from unittest import mock
 
 from lightfm_retriever.hosting import terminal
+from lightfm_retriever.remote.location import parse_location
+from lightfm_retriever.remote.volume import open_volume
 from tests import fault_proxy, seaweedfs
 from tests.envoy import Envoy
 from tests.load import outcome
 from tests.load.callers import Callers, Plan
 from tests.load.fleet_campaign import FLAGS, FULL, SHORT, WORKERS, FleetCampaign
 from tests.load.fleet_judge import judge
-from tests.load.fleet_member import Member
-from tests.load.fleet_volume import Link, Origin
+from tests.load.fleet_member import VOLUME, Member
 
 NAMES = ("a", "b", "c")
 # Longer than Envoy waits for one that hangs before it asks another one.
@@ -38,13 +39,13 @@ def run(directory: Path, short: bool) -> outcome.Came:
         members = []
         for name in NAMES:
             proxy = stack.enter_context(fault_proxy.proxy(server.port))
-            link = Link(server, proxy, directory / name)
-            members.append(stack.enter_context(Member(name, link, directory, FLAGS)))
+            members.append(stack.enter_context(Member(name, server, proxy, directory, FLAGS)))
         for member in members:
             member.start()
         envoy = stack.enter_context(Envoy([member.address for member in members], directory))
-        origin = Origin(server, directory / "made")
-        campaign = FleetCampaign(members, origin, envoy, SHORT if short else FULL)
+        # Of who publishes, whose network never fails.
+        volume = open_volume(parse_location(server.url(VOLUME)), directory / "made")
+        campaign = FleetCampaign(members, volume, envoy, SHORT if short else FULL)
         campaign.begin()
         try:
             with Callers(envoy.target, PLAN, directory / "calls") as callers:

@@ -10,10 +10,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from lightfm_retriever.remote.volume import RemoteVolume
 from tests.envoy import Envoy
+from tests.load import models
 from tests.load.campaign import Noting, Switch
 from tests.load.fleet_member import Member
-from tests.load.fleet_volume import Origin
 from tests.service import PATIENCE
 
 WORKERS = 2
@@ -46,10 +47,12 @@ SHORT = Scale(moves=3, pause_seconds=0.3, rounds=1, restarts=1)
 class FleetCampaign(Noting):
     """Does one thing after the other to retrievers behind Envoy, each time to one of them."""
 
-    def __init__(self, members: Sequence[Member], origin: Origin, envoy: Envoy, scale: Scale) -> None:
+    def __init__(
+        self, members: Sequence[Member], volume: RemoteVolume, envoy: Envoy, scale: Scale
+    ) -> None:
         super().__init__()
         self._members = members
-        self._origin = origin
+        self._volume = volume
         self._envoy = envoy
         self._scale = scale
         self._published = 0
@@ -93,7 +96,7 @@ class FleetCampaign(Noting):
         self._move(self._others(member))
         self._see(f"{member.name} is dead", {member: ("unreachable", None)})
         # What it serves now is what it has kept: there is nobody to ask.
-        member.link.cut(silently=silently)
+        member.cut(silently=silently)
         member.start()
         began = time.monotonic()
         member.service.wait_until_all_serve(before)
@@ -106,7 +109,7 @@ class FleetCampaign(Noting):
     def _cut_off(self, member: Member, *, silently: bool) -> None:
         before = self._version
         pids = member.service.worker_pids()
-        member.link.cut(silently=silently)
+        member.cut(silently=silently)
         status = member.service.wait_until(lambda status: status.label_problem)
         self._note(f"{member.name} is cut off the store", status.label_problem)
         self._move(self._others(member))
@@ -119,7 +122,7 @@ class FleetCampaign(Noting):
 
     def _mend(self, member: Member) -> None:
         began = time.monotonic()
-        member.link.mend()
+        member.mend()
         member.service.wait_until(
             lambda status: (
                 not status.label_problem
@@ -143,10 +146,12 @@ class FleetCampaign(Noting):
     def _move(self, members: Sequence[Member]) -> None:
         """Publish, move the label, and wait until these serve it."""
         self._published += 1
-        model = self._origin.publish(self._published)
+        family = "ab"[self._published % 2]
+        model = models.publish(self._volume.folder, family, self._published)
+        self._volume.upload(model.version)
         self.seen.models[model.version] = model
         moved_at = time.monotonic()
-        self._origin.promote(model.version)
+        self._volume.promote(model.version)
         spreads = [
             member.service.wait_until_all_serve(model.version).last_reload.commit_spread_seconds
             for member in members

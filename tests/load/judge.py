@@ -50,19 +50,10 @@ def phase_rows(calls: Sequence[Call], seen: Observations) -> list[PhaseRow]:
         own = [call for call in calls if began <= call.started < ended]
         plain = [call for call in own if not call.careful]
         careful = [call for call in own if call.careful]
-        answered = [call.seconds * 1000 for call in plain if call.code == "OK"]
-        median, p99 = np.percentile(answered, [50, 99]) if answered else (math.nan, math.nan)
-        rows.append(
-            PhaseRow(
-                phase=phase,
-                plain=len(plain),
-                plain_failed=sum(call.code != "OK" for call in plain),
-                careful=len(careful),
-                careful_failed=sum(call.code != "OK" for call in careful),
-                median=float(median),
-                p99=float(p99),
-            )
-        )
+        failed = (sum(call.code != "OK" for call in some) for some in (plain, careful))
+        answered = [call.seconds * 1000 for call in plain if call.code == "OK"] or [math.nan]
+        latencies = map(float, np.percentile(answered, [50, 99]))
+        rows.append(PhaseRow(phase, len(plain), next(failed), len(careful), next(failed), *latencies))
     return rows
 
 
