@@ -28,8 +28,8 @@ import socket
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import grpc
 import numpy as np
@@ -63,43 +63,8 @@ _BESIDES_AN_ITEM = 800
 _BESIDES_A_USER = 300
 
 
-@dataclass(frozen=True)
-class Reload:
-    """One change of versions."""
-
-    # From the label's move until all workers serve the version, by looking at the status.
-    seconds: float
-    own_seconds: float  # what the service says that it took
-    spread_seconds: float  # between the first and the last worker's taking over, as it says
-    calls: int  # that were asked or answered meanwhile
-    p99_milliseconds: float  # of these
-    steady_p99_milliseconds: float  # of those before
-    slowest_milliseconds: float  # of all
-    cached: float  # share of the version's files that was in the page cache
-
-    @property
-    def ratio(self) -> float:
-        """Of the p99 during it to the steady one."""
-        return self.p99_milliseconds / self.steady_p99_milliseconds
-
-
-@dataclass(frozen=True)
-class Start:
-    """From the command to a first answer."""
-
-    listening_seconds: float  # until the parent said where it listens
-    seconds: float  # until a Recommend was answered
-    cached: float  # share of the version's files that was in the page cache
-
-
-@dataclass(frozen=True)
-class Result:
-    """Of one publication; by state of the page cache, a figure for each round."""
-
-    starts: dict[str, list[Start]]
-    worker_seconds: list[float]
-    rate: float
-    reloads: dict[str, list[Reload]]
+# What one start or reload took, by the words of the report.
+Took = dict[str, float]
 
 
 def main() -> None:
@@ -123,12 +88,12 @@ def main() -> None:
         finally:
             labels.promote(made.volume, made.version)
             delete_version(made.volume, other)
-        sizes.append({**made.described, **asdict(result)})
+        sizes.append({**made.described, **result})
         title = (
             f"{made.title}; files of {made.bytes / 1e6:,.0f} MB; {options.workers} workers; "
             f"{machine_name()}; cold by {how}"
         )
-        calls = f"Calls by a schedule of {result.rate:,.0f}/s; ms from when they were due"
+        calls = f"Calls by a schedule of {result['rate']:,.0f}/s; ms from when they were due"
         parts += [title, *made.indexes, frame.table("", _times(result)), ""]
         parts += [frame.table(calls, _calls(result)), ""]
     frame.report(options, *parts, workers=options.workers, cold_by=how, sizes=sizes)
@@ -140,11 +105,11 @@ def besides(recipe: Recipe) -> Room:
     return Room(_BESIDES + recipe.items * _BESIDES_AN_ITEM + recipe.users * _BESIDES_A_USER, own.disk)
 
 
-def measure(made: Large, other: str, options: argparse.Namespace) -> Result:
-    """Starts, workers' starts and reloads, each in so many rounds."""
+def measure(made: Large, other: str, options: argparse.Namespace) -> dict[str, Any]:
+    """Starts, workers' starts and reloads, by state of the page cache a figure for each round."""
     kind = Questions(made, queries=1, seed=made.recipe.seed).kind("recommend")
-    starts: dict[str, list[Start]] = {cache: [] for cache in CACHES}
-    reloads: dict[str, list[Reload]] = {cache: [] for cache in CACHES}
+    starts: dict[str, list[Took]] = {cache: [] for cache in CACHES}
+    reloads: dict[str, list[Took]] = {cache: [] for cache in CACHES}
     worker_seconds = []
     title = f"{made.recipe.items:,} items, rounds"
     with (
@@ -166,7 +131,7 @@ def measure(made: Large, other: str, options: argparse.Namespace) -> Result:
                 advance(1)
             [calls] = asking.ask([Server(service.target, service.worker_pids())], plan)
             rate = options.rate or LOAD * calls.calls_per_second
-            longest = _LONGEST * max(one.seconds for own in starts.values() for one in own)
+            longest = _LONGEST * max(one["seconds"] for own in starts.values() for one in own)
             versions = itertools.cycle([other, made.version])
             for number in range(options.rounds):
                 for cache, version in zip(CACHES, versions, strict=False):
@@ -174,10 +139,11 @@ def measure(made: Large, other: str, options: argparse.Namespace) -> Result:
                     scheduled = replace(plan, rate=rate, seconds=_BEFORE + longest, seed=number)
                     reloads[cache].append(reload(service, made.volume, version, scheduled))
                     advance(1)
-    return Result(starts, worker_seconds, rate, reloads)
+    measured = {"starts": starts, "worker_seconds": worker_seconds, "rate": rate}
+    return {**measured, "reloads": reloads}
 
 
-def start(made: Large, place: Path, workers: int, request: bytes) -> Start:
+def start(made: Large, place: Path, workers: int, request: bytes) -> Took:
     """Start a service and ask it until it answers; TimeoutError when it never does."""
     cached = cached_share(files_of(made.volume, made.version))
     began = time.perf_counter()
@@ -190,7 +156,8 @@ def start(made: Large, place: Path, workers: int, request: bytes) -> Start:
             while time.perf_counter() < began + PATIENCE:
                 try:
                     ask(request, timeout=PATIENCE, wait_for_ready=True)
-                    return Start(listening, time.perf_counter() - began, cached)
+                    seconds = time.perf_counter() - began
+                    return {"listening_seconds": listening, "seconds": seconds, "cached": cached}
                 except grpc.RpcError as error:
                     # Nothing is loaded yet.
                     if error.code() is not grpc.StatusCode.UNAVAILABLE:
@@ -229,7 +196,7 @@ def start_worker(service: Service) -> float:
     return (own.serving_since.ToNanoseconds() - own.started_at.ToNanoseconds()) / 1e9
 
 
-def reload(service: Service, volume: Path, version: str, plan: Plan) -> Reload:
+def reload(service: Service, volume: Path, version: str, plan: Plan) -> Took:
     """Move the label while calls come by a schedule, and wait until all workers serve.
 
     Raises:
@@ -250,16 +217,17 @@ def reload(service: Service, volume: Path, version: str, plan: Plan) -> Reload:
             raise
         calls = Calls(*asking.finish(process, 1)[0])
     steady, during = parted(calls, began, ended)
-    return Reload(
-        seconds=ended - began,
-        own_seconds=status.last_reload.duration_seconds,
-        spread_seconds=status.last_reload.commit_spread_seconds,
-        calls=len(during.due),
-        p99_milliseconds=percentiles([during.seconds], 99)[0],
-        steady_p99_milliseconds=percentiles([steady.seconds], 99)[0],
-        slowest_milliseconds=percentiles([calls.seconds], 100)[0],
-        cached=cached,
-    )
+    return {
+        "seconds": ended - began,
+        # As the service says: of all workers, and between the first and the last one's taking over.
+        "own_seconds": status.last_reload.duration_seconds,
+        "spread_seconds": status.last_reload.commit_spread_seconds,
+        "calls": len(during.due),
+        "p99_milliseconds": percentiles([during.seconds], 99)[0],
+        "steady_p99_milliseconds": percentiles([steady.seconds], 99)[0],
+        "slowest_milliseconds": percentiles([calls.seconds], 100)[0],
+        "cached": cached,
+    }
 
 
 def parted(calls: Calls, began: float, ended: float) -> tuple[Calls, Calls]:
@@ -317,32 +285,35 @@ def cached_share(files: Sequence[Path]) -> float:
     return resident / pages if pages else 1.0
 
 
-def _times(result: Result) -> Iterator[dict[str, str]]:
+def _times(result: dict[str, Any]) -> Iterator[dict[str, str]]:
     columns = ("", "seconds, median (lowest..highest)", "files in the cache")
-    for name, figure, rounds in (
-        ("command to listening", "listening_seconds", result.starts),
-        ("command to first answer", "seconds", result.starts),
-        ("label moved to all serve", "seconds", result.reloads),
-        ("reload as the service says", "own_seconds", result.reloads),
-        ("between first and last worker", "spread_seconds", result.reloads),
+    for name, figure, kind in (
+        ("command to listening", "listening_seconds", "starts"),
+        ("command to first answer", "seconds", "starts"),
+        ("label moved to all serve", "seconds", "reloads"),
+        ("reload as the service says", "own_seconds", "reloads"),
+        ("between first and last worker", "spread_seconds", "reloads"),
     ):
-        for cache, own in rounds.items():
-            cached = f"{np.median([one.cached for one in own]):.0%}"
-            seconds = spread([getattr(one, figure) for one in own])
+        for cache, rounds in result[kind].items():
+            cached = f"{np.median([one['cached'] for one in rounds]):.0%}"
+            seconds = spread([one[figure] for one in rounds])
             yield dict(zip(columns, (f"{name}, {cache}", seconds, cached), strict=True))
-    worker = ("a worker's start until it serves", spread(result.worker_seconds), "100%")
+    worker = ("a worker's start until it serves", spread(result["worker_seconds"]), "100%")
     yield dict(zip(columns, worker, strict=True))
 
 
-def _calls(result: Result) -> Iterator[dict[str, str]]:
-    for cache, reloads in result.reloads.items():
+def _calls(result: dict[str, Any]) -> Iterator[dict[str, str]]:
+    for cache, rounds in result["reloads"].items():
+        during, before = (
+            [one[f"{when}p99_milliseconds"] for one in rounds] for when in ("", "steady_")
+        )
         yield {
             "reload": cache,
-            "calls in it": f"{np.median([one.calls for one in reloads]):,.0f}",
-            "p99 in it": spread([one.p99_milliseconds for one in reloads]),
-            "p99 before": spread([one.steady_p99_milliseconds for one in reloads]),
-            "ratio": spread([one.ratio for one in reloads]),
-            "slowest of all": f"{max(one.slowest_milliseconds for one in reloads):.1f}",
+            "calls in it": f"{np.median([one['calls'] for one in rounds]):,.0f}",
+            "p99 in it": spread(during),
+            "p99 before": spread(before),
+            "ratio": spread(np.divide(during, before)),
+            "slowest of all": f"{max(one['slowest_milliseconds'] for one in rounds):.1f}",
         }
 
 

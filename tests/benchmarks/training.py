@@ -115,21 +115,10 @@ class Stages:
 
 
 @dataclass(frozen=True)
-class Subject:
-    """What was read: rows of the files, and the size of the matrix made of them."""
-
-    rows: int
-    file_bytes: int
-    users: int
-    items: int
-    pairs: int
-
-
-@dataclass(frozen=True)
 class Measured:
     """Of one subject: reading, and in the order of the rounds the bare fit and the trainer."""
 
-    subject: Subject
+    subject: dict[str, int]  # rows and bytes of the files, and the size of the matrix made of them
     reading: Stages
     bare: list[Stages]
     trainer: list[Stages]
@@ -175,8 +164,9 @@ def main() -> None:
         measured = measure(data, place, hyperparameters, options.rounds, reporter)
     subject, ratios = measured.subject, measured.ratios()
     title = (
-        f"{subject.rows:,} rows, {subject.file_bytes / 1e6:,.0f} MB of files, {subject.users:,} users, "
-        f"{subject.items:,} items, {subject.pairs:,} pairs; {options.components} components, "
+        f"{subject['rows']:,} rows, {subject['file_bytes'] / 1e6:,.0f} MB of files, "
+        f"{subject['users']:,} users, {subject['items']:,} items, {subject['pairs']:,} pairs; "
+        f"{options.components} components, "
         f"{options.epochs} epochs, {options.threads} threads; {machine_name()}"
     )
     compared = [
@@ -215,7 +205,7 @@ def measure(
         bare, trained = frame.alternating(
             rounds, ways, lambda ordered, _: [Stages(**run_part(*way)) for way in ordered], advance
         )
-    return Measured(Subject(**said["subject"]), Stages(**said["stages"]), bare, trained)
+    return Measured(said["subject"], Stages(**said["stages"]), bare, trained)
 
 
 def read(data: str, matrix: str) -> None:
@@ -228,14 +218,14 @@ def read(data: str, matrix: str) -> None:
             interactions, items=FeatureTable(), users=FeatureTable(), splitting=Splitting("none", 0)
         )
     sp.save_npz(matrix, dataset.train, compressed=False)
-    subject = Subject(
-        rows=len(interactions),
-        file_bytes=sum(file.stat().st_size for file in data_files(Path(data))),
-        users=len(dataset.users),
-        items=len(dataset.items),
-        pairs=int(dataset.train.nnz),
-    )
-    print(json.dumps({"subject": asdict(subject), "stages": asdict(stages)}))
+    subject = {
+        "rows": len(interactions),
+        "file_bytes": sum(file.stat().st_size for file in data_files(Path(data))),
+        "users": len(dataset.users),
+        "items": len(dataset.items),
+        "pairs": int(dataset.train.nnz),
+    }
+    print(json.dumps({"subject": subject, "stages": asdict(stages)}))
 
 
 def train(data: str, volume: str, hyperparameters: str) -> None:
@@ -314,9 +304,8 @@ def _stages(measured: Measured, epochs: int) -> Iterator[dict[str, str]]:
     for name, rounds in processes.items():
         for stage in rounds[0].seconds:
             # An epoch sees pairs, in which rows that repeat are one.
-            parts, count = (
-                (epochs, measured.subject.pairs) if stage == "fit" else (1, measured.subject.rows)
-            )
+            parts, of = (epochs, "pairs") if stage == "fit" else (1, "rows")
+            count = measured.subject[of]
             seconds, cpu_seconds, peak = (
                 float(np.median([getattr(one, figure)[stage] for one in rounds]))
                 for figure in ("seconds", "cpu_seconds", "peak_bytes")

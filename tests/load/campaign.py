@@ -130,7 +130,8 @@ class Campaign(Noting):
                 time.sleep(self._scale.pause_seconds)  # the time itself is wanted
         with self._phase("roll back"):
             for _ in range(self._scale.rollbacks):
-                self._move(lambda: publications.roll_back(self._volume))
+                before = labels.rollback_target(self._volume)
+                self._move(lambda: publications.roll_back(self._volume), before)
         with self._phase("delete old versions"):
             self._delete_old_versions()
         with self._phase("publish broken versions"):
@@ -165,15 +166,11 @@ class Campaign(Noting):
         return model
 
     def _switch(self, model: Model) -> None:
-        def promote() -> str:
-            labels.promote(self._volume, model.version)
-            return model.version
+        self._move(lambda: labels.promote(self._volume, model.version), model.version)
 
-        self._move(promote)
-
-    def _move(self, move: Callable[[], str]) -> None:
+    def _move(self, move: Callable[[], object], version: str) -> None:
         moved_at = time.monotonic()
-        version = move()
+        move()
         status = self._service.wait_until_all_serve(version)
         self.seen.switches.append(
             Switch(version, moved_at, time.monotonic(), status.last_reload.commit_spread_seconds)
@@ -181,12 +178,11 @@ class Campaign(Noting):
 
     def _delete_old_versions(self) -> None:
         named = set(labels.list_labels(self._volume).values())
-        deleted = 0
-        for directory in sorted(layout.versions_dir(self._volume).iterdir()):
-            if directory.name not in named:
-                shutil.rmtree(directory)
-                deleted += 1
-        self._note("delete all versions but the one in service", f"{deleted} deleted")
+        versions = layout.versions_dir(self._volume).iterdir()
+        old = [directory for directory in versions if directory.name not in named]
+        for directory in old:
+            shutil.rmtree(directory)
+        self._note("delete all versions but the one in service", f"{len(old)} deleted")
 
     def _try_broken(self, name: str, damage: Callable[[Path], None]) -> None:
         before = self._service.status().version
@@ -218,11 +214,8 @@ class Campaign(Noting):
             faults.replace_by_fifo(label)
         version = self._publish().version
 
-        def write() -> str:
-            faults.write_label(self._volume, f"  {version} \r\n\n".encode())
-            return version
-
-        self._move(write)
+        content = f"  {version} \r\n\n".encode()
+        self._move(lambda: faults.write_label(self._volume, content), version)
         self._note("a label with spaces and line breaks around the name", "followed")
 
     @contextmanager

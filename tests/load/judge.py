@@ -115,6 +115,16 @@ def right_answers(calls: Sequence[Call], seen: Observations) -> Verdict:
     )
 
 
+def answers(calls: Sequence[Call], switch: Switch, start: float, end: float) -> tuple[int, int]:
+    """How many calls were answered wholly between two times, and how many from another version."""
+    own = [
+        call.version
+        for call in calls
+        if start < call.started and call.started + call.seconds < end and call.code == "OK"
+    ]
+    return len(own), sum(version != switch.version for version in own)
+
+
 def outcomes(promise: str, noun: str, seen: Observations) -> Verdict:
     """Whether all else that was tried came out right."""
     wrong = [f"{what}: {outcome}" for what, outcome in seen.outcomes if outcome.startswith("wrong")]
@@ -128,15 +138,11 @@ def _quick_switches(calls: Sequence[Call], switches: Sequence[Switch]) -> Verdic
     )
     spread = max(switch.commit_spread_seconds for switch in switches)
     # What callers see, not what the service says of itself.
-    late = 0
-    for switch, following in zip(switches[1:], [*switches[2:], None], strict=True):
-        end = math.inf if following is None else following.moved_at
-        due = switch.moved_at + switch.held_seconds + limit
-        late += sum(
-            due < call.started and call.started + call.seconds < end
-            and call.code == "OK" and call.version != switch.version
-            for call in calls
-        )  # fmt: skip
+    ends = [*(following.moved_at for following in switches[2:]), math.inf]
+    late = sum(
+        answers(calls, switch, switch.moved_at + switch.held_seconds + limit, end)[1]
+        for switch, end in zip(switches[1:], ends, strict=True)
+    )
     return Verdict(
         f"all workers serve a new version within one polling interval ({POLL_SECONDS} s) and 1 s",
         slowest <= limit and not late,
