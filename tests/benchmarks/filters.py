@@ -24,8 +24,6 @@ from threadpoolctl import threadpool_limits
 
 from lightfm_retriever.publication import layout
 from lightfm_retriever.publication.attributes import Column, NumberColumn, TextColumn
-from lightfm_retriever.publication.manifest import IndexFacts
-from lightfm_retriever.publication.storage.id_map import IdMap
 from lightfm_retriever.publication.storage.ragged import empty as no_rows
 from lightfm_retriever.publication.vectors.vector_space import Float32Array, row_norms, split_biases
 from retriever.answering import queries
@@ -42,13 +40,8 @@ from tests.benchmarks import frame, indexes, large
 from tests.benchmarks.questions import TIE, among_the_best
 from tests.machine import machine_name
 from trainer.fitting.embeddings import Embeddings
-from trainer.index import NAMES, make_backends
-from trainer.index.tuning import TuningOptions
+from trainer.index import NAMES
 from trainer.progress import Silent
-from trainer.publishing.publish import Indexing
-from trainer.publishing.publish import publish as trainer_publish
-from trainer.publishing.publishable import Publishable
-from trainer.timings import Timings
 
 SHARES = (0.5, 0.1, 0.01, 0.001)
 LIMIT = 10
@@ -77,13 +70,13 @@ def main() -> None:
     users = users[: options.queries]
     with tempfile.TemporaryDirectory() as temporary:
         columns, kinds = make_kinds(vectors, options.seed)
-        indexing = Indexing(
-            backends=make_backends(options.backend), options=TuningOptions(seed=options.seed)
-        )
-        version, facts = publish(Path(temporary), vectors, users, columns, indexing)
-        snapshot = open_snapshot(Path(temporary), version)
+        volume, embeddings = Path(temporary), Embeddings(vectors, users)
+        content = large.publishable("with filters", embeddings, no_rows(len(users)), columns)
+        manifest = large.published(volume, content, options.backend, options.seed, Silent())
+        snapshot = open_snapshot(volume, manifest.version)
         with threadpool_limits(1):
             results = [measure(snapshot, kind, users) for kind in kinds]
+    facts = manifest.indexes[layout.RECOMMEND]
     title = (
         f"{len(vectors):,} vectors of {vectors.shape[1]} dimensions; "
         f"{facts.backend} {indexes.settings(facts)}, "
@@ -134,35 +127,6 @@ def make_kinds(vectors: Float32Array, seed: int) -> tuple[list[Column], list[Kin
 
 def _kind(name: str, share: float, condition: AnyCondition, matching: NDArray[np.bool_]) -> Kind:
     return Kind(name, share, Options(limit=LIMIT, conditions=[condition]), matching)
-
-
-def publish(
-    volume: Path,
-    vectors: Float32Array,
-    users: Float32Array,
-    columns: list[Column],
-    indexing: Indexing,
-) -> tuple[str, IndexFacts]:
-    """Publish a version as the trainer does; its name, and the facts of the index that is asked."""
-    published = trainer_publish(
-        Publishable(
-            items=IdMap.build(f"item-{row}" for row in range(len(vectors))),
-            users=IdMap.build(f"user-{row}" for row in range(len(users))),
-            embeddings=Embeddings(vectors, users),
-            seen=no_rows(len(users)),
-            held_out=None,
-            titles=None,
-            facts=large.made_up("vectors and filters", 0),
-            hyperparameters={},
-            metrics={},
-            attributes=columns,
-        ),
-        volume,
-        indexing=indexing,
-        timings=Timings(),
-        reporter=Silent(),
-    )
-    return published.manifest.version, published.manifest.indexes[layout.RECOMMEND]
 
 
 def measure(snapshot: Snapshot, kind: Kind, users: Float32Array) -> dict[str, Any]:

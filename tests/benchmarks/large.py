@@ -24,8 +24,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lightfm_retriever.publication import labels, layout, reader
-from lightfm_retriever.publication.attributes import NumberColumn, TextColumn
-from lightfm_retriever.publication.manifest import DatasetFacts
+from lightfm_retriever.publication.attributes import Column, NumberColumn, TextColumn
+from lightfm_retriever.publication.manifest import DatasetFacts, Manifest
 from lightfm_retriever.publication.storage.id_map import IdMap
 from lightfm_retriever.publication.storage.ragged import Ragged
 from lightfm_retriever.publication.vectors.vector_space import Float32Array
@@ -199,16 +199,10 @@ def make(folder: Path, recipe: Recipe, reporter: Reporter) -> Large:
         return found
     # What a run that was killed has left.
     shutil.rmtree(place, ignore_errors=True)
-    published = publish(
-        generate(recipe),
-        place / "volume",
-        indexing=Indexing(
-            backends=make_backends(recipe.backend), options=TuningOptions(seed=recipe.seed)
-        ),
-        timings=Timings(),
-        reporter=reporter,
-    )
-    made = Large(recipe, place / "volume", published.manifest.version)
+    version = published(
+        place / "volume", generate(recipe), recipe.backend, recipe.seed, reporter
+    ).version
+    made = Large(recipe, place / "volume", version)
     labels.promote(made.volume, made.version)
     return made
 
@@ -240,8 +234,6 @@ def generate(recipe: Recipe) -> Publishable:
     own, dataset = movielens_model("none", seed)
     item_vectors = _scaled(own.item_vectors, recipe.items, seed)
     user_vectors = _scaled(own.user_vectors, recipe.users, seed + 1)
-    items = IdMap.build(f"item-{row}" for row in range(recipe.items))
-    users = IdMap.build(f"user-{row}" for row in range(recipe.users))
     seen = draw_seen(
         nearest(user_vectors, own.user_vectors),
         dataset.seen(),
@@ -251,33 +243,45 @@ def generate(recipe: Recipe) -> Publishable:
     random = np.random.default_rng([seed, 2])
     tenths = [[tenth] for tenth in TENTHS]
     drawn = random.integers(0, len(TENTHS), recipe.items).tolist()
+    attributes = [
+        TextColumn("tenth", [tenths[number] for number in drawn]),
+        NumberColumn("number", random.random(recipe.items)),
+    ]
+    name = f"{recipe.items} items, {recipe.users} users"
+    return publishable(name, Embeddings(item_vectors, user_vectors), seen, attributes)
+
+
+def publishable(
+    name: str, embeddings: Embeddings, seen: Ragged, attributes: list[Column]
+) -> Publishable:
+    """What the trainer would have after training; ids are "item-0", ... and "user-0", ... ."""
     return Publishable(
-        items=items,
-        users=users,
-        embeddings=Embeddings(item_vectors, user_vectors),
+        items=IdMap.build(f"item-{row}" for row in range(len(embeddings.item_vectors))),
+        users=IdMap.build(f"user-{row}" for row in range(len(embeddings.user_vectors))),
+        embeddings=embeddings,
         seen=seen,
         held_out=None,
         titles=None,
-        facts=made_up(f"{recipe.items} items, {recipe.users} users", len(seen.values)),
-        hyperparameters={"seed": seed},
+        facts=DatasetFacts(
+            name=f"made up of MovieLens 100K: {name}",
+            split="none",
+            train_interactions=len(seen.values),
+            test_interactions=0,
+            item_features=[],
+            user_features=[],
+        ),
+        hyperparameters={},
         metrics={},
-        attributes=[
-            TextColumn("tenth", [tenths[number] for number in drawn]),
-            NumberColumn("number", random.random(recipe.items)),
-        ],
+        attributes=attributes,
     )
 
 
-def made_up(name: str, interactions: int) -> DatasetFacts:
-    """The facts about data that was made up of MovieLens."""
-    return DatasetFacts(
-        name=f"made up of MovieLens 100K: {name}",
-        split="none",
-        train_interactions=interactions,
-        test_interactions=0,
-        item_features=[],
-        user_features=[],
-    )
+def published(
+    volume: Path, content: Publishable, backend: str, seed: int, reporter: Reporter
+) -> Manifest:
+    """Publish as the trainer does; no label is moved."""
+    indexing = Indexing(backends=make_backends(backend), options=TuningOptions(seed=seed))
+    return publish(content, volume, indexing=indexing, timings=Timings(), reporter=reporter).manifest
 
 
 def nearest(vectors: Float32Array, own: Float32Array) -> NDArray[np.int32]:

@@ -201,14 +201,10 @@ class Questions:
 def among_the_best(
     scores: Float32Array, returned: NDArray[np.integer], count: int, slack: Float32Array
 ) -> tuple[int, int]:
-    """How many of the best are among what was returned, and how many there are.
+    """How many of the `count` best are among the rows returned, and how many of these there are.
 
-    Args:
-        scores: (items,) exact ones, -inf for an item that may not be returned.
-        returned: rows.
-        count: how many were asked for.
-        slack: for each row returned by how much its score may be below the last of the best: items
-            that are equally good may take each other's place.
+    Scores are exact, (items,), -inf for an item that may not be returned. By `slack`, for each row, its
+    score may be below the last of the best: items that are equally good may take each other's place.
     """
     possible = min(count, int(np.isfinite(scores).sum()))
     if not possible:

@@ -173,11 +173,7 @@ def check_out(revision: str, tree: Path) -> Revision:
 def compare(
     servers: Sequence[Server], methods: Sequence[str], rounds: int, seconds: float
 ) -> list[Comparison]:
-    """Ask two servers, base and head, by one caller and by many: a comparison of each method and way.
-
-    Raises:
-        subprocess.CalledProcessError: a call failed.
-    """
+    """Ask base and head by one caller and by many: a comparison of each method and way."""
     results = []
     for method in methods:
         asking.ask_each(servers, Plan(method=method, seconds=WARM_UP_SECONDS))

@@ -133,12 +133,7 @@ class Block:
 
 
 class Interests:
-    """Who likes what, and when.
-
-    Attributes:
-        item_cluster: (items,) int64, the cluster of each item.
-        early_cluster, late_cluster: (users,) int32, the clusters of each user.
-    """
+    """Who likes what, and when."""
 
     def __init__(self, spec: InteractionsSpec) -> None:
         self._spec = spec
@@ -154,17 +149,18 @@ class Interests:
         rank_within = np.arange(spec.items) - np.repeat(self._starts[:-1], sizes)
         self._mass_within = _mass(rank_within, spec.exponent)
         self._mass = _mass(np.arange(spec.items), spec.exponent)
-        self.item_cluster = np.empty(spec.items, dtype=np.int64)
-        self.item_cluster[self._by_rank] = cluster_of_rank
         share = (1 + np.arange(spec.clusters)) ** -0.5
         share /= share.sum()
-        self.early_cluster, self.late_cluster = (
+        self._early_cluster, self._late_cluster = (
             random.choice(spec.clusters, spec.users, p=of).astype(np.int32)
             for of in (share, share[::-1])
         )
 
-    def block(self, number: int) -> Block:
-        """The rows from number * BLOCK_ROWS on, at most that many."""
+    def blocks(self) -> Iterator[Block]:
+        """All interactions, BLOCK_ROWS in each block but the last."""
+        return map(self._block, range(-(-self._spec.interactions // BLOCK_ROWS)))
+
+    def _block(self, number: int) -> Block:
         spec = self._spec
         random = np.random.default_rng([spec.seed, _ROWS, number])
         start = number * BLOCK_ROWS
@@ -173,7 +169,7 @@ class Interests:
         drawn = (spec.users * random.random(count) ** _ACTIVITY).astype(np.int64)
         users = self._by_activity[drawn].astype(np.int64)
         moved = random.random(count) < spec.drift * rows / spec.interactions
-        cluster = np.where(moved, self.late_cluster[users], self.early_cluster[users])
+        cluster = np.where(moved, self._late_cluster[users], self._early_cluster[users])
         own = random.random(count) < spec.concentration
         first, last = self._starts[cluster], self._starts[cluster + 1]
         quantile = random.random(count)
@@ -188,11 +184,6 @@ class Interests:
             users = np.where((rest == 1) & (each < spec.users), each % spec.users, users)
         # In whole numbers, since a float can't hold the product.
         return Block(users, items, START + rows * SPAN_SECONDS // spec.interactions)
-
-    def blocks(self) -> Iterator[Block]:
-        """All of them."""
-        for number in range(-(-self._spec.interactions // BLOCK_ROWS)):
-            yield self.block(number)
 
 
 class Clustered:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
-import pkgutil
 import subprocess
 import sys
 from pathlib import Path
@@ -37,10 +36,9 @@ FLAGS = {
     "training": ("--interactions 3000 --components 4 --epochs 2 --rounds 1", "trainer"),
 }
 COMMANDS = [
-    info.name
-    for info in pkgutil.iter_modules(benchmarks.__path__)
-    if "frame.parser(" in (Path(benchmarks.__path__[0]) / f"{info.name}.py").read_text()
-    and info.name != "test_smoke"
+    path.stem
+    for path in sorted(Path(benchmarks.__path__[0]).glob("*.py"))
+    if "frame.run(main)" in path.read_text() and path.stem != "test_smoke"
 ]
 
 

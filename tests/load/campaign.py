@@ -45,11 +45,10 @@ SHORT = Scale(
 
 WORKERS = 3
 POLL_SECONDS = 0.25
-HEARTBEAT_SECONDS = 3.0
 FLAGS = {
     "workers": WORKERS,
     "poll_seconds": POLL_SECONDS,
-    "heartbeat_seconds": HEARTBEAT_SECONDS,
+    "heartbeat_seconds": 3.0,
     # Short, so that connections come to their age all the time.
     "max_connection_age_seconds": 5,
     "drain_seconds": 1,

@@ -143,14 +143,12 @@ def known_of(target: Target, versions: Sequence[str]) -> Known:
     """What each of the versions has; without a volume those of MovieLens' ids that the target knows."""
     if target.volume is None:
         return _movielens(target.client)
-    first, *others = (open_publication(target.volume, version) for version in versions)
-    value = _filter_of(first)
-    if value is not None and any(_filter_of(other) is None for other in others):
-        value = None
+    opened = [open_publication(target.volume, version) for version in versions]
+    filters = [_filter_of(one) for one in opened]
     return Known(
-        _some(first.users, [other.users for other in others]),
-        _some(first.items, [other.items for other in others]),
-        value,
+        _some([one.users for one in opened]),
+        _some([one.items for one in opened]),
+        None if None in filters else filters[0],
     )
 
 
@@ -176,11 +174,12 @@ def _movielens(client: RetrieverClient) -> Known:
     )
 
 
-def _some(ids: IdMap, others: Sequence[IdMap]) -> list[str]:
-    # Always the same ones.
+def _some(of_versions: Sequence[IdMap]) -> list[str]:
+    """Ids of the first that all have; always the same ones."""
+    ids = of_versions[0]
     rows = random.Random(0).sample(range(len(ids)), min(len(ids), _MOST_IDS))  # noqa: S311
-    some = [ids.external_id(row) for row in rows]
-    return [each for each in some if all(other.row(each) is not None for other in others)]
+    some = map(ids.external_id, rows)
+    return [each for each in some if all(other.row(each) is not None for other in of_versions)]
 
 
 def _filter_of(publication: Publication) -> str | None:
