@@ -88,11 +88,11 @@ class K6:
     def wait(self) -> int:
         """Wait for its end, with a bar on a terminal; returns the exit status."""
         with Bars().step(self.load.scenario, round(self.load.seconds)) as advance:
-            for _ in range(round(self.load.seconds) + _SPARE_SECONDS):
+            for passed in range(round(self.load.seconds) + _SPARE_SECONDS):
                 try:
                     return self._process.wait(1)
                 except subprocess.TimeoutExpired:
-                    advance(1)
+                    advance(passed < round(self.load.seconds))
         raise LoadError(f"{self.load.scenario}: k6 didn't end {_SPARE_SECONDS} s after it should")
 
     def results(self, exit_status: int) -> k6_results.Results:
