@@ -12,8 +12,8 @@ asks each. A call's latency counts from when it was due: where a server stalls, 
 wait for a caller count with all the time that they waited, which callers who ask again when they are
 answered would not have noticed ("coordinated omission").
 
-Writes for each target when each call was due, asked and answered, float64 on the monotonic clock, to
-standard output.
+Writes a byte when all are connected, and in the end for each target when each call was due, asked and
+answered, float64 on the monotonic clock, to standard output.
 """
 
 from __future__ import annotations
@@ -134,9 +134,14 @@ def ask_each(servers: Sequence[Server], plan: Plan) -> list[Calls]:
 
 
 def start(servers: Sequence[Server], plan: Plan) -> subprocess.Popen[bytes]:
-    """Start the process, which `finish` waits for."""
+    """Start the process, which `finish` waits for; returns when its first call is about to come."""
     command = [sys.executable, "-m", "tests.benchmarks.asking", ",".join(one.target for one in servers)]
-    return subprocess.Popen([*command, msgspec.json.encode(plan).decode()], stdout=subprocess.PIPE)
+    command.append(msgspec.json.encode(plan).decode())
+    process = subprocess.Popen(command, stdout=subprocess.PIPE)
+    assert process.stdout is not None
+    # When all are connected; nothing comes when one fails.
+    process.stdout.read(1)
+    return process
 
 
 def finish(process: subprocess.Popen[bytes], servers: int) -> NDArray[np.float64]:
@@ -187,8 +192,10 @@ class Turns:
         self._failed = False
 
     def begin(self) -> None:
-        """Let the first call be due in a moment."""
+        """Let the first call be due in a moment, and say so."""
         self.began = time.perf_counter() + _HEAD_START
+        sys.stdout.buffer.write(b"\n")
+        sys.stdout.buffer.flush()
 
     def keep(self, ask: Callable[[int], object]) -> None:
         """Ask what is due next, again and again, until nothing is or another thread failed."""
