@@ -8,7 +8,6 @@ import urllib.request
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self, TypeVar
 
 import pytest
@@ -26,15 +25,10 @@ _Found = TypeVar("_Found")
 
 @dataclass(frozen=True)
 class Host:
-    """A retriever as Envoy sees it.
+    """A retriever as Envoy sees it."""
 
-    Attributes:
-        problems: why it gets no calls; empty when it does.
-        answered: how many calls it answered.
-    """
-
-    problems: frozenset[str]
-    answered: int
+    problems: frozenset[str]  # why it gets no calls; empty when it does
+    answered: int  # how many calls it answered
 
 
 class Envoy:
@@ -120,12 +114,7 @@ class Envoy:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._end()
 
 

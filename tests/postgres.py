@@ -16,17 +16,11 @@ PASSWORD = "s3cret/p@ss:word"  # noqa: S105
 
 @dataclass(frozen=True)
 class Server:
-    """A running server.
+    """A running server."""
 
-    Attributes:
-        url: over TCP, as a superuser, with PASSWORD.
-        socket_url: the same over a Unix socket.
-        directory: where nothing else writes.
-    """
-
-    url: str
-    socket_url: str
-    directory: Path
+    url: str  # over TCP, as a superuser, with PASSWORD
+    socket_url: str  # the same over a Unix socket
+    directory: Path  # where nothing else writes
 
 
 def binaries() -> Path | None:

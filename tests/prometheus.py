@@ -79,8 +79,8 @@ def scraping(directory: Path, targets: Mapping[str, Sequence[str]]) -> Iterator[
         targets: HOST:PORT by the job's name.
     """
     config = yaml.safe_load((FILES / "prometheus.yaml").read_text())
-    config["global"] = {"scrape_interval": "250ms", "scrape_timeout": "250ms"}
-    config["global"]["evaluation_interval"] = "250ms"
+    quick = ("scrape_interval", "scrape_timeout", "evaluation_interval")
+    config["global"] = dict.fromkeys(quick, "250ms")
     for job in config["scrape_configs"]:
         job["static_configs"] = [{"targets": [*targets[job["job_name"]]]}]
     rules = yaml.safe_load((FILES / "alerts.yaml").read_text())

@@ -10,24 +10,16 @@ from concurrent.futures import ThreadPoolExecutor
 import grpc
 
 
-class Echo(grpc.GenericRpcHandler):
-    """Answers every method with the same reply, and parses no request."""
-
-    def __init__(self, reply: bytes) -> None:
-        self._handler = grpc.unary_unary_rpc_method_handler(lambda *_: reply)
-
-    def service(
-        self,
-        handler_call_details: grpc.HandlerCallDetails,  # noqa: ARG002 - the same for all
-    ) -> grpc.RpcMethodHandler:
-        return self._handler
-
-
-def main(arguments: list[str]) -> None:
-    address, reply, threads = arguments
+def main(address: str, reply: str, threads: str) -> None:
+    content = bytes.fromhex(reply)
+    # No request is parsed.
+    handler = grpc.unary_unary_rpc_method_handler(lambda *_: content)
+    methods = dict.fromkeys(("Recommend", "SimilarItems", "BatchRecommend"), handler)
     server = grpc.server(
         ThreadPoolExecutor(int(threads)),
-        handlers=[Echo(bytes.fromhex(reply))],
+        handlers=[
+            grpc.method_handlers_generic_handler("recsys.retriever.v1.RetrieverService", methods)
+        ],
         options=[("grpc.so_reuseport", 1)],
     )
     server.add_insecure_port(address)
@@ -38,4 +30,4 @@ def main(arguments: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main(*sys.argv[1:])

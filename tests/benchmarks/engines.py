@@ -11,7 +11,6 @@ tune` found in sixty trials on the same validation split (see the README). One S
 
 from __future__ import annotations
 
-import sys
 import tempfile
 import time
 from dataclasses import asdict, dataclass
@@ -20,7 +19,6 @@ from typing import Any
 
 import numpy as np
 
-from lightfm_retriever.hosting import terminal
 from tests import movielens
 from tests.benchmarks import frame
 from tests.machine import machine_name
@@ -29,13 +27,14 @@ from trainer.fitting.embeddings import Embeddings, extract_embeddings
 from trainer.fitting.lightfm_model import Hyperparameters, train
 from trainer.preparing.dataset import Dataset, build_dataset, held_out
 from trainer.preparing.splits import Splitting
-from trainer.progress import Bars, Reporter, Silent
+from trainer.progress import Reporter
 from trainer.spark.exchange import ITEMS, USERS, Exchange
 from trainer.spark.options import SparkAls
 from trainer.spark.session import spark_session
 from trainer.spark.vectors import collect
 
 SEED = 42
+_PRECISION = "test_precision_at_10_unseen"
 LIGHTFM = {
     "LightFM, defaults": Hyperparameters(),
     "LightFM, tuned": Hyperparameters(
@@ -77,18 +76,6 @@ DEFAULTS = Setting(
     iterations=Hyperparameters.epochs,
     weighted=False,
 )
-
-
-@dataclass(frozen=True)
-class Measured:
-    """precision@10 of one model, and the seconds of its fit."""
-
-    name: str
-    validation: float | None
-    test_unseen: float
-    test: float
-    test_auc_unseen: float
-    fit_seconds: float
 
 
 class Als:
@@ -136,25 +123,41 @@ class Als:
             return Embeddings(items, users), time.perf_counter() - started
 
 
-def main() -> int:
+def main() -> None:
     parser = frame.parser(__spec__.name, __doc__)
     parser.add_argument("--trials", type=int, default=40, help="of ALS (default: 40)")
     parser.add_argument("--spark-master", default="local[2]", help="default: local[2]")
     options = parser.parse_args()
-    reporter = Silent() if options.json else Bars()
     with (
-        frame.handled() as failed,
         tempfile.TemporaryDirectory(prefix="engines-") as temporary,
         spark_session(
             SparkAls(spark_master=options.spark_master), checkpoints=Path(temporary) / "checkpoints"
         ) as session,
     ):
-        rows, best = _measure(Als(session, Path(temporary)), options.trials, reporter)
-        _print(rows, best, options.trials, as_json=options.json)
-    return int(bool(failed))
+        als = Als(session, Path(temporary))
+        results, best = _measure(als, options.trials, frame.reporter(options))
+    rows = [
+        {
+            "": one["name"],
+            "validation": f"{one['validation']:.4f}",
+            "test, seen excluded": f"{one['test_unseen']:.4f}",
+            "test, all items": f"{one['test']:.4f}",
+            "AUC, seen excl.": f"{one['test_auc_unseen']:.4f}",
+            "fit, s": f"{one['fit_seconds']:.1f}",
+        }
+        for one in results
+    ]
+    title = f"MovieLens 100K, ua split; {options.trials} trials of ALS; {machine_name()}"
+    frame.report(
+        options,
+        frame.table(title, rows),
+        f"best of ALS: {best}",
+        best=asdict(best),
+        rows=results,
+    )
 
 
-def _measure(als: Als, trials: int, reporter: Reporter) -> tuple[list[Measured], Setting]:
+def _measure(als: Als, trials: int, reporter: Reporter) -> tuple[list[dict[str, Any]], Setting]:
     source = movielens.read()
     is_test = held_out(source.interactions, Splitting("first-10", SEED))
     whole, inner = (
@@ -171,16 +174,15 @@ def _measure(als: Als, trials: int, reporter: Reporter) -> tuple[list[Measured],
     with reporter.step("ALS, trials", trials + 1) as advance:
         for setting in [DEFAULTS, *(Setting.drawn(random) for _ in range(trials))]:
             embeddings, _ = als.fit(inner, setting)
-            tried[setting] = _evaluate(embeddings, inner)["test_precision_at_10_unseen"]
+            tried[setting] = _evaluate(embeddings, inner)[_PRECISION]
             advance(1)
     best = max(tried, key=tried.__getitem__)
     rows = []
     for name, hyperparameters in LIGHTFM.items():
-        validation = _evaluate(_lightfm(inner, hyperparameters)[0], inner)
+        validation = _evaluate(_lightfm(inner, hyperparameters)[0], inner)[_PRECISION]
         rows.append(_row(name, whole, validation, *_lightfm(whole, hyperparameters)))
     for name, setting in (("ALS, defaults", DEFAULTS), ("ALS, tuned", best)):
-        validation = {"test_precision_at_10_unseen": tried[setting]}
-        rows.append(_row(name, whole, validation, *als.fit(whole, setting)))
+        rows.append(_row(name, whole, tried[setting], *als.fit(whole, setting)))
     return rows, best
 
 
@@ -197,31 +199,18 @@ def _evaluate(embeddings: Embeddings, dataset: Dataset) -> dict[str, float]:
 
 
 def _row(
-    name: str, dataset: Dataset, validation: dict[str, float], embeddings: Embeddings, seconds: float
-) -> Measured:
+    name: str, dataset: Dataset, validation: float, embeddings: Embeddings, seconds: float
+) -> dict[str, Any]:
     found = _evaluate(embeddings, dataset)
-    return Measured(
-        name=name,
-        validation=validation["test_precision_at_10_unseen"],
-        test_unseen=found["test_precision_at_10_unseen"],
-        test=found["test_precision_at_10"],
-        test_auc_unseen=found["test_auc_unseen"],
-        fit_seconds=seconds,
-    )
-
-
-def _print(rows: list[Measured], best: Setting, trials: int, *, as_json: bool) -> None:
-    if as_json:
-        frame.print_json(best=asdict(best), rows=[asdict(row) for row in rows])
-        return
-    columns = ("validation", "test, seen excluded", "test, all items", "AUC, seen excl.", "fit, s")
-    title = f"MovieLens 100K, ua split; {trials} trials of ALS; {machine_name()}"
-    table = frame.table(title, "", *columns)
-    for row in rows:
-        figures = (row.validation, row.test_unseen, row.test, row.test_auc_unseen)
-        table.add_row(row.name, *(f"{value:.4f}" for value in figures), f"{row.fit_seconds:.1f}")
-    frame.show(table, f"best of ALS: {best}")
+    return {
+        "name": name,
+        "validation": validation,
+        "test_unseen": found[_PRECISION],
+        "test": found["test_precision_at_10"],
+        "test_auc_unseen": found["test_auc_unseen"],
+        "fit_seconds": seconds,
+    }
 
 
 if __name__ == "__main__":
-    sys.exit(terminal.run(main))
+    frame.run(main)

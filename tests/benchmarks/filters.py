@@ -10,22 +10,18 @@ items (so that most users' best items don't match, and others' all do), or a `nu
 asked in process, on one thread. Recall is against exact search among the items that match.
 """
 
-import sys
 import tempfile
 import time
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from lightfm_retriever.hosting import terminal
 from lightfm_retriever.publication import layout
 from lightfm_retriever.publication.attributes import Column, NumberColumn, TextColumn
-from lightfm_retriever.publication.manifest import IndexFacts
-from lightfm_retriever.publication.storage.id_map import IdMap
 from lightfm_retriever.publication.storage.ragged import empty as no_rows
 from lightfm_retriever.publication.vectors.vector_space import Float32Array, row_norms, split_biases
 from retriever.answering.questions import (
@@ -39,22 +35,16 @@ from retriever.answering.questions import (
 from retriever.answering.snapshot import Snapshot, open_snapshot
 from tests import retrievable
 from tests.benchmarks import frame, indexes, large
+from tests.benchmarks.questions import TIE, among_the_best
 from tests.machine import machine_name
 from trainer.fitting.embeddings import Embeddings
-from trainer.index import NAMES, make_backends
-from trainer.index.tuning import TuningOptions
+from trainer.index import NAMES
 from trainer.progress import Silent
-from trainer.publishing.publish import Indexing
-from trainer.publishing.publish import publish as trainer_publish
-from trainer.publishing.publishable import Publishable
-from trainer.timings import Timings
 
 SHARES = (0.5, 0.1, 0.01, 0.001)
 LIMIT = 10
 WARM_UP = 20
 _ANCHORS = 20
-# Scores closer than this, relative to the norms of item and query, are as good as each other.
-_TIE = 1e-6
 
 
 @dataclass(frozen=True)
@@ -67,45 +57,36 @@ class Kind:
     matching: NDArray[np.bool_]
 
 
-@dataclass(frozen=True)
-class Measured:
-    """What one way to ask found, and how long it took."""
-
-    kind: str
-    share: float
-    recall_at_10: float
-    p50_microseconds: float
-    p99_microseconds: float
-    by_index: float
-    candidates: float
-    shortest: int
-
-
-def main() -> int:
+def main() -> None:
     parser = frame.parser(__spec__.name, __doc__)
     parser.add_argument("--items", type=int, default=100_000, help="default: 100000")
     parser.add_argument("--backend", choices=NAMES, default="annoy", help="default: annoy")
     parser.add_argument("--queries", type=int, default=300, help="at most 500 (default: 300)")
     parser.add_argument("--seed", type=int, default=42, help="of everything random (default: 42)")
     options = parser.parse_args()
-    with frame.handled() as failed:
-        vectors, users = indexes.make("interpolated", options.items, options.seed)
-        users = users[: options.queries]
-        with tempfile.TemporaryDirectory() as temporary:
-            columns, kinds = make_kinds(vectors, options.seed)
-            indexing = Indexing(
-                backends=make_backends(options.backend), options=TuningOptions(seed=options.seed)
-            )
-            version, facts = publish(Path(temporary), vectors, users, columns, indexing)
-            snapshot = open_snapshot(Path(temporary), version)
-            with threadpool_limits(1):
-                results = [measure(snapshot, kind, users) for kind in kinds]
-        if options.json:
-            own = [asdict(result) for result in results]
-            frame.print_json(vectors=vectors.shape, index=asdict(facts), results=own)
-        else:
-            _print(results, facts, vectors.shape)
-    return int(bool(failed))
+    vectors, users = indexes.make("interpolated", options.items, options.seed)
+    users = users[: options.queries]
+    with tempfile.TemporaryDirectory() as temporary:
+        columns, kinds = make_kinds(vectors, options.seed)
+        volume, embeddings = Path(temporary), Embeddings(vectors, users)
+        content = large.publishable("with filters", embeddings, no_rows(len(users)), columns)
+        manifest = large.published(volume, content, options.backend, options.seed, Silent())
+        snapshot = open_snapshot(volume, manifest.version)
+        with threadpool_limits(1):
+            results = [measure(snapshot, kind, users) for kind in kinds]
+    facts = manifest.indexes[layout.RECOMMEND]
+    title = (
+        f"{len(vectors):,} vectors of {vectors.shape[1]} dimensions; "
+        f"{facts.backend} {indexes.settings(facts)}, "
+        f"recall@10 {facts.recall_at_10:.4f} when tuned; {machine_name()}"
+    )
+    frame.report(
+        options,
+        frame.table(title, map(_row, results)),
+        vectors=vectors.shape,
+        index=asdict(facts),
+        results=results,
+    )
 
 
 def make_kinds(vectors: Float32Array, seed: int) -> tuple[list[Column], list[Kind]]:
@@ -146,36 +127,7 @@ def _kind(name: str, share: float, condition: AnyCondition, matching: NDArray[np
     return Kind(name, share, Options(limit=LIMIT, conditions=[condition]), matching)
 
 
-def publish(
-    volume: Path,
-    vectors: Float32Array,
-    users: Float32Array,
-    columns: Sequence[Column],
-    indexing: Indexing,
-) -> tuple[str, IndexFacts]:
-    """Publish a version as the trainer does; its name, and the facts of the index that is asked."""
-    published = trainer_publish(
-        Publishable(
-            items=IdMap.build(f"item-{row}" for row in range(len(vectors))),
-            users=IdMap.build(f"user-{row}" for row in range(len(users))),
-            embeddings=Embeddings(vectors, users),
-            seen=no_rows(len(users)),
-            held_out=None,
-            titles=None,
-            facts=large.made_up("vectors and filters", 0),
-            hyperparameters={},
-            metrics={},
-            attributes=columns,
-        ),
-        volume,
-        indexing=indexing,
-        timings=Timings(),
-        reporter=Silent(),
-    )
-    return published.manifest.version, published.manifest.indexes[layout.RECOMMEND]
-
-
-def measure(snapshot: Snapshot, kind: Kind, users: Float32Array) -> Measured:
+def measure(snapshot: Snapshot, kind: Kind, users: Float32Array) -> dict[str, Any]:
     """Ask for every user, after a few that don't count."""
     # An id map numbers the ids as it likes.
     user_ids = [snapshot.publication.users.external_id(row) for row in range(len(users))]
@@ -187,51 +139,41 @@ def measure(snapshot: Snapshot, kind: Kind, users: Float32Array) -> Measured:
         started = time.perf_counter_ns()
         answers.append(retrievable.recommend(snapshot, user_id, kind.options))
         nanoseconds.append(time.perf_counter_ns() - started)
-    candidates = snapshot.publication.item_vectors[kind.matching]
-    wanted = min(LIMIT, len(candidates))
-    found = 0
+    vectors = snapshot.publication.item_vectors
+    found = wanted = 0
     for user, answer in zip(users, answers, strict=True):
         assert kind.matching[answer.rows].all()
         query = np.append(user[:-1], np.float32(1))
-        scores = candidates @ query
-        least = np.partition(scores, -wanted)[-wanted] if wanted else np.inf
-        chosen = snapshot.publication.item_vectors[answer.rows]
-        tie = _TIE * float(np.linalg.norm(query)) * row_norms(chosen)
-        found += int((chosen @ query >= least - tie).sum())
-    return Measured(
-        kind.name,
-        kind.share,
-        found / (wanted * len(users)),
-        *(float(value) / 1000 for value in np.percentile(nanoseconds, [50, 99])),
-        float(np.mean([not answer.exact for answer in answers])),
-        float(np.mean([answer.candidates for answer in answers])),
-        min(len(answer.rows) for answer in answers),
-    )
+        scores = np.where(kind.matching, vectors @ query, -np.inf)
+        slack = TIE * float(np.linalg.norm(query)) * row_norms(vectors[answer.rows])
+        hits, possible = among_the_best(scores, answer.rows, LIMIT, slack)
+        found, wanted = found + hits, wanted + possible
+    p50, p99 = (float(value) / 1000 for value in np.percentile(nanoseconds, [50, 99]))
+    return {
+        "kind": kind.name,
+        "share": kind.share,
+        "recall_at_10": found / wanted,
+        "p50_microseconds": p50,
+        "p99_microseconds": p99,
+        "by_index": float(np.mean([not answer.exact for answer in answers])),
+        "candidates": float(np.mean([answer.candidates for answer in answers])),
+        "shortest": min(len(answer.rows) for answer in answers),
+    }
 
 
-def _print(results: Sequence[Measured], facts: IndexFacts, shape: tuple[int, ...]) -> None:
-    title = (
-        f"{shape[0]:,} vectors of {shape[1]} dimensions; {facts.backend} {indexes.settings(facts)}, "
-        f"recall@10 {facts.recall_at_10:.4f} when tuned; {machine_name()}"
-    )
-    table = frame.table(
-        title, "filter", "lets through", "recall@10", "p50 µs", "p99 µs", "by index", "exactly",
-        "candidates", "fewest results",
-    )  # fmt: skip
-    for result in results:
-        table.add_row(
-            result.kind,
-            f"{result.share * 100:g} %",
-            f"{result.recall_at_10:.4f}",
-            f"{result.p50_microseconds:,.0f}",
-            f"{result.p99_microseconds:,.0f}",
-            f"{result.by_index:.0%}",
-            f"{1 - result.by_index:.0%}",
-            f"{result.candidates:,.0f}",
-            str(result.shortest),
-        )
-    frame.show(table)
+def _row(result: dict[str, Any]) -> dict[str, str]:
+    return {
+        "filter": result["kind"],
+        "lets through": f"{result['share'] * 100:g} %",
+        "recall@10": f"{result['recall_at_10']:.4f}",
+        "p50 µs": f"{result['p50_microseconds']:,.0f}",
+        "p99 µs": f"{result['p99_microseconds']:,.0f}",
+        "by index": f"{result['by_index']:.0%}",
+        "exactly": f"{1 - result['by_index']:.0%}",
+        "candidates": f"{result['candidates']:,.0f}",
+        "fewest results": str(result["shortest"]),
+    }
 
 
 if __name__ == "__main__":
-    sys.exit(terminal.run(main))
+    frame.run(main)

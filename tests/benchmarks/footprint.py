@@ -13,30 +13,25 @@ have asked for.
 
 from __future__ import annotations
 
+import argparse
 import contextlib
-import sys
 import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from itertools import starmap
 from pathlib import Path
 
 import numpy as np
 
-from lightfm_retriever.hosting import terminal
-from tests.benchmarks import closed_loop, frame, large
+from tests.benchmarks import asking, frame, large, room
 from tests.benchmarks.frame import BenchmarkError
 from tests.benchmarks.large import Large, Recipe
 from tests.benchmarks.questions import KINDS, Kind, Questions
 from tests.benchmarks.room import Room
-from tests.benchmarks.serving import (
-    PATIENCE,
-    indexes_of,
-    serving,
-)
+from tests.benchmarks.serving import PATIENCE, serving
 from tests.machine import machine_name
 from tests.service import Service
-from trainer.progress import Reporter
 
 _PARENT = 60e6
 _WORKER = 250e6
@@ -61,23 +56,9 @@ class Memory:
 
     @classmethod
     def of(cls, pid: int) -> Memory:
-        """Of a process that runs; raises ProcessLookupError or FileNotFoundError when it doesn't."""
-        return cls.parse(Path(f"/proc/{pid}/smaps_rollup").read_text("ascii"))
-
-    @classmethod
-    def parse(cls, rollup: str) -> Memory:
-        """From the text of smaps_rollup; raises ValueError when a figure isn't there."""
-        figures: dict[str, int] = {}
-        for line in rollup.splitlines():
-            name, colon, rest = line.partition(":")
-            words = rest.split()
-            if colon and len(words) == 2 and words[1] == "kB":
-                figures[name] = int(words[0]) * 1024
-        wanted = ("Pss", "Private_Clean", "Private_Dirty")
-        for name in wanted:
-            if name not in figures:
-                raise ValueError(f"smaps_rollup doesn't tell {name}")
-        return cls(*(figures[name] for name in wanted))
+        """Of a process that runs; raises OSError when it doesn't."""
+        figures = room.of_process(pid, "smaps_rollup")
+        return cls(*(figures[name] for name in ("Pss", "Private_Clean", "Private_Dirty")))
 
 
 @dataclass(frozen=True)
@@ -100,43 +81,51 @@ class Footprint:
         return max(int(getattr(one, figure)) for one in self.workers)
 
 
-def main() -> int:
+def main() -> None:
     parser = frame.parser(__spec__.name, __doc__)
-    parser.add_argument("--workers", type=int, nargs="+", default=[1, 2, 4, 8], help="worker processes")
-    large.add_arguments(parser, items=[1_000_000])
     parser.add_argument(
-        "--calls", type=int, default=500, help="that every worker answers first (default: 500)"
+        "--workers", type=frame.positive, nargs="+", default=[1, 2, 4, 8], help="worker processes"
     )
+    large.add_arguments(parser, items=[1_000_000])
+    told = "that every worker answers first (default: 500)"
+    parser.add_argument("--calls", type=frame.positive, default=500, help=told)
     options = parser.parse_args()
 
     def besides(recipe: Recipe) -> Room:
         workers = max(options.workers)
         return Room(_PARENT + workers * _WORKER + recipe.items * 600 + recipe.users * 300, 10e6)
 
-    with frame.handled() as failed:
-        frame.check_positive(workers=min(options.workers), calls=options.calls)
-        reporter = large.reporter_for(quiet=options.json)
-        results = [
-            (made, measure(made, options.workers, options.calls, reporter))
-            for made in large.each(options, besides)
-        ]
-        _print(results, as_json=options.json)
-    return int(bool(failed))
+    sizes, parts = [], []
+    for made in large.each(options, besides):
+        measured = measure(made, options)
+        further = {figure: further_worker(measured, figure) for figure in ("pss", "private_dirty")}
+        described = {count: asdict(one) for count, one in measured.items()}
+        sizes.append({**made.described, "workers": described, "further_worker_bytes": further})
+        title = f"{made.title}; files of {made.bytes / 1e6:,.0f} MB; {machine_name()}; MB"
+        parts += [title, *made.indexes, frame.table("", starmap(_row, measured.items()), left=0)]
+        if len(measured) > 1:
+            pss, dirty = (f"{added / 1e6:,.1f} MB" for added in further.values())
+            parts.append(
+                f"each further worker adds {pss} of PSS in all, {dirty} of private dirty memory"
+            )
+    frame.report(options, *parts, sizes=sizes)
 
 
-def measure(
-    made: Large, workers: Sequence[int], calls: int, reporter: Reporter
-) -> dict[int, Footprint]:
+def measure(made: Large, options: argparse.Namespace) -> dict[int, Footprint]:
     """By number of workers, after so many calls to each of them."""
     questions = Questions(made, queries=1, seed=made.recipe.seed)
     kinds = [questions.kind(name) for name in KINDS]
     results = {}
     title = f"{made.recipe.items:,} items, numbers of workers"
-    with reporter.step(title, len(workers)) as advance, tempfile.TemporaryDirectory() as temporary:
-        for count in workers:
-            with serving(made, Path(temporary), workers=count) as (service, pids):
-                warm_up(service, kinds, calls)
-                results[count] = Footprint(Memory.of(service.pid), [Memory.of(pid) for pid in pids])
+    with (
+        frame.reporter(options).step(title, len(options.workers)) as advance,
+        tempfile.TemporaryDirectory() as temporary,
+    ):
+        for count in options.workers:
+            with serving(made, Path(temporary), workers=count) as (service, server):
+                warm_up(service, kinds, options.calls)
+                workers = [Memory.of(pid) for pid in server.pids]
+                results[count] = Footprint(Memory.of(service.pid), workers)
             advance(1)
     return results
 
@@ -153,7 +142,7 @@ def warm_up(service: Service, kinds: Sequence[Kind], calls: int) -> None:
         for _ in range(_CONNECTIONS):
             with contextlib.ExitStack() as stack:
                 for kind in kinds:
-                    ask = closed_loop.asker(stack, service.target, kind.method)
+                    ask = asking.asker(stack, service.target, kind.method)
                     first = turn * _CALLS_IN_A_TURN
                     for number in range(first, first + _CALLS_IN_A_TURN):
                         ask(kind.requests[number % len(kind.requests)], timeout=60)
@@ -175,49 +164,21 @@ def further_worker(by_workers: dict[int, Footprint], figure: str) -> float | Non
     return float(slope)
 
 
-def _print(results: Sequence[tuple[Large, dict[int, Footprint]]], *, as_json: bool) -> None:
-    if as_json:
-        sizes = [
-            {
-                **asdict(made.recipe),
-                "indexes": indexes_of(made),
-                "workers": {count: asdict(one) for count, one in by_workers.items()},
-                "further_worker_bytes": {
-                    figure: further_worker(by_workers, figure) for figure in ("pss", "private_dirty")
-                },
-            }
-            for made, by_workers in results
-        ]
-        frame.print_json(sizes=sizes)
-        return
-    for made, by_workers in results:
-        size = sum(path.stat().st_size for path in made.directory.iterdir())
-        title = (
-            f"{made.recipe.items:,} items, {made.recipe.users:,} users; files of {size / 1e6:,.0f} MB; "
-            f"{machine_name()}; MB"
-        )
-        table = frame.table(
-            "", "workers", "PSS, all", "of the parent", "of a worker", "most", "private, of a worker",
-            "clean", "dirty", "most", "private, parent", left=0,
-        )  # fmt: skip
-        for count, one in by_workers.items():
-            figures = (
-                one.total("pss"), one.parent.pss, one.median("pss"), one.most("pss"),
-                one.median("private"), one.median("private_clean"), one.median("private_dirty"),
-                one.most("private_dirty"), one.parent.private,
-            )  # fmt: skip
-            table.add_row(str(count), *(f"{figure / 1e6:,.1f}" for figure in figures))
-        pss, dirty = (further_worker(by_workers, figure) for figure in ("pss", "private_dirty"))
-        further = (
-            ""
-            if pss is None or dirty is None
-            else (
-                f"each further worker adds {pss / 1e6:,.1f} MB of PSS in all, {dirty / 1e6:,.1f} MB of "
-                "private dirty memory"
-            )
-        )
-        frame.show(title, *indexes_of(made), table, further)
+def _row(count: int, one: Footprint) -> dict[str, str]:
+    figures = {
+        "PSS, all": one.total("pss"),
+        "of the parent": one.parent.pss,
+        "of a worker": one.median("pss"),
+        "most": one.most("pss"),
+        "private, of a worker": one.median("private"),
+        "clean": one.median("private_clean"),
+        "dirty": one.median("private_dirty"),
+        "most dirty": one.most("private_dirty"),
+        "private, parent": one.parent.private,
+    }
+    shown = {column: f"{figure / 1e6:,.1f}" for column, figure in figures.items()}
+    return {"workers": str(count), **shown}
 
 
 if __name__ == "__main__":
-    sys.exit(terminal.run(main))
+    frame.run(main)

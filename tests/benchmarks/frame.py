@@ -1,33 +1,36 @@
-"""The command of every benchmark: flags, errors of one line, a report for people or programs."""
+"""The command of every benchmark: flags, rounds, errors of one line, a report."""
 
 import argparse
-import contextlib
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import NoReturn, TypeVar
 
 from rich.console import Console, RenderableType
 from rich.table import Table
 
+from lightfm_retriever.hosting import terminal
 from lightfm_retriever.publication.errors import PublicationError
 from tests.machine import machine_name
 from trainer.errors import TrainerError
+from trainer.progress import Advance, Bars, Reporter, Silent
 
 _WIDTH = 160
+
+_Way = TypeVar("_Way")
+_Found = TypeVar("_Found")
 
 
 class BenchmarkError(Exception):
     """A benchmark can't be run here, or was asked for what there isn't."""
 
 
-def parser(name: str, description: str | None) -> argparse.ArgumentParser:
-    """Start the command of a benchmark, with the flag that all have.
+_FAILURES = (BenchmarkError, TrainerError, PublicationError, RuntimeError, OSError, ValueError)
 
-    Args:
-        name: the module's `__spec__.name`, which its `python -m` takes.
-        description: the module's docstring.
-    """
+
+def parser(name: str, description: str | None) -> argparse.ArgumentParser:
+    """Start the command of a module, its `__spec__.name` and docstring, with the flag of all."""
     made = argparse.ArgumentParser(
         prog=f"python -m {name}",
         description=description,
@@ -37,48 +40,93 @@ def parser(name: str, description: str | None) -> argparse.ArgumentParser:
     return made
 
 
-@contextlib.contextmanager
-def handled() -> Iterator[list[str]]:
-    """Print a failure as one line; the list that it yields isn't empty afterwards."""
-    failures: list[str] = []
-    try:
-        yield failures
-    except subprocess.CalledProcessError as error:
-        failures.append(f"the callers failed, as they said above (exit status {error.returncode})")
-    except (BenchmarkError, TrainerError, PublicationError, RuntimeError, OSError, ValueError) as error:
-        failures.append(str(error))
-    except Exception as error:
-        # Those that call have it. Of the others it would count as the memory that they measure.
-        grpc = sys.modules.get("grpc")
-        if grpc is None or not isinstance(error, grpc.RpcError):
-            raise
-        failures.append(f"a call failed: {error.code().name}: {error.details()}")
-    for failure in failures:
-        print(f"error: {failure}", file=sys.stderr)
+def positive(text: str) -> int:
+    """A whole number above 0, as a flag's value."""
+    number = int(text) if text.isdecimal() else 0
+    if not number:
+        raise argparse.ArgumentTypeError(f"{text!r} should be a whole number above 0")
+    return number
 
 
-def check_positive(**values: float) -> None:
-    """Raise BenchmarkError for a flag's value that isn't above 0."""
-    for name, value in values.items():
-        if value <= 0:
-            raise BenchmarkError(f"--{name.replace('_', '-')} is {value}, but should be above 0")
+def above_0(text: str) -> float:
+    """A number above 0, as a flag's value."""
+    if (number := float(text)) <= 0:
+        raise argparse.ArgumentTypeError(f"{text!r} should be above 0")
+    return number
 
 
-def table(title: str, *columns: str, left: int = 1) -> Table:
-    """An empty table; the columns after the first `left` hold numbers."""
+def run(main: Callable[[], object]) -> NoReturn:
+    """Run a command, and end with status 1 and one line when it fails."""
+
+    def command() -> int:
+        try:
+            main()
+        except subprocess.CalledProcessError as error:
+            problem = f"the callers failed, as they said above (exit status {error.returncode})"
+        except _FAILURES as error:
+            problem = str(error)
+        except Exception as error:
+            # Those that call have it. Of the others it would count as the memory that they measure.
+            grpc = sys.modules.get("grpc")
+            if grpc is None or not isinstance(error, grpc.RpcError):
+                raise
+            problem = f"a call failed: {error.code().name}: {error.details()}"
+        else:
+            return 0
+        print(f"error: {problem}", file=sys.stderr)
+        return 1
+
+    sys.exit(terminal.run(command))
+
+
+def last_line(said: str) -> str:
+    """The last that a program said, which tells why it failed."""
+    return (said.strip().splitlines() or ["nothing said why"])[-1]
+
+
+def reporter(options: argparse.Namespace) -> Reporter:
+    """What is told about long work: nothing where a program reads."""
+    return Silent() if options.json else Bars()
+
+
+def alternating(
+    rounds: int,
+    ways: Sequence[_Way],
+    measure: Callable[[Sequence[_Way], int], Iterable[_Found]],
+    advance: Advance = lambda _: None,
+) -> list[list[_Found]]:
+    """What each way takes in every round, by way. Who is first changes from round to round.
+
+    Args:
+        rounds: how many, at least 1.
+        ways: what is compared.
+        measure: is given the ways in their order, and the round's number.
+        advance: told of each round.
+    """
+    results = []
+    for number in range(rounds):
+        order = -1 if number % 2 else 1
+        results.append([*measure(ways[::order], number)][::order])
+        advance(1)
+    return [[*of_way] for of_way in zip(*results, strict=True)]
+
+
+def table(title: str, rows: Iterable[Mapping[str, str]], *, left: int = 1) -> Table:
+    """A table of rows, at least one, by column; the columns after the first `left` hold numbers."""
     made = Table(box=None, pad_edge=False, header_style="bold", title=title, title_justify="left")
-    for number, column in enumerate(columns):
-        made.add_column(column, justify="left" if number < left else "right")
+    for row in rows:
+        if not made.columns:
+            for number, column in enumerate(row):
+                made.add_column(column, justify="left" if number < left else "right")
+        made.add_row(*row.values())
     return made
 
 
-def show(*parts: RenderableType) -> None:
-    """Print tables and lines; a pipe gets wide ones."""
+def report(options: argparse.Namespace, *parts: RenderableType, **content: object) -> None:
+    """Print tables and lines, or with --json `content` and the machine that it was measured on."""
+    if options.json:
+        print(json.dumps({"machine": machine_name(), **content}, indent=2))
+        return
     console = Console(width=None if sys.stdout.isatty() else _WIDTH, highlight=False)
     for part in parts:
         console.print(part, markup=False) if isinstance(part, str) else console.print(part)
-
-
-def print_json(**content: object) -> None:
-    """Print a result for programs, with the machine that it was measured on."""
-    print(json.dumps({"machine": machine_name(), **content}, indent=2))

@@ -10,18 +10,16 @@ new users get the most popular items. Figures are means over the steps and seeds
 between seeds), seconds those of one training on one thread.
 """
 
-import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
 
 import numpy as np
 import scipy.sparse as sp
 
-from lightfm_retriever.hosting import terminal
 from lightfm_retriever.publication.storage.ragged import Ragged
 from tests.benchmarks import frame
+from tests.benchmarks.indexes import DATA_DIR
 from tests.machine import machine_name
 from trainer.data import movielens
 from trainer.data.features import FeatureTable
@@ -33,7 +31,6 @@ from trainer.fitting.lightfm_model import Hyperparameters, train
 from trainer.preparing.dataset import Dataset, build_dataset
 from trainer.preparing.splits import Splitting
 
-DATA_DIR = Path(__file__).parents[2] / ".data"
 FIRST = 0.8
 STEP = 0.04
 STEPS = 5
@@ -42,17 +39,11 @@ COLD, WARM, STALE = "cold", "warm", "none"
 
 @dataclass(frozen=True)
 class Step:
-    """One state of the data, and what comes next.
+    """One state of the data, and what comes next."""
 
-    Attributes:
-        share: of all ratings, in time's order.
-        dataset: those.
-        next_items: for each user of the dataset the rows of the items of the next 4 %.
-    """
-
-    share: float
-    dataset: Dataset
-    next_items: Ragged
+    share: float  # of all ratings, in time's order
+    dataset: Dataset  # those
+    next_items: Ragged  # for each user of the dataset the rows of the items of the next 4 %
 
 
 @dataclass(frozen=True)
@@ -66,27 +57,26 @@ class Figure:
     seconds: float
     precision_at_10: float
     auc: float
-    users: int
+    users: float
 
 
-def main() -> int:
+def main() -> None:
     parser = frame.parser(__spec__.name, __doc__)
     parser.add_argument("--epochs", default="1,3,5,10,20", help="of warm starts (default: 1,3,5,10,20)")
     parser.add_argument("--seeds", type=int, default=5, help="how many (default: 5)")
     options = parser.parse_args()
-    with frame.handled() as failed:
-        epochs = [int(text) for text in options.epochs.split(",")]
-        steps = list(cut(movielens.read_interactions(DATA_DIR)))
-        figures = [
-            figure for seed in range(1, options.seeds + 1) for figure in measure(steps, epochs, seed)
-        ]
-        rows = summary(figures)
-        if options.json:
-            frame.print_json(summary=rows, figures=[asdict(figure) for figure in figures])
-        else:
-            users = f"{rows[0]['users']:.0f} users at a step"
-            _print(rows, title=f"{users}, {options.seeds} seeds; {machine_name()}")
-    return int(bool(failed))
+    epochs = [int(text) for text in options.epochs.split(",")]
+    steps = list(cut(movielens.read_interactions(DATA_DIR)))
+    seeds = range(1, options.seeds + 1)
+    figures = [figure for seed in seeds for figure in measure(steps, epochs, seed)]
+    rows = summary(figures)
+    title = f"{rows[0]['users']:.0f} users at a step, {options.seeds} seeds; {machine_name()}"
+    frame.report(
+        options,
+        frame.table(title, map(_row, rows)),
+        summary=rows,
+        figures=[asdict(figure) for figure in figures],
+    )
 
 
 def cut(interactions: Interactions) -> Iterator[Step]:
@@ -127,37 +117,30 @@ def measure(steps: Sequence[Step], epochs: Sequence[int], seed: int) -> Iterator
                 seen=step.dataset.seen(),
                 held_out=step.next_items,
             )
-            yield Figure(
-                start,
-                count,
-                step.share,
-                seed,
-                round(seconds, 4),
-                found["test_precision_at_10_unseen"],
-                found["test_auc_unseen"],
-                int(found["evaluated_users"]),
-            )
+            names = ("test_precision_at_10_unseen", "test_auc_unseen", "evaluated_users")
+            figures = (found[name] for name in names)
+            yield Figure(start, count, step.share, seed, round(seconds, 4), *figures)
 
 
 def summary(figures: Sequence[Figure]) -> list[dict[str, float | str]]:
     """Means over steps and seeds."""
-    rows: list[dict[str, float | str]] = []
+
+    def mean(own: Sequence[Figure], name: str = "precision_at_10") -> float:
+        return float(np.mean([getattr(figure, name) for figure in own]))
+
+    rows = []
     for start, epochs in dict.fromkeys((figure.start, figure.epochs) for figure in figures):
         own = [figure for figure in figures if (figure.start, figure.epochs) == (start, epochs)]
-        row: dict[str, float | str] = {"start": start, "epochs": epochs}
-        for name in ("seconds", "precision_at_10", "auc"):
-            row[name] = float(np.mean([getattr(figure, name) for figure in own]))
+        row = {"start": start, "epochs": epochs}
+        row |= {name: mean(own, name) for name in ("seconds", "precision_at_10", "auc")}
         # How much a mean over the steps moves with the seed.
-        means = [
-            np.mean([figure.precision_at_10 for figure in own if figure.seed == seed])
-            for seed in {figure.seed for figure in own}
-        ]
-        row["precision_spread"] = float(np.std(means))
+        seeds = {figure.seed for figure in own}
+        of_seeds = [mean([figure for figure in own if figure.seed == seed]) for seed in seeds]
+        row["precision_spread"] = float(np.std(of_seeds))
         for share in dict.fromkeys(figure.share for figure in own):
-            at = [figure.precision_at_10 for figure in own if figure.share == share]
-            row[f"precision_at_{share:.2f}"] = float(np.mean(at))
-        row["users"] = float(np.mean([figure.users for figure in own]))
-        rows.append(row)
+            at = [figure for figure in own if figure.share == share]
+            row[f"precision_at_{share:.2f}"] = mean(at)
+        rows.append({**row, "users": mean(own, "users")})
     return rows
 
 
@@ -180,22 +163,18 @@ def _rows_of(dataset: Dataset, coming: Interactions) -> Ragged:
     return Ragged(matrix.indptr.astype(np.int64), matrix.indices.astype(np.int32))
 
 
-def _print(rows: Sequence[dict[str, float | str]], *, title: str) -> None:
-    shares = [name for name in rows[0] if name.startswith("precision_at_0")]
-    shown = [f"{name.replace('precision_at_0.', 'at ')} %" for name in shares]
-    table = frame.table(title, "start", "epochs", "seconds", "precision@10", "±", "AUC", *shown)
-    for row in rows:
-        table.add_row(
-            str(row["start"]),
-            str(row["epochs"]),
-            f"{row['seconds']:.2f}",
-            f"{row['precision_at_10']:.4f}",
-            f"{row['precision_spread']:.4f}",
-            f"{row['auc']:.4f}",
-            *(f"{row[share]:.4f}" for share in shares),
-        )
-    frame.show(table)
+def _row(row: Mapping[str, float | str]) -> dict[str, str]:
+    shares = [name for name in row if name.startswith("precision_at_0.")]
+    return {
+        "start": str(row["start"]),
+        "epochs": str(row["epochs"]),
+        "seconds": f"{row['seconds']:.2f}",
+        "precision@10": f"{row['precision_at_10']:.4f}",
+        "±": f"{row['precision_spread']:.4f}",
+        "AUC": f"{row['auc']:.4f}",
+        **{f"at {name.removeprefix('precision_at_0.')} %": f"{row[name]:.4f}" for name in shares},
+    }
 
 
 if __name__ == "__main__":
-    sys.exit(terminal.run(main))
+    frame.run(main)

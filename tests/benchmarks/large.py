@@ -11,9 +11,7 @@ indexes, users, seen items, popularity, what folds sessions in, and two attribut
 
 import argparse
 import contextlib
-import json
 import shutil
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -23,40 +21,29 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from lightfm_retriever.hosting import terminal
 from lightfm_retriever.publication import labels, layout, reader
-from lightfm_retriever.publication.attributes import NumberColumn, TextColumn
-from lightfm_retriever.publication.errors import PublicationError
-from lightfm_retriever.publication.manifest import DatasetFacts
+from lightfm_retriever.publication.attributes import Column, NumberColumn, TextColumn
+from lightfm_retriever.publication.manifest import DatasetFacts, Manifest
 from lightfm_retriever.publication.storage.id_map import IdMap
 from lightfm_retriever.publication.storage.ragged import Ragged
 from lightfm_retriever.publication.vectors.vector_space import Float32Array
 from lightfm_retriever.publication.writer import Staging
 from tests.benchmarks import frame
 from tests.benchmarks.frame import BenchmarkError
-from tests.benchmarks.indexes import DATA_DIR
+from tests.benchmarks.indexes import movielens_model, settings
 from tests.benchmarks.room import Room
-from trainer.data import movielens
-from trainer.data.features import FeatureTable
-from trainer.fitting.embeddings import Embeddings, extract_embeddings
-from trainer.fitting.lightfm_model import Hyperparameters, train
+from trainer.fitting.embeddings import Embeddings
 from trainer.index import AUTO, NAMES, make_backends
 from trainer.index.tuning import TuningOptions
-from trainer.preparing.dataset import build_dataset
-from trainer.preparing.splits import Splitting
-from trainer.progress import Bars, Reporter, Silent
+from trainer.progress import Reporter
 from trainer.publishing.publish import Indexing, publish
 from trainer.publishing.publishable import Publishable
 from trainer.report.subject import interpolated
 from trainer.timings import Timings
 
-MOST_ITEMS = 10_000_000
-MOST_USERS = 10_000_000
+MOST = 10_000_000
 TENTHS = [str(number) for number in range(10)]
 
-# Of what is made; a folder that was made by other rules isn't reused.
-_RULES = 1
-_RECORD = "parameters.json"
 _CHUNK = 100_000
 # Of the number of items that a user has seen: log-normal, so that a few have seen many.
 _SEEN_MEDIAN, _SEEN_SIGMA, _MOST_SEEN = 14, 0.8, 200
@@ -74,22 +61,16 @@ _DISK_A_USER = 420
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """What to make; equal ones make the same.
-
-    Attributes:
-        items, users: how many, each at least 100.
-        backend: of both indexes, as the trainer's --backend.
-        seed: of everything random.
-    """
+    """What to make; equal ones make the same."""
 
     items: int
     users: int
-    backend: str = "faiss"
-    seed: int = 42
+    backend: str  # of both indexes, as the trainer's --backend
+    seed: int  # of everything random
 
     @property
     def name(self) -> str:
-        """The folder's."""
+        """The folder's; what is made by other rules than before needs another one."""
         return f"{self.items}x{self.users}-{self.backend.replace(',', '+')}-{self.seed}"
 
 
@@ -106,24 +87,50 @@ class Large:
         """Where the version's files are."""
         return layout.version_dir(self.volume, self.version)
 
+    @property
+    def bytes(self) -> int:
+        """Of all its files."""
+        return sum(path.stat().st_size for path in self.directory.iterdir())
 
-def main() -> int:
+    @property
+    def title(self) -> str:
+        """How large it is."""
+        return f"{self.recipe.items:,} items, {self.recipe.users:,} users"
+
+    @property
+    def indexes(self) -> list[str]:
+        """A line for each index: its backend, settings, and recall when it was tuned."""
+        facts = reader.read_manifest(self.volume, self.version).indexes
+        return [
+            f"index {name!r}: {facts[name].backend} {settings(facts[name])} "
+            f"(tuned to {facts[name].recall_at_10:.4f})"
+            for name in (layout.RECOMMEND, layout.SIMILAR)
+        ]
+
+    @property
+    def described(self) -> dict[str, object]:
+        """All of it for a program."""
+        return {**asdict(self.recipe), "indexes": self.indexes}
+
+
+def main() -> None:
     parser = frame.parser(__spec__.name, __doc__)
     add_arguments(parser, items=[1_000_000])
     options = parser.parse_args()
-    with frame.handled() as failed:
-        if options.folder is None:
-            raise BenchmarkError("--folder says where it is kept, and is needed")
-        started = time.perf_counter()
-        for made in each(options, lambda _: Room(0, 0)):
-            seconds = time.perf_counter() - started
-            size = sum(path.stat().st_size for path in made.directory.iterdir())
-            if options.json:
-                place = {"volume": str(made.volume), "version": made.version}
-                frame.print_json(**asdict(made.recipe), **place, bytes=size, seconds=seconds)
-            else:
-                print(f"{made.directory}: {size / 1e6:,.0f} MB, after {seconds:.1f} s")
-    return int(bool(failed))
+    if options.folder is None:
+        raise BenchmarkError("--folder says where it is kept, and is needed")
+    started = time.perf_counter()
+    for made in each(options, lambda _: Room(0, 0)):
+        seconds = time.perf_counter() - started
+        frame.report(
+            options,
+            f"{made.directory}: {made.bytes / 1e6:,.0f} MB, after {seconds:.1f} s",
+            **asdict(made.recipe),
+            volume=str(made.volume),
+            version=made.version,
+            bytes=made.bytes,
+            seconds=seconds,
+        )
 
 
 def add_arguments(parser: argparse.ArgumentParser, *, items: Sequence[int]) -> None:
@@ -143,29 +150,34 @@ def add_arguments(parser: argparse.ArgumentParser, *, items: Sequence[int]) -> N
 
 
 def each(options: argparse.Namespace, besides: Callable[[Recipe], Room]) -> Iterator[Large]:
-    """Make what the flags of `add_arguments` ask for, one after the other.
+    """Make what the flags of `add_arguments` ask for, one after the other, unless it is there already.
 
     Args:
         options: those flags, and `json`, which takes the progress bars away.
         besides: what the caller will need beside a publication.
 
     Raises:
-        BenchmarkError, TrainerError, PublicationError: as `make`; before any is made if memory or disk
-            won't do for all.
+        BenchmarkError, TrainerError: memory or disk won't do for all, or a number or a backend; before
+            any is made.
+        OSError, PublicationError: the folder can't be written.
     """
     recipes = [
         Recipe(items=items, users=options.users, backend=options.backend, seed=options.seed)
         for items in options.items
     ]
+    together = Room(0, 0)
     with kept_in(options.folder) as folder:
-        check_all(folder, recipes, besides=besides)
         for recipe in recipes:
-            yield make(folder, recipe, reporter_for(quiet=options.json))
-
-
-def reporter_for(*, quiet: bool) -> Reporter:
-    """What is told about long work."""
-    return Silent() if quiet else Bars()
+            for name, value in (("items", recipe.items), ("users", recipe.users)):
+                if not 100 <= value <= MOST:
+                    raise BenchmarkError(f"--{name} is {value}, but should be in 100..{MOST}")
+            make_backends(recipe.backend)
+            if not _made(folder / recipe.name, recipe):
+                together = together.then(needs(recipe))
+            together = together.then(besides(recipe))
+        together.check("this", folder)
+        for recipe in recipes:
+            yield make(folder, recipe, frame.reporter(options))
 
 
 @contextlib.contextmanager
@@ -178,55 +190,18 @@ def kept_in(folder: Path | None) -> Iterator[Path]:
         yield Path(temporary)
 
 
-def check_all(folder: Path, recipes: Sequence[Recipe], *, besides: Callable[[Recipe], Room]) -> None:
-    """Raise BenchmarkError before anything is made when not all recipes can be, and measured."""
-    together = Room(0, 0)
-    for recipe in recipes:
-        check_recipe(recipe)
-        make_backends(recipe.backend)
-        if not _made(folder / recipe.name, recipe):
-            together = together.then(needs(recipe))
-        together = together.then(besides(recipe))
-    together.check("this", folder)
-
-
 def make(folder: Path, recipe: Recipe, reporter: Reporter) -> Large:
-    """Make a publication in a folder, unless it is there already.
-
-    Args:
-        folder: made if it isn't there; each recipe has a folder of its own in it.
-        recipe: what to make.
-        reporter: told of the steps.
-
-    Raises:
-        BenchmarkError: the recipe can't be made.
-        TrainerError: memory or disk won't do, or MovieLens or a backend isn't there.
-        PublicationError: the folder can't be written.
-    """
-    check_recipe(recipe)
+    """Make a publication in a folder of its own in `folder`, unless it is there already."""
     place = folder / recipe.name
     if (found := _made(place, recipe)) is not None:
         return found
-    backends = make_backends(recipe.backend)
-    needs(recipe).check(f"making {recipe.name}", folder)
-    try:
-        # What a run that was killed has left.
-        shutil.rmtree(place, ignore_errors=True)
-        place.mkdir(parents=True)
-    except OSError as error:
-        raise BenchmarkError(f"{place}: {error.strerror or error}") from error
-    published = publish(
-        generate(recipe),
-        place / "volume",
-        indexing=Indexing(backends=backends, options=TuningOptions(seed=recipe.seed)),
-        timings=Timings(),
-        reporter=reporter,
-    )
-    made = Large(recipe, place / "volume", published.manifest.version)
+    # What a run that was killed has left.
+    shutil.rmtree(place, ignore_errors=True)
+    version = published(
+        place / "volume", generate(recipe), recipe.backend, recipe.seed, reporter
+    ).version
+    made = Large(recipe, place / "volume", version)
     labels.promote(made.volume, made.version)
-    record = place / f".{_RECORD}"
-    record.write_text(json.dumps(_record(recipe, made.version)))
-    record.replace(place / _RECORD)
     return made
 
 
@@ -237,13 +212,6 @@ def again(large: Large) -> str:
         for name in facts.files:
             shutil.copyfile(large.directory / name, staging.path(name))
         return staging.publish(facts).version
-
-
-def check_recipe(recipe: Recipe) -> None:
-    """Raise BenchmarkError for what can't be made."""
-    for name, value, most in (("items", recipe.items, MOST_ITEMS), ("users", recipe.users, MOST_USERS)):
-        if not 100 <= value <= most:
-            raise BenchmarkError(f"--{name} is {value}, but should be in 100..{most}")
 
 
 def needs(recipe: Recipe) -> Room:
@@ -261,47 +229,57 @@ def needs(recipe: Recipe) -> Room:
 def generate(recipe: Recipe) -> Publishable:
     """What the trainer would have after training, made up but for MovieLens' own vectors."""
     seed = recipe.seed
-    own, own_seen = _movielens(seed)
+    own, dataset = movielens_model("none", seed)
     item_vectors = _scaled(own.item_vectors, recipe.items, seed)
     user_vectors = _scaled(own.user_vectors, recipe.users, seed + 1)
-    items = IdMap.build(f"item-{row}" for row in range(recipe.items))
-    users = IdMap.build(f"user-{row}" for row in range(recipe.users))
     seen = draw_seen(
         nearest(user_vectors, own.user_vectors),
-        own_seen,
+        dataset.seen(),
         nearest(item_vectors, own.item_vectors),
         seed=seed,
     )
     random = np.random.default_rng([seed, 2])
     tenths = [[tenth] for tenth in TENTHS]
     drawn = random.integers(0, len(TENTHS), recipe.items).tolist()
+    attributes = [
+        TextColumn("tenth", [tenths[number] for number in drawn]),
+        NumberColumn("number", random.random(recipe.items)),
+    ]
+    name = f"{recipe.items} items, {recipe.users} users"
+    return publishable(name, Embeddings(item_vectors, user_vectors), seen, attributes)
+
+
+def publishable(
+    name: str, embeddings: Embeddings, seen: Ragged, attributes: list[Column]
+) -> Publishable:
+    """What the trainer would have after training; ids are "item-0", ... and "user-0", ... ."""
     return Publishable(
-        items=items,
-        users=users,
-        embeddings=Embeddings(item_vectors, user_vectors),
+        items=IdMap.build(f"item-{row}" for row in range(len(embeddings.item_vectors))),
+        users=IdMap.build(f"user-{row}" for row in range(len(embeddings.user_vectors))),
+        embeddings=embeddings,
         seen=seen,
         held_out=None,
         titles=None,
-        facts=made_up(f"{recipe.items} items, {recipe.users} users", len(seen.values)),
-        hyperparameters={"seed": seed},
+        facts=DatasetFacts(
+            name=f"made up of MovieLens 100K: {name}",
+            split="none",
+            train_interactions=len(seen.values),
+            test_interactions=0,
+            item_features=[],
+            user_features=[],
+        ),
+        hyperparameters={},
         metrics={},
-        attributes=[
-            TextColumn("tenth", [tenths[number] for number in drawn]),
-            NumberColumn("number", random.random(recipe.items)),
-        ],
+        attributes=attributes,
     )
 
 
-def made_up(name: str, interactions: int) -> DatasetFacts:
-    """The facts about data that was made up of MovieLens."""
-    return DatasetFacts(
-        name=f"made up of MovieLens 100K: {name}",
-        split="none",
-        train_interactions=interactions,
-        test_interactions=0,
-        item_features=[],
-        user_features=[],
-    )
+def published(
+    volume: Path, content: Publishable, backend: str, seed: int, reporter: Reporter
+) -> Manifest:
+    """Publish as the trainer does; no label is moved."""
+    indexing = Indexing(backends=make_backends(backend), options=TuningOptions(seed=seed))
+    return publish(content, volume, indexing=indexing, timings=Timings(), reporter=reporter).manifest
 
 
 def nearest(vectors: Float32Array, own: Float32Array) -> NDArray[np.int32]:
@@ -318,11 +296,8 @@ def draw_seen(
 ) -> Ragged:
     """For each user rows of items, ascending: near those that the user nearby has seen.
 
-    Args:
-        user_near: (users,) for each user a row of `own_seen`.
-        own_seen: rows of own items, none empty.
-        item_near: (items,) for each item the own item that it is near.
-        seed: of what is drawn.
+    Of each user (users,) and item (items,) the one of MovieLens is given that it is near, and what
+    MovieLens' users have seen, none of them nothing.
     """
     random = np.random.default_rng([seed, 1])
     items = len(item_near)
@@ -357,43 +332,15 @@ def _chunks(count: int) -> Iterator[slice]:
         yield slice(start, min(start + _CHUNK, count))
 
 
-def _movielens(seed: int) -> tuple[Embeddings, Ragged]:
-    dataset = build_dataset(
-        movielens.read_interactions(DATA_DIR),
-        items=FeatureTable(),
-        users=FeatureTable(),
-        splitting=Splitting("none", seed),
-    )
-    model = train(dataset, Hyperparameters(seed=seed), on_epoch=lambda: None)
-    return extract_embeddings(model, dataset), dataset.seen()
-
-
 def _scaled(own: Float32Array, count: int, seed: int) -> Float32Array:
     return own if count == len(own) else interpolated(own, count, seed=seed)
 
 
-def _record(recipe: Recipe, version: str) -> dict[str, object]:
-    return {"rules": _RULES, **asdict(recipe), "version": version}
-
-
 def _made(place: Path, recipe: Recipe) -> Large | None:
-    """What is there already, by the same parameters and whole."""
-    try:
-        record = json.loads((place / _RECORD).read_text())
-        version = record["version"]
-        if record != _record(recipe, version):
-            return None
-        facts = reader.read_manifest(place / "volume", version)
-        directory = layout.version_dir(place / "volume", version)
-        if any((directory / name).stat().st_size != of.size for name, of in facts.files.items()):
-            return None
-        # A benchmark that moved it may have been killed.
-        if labels.read_label_or_none(place / "volume", layout.DEFAULT_LABEL) != version:
-            labels.promote(place / "volume", version)
-    except (OSError, ValueError, KeyError, TypeError, PublicationError):
-        return None
-    return Large(recipe, place / "volume", version)
+    """What is there already: the label is moved last, and names nothing else."""
+    version = labels.read_label_or_none(place / "volume", layout.DEFAULT_LABEL)
+    return None if version is None else Large(recipe, place / "volume", version)
 
 
 if __name__ == "__main__":
-    sys.exit(terminal.run(main))
+    frame.run(main)

@@ -13,17 +13,16 @@ only 16 callers tell what that costs a call.
 
 import contextlib
 import re
-import sys
 import tempfile
 import threading
 import urllib.request
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
-from lightfm_retriever.hosting import terminal
 from lightfm_retriever.publication import labels
 from retriever.config import Config
 from tests.benchmarks import frame
+from tests.benchmarks.asking import Server
 from tests.benchmarks.revisions import FIGURES, THREADS, Comparison, compare
 from tests.load import models
 from tests.machine import machine_name
@@ -39,19 +38,26 @@ VARIANTS: dict[str, dict[str, object]] = {
 _SCRAPE_SECONDS = 1.0
 
 
-def main() -> int:
+def main() -> None:
     parser = frame.parser(__spec__.name, __doc__)
     parser.add_argument("--items", type=int, default=20_000, help="items of the catalogue")
-    parser.add_argument("--rounds", type=int, default=8, help="of each way to ask")
-    parser.add_argument("--seconds", type=float, default=2.0, help="of each round and variant")
+    parser.add_argument("--rounds", type=frame.positive, default=8, help="of each way to ask")
+    parser.add_argument("--seconds", type=frame.above_0, default=2.0, help="of each round and variant")
     options = parser.parse_args()
-    with frame.handled() as failed, tempfile.TemporaryDirectory() as temporary:
-        frame.check_positive(rounds=options.rounds, seconds=options.seconds)
+    with tempfile.TemporaryDirectory() as temporary:
         volume = Path(temporary) / "volume"
         size = models.Size(items=options.items, components=64, every=False)
         labels.promote(volume, models.publish(volume, "a", 1, size).version)
-        _print(measure(volume, options.rounds, options.seconds), as_json=options.json)
-    return int(bool(failed))
+        results = measure(volume, options.rounds, options.seconds)
+    rows = [
+        {"": name, "callers": str(one.callers)}
+        | {column: str(one.ratio(figure)) for figure, (column, _) in FIGURES.items()}
+        for name, own in results.items()
+        for one in own
+    ]
+    title = f"{machine_name()}; to the one without metrics: medians (and ranges) of rounds' ratios"
+    described = {name: [one.described for one in own] for name, own in results.items()}
+    frame.report(options, frame.table(title, rows), variants=described)
 
 
 def measure(volume: Path, rounds: int, seconds: float) -> dict[str, list[Comparison]]:
@@ -62,7 +68,7 @@ def measure(volume: Path, rounds: int, seconds: float) -> dict[str, list[Compari
             log = volume.parent / name
             service = stack.enter_context(Service(volume, log, workers=1, threads=THREADS, **flags))
             status = service.wait_until(lambda status: any(one.version for one in status.workers))
-            servers[name] = {service.target: [service.pid, *(one.pid for one in status.workers)]}
+            servers[name] = Server(service.target, [service.pid, *(one.pid for one in status.workers)])
             if name == "watched":
                 stack.enter_context(_scraped(service))
         off = servers.pop("off")
@@ -94,19 +100,5 @@ def _scraped(service: Service) -> Iterator[None]:
         thread.join()
 
 
-def _print(results: Mapping[str, Sequence[Comparison]], *, as_json: bool) -> None:
-    if as_json:
-        frame.print_json(
-            variants={name: [one.described for one in own] for name, own in results.items()}
-        )
-        return
-    title = f"{machine_name()}; to the one without metrics: medians (and ranges) of rounds' ratios"
-    table = frame.table(title, "", "callers", *(column for column, _ in FIGURES.values()))
-    for name, own in results.items():
-        for one in own:
-            table.add_row(name, str(one.callers), *(str(one.ratio(figure)) for figure in FIGURES))
-    frame.show(table)
-
-
 if __name__ == "__main__":
-    sys.exit(terminal.run(main))
+    frame.run(main)

@@ -19,18 +19,14 @@ import json
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from lightfm_retriever.hosting import terminal
 from tests.benchmarks import frame, large, room, synthetic
 from tests.benchmarks.frame import BenchmarkError
 from tests.benchmarks.room import Room
 from tests.benchmarks.synthetic import VectorsSpec
 from tests.machine import machine_name
-from trainer.errors import OptionError
 from trainer.index import NAMES
 from trainer.progress import Reporter
 
@@ -42,101 +38,62 @@ _SAMPLING_SECONDS = 0.005
 _FILES = 10
 
 
-@dataclass(frozen=True)
-class Subject:
-    """What is published, and how: `trees` are Annoy's."""
-
-    items: int
-    components: int
-    backend: str
-    trees: int
-
-
-@dataclass(frozen=True)
-class Peaks:
-    """The most memory that a process had, bytes: anonymous, and with pages of files."""
-
-    anonymous: int
-    resident: int
-
-
-@dataclass(frozen=True)
-class Measured:
-    """What publishing took: peaks of memory, bytes of the index files, seconds by stage."""
-
-    subject: Subject
-    peaks: Peaks
-    index_bytes: dict[str, int]
-    recall: dict[str, float]
-    seconds: dict[str, float]
-
-    @property
-    def ratio(self) -> float:
-        """Anonymous memory to the largest index."""
-        return self.peaks.anonymous / max(self.index_bytes.values())
-
-
-def main() -> int:
+def main() -> None:
     parser = frame.parser(__spec__.name, __doc__)
-    parser.add_argument(
-        "--items", type=int, nargs="+", default=[1_000_000], help="of each catalogue (default: 1000000)"
-    )
-    parser.add_argument("--components", type=int, default=64, help="of the vectors (default: 64)")
-    parser.add_argument(
-        "--backend", nargs="+", default=["annoy"], metavar="NAME", help="of index (default: annoy)"
-    )
-    parser.add_argument("--trees", type=int, default=10, help="of Annoy (default: 10)")
+    indexed = [name for name in NAMES if name != "exact"]
+    for name, default, of, more in (
+        ("items", [1_000_000], "of each catalogue (default: 1000000)", {"nargs": "+"}),
+        ("components", 64, "of the vectors (default: 64)", {}),
+        ("trees", 10, "of Annoy (default: 10)", {}),
+    ):
+        parser.add_argument(f"--{name}", type=frame.positive, default=default, help=of, **more)
+    told = "of index (default: annoy)"
+    parser.add_argument("--backend", nargs="+", default=["annoy"], choices=indexed, help=told)
     parser.add_argument("--folder", type=Path, help="where vectors are kept (default: nowhere)")
     options = parser.parse_args()
-    reporter = large.reporter_for(quiet=options.json)
-    subjects = [
-        Subject(items, options.components, backend, options.trees)
-        for items in options.items
-        for backend in options.backend
-    ]
-    with frame.handled() as failed, large.kept_in(options.folder) as folder:
-        frame.check_positive(
-            items=min(options.items), components=options.components, trees=options.trees
-        )
-        for backend in options.backend:
-            if backend not in NAMES or backend == "exact":
-                indexed = ", ".join(name for name in NAMES if name != "exact")
-                raise OptionError("--backend", backend, f"among {indexed}")
-        results = []
-        with reporter.step("Publications", len(subjects)) as advance:
-            for subject in subjects:
-                vectors = made(folder, subject, reporter)
+    reporter = frame.reporter(options)
+    results = []
+    with (
+        large.kept_in(options.folder) as folder,
+        reporter.step("Publications", len(options.items) * len(options.backend)) as advance,
+    ):
+        for items in options.items:
+            vectors = made(folder, items, options.components, reporter)
+            for backend in options.backend:
+                subject = {"items": items, "components": options.components, "backend": backend}
+                if backend == "annoy":
+                    subject["trees"] = options.trees
                 with tempfile.TemporaryDirectory(prefix=".publishing-", dir=folder) as volume:
-                    results.append(measure(subject, vectors, Path(volume)))
+                    results.append({"subject": subject, **measure(subject, vectors, Path(volume))})
                 advance(1)
-        _print(results, as_json=options.json)
-    return int(bool(failed))
+    table = frame.table(f"{machine_name()}; MB", map(_row, results), left=2)
+    frame.report(options, table, target=TARGET, results=results)
 
 
-def made(folder: Path, subject: Subject, reporter: Reporter) -> Path:
+def made(folder: Path, items: int, components: int, reporter: Reporter) -> Path:
     """Where the vectors are, which are made unless they are there."""
-    place = folder / f"vectors-{subject.items}-{subject.components}"
-    spec = VectorsSpec(
-        users=-(-subject.items // ITEMS_PER_USER),
-        items=subject.items,
-        components=subject.components,
-        clusters=min(subject.items, VectorsSpec.clusters),
-    )
-    Room(0, _FILES * synthetic.needed_bytes(spec)).check(f"publishing {subject.items} items", folder)
+    place = folder / f"vectors-{items}-{components}"
+    users, clusters = -(-items // ITEMS_PER_USER), min(items, VectorsSpec.clusters)
+    spec = VectorsSpec(users=users, items=items, components=components, clusters=clusters)
+    needed = synthetic.needed_bytes(spec)
+    Room(0, _FILES * needed).check(f"publishing {items} items", folder)
     if not place.exists():
-        with synthetic.making(place, synthetic.needed_bytes(spec)) as new:
+        with synthetic.making(place, needed) as new:
             synthetic.write_vectors(spec, new, reporter)
     return place
 
 
-def measure(subject: Subject, vectors: Path, volume: Path) -> Measured:
-    """Publish in a process of its own; raises BenchmarkError when that fails."""
+def measure(subject: dict[str, Any], vectors: Path, volume: Path) -> dict[str, Any]:
+    """Publish in a process of its own; raises BenchmarkError when that fails.
+
+    Returns:
+        Peaks of memory and the index files in bytes, recall by index, and seconds by stage.
+    """
     command = [sys.executable, "-m", "trainer", "publish", "--json", f"--volume={volume}", "--no-label"]
     command += [f"--{side}-vectors={vectors / f'{side}s.npy'}" for side in ("item", "user")]
     command += [f"--{side}-ids={vectors / f'{side}s.txt'}" for side in ("item", "user")]
-    command += [f"--backend={subject.backend}", "--target-recall=0.01"]
-    if subject.backend == "annoy":
-        command.append(f"--trees={subject.trees}")
+    command += [f"--backend={subject['backend']}", "--target-recall=0.01"]
+    command += [f"--trees={subject['trees']}"] if "trees" in subject else []
     with tempfile.TemporaryFile("w+") as said, tempfile.TemporaryFile("w+") as failure:
         with subprocess.Popen(command, cwd=ROOT, stdout=said, stderr=failure) as process:
             try:
@@ -146,23 +103,24 @@ def measure(subject: Subject, vectors: Path, volume: Path) -> Measured:
                 raise
         if process.returncode:
             failure.seek(0)
-            last = (failure.read().strip().splitlines() or ["it didn't say why"])[-1]
-            raise BenchmarkError(f"publishing ended with exit status {process.returncode}: {last}")
+            said_last = frame.last_line(failure.read())
+            raise BenchmarkError(f"publishing ended with exit status {process.returncode}: {said_last}")
         said.seek(0)
         published: dict[str, Any] = json.load(said)
     directory = volume / "versions" / published["version"]
     indexes = published["indexes"]
-    return Measured(
-        subject,
-        peaks,
-        {name: (directory / of["file"]).stat().st_size for name, of in indexes.items()},
-        {name: of["recall_at_10"] for name, of in indexes.items()},
-        published["seconds"],
-    )
+    index_bytes = {name: (directory / of["file"]).stat().st_size for name, of in indexes.items()}
+    return {
+        "peaks": peaks,
+        "index_bytes": index_bytes,
+        "recall": {name: of["recall_at_10"] for name, of in indexes.items()},
+        "seconds": published["seconds"],
+        "ratio": peaks["anonymous"] / max(index_bytes.values()),
+    }
 
 
-def watch(process: subprocess.Popen[bytes]) -> Peaks:
-    """The peaks of a process until it ends."""
+def watch(process: subprocess.Popen[bytes]) -> dict[str, int]:
+    """The most memory that a process had until it ended, bytes: anonymous, and with pages of files."""
     anonymous = resident = 0
     while True:
         # Until it is waited for, a process that ended still has this file.
@@ -173,35 +131,24 @@ def watch(process: subprocess.Popen[bytes]) -> Peaks:
             process.wait(_SAMPLING_SECONDS)
         except subprocess.TimeoutExpired:
             continue
-        return Peaks(anonymous, resident)
+        return {"anonymous": anonymous, "resident": resident}
 
 
-def _print(results: Sequence[Measured], *, as_json: bool) -> None:
-    if as_json:
-        content = [{**asdict(one), "ratio": one.ratio} for one in results]
-        frame.print_json(target=TARGET, results=content)
-        return
-    table = frame.table(
-        f"{machine_name()}; MB", "backend", "", "items", "d", "largest index", "anonymous, peak",
-        "ratio", "resident, peak", *(f"{stage}, s" for stage in results[0].seconds), "recall", left=2,
-    )  # fmt: skip
-    for one in results:
-        figures = (max(one.index_bytes.values()), one.peaks.anonymous, one.peaks.resident)
-        index, anonymous, resident = (f"{figure / 1e6:,.0f}" for figure in figures)
-        table.add_row(
-            one.subject.backend,
-            "kept" if one.ratio <= TARGET else "missed",
-            f"{one.subject.items:,}",
-            str(one.subject.components),
-            index,
-            anonymous,
-            f"{one.ratio:.2f}",
-            resident,
-            *(f"{seconds:,.1f}" for seconds in one.seconds.values()),
-            ", ".join(f"{recall:.2f}" for recall in one.recall.values()),
-        )
-    frame.show(table)
+def _row(one: dict[str, Any]) -> dict[str, str]:
+    subject, peaks, largest = one["subject"], one["peaks"], max(one["index_bytes"].values())
+    return {
+        "backend": subject["backend"],
+        "": "kept" if one["ratio"] <= TARGET else "missed",
+        "items": f"{subject['items']:,}",
+        "d": str(subject["components"]),
+        "largest index": f"{largest / 1e6:,.0f}",
+        "anonymous, peak": f"{peaks['anonymous'] / 1e6:,.0f}",
+        "ratio": f"{one['ratio']:.2f}",
+        "resident, peak": f"{peaks['resident'] / 1e6:,.0f}",
+        **{f"{stage}, s": f"{seconds:,.1f}" for stage, seconds in one["seconds"].items()},
+        "recall": ", ".join(f"{recall:.2f}" for recall in one["recall"].values()),
+    }
 
 
 if __name__ == "__main__":
-    sys.exit(terminal.run(main))
+    frame.run(main)

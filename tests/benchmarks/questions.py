@@ -4,15 +4,15 @@ Exact answers are numpy's, over the very vectors that are served. An answer coun
 exact score is as good as the tenth best among the items that may be returned.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from recsys.retriever.v1 import retriever_service_pb2 as pb
 
 from lightfm_retriever.publication import reader
-from lightfm_retriever.publication.reader import Publication
 from lightfm_retriever.publication.storage.id_map import IdMap
 from lightfm_retriever.publication.vectors.fold_in import FoldIn
 from lightfm_retriever.publication.vectors.vector_space import (
@@ -22,7 +22,7 @@ from lightfm_retriever.publication.vectors.vector_space import (
     unit_rows,
     user_queries,
 )
-from tests.benchmarks.closed_loop import BATCH
+from tests.benchmarks.asking import BATCH
 from tests.benchmarks.frame import BenchmarkError
 from tests.benchmarks.large import TENTHS, Large
 
@@ -32,46 +32,30 @@ SESSION = 10
 
 _REQUESTS = 20_000
 _BATCHES = 500
-# Numbers in memory at a time.
-_CHUNK = 1 << 25
 # Scores closer than this, relative to the norms of item and query, are as good as each other.
-_TIE = 1e-6
+TIE = 1e-6
 
 
 @dataclass(frozen=True)
 class Asked:
-    """One list of results that was asked for.
+    """One list of results that was asked for."""
 
-    Attributes:
-        query: (d,) what the items' vectors are multiplied with.
-        excluded: rows that may not be returned.
-    """
-
-    query: Float32Array
-    excluded: NDArray[np.integer]
+    query: Float32Array  # (d,) what the items' vectors are multiplied with
+    excluded: NDArray[np.integer]  # rows that may not be returned
 
 
 @dataclass(frozen=True)
 class Kind:
-    """One kind of call.
+    """One kind of call."""
 
-    Attributes:
-        name: one of KINDS.
-        method: of the service.
-        requests: serialized, at random; more than any cache of a processor holds the answers to.
-        answers: of a call.
-        asked: what the first requests ask for, `answers` of each.
-        allowed: (items,) which may be returned at all; None for all.
-        cosine: whether scores are cosines.
-    """
-
-    name: str
-    method: str
+    name: str  # one of KINDS
+    method: str  # of the service
+    # Serialized, at random; more than any cache of a processor holds the answers to.
     requests: Sequence[bytes]
-    answers: int
-    asked: Sequence[Asked]
-    allowed: NDArray[np.bool_] | None = None
-    cosine: bool = False
+    answers: int  # of a call
+    asked: Sequence[Asked]  # what the first requests ask for, `answers` of each
+    allowed: NDArray[np.bool_] | None = None  # (items,) which may be returned at all; None for all
+    cosine: bool = False  # whether scores are cosines
 
     @property
     def measured(self) -> int:
@@ -80,12 +64,7 @@ class Kind:
 
 
 class Questions:
-    """All kinds of call to a publication.
-
-    Args:
-        large: the publication.
-        queries: how many lists of results recall is measured by, for each kind.
-        seed: of what is drawn.
+    """All kinds of call to a publication, and the right answers to as many of each as `queries`.
 
     Raises:
         BenchmarkError: no user has seen enough for a session.
@@ -99,14 +78,8 @@ class Questions:
 
     def kind(self, name: str) -> Kind:
         """One of KINDS."""
-        make: dict[str, Callable[[], Kind]] = {
-            "recommend": self._recommend,
-            "similar": self._similar,
-            "filtered": self._filtered,
-            "session": self._session,
-            "batch": self._batch,
-        }
-        return make[name]()
+        made: Kind = getattr(self, f"_{name}")()
+        return made
 
     def found(self, kind: Kind, replies: Sequence[bytes]) -> float:
         """recall@10 of the replies to the first requests.
@@ -119,27 +92,25 @@ class Questions:
         vectors = self._publication.item_vectors
         if kind.cosine:
             vectors = unit_rows(split_biases(vectors)[0])
-        asked = kind.asked[: len(rows)]
         norms = row_norms(vectors)
-        step = max(1, _CHUNK // len(vectors))
         found = wanted = 0
-        for start in range(0, len(asked), step):
-            chunk = asked[start : start + step]
-            scores = np.stack([one.query for one in chunk]) @ vectors.T
-            for one, own, returned in zip(chunk, scores, rows[start : start + step], strict=True):
-                own[one.excluded] = -np.inf
-                if kind.allowed is not None:
-                    own[~kind.allowed] = -np.inf
-                slack = _TIE * float(np.linalg.norm(one.query)) * norms[returned]
-                hits, possible = among_the_best(own, returned, LIMIT, slack)
-                found += hits
-                wanted += possible
+        for one, returned in zip(kind.asked, rows, strict=False):
+            scores = vectors @ one.query
+            scores[one.excluded] = -np.inf
+            if kind.allowed is not None:
+                scores[~kind.allowed] = -np.inf
+            slack = TIE * float(np.linalg.norm(one.query)) * norms[returned]
+            hits, possible = among_the_best(scores, returned, LIMIT, slack)
+            found, wanted = found + hits, wanted + possible
         return found / wanted if wanted else 1.0
 
-    def _recommend(self) -> Kind:
+    def _recommend(self, name: str = "recommend", allowed: Any = None, **wanted: Any) -> Kind:
         rows = self._draw(len(self._publication.users), _REQUESTS)
-        requests = [pb.RecommendRequest(user_id=user).SerializeToString() for user in self._users(rows)]
-        return Kind("recommend", "Recommend", requests, 1, self._of_users(rows))
+        requests = [
+            pb.RecommendRequest(user_id=user, **wanted).SerializeToString()
+            for user in self._users(rows)
+        ]
+        return Kind(name, "Recommend", requests, 1, self._of_users(rows), allowed)
 
     def _batch(self) -> Kind:
         rows = self._draw(len(self._publication.users), _BATCHES * BATCH)
@@ -162,15 +133,8 @@ class Questions:
         token = attributes.token(position, wanted)
         allowed = np.zeros(len(self._publication.items), dtype=bool)
         allowed[[] if token is None else attributes.items_with(token)] = True
-        conditions = [pb.Condition(attribute="tenth", any_of=pb.Values(values=[wanted]))]
-        rows = self._draw(len(self._publication.users), _REQUESTS)
-        requests = [
-            pb.RecommendRequest(
-                user_id=user, filter=pb.Filter(conditions=conditions)
-            ).SerializeToString()
-            for user in self._users(rows)
-        ]
-        return Kind("filtered", "Recommend", requests, 1, self._of_users(rows), allowed)
+        condition = pb.Condition(attribute="tenth", any_of=pb.Values(values=[wanted]))
+        return self._recommend("filtered", allowed, filter=pb.Filter(conditions=[condition]))
 
     def _similar(self) -> Kind:
         publication = self._publication
@@ -224,11 +188,10 @@ class Questions:
         return [self._publication.users.external_id(row) for row in rows.tolist()]
 
     def _of_users(self, rows: NDArray[np.int64], count: int | None = None) -> list[Asked]:
-        publication: Publication = self._publication
-        chosen = rows[: self._queries if count is None else count]
-        queries = user_queries(publication.user_vectors[chosen])
+        chosen = rows[: count or self._queries]
+        queries = user_queries(self._publication.user_vectors[chosen])
         return [
-            Asked(query, publication.seen[row])
+            Asked(query, self._publication.seen[row])
             for query, row in zip(queries, chosen.tolist(), strict=True)
         ]
 
@@ -236,14 +199,10 @@ class Questions:
 def among_the_best(
     scores: Float32Array, returned: NDArray[np.integer], count: int, slack: Float32Array
 ) -> tuple[int, int]:
-    """How many of the best are among what was returned, and how many there are.
+    """How many of the `count` best are among the rows returned, and how many of these there are.
 
-    Args:
-        scores: (items,) exact ones, -inf for an item that may not be returned.
-        returned: rows.
-        count: how many were asked for.
-        slack: for each row returned by how much its score may be below the last of the best: items
-            that are equally good may take each other's place.
+    Scores are exact, (items,), -inf for an item that may not be returned. By `slack`, for each row, its
+    score may be below the last of the best: items that are equally good may take each other's place.
     """
     possible = min(count, int(np.isfinite(scores).sum()))
     if not possible:

@@ -19,16 +19,15 @@ import os
 import re
 import shutil
 import socket
-import sys
 import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from lightfm_retriever.hosting import terminal
 from lightfm_retriever.publication import layout, reader
 from lightfm_retriever.publication.writer import Staging
 from lightfm_retriever.remote.download import AT_ONCE
@@ -38,7 +37,7 @@ from lightfm_retriever.remote.volume import open_volume
 from tests import seaweedfs
 from tests.benchmarks import frame, large
 from tests.benchmarks.frame import BenchmarkError
-from tests.benchmarks.large import Large, Recipe
+from tests.benchmarks.large import Large
 from tests.benchmarks.room import Room
 from tests.load import models
 from tests.machine import machine_name
@@ -49,60 +48,35 @@ _LOOPBACK_BYTES = 2_000_000_000
 _MEGABYTE = 1e6
 
 
-@dataclass(frozen=True)
-class Way:
-    """One version's way to the workers.
-
-    Attributes:
-        bytes: of the version.
-        moved: of them that went from the store to the cache.
-        upload_seconds: from the folder to the store, the manifest included.
-        fetch_seconds: of the next, what the download into the cache took, by the retriever's own log.
-        serve_seconds: from the label's move until all workers serve it.
-    """
-
-    name: str
-    bytes: int
-    moved: int
-    upload_seconds: float
-    fetch_seconds: float
-    serve_seconds: float
-
-    @property
-    def seconds(self) -> float:
-        """From a folder to the workers."""
-        return self.upload_seconds + self.serve_seconds
-
-
-@dataclass(frozen=True)
-class Result:
-    """Bandwidths in bytes a second; `restart_seconds` is from the command to the workers' serving."""
-
-    loopback: float
-    store: float
-    ways: list[Way]
-    restart_seconds: float
-
-
-def main() -> int:
+def main() -> None:
     parser = frame.parser(__spec__.name, __doc__)
     large.add_arguments(parser, items=[1_000_000])
     options = parser.parse_args()
-    with frame.handled() as failed:
-        if (program := seaweedfs.program()) is None:
-            raise BenchmarkError(seaweedfs.MISSING)
-        # The store, the cache and the changed version each have a copy.
-        for made in large.each(options, lambda recipe: Room(2e9, 4 * large.needs(recipe).disk)):
-            result = measure(made, program, options.folder)
-            if options.json:
-                frame.print_json(**asdict(made.recipe), **asdict(result))
-            else:
-                _print(made.recipe, result)
-    return int(bool(failed))
+    if (program := seaweedfs.program()) is None:
+        raise BenchmarkError(seaweedfs.MISSING)
+    # The store, the cache and the changed version each have a copy.
+    for made in large.each(options, lambda recipe: Room(2e9, 4 * large.needs(recipe).disk)):
+        result = measure(made, program, options.folder)
+        loopback, store = (f"{result[one] / _MEGABYTE:,.0f} MB/s" for one in ("loopback", "store"))
+        anew = f"{result['restart_seconds']:.2f} s"
+        frame.report(
+            options,
+            frame.table(f"{made.title}; {machine_name()}", map(_row, result["ways"])),
+            f"bandwidth: {loopback} of the loopback by one connection, {store} of the store alone",
+            f"started anew while the store is away, until it serves: {anew}",
+            **asdict(made.recipe),
+            **result,
+        )
 
 
-def measure(made: Large, program: Path, folder: Path | None) -> Result:
-    """Bring a version to a store and from there to a retriever's workers."""
+def measure(made: Large, program: Path, folder: Path | None) -> dict[str, Any]:
+    """Bring a version to a store and from there to a retriever's workers.
+
+    Returns:
+        Bandwidths in bytes a second, `ways` of the versions, and the seconds from the command to the
+        workers' serving. `moved` bytes went from the store to the cache; `fetch_seconds` of the
+        `serve_seconds` from the label's move are what it took by the retriever's own log.
+    """
     with (
         tempfile.TemporaryDirectory(dir=folder) as temporary,
         seaweedfs.server(program) as server,
@@ -115,11 +89,13 @@ def measure(made: Large, program: Path, folder: Path | None) -> Result:
         volume.promote(small)
         versions = {"all of it": made.version, "what changed": _changed(made)}
         for version in versions.values():
-            _adopt(made, version, volume.folder)
+            # The folder that a remote volume uploads from.
+            target = layout.version_dir(volume.folder, version)
+            shutil.copytree(layout.version_dir(made.volume, version), target, copy_function=os.link)
         cache = place / "cache"
         flags = {"cache_dir": cache, "poll_seconds": 0.1, "drain_seconds": 0}
         ways = []
-        with Service(server.url("volume"), place / "log", **flags) as service:  # type: ignore[arg-type]
+        with Service(server.url("volume"), place / "log", **flags) as service:
             service.wait_until_all_serve(small)
             for name, version in versions.items():
                 started = time.perf_counter()
@@ -128,24 +104,28 @@ def measure(made: Large, program: Path, folder: Path | None) -> Result:
                 volume.promote(version)
                 service.wait_until_all_serve(version, seconds=PATIENCE)
                 served = time.perf_counter()
+                files = [path.stat() for path in layout.version_dir(cache, version).iterdir()]
                 ways.append(
-                    Way(
-                        name,
-                        *_sizes(cache, version),
-                        upload_seconds=uploaded - started,
-                        fetch_seconds=_fetch_seconds(service.log, version),
-                        serve_seconds=served - uploaded,
-                    )
+                    {
+                        "name": name,
+                        "bytes": sum(own.st_size for own in files),
+                        # Which no other version in the cache has.
+                        "moved": sum(own.st_size for own in files if own.st_nlink == 1),
+                        "upload_seconds": uploaded - started,
+                        "fetch_seconds": _fetch_seconds(service.log, version),
+                        "serve_seconds": served - uploaded,
+                    }
                 )
             service.terminate()
         store = _store_bandwidth(Store(parse_location(server.url("volume"))), made)
         server.stop()
         started = time.perf_counter()
-        with Service(server.url("volume"), place / "log2", **flags) as service:  # type: ignore[arg-type]
+        with Service(server.url("volume"), place / "log2", **flags) as service:
             service.wait_until_all_serve(versions["what changed"], seconds=PATIENCE)
             restarted = time.perf_counter() - started
             service.terminate()
-        return Result(_loopback_bandwidth(), store, ways, restarted)
+        measured = {"loopback": _loopback_bandwidth(), "store": store, "ways": ways}
+        return {**measured, "restart_seconds": restarted}
 
 
 def _changed(made: Large) -> str:
@@ -158,18 +138,6 @@ def _changed(made: Large) -> str:
         vectors = np.load(made.directory / layout.USER_VECTORS)
         staging.add_array(layout.USER_VECTORS, vectors * np.float32(1.001))
         return staging.publish(facts).version
-
-
-def _adopt(made: Large, version: str, folder: Path) -> None:
-    """Have a version in the folder that a remote volume uploads from."""
-    target = layout.version_dir(folder, version)
-    shutil.copytree(layout.version_dir(made.volume, version), target, copy_function=os.link)
-
-
-def _sizes(cache: Path, version: str) -> tuple[int, int]:
-    """Bytes of a version, and of its files that no other version in the cache has."""
-    files = [path.stat() for path in layout.version_dir(cache, version).iterdir()]
-    return sum(own.st_size for own in files), sum(own.st_size for own in files if own.st_nlink == 1)
 
 
 def _fetch_seconds(log: str, version: str) -> float:
@@ -217,24 +185,17 @@ def _send(port: int) -> None:
             connection.sendall(data)
 
 
-def _print(recipe: Recipe, result: Result) -> None:
-    columns = ("MB", "MB moved", "upload s", "label to serving s", "of that fetching s", "all s")
-    title = f"{recipe.items:,} items, {recipe.users:,} users; {machine_name()}"
-    table = frame.table(title, "version", *columns)
-    for way in result.ways:
-        table.add_row(
-            way.name,
-            *(f"{count / _MEGABYTE:,.0f}" for count in (way.bytes, way.moved)),
-            *(f"{one:.2f}" for one in (way.upload_seconds, way.serve_seconds, way.fetch_seconds)),
-            f"{way.seconds:.2f}",
-        )
-    loopback, store = (f"{one / _MEGABYTE:,.0f} MB/s" for one in (result.loopback, result.store))
-    frame.show(
-        table,
-        f"bandwidth: {loopback} of the loopback by one connection, {store} of the store alone",
-        f"started anew while the store is away, until it serves: {result.restart_seconds:.2f} s",
-    )
+def _row(way: dict[str, Any]) -> dict[str, str]:
+    return {
+        "version": way["name"],
+        "MB": f"{way['bytes'] / _MEGABYTE:,.0f}",
+        "MB moved": f"{way['moved'] / _MEGABYTE:,.0f}",
+        "upload s": f"{way['upload_seconds']:.2f}",
+        "label to serving s": f"{way['serve_seconds']:.2f}",
+        "of that fetching s": f"{way['fetch_seconds']:.2f}",
+        "all s": f"{way['upload_seconds'] + way['serve_seconds']:.2f}",
+    }
 
 
 if __name__ == "__main__":
-    sys.exit(terminal.run(main))
+    frame.run(main)

@@ -11,8 +11,6 @@ does so for both, so the ratios of the rounds are what counts. Dependencies are 
 Compare a commit with itself (--base HEAD --head HEAD) to see how far from 1 chance alone takes a ratio.
 """
 
-from __future__ import annotations
-
 import contextlib
 import io
 import os
@@ -27,9 +25,9 @@ from pathlib import Path
 
 import numpy as np
 
-from lightfm_retriever.hosting import terminal
-from tests.benchmarks import frame
-from tests.benchmarks.closed_loop import METHODS, Round, measure
+from tests.benchmarks import asking, frame
+from tests.benchmarks.asking import METHODS, Plan, Server
+from tests.benchmarks.figures import Figures, Ratio
 from tests.benchmarks.frame import BenchmarkError
 from tests.machine import machine_name
 from tests.service import Service
@@ -63,17 +61,6 @@ size = models.Size(items=int(sys.argv[2]), components=64, every=False)
 labels.promote(volume, models.publish(volume, "a", 1, size).version)
 """
 
-# An address, and the ids of its workers.
-Server = dict[str, list[int]]
-
-
-class RevisionError(BenchmarkError):
-    """A revision can't be had or can't be run."""
-
-
-class _GitError(RevisionError):
-    """What git says that it can't do."""
-
 
 @dataclass(frozen=True)
 class Revision:
@@ -90,7 +77,7 @@ class Revision:
         return {"PYTHONPATH": path, "PYTHONSAFEPATH": "1"}
 
     def run(self, code: str, *arguments: str) -> str:
-        """Run code in this revision; returns what it prints. RevisionError if it fails."""
+        """Run code in this revision; returns what it prints. BenchmarkError if it fails."""
         done = subprocess.run(
             [sys.executable, "-c", code, *arguments],
             env={**os.environ, **self.environment},
@@ -99,26 +86,8 @@ class Revision:
             check=False,
         )
         if done.returncode:
-            raise RevisionError(f"{self.name} can't run here: {_last_line(done.stderr)}")
+            raise BenchmarkError(f"{self.name} can't run here: {frame.last_line(done.stderr)}")
         return done.stdout
-
-
-@dataclass(frozen=True)
-class Ratio:
-    """The median of the rounds' ratios, and the range that they lie in."""
-
-    median: float
-    lowest: float
-    highest: float
-
-    @classmethod
-    def of(cls, heads: Sequence[float], bases: Sequence[float]) -> Ratio:
-        """Of each round's head to the same round's base; both of one length, at least 1."""
-        ratios = np.divide(heads, bases)
-        return cls(float(np.median(ratios)), float(ratios.min()), float(ratios.max()))
-
-    def __str__(self) -> str:
-        return f"{self.median:.3f} ({self.lowest:.2f}..{self.highest:.2f})"
 
 
 @dataclass(frozen=True)
@@ -127,11 +96,11 @@ class Comparison:
 
     method: str
     callers: int
-    base: list[Round]
-    head: list[Round]
+    base: list[Figures]
+    head: list[Figures]
 
     def ratio(self, figure: str) -> Ratio:
-        """Head to base of a figure, one of Round's fields."""
+        """Head to base of a figure, one of Figures' fields."""
         return Ratio.of(*([getattr(one, figure) for one in side] for side in (self.head, self.base)))
 
     @property
@@ -139,82 +108,84 @@ class Comparison:
         """All of it for a program."""
         return {**asdict(self), "ratios": {name: asdict(self.ratio(name)) for name in FIGURES}}
 
+    def rows(self) -> Iterator[dict[str, str]]:
+        """For a table: medians of both, and the ratios."""
+        for name, rounds in (("base", self.base), ("head", self.head)):
+            yield {"method": self.method, "callers": str(self.callers), "revision": name} | {
+                column: f"{np.median([getattr(each, figure) for each in rounds]):{form}}"
+                for figure, (column, form) in FIGURES.items()
+            }
+        ratios = {column: str(self.ratio(figure)) for figure, (column, _) in FIGURES.items()}
+        yield {"method": "", "callers": "", "revision": "head/base", **ratios}
 
-def main() -> int:
+
+def main() -> None:
     parser = frame.parser(__spec__.name, __doc__)
     parser.add_argument("--base", required=True, help="the commit to compare with")
     parser.add_argument("--head", default=WORKING_TREE, help=f"a commit; default: the {WORKING_TREE}")
     parser.add_argument("--items", type=int, default=1682, help="items of the catalogue")
-    parser.add_argument("--rounds", type=int, default=8, help="of each method and way")
-    parser.add_argument("--seconds", type=float, default=1.0, help="of each round and revision")
+    parser.add_argument("--rounds", type=frame.positive, default=8, help="of each method and way")
+    parser.add_argument("--seconds", type=frame.above_0, default=1.0, help="of each round and revision")
     options = parser.parse_args()
-    with frame.handled() as failed, tempfile.TemporaryDirectory() as temporary:
+    with tempfile.TemporaryDirectory() as temporary, contextlib.ExitStack() as stack:
         place = Path(temporary)
         base = check_out(options.base, place / "base")
         head = check_out(options.head, place / "head")
         base.run(_PUBLISH, str(place / "volume"), str(options.items))
-        with contextlib.ExitStack() as stack:
-            servers = [
-                stack.enter_context(_serving(revision, place / "volume", place / f"{side}.log"))
-                for side, revision in (("base", base), ("head", head))
-            ]
-            results = compare(servers, METHODS, options.rounds, options.seconds)
-        _print(results, base.name, head.name, as_json=options.json)
-    return int(bool(failed))
+        servers = [
+            stack.enter_context(_serving(revision, place / "volume", place / f"{side}.log"))
+            for side, revision in (("base", base), ("head", head))
+        ]
+        results = compare(servers, METHODS, options.rounds, options.seconds)
+    title = f"{machine_name()}; head: {head.name}, base: {base.name}; medians of rounds"
+    frame.report(
+        options,
+        frame.table(title, (row for one in results for row in one.rows()), left=3),
+        base=base.name,
+        head=head.name,
+        comparisons=[one.described for one in results],
+    )
 
 
 def check_out(revision: str, tree: Path) -> Revision:
     """A commit's files unpacked into a new directory, or the working tree where it lies.
 
-    Nothing is left behind in the repository. RevisionError if it isn't a commit, or can't be run.
+    Nothing is left behind in the repository. BenchmarkError if it isn't a commit, or can't be run.
     """
     if revision == WORKING_TREE:
         made = Revision(WORKING_TREE, ROOT)
     else:
-        name = _commit(revision)
-        with tarfile.open(fileobj=io.BytesIO(_git("archive", "--format=tar", name))) as archive:
+        verify = ("rev-parse", "--verify", "--end-of-options", f"{revision}^{{commit}}")
+        name = _git(f"{revision!r} isn't a commit of {ROOT}", *verify).decode().strip()
+        packed = _git(f"{revision!r} can't be unpacked", "archive", "--format=tar", name)
+        with tarfile.open(fileobj=io.BytesIO(packed)) as archive:
             archive.extractall(tree, filter="data")
         made = Revision(f"{revision} ({name[:9]})", tree)
     # Else both could be the same code, and nobody would notice.
     for file in made.run(_WHERE).splitlines():
         if not Path(file).is_relative_to(made.tree):
-            raise RevisionError(f"{made.name} doesn't run its own code, but {file}")
+            raise BenchmarkError(f"{made.name} doesn't run its own code, but {file}")
     return made
 
 
 def compare(
     servers: Sequence[Server], methods: Sequence[str], rounds: int, seconds: float
 ) -> list[Comparison]:
-    """Ask two servers, base and head, by one caller and by many: a comparison of each method and way.
-
-    Raises:
-        subprocess.CalledProcessError: a call failed.
-    """
+    """Ask base and head by one caller and by many: a comparison of each method and way."""
     results = []
     for method in methods:
-        for server in servers:
-            measure(server, seconds=WARM_UP_SECONDS, method=method)
-        for callers, ask in ((1, _in_turn), (CALLERS, _one_at_a_time)):
-            pairs = []
-            for number in range(rounds):
-                order = -1 if number % 2 else 1
-                pairs.append(ask(servers[::order], method, seconds)[::order])
-            base, head = zip(*pairs, strict=True)
-            results.append(Comparison(method, callers, [*base], [*head]))
+        asking.ask_each(servers, Plan(method=method, seconds=WARM_UP_SECONDS))
+        for callers, ask, time in (
+            (1, asking.ask, seconds * len(servers)),
+            (CALLERS, asking.ask_each, seconds),
+        ):
+            plan = Plan(method=method, seconds=time, callers=callers)
+            base, head = frame.alternating(
+                rounds, servers, lambda ordered, _, ask=ask, plan=plan: ask(ordered, plan)
+            )
+            figures = [[Figures.of(calls) for calls in side] for side in (base, head)]
+            results.append(Comparison(method, callers, *figures))
     return results
-
-
-def _in_turn(servers: Sequence[Server], method: str, seconds: float) -> list[Round]:
-    targets = {target: pids for server in servers for target, pids in server.items()}
-    return measure(targets, seconds=seconds * len(servers), connections=1, method=method)
-
-
-def _one_at_a_time(servers: Sequence[Server], method: str, seconds: float) -> list[Round]:
-    return [
-        one
-        for server in servers
-        for one in measure(server, seconds=seconds, connections=CALLERS, method=method)
-    ]
 
 
 @contextlib.contextmanager
@@ -227,50 +198,20 @@ def _serving(revision: Revision, volume: Path, log: Path) -> Iterator[Server]:
             )
             status = service.wait_until(lambda status: any(one.version for one in status.workers))
         except (RuntimeError, TimeoutError) as error:
-            said = _last_line(log.read_text())
-            raise RevisionError(f"{revision.name} doesn't serve the publication: {said}") from error
-        yield {service.target: [one.pid for one in status.workers]}
+            said = frame.last_line(log.read_text())
+            raise BenchmarkError(f"{revision.name} doesn't serve the publication: {said}") from error
+        yield Server(service.target, [one.pid for one in status.workers])
 
 
-def _commit(revision: str) -> str:
-    try:
-        said = _git("rev-parse", "--verify", "--end-of-options", f"{revision}^{{commit}}")
-    except _GitError as error:
-        raise RevisionError(f"{revision!r} isn't a commit of {ROOT}: {error}") from error
-    return said.decode().strip()
-
-
-def _git(*arguments: str) -> bytes:
+def _git(problem: str, *arguments: str) -> bytes:
     git = shutil.which("git")
     if git is None:
-        raise RevisionError("git isn't installed, so an earlier commit can't be had")
+        raise BenchmarkError("git isn't installed, so an earlier commit can't be had")
     done = subprocess.run([git, "-C", str(ROOT), *arguments], capture_output=True, check=False)
     if done.returncode:
-        raise _GitError(_last_line(done.stderr.decode(errors="replace")))
+        raise BenchmarkError(f"{problem}: {frame.last_line(done.stderr.decode(errors='replace'))}")
     return done.stdout
 
 
-def _last_line(text: str) -> str:
-    return (text.strip().splitlines() or ["nothing said why"])[-1]
-
-
-def _print(results: Sequence[Comparison], base: str, head: str, *, as_json: bool) -> None:
-    if as_json:
-        frame.print_json(base=base, head=head, comparisons=[one.described for one in results])
-        return
-    title = f"{machine_name()}; head: {head}, base: {base}; medians of rounds"
-    figures = (column for column, _ in FIGURES.values())
-    table = frame.table(title, "method", "callers", "revision", *figures, left=3)
-    for one in results:
-        for name, rounds in (("base", one.base), ("head", one.head)):
-            medians = [
-                f"{np.median([getattr(each, figure) for each in rounds]):{form}}"
-                for figure, (_, form) in FIGURES.items()
-            ]
-            table.add_row(one.method, str(one.callers), name, *medians)
-        table.add_row("", "", "head/base", *(str(one.ratio(figure)) for figure in FIGURES))
-    frame.show(table)
-
-
 if __name__ == "__main__":
-    sys.exit(terminal.run(main))
+    frame.run(main)

@@ -42,13 +42,13 @@ def room_in(folder: Path) -> Room:
     return Room(_memory_left(), shutil.disk_usage(there).free)
 
 
-def of_process(process: int | str = "self") -> dict[str, int]:
-    """Read the figures of /proc/PID/status, in bytes; hardly any for a process that has ended.
+def of_process(process: int | str = "self", file: str = "status") -> dict[str, int]:
+    """Read the figures of a file of /proc/PID, in bytes; hardly any for a process that has ended.
 
-    VmHWM is the most memory that it has had resident. getrusage tells another: for a program that was
-    started that of the one that started it.
+    VmHWM of `status` is the most memory that it has had resident. getrusage tells another: for a
+    program that was started that of the one that started it.
     """
-    return _figures(Path(f"/proc/{process}/status"))
+    return _figures(Path(f"/proc/{process}/{file}"))
 
 
 def _figures(path: Path) -> dict[str, int]:

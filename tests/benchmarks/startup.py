@@ -15,51 +15,43 @@ only root may do, all that it can (/proc/sys/vm/drop_caches), at the cost of eve
 How much of the files was in the cache all the same is told.
 """
 
+import argparse
 import contextlib
 import ctypes
+import itertools
 import mmap
 import os
 import signal
 import socket
-import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import grpc
-import msgspec
 import numpy as np
-from numpy.typing import NDArray
+from msgspec.structs import replace
 from recsys.retriever.v1 import retriever_service_pb2 as pb
-from rich.table import Table
 
-from lightfm_retriever.hosting import terminal
 from lightfm_retriever.publication import labels, layout, reader
 from lightfm_retriever.publication.removal import delete_version
-from tests.benchmarks import closed_loop, frame, large, open_loop
+from tests.benchmarks import asking, frame, large
+from tests.benchmarks.asking import Calls, Plan, Server
+from tests.benchmarks.figures import percentiles
 from tests.benchmarks.frame import BenchmarkError
 from tests.benchmarks.large import Large, Recipe
-from tests.benchmarks.open_loop import Plan, Scheduled
 from tests.benchmarks.questions import Questions
 from tests.benchmarks.room import Room
-from tests.benchmarks.serving import (
-    LOAD,
-    PATIENCE,
-    indexes_of,
-    serving,
-)
+from tests.benchmarks.serving import LOAD, PATIENCE, serving
 from tests.machine import machine_name
 from tests.service import Service
-from trainer.progress import Advance, Reporter
 
 DROP_CACHES = Path("/proc/sys/vm/drop_caches")
 CACHES = ("cold", "warm")
 
 # Between two tries to get a first answer.
 _AGAIN_SECONDS = 0.005
-_CALLERS = 16
 # How long calls come before a reload, and how long a reload may take, relative to the slowest start.
 _BEFORE = 4.0
 _LONGEST = 3.0
@@ -69,91 +61,40 @@ _BESIDES_AN_ITEM = 800
 _BESIDES_A_USER = 300
 
 
-@dataclass(frozen=True)
-class Reload:
-    """One change of versions.
-
-    Attributes:
-        seconds: from the label's move until all workers serve the version, by looking at the status.
-        own_seconds: what the service says that it took.
-        spread_seconds: between the first and the last worker's taking over, as it says.
-        calls: that were asked or answered meanwhile.
-        p99_milliseconds: of these.
-        steady_p99_milliseconds: of those before.
-        slowest_milliseconds: of all.
-        cached: share of the version's files that was in the page cache.
-    """
-
-    seconds: float
-    own_seconds: float
-    spread_seconds: float
-    calls: int
-    p99_milliseconds: float
-    steady_p99_milliseconds: float
-    slowest_milliseconds: float
-    cached: float
-
-    @property
-    def ratio(self) -> float:
-        """Of the p99 during it to the steady one."""
-        return self.p99_milliseconds / self.steady_p99_milliseconds
+# What one start or reload took, by the words of the report.
+Took = dict[str, float]
 
 
-@dataclass(frozen=True)
-class Start:
-    """From the command to a first answer.
-
-    Attributes:
-        listening_seconds: until the parent said where it listens.
-        seconds: until a Recommend was answered.
-        cached: share of the version's files that was in the page cache.
-    """
-
-    listening_seconds: float
-    seconds: float
-    cached: float
-
-
-@dataclass(frozen=True)
-class Result:
-    """Of one publication; by state of the page cache, a figure for each round."""
-
-    starts: dict[str, list[Start]]
-    worker_seconds: list[float]
-    rate: float
-    reloads: dict[str, list[Reload]]
-
-
-def main() -> int:
+def main() -> None:
     parser = frame.parser(__spec__.name, __doc__)
     large.add_arguments(parser, items=[1_000_000])
-    parser.add_argument("--workers", type=int, default=2, help="worker processes (default: 2)")
-    parser.add_argument("--rounds", type=int, default=3, help="of each measurement (default: 3)")
-    parser.add_argument(
-        "--rate", type=float, help=f"calls/s during a reload (default: {LOAD:.0%}% of what it can do)"
-    )
-    parser.add_argument(
-        "--drop-caches", action="store_true", help="empty the whole page cache; for root only"
-    )
+    add = parser.add_argument
+    add("--workers", type=frame.positive, default=2, help="worker processes (default: 2)")
+    add("--rounds", type=frame.positive, default=3, help="of each measurement (default: 3)")
+    told = f"calls/s during a reload (default: {LOAD:.0%}% of what it can do)"
+    add("--rate", type=frame.above_0, help=told)
+    add("--drop-caches", action="store_true", help="empty the whole page cache; for root only")
     options = parser.parse_args()
-    with frame.handled() as failed:
-        frame.check_positive(workers=options.workers, rounds=options.rounds)
-        if options.rate is not None:
-            frame.check_positive(rate=options.rate)
-        if options.drop_caches and not os.access(DROP_CACHES, os.W_OK):
-            raise BenchmarkError(f"--drop-caches needs to write {DROP_CACHES}, which only root may")
-        chill = drop_all if options.drop_caches else forget
-        reporter = large.reporter_for(quiet=options.json)
-        results = []
-        for made in large.each(options, besides):
-            with another(made) as other:
-                measured = measure(
-                    made, other, options.workers, options.rounds, options.rate, chill, reporter
-                )
-            results.append((made, measured))
-        how = "drop_caches" if options.drop_caches else "posix_fadvise"
-        _print(results, options.workers, how, as_json=options.json)
-    return int(bool(failed))
+    if options.drop_caches and not os.access(DROP_CACHES, os.W_OK):
+        raise BenchmarkError(f"--drop-caches needs to write {DROP_CACHES}, which only root may")
+    how = "drop_caches" if options.drop_caches else "posix_fadvise"
+    sizes, parts = [], []
+    for made in large.each(options, besides):
+        other = large.again(made)
+        try:
+            result = measure(made, other, options)
+        finally:
+            labels.promote(made.volume, made.version)
+            delete_version(made.volume, other)
+        sizes.append({**made.described, **result})
+        title = (
+            f"{made.title}; files of {made.bytes / 1e6:,.0f} MB; {options.workers} workers; "
+            f"{machine_name()}; cold by {how}"
+        )
+        calls = f"Calls by a schedule of {result['rate']:,.0f}/s; ms from when they were due"
+        parts += [title, *made.indexes, frame.table("", _times(result)), ""]
+        parts += [frame.table(calls, _calls(result)), ""]
+    frame.report(options, *parts, workers=options.workers, cold_by=how, sizes=sizes)
 
 
 def besides(recipe: Recipe) -> Room:
@@ -162,99 +103,75 @@ def besides(recipe: Recipe) -> Room:
     return Room(_BESIDES + recipe.items * _BESIDES_AN_ITEM + recipe.users * _BESIDES_A_USER, own.disk)
 
 
-@contextlib.contextmanager
-def another(made: Large) -> Iterator[str]:
-    """A second version of the same; afterwards the volume is as it was."""
-    other = large.again(made)
-    try:
-        yield other
-    finally:
-        labels.promote(made.volume, made.version)
-        delete_version(made.volume, other)
-
-
-def measure(
-    made: Large,
-    other: str,
-    workers: int,
-    rounds: int,
-    rate: float | None,
-    chill: Callable[[Sequence[Path]], None],
-    reporter: Reporter,
-) -> Result:
-    """Starts, workers' starts and reloads, each in `rounds`."""
+def measure(made: Large, other: str, options: argparse.Namespace) -> dict[str, Any]:
+    """Starts, workers' starts and reloads, by state of the page cache a figure for each round."""
     kind = Questions(made, queries=1, seed=made.recipe.seed).kind("recommend")
-    starts: dict[str, list[Start]] = {}
+    starts: dict[str, list[Took]] = {cache: [] for cache in CACHES}
+    reloads: dict[str, list[Took]] = {cache: [] for cache in CACHES}
+    worker_seconds = []
+    title = f"{made.recipe.items:,} items, rounds"
     with (
         tempfile.TemporaryDirectory() as temporary,
-        reporter.step(f"{made.recipe.items:,} items, rounds", 5 * rounds) as advance,
+        frame.reporter(options).step(title, 5 * options.rounds) as advance,
     ):
         place = Path(temporary)
-        requests = closed_loop.write_requests(place / "requests", kind.requests)
+        requests = asking.write_requests(place / "requests", kind.requests)
+        plan = Plan(method="Recommend", seconds=_SATURATION_SECONDS, requests=requests)
         for cache in CACHES:
-            starts[cache] = []
-            for _ in range(rounds):
-                _prepare(cache, files_of(made.volume, made.version), chill)
-                starts[cache].append(
-                    start(made, place, workers, kind.requests[0], files_of(made.volume, made.version))
-                )
+            for _ in range(options.rounds):
+                prepare(cache, files_of(made.volume, made.version), options)
+                starts[cache].append(start(made, place, options.workers, kind.requests[0]))
                 advance(1)
-        with serving(made, place, workers=workers) as (service, pids):
-            _warm_up(service, pids, requests)
-            worker_seconds = []
-            for _ in range(rounds):
+        with serving(made, place, workers=options.workers) as (service, server):
+            asking.ask([server], plan)
+            for _ in range(options.rounds):
                 worker_seconds.append(start_worker(service))
                 advance(1)
-            pids = service.worker_pids()
-            calls = _warm_up(service, pids, requests)
-            longest = _LONGEST * max(one.seconds for own in starts.values() for one in own)
-            plan = Plan(
-                target=service.target,
-                rate=LOAD * calls.calls_per_second if rate is None else rate,
-                seconds=_BEFORE + longest,
-                method="Recommend",
-                requests=str(requests),
-                seed=0,
-                connections=_CALLERS,
-            )
-            reloads = _reloads(service, made, other, plan, rounds, chill, advance)
-    return Result(starts, worker_seconds, plan.rate, reloads)
+            [calls] = asking.ask([Server(service.target, service.worker_pids())], plan)
+            rate = options.rate or LOAD * calls.calls_per_second
+            longest = _LONGEST * max(one["seconds"] for own in starts.values() for one in own)
+            versions = itertools.cycle([other, made.version])
+            for number in range(options.rounds):
+                for cache, version in zip(CACHES, versions, strict=False):
+                    prepare(cache, files_of(made.volume, version), options)
+                    scheduled = replace(plan, rate=rate, seconds=_BEFORE + longest, seed=number)
+                    reloads[cache].append(reload(service, made.volume, version, scheduled))
+                    advance(1)
+    measured = {"starts": starts, "worker_seconds": worker_seconds, "rate": rate}
+    return {**measured, "reloads": reloads}
 
 
-def start(made: Large, place: Path, workers: int, request: bytes, files: Sequence[Path]) -> Start:
+def start(made: Large, place: Path, workers: int, request: bytes) -> Took:
     """Start a service and ask it until it answers; TimeoutError when it never does."""
-    cached = cached_share(files)
+    cached = cached_share(files_of(made.volume, made.version))
     began = time.perf_counter()
     with Service(made.volume, place / "log", workers=workers) as service:
         listening = time.perf_counter() - began
         # gRPC would wait a second after a first connection that is refused.
         _wait_for_port(service.target, began + PATIENCE)
         with contextlib.ExitStack() as stack:
-            ask = closed_loop.asker(stack, service.target, "Recommend")
-            while True:
+            ask = asking.asker(stack, service.target, "Recommend")
+            while time.perf_counter() < began + PATIENCE:
                 try:
                     ask(request, timeout=PATIENCE, wait_for_ready=True)
-                    return Start(listening, time.perf_counter() - began, cached)
+                    seconds = time.perf_counter() - began
+                    return {"listening_seconds": listening, "seconds": seconds, "cached": cached}
                 except grpc.RpcError as error:
                     # Nothing is loaded yet.
                     if error.code() is not grpc.StatusCode.UNAVAILABLE:
                         raise
-                if time.perf_counter() - began > PATIENCE:
-                    raise TimeoutError(f"no answer in {PATIENCE} s: {service.log[-500:]}")
                 time.sleep(_AGAIN_SECONDS)
+        raise TimeoutError(f"no answer in {PATIENCE} s: {service.log[-500:]}")
 
 
 def _wait_for_port(target: str, end: float) -> None:
     host, _, port = target.rpartition(":")
-    while True:
-        try:
+    while time.perf_counter() < end:
+        with contextlib.suppress(ConnectionRefusedError):
             socket.create_connection((host, int(port)), timeout=1).close()
-        except ConnectionRefusedError:
-            if time.perf_counter() > end:
-                raise TimeoutError(f"nobody listens at {target}") from None
-            time.sleep(_AGAIN_SECONDS)
-        else:
             return
+        time.sleep(_AGAIN_SECONDS)
+    raise TimeoutError(f"nobody listens at {target}")
 
 
 def start_worker(service: Service) -> float:
@@ -277,14 +194,14 @@ def start_worker(service: Service) -> float:
     return (own.serving_since.ToNanoseconds() - own.started_at.ToNanoseconds()) / 1e9
 
 
-def reload(service: Service, volume: Path, version: str, plan: Plan) -> Reload:
+def reload(service: Service, volume: Path, version: str, plan: Plan) -> Took:
     """Move the label while calls come by a schedule, and wait until all workers serve.
 
     Raises:
         BenchmarkError: the reload takes longer than the calls come, or no call came.
     """
     cached = cached_share(files_of(volume, version))
-    process = open_loop.start(plan)
+    process = asking.start([Server(service.target, [])], plan)
     with process:
         try:
             time.sleep(_BEFORE)
@@ -296,22 +213,22 @@ def reload(service: Service, volume: Path, version: str, plan: Plan) -> Reload:
         except BaseException:
             process.kill()
             raise
-        calls = open_loop.finish(process)
-    outcome = status.last_reload
+        calls = Calls(*asking.finish(process, 1)[0])
     steady, during = parted(calls, began, ended)
-    return Reload(
-        seconds=ended - began,
-        own_seconds=outcome.duration_seconds,
-        spread_seconds=outcome.commit_spread_seconds,
-        calls=len(during.due),
-        p99_milliseconds=p99_milliseconds(during.seconds),
-        steady_p99_milliseconds=p99_milliseconds(steady.seconds),
-        slowest_milliseconds=float(calls.seconds.max()) * 1000,
-        cached=cached,
-    )
+    return {
+        "seconds": ended - began,
+        # As the service says: of all workers, and between the first and the last one's taking over.
+        "own_seconds": status.last_reload.duration_seconds,
+        "spread_seconds": status.last_reload.commit_spread_seconds,
+        "calls": len(during.due),
+        "p99_milliseconds": percentiles([during.seconds], 99)[0],
+        "steady_p99_milliseconds": percentiles([steady.seconds], 99)[0],
+        "slowest_milliseconds": percentiles([calls.seconds], 100)[0],
+        "cached": cached,
+    }
 
 
-def parted(calls: Scheduled, began: float, ended: float) -> tuple[Scheduled, Scheduled]:
+def parted(calls: Calls, began: float, ended: float) -> tuple[Calls, Calls]:
     """The calls that were over before a reload began, and those during it.
 
     Raises:
@@ -319,19 +236,13 @@ def parted(calls: Scheduled, began: float, ended: float) -> tuple[Scheduled, Sch
     """
     if calls.due[-1] < ended:
         raise BenchmarkError(f"the reload took {ended - began:.1f} s, longer than calls came")
-    over = calls.answered < began
-    steady = Scheduled(calls.due[over], calls.asked[over], calls.answered[over])
-    during = calls.within(began, ended)
+    steady = calls.chosen(calls.answered < began)
+    during = calls.chosen((calls.due <= ended) & (calls.answered >= began))
     if not len(steady.due) or not len(during.due):
         raise BenchmarkError(
             "no call came before the reload, or none during it: ask at a higher --rate"
         )
     return steady, during
-
-
-def p99_milliseconds(seconds: NDArray[np.float64]) -> float:
-    """Of at least one call."""
-    return float(np.percentile(seconds, 99)) * 1000
 
 
 def files_of(volume: Path, version: str) -> list[Path]:
@@ -340,24 +251,17 @@ def files_of(volume: Path, version: str) -> list[Path]:
     return [directory / name for name in reader.read_manifest(volume, version).files]
 
 
-def forget(files: Sequence[Path]) -> None:
-    """Ask the system to drop these files from the page cache: what no process has mapped."""
+def prepare(cache: str, files: Sequence[Path], options: argparse.Namespace) -> None:
+    """Have files in the page cache, or what no process has mapped of them not."""
+    if cache == "cold" and options.drop_caches:
+        os.sync()
+        DROP_CACHES.write_text("3\n")
+        return
     for path in files:
         with path.open("rb") as file:
-            os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
-
-
-def drop_all(files: Sequence[Path]) -> None:
-    """Drop all that isn't mapped or dirty from the page cache."""
-    os.sync()
-    DROP_CACHES.write_text("3\n")
-
-
-def read_all(files: Iterable[Path]) -> None:
-    """Have files in the page cache."""
-    for path in files:
-        with path.open("rb") as file:
-            while file.read(1 << 24):
+            if cache == "cold":
+                os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+            while cache == "warm" and file.read(1 << 24):
                 pass
 
 
@@ -379,97 +283,36 @@ def cached_share(files: Sequence[Path]) -> float:
     return resident / pages if pages else 1.0
 
 
-def _prepare(cache: str, files: Sequence[Path], chill: Callable[[Sequence[Path]], None]) -> None:
-    if cache == "cold":
-        chill(files)
-    else:
-        read_all(files)
+def _times(result: dict[str, Any]) -> Iterator[dict[str, str]]:
+    columns = ("", "seconds, median (lowest..highest)", "files in the cache")
+    for name, figure, kind in (
+        ("command to listening", "listening_seconds", "starts"),
+        ("command to first answer", "seconds", "starts"),
+        ("label moved to all serve", "seconds", "reloads"),
+        ("reload as the service says", "own_seconds", "reloads"),
+        ("between first and last worker", "spread_seconds", "reloads"),
+    ):
+        for cache, rounds in result[kind].items():
+            cached = f"{np.median([one['cached'] for one in rounds]):.0%}"
+            seconds = spread([one[figure] for one in rounds])
+            yield dict(zip(columns, (f"{name}, {cache}", seconds, cached), strict=True))
+    worker = ("a worker's start until it serves", spread(result["worker_seconds"]), "100%")
+    yield dict(zip(columns, worker, strict=True))
 
 
-def _warm_up(service: Service, pids: list[int], requests: Path) -> closed_loop.Calls:
-    (calls,) = closed_loop.ask(
-        {service.target: pids},
-        seconds=_SATURATION_SECONDS,
-        connections=_CALLERS,
-        method="Recommend",
-        requests=requests,
-    )
-    return calls
-
-
-def _reloads(
-    service: Service,
-    made: Large,
-    other: str,
-    plan: Plan,
-    rounds: int,
-    chill: Callable[[Sequence[Path]], None],
-    advance: Advance,
-) -> dict[str, list[Reload]]:
-    result: dict[str, list[Reload]] = {cache: [] for cache in CACHES}
-    serves, next_one = made.version, other
-    for number in range(rounds):
-        for cache in CACHES:
-            _prepare(cache, files_of(made.volume, next_one), chill)
-            seeded = msgspec.structs.replace(plan, seed=number)
-            result[cache].append(reload(service, made.volume, next_one, seeded))
-            serves, next_one = next_one, serves
-            advance(1)
-    return result
-
-
-def _print(results: Sequence[tuple[Large, Result]], workers: int, how: str, *, as_json: bool) -> None:
-    if as_json:
-        sizes = [
-            {**asdict(made.recipe), "indexes": indexes_of(made), **asdict(result)}
-            for made, result in results
-        ]
-        frame.print_json(workers=workers, cold_by=how, sizes=sizes)
-        return
-    for made, result in results:
-        size = sum(path.stat().st_size for path in made.directory.iterdir())
-        title = (
-            f"{made.recipe.items:,} items, {made.recipe.users:,} users; files of {size / 1e6:,.0f} MB; "
-            f"{workers} workers; {machine_name()}; cold by {how}"
+def _calls(result: dict[str, Any]) -> Iterator[dict[str, str]]:
+    for cache, rounds in result["reloads"].items():
+        during, before = (
+            [one[f"{when}p99_milliseconds"] for one in rounds] for when in ("", "steady_")
         )
-        frame.show(title, *indexes_of(made), _times(result), "", _calls(result), "")
-
-
-def _times(result: Result) -> Table:
-    table = frame.table("", "seconds, median (lowest..highest)", "", "files in the cache")
-    for cache, starts in result.starts.items():
-        cached = f"{np.median([one.cached for one in starts]):.0%}"
-        listening = [one.listening_seconds for one in starts]
-        table.add_row(f"command to listening, {cache}", spread(listening), cached)
-        table.add_row(
-            f"command to first answer, {cache}", spread([one.seconds for one in starts]), cached
-        )
-    table.add_row("a worker's start until it serves", spread(result.worker_seconds), "100%")
-    for cache, reloads in result.reloads.items():
-        cached = f"{np.median([one.cached for one in reloads]):.0%}"
-        for name, seconds in (
-            ("label moved to all serve", [one.seconds for one in reloads]),
-            ("reload as the service says", [one.own_seconds for one in reloads]),
-            ("between first and last worker", [one.spread_seconds for one in reloads]),
-        ):
-            table.add_row(f"{name}, {cache}", spread(seconds), cached)
-    return table
-
-
-def _calls(result: Result) -> Table:
-    title = f"Calls by a schedule of {result.rate:,.0f}/s; ms from when they were due"
-    columns = ("reload", "calls in it", "p99 in it", "p99 before", "ratio", "slowest of all")
-    table = frame.table(title, *columns)
-    for cache, reloads in result.reloads.items():
-        table.add_row(
-            cache,
-            f"{np.median([one.calls for one in reloads]):,.0f}",
-            spread([one.p99_milliseconds for one in reloads]),
-            spread([one.steady_p99_milliseconds for one in reloads]),
-            spread([one.ratio for one in reloads]),
-            f"{max(one.slowest_milliseconds for one in reloads):.1f}",
-        )
-    return table
+        yield {
+            "reload": cache,
+            "calls in it": f"{np.median([one['calls'] for one in rounds]):,.0f}",
+            "p99 in it": spread(during),
+            "p99 before": spread(before),
+            "ratio": spread(np.divide(during, before)),
+            "slowest of all": f"{max(one['slowest_milliseconds'] for one in rounds):.1f}",
+        }
 
 
 def spread(values: Sequence[float]) -> str:
@@ -478,4 +321,4 @@ def spread(values: Sequence[float]) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(terminal.run(main))
+    frame.run(main)

@@ -20,7 +20,6 @@ grows with the users, items and clusters, not with the interactions; for vectors
 
 import argparse
 import os
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -28,7 +27,7 @@ from contextlib import contextmanager
 from dataclasses import MISSING, asdict, dataclass
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 import pyarrow as pa
@@ -36,14 +35,14 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from lightfm_retriever.hosting import options, terminal
+from lightfm_retriever.hosting import options
 from lightfm_retriever.hosting.options import Option
 from lightfm_retriever.hosting.settings import option_flags
 from tests.benchmarks import frame, room
 from tests.benchmarks.room import NoRoomError, Room
 from tests.machine import machine_name
 from trainer.errors import OptionError
-from trainer.progress import Bars, Reporter, Silent
+from trainer.progress import Reporter
 
 # A row group; what is in memory at a time.
 BLOCK_ROWS = 125_000
@@ -72,11 +71,19 @@ _Share = partial(Option, ge=0, le=1)
 
 
 @dataclass(frozen=True, kw_only=True)
-class InteractionsSpec:
-    """What interactions to make."""
-
+class _Spec:
     users: _Many
     items: _Many
+
+    def __post_init__(self) -> None:
+        """Raise OptionError for a value out of range."""
+        options.check(self, OptionError)
+
+
+@dataclass(frozen=True, kw_only=True)
+class InteractionsSpec(_Spec):
+    """What interactions to make."""
+
     interactions: Annotated[int, Option("how many", ge=1, le=10_000_000_000)]
     seed: _Seed = 42
     # The share of the item of rank r is proportional to r ** -exponent.
@@ -94,17 +101,11 @@ class InteractionsSpec:
         float, _Share("share of those that is of the user's later cluster, at the end")
     ] = 0.5
 
-    def __post_init__(self) -> None:
-        """Raise OptionError for a value out of range."""
-        options.check(self, OptionError)
-
 
 @dataclass(frozen=True, kw_only=True)
-class VectorsSpec:
+class VectorsSpec(_Spec):
     """What vectors to make."""
 
-    users: _Many
-    items: _Many
     components: Annotated[int, Option("dimensions of the vectors", ge=1, le=4096)] = 64
     seed: _Seed = 42
     clusters: Annotated[int, Option("that users and items are in", ge=1, le=1_000_000)] = 1000
@@ -112,10 +113,6 @@ class VectorsSpec:
         float,
         Option("how far a vector is from its cluster's centre, to the centre's norm", ge=0, le=10),
     ] = 0.7
-
-    def __post_init__(self) -> None:
-        """Raise OptionError for a value out of range."""
-        options.check(self, OptionError)
 
 
 SPECS: dict[str, type[InteractionsSpec | VectorsSpec]] = {
@@ -134,12 +131,7 @@ class Block:
 
 
 class Interests:
-    """Who likes what, and when.
-
-    Attributes:
-        item_cluster: (items,) int64, the cluster of each item.
-        early_cluster, late_cluster: (users,) int32, the clusters of each user.
-    """
+    """Who likes what, and when."""
 
     def __init__(self, spec: InteractionsSpec) -> None:
         self._spec = spec
@@ -155,17 +147,18 @@ class Interests:
         rank_within = np.arange(spec.items) - np.repeat(self._starts[:-1], sizes)
         self._mass_within = _mass(rank_within, spec.exponent)
         self._mass = _mass(np.arange(spec.items), spec.exponent)
-        self.item_cluster = np.empty(spec.items, dtype=np.int64)
-        self.item_cluster[self._by_rank] = cluster_of_rank
         share = (1 + np.arange(spec.clusters)) ** -0.5
         share /= share.sum()
-        self.early_cluster, self.late_cluster = (
+        self._early_cluster, self._late_cluster = (
             random.choice(spec.clusters, spec.users, p=of).astype(np.int32)
             for of in (share, share[::-1])
         )
 
-    def block(self, number: int) -> Block:
-        """The rows from number * BLOCK_ROWS on, at most that many."""
+    def blocks(self) -> Iterator[Block]:
+        """All interactions, BLOCK_ROWS in each block but the last."""
+        return map(self._block, range(-(-self._spec.interactions // BLOCK_ROWS)))
+
+    def _block(self, number: int) -> Block:
         spec = self._spec
         random = np.random.default_rng([spec.seed, _ROWS, number])
         start = number * BLOCK_ROWS
@@ -174,7 +167,7 @@ class Interests:
         drawn = (spec.users * random.random(count) ** _ACTIVITY).astype(np.int64)
         users = self._by_activity[drawn].astype(np.int64)
         moved = random.random(count) < spec.drift * rows / spec.interactions
-        cluster = np.where(moved, self.late_cluster[users], self.early_cluster[users])
+        cluster = np.where(moved, self._late_cluster[users], self._early_cluster[users])
         own = random.random(count) < spec.concentration
         first, last = self._starts[cluster], self._starts[cluster + 1]
         quantile = random.random(count)
@@ -189,11 +182,6 @@ class Interests:
             users = np.where((rest == 1) & (each < spec.users), each % spec.users, users)
         # In whole numbers, since a float can't hold the product.
         return Block(users, items, START + rows * SPAN_SECONDS // spec.interactions)
-
-    def blocks(self) -> Iterator[Block]:
-        """All of them."""
-        for number in range(-(-self._spec.interactions // BLOCK_ROWS)):
-            yield self.block(number)
 
 
 class Clustered:
@@ -218,37 +206,44 @@ class Clustered:
         return made
 
 
-@dataclass(frozen=True)
-class Made:
-    """What was written: distinct users and items, and the most memory that it took."""
-
-    rows: int
-    users: int
-    items: int
-    files: int
-    file_bytes: int
-    seconds: float
-    peak_bytes: int
-
-
-def main() -> int:
+def main() -> None:
     given = _parser().parse_args()
-    reporter = Silent() if given.json else Bars()
+    reporter = frame.reporter(given)
     started = time.perf_counter()
-    with frame.handled() as failed:
-        spec = option_flags.made(SPECS[given.kind], vars(given))
-        with making(given.output, needed_bytes(spec)) as folder:
-            if isinstance(spec, InteractionsSpec):
-                users, items = write_interactions(spec, folder, reporter)
-                rows = spec.interactions
-            else:
-                write_vectors(spec, folder, reporter)
-                users, items, rows = spec.users, spec.items, spec.users + spec.items
-            sizes = [file.stat().st_size for file in folder.iterdir()]
-        seconds = round(time.perf_counter() - started, 3)
-        made = Made(rows, users, items, len(sizes), sum(sizes), seconds, room.of_process()["VmHWM"])
-        _print(made, spec, given.output, as_json=given.json)
-    return int(bool(failed))
+    spec = option_flags.made(SPECS[given.kind], vars(given))
+    with making(given.output, needed_bytes(spec)) as folder:
+        if isinstance(spec, InteractionsSpec):
+            users, items = write_interactions(spec, folder, reporter)
+            rows = spec.interactions
+        else:
+            write_vectors(spec, folder, reporter)
+            users, items, rows = spec.users, spec.items, spec.users + spec.items
+        sizes = [file.stat().st_size for file in folder.iterdir()]
+    seconds = time.perf_counter() - started
+    peak = room.of_process()["VmHWM"]
+    row = {
+        "rows": f"{rows:,}",
+        "users": f"{users:,}",
+        "items": f"{items:,}",
+        "files": f"{len(sizes)}",
+        "MB": f"{sum(sizes) / 1e6:,.0f}",
+        "s": f"{seconds:,.1f}",
+        "rows/s": f"{rows / seconds:,.0f}",
+        "peak memory, MB": f"{peak / 1e6:,.0f}",
+    }
+    frame.report(
+        given,
+        frame.table(f"{given.output}; {machine_name()}", [row], left=0),
+        output=str(given.output),
+        spec=asdict(spec),
+        rows=rows,
+        users=users,
+        items=items,
+        files=len(sizes),
+        file_bytes=sum(sizes),
+        seconds=round(seconds, 3),
+        peak_bytes=peak,
+    )
 
 
 def write_interactions(spec: InteractionsSpec, folder: Path, reporter: Reporter) -> tuple[int, int]:
@@ -346,38 +341,15 @@ def _parser() -> argparse.ArgumentParser:
     for kind, spec in SPECS.items():
         own = kinds.add_parser(kind, help=f"make {kind}")
         for one in options.declared(spec).values():
-            needed = one.default is MISSING
-            shown = "" if needed else " (default: %(default)s)"
-            option_flags.add_one(
-                own,
-                one,
-                required=needed,
-                default=None if needed else one.default,
-                help=one.option.help + shown,
-            )
+            changes: dict[str, Any] = {"required": True, "default": None}
+            if one.default is not MISSING:
+                told = f"{one.option.help} (default: {one.default})"
+                changes = {"help": told, "default": one.default}
+            option_flags.add_one(own, one, **changes)
         own.add_argument("--output", type=Path, required=True, help="a folder that isn't there yet")
         own.add_argument("--json", action="store_true", help="print what was made as JSON")
     return parser
 
 
-def _print(made: Made, spec: InteractionsSpec | VectorsSpec, output: Path, *, as_json: bool) -> None:
-    if as_json:
-        frame.print_json(output=str(output), spec=asdict(spec), **asdict(made))
-        return
-    cells = {
-        "rows": f"{made.rows:,}",
-        "users": f"{made.users:,}",
-        "items": f"{made.items:,}",
-        "files": f"{made.files}",
-        "MB": f"{made.file_bytes / 1e6:,.0f}",
-        "s": f"{made.seconds:,.1f}",
-        "rows/s": f"{made.rows / made.seconds:,.0f}",
-        "peak memory, MB": f"{made.peak_bytes / 1e6:,.0f}",
-    }
-    table = frame.table(f"{output}; {machine_name()}", *cells, left=0)
-    table.add_row(*cells.values())
-    frame.show(table)
-
-
 if __name__ == "__main__":
-    sys.exit(terminal.run(main))
+    frame.run(main)

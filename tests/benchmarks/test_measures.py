@@ -6,6 +6,7 @@ import sys
 import threading
 import time
 from dataclasses import asdict
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,15 +14,14 @@ from recsys.retriever.v1 import retriever_service_pb2 as pb
 
 from lightfm_retriever.publication import reader
 from lightfm_retriever.publication.storage.ragged import Ragged
-from tests.benchmarks import large, open_loop, startup, synthetic, training
-from tests.benchmarks.closed_loop import Calls
+from tests.benchmarks import asking, large, startup, synthetic, training
+from tests.benchmarks.asking import Calls
+from tests.benchmarks.figures import Figures, Ratio
 from tests.benchmarks.footprint import Footprint, Memory, further_worker
 from tests.benchmarks.frame import BenchmarkError
 from tests.benchmarks.large import Recipe
-from tests.benchmarks.open_loop import Scheduled
 from tests.benchmarks.questions import KINDS, Questions, among_the_best
-from tests.benchmarks.revisions import Ratio
-from tests.benchmarks.serving import Compared, Figures
+from tests.benchmarks.serving import Compared
 from tests.benchmarks.synthetic import InteractionsSpec
 from trainer import training as trainer_training
 from trainer.fitting.embeddings import Embeddings
@@ -30,7 +30,13 @@ from trainer.progress import Silent
 
 
 def scheduled(due, asked, answered):
-    return Scheduled(*(np.array(times, dtype=float) for times in (due, asked, answered)))
+    return Calls(*(np.array(times, dtype=float) for times in (due, asked, answered)))
+
+
+def closed(seconds, callers, cpu_seconds):
+    """Calls of a closed loop that took so long each."""
+    asked = np.arange(len(seconds))
+    return Calls(asked, asked, asked + np.array(seconds), callers, cpu_seconds)
 
 
 def test_latency_counts_from_when_a_call_was_due_not_from_when_it_was_asked():
@@ -39,37 +45,35 @@ def test_latency_counts_from_when_a_call_was_due_not_from_when_it_was_asked():
     assert made.seconds == pytest.approx([1.0, 0.9, 0.6])
     assert made.late == pytest.approx([0, 0.8, 0.5])
     assert made.calls_per_second == pytest.approx(3 / 1.2)
-    assert Figures.of([made]).p50_milliseconds == pytest.approx(900)
+    assert Figures.of(made).p50_milliseconds == pytest.approx(900)
 
 
 def test_percentiles_are_of_all_rounds_together_but_rates_are_medians():
-    fast = Calls(np.full(990, 0.001), callers=1, cpu_seconds=0.099)
-    slow = Calls(np.full(10, 0.1), callers=1, cpu_seconds=0.002)
-    figures = Figures.of([fast, slow, fast])
+    fast = closed([0.001] * 990, callers=1, cpu_seconds=0.099)
+    slow = closed([0.1] * 10, callers=1, cpu_seconds=0.002)
+    figures = Figures.of(fast, slow, fast)
     assert figures.calls_per_second == pytest.approx(1000)
     assert figures.p99_milliseconds == pytest.approx(1)
     assert figures.p999_milliseconds == pytest.approx(100)
-    assert Calls(np.array([0.01, 0.03]), 16, 1).calls_per_second == pytest.approx(800)
+    assert closed([0.01, 0.03], 16, 1).calls_per_second == pytest.approx(800)
 
 
 def test_ratios_are_of_rounds_that_belong_together_not_of_the_medians():
     assert Ratio.of([90, 45, 22.5], [100, 50, 25]) == Ratio(*[pytest.approx(0.9)] * 3)
     assert Ratio.of([2, 4, 2], [1, 2, 3]) == Ratio(2, pytest.approx(2 / 3), 2)
     # The machine got slower by ten from round to round; the retriever takes twice as long in each.
-    pairs = [
-        (Calls(np.full(100, 2 * seconds), 4, 3 * seconds), Calls(np.full(100, seconds), 4, seconds))
-        for seconds in (0.001, 0.01)
-    ]
-    made = Compared.of("4 at a time", pairs)
+    own = [closed([2 * seconds] * 100, 4, 3 * seconds) for seconds in (0.001, 0.01)]
+    echo = [closed([seconds] * 100, 4, seconds) for seconds in (0.001, 0.01)]
+    made = Compared.of("4 at a time", own, echo)
     assert (made.throughput.median, made.p99.median, made.cpu.median) == pytest.approx((0.5, 2, 3))
 
 
 def test_every_call_of_a_schedule_is_asked_once_and_not_before_it_is_due():
-    due = open_loop.schedule(200, 3, seed=1)
+    due = asking.schedule(200, 3, seed=1)
     assert len(due) == 600
     # As independent callers come: the gaps spread as much as they are long.
     assert np.diff(due).std() == pytest.approx(np.diff(due).mean(), rel=0.2)
-    calls = open_loop.Turns([0.0, 0.001, 0.002, 0.003])
+    calls = asking.Turns([0.0, 0.001, 0.002, 0.003])
     calls.began = time.perf_counter()
     asked = []
     threads = [threading.Thread(target=calls.keep, args=(asked.append,)) for _ in range(3)]
@@ -129,8 +133,8 @@ def made(monkeypatch, tmp_path):
     items, users = (random.standard_normal((count, 9)).astype(np.float32) for count in (60, 40))
     values = np.concatenate([np.sort(random.choice(60, 15, replace=False)) for _ in range(40)])
     seen = Ragged(np.arange(41, dtype=np.int64) * 15, values.astype(np.int32))
-    monkeypatch.setattr(large, "_movielens", lambda _: (Embeddings(items, users), seen))
-    monkeypatch.setattr(large.Room, "check", lambda *_: None)
+    dataset = SimpleNamespace(seen=lambda: seen)
+    monkeypatch.setattr(large, "movielens_model", lambda *_: (Embeddings(items, users), dataset))
     recipe = Recipe(items=200, users=150, backend="exact", seed=1)
     made = large.make(tmp_path, recipe, Silent())
     assert large.make(tmp_path, recipe, Silent()) == made

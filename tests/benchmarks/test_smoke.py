@@ -3,7 +3,6 @@
 import importlib.util
 import json
 import os
-import pkgutil
 import subprocess
 import sys
 from pathlib import Path
@@ -32,16 +31,12 @@ FLAGS = {
     ),
     "startup": (f"{LARGE} --workers 1 --rounds 1 --rate 50", "sizes"),
     "synthetic": ("interactions --users 200 --items 200 --interactions 5000 --output FOLDER", "spec"),
-    "training": (
-        "--interactions 3000 --users 150 --items 150 --components 4 --epochs 2 --rounds 1",
-        "trainer",
-    ),
+    "training": ("--interactions 3000 --components 4 --epochs 2 --rounds 1", "trainer"),
 }
 COMMANDS = [
-    info.name
-    for info in pkgutil.iter_modules(benchmarks.__path__)
-    if "frame.parser(" in (Path(benchmarks.__path__[0]) / f"{info.name}.py").read_text()
-    and info.name != "test_smoke"
+    path.stem
+    for path in sorted(Path(benchmarks.__path__[0]).glob("*.py"))
+    if "frame.run(main)" in path.read_text() and path.stem != "test_smoke"
 ]
 
 

@@ -17,8 +17,6 @@ changes. Ratios are medians of the rounds, with their range; on a machine that d
 those of CPU time. Targets: at most 1.1 times the time of the bare fit, and 1.5 times its memory.
 """
 
-from __future__ import annotations
-
 import argparse
 import contextlib
 import json
@@ -30,33 +28,30 @@ import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import scipy.sparse as sp
-from rich.table import Table
 
-from lightfm_retriever.hosting import terminal
 from lightfm_retriever.publication.volume import Volume
 from tests.benchmarks import frame, room, synthetic
+from tests.benchmarks.figures import Ratio
+from tests.benchmarks.frame import BenchmarkError
 from tests.benchmarks.room import Room
 from tests.benchmarks.synthetic import InteractionsSpec
 from tests.machine import machine_name
 from trainer.data.features import FeatureTable
 from trainer.data.files.parquet_folder import data_files
 from trainer.data.interactions import read_interactions
-from trainer.errors import InputError, TrainerError
+from trainer.errors import InputError
 from trainer.fitting.lightfm_model import Hyperparameters
 from trainer.pipeline import Places, train_and_publish
 from trainer.preparing.dataset import build_dataset
 from trainer.preparing.splits import Splitting
-from trainer.progress import Bars, Reporter, Silent
+from trainer.progress import Reporter, Silent
 from trainer.spec import DataSpec, TrainingSpec
-
-if TYPE_CHECKING:
-    from tests.benchmarks.revisions import Ratio
 
 ROOT = Path(__file__).parents[2]
 TIME_TARGET = 1.1
@@ -97,14 +92,9 @@ _READ = "import sys; from tests.benchmarks import training; training.read(*sys.a
 _TRAIN = "import sys; from tests.benchmarks import training; training.train(*sys.argv[1:])"
 
 
-class ProcessError(TrainerError):
-    """A process of the benchmark failed."""
-
-
 @dataclass
 class Stages:
-    """What each stage of a process took: wall-clock and CPU seconds, and the most memory until its end
-    since its start."""
+    """What each stage of a process took; its peak of memory is that since its start."""
 
     seconds: dict[str, float] = field(default_factory=dict)
     cpu_seconds: dict[str, float] = field(default_factory=dict)
@@ -121,42 +111,24 @@ class Stages:
         self.cpu_seconds[name] = time.process_time() - cpu
         self.peak_bytes[name] = room.of_process()["VmHWM"]
 
-    @property
-    def peak(self) -> int:
-        """Of all stages, bytes."""
-        return max(self.peak_bytes.values())
-
-
-@dataclass(frozen=True)
-class Subject:
-    """What was read: rows of the files, and the size of the matrix made of them."""
-
-    rows: int
-    file_bytes: int
-    users: int
-    items: int
-    pairs: int
-
 
 @dataclass(frozen=True)
 class Measured:
     """Of one subject: reading, and in the order of the rounds the bare fit and the trainer."""
 
-    subject: Subject
+    subject: dict[str, int]  # rows and bytes of the files, and the size of the matrix made of them
     reading: Stages
     bare: list[Stages]
     trainer: list[Stages]
 
     def ratios(self) -> dict[str, tuple[Ratio, float]]:
         """The trainer's to the bare fit's, each with its target."""
-        # Not above: it loads gRPC, which would count as the memory of the trainer.
-        from tests.benchmarks.revisions import Ratio
+        sides = (self.trainer, self.bare)
 
         def of_fit(figure: str) -> Ratio:
-            sides = (self.trainer, self.bare)
             return Ratio.of(*([getattr(one, figure)["fit"] for one in side] for side in sides))
 
-        peaks = ([one.peak for one in side] for side in (self.trainer, self.bare))
+        peaks = ([max(one.peak_bytes.values()) for one in side] for side in sides)
         return {
             "fit, time": (of_fit("seconds"), TIME_TARGET),
             "fit, CPU time": (of_fit("cpu_seconds"), TIME_TARGET),
@@ -165,62 +137,73 @@ class Measured:
         }
 
 
-def main() -> int:
+def main() -> None:
     parser = frame.parser(__spec__.name, __doc__)
     parser.add_argument("--interactions", type=int, default=2_000_000, help="default: 2000000")
-    parser.add_argument("--users", type=int, help="default: one for every 20 interactions")
-    parser.add_argument("--items", type=int, help="default: one for every 20 interactions")
     parser.add_argument("--data", type=Path, help="a folder of Parquet files to read instead")
     parser.add_argument("--components", type=int, default=64, help="default: 64")
     parser.add_argument("--epochs", type=int, default=4, help="of each fit (default: 4)")
     parser.add_argument("--threads", type=int, default=1, help="of the fit (default: 1)")
-    parser.add_argument("--rounds", type=int, default=3, help="of both fits (default: 3)")
+    parser.add_argument("--rounds", type=frame.positive, default=3, help="of both fits (default: 3)")
     parser.add_argument("--seed", type=int, default=42, help="of everything random (default: 42)")
     options = parser.parse_args()
-    reporter = Silent() if options.json else Bars()
-    with frame.handled() as failed:
-        frame.check_positive(rounds=options.rounds)
-        hyperparameters = Hyperparameters(
-            components=options.components,
-            epochs=options.epochs,
-            threads=options.threads,
-            seed=options.seed,
-        )
-        spec = _spec(options)
-        Room(needed_memory(spec, hyperparameters), 0).check("this", Path())
-        with tempfile.TemporaryDirectory(prefix="training-") as temporary:
-            place = Path(temporary)
-            data = options.data
-            if data is None:
-                data = place / "data"
-                with synthetic.making(data, synthetic.needed_bytes(spec)) as folder:
-                    synthetic.write_interactions(spec, folder, reporter)
-            measured = measure(data, place, hyperparameters, options.rounds, reporter)
-        _print(measured, hyperparameters, as_json=options.json)
-    return int(bool(failed))
+    reporter = frame.reporter(options)
+    varied = ("components", "epochs", "threads", "seed")
+    hyperparameters = Hyperparameters(**{name: getattr(options, name) for name in varied})
+    spec = _spec(options)
+    Room(needed_memory(spec, hyperparameters), 0).check("this", Path())
+    with tempfile.TemporaryDirectory(prefix="training-") as temporary:
+        place = Path(temporary)
+        data = options.data
+        if data is None:
+            data = place / "data"
+            with synthetic.making(data, synthetic.needed_bytes(spec)) as folder:
+                synthetic.write_interactions(spec, folder, reporter)
+        measured = measure(data, place, hyperparameters, options.rounds, reporter)
+    subject, ratios = measured.subject, measured.ratios()
+    title = (
+        f"{subject['rows']:,} rows, {subject['file_bytes'] / 1e6:,.0f} MB of files, "
+        f"{subject['users']:,} users, {subject['items']:,} items, {subject['pairs']:,} pairs; "
+        f"{options.components} components, "
+        f"{options.epochs} epochs, {options.threads} threads; {machine_name()}"
+    )
+    compared = [
+        {
+            "trainer / bare fit": name,
+            "": "kept" if ratio.median <= target else "missed",
+            "median (range)": str(ratio),
+            "target": f"at most {target}",
+        }
+        for name, (ratio, target) in ratios.items()
+    ]
+    frame.report(
+        options,
+        frame.table(title, _stages(measured, options.epochs), left=2),
+        "",
+        frame.table("", compared, left=2),
+        hyperparameters=asdict(hyperparameters),
+        **asdict(measured),
+        ratios={name: {**asdict(ratio), "target": target} for name, (ratio, target) in ratios.items()},
+    )
 
 
 def measure(
     data: Path, place: Path, hyperparameters: Hyperparameters, rounds: int, reporter: Reporter
 ) -> Measured:
-    """Run all processes, with files in `place`; raises ProcessError when one fails."""
+    """Run all processes, with files in `place`; raises BenchmarkError when one fails."""
     matrix = str(place / "matrix.npz")
     asked = json.dumps(asdict(hyperparameters))
-    with reporter.step("Processes", 1 + 2 * rounds) as advance:
+    ways = [
+        ("the bare fit", BARE_FIT, matrix, asked),
+        ("the trainer", _TRAIN, str(data), str(place / "volume"), asked),
+    ]
+    with reporter.step("Rounds", 1 + rounds) as advance:
         said = run_part("the reader", _READ, str(data), matrix)
-        subject, reading = Subject(**said["subject"]), Stages(**said["stages"])
         advance(1)
-        bare: list[Stages] = []
-        trained: list[Stages] = []
-        ways = [
-            (bare, "the bare fit", BARE_FIT, [matrix, asked]),
-            (trained, "the trainer", _TRAIN, [str(data), str(place / "volume"), asked]),
-        ]
-        for number in range(rounds):
-            for results, name, code, arguments in ways[:: -1 if number % 2 else 1]:
-                results.append(Stages(**run_part(name, code, *arguments)))
-                advance(1)
-    return Measured(subject, reading, bare, trained)
+        bare, trained = frame.alternating(
+            rounds, ways, lambda ordered, _: [Stages(**run_part(*way)) for way in ordered], advance
+        )
+    return Measured(said["subject"], Stages(**said["stages"]), bare, trained)
 
 
 def read(data: str, matrix: str) -> None:
@@ -233,14 +216,14 @@ def read(data: str, matrix: str) -> None:
             interactions, items=FeatureTable(), users=FeatureTable(), splitting=Splitting("none", 0)
         )
     sp.save_npz(matrix, dataset.train, compressed=False)
-    subject = Subject(
-        rows=len(interactions),
-        file_bytes=sum(file.stat().st_size for file in data_files(Path(data))),
-        users=len(dataset.users),
-        items=len(dataset.items),
-        pairs=int(dataset.train.nnz),
-    )
-    print(json.dumps({"subject": asdict(subject), "stages": asdict(stages)}))
+    subject = {
+        "rows": len(interactions),
+        "file_bytes": sum(file.stat().st_size for file in data_files(Path(data))),
+        "users": len(dataset.users),
+        "items": len(dataset.items),
+        "pairs": int(dataset.train.nnz),
+    }
+    print(json.dumps({"subject": subject, "stages": asdict(stages)}))
 
 
 def train(data: str, volume: str, hyperparameters: str) -> None:
@@ -292,85 +275,48 @@ def run_part(name: str, code: str, *arguments: str) -> dict[str, Any]:
     if done.returncode < 0:
         killed = signal.Signals(-done.returncode).name
         hint = " (is there enough memory?)" if killed == "SIGKILL" else ""
-        raise ProcessError(f"{name} was ended by {killed}{hint}")
+        raise BenchmarkError(f"{name} was ended by {killed}{hint}")
     if done.returncode:
-        said = (done.stderr.strip().splitlines() or ["nothing said why"])[-1]
-        raise ProcessError(f"{name} failed: {said}")
+        raise BenchmarkError(f"{name} failed: {frame.last_line(done.stderr)}")
     result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return result
 
 
 def _spec(options: argparse.Namespace) -> InteractionsSpec:
     """What is made, or of --data what it is about as large as."""
-    rows = options.interactions if options.data is None else _rows(options.data)
+    rows = options.interactions
+    if options.data is not None:
+        try:
+            rows = sum(pq.read_metadata(file).num_rows for file in data_files(options.data))
+        except pa.ArrowException as error:
+            raise InputError(options.data, f"can't be read as Parquet: {error}") from error
     each = max(1, rows // INTERACTIONS_EACH)
-    users, items = options.users or each, options.items or each
+    clusters = min(each, InteractionsSpec.clusters)
     return InteractionsSpec(
-        users=users,
-        items=items,
-        interactions=rows,
-        seed=options.seed,
-        clusters=min(items, InteractionsSpec.clusters),
+        users=each, items=each, interactions=rows, seed=options.seed, clusters=clusters
     )
 
 
-def _rows(folder: Path) -> int:
-    files = data_files(folder)
-    try:
-        return sum(pq.read_metadata(file).num_rows for file in files)
-    except pa.ArrowException as error:
-        raise InputError(folder, f"can't be read as Parquet: {error}") from error
-
-
-def _print(measured: Measured, hyperparameters: Hyperparameters, *, as_json: bool) -> None:
-    subject, epochs = measured.subject, hyperparameters.epochs
-    if as_json:
-        ratios = {
-            name: {**asdict(ratio), "target": target}
-            for name, (ratio, target) in measured.ratios().items()
-        }
-        frame.print_json(hyperparameters=asdict(hyperparameters), **asdict(measured), ratios=ratios)
-        return
-    title = (
-        f"{subject.rows:,} rows, {subject.file_bytes / 1e6:,.0f} MB of files, {subject.users:,} users, "
-        f"{subject.items:,} items, {subject.pairs:,} pairs; {hyperparameters.components} components, "
-        f"{epochs} epochs, {hyperparameters.threads} threads; {machine_name()}"
-    )
-    frame.show(_stages(measured, epochs, title), "", _ratios(measured))
-
-
-def _stages(measured: Measured, epochs: int, title: str) -> Table:
-    columns = ("s", "CPU s", "interactions/s", "peak memory, MB")
-    table = frame.table(title, "process", "stage", *columns, left=2)
+def _stages(measured: Measured, epochs: int) -> Iterator[dict[str, str]]:
     processes = {"reading": [measured.reading], "bare fit": measured.bare, "trainer": measured.trainer}
     for name, rounds in processes.items():
         for stage in rounds[0].seconds:
             # An epoch sees pairs, in which rows that repeat are one.
-            parts, count = (
-                (epochs, measured.subject.pairs) if stage == "fit" else (1, measured.subject.rows)
-            )
+            parts, of = (epochs, "pairs") if stage == "fit" else (1, "rows")
+            count = measured.subject[of]
             seconds, cpu_seconds, peak = (
                 float(np.median([getattr(one, figure)[stage] for one in rounds]))
                 for figure in ("seconds", "cpu_seconds", "peak_bytes")
             )
-            table.add_row(
-                name,
-                "fit, an epoch" if stage == "fit" else stage,
-                f"{seconds / parts:,.2f}",
-                f"{cpu_seconds / parts:,.2f}",
-                f"{count * parts / seconds:,.0f}",
-                f"{peak / 1e6:,.0f}",
-            )
-    return table
-
-
-def _ratios(measured: Measured) -> Table:
-    table = frame.table("", "trainer / bare fit", "", "median (range)", "target", left=2)
-    for name, (ratio, target) in measured.ratios().items():
-        kept = "kept" if ratio.median <= target else "missed"
-        table.add_row(name, kept, str(ratio), f"at most {target}")
-    return table
+            yield {
+                "process": name,
+                "stage": "fit, an epoch" if stage == "fit" else stage,
+                "s": f"{seconds / parts:,.2f}",
+                "CPU s": f"{cpu_seconds / parts:,.2f}",
+                "interactions/s": f"{count * parts / seconds:,.0f}",
+                "peak memory, MB": f"{peak / 1e6:,.0f}",
+            }
 
 
 if __name__ == "__main__":
-    sys.exit(terminal.run(main))
+    frame.run(main)

@@ -35,11 +35,7 @@ def missing(language: Language) -> str:
 
 @dataclass(frozen=True)
 class Caller:
-    """A client that calls.
-
-    Attributes:
-        process: it prints a line when its first call has ended, and the counts when its input has.
-    """
+    """A client: it prints a line when its first call has ended, and the counts when its input has."""
 
     process: subprocess.Popen[str]
 
@@ -65,15 +61,10 @@ class Caller:
 def calling(
     language: Language, target: str, method: str, request: Message, *, config: str, waits: bool
 ) -> Iterator[Caller]:
-    """Start a client, which is ended after the block.
+    """Start a client of "host:port" that calls "/package.Service/Method", and end it after the block.
 
-    Args:
-        language: of the client.
-        target: what it calls, "host:port".
-        method: "/package.Service/Method".
-        request: what it sends.
-        config: path of a gRPC service config; empty for none.
-        waits: whether each call says that it waits for a connection.
+    `config` is the path of a gRPC service config, or empty; `waits` says whether each call is told to
+    wait for a connection.
     """
     data = base64.b64encode(request.SerializeToString()).decode()
     command = [*_program(language), target, method, data, config, "wait" if waits else ""]

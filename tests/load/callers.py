@@ -1,8 +1,8 @@
 """A process of callers: each has a connection of its own and asks at a steady rate until told to stop.
 
-Started as `python -m tests.load.callers PLAN FILE`; says "ready" when every caller has had an answer,
-stops when its standard input ends, and then writes one line for each call to FILE. A process of its
-own, so that what else the campaign does doesn't slow the callers down.
+Started as `python -m tests.load.callers TARGET PLAN FILE`; says "ready" when every caller has had an
+answer, stops when its standard input ends, and then writes one line for each call to FILE. A process of
+its own, so that what else the campaign does doesn't slow the callers down.
 """
 
 import random
@@ -13,24 +13,30 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any, Self
 
 import grpc
 import msgspec
 from recsys.retriever.v1 import retriever_service_pb2 as pb
 from recsys.retriever.v1 import retriever_service_pb2_grpc as pb_grpc
 
-from retriever.client import CallError, RetrieverClient
+from retriever.client import Answer, CallError, RetrieverClient
 from tests.load.models import ITEM_IDS, LIMIT, USER_IDS
 
 
-class Plan(msgspec.Struct, frozen=True):
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """Who calls: `plain` callers by generated stubs that never retry, `careful` ones by our client."""
 
-    target: str
     plain: int
     careful: int
     calls_per_second: float
     timeout_seconds: float
+
+    def __str__(self) -> str:
+        return (
+            f"{self.plain} plain and {self.careful} careful callers with "
+            f"{self.calls_per_second:.0f} calls a second each"
+        )
 
 
 class Call(msgspec.Struct, frozen=True, array_like=True):
@@ -48,17 +54,20 @@ class Call(msgspec.Struct, frozen=True, array_like=True):
     scores: list[float] = []
 
 
-Ask = Callable[[str, str], tuple[str, list[str], list[float]]]
+# What answers a kind of call about an id.
+Ask = Callable[[str, str], Any]
 
 
 class Callers:
-    """The process, as the campaign sees it."""
+    """The process, as the campaign sees it; a context manager that leaves none."""
 
-    def __init__(self, plan: Plan, file: Path) -> None:
+    def __init__(self, target: str, plan: Plan, file: Path) -> None:
         self._file = file
-        command = [sys.executable, "-m", "tests.load.callers", msgspec.json.encode(plan).decode()]
+        command = [sys.executable, "-m", "tests.load.callers", target]
         self._process = subprocess.Popen(
-            [*command, str(file)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+            [*command, msgspec.json.encode(plan).decode(), str(file)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
         )
         assert self._process.stdout is not None
         if self._process.stdout.readline() != b"ready\n":
@@ -70,125 +79,116 @@ class Callers:
         self._process.stdin.close()
         self._process.wait(timeout=60)
         decoder = msgspec.json.Decoder(Call)
-        with self._file.open("rb") as lines:
-            return [decoder.decode(line) for line in lines]
+        return decoder.decode_lines(self._file.read_bytes())
 
-    def kill(self) -> None:
-        """End the process, whatever it does."""
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
         self._process.kill()
         self._process.wait()
 
 
-def main(arguments: list[str]) -> None:
-    plan = msgspec.json.decode(arguments[0], type=Plan)
-    stop = threading.Event()
-    answered = threading.Semaphore(0)
-    calls: list[list[Call]] = []
-    threads = []
-    for number in range(plan.plain + plan.careful):
-        careful = number >= plan.plain
-        ask = _careful(plan) if careful else _plain(plan)
-        calls.append([])
-        threads.append(
-            threading.Thread(
-                target=_call_steadily,
-                args=(plan, number, careful, ask, stop, answered, calls[-1]),
-            )
+class Caller(threading.Thread):
+    """One of them; `calls` are those that it has made."""
+
+    def __init__(self, number: int, plan: Plan, ask: Ask, stop: threading.Event) -> None:
+        super().__init__()
+        self.answered = threading.Event()
+        self.calls: list[Call] = []
+        self._random = random.Random(number)  # noqa: S311
+        self._interval = 1 / plan.calls_per_second
+        self._careful = number >= plan.plain
+        self._ask = ask
+        self._stop_event = stop
+
+    def run(self) -> None:
+        """Call steadily until told to stop."""
+        # Callers are spread evenly over the interval, and a late call doesn't make the next one late.
+        due = time.monotonic() + self._interval * self._random.random()
+        while not self._stop_event.wait(max(0.0, due - time.monotonic())):
+            due = max(due + self._interval, time.monotonic())
+            kind = self._random.choice(["Recommend", "SimilarItems"])
+            asked = self._random.choice(USER_IDS if kind == "Recommend" else ITEM_IDS)
+            self.calls.append(self._call(kind, asked))
+            self.answered.set()
+
+    def _call(self, kind: str, asked: str) -> Call:
+        details, version, items = "", "", []
+        started = time.monotonic()
+        try:
+            answer = self._ask(kind, asked)
+        except grpc.RpcError as error:
+            code, details = error.code().name, error.details() or ""
+        except CallError as error:
+            code, details = error.code.name, error.details
+        else:
+            code, version, items = "OK", answer.version, answer.items
+        return Call(
+            started,
+            time.monotonic() - started,
+            self._careful,
+            kind,
+            asked,
+            code,
+            details,
+            version,
+            [item.item_id for item in items],
+            [item.score for item in items],
         )
-    for thread in threads:
-        thread.start()
-    for _ in threads:
-        answered.acquire()
+
+
+def main(target: str, plan_text: str, file: str) -> None:
+    plan = msgspec.json.decode(plan_text, type=Plan)
+    stop = threading.Event()
+    asks = [_plain(target, plan.timeout_seconds)[1] for _ in range(plan.plain)]
+    asks += [_careful(target, plan.timeout_seconds) for _ in range(plan.careful)]
+    callers = [Caller(number, plan, ask, stop) for number, ask in enumerate(asks)]
+    for caller in callers:
+        caller.start()
+    for caller in callers:
+        caller.answered.wait()
     print("ready", flush=True)
     sys.stdin.read()
     stop.set()
-    for thread in threads:
-        thread.join()
-    encoder = msgspec.json.Encoder()
-    with Path(arguments[1]).open("wb") as file:
-        for own in calls:
-            for call in own:
-                file.write(encoder.encode(call) + b"\n")
-
-
-def _call_steadily(
-    plan: Plan,
-    number: int,
-    careful: bool,
-    ask: Ask,
-    stop: threading.Event,
-    answered: threading.Semaphore,
-    calls: list[Call],
-) -> None:
-    chosen = random.Random(number)  # noqa: S311
-    interval = 1 / plan.calls_per_second
-    # Callers are spread evenly over the interval, and a late call doesn't make the next one late.
-    due = time.monotonic() + interval * chosen.random()
-    while not stop.wait(max(0.0, due - time.monotonic())):
-        due = max(due + interval, time.monotonic())
-        kind = chosen.choice(["Recommend", "SimilarItems"])
-        asked = chosen.choice(USER_IDS if kind == "Recommend" else ITEM_IDS)
-        started = time.monotonic()
-        try:
-            version, item_ids, scores = ask(kind, asked)
-        except grpc.RpcError as error:
-            call = Call(started, 0, careful, kind, asked, error.code().name, error.details() or "")
-        except CallError as error:
-            call = Call(started, 0, careful, kind, asked, error.code.name, error.details)
-        else:
-            call = Call(started, 0, careful, kind, asked, "OK", "", version, item_ids, scores)
-        calls.append(msgspec.structs.replace(call, seconds=time.monotonic() - started))
-        if len(calls) == 1:
-            answered.release()
-
-
-def _plain(plan: Plan) -> Ask:
-    return _asking(plan.target, plan.timeout_seconds)[1]
+    for caller in callers:
+        caller.join()
+    calls = [call for caller in callers for call in caller.calls]
+    Path(file).write_bytes(msgspec.json.Encoder().encode_lines(calls))
 
 
 @contextmanager
-def connection(target: str, *, timeout_seconds: float = 10.0) -> Iterator[Ask]:
-    """Asks over one connection, by generated stubs and without retries."""
-    channel, ask = _asking(target, timeout_seconds)
+def connection(target: str) -> Iterator[Ask]:
+    """Asks over one connection, by generated stubs and without retries, for versions and items."""
+    channel, ask = _plain(target, 10)
     with channel:
-        yield ask
+        yield lambda kind, asked: ((answer := ask(kind, asked)).version, answer.items)
 
 
-def _asking(target: str, timeout_seconds: float) -> tuple[grpc.Channel, Ask]:
+def _plain(target: str, timeout_seconds: float) -> tuple[grpc.Channel, Ask]:
     channel = grpc.insecure_channel(target, options=[("grpc.use_local_subchannel_pool", 1)])
     stub = pb_grpc.RetrieverServiceStub(channel)
 
-    def ask(kind: str, asked: str) -> tuple[str, list[str], list[float]]:
+    def ask(kind: str, asked: str) -> pb.RecommendResponse | pb.SimilarItemsResponse:
         if kind == "Recommend":
             request = pb.RecommendRequest(user_id=asked, limit=LIMIT)
-            answer = stub.Recommend(request, timeout=timeout_seconds)
-        else:
-            request = pb.SimilarItemsRequest(item_id=asked, limit=LIMIT)
-            answer = stub.SimilarItems(request, timeout=timeout_seconds)
-        return (
-            answer.version,
-            [item.item_id for item in answer.items],
-            [item.score for item in answer.items],
-        )
+            return stub.Recommend(request, timeout=timeout_seconds)
+        request = pb.SimilarItemsRequest(item_id=asked, limit=LIMIT)
+        return stub.SimilarItems(request, timeout=timeout_seconds)
 
     return channel, ask
 
 
-def _careful(plan: Plan) -> Ask:
-    client = RetrieverClient(plan.target, connections=2, timeout_seconds=plan.timeout_seconds)
+def _careful(target: str, timeout_seconds: float) -> Ask:
+    client = RetrieverClient(target, connections=2, timeout_seconds=timeout_seconds)
 
-    def ask(kind: str, asked: str) -> tuple[str, list[str], list[float]]:
+    def ask(kind: str, asked: str) -> Answer:
         method = client.recommend if kind == "Recommend" else client.similar_items
-        answer = method(asked, limit=LIMIT)
-        return (
-            answer.version,
-            [item.item_id for item in answer.items],
-            [item.score for item in answer.items],
-        )
+        return method(asked, limit=LIMIT)
 
     return ask
 
 
 if __name__ == "__main__":
     with suppress(KeyboardInterrupt):
-        main(sys.argv[1:])
+        main(*sys.argv[1:])

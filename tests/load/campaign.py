@@ -4,6 +4,7 @@ import os
 import shutil
 import signal
 import socket
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,7 +13,6 @@ from pathlib import Path
 
 import grpc
 from recsys.retriever.v1 import retriever_service_pb2 as pb
-from recsys.retriever.v1 import retriever_service_pb2_grpc as pb_grpc
 
 from lightfm_retriever.publication import labels, layout
 from lightfm_retriever.publication.errors import VolumeError
@@ -20,8 +20,6 @@ from tests import publications
 from tests.load import descriptors, faults, models
 from tests.load.models import Model
 from tests.service import PATIENCE, Resources, Service
-
-Say = Callable[[str], None]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,11 +43,10 @@ SHORT = Scale(
 
 WORKERS = 3
 POLL_SECONDS = 0.25
-HEARTBEAT_SECONDS = 3.0
 FLAGS = {
     "workers": WORKERS,
     "poll_seconds": POLL_SECONDS,
-    "heartbeat_seconds": HEARTBEAT_SECONDS,
+    "heartbeat_seconds": 3.0,
     # Short, so that connections come to their age all the time.
     "max_connection_age_seconds": 5,
     "drain_seconds": 1,
@@ -72,47 +69,40 @@ class Switch:
 
 @dataclass
 class Observations:
-    """What the campaign saw, for judging.
+    """What the campaign saw, for judging."""
 
-    Attributes:
-        phases: begin and end of each.
-        models: every version that was ever whole, by name.
-        switches: every move of the label to a version that could be served.
-        resources: what each process held after each switch of the phase "publish and switch".
-        outcomes: what else was tried, and what came of it; a text that begins with "wrong" is a
-            failure.
-    """
-
-    phases: dict[str, tuple[float, float]] = field(default_factory=dict)
-    models: dict[str, Model] = field(default_factory=dict)
+    phases: dict[str, tuple[float, float]] = field(default_factory=dict)  # begin and end of each
+    models: dict[str, Model] = field(default_factory=dict)  # every version that was ever whole, by name
+    # Every move of the label to a version that could be served.
     switches: list[Switch] = field(default_factory=list)
+    # What each process held after each switch of the phase "publish and switch".
     resources: list[dict[str, Resources]] = field(default_factory=list)
+    # What else was tried, and what came of it; a text that begins with "wrong" is a failure.
     outcomes: list[tuple[str, str]] = field(default_factory=list)
 
 
 class Noting:
     """A campaign that notes what it does, when, and what comes of it."""
 
-    def __init__(self, say: Say) -> None:
+    def __init__(self) -> None:
         self.seen = Observations()
-        self._say = say
 
     @contextmanager
     def _phase(self, name: str) -> Iterator[None]:
-        self._say(name)
+        print(name, file=sys.stderr)
         began = time.monotonic()
         yield
         self.seen.phases[name] = (began, time.monotonic())
 
-    def _note(self, what: str, outcome: str) -> None:
-        self.seen.outcomes.append((what, outcome))
+    def _note(self, what: str, outcome: str, *, right: bool = True) -> None:
+        self.seen.outcomes.append((what, outcome if right else f"wrong: {outcome}"))
 
 
 class Campaign(Noting):
     """Does one thing after the other to a service and its volume."""
 
-    def __init__(self, service: Service, volume: Path, scale: Scale, say: Say) -> None:
-        super().__init__(say)
+    def __init__(self, service: Service, volume: Path, scale: Scale) -> None:
+        super().__init__()
         self._service = service
         self._volume = volume
         self._scale = scale
@@ -129,28 +119,27 @@ class Campaign(Noting):
             for _ in range(self._scale.switches):
                 self._publish()
                 self._service.resources()
-                self._let_callers_work()
+                time.sleep(self._scale.pause_seconds)  # the time itself is wanted
         with self._phase("publish and switch"):
             for _ in range(self._scale.switches):
                 self._switch(self._publish())
                 self.seen.resources.append(self._service.resources())
-                self._let_callers_work()
+                time.sleep(self._scale.pause_seconds)  # the time itself is wanted
         with self._phase("roll back"):
             for _ in range(self._scale.rollbacks):
-                self._move(lambda: publications.roll_back(self._volume))
+                before = labels.rollback_target(self._volume)
+                self._move(lambda: publications.roll_back(self._volume), before)
         with self._phase("delete old versions"):
             self._delete_old_versions()
         with self._phase("publish broken versions"):
             for name, damage in faults.DAMAGES.items():
                 self._try_broken(name, damage)
         with self._phase("spoil the label"):
-            for name, content in faults.BAD_LABELS.items():
-                self._try_label(f"a label that holds {name}", content)
-            self._try_without_label()
-            self._try_fifo()
-            self._try_stray_white_space()
+            self._spoil_label()
         with self._phase("lose the volume"):
-            self._try_without_volume()
+            away = self._volume.with_name("away")
+            with self._label_problem("a volume that is gone", lambda: away.rename(self._volume)):
+                self._volume.rename(away)
         with self._phase("fill the disk"):
             self._try_full_disk()
         with self._phase("send garbage"):
@@ -158,15 +147,11 @@ class Campaign(Noting):
         with self._phase("take all descriptors"):
             self._try_without_descriptors()
         with self._phase("kill workers"):
-            for _ in range(self._scale.kills):
-                self._try_kill(signal.SIGKILL)
-            self._try_kill(signal.SIGSTOP)
+            for number in [signal.SIGKILL] * self._scale.kills + [signal.SIGSTOP]:
+                self._try_kill(number)
             self._try_changed_files()
             # And it still follows the label.
             self._switch(self._publish())
-
-    def _let_callers_work(self) -> None:
-        time.sleep(self._scale.pause_seconds)  # nothing is waited for: the time itself is wanted
 
     # ---- versions
 
@@ -178,15 +163,11 @@ class Campaign(Noting):
         return model
 
     def _switch(self, model: Model) -> None:
-        def promote() -> str:
-            labels.promote(self._volume, model.version)
-            return model.version
+        self._move(lambda: labels.promote(self._volume, model.version), model.version)
 
-        self._move(promote)
-
-    def _move(self, move: Callable[[], str]) -> None:
+    def _move(self, move: Callable[[], object], version: str) -> None:
         moved_at = time.monotonic()
-        version = move()
+        move()
         status = self._service.wait_until_all_serve(version)
         self.seen.switches.append(
             Switch(version, moved_at, time.monotonic(), status.last_reload.commit_spread_seconds)
@@ -194,12 +175,11 @@ class Campaign(Noting):
 
     def _delete_old_versions(self) -> None:
         named = set(labels.list_labels(self._volume).values())
-        deleted = 0
-        for directory in sorted(layout.versions_dir(self._volume).iterdir()):
-            if directory.name not in named:
-                shutil.rmtree(directory)
-                deleted += 1
-        self._note("delete all versions but the one in service", f"{deleted} deleted")
+        versions = layout.versions_dir(self._volume).iterdir()
+        old = [directory for directory in versions if directory.name not in named]
+        for directory in old:
+            shutil.rmtree(directory)
+        self._note("delete all versions but the one in service", f"{len(old)} deleted")
 
     def _try_broken(self, name: str, damage: Callable[[Path], None]) -> None:
         before = self._service.status().version
@@ -212,7 +192,7 @@ class Campaign(Noting):
         )
         reasons = [failed.reason for failed in status.failed_versions if failed.version == broken]
         if status.version != before or not reasons:
-            self._note(name, f"wrong: {status.version} serves, the reasons are {reasons}")
+            self._note(name, f"{status.version} serves, the reasons are {reasons}", right=False)
         else:
             self._note(name, reasons[0].removeprefix(f"{layout.versions_dir(self._volume)}/"))
         # A sound version after it is served as ever.
@@ -220,40 +200,26 @@ class Campaign(Noting):
 
     # ---- labels and volumes
 
-    def _try_label(self, name: str, content: bytes) -> None:
-        with self._label_problem(name):
-            faults.write_label(self._volume, content)
-
-    def _try_without_label(self) -> None:
+    def _spoil_label(self) -> None:
+        for name, content in faults.BAD_LABELS.items():
+            with self._label_problem(f"a label that holds {name}"):
+                faults.write_label(self._volume, content)
+        label = layout.label_file(self._volume, layout.DEFAULT_LABEL)
         with self._label_problem("no label"):
-            layout.label_file(self._volume, layout.DEFAULT_LABEL).unlink()
-
-    def _try_fifo(self) -> None:
+            label.unlink()
         with self._label_problem("a label that is a FIFO"):
-            faults.replace_by_fifo(layout.label_file(self._volume, layout.DEFAULT_LABEL))
+            faults.replace_by_fifo(label)
+        version = self._publish().version
 
-    def _try_stray_white_space(self) -> None:
-        model = self._publish()
-
-        def write() -> str:
-            faults.write_label(self._volume, f"  {model.version} \r\n\n".encode())
-            return model.version
-
-        self._move(write)
+        content = f"  {version} \r\n\n".encode()
+        self._move(lambda: faults.write_label(self._volume, content), version)
         self._note("a label with spaces and line breaks around the name", "followed")
 
-    def _try_without_volume(self) -> None:
-        away = self._volume.with_name("away")
-        with self._label_problem("a volume that is gone"):
-            self._volume.rename(away)
-            self._restore = lambda: away.rename(self._volume)
-
     @contextmanager
-    def _label_problem(self, name: str) -> Iterator[None]:
-        """Something that keeps the label from being followed, until the block's end is undone."""
-        before = self._service.status().version
-        self._restore: Callable[[], object] = lambda: labels.promote(self._volume, before)
-        known = {failed.version for failed in self._service.status().failed_versions}
+    def _label_problem(self, name: str, undo: Callable[[], object] | None = None) -> Iterator[None]:
+        """Something that keeps the label from being followed, which is undone after the block."""
+        status = self._service.status()
+        before, known = status.version, {failed.version for failed in status.failed_versions}
         yield
         status = self._service.wait_until(
             lambda status: (
@@ -262,8 +228,12 @@ class Campaign(Noting):
             )
         )
         reason = status.label_problem or status.failed_versions[0].reason
-        self._note(name, reason if status.version == before else f"wrong: {status.version} serves")
-        self._restore()
+        right = status.version == before
+        self._note(name, reason if right else f"{status.version} serves", right=right)
+        if undo is None:
+            labels.promote(self._volume, before)
+        else:
+            undo()
         self._service.wait_until(
             lambda status: not status.label_problem and status.label_target == before
         )
@@ -276,16 +246,16 @@ class Campaign(Noting):
             return
         before = self._service.status().version
         filler = faults.fill_disk(self._volume.parent)
+        outcome, right = "a version was published", False
         try:
             models.publish(self._volume, "c", 0)
         except VolumeError as error:
-            outcome = str(error).removeprefix(f"{self._volume}: ")
-        else:
-            outcome = "wrong: a version was published"
+            outcome, right = str(error).removeprefix(f"{self._volume}: "), True
         left = [path.name for path in layout.staging_dir(self._volume).iterdir()]
-        if left or self._service.status().version != before:
-            outcome = f"wrong: {left} was left, {self._service.status().version} serves"
-        self._note("a full disk while publishing", outcome)
+        serves = self._service.status().version
+        if left or serves != before:
+            outcome, right = f"{left} was left, {serves} serves", False
+        self._note("a full disk while publishing", outcome, right=right)
         filler.unlink()
         self._switch(self._publish())
 
@@ -303,18 +273,14 @@ class Campaign(Noting):
                 connection.sendall(texts[number % len(texts)])
         codes = set()
         for _ in range(5):
-            with grpc.insecure_channel(
-                self._service.target, options=[("grpc.use_local_subchannel_pool", 1)]
-            ) as channel:
-                request = pb.RecommendRequest(user_id="x" * (8 << 20))
-                try:
-                    pb_grpc.RetrieverServiceStub(channel).Recommend(request, timeout=10)
-                except grpc.RpcError as error:
-                    codes.add(error.code().name)
-        right = codes == {"RESOURCE_EXHAUSTED"}
+            try:
+                self._service.stub().Recommend(pb.RecommendRequest(user_id="x" * (8 << 20)), timeout=10)
+            except grpc.RpcError as error:
+                codes.add(error.code().name)
         self._note(
             f"garbage on {self._scale.garbage_connections} connections, five messages of 8 MiB",
-            f"{'' if right else 'wrong: '}the messages got {', '.join(sorted(codes))}",
+            f"the messages got {', '.join(sorted(codes))}",
+            right=codes == {"RESOURCE_EXHAUSTED"},
         )
 
     def _try_without_descriptors(self) -> None:
@@ -339,7 +305,8 @@ class Campaign(Noting):
         reason = failed.reason.replace(f"{layout.versions_dir(self._volume)}/", "")
         self._note(
             f"no descriptors, by {connections} connections",
-            f"{'' if right else 'wrong: '}{reason}; {served_at - closed_at:.1f} s later it serves",
+            f"{reason}; {served_at - closed_at:.1f} s later it serves",
+            right=right,
         )
         self._switch(self._publish())
 
@@ -368,16 +335,16 @@ class Campaign(Noting):
         shutil.rmtree(backup)
         self._note(
             f"{len(replaced)} files of the version in service replaced by others of equal size",
-            problem if right else f"wrong: worker {victim.index} serves them",
+            problem if right else f"worker {victim.index} serves them",
+            right=bool(right),
         )
 
     def _try_kill(self, number: signal.Signals) -> None:
         # Another one each time.
-        workers = sorted(self._service.status().workers, key=lambda worker: worker.restarts)
-        victim = workers[0]
+        status = self._service.status()
+        victim, version = min(status.workers, key=lambda worker: worker.restarts), status.version
         began = time.monotonic()
         os.kill(victim.pid, number)
-        version = self._service.status().version
         self._service.wait_until(
             lambda status: any(
                 worker.index == victim.index and worker.pid != victim.pid and worker.version == version

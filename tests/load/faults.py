@@ -1,23 +1,18 @@
 """What can be wrong with a version, a label or a volume."""
 
-import io
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from lightfm_retriever.publication import layout
-from tests.publications import edit_manifest, overwrite, reseal
+from tests.publications import edit_manifest, npy, overwrite, reseal
 
 _ENDLESS_BYTES = 1 << 43
 SIMILAR = layout.index_file(layout.SIMILAR, "annoy")
 RECOMMEND = layout.index_file(layout.RECOMMEND, "annoy")
-
-
-def _truncate(directory: Path) -> None:
-    path = directory / SIMILAR
-    overwrite(path, path.read_bytes()[:-1000])
 
 
 def _swap(directory: Path) -> None:
@@ -28,56 +23,42 @@ def _swap(directory: Path) -> None:
 
 
 def _flip_a_bit(directory: Path) -> None:
-    path = directory / RECOMMEND
-    data = bytearray(path.read_bytes())
+    data = bytearray((directory / RECOMMEND).read_bytes())
     data[len(data) // 2] ^= 1
-    overwrite(path, bytes(data))
-
-
-def _lose_a_file(directory: Path) -> None:
-    (directory / layout.USER_VECTORS).unlink()
-
-
-def _edit_the_manifest(directory: Path) -> None:
-    edit_manifest(directory, lambda content: content.update(components=99), sign=False)
-
-
-def _sign_another_metric(directory: Path) -> None:
-    edit_manifest(
-        directory, lambda content: content["indexes"][layout.SIMILAR].update(metric="euclidean")
-    )
-
-
-def _sign_other_dimensions(directory: Path) -> None:
-    edit_manifest(directory, lambda content: content["indexes"][layout.SIMILAR].update(dimensions=17))
-
-
-def _sign_an_unknown_format(directory: Path) -> None:
-    edit_manifest(directory, lambda content: content.update(format_version=2))
-
-
-def _write_nonsense(directory: Path) -> None:
-    overwrite(directory / layout.MANIFEST, b"\x00not a manifest")
+    overwrite(directory / RECOMMEND, bytes(data))
 
 
 def _publish_nan(directory: Path) -> None:
     vectors = np.load(directory / layout.ITEM_VECTORS).copy()
     vectors[3, 3] = np.nan
-    file = io.BytesIO()
-    np.save(file, vectors)
-    reseal(directory, layout.ITEM_VECTORS, file.getvalue())
+    reseal(directory, layout.ITEM_VECTORS, npy(vectors))
 
 
-DAMAGES: dict[str, Callable[[Path], None]] = {
-    "an index file cut short": _truncate,
+def _signed(part: Callable[[Any], dict[str, Any]], **changes: object) -> Callable[[Path], None]:
+    """What changes a part of a manifest, and gives it a checksum that fits."""
+    return lambda directory: edit_manifest(directory, lambda content: part(content).update(changes))
+
+
+def _similar(content: Any) -> Any:
+    return content["indexes"][layout.SIMILAR]
+
+
+DAMAGES: dict[str, Callable[[Path], object]] = {
+    "an index file cut short": lambda directory: overwrite(
+        directory / SIMILAR, (directory / SIMILAR).read_bytes()[:-1000]
+    ),
     "two index files swapped": _swap,
     "one bit of an index flipped": _flip_a_bit,
-    "a file missing": _lose_a_file,
-    "a manifest edited": _edit_the_manifest,
-    "another metric, signed": _sign_another_metric,
-    "other dimensions, signed": _sign_other_dimensions,
-    "an unknown format, signed": _sign_an_unknown_format,
-    "a manifest of nonsense": _write_nonsense,
+    "a file missing": lambda directory: (directory / layout.USER_VECTORS).unlink(),
+    "a manifest edited": lambda directory: edit_manifest(
+        directory, lambda content: content.update(components=99), sign=False
+    ),
+    "another metric, signed": _signed(_similar, metric="euclidean"),
+    "other dimensions, signed": _signed(_similar, dimensions=17),
+    "an unknown format, signed": _signed(lambda content: content, format_version=2),
+    "a manifest of nonsense": lambda directory: overwrite(
+        directory / layout.MANIFEST, b"\x00not a manifest"
+    ),
     "NaN in the vectors, signed": _publish_nan,
 }
 """By name: each spoils a version that was published whole."""

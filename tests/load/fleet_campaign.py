@@ -8,10 +8,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from lightfm_retriever.remote.volume import RemoteVolume
 from tests.envoy import Envoy
-from tests.load.campaign import Noting, Say, Switch
+from tests.load import models
+from tests.load.campaign import Noting, Switch
 from tests.load.fleet_member import Member
-from tests.load.fleet_volume import Origin
 from tests.service import PATIENCE
 
 WORKERS = 2
@@ -45,11 +46,11 @@ class FleetCampaign(Noting):
     """Does one thing after the other to retrievers behind Envoy, each time to one of them."""
 
     def __init__(
-        self, members: Sequence[Member], origin: Origin, envoy: Envoy, scale: Scale, say: Say
+        self, members: Sequence[Member], volume: RemoteVolume, envoy: Envoy, scale: Scale
     ) -> None:
-        super().__init__(say)
+        super().__init__()
         self._members = members
-        self._origin = origin
+        self._volume = volume
         self._envoy = envoy
         self._scale = scale
         self._published = 0
@@ -81,9 +82,8 @@ class FleetCampaign(Noting):
                 self._restart(member)
         self._move(self._members)
         self._see("all is over", {})
-        self._note(
-            "calls that Envoy sent to another one", f"{self._envoy.statistic('upstream_rq_retry')}"
-        )
+        retried = self._envoy.statistic("upstream_rq_retry")
+        self._note("calls that Envoy sent to another one", str(retried))
 
     # ---- faults
 
@@ -94,7 +94,7 @@ class FleetCampaign(Noting):
         self._move(self._others(member))
         self._see(f"{member.name} is dead", {member: ("unreachable", None)})
         # What it serves now is what it has kept: there is nobody to ask.
-        member.link.cut(silently=silently)
+        member.cut(silently=silently)
         member.start()
         began = time.monotonic()
         member.service.wait_until_all_serve(before)
@@ -107,7 +107,7 @@ class FleetCampaign(Noting):
     def _cut_off(self, member: Member, *, silently: bool) -> None:
         before = self._version
         pids = member.service.worker_pids()
-        member.link.cut(silently=silently)
+        member.cut(silently=silently)
         status = member.service.wait_until(lambda status: status.label_problem)
         self._note(f"{member.name} is cut off the store", status.label_problem)
         self._move(self._others(member))
@@ -116,11 +116,11 @@ class FleetCampaign(Noting):
         self._envoy.wait_for(lambda: self._answered(member) > answered)
         self._mend(member)
         if member.service.worker_pids() != pids:
-            self._note(f"{member.name} is back at the store", "wrong: its workers were restarted")
+            self._note(f"{member.name} is back at the store", "its workers were restarted", right=False)
 
     def _mend(self, member: Member) -> None:
         began = time.monotonic()
-        member.link.mend()
+        member.mend()
         member.service.wait_until(
             lambda status: (
                 not status.label_problem
@@ -133,11 +133,8 @@ class FleetCampaign(Noting):
 
     def _restart(self, member: Member) -> None:
         status, left = member.stop()
-        right = status == left == 0
-        self._note(
-            f"SIGTERM to {member.name}",
-            f"{'' if right else 'wrong: '}exit status {status}, {left} processes left",
-        )
+        outcome = f"exit status {status}, {left} processes left"
+        self._note(f"SIGTERM to {member.name}", outcome, right=status == left == 0)
         member.start()
         member.service.wait_until_all_serve(self._version)
         self._wait_for_envoy()
@@ -147,10 +144,12 @@ class FleetCampaign(Noting):
     def _move(self, members: Sequence[Member]) -> None:
         """Publish, move the label, and wait until these serve it."""
         self._published += 1
-        model = self._origin.publish(self._published)
+        family = "ab"[self._published % 2]
+        model = models.publish(self._volume.folder, family, self._published)
+        self._volume.upload(model.version)
         self.seen.models[model.version] = model
         moved_at = time.monotonic()
-        self._origin.promote(model.version)
+        self._volume.promote(model.version)
         spreads = [
             member.service.wait_until_all_serve(model.version).last_reload.commit_spread_seconds
             for member in members
@@ -188,7 +187,8 @@ class FleetCampaign(Noting):
             if right and problems.keys() == {member.address for member in odd}:
                 break
             if time.monotonic() > end:
-                self._note(f"status --fleet: {when}", f"wrong: exit status {code}, {found}, {problems}")
+                outcome = f"exit status {code}, {found}, {problems}"
+                self._note(f"status --fleet: {when}", outcome, right=False)
                 return
         told = "; ".join(problem for several in problems.values() for problem in several)
         self._note(

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from tests.load.callers import Call
 from tests.load.campaign import Observations
 from tests.load.fleet_campaign import MOVE, POLL_SECONDS
-from tests.load.judge import Verdict, no_failures, right_answers
+from tests.load.judge import Verdict, answers, no_failures, outcomes, right_answers
 
 # Looking, fetching, verifying, and preparing in each worker, on a machine that has much to do.
 _MOST_POLLS = 10
@@ -18,7 +18,12 @@ def judge(calls: Sequence[Call], seen: Observations) -> list[Verdict]:
         right_answers(calls, seen),
         _reached(seen),
         _in_time(calls, seen),
-        _outcomes(seen),
+        outcomes(
+            "who is away serves on and follows again without a restart; "
+            "`status --fleet` names all of it",
+            "looks",
+            seen,
+        ),
     ]
 
 
@@ -37,27 +42,13 @@ def _in_time(calls: Sequence[Call], seen: Observations) -> Verdict:
     """By what callers see, not by what the retrievers say of themselves."""
     began, ended = seen.phases[MOVE]
     moves = [each for each in seen.switches if began <= each.moved_at < ended]
-    checked = late = 0
-    for move, end in zip(moves, [*(each.moved_at for each in moves[1:]), ended], strict=True):
-        own = [
-            call
-            for call in calls
-            if move.all_serve_at < call.started and call.started + call.seconds < end
-            and call.code == "OK"
-        ]  # fmt: skip
-        checked += len(own)
-        late += sum(call.version != move.version for call in own)
+    ends = [*(each.moved_at for each in moves[1:]), ended]
+    found = [
+        answers(calls, move, move.all_serve_at, end) for move, end in zip(moves, ends, strict=True)
+    ]
+    checked, late = map(sum, zip(*found, strict=True))
     return Verdict(
         "once all say that they serve a version, no call is answered from another",
         not late if checked else None,
         f"{late} of {checked:,} calls between the moves",
-    )
-
-
-def _outcomes(seen: Observations) -> Verdict:
-    wrong = [f"{what}: {outcome}" for what, outcome in seen.outcomes if outcome.startswith("wrong")]
-    return Verdict(
-        "who is away serves on and follows again without a restart; `status --fleet` names all of it",
-        not wrong,
-        f"{len(seen.outcomes)} looks" + "".join(f"; {text}" for text in wrong),
     )

@@ -1,15 +1,17 @@
-"""One retriever of a fleet: its port, its way to the volume, and its process, which comes and goes."""
+"""One retriever of a fleet: its port, its network to the volume, its process, which comes and goes."""
 
 import contextlib
 import itertools
 import signal
 import socket
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
-from tests.load.fleet_volume import Link
+from tests.fault_proxy import FaultProxy
+from tests.seaweedfs import Server
 from tests.service import Service, wait_for_the_end
+
+VOLUME = "fleet"
 
 
 class Member:
@@ -17,16 +19,22 @@ class Member:
 
     Args:
         name: for people.
-        link: how it gets at the volume.
-        logs: a folder for what it writes to standard error.
+        server: of the object store with the volume.
+        proxy: the retriever's own way there, which can be cut.
+        directory: for its cache, and for what it writes to standard error.
         flags: of `serve`, by their names with _ for -.
     """
 
-    def __init__(self, name: str, link: Link, logs: Path, flags: dict[str, object]) -> None:
+    def __init__(
+        self, name: str, server: Server, proxy: FaultProxy, directory: Path, flags: dict[str, object]
+    ) -> None:
         self.name = name
-        self.link = link
-        self._flags = {**flags, "cache_dir": link.cache}
-        self._logs = (logs / f"{name}-{number}.log" for number in itertools.count())
+        self.service: Service
+        self._volume = server.url(VOLUME)
+        self._environment = {**server.environment, "AWS_ENDPOINT_URL": proxy.endpoint}
+        self._proxy = proxy
+        self._flags = {**flags, "cache_dir": directory / name}
+        self._logs = (directory / f"{name}-{number}.log" for number in itertools.count())
         self._process = contextlib.ExitStack()
         # Holds the port while the retriever is away, as its own parent does while it runs.
         self._port = socket.socket()
@@ -34,16 +42,15 @@ class Member:
             self._port.setsockopt(socket.SOL_SOCKET, option, 1)
         self._port.bind(("127.0.0.1", 0))
         self.address = f"127.0.0.1:{self._port.getsockname()[1]}"
-        self.service: Service
 
     def start(self) -> None:
         """Start it; it may not serve yet."""
         self.service = self._process.enter_context(
             Service(
-                self.link.volume,
+                self._volume,
                 next(self._logs),
                 listen=self.address,
-                environment=self.link.environment,
+                environment=self._environment,
                 **self._flags,
             )
         )
@@ -63,19 +70,20 @@ class Member:
         self._process.close()
         return status, sum(Path(f"/proc/{pid}").exists() for pid in pids if pid)
 
-    @property
-    def log(self) -> str:
-        """What the process wrote to standard error."""
-        return self.service.log
+    def cut(self, *, silently: bool) -> None:
+        """From now on connections to the store are closed, open ones too; or nothing comes through."""
+        if silently:
+            self._proxy.hang()
+        else:
+            self._proxy.refuse()
+
+    def mend(self) -> None:
+        """Let all through again."""
+        self._proxy.forward()
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._process.close()
         self._port.close()

@@ -48,19 +48,10 @@ def phase_rows(calls: Sequence[Call], seen: Observations) -> list[PhaseRow]:
         own = [call for call in calls if began <= call.started < ended]
         plain = [call for call in own if not call.careful]
         careful = [call for call in own if call.careful]
-        answered = [call.seconds * 1000 for call in plain if call.code == "OK"]
-        median, p99 = np.percentile(answered, [50, 99]) if answered else (math.nan, math.nan)
-        rows.append(
-            PhaseRow(
-                phase=phase,
-                plain=len(plain),
-                plain_failed=sum(call.code != "OK" for call in plain),
-                careful=len(careful),
-                careful_failed=sum(call.code != "OK" for call in careful),
-                median=float(median),
-                p99=float(p99),
-            )
-        )
+        failed = (sum(call.code != "OK" for call in some) for some in (plain, careful))
+        answered = [call.seconds * 1000 for call in plain if call.code == "OK"] or [math.nan]
+        latencies = map(float, np.percentile(answered, [50, 99]))
+        rows.append(PhaseRow(phase, len(plain), next(failed), len(careful), next(failed), *latencies))
     return rows
 
 
@@ -75,8 +66,10 @@ def judge(calls: Sequence[Call], seen: Observations, exit_status: int, left: int
             [call for call in calls if call.careful and call.started < killing_ended],
         ),
         right_answers(calls, seen),
-        _other_outcomes(seen),
-        *_quick_switches(calls, seen.switches),
+        outcomes(
+            "each fault is named in the status, and the version before it serves on", "faults", seen
+        ),
+        _quick_switches(calls, seen.switches),
         _every_worker_flat(seen),
         _steady_latency(calls, seen),
         Verdict("SIGTERM: exit status 0, no process left", exit_status == left == 0,
@@ -120,39 +113,40 @@ def right_answers(calls: Sequence[Call], seen: Observations) -> Verdict:
     )
 
 
-def _other_outcomes(seen: Observations) -> Verdict:
+def answers(calls: Sequence[Call], switch: Switch, start: float, end: float) -> tuple[int, int]:
+    """How many calls were answered wholly between two times, and how many from another version."""
+    own = [
+        call.version
+        for call in calls
+        if start < call.started and call.started + call.seconds < end and call.code == "OK"
+    ]
+    return len(own), sum(version != switch.version for version in own)
+
+
+def outcomes(promise: str, noun: str, seen: Observations) -> Verdict:
+    """Whether all else that was tried came out right."""
     wrong = [f"{what}: {outcome}" for what, outcome in seen.outcomes if outcome.startswith("wrong")]
-    return Verdict(
-        "each fault is named in the status, and the version before it serves on",
-        not wrong,
-        f"{len(seen.outcomes)} faults" + "".join(f"; {text}" for text in wrong),
-    )
+    return Verdict(promise, not wrong, "; ".join([f"{len(seen.outcomes)} {noun}", *wrong]))
 
 
-def _quick_switches(calls: Sequence[Call], switches: Sequence[Switch]) -> list[Verdict]:
+def _quick_switches(calls: Sequence[Call], switches: Sequence[Switch]) -> Verdict:
     limit = POLL_SECONDS + _SWITCH_SECONDS
     slowest = max(
         switch.all_serve_at - switch.moved_at - switch.held_seconds for switch in switches[1:]
     )
     spread = max(switch.commit_spread_seconds for switch in switches)
     # What callers see, not what the service says of itself.
-    late = 0
-    for switch, following in zip(switches[1:], [*switches[2:], None], strict=True):
-        end = math.inf if following is None else following.moved_at
-        due = switch.moved_at + switch.held_seconds + limit
-        late += sum(
-            due < call.started and call.started + call.seconds < end
-            and call.code == "OK" and call.version != switch.version
-            for call in calls
-        )  # fmt: skip
-    return [
-        Verdict(
-            f"all workers serve a new version within one polling interval ({POLL_SECONDS} s) and 1 s",
-            slowest <= limit and not late,
-            f"{len(switches)} switches, the slowest took {slowest:.2f} s; {late} answers were late; "
-            f"workers committed within {spread * 1000:.1f} ms of one another",
-        )
-    ]
+    ends = [*(following.moved_at for following in switches[2:]), math.inf]
+    late = sum(
+        answers(calls, switch, switch.moved_at + switch.held_seconds + limit, end)[1]
+        for switch, end in zip(switches[1:], ends, strict=True)
+    )
+    return Verdict(
+        f"all workers serve a new version within one polling interval ({POLL_SECONDS} s) and 1 s",
+        slowest <= limit and not late,
+        f"{len(switches)} switches, the slowest took {slowest:.2f} s; {late} answers were late; "
+        f"workers committed within {spread * 1000:.1f} ms of one another",
+    )
 
 
 def _every_worker_flat(seen: Observations) -> Verdict:

@@ -26,9 +26,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import grpc
-from recsys.retriever.v1 import retriever_service_pb2 as pb
-from rich.console import Console
+from rich.text import Text
 
 from lightfm_retriever.hosting import terminal
 from lightfm_retriever.hosting.calling import client_flags
@@ -36,7 +34,9 @@ from lightfm_retriever.hosting.errors import HostingError
 from lightfm_retriever.hosting.security.settings import PLAIN, ClientSecurity
 from lightfm_retriever.publication import layout
 from lightfm_retriever.publication.errors import PublicationError
+from retriever.client import CallError
 from retriever.config import parse_address
+from tests.benchmarks import frame
 from tests.load import k6_results, k6_run
 from tests.load.k6_run import K6, Load
 from tests.load.switching import switching
@@ -50,18 +50,17 @@ from tests.load.target import (
     other_version,
     retriever,
 )
+from trainer.errors import OptionError
+from trainer.service.schedule import parse_duration
 
 PUBLISH_AND_ROLL_BACK = "publish_and_roll_back"
-_LONGEST_SECONDS = 24 * 3600
-_UNITS = {"s": 1, "m": 60, "h": 3600}
 
 
 @dataclass(frozen=True)
 class Subject:
-    """What is asked: the retriever, what is known of it, and where its volume is, if that is known."""
+    """What is asked: the retriever, what is known of it, and the versions that its label names."""
 
     target: Target
-    volume: Path | None
     known: Known
     kinds: Sequence[str]
     versions: Sequence[str]
@@ -78,111 +77,105 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.target is None and security != PLAIN:
             parser.error("--ca, --cert, --key, --server-name and --client-token-file are for --target")
         k6 = k6_run.find_k6()
-        with retriever(
-            options.target,
-            options.volume,
-            workers=options.workers,
-            label=options.label,
-            security=security,
-        ) as (target, volume):
+        with retriever(options, security) as target:
             # All of them, also after one that didn't pass.
-            passed = [_run(k6, name, target, volume, options) for name in options.scenarios]
-    except (LoadError, PublicationError, HostingError) as error:
+            passed = [_run(k6, name, target, options) for name in options.scenarios]
+    except (LoadError, CallError, PublicationError, HostingError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        return 130
+        return terminal.INTERRUPTED
     finally:
         signal.signal(signal.SIGTERM, before)
     return 0 if all(passed) else 1
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m tests.load.k6",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = frame.parser("tests.load.k6", __doc__)
     add = parser.add_argument
-    add(
-        "scenarios",
-        nargs="+",
-        choices=list(k6_run.DEFAULTS),
-        metavar="SCENARIO",
-        help="one or several, in turn",
-    )
+    told = "one or several, in turn"
+    add("scenarios", nargs="+", choices=list(k6_run.DEFAULTS), metavar="SCENARIO", help=told)
     add("--target", metavar="HOST:PORT", help="a retriever that runs")
     client_flags.add(parser, {})
     add("--volume", type=Path, help="what to serve, or what --target serves, for its ids and versions")
     add("--label", default=layout.DEFAULT_LABEL, help="that the retriever follows (default: current)")
-    add("--workers", type=_positive, default=2, help="of the retriever that is started (default: 2)")
+    add("--workers", type=frame.positive, default=2, help="of the one that is started (default: 2)")
     add("--duration", type=duration, metavar="TIME", help="30s, 10m, 2h (default: the scenario's)")
-    add("--rate", type=_positive, help="calls a second (default: the scenario's)")
-    add("--connections", type=_positive, help="one call at a time each (default: the scenario's)")
+    add("--rate", type=frame.positive, help="calls a second (default: the scenario's)")
+    add("--connections", type=frame.positive, help="one call at a time each (default: the scenario's)")
     add("--max-p99-ms", type=float, help="a 99th percentile that fails (default: the scenario's)")
     add("--timeout", type=duration, metavar="TIME", default=5.0, help="of a call (default: 5s)")
     add("--user-ids", type=Path, metavar="FILE", help="known users, an id a line")
     add("--item-ids", type=Path, metavar="FILE", help="known items, an id a line")
     add("--filter", metavar="ATTRIBUTE=VALUE", help="of filtered calls")
     add("--reflect", action="store_true", help="ask the retriever for its protos; don't use the files")
-    add("--json", action="store_true", help="print the results as JSON, one object for each scenario")
     return parser
 
 
 def duration(text: str) -> float:
-    """Seconds of "30", "30s", "10m" or "2h"."""
-    unit = _UNITS.get(text[-1:])
+    """Seconds of "30s", "10m" or "2h"."""
     try:
-        seconds = float(text[:-1] if unit else text) * (unit or 1)
-    except ValueError:
-        seconds = 0
-    if not 1 <= seconds <= _LONGEST_SECONDS:
-        raise argparse.ArgumentTypeError(f"{text!r} should be 1s to 24h, such as 30s, 10m or 2h")
-    return seconds
+        return parse_duration(text, option="duration").total_seconds()
+    except OptionError as error:
+        raise argparse.ArgumentTypeError(error.problem) from error
 
 
-def _positive(text: str) -> int:
-    number = int(text) if text.isdecimal() else 0
-    if not number:
-        raise argparse.ArgumentTypeError(f"{text!r} should be a whole number above 0")
-    return number
+def _run(k6: str, scenario: str, target: Target, options: argparse.Namespace) -> bool:
+    """Run one scenario and print what came of it; whether it passed.
 
-
-def _run(
-    k6: str, scenario: str, target: Target, volume: Path | None, options: argparse.Namespace
-) -> bool:
-    """Run one scenario and print what came of it; whether it passed."""
+    Raises:
+        LoadError: it ended before its time.
+    """
     load = Load.of(scenario, options)
     before = target.check()
-    subject = _subject(scenario, target, volume, before.version, options)
+    subject = _subject(scenario, target, before.version, options)
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         switches: list[float] = []
         if scenario == PUBLISH_AND_ROLL_BACK:
-            assert volume is not None
-            switches = stack.enter_context(switching(target, volume, options.label, *subject.versions))
-        environment = _environment(load, subject, folder, options)
-        run = stack.enter_context(K6(k6, load, environment, folder))
+            switches = stack.enter_context(switching(target, options.label, *subject.versions))
+        run = stack.enter_context(K6(k6, load, _environment(load, subject, folder, options), folder))
         exit_status = run.wait()
         results = run.results(exit_status)
-        after = None
+        workers: list[k6_results.Worker] = []
         if exit_status != k6_run.ABORTED:
-            with contextlib.suppress(grpc.RpcError):
+            with contextlib.suppress(CallError):
                 after = target.status_after(before, results.counted_calls)
-        return _report(
-            run, exit_status, results, before, after, subject, switches, as_json=options.json
+                workers = k6_results.workers(before, after)
+        problems = [*results.missed, *(f"worker {one.index} died" for one in workers if one.restarts)]
+        passed = exit_status == 0 and not problems
+        title = load.title(len(before.workers))
+        frame.report(
+            options,
+            title,
+            k6_results.table(results),
+            *map(str, workers),
+            *_notes(results, subject, switches),
+            Text("passed\n" if passed else "FAILED\n", style="bold"),
+            title=title,
+            **dataclasses.asdict(load),
+            passed=passed,
+            **dataclasses.asdict(results),
+            workers=[dataclasses.asdict(worker) for worker in workers],
+            switch_seconds=switches,
         )
+        sys.stdout.flush()
+        for said, count in run.complaints():
+            print(f"{scenario}: {said} ({count} times)", file=sys.stderr)
+        if exit_status == k6_run.ABORTED:
+            raise LoadError(f"{scenario}: {run.last_words()}")
+        for problem in problems:
+            print(f"{scenario} missed: {problem}", file=sys.stderr)
+        return passed
 
 
-def _subject(
-    scenario: str, target: Target, volume: Path | None, version: str, options: argparse.Namespace
-) -> Subject:
+def _subject(scenario: str, target: Target, version: str, options: argparse.Namespace) -> Subject:
     versions = [version]
     if scenario == PUBLISH_AND_ROLL_BACK:
-        if volume is None:
+        if target.volume is None:
             raise LoadError(f"{PUBLISH_AND_ROLL_BACK} needs --volume, the one that --target serves")
-        versions.append(other_version(volume, version))
-    known = known_of(target, volume, versions)
+        versions.append(other_version(target.volume, version))
+    known = known_of(target, versions)
     known = Known(
         _lines(options.user_ids) or known.users,
         _lines(options.item_ids) or known.items,
@@ -193,8 +186,8 @@ def _subject(
             f"{target.address} knows no ids of MovieLens: name some by --volume, or by --user-ids "
             "and --item-ids"
         )
-    kinds = answered_kinds(target, known, filter_wanted=options.filter is not None)
-    return Subject(target, volume, known, kinds, versions)
+    kinds = answered_kinds(target.client, known, filter_wanted=options.filter is not None)
+    return Subject(target, known, kinds, versions)
 
 
 def _lines(path: Path | None) -> list[str]:
@@ -233,15 +226,6 @@ def _environment(
     }
 
 
-def _ip(address: str) -> str:
-    """The IP address of HOST:PORT; LoadError when it has none."""
-    host, port = parse_address(address)
-    try:
-        return str(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][4][0])
-    except OSError as error:
-        raise LoadError(f"{address}: {error.strerror or error}") from error
-
-
 def _security(address: str, security: ClientSecurity, folder: Path) -> dict[str, str]:
     """What k6 needs of it; the token in a file, since other users can see a process's variables."""
     files = {"TLS_CA": security.ca, "TLS_CERT": security.cert, "TLS_KEY": security.key}
@@ -249,47 +233,17 @@ def _security(address: str, security: ClientSecurity, folder: Path) -> dict[str,
     found = {name: str(Path(path).absolute()) for name, path in files.items() if path is not None}
     if security.server_name is not None:
         found["SERVER_NAME"] = security.server_name
-        found["IP"] = _ip(address)
+        host, port = parse_address(address)
+        try:
+            found["IP"] = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][4][0]
+        except OSError as error:
+            raise LoadError(f"{address}: {error.strerror or error}") from error
     if security.token is not None:
         token = folder / "token"
         token.touch(mode=0o600)
         token.write_text(security.token)
         found["TOKEN_FILE"] = str(token)
     return found
-
-
-def _report(
-    run: K6,
-    exit_status: int,
-    results: k6_results.Results,
-    before: pb.GetStatusResponse,
-    after: pb.GetStatusResponse | None,
-    subject: Subject,
-    switches: Sequence[float],
-    *,
-    as_json: bool,
-) -> bool:
-    """Print what came of a run; whether it passed. LoadError when it ended before its time."""
-    load = run.load
-    workers = k6_results.workers(before, after) if after is not None else []
-    problems = [*results.missed, *(f"worker {each.index} died" for each in workers if each.restarts)]
-    passed = exit_status == 0 and not problems
-    title = load.title(len(before.workers))
-    if as_json:
-        facts = {"title": title, **dataclasses.asdict(load), "passed": passed}
-        print(k6_results.as_json(facts, results, workers, switches), flush=True)
-    else:
-        notes = list(_notes(results, subject, switches))
-        notes.append(f"[bold]{'passed' if passed else 'FAILED'}[/bold]\n")
-        console = Console(width=None if sys.stdout.isatty() else 120, highlight=False)
-        k6_results.print_table(console, title, results, workers, notes)
-    for said, count in run.complaints():
-        print(f"{load.scenario}: {said} ({count} times)", file=sys.stderr)
-    if exit_status == k6_run.ABORTED:
-        raise LoadError(f"{load.scenario}: {run.last_words()}")
-    for problem in problems:
-        print(f"{load.scenario} missed: {problem}", file=sys.stderr)
-    return passed
 
 
 def _notes(results: k6_results.Results, subject: Subject, switches: Sequence[float]) -> Iterator[str]:

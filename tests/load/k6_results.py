@@ -1,14 +1,14 @@
 """What a run of k6 measured: read from the summary that it exports, and shown to people or machines."""
 
-import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from recsys.retriever.v1 import retriever_service_pb2 as pb
-from rich.console import Console
 from rich.table import Table
+
+from tests.benchmarks import frame
 
 # In the order of the table; what each kind of call is called there.
 KINDS = {
@@ -25,19 +25,8 @@ PARTS = {"before": "all, before the spike", "after": "all, after the spike"}
 _LATENCY = "grpc_req_duration"
 
 
-@dataclass(frozen=True)
-class Row:
-    """The calls of one kind, or of one part of a run; None where it wasn't counted."""
-
-    calls: str
-    count: int | None
-    rate: float | None
-    p50_milliseconds: float
-    p90_milliseconds: float
-    p99_milliseconds: float
-    max_milliseconds: float
-    refused: int | None
-    failed: int | None
+# The calls of one kind, or of one part of a run; None where it wasn't counted.
+Row = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -50,6 +39,13 @@ class Worker:
     restarts: int
     pss_before_bytes: int
     pss_after_bytes: int
+
+    def __str__(self) -> str:
+        return (
+            f"worker {self.index}: {self.calls:,} calls, {self.refused:,} refused, "
+            f"{self.restarts} restarts, "
+            f"{self.pss_before_bytes / 1e6:.0f} -> {self.pss_after_bytes / 1e6:.0f} MB"
+        )
 
 
 @dataclass(frozen=True)
@@ -98,17 +94,17 @@ def _row(metrics: Mapping[str, Any], tags: str, name: str, seconds: float) -> Ro
     count = _count(metrics, "calls" + tags)
     if latency is None or not (latency["count"] if count is None else count):
         return None
-    return Row(
-        name,
-        count if count is not None else int(latency["count"]),
-        count / seconds if count and seconds else None,
-        p50_milliseconds=float(latency["med"]),
-        p90_milliseconds=float(latency["p(90)"]),
-        p99_milliseconds=float(latency["p(99)"]),
-        max_milliseconds=float(latency["max"]),
-        refused=_count(metrics, "refused_calls" + tags),
-        failed=_count(metrics, "failed_calls" + tags),
-    )
+    return {
+        "calls": name,
+        "count": count if count is not None else int(latency["count"]),
+        "rate": count / seconds if count and seconds else None,
+        "p50_milliseconds": float(latency["med"]),
+        "p90_milliseconds": float(latency["p(90)"]),
+        "p99_milliseconds": float(latency["p(99)"]),
+        "max_milliseconds": float(latency["max"]),
+        "refused": _count(metrics, "refused_calls" + tags),
+        "failed": _count(metrics, "failed_calls" + tags),
+    }
 
 
 def _missed(metrics: Mapping[str, Any]) -> Iterator[str]:
@@ -143,56 +139,26 @@ def workers(before: pb.GetStatusResponse, after: pb.GetStatusResponse) -> list[W
     return found
 
 
-def print_table(
-    console: Console, title: str, results: Results, found: Sequence[Worker], notes: Sequence[str]
-) -> None:
+_COLUMNS = {
+    "number": ("count", 0),
+    "a second": ("rate", 1),
+    "p50 ms": ("p50_milliseconds", 2),
+    "p90 ms": ("p90_milliseconds", 2),
+    "p99 ms": ("p99_milliseconds", 2),
+    "max ms": ("max_milliseconds", 1),
+    "refused": ("refused", 0),
+    "failed": ("failed", 0),
+}
+
+
+def table(results: Results) -> Table:
     """For people."""
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in ("calls", "number", "a second", "p50 ms", "p90 ms", "p99 ms", "max ms", "refused",
-                   "failed"):  # fmt: skip
-        table.add_column(column, justify="left" if column == "calls" else "right", no_wrap=True)
+    rows = []
     for row in results.rows:
-        table.add_row(
-            row.calls,
-            _number(row.count),
-            _number(row.rate, 1),
-            _number(row.p50_milliseconds, 2),
-            _number(row.p90_milliseconds, 2),
-            _number(row.p99_milliseconds, 2),
-            _number(row.max_milliseconds, 1),
-            _number(row.refused),
-            _number(row.failed),
-        )
-    console.print(title, soft_wrap=True)
-    console.print(table)
-    print_workers(console, found)
-    for note in notes:
-        console.print(note, soft_wrap=True)
-
-
-def print_workers(console: Console, found: Sequence[Worker]) -> None:
-    """A line for each."""
-    for worker in found:
-        console.print(
-            f"worker {worker.index}: {worker.calls:,} calls, {worker.refused:,} refused, "
-            f"{worker.restarts} restarts, "
-            f"{worker.pss_before_bytes / 1e6:.0f} -> {worker.pss_after_bytes / 1e6:.0f} MB",
-            soft_wrap=True,
-        )
-
-
-def _number(value: float | None, digits: int = 0) -> str:
-    return "" if value is None else f"{value:,.{digits}f}"
-
-
-def as_json(
-    facts: Mapping[str, Any], results: Results, found: Sequence[Worker], switches: Sequence[float]
-) -> str:
-    """For machines."""
-    content = {
-        **facts,
-        **asdict(results),
-        "workers": [asdict(worker) for worker in found],
-        "switch_seconds": list(switches),
-    }
-    return json.dumps(content, indent=2)
+        numbers = {name: (row[figure], digits) for name, (figure, digits) in _COLUMNS.items()}
+        shown = {
+            name: "" if value is None else f"{value:,.{digits}f}"
+            for name, (value, digits) in numbers.items()
+        }
+        rows.append({"calls": row["calls"], **shown})
+    return frame.table("", rows)

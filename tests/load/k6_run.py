@@ -9,7 +9,6 @@ import re
 import shutil
 import subprocess
 import sys
-import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -28,7 +27,6 @@ THRESHOLDS_MISSED = 99
 ABORTED = 108
 # To start, to finish calls in flight, and to write the summary.
 _SPARE_SECONDS = 60
-_LOOK_SECONDS = 0.1
 
 
 @dataclass(frozen=True)
@@ -44,14 +42,9 @@ class Load:
     @classmethod
     def of(cls, scenario: str, options: argparse.Namespace) -> Load:
         """The scenario's defaults, unless the flags say otherwise."""
-        own = DEFAULTS[scenario]
-        return cls(
-            scenario,
-            options.duration or own["duration_seconds"],
-            options.rate or own["rate"],
-            options.connections or int(own["connections"]),
-            options.max_p99_ms or own["max_p99_ms"],
-        )
+        given = (options.duration, options.rate, options.connections, options.max_p99_ms)
+        defaults = DEFAULTS[scenario].values()
+        return cls(scenario, *(own or default for own, default in zip(given, defaults, strict=True)))
 
     def title(self, workers: int) -> str:
         """What was done to how many workers, and on which machine."""
@@ -94,21 +87,13 @@ class K6:
 
     def wait(self) -> int:
         """Wait for its end, with a bar on a terminal; returns the exit status."""
-        end = time.monotonic() + self.load.seconds + _SPARE_SECONDS
         with Bars().step(self.load.scenario, round(self.load.seconds)) as advance:
-            shown = 0
-            began = time.monotonic()
-            while (exit_status := self._process.poll()) is None:
-                if time.monotonic() > end:
-                    raise LoadError(
-                        f"{self.load.scenario}: k6 didn't end {_SPARE_SECONDS} s after it should"
-                    )
-                time.sleep(_LOOK_SECONDS)
-                passed = min(int(time.monotonic() - began), round(self.load.seconds))
-                advance(passed - shown)
-                shown = passed
-            advance(round(self.load.seconds) - shown)
-        return exit_status
+            for passed in range(round(self.load.seconds) + _SPARE_SECONDS):
+                try:
+                    return self._process.wait(1)
+                except subprocess.TimeoutExpired:
+                    advance(passed < round(self.load.seconds))
+        raise LoadError(f"{self.load.scenario}: k6 didn't end {_SPARE_SECONDS} s after it should")
 
     def results(self, exit_status: int) -> k6_results.Results:
         """What it measured; LoadError when it measured nothing."""

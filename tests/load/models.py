@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 
 from lightfm_retriever.publication import layout
-from lightfm_retriever.publication.manifest import DatasetFacts, Manifest, RunFacts
 from lightfm_retriever.publication.storage.id_map import IdMap
 from lightfm_retriever.publication.storage.ragged import Ragged
 from lightfm_retriever.publication.vectors.vector_space import (
@@ -70,14 +69,12 @@ class Model:
 
     def _recommended(self, user_id: str) -> Float32Array:
         row = self.users.row(user_id)
-        assert row is not None
         scores = self.item_vectors @ user_queries(self.user_vectors[row]) + self.user_vectors[row][-1]
         scores[self.seen[row]] = -np.inf
         return np.asarray(scores, dtype=np.float32)
 
     def _similar(self, item_id: str) -> Float32Array:
         row = self.items.row(item_id)
-        assert row is not None
         units = unit_rows(split_biases(self.item_vectors)[0])
         scores = units @ units[row]
         scores[row] = -np.inf
@@ -97,7 +94,7 @@ def publish(volume: Path, family: str, seed: int, size: Size = Size()) -> Model:
     item_vectors = random.normal(size=(size.items, size.components + 1)).astype(np.float32)
     user_vectors = random.normal(size=(USERS, size.components + 1)).astype(np.float32)
     each = [np.sort(random.choice(size.items, SEEN, replace=False)) for _ in range(USERS)]
-    seen = Ragged(np.arange(USERS + 1, dtype=np.int64) * SEEN, np.concatenate(each).astype(np.int32))
+    seen = retrievable.ragged(each)
     with Staging(volume) as staging:
         staging.add_id_map(layout.ITEM_IDS, items)
         staging.add_id_map(layout.USER_IDS, users)
@@ -106,31 +103,9 @@ def publish(volume: Path, family: str, seed: int, size: Size = Size()) -> Model:
         staging.add_array(layout.USER_VECTORS, user_vectors)
         staging.add_ragged(layout.SEEN_OFFSETS, layout.SEEN_ITEMS, seen)
         everything = {"search_k": 1_000_000, "candidates": size.items}
-        usual = {"search_k": 100 * TREES, "candidates": LIMIT}
-        indexes = retrievable.build_indexes(
-            staging,
-            item_vectors,
-            build={"trees": TREES},
-            query=everything if size.every else usual,
-        )
-        manifest = staging.publish(
-            Manifest(
-                items=size.items,
-                users=USERS,
-                components=size.components,
-                run=RunFacts(id=f"{family}-{seed}", started_at="2026-11-24T00:00:00Z", seconds={}),
-                libraries={},
-                dataset=DatasetFacts(
-                    name=f"drawn at random, family {family}",
-                    split="none",
-                    train_interactions=SEEN * USERS,
-                    test_interactions=0,
-                    item_features=[],
-                    user_features=[],
-                ),
-                hyperparameters={"seed": seed},
-                metrics={},
-                indexes=indexes,
-            )
-        )
-    return Model(manifest.version, items, users, item_vectors, user_vectors, seen)
+        query = everything if size.every else {"search_k": 100 * TREES, "candidates": LIMIT}
+        build = {"trees": TREES}
+        indexes = retrievable.build_indexes(staging, item_vectors, build=build, query=query)
+        facts = retrievable.facts(size.items, USERS, size.components, indexes)
+        version = staging.publish(facts).version
+    return Model(version, items, users, item_vectors, user_vectors, seen)

@@ -1,59 +1,65 @@
-"""What came of a campaign, for people and for machines."""
+"""The command of a campaign: it runs, and what came of it is told to people or to machines."""
 
-import dataclasses
-import json
-import os
-import platform
-import sys
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from pathlib import Path
 
-from rich.console import Console
-from rich.table import Table
+from rich.text import Text
 
+from tests.benchmarks import frame
+from tests.load.callers import Call
 from tests.load.campaign import Observations
-from tests.load.judge import PhaseRow, Verdict
+from tests.load.judge import Verdict, phase_rows
 from tests.machine import machine_name
 
-
-def print_tables(
-    setting: str, rows: Sequence[PhaseRow], verdicts: Sequence[Verdict], seen: Observations
-) -> None:
-    """Tables of the calls and of the faults, then the promises; `setting` says who called whom."""
-    console = Console(width=None if sys.stdout.isatty() else 200, highlight=False)
-    console.print(f"{machine_name()}; {setting}")
-    table = Table(box=None, pad_edge=False, header_style="bold", title="calls", title_justify="left")
-    columns = ("phase", "s", "plain", "failed", "our client's", "failed", "median ms", "p99 ms")
-    for column in columns:
-        table.add_column(column, justify="left" if column == "phase" else "right")
-    for row in rows:
-        began, ended = seen.phases[row.phase]
-        table.add_row(
-            row.phase, f"{ended - began:.1f}", f"{row.plain:,}", str(row.plain_failed),
-            f"{row.careful:,}", str(row.careful_failed), f"{row.median:.2f}", f"{row.p99:.2f}",
-        )  # fmt: skip
-    console.print(table)
-    table = Table(box=None, pad_edge=False, header_style="bold", title="faults", title_justify="left")
-    table.add_column("what", no_wrap=True)
-    table.add_column("what came of it")
-    for what, came in seen.outcomes:
-        table.add_row(what, came)
-    console.print(table)
-    for verdict in verdicts:
-        word = {True: "kept", False: "BROKEN", None: "open"}[verdict.kept]
-        console.print(f"[bold]{word:6}[/bold] {verdict.promise}\n       {verdict.measured}")
+# What the callers saw, what the campaign saw, and what is judged of both.
+Came = tuple[Sequence[Call], Observations, Sequence[Verdict]]
 
 
-def print_json(rows: Sequence[PhaseRow], verdicts: Sequence[Verdict], seen: Observations) -> None:
-    """The same as JSON."""
-    print(
-        json.dumps(
-            {
-                "machine": platform.machine(),
-                "cores": os.cpu_count(),
-                "phases": [dataclasses.asdict(row) for row in rows],
-                "faults": dict(seen.outcomes),
-                "promises": [dataclasses.asdict(verdict) for verdict in verdicts],
-            },
-            indent=2,
-        )
+def command(
+    name: str, description: str | None, run: Callable[[Path, bool], Came], *, short: str, setting: str
+) -> int:
+    """Run a campaign in a temporary folder, in full or in short; 1 unless every promise was kept.
+
+    Args:
+        name, description: the module's `__spec__.name` and docstring.
+        run: the campaign.
+        short: what the short form is.
+        setting: who calls whom.
+    """
+    parser = frame.parser(name, description)
+    parser.add_argument("--short", action="store_true", help=short)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as directory:
+        calls, seen, verdicts = run(Path(directory), options.short)
+    rows = phase_rows(calls, seen)
+    phases = [
+        {
+            "phase": row.phase,
+            "s": f"{seen.phases[row.phase][1] - seen.phases[row.phase][0]:.1f}",
+            "plain": f"{row.plain:,}",
+            "plain failed": str(row.plain_failed),
+            "our client's": f"{row.careful:,}",
+            "failed": str(row.careful_failed),
+            "median ms": f"{row.median:.2f}",
+            "p99 ms": f"{row.p99:.2f}",
+        }
+        for row in rows
+    ]
+    faults = [{"what": what, "what came of it": came} for what, came in seen.outcomes]
+    words = {True: "kept", False: "BROKEN", None: "open"}
+    frame.report(
+        options,
+        f"{machine_name()}; {setting}",
+        frame.table("calls", phases),
+        frame.table("faults", faults, left=2),
+        *(
+            Text.assemble((f"{words[one.kept]:6}", "bold"), f" {one.promise}\n       {one.measured}")
+            for one in verdicts
+        ),
+        phases=[asdict(row) for row in rows],
+        faults=dict(seen.outcomes),
+        promises=[asdict(verdict) for verdict in verdicts],
     )
+    return 0 if all(verdict.kept is not False for verdict in verdicts) else 1

@@ -21,13 +21,12 @@ from recsys.retriever.v1 import retriever_service_pb2_grpc as pb_grpc
 
 from lightfm_retriever.hosting.security.settings import ClientSecurity
 from tests.envoy import Envoy
-from tests.load import models
+from tests.load.models import USER_IDS
 from tests.service import PATIENCE, Service
 
-TOKEN = "0123456789abcdef" * 4
+_TOKEN = "0123456789abcdef" * 4
 _CALLERS = 2
 _OPTIONS = [("grpc.use_local_subchannel_pool", 1), ("grpc.enable_retries", 0)]
-_ROOT = Path(__file__).parents[2]
 
 
 @dataclass(frozen=True)
@@ -44,18 +43,13 @@ FRONTS = (Front("a worker", 1, envoy=False), Front("Envoy", 5, envoy=True))
 
 @dataclass(frozen=True)
 class Measured:
-    """What came of it.
+    """What came of it."""
 
-    Attributes:
-        before, during: how many calls were answered, in equal times.
-        failed: how the others failed.
-        attack: what the attacker says that it did.
-    """
-
+    # How many calls were answered, in equal times.
     before: int
     during: int
-    failed: Counter[str]
-    attack: str
+    failed: Counter[str]  # how the others failed
+    attack: str  # what the attacker says that it did
 
     @property
     def outcome(self) -> str:
@@ -78,52 +72,39 @@ def measure(front: Front, volume: Path, directory: Path, seconds: float) -> Meas
     """Count calls without an attack, and then with one, for so long each."""
     with _attacked(front, volume, directory) as target:
         before, failed = _call(target, seconds)
-        command = [sys.executable, "-m", "tests.load.rapid_reset", target, str(seconds)]
-        command += ["--connections", str(front.connections)]
-        attack = subprocess.Popen(
-            [*_on_core(0), *command], cwd=_ROOT, stdout=subprocess.PIPE, text=True
-        )
-        try:
+        command = [*_on_core(0), sys.executable, "-m", "tests.load.rapid_reset", target]
+        command += [str(seconds), str(front.connections)]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as attack:
             assert attack.stdout is not None
-            # It says so when it begins.
+            # It says so when it begins, and ends by itself.
             attack.stdout.readline()
             during, failed_during = _call(target, seconds)
             said = attack.stdout.read().strip()
-        finally:
-            attack.kill()
-            attack.communicate()
     return Measured(before, during, failed + failed_during, said)
 
 
 @contextlib.contextmanager
 def _attacked(front: Front, volume: Path, directory: Path) -> Iterator[str]:
     tokens = directory / "tokens"
-    tokens.write_text(f"{TOKEN}\n")
+    tokens.write_text(f"{_TOKEN}\n")
     flags = {"workers": 1, "drain_seconds": 0, "token_file": tokens}
-    with contextlib.ExitStack() as stack:
-        service = stack.enter_context(
-            Service(
-                volume,
-                directory / "attacked.log",
-                prefix=_on_core(1),
-                security=ClientSecurity(token=TOKEN),
-                **flags,
-            )
-        )
+    security = ClientSecurity(token=_TOKEN)
+    log = directory / "attacked.log"
+    with Service(volume, log, prefix=_on_core(1), security=security, **flags) as service:
         service.wait_until(lambda status: status.version and status.workers[0].version)
         if not front.envoy:
             yield service.target
             return
-        envoy = stack.enter_context(Envoy([service.target], directory))
-        envoy.wait_for(lambda: envoy.healthy() == {service.target})
-        yield envoy.target
+        with Envoy([service.target], directory) as envoy:
+            envoy.wait_for(lambda: envoy.healthy() == {service.target})
+            yield envoy.target
 
 
 def _call(target: str, seconds: float) -> tuple[int, Counter[str]]:
     """How many calls with a token are answered, and how the others fail; none is tried again."""
     end = threading.Event()
-    request = pb.RecommendRequest(user_id=models.USER_IDS[0])
-    metadata = [("authorization", f"Bearer {TOKEN}")]
+    request = pb.RecommendRequest(user_id=USER_IDS[0])
+    metadata = [("authorization", f"Bearer {_TOKEN}")]
 
     def call() -> Counter[str]:
         codes: Counter[str] = Counter()

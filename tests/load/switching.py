@@ -4,14 +4,12 @@ import contextlib
 import threading
 import time
 from collections.abc import Iterator
-from pathlib import Path
-
-import grpc
 
 from lightfm_retriever.publication import labels
 from lightfm_retriever.publication.errors import PublicationError
+from retriever.client import CallError
 from tests import publications
-from tests.load.target import LoadError, Target, words
+from tests.load.target import LoadError, Target
 
 # For a change to be taken over; a service that is being called looks at its label every second.
 MOST_SECONDS = 30.0
@@ -21,13 +19,12 @@ _LOOK_SECONDS = 0.05
 
 
 @contextlib.contextmanager
-def switching(
-    target: Target, volume: Path, label: str, first: str, other: str
-) -> Iterator[list[float]]:
+def switching(target: Target, label: str, first: str, other: str) -> Iterator[list[float]]:
     """Promote another version and roll back, again and again; yields how long each change took.
 
     In the end the label names what it did before. LoadError when a change isn't taken over.
     """
+    volume = target.volume
     took: list[float] = []
     problems: list[Exception] = []
     stop = threading.Event()
@@ -44,7 +41,7 @@ def switching(
                 publications.roll_back(volume, label=label)
                 _wait_until_all_serve(target, first)
                 took.append(time.monotonic() - began)
-        except (LoadError, PublicationError) as error:
+        except (LoadError, CallError, PublicationError) as error:
             problems.append(error)
 
     thread = threading.Thread(target=move)
@@ -63,10 +60,7 @@ def switching(
 def _wait_until_all_serve(target: Target, version: str) -> None:
     end = time.monotonic() + MOST_SECONDS
     while True:
-        try:
-            status = target.status()
-        except grpc.RpcError as error:
-            raise LoadError(f"{target.address} stopped answering: {words(error)}") from error
+        status = target.client.status()
         if {worker.version for worker in status.workers} == {version}:
             return
         if time.monotonic() > end:

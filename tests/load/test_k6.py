@@ -29,12 +29,10 @@ def volume(tmp_path_factory):
         "genres": [GENRES[item % 3] for item in range(ITEMS)],
     }
     items = write_csv(directory / "items.csv", genres)
+    flags = "--item-attributes genres --allow-unevaluated --split none --epochs 2 --components 4"
+    where = ["--interactions", interactions, "--items", items, "--volume", directory / "volume"]
     for seed in ("1", "2"):
-        arguments = ["train", "--interactions", str(interactions), "--items", str(items)]
-        arguments += ["--item-attributes", "genres", "--allow-unevaluated", "--split", "none"]
-        arguments += ["--seed", seed]
-        arguments += ["--epochs", "2", "--components", "4", "--volume", str(directory / "volume")]
-        assert trainer(arguments) == 0
+        assert trainer(["train", *flags.split(), *map(str, where), "--seed", seed]) == 0
     return directory / "volume"
 
 
@@ -54,19 +52,25 @@ def of_its_own(volume, tmp_path):
         yield service
 
 
-def run(capsys, *arguments):
-    """The exit status, the results, and what stands on standard error."""
-    status = k6.main([*arguments, "--json"])
-    out, err = capsys.readouterr()
-    return status, json.loads(out) if out else None, err
+@pytest.fixture
+def run(volume, capsys):
+    """Runs a load; returns the exit status, the results, and what stands on standard error."""
+
+    def run(scenario, target, flags=""):
+        where = ["--target", target] if target else []
+        status = k6.main([scenario, *where, "--volume", str(volume), *flags.split(), "--json"])
+        out, err = capsys.readouterr()
+        return status, json.loads(out or "null"), err
+
+    return run
 
 
 def calls(results):
     return {row["calls"]: row["count"] for row in results["rows"]}
 
 
-def test_smoke_asks_every_kind_of_call(service, volume, capsys):
-    status, results, err = run(capsys, "smoke", "--target", service.target, "--volume", str(volume))
+def test_smoke_asks_every_kind_of_call(service, run):
+    status, results, err = run("smoke", service.target)
     assert status == 0, err
     assert results["passed"]
     assert calls(results) == {
@@ -83,31 +87,29 @@ def test_smoke_asks_every_kind_of_call(service, volume, capsys):
     assert all(row["failed"] == row["refused"] == 0 for row in results["rows"])
 
 
-def test_steady_makes_the_calls_that_it_should_through_a_retriever_of_its_own(volume, capsys):
-    flags = ("--duration", "2s", "--rate", "50", "--connections", "50", "--max-p99-ms", "4000")
-    status, results, err = run(capsys, "steady", "--volume", str(volume), *flags)
+def test_steady_makes_the_calls_that_it_should_through_a_retriever_of_its_own(run):
+    load = "--duration 2s --rate 50 --connections 50 --max-p99-ms 4000"
+    status, results, err = run("steady", None, load)
     assert status == 0, err
     assert 95 <= calls(results)["all"] <= 105
     assert sum(worker["calls"] for worker in results["workers"]) >= 95
 
 
-def test_a_threshold_that_is_missed_fails_the_run_and_is_named(service, volume, capsys):
-    flags = ("--duration", "1s", "--rate", "20", "--connections", "2", "--max-p99-ms", "0.001")
-    where = ("--target", service.target, "--volume", str(volume))
-    status, results, err = run(capsys, "steady", *where, *flags)
+def test_a_threshold_that_is_missed_fails_the_run_and_is_named(service, run):
+    load = "--duration 1s --rate 20 --connections 2 --max-p99-ms 0.001"
+    status, results, err = run("steady", service.target, load)
     assert status == 1
     assert not results["passed"]
     assert len(results["missed"]) == 1
     assert "steady missed: grpc_req_duration: p(99)<0.001 was wanted, it was " in err
 
 
-def test_a_spike_may_be_refused_but_not_fail(volume, tmp_path, capsys):
+def test_a_spike_may_be_refused_but_not_fail(volume, tmp_path, run):
     flags = {"workers": 1, "threads": 1, "max_calls": 1, "drain_seconds": 0}
     with Service(volume, tmp_path / "log", **flags) as service:
         service.wait_until_all_serve(read_label(volume, "current"))
-        where = ("--target", service.target, "--volume", str(volume))
-        load = ("--duration", "4s", "--rate", "40", "--connections", "40", "--max-p99-ms", "4000")
-        status, results, err = run(capsys, "spike", *where, *load)
+        load = "--duration 4s --rate 40 --connections 40 --max-p99-ms 4000"
+        status, results, err = run("spike", service.target, load)
     everything = results["rows"][-1]
     assert everything["refused"] > 0
     assert everything["failed"] == 0
@@ -120,11 +122,10 @@ def test_a_spike_may_be_refused_but_not_fail(volume, tmp_path, capsys):
     }
 
 
-def test_publishing_and_rolling_back_fails_no_call(service, volume, capsys):
+def test_publishing_and_rolling_back_fails_no_call(service, volume, run):
     current = read_label(volume, "current")
-    where = ("--target", service.target, "--volume", str(volume))
-    load = ("--duration", "5s", "--rate", "40", "--connections", "40", "--max-p99-ms", "4000")
-    status, results, err = run(capsys, "publish_and_roll_back", *where, *load)
+    load = "--duration 5s --rate 40 --connections 40 --max-p99-ms 4000"
+    status, results, err = run("publish_and_roll_back", service.target, load)
     assert status == 0, err
     assert len(results["switch_seconds"]) >= 2
     assert results["rows"][-1]["failed"] == 0
@@ -133,7 +134,7 @@ def test_publishing_and_rolling_back_fails_no_call(service, volume, capsys):
 
 
 @pytest.mark.parametrize("sign", [signal.SIGKILL, signal.SIGSTOP])
-def test_a_server_that_ends_mid_run_ends_the_run(of_its_own, volume, capsys, sign):
+def test_a_server_that_ends_mid_run_ends_the_run(of_its_own, run, sign):
     pids = [of_its_own.pid, *of_its_own.worker_pids()]
 
     def end():
@@ -145,9 +146,8 @@ def test_a_server_that_ends_mid_run_ends_the_run(of_its_own, volume, capsys, sig
     thread.start()
     began = time.monotonic()
     try:
-        where = ("--target", of_its_own.target, "--volume", str(volume))
-        load = ("--duration", "10m", "--rate", "30", "--connections", "8", "--timeout", "1s")
-        status, results, err = run(capsys, "steady", *where, *load)
+        load = "--duration 10m --rate 30 --connections 8 --timeout 1s"
+        status, results, err = run("steady", of_its_own.target, load)
     finally:
         thread.join()
     assert status == 1

@@ -37,7 +37,8 @@ const GIVE_UP_SECONDS = 3;
 const MOST_DROPPED = 0.01;
 
 export const TARGET = __ENV.TARGET || '127.0.0.1:50051';
-const [FILTER_ATTRIBUTE, FILTER_VALUE] = (__ENV.FILTER || 'genres=Drama').split(/=(.*)/s);
+const [attribute, value] = (__ENV.FILTER || 'genres=Drama').split(/=(.*)/s);
+const CONDITION = { attribute, any_of: { values: [value] } };
 const ALL_DEFAULTS = JSON.parse(open('./defaults.json'));
 
 // ---- how to connect
@@ -65,10 +66,7 @@ export function settings(name) {
 }
 
 // MovieLens 100K numbers its users and items; the last ones may have no interactions to train on.
-function numbers(count) {
-  return Array.from({ length: count }, (_, index) => String(index + 1));
-}
-
+const numbers = (count) => Array.from({ length: count }, (_, index) => String(index + 1));
 const known = (name, count) =>
   new SharedArray(name, () => (__ENV.IDS ? JSON.parse(open(__ENV.IDS))[name] : numbers(count)));
 const users = known('users', 943);
@@ -79,7 +77,7 @@ const any = (ids) => ids[Math.floor(Math.random() * ids.length)];
 
 const recommend = () => ({ user_id: any(users), limit: LIMIT });
 const similar = () => ({ item_id: any(items), limit: LIMIT });
-const several = (request) => ({ requests: Array.from({ length: BATCH }, request) });
+const several = (request) => () => ({ requests: Array.from({ length: BATCH }, request) });
 
 // `share` is the weight in the mix of the longer scenarios; what has none is asked by smoke alone.
 const KINDS = {
@@ -94,27 +92,11 @@ const KINDS = {
   filter: {
     rpc: 'Recommend',
     share: 8,
-    request: () => ({
-      user_id: any(users),
-      limit: LIMIT,
-      filter: {
-        conditions: [{ attribute: FILTER_ATTRIBUTE, any_of: { values: [FILTER_VALUE] } }],
-      },
-    }),
+    request: () => ({ ...recommend(), filter: { conditions: [CONDITION] } }),
     right: ranked,
   },
-  batch_recommend: {
-    rpc: 'BatchRecommend',
-    share: 1,
-    request: () => several(recommend),
-    right: allRanked,
-  },
-  batch_similar: {
-    rpc: 'BatchSimilarItems',
-    share: 1,
-    request: () => several(similar),
-    right: allRanked,
-  },
+  batch_recommend: { rpc: 'BatchRecommend', share: 1, request: several(recommend), right: allRanked },
+  batch_similar: { rpc: 'BatchSimilarItems', share: 1, request: several(similar), right: allRanked },
   status: {
     rpc: 'GetStatus',
     share: 0,
@@ -148,8 +130,8 @@ function allRanked(answer) {
   );
 }
 
-const NAMES = __ENV.KINDS ? __ENV.KINDS.split(',') : Object.keys(KINDS);
-const MIXED = NAMES.filter((name) => KINDS[name].share > 0);
+export const ALL_KINDS = __ENV.KINDS ? __ENV.KINDS.split(',') : Object.keys(KINDS);
+const MIXED = ALL_KINDS.filter((name) => KINDS[name].share > 0);
 const ALL_SHARES = MIXED.reduce((sum, name) => sum + KINDS[name].share, 0);
 
 // ---- calls
@@ -251,7 +233,7 @@ function failed(name, answer, tags) {
 
 // One call of every kind.
 export function each() {
-  NAMES.forEach(call);
+  ALL_KINDS.forEach(call);
 }
 
 // One call of a kind drawn by its share.
@@ -304,10 +286,13 @@ export function thresholds({ maxP99 }, names = MIXED, fewest = 'count>=0') {
   return wanted;
 }
 
-// As `thresholds`, and the load is the one that was asked for.
-export function openLoopThresholds(own) {
+// The options of the usual mix at a steady rate: as `thresholds`, and the load is the one asked for.
+export function openLoop(name, more = {}) {
+  const own = settings(name);
   const most = Math.floor(MOST_DROPPED * own.rate * own.seconds);
-  return { ...thresholds(own), dropped_iterations: [`count<=${most}`] };
+  return {
+    ...common,
+    scenarios: { [name]: arriving(own) },
+    thresholds: { ...thresholds(own), dropped_iterations: [`count<=${most}`], ...more },
+  };
 }
-
-export const ALL_KINDS = NAMES;

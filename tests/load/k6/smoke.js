@@ -1,9 +1,10 @@
 // A few calls of every kind: does it answer, and rightly?
 
-import { ALL_KINDS, common, each, gracefulStop, settings, setup, thresholds } from './lib.js';
+import { ALL_KINDS, common, gracefulStop, settings, thresholds } from './lib.js';
 
 const own = settings('smoke');
 
+export { each as default, setup } from './lib.js';
 export const options = {
   ...common,
   scenarios: {
@@ -17,6 +18,3 @@ export const options = {
   },
   thresholds: thresholds(own, ALL_KINDS, 'count>0'),
 };
-
-export { setup };
-export default each;

@@ -1,7 +1,7 @@
 // A steady rate, then many times as much, then the steady rate again: calls may be refused in the
 // spike, but none fails, and after it all is as before.
 
-import { arriving, common, gracefulStop, mixed, settings, setup, thresholds } from './lib.js';
+import { arriving, common, gracefulStop, settings, thresholds } from './lib.js';
 
 const own = settings('spike');
 const HIGHEST = 10;
@@ -37,5 +37,4 @@ export const options = {
   thresholds: { ...unhurt, ...recovered },
 };
 
-export { setup };
-export default mixed;
+export { mixed as default, setup } from './lib.js';

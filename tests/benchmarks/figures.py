@@ -1,0 +1,58 @@
+"""What rounds of calls come to."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    # It loads gRPC, which would count as the memory of who needs ratios alone.
+    from tests.benchmarks.asking import Calls
+
+
+@dataclass(frozen=True)
+class Ratio:
+    """The median of the rounds' ratios, and the range that they lie in."""
+
+    median: float
+    lowest: float
+    highest: float
+
+    @classmethod
+    def of(cls, heads: Sequence[float], bases: Sequence[float]) -> Ratio:
+        """Of each round's head to the same round's base; both of one length, at least 1."""
+        ratios = np.divide(heads, bases)
+        return cls(float(np.median(ratios)), float(ratios.min()), float(ratios.max()))
+
+    def __str__(self) -> str:
+        return f"{self.median:.3f} ({self.lowest:.2f}..{self.highest:.2f})"
+
+
+@dataclass(frozen=True)
+class Figures:
+    """Of one server's calls in one round, or in several."""
+
+    calls_per_second: float
+    cpu_microseconds: float
+    p50_milliseconds: float
+    p90_milliseconds: float
+    p99_milliseconds: float
+    p999_milliseconds: float
+
+    @classmethod
+    def of(cls, *rounds: Calls) -> Figures:
+        """Medians of the rounds' rates; percentiles of all calls."""
+        return cls(
+            float(np.median([one.calls_per_second for one in rounds])),
+            float(np.median([one.cpu_microseconds for one in rounds])),
+            *percentiles([one.seconds for one in rounds], 50, 90, 99, 99.9),
+        )
+
+
+def percentiles(seconds: Sequence[NDArray[np.float64]], *wanted: float) -> list[float]:
+    """In milliseconds, of all calls of the rounds together, at least one."""
+    return [float(value) * 1000 for value in np.percentile(np.concatenate(seconds), wanted)]
