@@ -20,7 +20,7 @@ from lightfm_retriever.publication.vectors.vector_space import (
     user_queries,
 )
 from lightfm_retriever.publication.writer import Staging
-from tests import retrievable
+from tests import publications, retrievable
 
 USERS = 100
 SEEN = 5
@@ -106,6 +106,7 @@ def publish(volume: Path, family: str, seed: int, size: Size = Size()) -> Model:
         query = everything if size.every else {"search_k": 100 * TREES, "candidates": LIMIT}
         build = {"trees": TREES}
         indexes = retrievable.build_indexes(staging, item_vectors, build=build, query=query)
-        facts = retrievable.facts(size.items, USERS, size.components, indexes)
-        version = staging.publish(facts).version
+        counts = {"items": size.items, "users": USERS, "components": size.components}
+        nothing = dict.fromkeys(("libraries", "hyperparameters", "metrics"), {})
+        version = staging.publish(publications.facts(**counts, indexes=indexes, **nothing)).version
     return Model(version, items, users, item_vectors, user_vectors, seen)

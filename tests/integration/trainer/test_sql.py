@@ -8,7 +8,7 @@ from adbc_driver_postgresql import dbapi
 
 from tests import postgres
 from tests.datasets import weighed_pairs
-from tests.unit.trainer.data.databases.test_sql import NEW_YEAR, WRITES
+from tests.unit.trainer.data.databases.test_sql import NEW_YEAR
 from trainer.data.databases import sql
 from trainer.data.databases.sql import SqlError, read_interactions_sql
 from trainer.errors import InputError, OptionError
@@ -108,7 +108,11 @@ def test_a_large_result_of_postgresql_is_read_in_batches(server):
 @pytest.mark.parametrize(
     "query",
     [
-        *WRITES,
+        "DELETE FROM events",
+        "INSERT INTO events VALUES (3, 'c')",
+        "UPDATE events SET user_id = 1",
+        "DROP TABLE events",
+        "CREATE TABLE more (x int)",
         "WITH x AS (DELETE FROM events RETURNING *) SELECT * FROM x",
         "SELECT * INTO more FROM events",
         "SELECT * FROM events FOR UPDATE",
