@@ -5,6 +5,7 @@ Their Annoy indexes look at every item, so the right answer is the exact one and
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -107,6 +108,6 @@ def publish(volume: Path, family: str, seed: int, size: Size = Size()) -> Model:
         build = {"trees": TREES}
         indexes = retrievable.build_indexes(staging, item_vectors, build=build, query=query)
         counts = {"items": size.items, "users": USERS, "components": size.components}
-        nothing = dict.fromkeys(("libraries", "hyperparameters", "metrics"), {})
+        nothing: dict[str, Any] = {"libraries": {}, "hyperparameters": {}, "metrics": {}}
         version = staging.publish(publications.facts(**counts, indexes=indexes, **nothing)).version
     return Model(version, items, users, item_vectors, user_vectors, seen)

@@ -25,7 +25,8 @@ def problems(target, published, ended):
             return found
         # Workers are killed, and may be all away.
         with contextlib.suppress(grpc.RpcError), callers.connection(target) as ask:
-            version, *answer = ask("Recommend", user_id)
+            version, items = ask("Recommend", user_id)
+            answer = [one.item_id for one in items], [one.score for one in items]
             found.append(of[version].problem("Recommend", user_id, *answer))
     raise AssertionError
 

@@ -37,9 +37,8 @@ def test_it_is_reported_costs_one_worker_at_a_time_and_no_call(start, volume, tm
         running.append(sum(worker.version == before.version for worker in status.workers))
         return status
 
-    plan = callers.Plan(service.target, 0, 2, calls_per_second=300, timeout_seconds=PATIENCE)
-    process = callers.Callers(plan, tmp_path / "calls")
-    try:
+    plan = callers.Plan(plain=0, careful=2, calls_per_second=300, timeout_seconds=PATIENCE)
+    with callers.Callers(service.target, plan, tmp_path / "calls") as process:
         labels.promote(volume, deadly)
         status = service.wait_until(lambda status: note(status).failed_versions)
         [failed] = status.failed_versions
@@ -49,8 +48,6 @@ def test_it_is_reported_costs_one_worker_at_a_time_and_no_call(start, volume, tm
         # They come back, and it isn't tried once more.
         status = service.wait_until(lambda status: note(status) and running[-1] == 3)
         assert {(call.code, call.version) for call in process.stop()} == {("OK", before.version)}
-    finally:
-        process.kill()
     assert sum(worker.restarts for worker in status.workers) == 2
     assert min(running) >= 2
     # Nor is anything else held up by it.
