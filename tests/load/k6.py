@@ -115,9 +115,12 @@ def _parser() -> argparse.ArgumentParser:
 def duration(text: str) -> float:
     """Seconds of "30s", "10m" or "2h"."""
     try:
-        return parse_duration(text, option="duration").total_seconds()
-    except OptionError as error:
-        raise argparse.ArgumentTypeError(error.problem) from error
+        seconds = parse_duration(text, option="duration").total_seconds()
+    except OptionError:
+        seconds = 0
+    if not 1 <= seconds <= 24 * 3600:
+        raise argparse.ArgumentTypeError(f"{text!r} should be 1s to 24h, such as 30s, 10m or 2h")
+    return seconds
 
 
 def _run(k6: str, scenario: str, target: Target, options: argparse.Namespace) -> bool:
