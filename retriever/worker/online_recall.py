@@ -12,7 +12,8 @@ import random
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import fields, replace
+from operator import attrgetter
 from queue import SimpleQueue
 
 import numpy as np
@@ -27,6 +28,12 @@ from retriever.counters import Counters
 _log = logger_of_calls(__name__)
 
 _EXACT = Search(exact=True)
+# What exact search takes into account as the index did. All else has to be as it is by default.
+_COMPARED = {
+    "limit", "exclude_seen", "exclude_item_ids", "conditions", "unknown_ids", "explain",
+}  # fmt: skip
+_further = attrgetter(*(own.name for own in fields(Options) if own.name not in _COMPARED))
+_USUAL = _further(Options())
 # Times as long as an exact answer took: so much of the time is left to the calls.
 _REST = 50
 
@@ -67,7 +74,7 @@ class Sampler:
         self, snapshot: Snapshot, subject: UserSubject, options: Options, answer: RankedRows
     ) -> None:
         """Called with each answer, on the thread that answers it."""
-        if answer.exact or options.search.effort is not None or options.diversity or options.page:
+        if answer.exact or _further(options) != _USUAL:
             return
         # Two threads may count one down together: then the next sample comes one call later.
         self._left -= 1

@@ -28,7 +28,7 @@ PAGES = [
 ]
 MOST_FILES, MOST_LINES, MOST_PARAMETERS, MOST_PASSED = 15, 300, 6, 10
 _FOLDERS = "|".join([*PRODUCT, "tests", "docs", "docker", "protos"])
-_PATH = re.compile(rf"`((?:{_FOLDERS})/[\w./-]+\.(?:py|md|toml|proto))`")
+_PATH = re.compile(rf"`((?:{_FOLDERS})/[\w/-]+(?:\.(?:py|md|toml|proto))?)`")
 # Not what Python has public ones for, such as namedtuple's.
 _PRIVATE = re.compile(r"_(?!asdict|replace|fields|make|exit)[^_]\w*")
 _CONSTANT = re.compile(r"`(?:[\w/]+/)?(\w+)\.(_?[A-Z][A-Z_]{3,})`")

@@ -39,7 +39,7 @@ def add_config_flag(parser: argparse.ArgumentParser) -> None:
         type=Path,
         default=argparse.SUPPRESS,
         metavar="FILE",
-        help='settings in TOML, named as the flags: poll_seconds = 0.5, tls_cert = "tls.crt"',
+        help='settings in TOML, named as the flags: log_level = "info", tls_cert = "tls.crt"',
     )
 
 
