@@ -39,6 +39,7 @@ class InvalidIdError(PublicationError):
     def __init__(self, external_id: str, reason: str) -> None:
         shown = ascii(external_id if len(external_id) <= 60 else external_id[:57] + "...")
         super().__init__(f"id {shown}: {reason}")
+        self.external_id = external_id
         self.reason = reason
 
 
@@ -55,6 +56,7 @@ class LabelError(PublicationError):
 
     def __init__(self, label: str, reason: str) -> None:
         super().__init__(f"label {label!r}: {reason}")
+        self.label = label
         self.reason = reason
 
 
@@ -66,6 +68,7 @@ class LabelMovedError(PublicationError):
             f"label {label!r} names {found or 'no version'} now, not {expected or 'none'} as before: "
             "another process has moved it; look at the versions and try again"
         )
+        self.label = label
         self.expected = expected
         self.found = found
 
@@ -80,6 +83,7 @@ class NothingToRollBackToError(PublicationError):
             if is_known
             else f"label {label!r} has never named a version: have it name one with 'promote'"
         )
+        self.label = label
 
 
 class VersionNotFoundError(PublicationError):
@@ -87,6 +91,8 @@ class VersionNotFoundError(PublicationError):
 
     def __init__(self, version: str, volume: Path | str) -> None:
         super().__init__(f"version {version!r} isn't on the volume {volume}")
+        self.version = version
+        self.volume = volume
 
 
 class LabelledVersionError(PublicationError):
@@ -98,6 +104,8 @@ class LabelledVersionError(PublicationError):
             f"version {version!r} isn't deleted, since it is what {names} names: "
             "promote another version first"
         )
+        self.version = version
+        self.labels = [*labels]
 
 
 class InvalidPublicationError(_AtError):
@@ -114,6 +122,8 @@ class UnsupportedFormatError(InvalidPublicationError):
     def __init__(self, path: Path | str, found: object, supported: int) -> None:
         what = "there is no format_version" if found is None else f"format_version is {shown(found)}"
         super().__init__(path, f"{what}, but this release reads {supported} only")
+        self.found = found
+        self.supported = supported
 
 
 class MissingFileError(InvalidPublicationError):

@@ -78,12 +78,13 @@ class Request(Generic[_Message]):
         for field in fields(self):
             value = getattr(self, field.name)
             # What is missing is as it is by default.
-            made = field.default if value is None else _READERS[field.name](field.name, value)
-            object.__setattr__(self, field.name, made)
+            if (read := _READERS.get(field.name)) is not None:
+                made = field.default if value is None else read(field.name, value)
+                object.__setattr__(self, field.name, made)
 
     def to_message(self) -> _Message:
         """The message. Its fields that would be None are not set."""
-        sent: dict[str, Any] = dict(vars(self))
+        sent: dict[str, Any] = {name: own for name, own in vars(self).items() if name in _READERS}
         names = [*["title"] * sent.pop("titles"), *sent.pop("attributes")]
         for name, make in _MAKERS.items():
             if sent.get(name) is not None:
