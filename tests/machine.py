@@ -1,9 +1,21 @@
-"""What a figure was measured on."""
+"""The machine that tests run on, and its processes."""
 
+import contextlib
 import os
 import platform
+from pathlib import Path
 
 
 def machine_name() -> str:
     """Its kind, its cores, and the Python that ran."""
     return f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
+
+
+def children_of(pid: int) -> set[int]:
+    """Processes that one has started and not waited for, and theirs that outlived them."""
+    found: set[int] = set()
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        # A thread may end meanwhile.
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            found.update(map(int, (task / "children").read_text().split()))
+    return found

@@ -14,6 +14,7 @@ from grpc_status import rpc_status
 from recsys.trainer.v1 import trainer_service_pb2 as pb
 from recsys.trainer.v1 import trainer_service_pb2_grpc as pb_grpc
 
+from tests.machine import children_of
 from tests.service import ServiceProcess
 
 # How long anything may take: an end to waiting for what never comes, not a measure.
@@ -153,9 +154,8 @@ class TrainerService(ServiceProcess):
 
     def child(self) -> int:
         """The process id of the one run that runs."""
-        tasks = Path(f"/proc/{self.pid}/task").iterdir()
-        [pid] = [pid for task in tasks for pid in (task / "children").read_text().split()]
-        return int(pid)
+        [pid] = children_of(self.pid)
+        return pid
 
 
 def wait_until(holds: Callable[[], object], *, seconds: float = PATIENCE) -> None:

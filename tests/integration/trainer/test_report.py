@@ -3,11 +3,11 @@
 import base64
 import json
 import os
-from pathlib import Path
 
 import pytest
 
 from lightfm_retriever.publication.labels import read_label
+from tests.machine import children_of
 from tests.unit.trainer.report import catalogue
 from tests.unit.trainer.report.reading import Page
 from trainer.__main__ import main
@@ -16,12 +16,6 @@ from trainer.report import deployment, scaling
 
 ITEMS = 200
 PICTURES = ["scaling", "precision", "curves", "deployments"]
-
-
-def children():
-    """Processes that this one has started and not waited for, and theirs that outlived them."""
-    own = Path(f"/proc/{os.getpid()}/task")
-    return {pid for task in own.iterdir() for pid in (task / "children").read_text().split()}
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +28,7 @@ def report(tmp_path_factory):
         patch.setattr(measure, "_SECONDS", 0.05)
         patch.setattr(scaling, "_PAIRWISE_SECONDS", 0.05)
         patch.setattr(deployment, "_WORKERS", [1])
-        before = children()
+        before = children_of(os.getpid())
         flags = ["--volume", volume, "--output", output, "--max-items", ITEMS, "--seed", 3]
         # Another kind would take as long again.
         flags += ["--backend", "annoy", "--index-threads", 1, "--json"]
@@ -42,7 +36,7 @@ def report(tmp_path_factory):
         with printed.open("w") as file:
             patch.setattr("sys.stdout", file)
             assert main(["report", *map(str, flags)]) == 0
-        assert children() == before
+        assert children_of(os.getpid()) == before
     return volume, version, output, json.loads(printed.read_text())
 
 
