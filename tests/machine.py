@@ -11,6 +11,12 @@ def machine_name() -> str:
     return f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
 
 
+def figures(path: Path) -> dict[str, int]:
+    """The figures of a file of /proc that are told in kB, in bytes."""
+    lines = (line.split() for line in path.read_text("ascii", "replace").splitlines())
+    return {words[0].rstrip(":"): int(words[1]) * 1024 for words in lines if words[2:] == ["kB"]}
+
+
 def children_of(pid: int) -> set[int]:
     """Processes that one has started and not waited for, and theirs that outlived them."""
     found: set[int] = set()

@@ -21,6 +21,7 @@ from recsys.retriever.v1 import retriever_service_pb2_grpc as pb_grpc
 
 from lightfm_retriever.hosting.security.settings import PLAIN, ClientSecurity
 from retriever.client import RetrieverClient, UnreachableError, open_channel
+from tests.machine import figures
 
 # How long anything may take: an end to waiting for what never comes, not a measure.
 PATIENCE = 30
@@ -43,12 +44,11 @@ class Resources:
     @classmethod
     def of(cls, pid: int) -> Resources:
         process = Path(f"/proc/{pid}")
-        rollup = (process / "smaps_rollup").read_text("ascii").splitlines()
-        private = sum(int(line.split()[1]) for line in rollup if line.startswith("Private_"))
+        rollup = figures(process / "smaps_rollup")
         return cls(
             files=sum(_is_file(process / "fd" / name) for name in os.listdir(process / "fd")),
             maps=sum("/" in line for line in (process / "maps").read_text().splitlines()),
-            private_bytes=private * 1024,
+            private_bytes=sum(own for name, own in rollup.items() if name.startswith("Private_")),
         )
 
 

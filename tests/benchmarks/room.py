@@ -6,6 +6,7 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.machine import figures
 from trainer.errors import TrainerError
 
 
@@ -48,16 +49,11 @@ def of_process(process: int | str = "self", file: str = "status") -> dict[str, i
     VmHWM of `status` is the most memory that it has had resident. getrusage tells another: for a
     program that was started that of the one that started it.
     """
-    return _figures(Path(f"/proc/{process}/{file}"))
-
-
-def _figures(path: Path) -> dict[str, int]:
-    lines = (line.split() for line in path.read_text("ascii", "replace").splitlines())
-    return {words[0].rstrip(":"): int(words[1]) * 1024 for words in lines if words[2:] == ["kB"]}
+    return figures(Path(f"/proc/{process}/{file}"))
 
 
 def _memory_left() -> float:
-    left = _figures(Path("/proc/meminfo"))["MemAvailable"]
+    left = figures(Path("/proc/meminfo"))["MemAvailable"]
     try:
         group = Path("/sys/fs/cgroup")
         most = (group / "memory.max").read_text("ascii").strip()

@@ -19,6 +19,7 @@ import numpy as np
 from recsys.retriever.v1 import retriever_service_pb2 as pb
 from recsys.retriever.v1 import retriever_service_pb2_grpc as pb_grpc
 
+from lightfm_retriever.hosting.process import pss_bytes
 from lightfm_retriever.publication import labels, layout
 from lightfm_retriever.publication.manifest import DatasetFacts
 from lightfm_retriever.publication.reader import Publication
@@ -193,11 +194,8 @@ def _memory_after_queries(target: str, users: UserIds) -> int:
             like = pb.SimilarItemsRequest(item_id=answer.items[0].item_id, search_effort=1)
             stub.SimilarItems(like, timeout=60)
         pids = [worker.pid for worker in stubs[0].GetStatus(pb.GetStatusRequest()).workers]
-    return sum(_pss_bytes(pid) for pid in pids)
-
-
-def _pss_bytes(pid: int) -> int:
-    for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
-        if line.startswith("Pss:"):
-            return int(line.split()[1]) * 1024
-    raise TrainerError(f"process {pid} tells no PSS")
+    told = {pid: pss_bytes(pid) for pid in pids}
+    for pid, pss in told.items():
+        if not pss:
+            raise TrainerError(f"process {pid} tells no PSS")
+    return sum(told.values())
