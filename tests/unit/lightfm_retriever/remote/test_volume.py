@@ -8,8 +8,10 @@ from datetime import timedelta
 import pytest
 
 from lightfm_retriever.publication import errors, labels, layout, manifest, reader, verification
+from lightfm_retriever.publication.volume import Volume
 from lightfm_retriever.remote.cache import Cache
 from lightfm_retriever.remote.errors import StoreError
+from lightfm_retriever.remote.labels import StoreLabels
 from lightfm_retriever.remote.location import parse_location
 from lightfm_retriever.remote.upload import upload
 from lightfm_retriever.remote.volume import RemoteVolume, open_volume
@@ -68,6 +70,11 @@ def test_a_volume_is_opened_by_where_it_is(tmp_path, cache, monkeypatch):
     assert (str(remote), remote.folder, remote.elsewhere) == ("s3://bucket/some/prefix", cache, True)
     # Before it is needed nothing is made.
     assert not cache.exists()
+
+
+def test_nothing_that_a_volume_is_asked_is_answered_by_its_copy_instead():
+    asked = {name for name in vars(Volume) if not name.startswith("_")}
+    assert asked <= {*vars(RemoteVolume), *vars(StoreLabels)}
 
 
 def test_a_version_is_fetched_whole_and_anew_if_spoilt(volume, store, source, cache, three, caplog):
