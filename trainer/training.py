@@ -64,7 +64,9 @@ def trained_by(
         state = warm.state_of(model, dataset)
         user_features = learned(state)
         metrics |= evaluate_cold_of(dataset, embeddings, user_features, seed=hyperparameters.seed)
-    warnings = learning_warnings(dataset.train, name=dataset.name, loss=hyperparameters.loss)
+    warnings: list[str] = []
+    if hyperparameters.sample_weights:
+        warnings += learning_warnings(dataset.train, name=dataset.name, loss=hyperparameters.loss)
     yield Trained(
         embeddings=embeddings,
         metrics=metrics,
@@ -73,7 +75,7 @@ def trained_by(
         model=model,
         state=state,
         user_features=user_features,
-        warnings=[*warnings] if hyperparameters.sample_weights else [],
+        warnings=warnings,
     )
 
 

@@ -203,25 +203,24 @@ def _add_tune(commands: Any, defaults: dict[str, str]) -> None:
 
 
 def _add_versions(commands: Any, defaults: dict[str, str]) -> None:
-    for name, what in (
-        ("versions", "list what is published, with metrics and labels"),
-        ("version", "show one version"),
-        ("delete", "delete a version that no label names"),
-        ("diff", "compare two versions"),
-        ("promote", "make a label name a version, after verifying it"),
-        ("rollback", "make a label name what it named before, after verifying it"),
-    ):
-        parser = commands.add_parser(name, help=what)
-        if name == "diff":
-            parser.add_argument("base", type=spec_arguments.version, help="the version to compare with")
-        if name not in ("versions", "rollback"):
-            parser.add_argument("version", type=spec_arguments.version, help="the version's name")
-        if name == "diff":
-            parser.add_argument("--users", **spec_arguments.whole(USERS, DEFAULT_USERS))
+    versions = commands.add_parser("versions", help="list what is published, with metrics and labels")
+    version = commands.add_parser("version", help="show one version")
+    delete = commands.add_parser("delete", help="delete a version that no label names")
+    diff = commands.add_parser("diff", help="compare two versions")
+    promote = commands.add_parser("promote", help="make a label name a version, after verifying it")
+    rollback = commands.add_parser(
+        "rollback", help="make a label name what it named before, after verifying it"
+    )
+    diff.add_argument("base", type=spec_arguments.version, help="the version to compare with")
+    for parser in (version, delete, diff, promote):
+        parser.add_argument("version", type=spec_arguments.version, help="the version's name")
+    diff.add_argument("--users", **spec_arguments.whole(USERS, DEFAULT_USERS))
+    for parser in (versions, version, delete, diff, promote, rollback):
         where_arguments.add_where(parser, defaults)
-        if name in ("promote", "rollback"):
-            told = {"default": layout.DEFAULT_LABEL, "help": "default: %(default)s"}
-            parser.add_argument("--label", type=spec_arguments.label, **told)
+    for parser in (promote, rollback):
+        told = {"default": layout.DEFAULT_LABEL, "help": "default: %(default)s"}
+        parser.add_argument("--label", type=spec_arguments.label, **told)
+    for parser in (versions, version, delete, diff, promote, rollback):
         _add_json(parser)
 
 

@@ -167,7 +167,7 @@ class Choice:
         return self.trial.recall_at_10 >= target
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Builds:
     """Builds indexes of the vectors that there are questions of, and measures them.
 

@@ -133,7 +133,14 @@ def tune(
         OSError: a file can't be written.
     """
     target = options.target_recall
-    builds = Builds(questions, directory, name, reporter, options.seed, options.threads)
+    builds = Builds(
+        questions=questions,
+        directory=directory,
+        name=name,
+        reporter=reporter,
+        seed=options.seed,
+        threads=options.threads,
+    )
     search = _Search(builds, target)
     exact = search.exact
     asked = exact if any(backend.name == exact.backend.name for backend in backends) else None

@@ -200,21 +200,22 @@ def names_by_column(
     facts: DatasetFacts, item_names: Iterable[str], user_names: Iterable[str]
 ) -> dict[str, frozenset[str]]:
     """Features "column:value" as the values of each column, as `Content` has them."""
-    found: dict[str, frozenset[str]] = {}
-    for side, columns, names in (
-        ("items", facts.item_features, item_names),
-        ("users", facts.user_features, user_names),
-    ):
-        values: dict[str, set[str]] = {column: set() for column in columns}
-        # A column's name may hold a colon: the longest that fits is meant.
-        longest_first = sorted(columns, key=len, reverse=True)
-        for name in names:
-            for column in longest_first:
-                if name.startswith(f"{column}:"):
-                    values[column].add(name[len(column) + 1 :])
-                    break
-        found |= {f"{side}.{column}": frozenset(own) for column, own in values.items()}
-    return found
+    return {
+        **_by_column("items", facts.item_features, item_names),
+        **_by_column("users", facts.user_features, user_names),
+    }
+
+
+def _by_column(side: str, columns: Sequence[str], names: Iterable[str]) -> dict[str, frozenset[str]]:
+    values: dict[str, set[str]] = {column: set() for column in columns}
+    # A column's name may hold a colon: the longest that fits is meant.
+    longest_first = sorted(columns, key=len, reverse=True)
+    for name in names:
+        for column in longest_first:
+            if name.startswith(f"{column}:"):
+                values[column].add(name[len(column) + 1 :])
+                break
+    return {f"{side}.{column}": frozenset(own) for column, own in values.items()}
 
 
 def _item_features(version: Publication) -> list[str]:

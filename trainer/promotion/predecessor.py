@@ -72,11 +72,11 @@ def find(volume: Path, label: str | None) -> Predecessor | None:
             version = labels.last_named(volume, name) or ""
             if isinstance(error.__cause__, FileNotFoundError) and not version:
                 continue
-            return Predecessor(name, expected, version, None, str(error))
+            return Predecessor(name, expected, version, problem=str(error))
         try:
             # A damaged id map may crash the process that asks it.
             verification.verify(volume, version)
             return Predecessor(name, expected, version, reader.open_publication(volume, version))
         except PublicationError as error:
-            return Predecessor(name, expected, version, None, str(error))
+            return Predecessor(name, expected, version, problem=str(error))
     return None
