@@ -106,7 +106,7 @@ _ALLOWED = {
     "trainer/exclusive.py": (1, "a directory, by O_DIRECTORY"),
     "retriever/asking/channel.py": (1, "a part of the package"),
     "lightfm_retriever/hosting/process.py": (1, "the kernel's own file in /proc"),
-    "trainer/report/deployment.py": (3, "its own temporary folder, and /proc"),
+    "trainer/report/deployment.py": (2, "its own temporary folder"),
     "trainer/report/page.py": (1, "a picture that was just drawn"),
     "trainer/report/__init__.py": (1, "the metadata of an installed package"),
     "trainer/runs/child.py": (1, "the kernel's own file in /proc"),
