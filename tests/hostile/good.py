@@ -80,7 +80,7 @@ class Good:
 RECIPES: dict[str, list[str]] = {
     "plain": [],
     "weights": ["--sample-weights"],
-    "last-days": ["--last-days", "30"],
+    "last-days": ["--last-days", "50"],
     "half-life": ["--half-life-days", "15", "--sample-weights"],
     "time": ["--split", "time"],
     "leave-last-k": ["--split", "leave-last-k"],

@@ -57,19 +57,46 @@ def weigh(
     # By option: how many days count, and what becomes of those that are older.
     windows: dict[str, tuple[float, str]] = {}
     if last_days is not None:
-        windows["--last-days"] = last_days, "be left out"
+        windows["--last-days"] = last_days, "are left out"
     if half_life_days is not None:
         windows["--half-life-days"] = half_life_days * _ISOLATED_HALVINGS, "hardly count"
     if windows:
         times = [part.times_for(next(iter(windows))) for part in parts]
-        newest = max(own.max() for own in times if len(own))
+        every = np.concatenate(times)
+        in_order = np.sort(every)
         for option, (days, effect) in windows.items():
-            _refuse_isolated(parts, np.concatenate(times), option, days, effect)
-        ages = [(newest - own) / DAY for own in times]
+            _refuse_isolated(parts, every, in_order, option, days, effect)
+        parts = _warned_of_a_gap(parts, in_order, windows)
+        ages = [(in_order[-1] - own) / DAY for own in times]
     return [
         _weighed(part, age, event_weights or {}, half_life_days, last_days) if len(part) else part
         for part, age in zip(parts, ages, strict=True)
     ]
+
+
+def _warned_of_a_gap(
+    parts: Sequence[Interactions],
+    in_order: NDArray[np.float64],
+    windows: Mapping[str, tuple[float, str]],
+) -> Sequence[Interactions]:
+    """The parts, the first with a warning where a gap alone makes many interactions too old.
+
+    Half of the devices with a clock a year behind leave such a gap. A pause longer than all the time
+    since is one; others of a long history are too old by what came after them.
+    """
+    total = len(in_order)
+    gaps = np.diff(in_order)
+    wide = np.flatnonzero(gaps > in_order[-1] - in_order[1:])
+    for option, (days, effect) in windows.items():
+        found = wide[gaps[wide] > days * DAY]
+        if total >= _FEWEST and len(found) and (before := int(found[-1]) + 1) >= total * _SMALL_SHARE:
+            warning = (
+                f"{parts[0].name}: {before} of {total} interactions ({before / total:.1%}) {effect} by "
+                f"{option}: they are of {iso(in_order[before - 1])} and before, and nothing happened "
+                f"for {gaps[before - 1] / DAY:,.0f} days until {iso(in_order[before])}: is a clock wrong?"
+            )
+            return [replace(parts[0], warnings=[*parts[0].warnings, warning]), *parts[1:]]
+    return parts
 
 
 def _weighed(
@@ -96,7 +123,12 @@ def _weighed(
 
 
 def _refuse_isolated(
-    parts: Sequence[Interactions], times: NDArray[np.float64], option: str, days: float, effect: str
+    parts: Sequence[Interactions],
+    times: NDArray[np.float64],
+    in_order: NDArray[np.float64],
+    option: str,
+    days: float,
+    effect: str,
 ) -> None:
     """Raise InputError where a few interactions are so much newer than all others that only they count.
 
@@ -106,8 +138,8 @@ def _refuse_isolated(
     if total < _FEWEST:
         return
     few = max(1, int(total * _ISOLATED_SHARE))
-    # Only the newest are put in order, from the newest of all others on.
-    newest = np.sort(np.partition(times, total - few - 1)[total - few - 1 :])
+    # From the newest of all others on.
+    newest = in_order[total - few - 1 :]
     gaps = np.diff(newest) / DAY
     if not (gaps > days).any():
         return
@@ -121,7 +153,7 @@ def _refuse_isolated(
         f"timestamp is {iso(times[row])}, but {total - count} of {total} interactions are of "
         f"{iso(newest[position])} and before; {option} counts from the newest, so because of "
         f"{count} that {'is' if count == 1 else 'are'} {gaps[position]:,.0f} days newer than all "
-        f"others, the others would {effect}: mend or leave out "
+        f"others, the others {effect}: mend or leave out "
         f"{'that row' if count == 1 else 'those rows'}, or give more days",
         row=row - int(ends[place]) + len(parts[place]) + 1,
     )

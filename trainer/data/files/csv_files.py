@@ -9,6 +9,7 @@ import bz2
 import csv
 import gzip
 import io
+import threading
 import zlib
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
@@ -69,8 +70,7 @@ def read(path: Path, required: Collection[str], optional: Collection[str] | None
             include_columns=columns, column_types=dict.fromkeys(columns, pa.string())
         )
         with _arrow_stream(file) as stream:
-            counted = _CountingQuotes(stream)
-            table = pa.csv.read_csv(counted, parse_options=parse, convert_options=convert)
+            table = pa.csv.read_csv(stream, parse_options=parse, convert_options=convert)
     except (pa.ArrowException, OSError) as error:
         # What Arrow says of a header without a line break, of blank lines, and of nothing in a .gz.
         if "Empty CSV file" in str(error):
@@ -83,25 +83,38 @@ def read(path: Path, required: Collection[str], optional: Collection[str] | None
         raise InputError(path, f"a column's name isn't UTF-8: {error.object!r}: {hint}") from error
     # Arrow takes all that follows a quote that is never closed for one value, which may lie in a column
     # that isn't read. Where no quote is open at the end there may still be one within a value.
-    if counted.quotes % 2 and (error_there := _find(file, columns)):
+    if stream.quotes % 2 and (error_there := _find(file, columns)):
         raise error_there
     return table
 
 
-class _CountingQuotes(io.RawIOBase):
-    """A stream to read from that counts the quotes in what was read."""
+class _Stream(io.RawIOBase):
+    """A stream that counts the quotes in what was read, and that may be closed while it is read.
+
+    A thread of Arrow's reads ahead, and still does when a reader was closed or has failed. The file's
+    descriptor is another file's by then, from which it would take what the next reader misses.
+    """
 
     def __init__(self, stream: pa.NativeFile) -> None:
         self._stream = stream
+        self._lock = threading.Lock()
         self.quotes = 0
 
     def readable(self) -> bool:
         return True
 
     def read(self, size: int = -1) -> bytes:
-        data: bytes = self._stream.read(size)
+        with self._lock:
+            if self.closed:
+                return b""
+            data: bytes = self._stream.read(size)
         self.quotes += data.count(b'"')
         return data
+
+    def close(self) -> None:
+        with self._lock:
+            super().close()
+            self._stream.close()
 
 
 def _check_text(file: _File) -> None:
@@ -118,8 +131,11 @@ def _check_text(file: _File) -> None:
 
 
 @contextmanager
-def _arrow_stream(file: _File) -> Iterator[pa.NativeFile]:
-    with held_open(file.path) as name, pa.input_stream(name, compression=file.compression) as stream:
+def _arrow_stream(file: _File) -> Iterator[_Stream]:
+    with (
+        held_open(file.path) as name,
+        _Stream(pa.input_stream(name, compression=file.compression)) as stream,
+    ):
         yield stream
 
 

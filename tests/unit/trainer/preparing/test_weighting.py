@@ -111,9 +111,9 @@ def a_year(interactions_a_day):
 @pytest.mark.parametrize(
     ("options", "effect"),
     [
-        ({"last_days": 30}, "be left out"),
-        ({"half_life_days": 30}, "hardly count"),
-        ({"half_life_days": 30, "last_days": 5000}, "hardly count"),
+        ({"last_days": 30}, "the others are left out"),
+        ({"half_life_days": 30}, "the others hardly count"),
+        ({"half_life_days": 30, "last_days": 5000}, "the others hardly count"),
     ],
 )
 @pytest.mark.parametrize(("many", "few", "gap"), [(2, 7, 200), (1, 1, 3650), (20, 70, 200)])
@@ -153,6 +153,31 @@ def test_the_gap_is_measured_by_what_is_asked_for():
     of = at([*a_year(2), 10_365 + 100])
     assert len(weighed(of, last_days=200)) > 100
     assert weighed(of, half_life_days=30).weights.max() == 1
+
+
+@pytest.mark.parametrize(
+    ("options", "effect"),
+    [
+        ({"half_life_days": 15}, "hardly count by --half-life-days"),
+        ({"last_days": 90}, "are left out by --last-days"),
+    ],
+)
+@pytest.mark.parametrize("old", [20, 90, 160])
+def test_many_that_only_a_gap_makes_too_old_are_warned_of(options, effect, old):
+    # As of devices whose clocks are a year behind.
+    days = [10_000 + row / 3 - 365 * (row * 7919 % 180 < old) for row in range(180)]
+    [warning] = weighed(at(days), **options).warnings
+    count = f"{old} of 180 interactions ({old / 180:.1%})"
+    assert warning.startswith(f"interactions.csv: {count} {effect}: ")
+    assert warning.endswith("is a clock wrong?")
+    # A window that reaches over the gap makes nothing old.
+    assert not weighed(at(days), **dict.fromkeys(options, 400)).warnings
+
+
+def test_gaps_that_make_nothing_old_are_not_warned_of():
+    days = [*range(10_000, 10_100), *range(10_200, 10_350)]
+    # The time since is longer than the gap, and than what counts.
+    assert not weighed(at(days), half_life_days=10).warnings
 
 
 def test_a_small_share_that_is_kept_is_warned_of_with_the_numbers():

@@ -1,6 +1,7 @@
 """Where a CSV file is wrong: rows are named in small files and in the last block that Arrow reads."""
 
 import bz2
+import contextlib
 import csv
 import gzip
 import io
@@ -12,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trainer.data.files import tables
+from trainer.data.files import csv_files, tables
 from trainer.errors import InputError
 
 HEADER = b"user_id,item_id,title\n"
@@ -225,3 +226,28 @@ def test_a_column_is_not_left_out_for_the_space_around_its_name(tmp_path):
         tables.read_table(path, required=["user_id"], optional=["weight"])
     path.write_text("user_id,item_id, weight,weight\nu,x,1,2\n")
     assert tables.read_table(path, required=[], optional=["weight"])["weight"].to_pylist() == ["2"]
+
+
+@pytest.mark.parametrize("damage", ["", "one value\n"])
+def test_no_thread_reads_on_when_the_file_is_closed(tmp_path, monkeypatch, damage):
+    # The descriptor is of another file by then: the reader of that misses what such a thread takes.
+    late = []
+
+    class Recorded(io.RawIOBase):
+        def __init__(self, stream):
+            self._stream = stream
+
+        def readable(self):
+            return True
+
+        def read(self, size=-1):
+            late.extend([size] * self.closed)
+            return self._stream.read(size)
+
+    real = pa.input_stream
+    monkeypatch.setattr(csv_files.pa, "input_stream", lambda *_, **__: Recorded(real(*_, **__)))
+    rows = "user,item\n" * 800_000
+    for _ in range(10):
+        with contextlib.suppress(InputError):
+            read(tmp_path / "log.csv", f"user_id,item_id\n{damage}{rows}".encode())
+    assert not late
