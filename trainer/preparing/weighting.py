@@ -92,8 +92,9 @@ def _warned_of_a_gap(
         if total >= _FEWEST and len(found) and (before := int(found[-1]) + 1) >= total * _SMALL_SHARE:
             warning = (
                 f"{parts[0].name}: {before} of {total} interactions ({before / total:.1%}) {effect} by "
-                f"{option}: they are of {iso(in_order[before - 1])} and before, and nothing happened "
-                f"for {gaps[before - 1] / DAY:,.0f} days until {iso(in_order[before])}: is a clock wrong?"
+                f"{option}: they are of {iso(in_order[before - 1])} and before, and nothing "
+                f"happened for {gaps[before - 1] / DAY:,.0f} days until {iso(in_order[before])}: "
+                "is a clock wrong?"
             )
             return [replace(parts[0], warnings=[*parts[0].warnings, warning]), *parts[1:]]
     return parts
