@@ -2,8 +2,8 @@
 
     python docs/capacity.py --users 1e8 --items 1e8 --rate 1e6
 
-Every coefficient was measured, by the commands that docs/explanation/scaling.md names, at a million items and users
-or fewer; beyond that it is extrapolated. What it can't know is said there too.
+Every coefficient was measured, by commands that docs/explanation/scaling.md names, at a million items
+and users or fewer; beyond that it is extrapolated. What it can't know is said there too.
 """
 
 from __future__ import annotations

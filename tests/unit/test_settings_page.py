@@ -1,6 +1,5 @@
-"""docs/reference/settings.md has every flag and variable, and the contract's README every published file."""
+"""The page of settings has every flag and variable, and the contract README every published file."""
 
-import re
 import runpy
 from pathlib import Path
 
