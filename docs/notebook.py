@@ -43,7 +43,7 @@ def main() -> None:
 
 
 def read(path: Path) -> nbformat.NotebookNode:
-    """A notebook."""
+    """Read a notebook."""
     return nbformat.reads(path.read_text("utf-8"), as_version=4)
 
 
@@ -60,7 +60,7 @@ def cleared(text: str) -> str:
 
 
 def as_text(notebook: nbformat.NotebookNode) -> str:
-    """A notebook as its file has it."""
+    """Write a notebook as its file has it."""
     return f"{nbformat.writes(notebook).rstrip()}\n"
 
 
@@ -88,13 +88,13 @@ def execute(
 
 
 def outputs(notebook: nbformat.NotebookNode) -> Iterator[Any]:
-    """Everything that the cells put out, in order."""
+    """Yield everything that the cells put out, in order."""
     for cell in notebook.cells:
         yield from cell.get("outputs", [])
 
 
 class _OwnKernel(AsyncKernelManager):
-    """A kernel by this Python, not one that was registered elsewhere."""
+    """Start a kernel by this Python, not one that was registered elsewhere."""
 
     @default("kernel_spec_manager")
     def _no_registered_kernels(self) -> KernelSpecManager:
