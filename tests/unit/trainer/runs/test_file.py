@@ -131,7 +131,7 @@ def test_what_no_restart_would_find_is_not_acknowledged_and_no_new_file(tmp_path
         if name == "newer":
             return
         # As the message says.
-        assert f"remove {'' if name in LACKING else 'it and '}{state / record.NAME}" in message
+        assert f"remove {'' if name in LACKING else 'this file and '}{state / record.NAME}" in message
         (state / record.NAME).unlink()
         if name not in LACKING:
             (state / FILE).unlink(missing_ok=True)
