@@ -149,8 +149,7 @@ class EventLog:
     def remove(self, selection: Selection, *, dry_run: bool = False) -> Removed:
         """Remove the selected events from the disk. Returns when no file has them any more.
 
-        With `dry_run`, only finds the events. If other threads append at the same time, their events may
-        stay.
+        With `dry_run`, only finds the events. Events that are appended at the same time may stay.
 
         Raises EventLogError if the disk is full, a file is damaged or the log is closed, for instance.
         Some events may be removed by then. Removing the same selection again removes the others.

@@ -25,7 +25,7 @@ class RecentIds:
     """Remembers at least the last `size` ids, and at most twice as many.
 
     Stores 128-bit digests in two sets. When the younger set is full, it replaces the older one. Each id
-    takes about 110 bytes, whatever its length.
+    takes about 110 bytes, for any length.
     """
 
     def __init__(self, size: int) -> None:
