@@ -101,7 +101,7 @@ def test_a_threshold_that_is_missed_fails_the_run_and_is_named(service, run):
     assert status == 1
     assert not results["passed"]
     assert len(results["missed"]) == 1
-    assert "steady missed: grpc_req_duration: p(99)<0.001 was wanted, it was " in err
+    assert "steady missed: grpc_req_duration: should be p(99)<0.001, but was " in err
 
 
 def test_a_spike_may_be_refused_but_not_fail(volume, tmp_path, run):
