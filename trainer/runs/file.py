@@ -2,15 +2,13 @@
 
 A restart must find every committed run in this one file. These measures ensure it:
 
-- SQLite uses a rollback journal, which exists only during a transaction. With a write-ahead log
-  (WAL), acknowledged runs would be lost if someone removed the log's file.
-- A transaction begins only while the path still leads to the opened file, and while that file has the
-  expected columns. A removed file would otherwise continue to work until the service ends.
-- Before SQLite opens a journal or a write-ahead log, it must be a regular file: SQLite would wait
-  forever at a FIFO.
+- SQLite uses a rollback journal, which exists only during a transaction. Removing a write-ahead log
+  (WAL) would lose acknowledged runs.
+- A transaction begins only while the path leads to the opened file, with the expected columns. A
+  removed file would otherwise work until the service ends.
+- A journal or write-ahead log must be a regular file: SQLite would wait forever at a FIFO.
 - `confirm` reads a run back as a restart does.
-- A record next to the file (`record`) says which runs the file must have. It detects a file that is
-  missing, empty, older, or of other runs.
+- The record next to the file (`record`) detects a missing, empty, older or different file.
 """
 
 from __future__ import annotations
@@ -101,11 +99,8 @@ class RunFile:
     def transaction(self, *, whole: bool = False) -> Iterator[sqlite3.Connection]:
         """Run a transaction, which is durable when the context ends.
 
-        Args:
-            whole: whether the file must have all acknowledged runs.
-
-        Raises:
-            StateError: the file can't be used, a restart wouldn't find it, or it lacks runs.
+        With `whole`, the file must have all acknowledged runs. Raises StateError if it lacks runs,
+        can't be used, or wouldn't be found by a restart.
         """
         if not self._lock.acquire(timeout=_PATIENCE_SECONDS):
             raise StateError(self.path, _LOCKED)
