@@ -6,10 +6,15 @@ Item vectors are interpolated between random pairs of MovieLens 100K's factors, 
 Queries are users. The index is tuned to recall@10 of 0.95, as in publishing, and the version is
 published and opened, so that its files are mapped.
 
-Each filter matches 50 %, 10 %, 1 % or 0.1 % of the items, chosen in one of three ways: by a text
-attribute `at random`, by a text attribute `near` one of a few items (then no best item of most users
-matches, and all of some), or by a `number` in a range. All queries run in this process on one thread.
-Recall is relative to exact search among the matching items.
+Each filter matches 50 %, 10 %, 1 % or 0.1 % of the items, in one of three ways:
+
+    at random   a text attribute of random items
+    near        a text attribute of the items near a few items: of most users, no best item matches,
+                but of some, all do
+    number      a range of a number
+
+All queries run in this process on one thread. Recall is relative to exact search among the matching
+items.
 """
 
 import tempfile

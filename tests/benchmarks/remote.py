@@ -10,8 +10,8 @@ same cores and disk, so separate machines would be faster.
 - what changed: the same for a version with new user vectors, whose other files are unchanged.
 - again: the retriever restarts without the store, and its cache has both versions.
 
-For comparison, it measures the bandwidth of the loopback (one connection between two processes) and of
-the store alone: the same bytes, read with the cache's number of parallel requests, and discarded.
+For comparison, it measures two bandwidths: of the loopback, by one connection between two processes,
+and of the store alone. The latter reads the same bytes with as many parallel requests as the cache.
 """
 
 import multiprocessing

@@ -1,4 +1,4 @@
-"""Each load runs, briefly, on a real retriever; what it promises fails the run when it is missed."""
+"""Runs each load shortly on a real retriever. A missed threshold must fail the run."""
 
 import json
 import os
@@ -54,7 +54,7 @@ def of_its_own(volume, tmp_path):
 
 @pytest.fixture
 def run(volume, capsys):
-    """Runs a load; returns the exit status, the results, and what stands on standard error."""
+    """Runs a load. Returns the exit status, the results, and the text on standard error."""
 
     def run(scenario, target, flags=""):
         where = ["--target", target] if target else []
