@@ -1,4 +1,4 @@
-"""Write the tables of settings in docs/index.md: python docs/settings.py
+"""Write the tables of settings in docs/reference/settings.md: python docs/settings.py
 
 They are made of the parsers' own flags, so nothing is said twice.
 """

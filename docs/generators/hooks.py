@@ -22,10 +22,11 @@ _PARTS = {
     **{f"<!-- protobuf of {name} -->": (wire.reference, name) for name in wire.PACKAGES},
 }
 _COPIES = "source"
-# Long names in a narrow column break after an underscore.
+# Names in a narrow column break after these, and flags nowhere.
 _CELL = re.compile(r"<td\b.*?</td>", re.DOTALL)
-_NAME = re.compile(r"(?<=_)(?=[A-Za-z])")
 _IN_CODE = re.compile(r"(?<=<code>)[^<]+")
+_BREAK = re.compile(r"(?<=[_./])(?=[A-Za-z])")
+_FLAG = re.compile(r"<code>(?=--)")
 
 
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
@@ -81,6 +82,9 @@ def on_page_markdown(markdown: str, *, page: Page, config: MkDocsConfig, files: 
 
 def on_page_content(html: str, **_: object) -> str:
     """Say where names in tables may break."""
-    return _CELL.sub(
-        lambda cell: _IN_CODE.sub(lambda name: _NAME.sub("<wbr>", name[0]), cell[0]), html
-    )
+
+    def broken(cell: re.Match[str]) -> str:
+        names = _FLAG.sub('<code class="flag">', cell[0])
+        return _IN_CODE.sub(lambda name: _BREAK.sub("<wbr>", name[0]), names)
+
+    return _CELL.sub(broken, html)

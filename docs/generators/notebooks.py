@@ -9,9 +9,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import nbformat
-from nbconvert import MarkdownExporter
-
 from links import DOCS, ROOT
+from nbconvert import MarkdownExporter
 
 RUN = ROOT / ".notebooks"
 
