@@ -40,7 +40,7 @@ test: setup ## The tests and the import rules; load is for make smoke; T="-k nam
 ifdef T
 	@$(BIN)/python -m pytest $(T)
 else
-	@$(BIN)/python -m pytest --numprocesses 2 tests/fuzz tests/hostile tests/unit tests/contract tests/deployment \
+	@$(BIN)/python -m pytest --numprocesses 2 tests/fuzz tests/hostile tests/unit tests/contract tests/deployment tests/documents \
 	  tests/benchmarks/test_measures.py
 	@$(BIN)/python -m pytest --numprocesses 3 --dist loadfile tests/integration tests/e2e --ignore $(SPARK_TESTS)
 endif

@@ -15,8 +15,8 @@ PROTOS = Path(__file__).parents[2] / "protos"
 PACKAGES = ("recsys.retriever.v1", "recsys.trainer.v1")
 _FIELD = pb.FieldDescriptorProto
 # The numbers of fields of descriptors, of which a comment's place is made.
-_MESSAGES, _ENUMS, _SERVICES = 4, 5, 6
-_FIELDS, _NESTED, _ONEOFS, _VALUES, _METHODS = 2, 3, 8, 2, 2
+_PACKAGE, _MESSAGES, _ENUMS, _SERVICES = 2, 4, 5, 6
+_FIELDS, _ONEOFS, _VALUES, _METHODS = 2, 8, 2, 2
 
 
 def compiled() -> dict[str, pb.FileDescriptorProto]:
@@ -52,6 +52,7 @@ class _Page:
 
     def lines(self) -> Iterator[str]:
         """All of it, as Markdown."""
+        yield f"## {self._file.package} {{ #{self._file.package} }}\n\n{self._text((_PACKAGE,))}\n"
         for number, service in enumerate(self._file.service):
             yield from self._service(service, (_SERVICES, number))
         for number, message in enumerate(self._file.message_type):
@@ -60,26 +61,27 @@ class _Page:
             yield from self._enum(enum, (_ENUMS, number))
 
     def _service(self, service: pb.ServiceDescriptorProto, place: tuple[int, ...]) -> Iterator[str]:
-        yield f"## {self._heading(service.name)}\n\n{self._text(place)}\n"
+        yield f"### {self._heading(service.name)}\n\n{self._text(place)}\n"
         for number, method in enumerate(service.method):
             asked, answered = self._type(method.input_type), self._type(method.output_type)
-            streams = ("stream of ", ""), ("", "stream of ")
-            before = streams[0][0] * method.client_streaming
-            after = streams[1][1] * method.server_streaming
+            before, after = (
+                "a stream of " * own for own in (method.client_streaming, method.server_streaming)
+            )
             yield f"### {self._heading(f'{service.name}.{method.name}', method.name)}\n"
             yield f"{before}{asked} → {after}{answered}\n"
             yield f"{self._text((*place, _METHODS, number))}\n"
 
     def _message(self, message: pb.DescriptorProto, place: tuple[int, ...]) -> Iterator[str]:
         yield f"### {self._heading(message.name)}\n\n{self._text(place)}\n"
-        seen: set[int] = set()
+        for number, one in enumerate(message.oneof_decl):
+            # An optional field has a oneof of its own, without a place.
+            if (*place, _ONEOFS, number) in self._comments:
+                yield f"One of *{plain(one.name)}*: {self._text((*place, _ONEOFS, number))}\n"
         for number, field in enumerate(message.field):
-            one = field.oneof_index
-            if field.HasField("oneof_index") and not field.proto3_optional and one not in seen:
-                seen.add(one)
-                yield f"Of **{plain(message.oneof_decl[one].name)}** at most one field is set. "
-                yield f"{self._text((*place, _ONEOFS, one))}\n"
-            yield f"{code(field.name)} {self._of_field(field, message)} = {field.number}"
+            kind = f"{self._of_field(field, message)} = {field.number}"
+            if field.HasField("oneof_index") and not field.proto3_optional:
+                kind += f", one of *{plain(message.oneof_decl[field.oneof_index].name)}*"
+            yield f"{code(field.name)} {kind}"
             yield f":   {self._text((*place, _FIELDS, number), 4)}\n"
 
     def _enum(self, enum: pb.EnumDescriptorProto, place: tuple[int, ...]) -> Iterator[str]:
