@@ -42,7 +42,7 @@ ifdef T
 else
 	@$(BIN)/python -m pytest --numprocesses 2 tests/fuzz tests/hostile tests/unit tests/contract tests/deployment tests/documents \
 	  tests/benchmarks/test_measures.py
-	@$(BIN)/python -m pytest --numprocesses 3 --dist loadfile tests/integration tests/e2e --ignore $(SPARK_TESTS)
+	@$(BIN)/python -m pytest --numprocesses 3 --dist loadfile tests/integration tests/e2e tests/documents --ignore $(SPARK_TESTS)
 endif
 
 ##@ Before you trust it
@@ -189,8 +189,12 @@ settings: $(INSTALLED) ## Write the tables of flags and variables in docs/refere
 	@$(BIN)/python docs/settings.py
 
 .PHONY: files
-files: $(INSTALLED) ## Write the table of a version's files in docs/reference/publication-format.md anew
+files: $(INSTALLED) ## Write the table of a version's files in lightfm_retriever/publication/README.md anew
 	@$(BIN)/python docs/files.py
+
+.PHONY: figures
+figures: setup ## Run the documents' commands, write what they say into the pages, and measure the README's figures (ten minutes)
+	@$(BIN)/python -m tests.documents
 
 .PHONY: golden
 golden: $(INSTALLED) ## Show how the golden publication was made (it is never made anew for format 1)

@@ -1,4 +1,4 @@
-"""Write the table of files in docs/reference/publication-format.md: python docs/files.py
+"""Write the table of files in lightfm_retriever/publication/README.md: python docs/files.py
 
 It is made of the table that the code goes by, so nothing is said twice.
 """
@@ -9,7 +9,7 @@ from pathlib import Path
 
 from lightfm_retriever.publication.layout import FILES, FileSpec
 
-PAGE = Path(__file__).parent / "reference/publication-format.md"
+PAGE = Path(__file__).parents[1] / "lightfm_retriever/publication/README.md"
 _BEGIN, _END = "<!-- files of a version -->\n", "<!-- end of files -->\n"
 
 

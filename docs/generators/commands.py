@@ -52,8 +52,18 @@ def parser_of(parse: Callable[[Sequence[str]], Any]) -> argparse.ArgumentParser:
     raise RuntimeError("the program read its command line without ArgumentParser.parse_args")
 
 
+def commands_of(parser: argparse.ArgumentParser) -> dict[str, argparse.ArgumentParser]:
+    """The parser of each command."""
+    return dict(_subparsers(parser).choices)
+
+
+def _subparsers(parser: argparse.ArgumentParser) -> Any:
+    every = parser._actions  # noqa: SLF001 - argparse has no other way to list them
+    return next(own for own in every if isinstance(own, argparse._SubParsersAction))  # noqa: SLF001
+
+
 def _program(name: str, parser: argparse.ArgumentParser) -> Iterator[str]:
-    commands = next(own for own in parser._actions if isinstance(own, argparse._SubParsersAction))  # noqa: SLF001
+    commands = _subparsers(parser)
     told = {own.dest: own.help or "" for own in commands._choices_actions}  # noqa: SLF001
     yield f"## {name} {{ #{name} }}\n\n{plain(parser.description or '')}\n"
     for command in commands.choices:

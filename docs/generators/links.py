@@ -19,10 +19,12 @@ INCLUDED = {
     "contributing/tests.md": "tests/README.md",
     "contributing/changelog.md": "CHANGELOG.md",
     "how-to/containers.md": "docker/README.md",
+    "reference/publication-format.md": "lightfm_retriever/publication/README.md",
 }
 """Pages of the site that stand elsewhere in the repository, by their place on the site."""
 
-_PLACES = {source: place for place, source in INCLUDED.items()}
+# The site begins with a page of its own.
+_PLACES = {"README.md": "index.md", **{source: place for place, source in INCLUDED.items()}}
 _FENCE = re.compile(r"(^ *(?P<fence>```+|~~~+).*?^ *(?P=fence) *$)", re.MULTILINE | re.DOTALL)
 _LINK = re.compile(r"(?P<text>!?\[(?:[^\[\]]|\[[^\[\]]*\])*\])\((?P<target>[^()\s]+)\)")
 _ELSEWHERE = re.compile(r"[a-z][a-z0-9+.-]*:|#|/")

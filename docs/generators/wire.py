@@ -75,8 +75,8 @@ class _Page:
         yield f"### {self._heading(message.name)}\n\n{self._text(place)}\n"
         for number, one in enumerate(message.oneof_decl):
             # An optional field has a oneof of its own, without a place.
-            if (*place, _ONEOFS, number) in self._comments:
-                yield f"*{plain(one.name)}*, one of several fields: {self._text((*place, _ONEOFS, number))}\n"
+            if (own := (*place, _ONEOFS, number)) in self._comments:
+                yield f"*{plain(one.name)}*, one of several fields: {self._text(own)}\n"
         for number, field in enumerate(message.field):
             kind = f"{self._of_field(field, message)} = {field.number}"
             if field.HasField("oneof_index") and not field.proto3_optional:

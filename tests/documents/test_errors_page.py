@@ -2,13 +2,14 @@
 
 import ast
 import re
+from pathlib import Path
 from typing import get_args, get_type_hints
 
 import pytest
 
 from retriever.errors import UnknownIdError
-from tests.documents.conftest import ROOT
 
+ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs/reference/errors.md").read_text("utf-8")
 ROWS = [line for line in PAGE.splitlines() if re.match(r"\| `[A-Z_]+`", line)]
 STATUSES = {

@@ -1,4 +1,4 @@
-"""The page of settings has every flag and variable, and the page of the format every published file."""
+"""The page of settings has every flag and variable, and the contract README every published file."""
 
 import runpy
 from pathlib import Path
