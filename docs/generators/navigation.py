@@ -57,7 +57,8 @@ def _links(docs: Path, page: str) -> Iterator[tuple[str, str, str]]:
         if found := _SECTION.match(line):
             section = found[1]
         elif found := _ENTRY.match(line):
-            yield section, found[1], _joined(PurePosixPath(page).parent, found[2])
+            # The menu shows text, not Markdown.
+            yield section, found[1].replace("`", ""), _joined(PurePosixPath(page).parent, found[2])
 
 
 def _joined(folder: PurePosixPath, link: str) -> str:

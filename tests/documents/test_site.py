@@ -144,6 +144,15 @@ def test_the_navigation_is_the_lists_of_pages(tmp_path):
     ]
 
 
+def test_the_list_of_decisions_has_their_titles():
+    files = sorted((ROOT / "docs/adr").glob("0*.md"))
+    titles = [file.read_text("utf-8").splitlines()[0].removeprefix("# ") for file in files]
+    listed = (ROOT / "docs/adr/index.md").read_text("utf-8").splitlines()
+    assert [line for line in listed if line.startswith("- ")] == [
+        f"- [{title}]({file.name})" for title, file in zip(titles, files, strict=True)
+    ]
+
+
 @pytest.mark.parametrize(
     ("page", "of"), [("guides/two.md", "docs/index.md"), ("adr/0002.md", "docs/adr/index.md")]
 )
