@@ -51,8 +51,9 @@ def _placed(entry: Any) -> Any:
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Add the pages that stand elsewhere, and those that are made of notebooks."""
-    for place, source in links.INCLUDED.items():
-        files.append(File.generated(config, place, abs_src_path=str(links.ROOT / source)))
+    for place in links.INCLUDED:
+        if (source := links.source_of(place)) == links.INCLUDED[place]:
+            files.append(File.generated(config, place, abs_src_path=str(links.ROOT / source)))
     for file in [file for file in files if file.src_uri.endswith(".ipynb")]:
         files.remove(file)
         text, pictures = notebooks.page(Path(file.abs_src_path or ""))

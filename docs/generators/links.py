@@ -14,14 +14,17 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 DOCS = "docs"
 INCLUDED = {
-    "contributing/contributing.md": "CONTRIBUTING.md",
+    "contributing.md": "CONTRIBUTING.md",
     "contributing/architecture.md": "ARCHITECTURE.md",
     "contributing/tests.md": "tests/README.md",
     "contributing/changelog.md": "CHANGELOG.md",
     "how-to/containers.md": "docker/README.md",
     "reference/publication-format.md": "lightfm_retriever/publication/README.md",
 }
-"""Pages of the site that stand elsewhere in the repository, by their place on the site."""
+"""Pages of the site that stand elsewhere in the repository, by their place on the site.
+
+A page of docs at the same place comes before them.
+"""
 
 # The site begins with a page of its own.
 _PLACES = {"README.md": "index.md", **{source: place for place, source in INCLUDED.items()}}
@@ -32,7 +35,8 @@ _ELSEWHERE = re.compile(r"[a-z][a-z0-9+.-]*:|#|/")
 
 def source_of(place: str) -> str:
     """Where a page of the site stands in the repository."""
-    return INCLUDED.get(place, f"{DOCS}/{place}")
+    own = f"{DOCS}/{place}"
+    return INCLUDED.get(place, own) if not (ROOT / own).exists() else own
 
 
 def mended(text: str, place: str, add_copy: Callable[[str], str]) -> str:
