@@ -15,6 +15,8 @@ BENCH_USERS ?= 100000
 BENCH_FOLDER ?= .bench
 SECONDS ?= 3600
 TRAINER_LISTEN ?= 127.0.0.1:50052
+# The files and folders that the prose linter reads; nothing for all that users and contributors read.
+PROSE ?= CONTRIBUTING.md docs/contributing.md tests/README.md
 # They take a minute or two and a Java, so `make test` leaves them to `make spark`.
 SPARK_TESTS := tests/integration/trainer/test_spark.py
 
@@ -136,9 +138,10 @@ spark: setup ## Install PySpark and Debian's Java 17, and test training on a Spa
 	@$(BIN)/python -m pytest tests/unit/trainer/spark $(SPARK_TESTS)
 
 .PHONY: check
-check: setup ## Format, lint, types, protobuf rules, and that generated code is fresh
-	@$(BIN)/ruff format --check --quiet . || { echo "make format mends this"; exit 1; }
+check: setup ## Format, lint, English, types, protobuf rules, and that generated code is fresh
+	@$(BIN)/ruff format --check --quiet . || { echo "Run 'make format' to fix this."; exit 1; }
 	@$(BIN)/ruff check --quiet .
+	@$(BIN)/python -m tests.prose $(PROSE)
 	@$(BIN)/mypy
 	@image=$$(mktemp -u).binpb && trap 'rm -f "$$image"' EXIT && \
 	$(protoc) --include_imports --include_source_info --descriptor_set_out="$$image" $(ours) && \
