@@ -41,7 +41,7 @@ ifdef T
 else
 	@$(BIN)/python -m pytest --numprocesses 2 tests/fuzz tests/hostile tests/unit tests/contract tests/deployment \
 	  tests/benchmarks/test_measures.py
-	@$(BIN)/python -m pytest --numprocesses 3 --dist loadfile tests/integration tests/e2e --ignore $(SPARK_TESTS)
+	@$(BIN)/python -m pytest --numprocesses 3 --dist loadfile tests/integration tests/e2e tests/documents --ignore $(SPARK_TESTS)
 endif
 
 ##@ Before you trust it
@@ -173,12 +173,16 @@ generate = $(protoc) --plugin=protoc-gen-mypy_grpc=$(BIN)/protoc-gen-mypy_grpc -
 	--pyi_out=$(1) --grpc_python_out=$(1) --mypy_grpc_out=quiet:$(1) $(ours)
 
 .PHONY: settings
-settings: $(INSTALLED) ## Write the tables of flags and variables in docs/operating.md anew
+settings: $(INSTALLED) ## Write the tables of flags and variables in docs/index.md anew
 	@$(BIN)/python docs/settings.py
 
 .PHONY: files
 files: $(INSTALLED) ## Write the table of a version's files in lightfm_retriever/publication/README.md anew
 	@$(BIN)/python docs/files.py
+
+.PHONY: figures
+figures: setup ## Run the documents' commands, write what they say into the pages, and measure the README's figures (ten minutes)
+	@$(BIN)/python -m tests.documents
 
 .PHONY: golden
 golden: $(INSTALLED) ## Show how the golden publication was made (it is never made anew for format 1)

@@ -1,7 +1,7 @@
 """Nearest-neighbour indexes: querying what the trainer built.
 
 A backend is one file here and one in the trainer, and a line in each registry; see
-docs/backends.md.
+docs/explanation/recall-and-tuning.md.
 """
 
 from __future__ import annotations
