@@ -119,6 +119,18 @@ def test_a_sentence_has_an_end():
         assert found("a.md", text) == []
 
 
+def test_a_question_may_be_a_heading_and_no_subject():
+    for text in (
+        "## What it does\n\nIt serves.\n",
+        "What happens?\n",
+        "| What it says |\n|---|\n| Much. |\n",
+    ):
+        assert found("a.md", text) == []
+    assert found("a.md", "What happens\nis plain.\n") == [(1, 1, "house.subject")]
+    assert found("a.md", "Text.\n\n- Yes. Who asks is answered.\n") == [(3, 8, "house.subject")]
+    assert found("a.md", "The log says what is wrong and what to do.\n") == []
+
+
 def test_text_may_be_exempt_with_a_reason():
     text = "<!-- prose: off, an example -->\nWhat is said.\n<!-- prose: on -->\nText of whoever.\n"
     assert found("a.md", text) == [(4, 9, "house.whoever")]
