@@ -128,6 +128,7 @@ def test_a_question_may_be_a_heading_and_no_subject():
         assert found("a.md", text) == []
     assert found("a.md", "What happens\nis plain.\n") == [(1, 1, "house.subject")]
     assert found("a.md", "Text.\n\n- Yes. Who asks is answered.\n") == [(3, 8, "house.subject")]
+    assert found("a.md", "Text.\n\nWhat happens is plain.\n") == [(3, 1, "house.subject")]
     assert found("a.md", "The log says what is wrong and what to do.\n") == []
 
 
