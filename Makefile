@@ -15,7 +15,8 @@ BENCH_USERS ?= 100000
 BENCH_FOLDER ?= .bench
 SECONDS ?= 3600
 TRAINER_LISTEN ?= 127.0.0.1:50052
-# The files and folders that the prose linter reads; nothing for all that users and contributors read.
+# The files and folders that the prose linter checks. Leave it empty to check everything: all pages, help
+# texts, protos and public docstrings.
 PROSE ?= ARCHITECTURE.md CONTRIBUTING.md docs/adr docs/contributing.md docs/explanation docs/tutorials tests/README.md
 # They take a minute or two and a Java, so `make test` leaves them to `make spark`.
 SPARK_TESTS := tests/integration/trainer/test_spark.py
