@@ -20,7 +20,7 @@ from proselint.tools import LintFile
 from tests.prose.texts import BREAK, blank, prose
 
 RULES = Path(__file__).parent / "rules.toml"
-_SWITCH = re.compile(r"(?:<!--|#|//) prose: (on|off\b[:,]? *(.*?)) *(?:-->)?$", re.MULTILINE)
+_SWITCH = re.compile(r"^ *(?:<!--|#|//) prose: (on|off\b[:,]? *(.*?)) *(?:-->)?$", re.MULTILINE)
 _END_OF_SENTENCE = re.compile(r"[.!?][\"')\]]*\s+|\n[ \t]*\n|" + BREAK)
 _GAP = re.compile(r"[ \n]{2,}")
 _NOTHING = f" \n{BREAK}"

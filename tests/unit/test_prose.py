@@ -136,6 +136,7 @@ def test_text_may_be_exempt_with_a_reason():
     text = "<!-- prose: off, an example -->\nWhat is said.\n<!-- prose: on -->\nText of whoever.\n"
     assert found("a.md", text) == [(4, 9, "house.whoever")]
     assert found("a.md", "<!-- prose: off -->\nOf whoever.\n") == [(1, 1, "house.off")]
+    assert found("a.md", "Write `<!-- prose: off, x -->`\nOf whoever.\n") == [(2, 4, "house.whoever")]
     assert found("a.py", '# prose: off, it quotes\n"""Of whoever."""\n# prose: on\n') == []
 
 
