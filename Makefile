@@ -174,7 +174,7 @@ generate = $(protoc) --plugin=protoc-gen-mypy_grpc=$(BIN)/protoc-gen-mypy_grpc -
 	--pyi_out=$(1) --grpc_python_out=$(1) --mypy_grpc_out=quiet:$(1) $(ours)
 
 .PHONY: settings
-settings: $(INSTALLED) ## Write the tables of flags and variables in docs/index.md anew
+settings: $(INSTALLED) ## Write the tables of flags and variables in docs/reference/settings.md anew
 	@$(BIN)/python docs/settings.py
 
 .PHONY: files
