@@ -18,6 +18,9 @@ TRAINER_LISTEN ?= 127.0.0.1:50052
 # The documentation shows notebooks as they ran; `make docs NOTEBOOKS=` builds it without running them.
 NOTEBOOKS ?= $(wildcard docs/tutorials/*.ipynb)
 DOCS_LISTEN ?= 127.0.0.1:8000
+# The files and folders that the prose linter checks. Leave it empty to check everything: all pages, help
+# texts, protos and public docstrings.
+PROSE ?= ARCHITECTURE.md CONTRIBUTING.md docs/adr docs/contributing.md docs/explanation docs/tutorials tests/README.md
 # They take a minute or two and a Java, so `make test` leaves them to `make spark`.
 SPARK_TESTS := tests/integration/trainer/test_spark.py
 
@@ -151,9 +154,10 @@ docs-serve: setup ## Show the documentation at 127.0.0.1:8000 while you write, u
 mkdocs = NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs
 
 .PHONY: check
-check: setup ## Format, lint, types, protobuf rules, and that generated code is fresh
-	@$(BIN)/ruff format --check --quiet . || { echo "make format mends this"; exit 1; }
+check: setup ## Format, lint, English, types, protobuf rules, and that generated code is fresh
+	@$(BIN)/ruff format --check --quiet . || { echo "Run 'make format' to fix this."; exit 1; }
 	@$(BIN)/ruff check --quiet .
+	@$(BIN)/python -m tests.prose $(PROSE)
 	@$(BIN)/mypy
 	@image=$$(mktemp -u).binpb && trap 'rm -f "$$image"' EXIT && \
 	$(protoc) --include_imports --include_source_info --descriptor_set_out="$$image" $(ours) && \
