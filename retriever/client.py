@@ -114,7 +114,9 @@ class RetrieverClient:
         timeout_seconds: float | None = None,
         **options: Unpack[SimilarItemsOptions],
     ) -> Answer:
-        """Return the items most similar to one item, or to several: `similar_items(items=["50", "181"])`.
+        """Return the items most similar to one item or to several.
+
+        `similar_items("50")`, `similar_items(items=["50", "181"])`.
 
         Args:
             item_id: external id of an item: text or a whole number.
@@ -224,7 +226,7 @@ class RetrieverClient:
             timeout_seconds: deadline of the call.
 
         Returns:
-            For each request, its answer or the error of this request. All answers come from one version.
+            For each request, its answer or its own error. All answers come from one version.
 
         Raises:
             CallError: the whole batch failed.

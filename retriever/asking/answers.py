@@ -19,7 +19,7 @@ class Contribution:
 
 @dataclass(frozen=True)
 class Explanation:
-    """Where a result's score comes from: the largest contributions, largest first, and the item's bias."""
+    """Where a result's score comes from: the contributions, largest first, and the item's bias."""
 
     contributions: tuple[Contribution, ...]
     bias: float
@@ -33,7 +33,7 @@ class ScoredItem:
         item_id: external id of the item.
         score: how well the item fits. Its meaning depends on the answer's `source`.
         title: the item's title; empty if the request didn't ask for titles or the version has none.
-        attributes: requested attributes that the item has, by name. Each is a list of texts or a number.
+        attributes: requested attributes that the item has, by name: lists of texts, or numbers.
         explanation: where the score comes from; None unless the request set `explain`.
     """
 

@@ -22,7 +22,7 @@ from lightfm_retriever.hosting.security.settings import PLAIN, ClientSecurity
 from retriever.asking.errors import CallError, UnreachableError, of_call
 
 MAX_RESPONSE_BYTES = 64 << 20
-"""The largest answer that the client accepts. Answers with many attributes may exceed gRPC's default."""
+"""The largest answer that the client accepts. Many attributes may exceed gRPC's default."""
 
 _ASK_AGAIN_SECONDS = 0.1
 _LEAST_SECONDS = 0.001
@@ -37,7 +37,7 @@ _SERVICES = (
 
 
 def retry_policy() -> str:
-    """Return the gRPC service config (JSON) that retries calls which a dying or draining worker refused."""
+    """Return the gRPC service config (JSON): retry calls that a dying or draining worker refused."""
     return resources.files("retriever").joinpath("retry_policy.json").read_text("utf-8")
 
 
