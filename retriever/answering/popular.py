@@ -21,7 +21,7 @@ def find_popular(snapshot: Snapshot, wanted: Wanted) -> Found:
     """
     ranking, counts = snapshot.publication.popular_items, snapshot.publication.popularity
     if ranking is None or counts is None:
-        raise NotPublishedError("what is popular", snapshot.version, "train again")
+        raise NotPublishedError("popularity data", snapshot.version, "train again")
     start = wanted.position.offset
     end = start + wanted.count
     if wanted.filter is not None and wanted.filter.most <= _STEP:

@@ -277,5 +277,5 @@ def _fold_in(snapshot: Snapshot) -> FoldIn:
     array = snapshot.publication.fold_in
     if array is None:
         hint = "train again, or ask for a user or features"
-        raise NotPublishedError("what folds sessions in", snapshot.version, hint)
+        raise NotPublishedError("fold-in data for sessions", snapshot.version, hint)
     return FoldIn(array)

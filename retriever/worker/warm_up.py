@@ -29,7 +29,7 @@ def warm_up(snapshot: Snapshot, *, make_way: Callable[[], None] = lambda: None) 
         answer = queries.answer(snapshot, queries.plan_similar_items(snapshot, item_id, _OPTIONS))
         if not len(answer.rows) and len(publication.items) > 1:
             raise SnapshotError(
-                f"version {snapshot.version}: no similar items were found for item {item_id!r} (row {row})"
+                f"version {snapshot.version}: no similar items found for item {item_id!r} (row {row})"
             )
         make_way()
     for row in _spread(len(publication.users)):

@@ -75,7 +75,7 @@ def test_a_version_that_lacks_what_a_subject_needs_says_so():
         asked(features, **none)
     popular = asked(features, "popular", **none)
     assert (popular.source, [*popular.unknown]) == ("popular", ["age:25-34"])
-    with pytest.raises(NotPublishedError, match="what folds sessions in"):
+    with pytest.raises(NotPublishedError, match="fold-in data"):
         asked(session(0), fold_in=None)
 
 

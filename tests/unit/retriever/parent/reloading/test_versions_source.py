@@ -95,7 +95,7 @@ def test_a_start_while_the_store_is_away_serves_what_was_served(service, version
     assert serve(source) == version
     seen = source.look()
     assert (seen.target, str(service.volume) in seen.problem) == (None, True)
-    assert "the cache serves on" in seen.problem
+    assert "continues to serve the cached version" in seen.problem
     away.rename(service.volume)
     seen = source.look()
     assert (seen.target, seen.problem) == (newer, "")
