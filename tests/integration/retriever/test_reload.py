@@ -62,7 +62,7 @@ def test_while_it_loads_the_first_version_callers_are_told_which(start, tmp_path
     service = start(volume, serving=False, environment={"PYTHONPATH": path})
     with release.open("w"):
         status = service.wait_until(
-            lambda status: all_take_calls(status) and "loaded" in status.not_serving_reason
+            lambda status: all_take_calls(status) and "loading" in status.not_serving_reason
         )
         expected = f"version {version} has been loading for "
         assert expected in status.not_serving_reason
