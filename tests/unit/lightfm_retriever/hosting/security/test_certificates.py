@@ -72,7 +72,11 @@ def test_what_no_handshake_takes_is_refused(secret):
         (chain(OURS), key(OTHER), OTHERS_KEY),
         (STRANGE_KIND, key(OURS), OTHERS_KEY),
         (STRANGE_CURVE, key(OURS), OTHERS_KEY),
-        (chain(OTHER) + chain(OURS), key(OURS), "--tls-cert CERT doesn't begin with the certificate of"),
+        (
+            chain(OTHER) + chain(OURS),
+            key(OURS),
+            "--tls-cert CERT doesn't begin with the certificate of",
+        ),
         (chain(OLD), key(OLD), f"--tls-cert CERT expired at {NOW - 2 * DAY:%Y-%m-%dT}"),
         (chain(NEW), key(NEW), f"--tls-cert CERT is valid from {NOW + DAY:%Y-%m-%dT}"),
     ):
