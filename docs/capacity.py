@@ -1,9 +1,9 @@
-"""How many machines a fleet takes, by the cost model of docs/scaling.md:
+"""How many machines a fleet takes, by the cost model of docs/explanation/scaling.md:
 
     python docs/capacity.py --users 1e8 --items 1e8 --rate 1e6
 
-Every coefficient was measured, by the commands that docs/scaling.md names, at a million items and users
-or fewer; beyond that it is extrapolated. What it can't know is said there too.
+Every coefficient was measured, by commands that docs/explanation/scaling.md names, at a million items
+and users or fewer; beyond that it is extrapolated. What it can't know is said there too.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from lightfm_retriever.hosting import options, terminal
 from lightfm_retriever.hosting.options import Option
 from lightfm_retriever.hosting.settings import option_flags
 
-# A call's CPU time in microseconds; see "The model" in docs/scaling.md.
+# A call's CPU time in microseconds; see "The model" in docs/explanation/scaling.md.
 CALL = (320.0, 0.14)
 BATCHED = (115.0, 0.04)
 # Bytes, with 64 components, 19 seen items a user and both indexes by FAISS.

@@ -1,6 +1,7 @@
 """Query the nearest-neighbour indexes that the trainer built.
 
-A backend is one module here, one in the trainer, and a line in each registry; see docs/backends.md.
+A backend is one module here, one in the trainer, and a line in each registry; see
+docs/explanation/recall-and-tuning.md.
 """
 
 from __future__ import annotations

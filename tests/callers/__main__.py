@@ -1,4 +1,4 @@
-"""Measures what clients in several languages see of a restart in place: a table for docs/clients.md.
+"""Measures what clients in several languages see of a restart in place, for other-languages.md.
 
 python -m tests.callers
 """

@@ -34,7 +34,9 @@ def resources(request):
 @pytest.fixture
 def with_nfs(tmp_path):
     """What a folder of an operator's own makes, with volumes of an NFS server, as the documents say."""
-    text = (ROOT / "docs/kubernetes.md").read_text().replace("PATH/docker/kubernetes", str(FOLDER))
+    text = (
+        (ROOT / "docs/how-to/kubernetes.md").read_text().replace("PATH/docker/kubernetes", str(FOLDER))
+    )
     blocks = [yaml.safe_load(own) for own in re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)]
     [own] = [block for block in blocks if str(NFS) in block.get("components", [])]
     # Some blocks are only patches for a kustomization.
@@ -300,14 +302,14 @@ def test_volumes_of_nfs_are_the_claims_own(with_nfs):
     assert "volumeName" not in named(with_nfs, "PersistentVolumeClaim", "trainer-state")["spec"]
 
 
-COMMAND = r"python -m (retriever|trainer) ([^`\n#]*[^`\n# ])"
+COMMAND = r"(?:python -m |\blightfm-)(retriever|trainer) ([^`\n#]*[^`\n# ])"
 
 
 def test_the_runbooks_commands_are_run_in_the_pod_that_has_them(resources, monkeypatch, capsys):
-    text = (ROOT / "docs/operating.md").read_text().partition("\n## Runbook\n")[2]
+    text = (ROOT / "docs/how-to/alerts-and-runbook.md").read_text().partition("\n## Runbook\n")[2]
     commands = {(package, package, command) for package, command in re.findall(COMMAND, text)}
     # Those of kubernetes.md with the pod that they run in.
-    text = (ROOT / "docs/kubernetes.md").read_text()
+    text = (ROOT / "docs/how-to/kubernetes.md").read_text()
     commands |= {*re.findall(rf"kubectl -n recsys exec deploy/(\w+) -- {COMMAND}", text)}
     assert ("retriever", "retriever", "status") in commands
     assert ("trainer", "trainer", "runs") in commands

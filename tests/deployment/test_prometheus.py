@@ -23,7 +23,7 @@ from trainer.service.metrics import ServiceCollector
 
 ROOT = Path(__file__).parents[2]
 FILES = ROOT / "docker/prometheus"
-OPERATING = ROOT / "docs/operating.md"
+RUNBOOK = ROOT / "docs/how-to/alerts-and-runbook.md"
 CONFIG = yaml.safe_load((FILES / "prometheus.yaml").read_text())
 GROUPS = yaml.safe_load((FILES / "alerts.yaml").read_text())["groups"]
 RULES = [rule for group in GROUPS for rule in group["rules"]]

@@ -1,4 +1,4 @@
-"""Backups as docs/operating.md has them: copies made while all runs are the service again."""
+"""Backups as the documents have them: copies made while all runs are the service again."""
 
 import shutil
 import sqlite3

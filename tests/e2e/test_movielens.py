@@ -133,7 +133,7 @@ def test_the_split_is_the_first_ten_ratings_of_each_user(run):
     assert datasets.pairs(dataset, dataset.test) == known
     [warning] = [text for text in run.result.warnings if "test interactions" in text]
     unknown = 9_430 - len(known)
-    assert warning.startswith(f"{unknown} of 9430 test interactions aren't evaluated: 2 repeat ")
+    assert warning.startswith(f"note: {unknown} of 9430 test interactions aren't evaluated: 2 repeat ")
 
 
 def test_the_metrics_are_those_of_a_direct_run_of_lightfm(run):

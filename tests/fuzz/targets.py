@@ -23,7 +23,7 @@ TARGETS = [
 
 @dataclass(frozen=True)
 class Known:
-    """A finding that isn't mended, and why; docs/security.md says what it means."""
+    """A finding that isn't mended, and why; docs/explanation/security.md says what it means."""
 
     target: str
     pattern: re.Pattern[str]

@@ -1,4 +1,4 @@
-"""A kind of index costs a file on either side and a line in each registry: docs/backends.md."""
+"""A kind of index costs a file on either side and a line in each registry."""
 
 import numpy as np
 

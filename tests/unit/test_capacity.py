@@ -1,4 +1,4 @@
-"""docs/capacity.py: the model, and that docs/scaling.md has what it prints."""
+"""docs/capacity.py: the model, and that docs/explanation/scaling.md has what it prints."""
 
 import importlib.util
 import json
@@ -10,7 +10,7 @@ from unittest import mock
 import pytest
 
 ROOT = Path(__file__).parents[2]
-_, _, ON_PAPER = (ROOT / "docs/scaling.md").read_text("utf-8").partition("### On paper")
+_, _, ON_PAPER = (ROOT / "docs/explanation/scaling.md").read_text("utf-8").partition("### On paper")
 
 
 @pytest.fixture(scope="module")

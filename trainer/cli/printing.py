@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from trainer.notes import NOTE
 from trainer.timings import in_order
 
 # Nothing that is measured comes near it.
@@ -15,7 +16,7 @@ _MOST = 1e12
 def print_warnings(warnings: Iterable[str]) -> None:
     """What looks wrong, beside the result."""
     for warning in warnings:
-        print(f"warning: {warning}", file=sys.stderr)
+        print(warning if warning.startswith(NOTE) else f"warning: {warning}", file=sys.stderr)
 
 
 def print_gates(gates: Iterable[Any]) -> None:

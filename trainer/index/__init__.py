@@ -1,7 +1,7 @@
 """Nearest-neighbour indexes: building them, measuring them, and choosing the settings.
 
 A backend is one file here and one in the retriever, and a line in each registry; see
-docs/backends.md.
+docs/explanation/recall-and-tuning.md.
 """
 
 from __future__ import annotations

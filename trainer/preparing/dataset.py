@@ -21,6 +21,7 @@ from trainer.data import lookalikes
 from trainer.data.features import FeatureTable
 from trainer.data.interactions import Interactions
 from trainer.errors import TrainerError
+from trainer.notes import note_if_few
 from trainer.preparing.matrices import Side, pair_weights, weight_warnings
 from trainer.preparing.splits import Split, Splitting
 
@@ -147,9 +148,9 @@ def build_dataset(
             causes.append(
                 f"{lost - twice} repeat others, or are of users or items without a training interaction"
             )
-        warnings.append(
-            f"{lost} of {int(is_test.sum())} test interactions aren't evaluated: {', '.join(causes)}"
-        )
+        total = int(is_test.sum())
+        text = f"{lost} of {total} test interactions aren't evaluated: {', '.join(causes)}"
+        warnings.append(note_if_few(text, lost, total))
     titles, attributes = items.by_row(item_side.id_map)
     return Dataset(
         name=interactions.name,

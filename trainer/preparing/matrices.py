@@ -19,6 +19,7 @@ from lightfm_retriever.publication.storage.id_map import (
 )
 from trainer.data.bounds import MAX_WEIGHT, weights_as_float32
 from trainer.data.features import FeatureTable, match_warnings, what_it_has
+from trainer.notes import note_if_few
 
 # What weights of both signs leave of their sum's size by rounding alone.
 _ROUNDING = 1e-6
@@ -170,9 +171,11 @@ def _left_out(
             "they are published by their features alone"
         )
     if lost := len(given - warm - featured):
-        yield (
+        yield note_if_few(
             f"{lost} {kind}s of {table.name} have neither training interactions nor features that "
-            "can be learned: they are left out"
+            "can be learned: they are left out",
+            lost,
+            len(given),
         )
     if unknown := len(warm - given):
         yield f"{unknown} {kind}s aren't in {table.name}: they have no {what_it_has(table)}"

@@ -1,4 +1,4 @@
-"""Clients in other languages, and what they need: what docs/clients.md says."""
+"""Clients in other languages, and what they need: what docs/how-to/other-languages.md says."""
 
 from contextlib import contextmanager
 

@@ -1,0 +1,145 @@
+"""Read a page of the documents as steps: files to write, commands to run, code to run.
+
+A code block's language says how it is run; a comment before it says what else is to be known:
+
+    <!-- file: NAME -->          the block is the content of a file
+    <!-- not run: REASON -->     the block isn't run
+    <!-- given: demo service --> what the page needs before its first step
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+Kind = Literal["console", "bash", "python", "file"]
+
+GIVEN = ("demo volume", "demo service", "trainer service")
+_RUN = {"console": "console", "bash": "bash", "python": "python"}
+_FENCE = re.compile(r"^( *)(`{3,})\s*([\w-]*).*$")
+_NOTE = re.compile(r"^ *<!-- *(file|not run|given): *(.*?) *-->$")
+_PROMPT = "$ "
+
+
+@dataclass
+class Command:
+    """A command of a console block, with the lines of its output, from line number `at` on."""
+
+    text: str
+    output: list[str] = field(default_factory=list)
+    at: int = 0
+
+
+@dataclass
+class Step:
+    """A code block that is run.
+
+    Attributes:
+        kind: how it is run; "file": it is written to `name`.
+        text: its content.
+        at: number of its first line, from 0 on.
+        indent: of the block's lines.
+        commands: of a console block.
+        output: of Python code, from the block of text that follows it; None for none.
+    """
+
+    kind: Kind
+    text: str
+    at: int
+    indent: int = 0
+    name: str = ""
+    commands: list[Command] = field(default_factory=list)
+    output: Command | None = None
+
+
+@dataclass
+class Page:
+    """A page and its steps."""
+
+    path: Path
+    lines: list[str]
+    steps: list[Step]
+    given: list[str]
+
+
+class PageError(Exception):
+    """A page that isn't written as its runner needs it."""
+
+
+def read_page(path: Path) -> Page:
+    """Read a page; raises PageError with the line that is wrong."""
+    lines = path.read_text("utf-8").splitlines()
+    page = Page(path, lines, [], [])
+    note: tuple[str, str] | None = None
+    last: Step | None = None
+    for at, indent, language, block in _blocks(lines, page):
+        note = _note_before(lines, at - 1)
+        if note is not None and note[0] == "not run":
+            if not note[1]:
+                raise PageError(f"{path}:{at}: say why this isn't run")
+            last = None
+        elif note is not None and note[0] == "file":
+            page.steps.append(Step("file", "\n".join(block) + "\n", at, indent, note[1]))
+        elif language == "text" and last is not None and last.kind == "python":
+            last.output = Command("", block, at)
+            last = None
+        elif language in _RUN:
+            last = Step(_RUN[language], "\n".join(block), at, indent)  # type: ignore[arg-type]
+            last.commands = list(_commands(path, block, at)) if language == "console" else []
+            page.steps.append(last)
+        else:
+            last = None
+    return page
+
+
+def _blocks(lines: list[str], page: Page) -> Iterator[tuple[int, int, str, list[str]]]:
+    """Number of the first line, indent, language and lines of each block."""
+    at = 0
+    while at < len(lines):
+        if found := _NOTE.match(lines[at]):
+            if found[1] == "given":
+                if found[2] not in GIVEN:
+                    raise PageError(f"{page.path}:{at + 1}: given are {', '.join(GIVEN)}")
+                page.given.append(found[2])
+            at += 1
+            continue
+        opening = _FENCE.match(lines[at])
+        if not opening:
+            at += 1
+            continue
+        indent, fence = len(opening[1]), opening[2]
+        end = next(
+            (row for row in range(at + 1, len(lines)) if lines[row].strip() == fence), len(lines)
+        )
+        yield at + 1, indent, opening[3], [line[indent:] for line in lines[at + 1 : end]]
+        at = end + 1
+
+
+def _note_before(lines: list[str], fence: int) -> tuple[str, str] | None:
+    row = fence - 1
+    while row >= 0 and not lines[row].strip():
+        row -= 1
+    found = _NOTE.match(lines[row]) if row >= 0 else None
+    return (found[1], found[2]) if found and found[1] != "given" else None
+
+
+def _commands(path: Path, block: list[str], at: int) -> Iterator[Command]:
+    current: Command | None = None
+    goes_on = False
+    for row, line in enumerate(block):
+        if goes_on and current is not None:
+            current.text += f"\n{line}"
+            current.at = at + row + 1
+        elif line.startswith(_PROMPT):
+            if current is not None:
+                yield current
+            current = Command(line.removeprefix(_PROMPT), at=at + row + 1)
+        elif current is None:
+            raise PageError(f"{path}:{at + row + 1}: a block of console begins with '$ '")
+        else:
+            current.output.append(line)
+            continue
+        goes_on = line.endswith("\\")
+    if current is not None:
+        yield current

@@ -1,0 +1,38 @@
+"""Every command and snippet of the documents runs, and says what the page shows."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.documents import comparing
+from tests.documents.pages import read_page
+from tests.documents.running import ROOT, PageRunner
+
+PAGES = [
+    path
+    for path in (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")))
+    if "adr" not in path.parts and read_page(path).steps
+]
+
+
+@pytest.mark.parametrize("path", PAGES, ids=[str(path.relative_to(ROOT)) for path in PAGES])
+def test_a_pages_commands_say_what_it_shows(path: Path, tmp_path: Path, demo_volume: Path) -> None:
+    page = read_page(path)
+    runner = PageRunner(tmp_path)
+    try:
+        runner.start(page, demo_volume)
+        for ran in runner.run(page):
+            where = f"{path.relative_to(ROOT)}:{ran.step.at + 1}"
+            shown = "\n".join(ran.output)
+            if ran.step.kind == "console":
+                command = ran.step.commands[ran.command]
+                found = comparing.matched(command.output, ran.output)
+                assert found is not None, f"{where}: {command.text}\nsays now:\n{shown}"
+            else:
+                assert ran.status == 0, f"{where}: fails:\n{shown}"
+            if ran.step.output is not None:
+                assert comparing.matched(ran.step.output.output, ran.output) is not None, (
+                    f"{where}: prints now:\n{shown}"
+                )
+    finally:
+        runner.stop()
