@@ -15,7 +15,7 @@ def for_each(call: Callable[[_Part], object], parts: Iterable[_Part], *, threads
     """Call a function for each part, on at most `threads` threads, in the order of the parts.
 
     The calling thread works too, and doesn't wait for other threads to start. So without enough memory
-    or threads this is slower, but never hangs. (CPython's own way to start a thread waits for ever if
+    or threads this is slower, but never hangs. (CPython's own way to start a thread waits forever if
     the thread dies before it runs.)
 
     After a call failed, no other is started. Raises the error of the first part that failed.

@@ -9,7 +9,7 @@ from enum import StrEnum, auto
 
 
 class Source(StrEnum):
-    """What an answer is ranked by."""
+    """The value that an answer is ranked by."""
 
     PERSONALIZED = auto()
     FOLDED_IN = auto()

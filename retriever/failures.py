@@ -88,7 +88,7 @@ def of_deaths(worker: int, statuses: Sequence[int]) -> Failure:
 
 
 def kills_itself(status: int) -> bool:
-    """Return whether the exit status of a process says that it crashed over what it read."""
+    """Return whether the exit status of a process says that it crashed over a damaged file."""
     return -status in _OWN_SIGNALS
 
 

@@ -71,6 +71,6 @@ def difference(verified: Files, found: Files) -> str:
 
 
 def check(directory: Path, verified: Files) -> None:
-    """Raise FilesChangedError unless all files are those that were verified."""
+    """Raise FilesChangedError unless all files are still the verified files."""
     if told := difference(verified, look(directory, verified)):
         raise FilesChangedError(f"{directory}: {told} after the version was verified")

@@ -1,6 +1,6 @@
 """Open regular files that another party may replace by something else.
 
-Opening a FIFO waits until a writer opens it, perhaps for ever, and reading a device may never end. So
+Opening a FIFO waits until a writer opens it, perhaps forever, and reading a device may never end. So
 these functions check a file, open it without waiting, and check it again.
 """
 
@@ -31,7 +31,7 @@ _OWN_DESCRIPTOR = re.compile(r"/dev/stdin|/dev/fd/\d+|/proc/self/fd/\d+")
 
 
 class IrregularFileError(OSError):
-    """A path leads to something that isn't a regular file. `strerror` says what it is."""
+    """A path leads to something that isn't a regular file. `strerror` names its kind."""
 
     def __init__(self, path: Path, kind: str) -> None:
         super().__init__(errno.EINVAL, f"is {kind}, but should be a regular file", str(path))

@@ -113,7 +113,7 @@ def start_all(pool: ThreadPoolExecutor, count: int) -> list[threading.Thread]:
     """Start all `count` threads of a new pool at once, and return them.
 
     Without this a pool starts a thread only when a task finds none free. A process that runs out of
-    memory may then fail to start a thread, or wait for ever for one that died before it ran. So threads
+    memory may then fail to start a thread, or wait forever for one that died before it ran. So threads
     that calls depend on start with the process, where a failure is noticed. The pool must not have run
     a task yet.
     """
@@ -130,7 +130,7 @@ def start_all(pool: ThreadPoolExecutor, count: int) -> list[threading.Thread]:
             ThreadPoolExecutor.submit(pool, wait)
         together.wait()
     except BaseException:
-        # Otherwise the threads that have started would wait for ever, and block the end of the process.
+        # Otherwise the threads that have started would wait forever, and block the end of the process.
         together.abort()
         raise
     return threads

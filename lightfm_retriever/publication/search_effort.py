@@ -1,7 +1,7 @@
 """The effort of a search: the tuned setting, scaled to a request.
 
 Trainer and retriever use the same rule for the effort, and the same rule to decide whether to use the
-index at all. So the retriever serves what the trainer measured.
+index at all. So the measured recall and speed hold for the retriever too.
 """
 
 from __future__ import annotations

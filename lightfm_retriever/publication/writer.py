@@ -264,7 +264,7 @@ def _is_finite(array: NDArray[Any], *, gaps: bool) -> bool:
 
 
 def _seal(path: Path) -> FileFacts:
-    """Flush a staged file to the disk, make it readable for everyone, and return its facts."""
+    """Flush a staged file to the disk, make it readable foreveryone, and return its facts."""
     os.chmod(path, 0o444)
     fsync_file(path)
     with open_regular(path) as file:

@@ -208,7 +208,7 @@ class Cache:
             self._remove(version)
 
     def follow(self, label: str, version: str) -> None:
-        """Remember what a label names, for a start while the store is unavailable."""
+        """Remember the version of a label, for a start while the store is unavailable."""
         path = layout.label_file(self.folder, label)
         temporary = layout.staging_dir(self.folder) / f"label-{label}-{secrets.token_hex(8)}"
         with self._errors():

@@ -34,7 +34,7 @@ FILES, NOTES = "files", "notes"
 
 @dataclass(frozen=True)
 class Fetched:
-    """The bytes of a fetched version that were downloaded, and those that were linked in the cache."""
+    """The bytes of a fetched version that were downloaded, and the bytes linked in the cache."""
 
     downloaded: int
     linked: int

@@ -27,7 +27,8 @@ _LONG = 5
 def spelled_otherwise(asked: str, known: AnyIds, *, prefix: str = "") -> list[str]:
     """Return known texts that differ only in case, spaces, Unicode form, leading zeros or ".0".
 
-    At most MOST. `prefix` is the beginning of the keys of `known`; it isn't part of the texts.
+    Their number is limited to MOST. `prefix` is the beginning of the keys of `known`; it isn't part of
+    the texts.
     """
     if len(asked) > _LONGEST:
         return []

@@ -60,7 +60,7 @@ def fingerprint(request: bytes) -> bytes:
 
 
 def encode(position: Position, page: Page, *, version: str, key: str) -> str:
-    """Make the token for a position. The key is secret for everybody who can't read the version."""
+    """Make the token for a position. The key is secret foreverybody who can't read the version."""
     body = _POSITION.pack(position.width, position.offset) + page.fingerprint + version.encode()
     return _text(_tag(body, key) + body)
 

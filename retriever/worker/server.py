@@ -65,7 +65,7 @@ class Server(HostedServer):
         self.start()
 
     def load(self, measured: Load) -> Load:
-        """Return the counts of calls, together with what was measured of the process."""
+        """Return the counts of calls, together with the measurements of the process."""
         calls = self._unary
         in_flight = calls.in_flight
         return msgspec.structs.replace(

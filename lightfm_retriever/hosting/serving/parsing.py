@@ -1,7 +1,7 @@
 """Answer requests that can't be parsed with INTERNAL, as gRPC does, but without a traceback in the log.
 
 gRPC has a fault with such requests in a stream: it answers the call a second time and never finishes
-it. It would keep the call in memory, and a server that stops would wait for it for ever.
+it. It would keep the call in memory, and a server that stops would wait for it forever.
 """
 
 from __future__ import annotations

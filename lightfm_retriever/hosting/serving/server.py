@@ -118,7 +118,7 @@ class HostedServer:
     def alive(self) -> bool:
         """Whether all threads that calls depend on are alive, or the server is stopping.
 
-        A thread may end without enough memory. Calls then wait for ever, so the process must be
+        A thread may end without enough memory. Calls then wait forever, so the process must be
         replaced.
         """
         return self._stopping or (
@@ -131,7 +131,7 @@ class HostedServer:
 
         gRPC tells clients to leave, and silently cancels calls that arrive before they have read that.
         A client that waits for an answer doesn't call again. So calls that arrive now are accepted but
-        held, and answered only after clients were told. None means no time at all.
+        held, and answered only after clients know. None means no time at all.
         """
         self._stopping = True
         if not grace_seconds:

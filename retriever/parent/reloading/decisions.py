@@ -193,7 +193,7 @@ def _forget(known: Known, version: str) -> list[Order]:
 
 
 def _failed(known: Known, own: Candidate, failure: Failure, now: float) -> HeldBack:
-    """Return until when a failed candidate isn't tried again: for ever unless the failure passes."""
+    """Return until when a failed candidate isn't tried again: forever unless the failure passes."""
     before = known.failed
     again = before is not None and before.looks_like(own.version, own.fingerprint)
     attempts = before.attempts + 1 if before is not None and again else 1

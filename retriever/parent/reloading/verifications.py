@@ -115,7 +115,7 @@ class Verifications:
                 self._ended.put(ended)
                 self._wake_up()
             except MemoryError:
-                # Try again: otherwise the verification would seem to run for ever.
+                # Try again: otherwise the verification would seem to run forever.
                 time.sleep(_PAUSE_SECONDS)
             else:
                 return

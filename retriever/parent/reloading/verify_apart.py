@@ -1,7 +1,7 @@
 """Verify a version in a separate process, so that damaged files can't crash or block the parent.
 
 A native library reads the id maps and trusts their content. A hostile id map can crash its reader, or
-make it run for ever. Checksums don't protect against this: they only prove that the files are as
+make it run forever. Checksums don't protect against this: they only prove that the files are as
 written.
 """
 
@@ -70,7 +70,7 @@ def verify_apart(
         with (Awaited() if wanted is None else wanted).kills(process):
             output, _ = process.communicate(timeout=seconds)
     except subprocess.TimeoutExpired as error:
-        # A volume that hangs can't be told from a file that makes its reader run for ever.
+        # A volume that hangs can't be told from a file that makes its reader run forever.
         raise UnverifiedError(version, f"couldn't be verified in {seconds:g} s") from error
     except OSError as error:
         verdict = _unknown(f"the process can't be started: {words.reason(error)}")
