@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
+from difflib import get_close_matches
 from typing import Any
 
 # Of a value: enough to find it by.
@@ -26,6 +27,12 @@ def brief(value: Any) -> str:
     """Say a value as `shown` does, of a long one the beginning."""
     text = shown(value)
     return text if len(text) <= _BRIEF + 2 else f"{text[:_BRIEF]}..."
+
+
+def meant(text: str, known: Iterable[str], *, spell: Callable[[str], str] = str) -> str:
+    """Ask whether the nearest known name was meant, as it is spelled; "" where none is near."""
+    near = get_close_matches(text, list(known), n=1)
+    return f"did you mean {spell(near[0])}?" if near else ""
 
 
 def wrong(value: Any, expected: str) -> str:

@@ -274,6 +274,10 @@ def _unknown(
     else:
         near = near_misses(asked, features)
         hint = in_words(near) or _columns(asked, features)
+    if others := unknown[1:]:
+        told = ", ".join(repr(own[:64]) for own in others[:_EXAMPLES])
+        more = f" and {len(others) - _EXAMPLES} more" if len(others) > _EXAMPLES else ""
+        hint += f"; nor {'is' if len(others) == 1 else 'are'} {told}{more}"
     raise UnknownIdError(kind, asked, snapshot.version, near=near, hint=hint)
 
 

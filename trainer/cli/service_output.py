@@ -18,10 +18,11 @@ from trainer.timings import in_order
 _MAPS = ("metrics", "event_weights")
 
 
-def run(shown: pb.TrainingRun, *, with_error: bool = True) -> None:
-    """One training run; without its error where that is told elsewhere."""
+def run(shown: pb.TrainingRun, *, with_end: bool = True) -> None:
+    """One training run; without its end where that is told elsewhere."""
     printing.print_warnings([*shown.warnings, *filter(None, [shown.problem])])
-    print(end_of(shown) if with_error else f"training run {shown.id}: {_state(shown)}")
+    if with_end:
+        print(end_of(shown))
     if shown.metrics:
         print(f"metrics: {printing.pairs(dict(sorted(shown.metrics.items())))}")
     printing.print_gates(shown.gates)
@@ -39,7 +40,8 @@ def end_of(shown: pb.TrainingRun) -> str:
 
 def runs(rows: Iterable[pb.TrainingRun], *, next_page: str) -> None:
     """Training runs, the latest first."""
-    table = tables.table("training run", "state", "stage", "queued", "took", "version", "", texts=7)
+    table = tables.table("training run", "state", "stage", "queued", "took", "version", texts=6)
+    table.add_column("error", overflow="fold", min_width=30)
     problems = []
     for row in rows:
         if row.problem:
@@ -56,7 +58,7 @@ def runs(rows: Iterable[pb.TrainingRun], *, next_page: str) -> None:
             f"{max(0.0, time.time() - row.created_at.seconds):,.0f} s ago",
             _took(row),
             row.version + (" (labelled)" if row.label_moved else ""),
-            causes[-1].strip()[:60] if causes else "",
+            causes[-1].strip() if causes else "",
         )
     tables.show(table)
     for problem in problems:

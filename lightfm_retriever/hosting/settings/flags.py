@@ -25,7 +25,7 @@ class Hosting:
     metrics_listen: Annotated[
         str | None,
         Option(
-            "answer HTTP there: /metrics for Prometheus, /live and /ready for probes",
+            "answer HTTP at this address: /metrics for Prometheus, /live and /ready for probes",
             metavar="HOST:PORT",
         ),
     ] = None

@@ -78,7 +78,7 @@ def weighted(*item_ids, **weights):
         ("recommend 3", {"user_id": "3"}),
         ("recommend 3 --limit 2 --include-seen", {"user_id": "3", "limit": 2, "exclude_seen": False}),
         (f"recommend 3 {EFFORT}", {"user_id": "3", **TOLD}),
-        ("similar-items 3 --search-effort 0 --exact", {**ITEM, "search_effort": 0, "exact": True}),
+        ("similar-items 3 --search-effort 0.1 --exact", {**ITEM, "search_effort": 0.1, "exact": True}),
         (f"recommend 3 {FILTER}", {"user_id": "3", "filter": pb.Filter(conditions=CONDITIONS)}),
         ("similar-items 3 --exclude 1,2 --exclude-item a,b", {**ITEM, "exclude_item_ids": EXCLUDED}),
         ("similar-items 3 --attributes a,b --attributes c", {**ITEM, "return_attribute_names": SHOWN}),

@@ -19,7 +19,9 @@ def fails(capsys, tmp_path, monkeypatch):
 
     def fails(command, status):
         assert main(command.split()) == status
-        [said] = re.fullmatch("error: (.*)\n", "".join(capsys.readouterr())).groups()
+        name = command.split()[0]
+        hint = f"See 'lightfm-trainer {name} --help'.\n" if status == 2 else ""
+        [said] = re.fullmatch(f"error: (.*)\n{hint}", "".join(capsys.readouterr())).groups()
         return said
 
     return fails
@@ -37,7 +39,7 @@ def test_a_store_that_cannot_be_reached_is_named(fails, tmp_path, monkeypatch):
 
 
 def test_nothing_to_act_upon_is_an_error(fails, tmp_path):
-    for command in ("versions", "verify", "serve"):
+    for command in ("versions", "verify"):
         assert "v: the volume doesn't exist" in fails(f"{command} --volume v", 1)
     (tmp_path / "v").mkdir()
     version = "20261124T043500Z-3fa9c1"
