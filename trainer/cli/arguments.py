@@ -9,10 +9,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from lightfm_retriever.hosting.calling import client_flags
-from lightfm_retriever.hosting.errors import FlagError
 from lightfm_retriever.hosting.options import declared
 from lightfm_retriever.hosting.settings import completion, layers, option_flags
-from lightfm_retriever.hosting.settings.parser import Program
+from lightfm_retriever.hosting.settings.parser import Parser, Program
 from lightfm_retriever.hosting.settings.values import is_utf8
 from lightfm_retriever.publication.storage.id_map import MAX_ID_BYTES
 from trainer.cli import (
@@ -69,7 +68,7 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     options = parser.parse_args(given)
     if command is None:
         return options
-    _find_service(options)
+    _find_service(command, options)
     found = vars(options)
     found["names"] = command.names
     for name in _in_utf8(options):
@@ -79,7 +78,7 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     return options
 
 
-def _find_service(options: argparse.Namespace) -> None:
+def _find_service(command: Parser, options: argparse.Namespace) -> None:
     """Have the service of TRAINER_LISTEN asked where no volume is given."""
     found = vars(options)
     by_state = "state" in found and options.command == removal_command.NAME
@@ -88,11 +87,11 @@ def _find_service(options: argparse.Namespace) -> None:
         return
     name = f"{PREFIX}LISTEN"
     if not (address := os.environ.get(name)):
-        raise FlagError("give --volume, or --target for a service")
+        command.error("give --volume, or --target for a service")
     try:
         found["target"] = client_flags.target(address)
     except argparse.ArgumentTypeError as error:
-        raise FlagError(f"{name}: {error}") from error
+        command.error(f"{name}: {error}")
 
 
 def _in_utf8(options: argparse.Namespace) -> list[str]:

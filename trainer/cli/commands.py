@@ -8,7 +8,7 @@ from dataclasses import fields
 from datetime import timedelta
 from pathlib import Path
 
-from lightfm_retriever.hosting import addresses, words
+from lightfm_retriever.hosting import addresses
 from lightfm_retriever.hosting.observing import logs
 from lightfm_retriever.hosting.settings import completion, flags
 from lightfm_retriever.hosting.settings.option_flags import made
@@ -199,7 +199,7 @@ def _make_volume(location: Path | StoreUrl) -> None:
     try:
         location.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise VolumeError(location, f"the folder can't be made: {words.reason(error)}") from error
+        raise VolumeError(location, f"the folder can't be made: {error.strerror or error}") from error
     _log.info("made the folder of a new volume, %s: nothing is published in it yet", location)
 
 

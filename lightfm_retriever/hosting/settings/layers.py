@@ -16,7 +16,7 @@ from typing import Any
 
 from lightfm_retriever.files.regular_files import open_given
 from lightfm_retriever.hosting import words
-from lightfm_retriever.hosting.errors import FlagError, HostingError
+from lightfm_retriever.hosting.errors import FlagError, HostingError, UsageError
 from lightfm_retriever.hosting.settings.values import PathType, value_of
 
 # Far more than all settings take, with paths of 4096 bytes and a hundred names.
@@ -64,8 +64,22 @@ def apply(
         prefix: of the variables, such as "RETRIEVER_".
         known: the settings that there are, where this command has others of its own.
 
-    Raises HostingError for what no flag has or takes, and for a file that can't be read.
+    Raises UsageError for what no flag has or takes, and HostingError for a file that can't be read.
     """
+    try:
+        parser.set_defaults(origins=_apply(parser, arguments, environment, prefix, known))
+    except FlagError as error:
+        raise UsageError(str(error), parser.prog) from error
+
+
+def _apply(
+    parser: argparse.ArgumentParser,
+    arguments: Sequence[str],
+    environment: Mapping[str, str],
+    prefix: str,
+    known: Collection[str],
+) -> dict[str, str]:
+    """Do what `apply` does; returns the origins."""
     has_file = any(action.dest == "config" for action in actions(parser))
     flags = {_setting(action, known, has_file): action for action in actions(parser)}
     flags.pop("", None)
@@ -105,8 +119,7 @@ def apply(
     for name in _overruled(parser, flags, ranks, origins):
         flags[name].default = before[name]
         del origins[name]
-    named = {flags[name].option_strings[-1]: origin for name, origin in origins.items()}
-    parser.set_defaults(origins=named)
+    return {flags[name].option_strings[-1]: origin for name, origin in origins.items()}
 
 
 def settable(action: argparse.Action, name: str | None = None) -> None:

@@ -43,8 +43,8 @@ class Parser(argparse.ArgumentParser):
 
     @property
     def names(self) -> dict[str, str]:
-        """Its flags and arguments, by where their values are kept."""
-        return {action.dest: shown_name(action) for action in self._actions}
+        """Its flags and arguments, by where their values are kept; of several flags the first."""
+        return {action.dest: shown_name(action) for action in reversed(self._actions)}
 
     def _add_help_all(self) -> None:
         self.add_argument("--help-all", action=_Help, help="show all options, by topic")
@@ -142,11 +142,9 @@ class Program(Parser):
             epilog: those that its --help-all has, too.
         """
         self._topics.setdefault(topic, []).append((name, told))
-        text = f"{told} {more}".strip().replace("%", "%%")
+        text = f"{told} {more}".strip()
         # With `help`, shells complete the command by it, too.
-        return self._commands.add_parser(
-            name, help=told.replace("%", "%%"), description=text, epilog=epilog.replace("%", "%%")
-        )
+        return self._commands.add_parser(name, help=told, description=text, epilog=epilog)
 
     def format_help(self) -> str:
         """Write the page of the commands."""

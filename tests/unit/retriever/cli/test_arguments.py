@@ -89,6 +89,32 @@ def test_a_setting_that_makes_no_sense_is_an_error(monkeypatch, capsys, command,
     assert message in captured.err
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("WORKERS", "0", "is 0, but should be in 1..256"),
+        ("WORKERS", "many", "is 'many', but should be a whole number"),
+        ("LABEL", "A", "is 'A', but should be 1 to 64 of a-z"),
+        ("PIN", "x", "is 'x', but should be a version's name"),
+        ("TLS_CERT", "c.pem", "is given without --tls-key"),
+        ("LOG_FORMAT", "jsn", "is 'jsn', but should be one of console, json; did you mean json?"),
+    ],
+)
+def test_an_error_names_the_variable_or_the_file_that_has_the_setting(
+    monkeypatch, capsys, tmp_path, name, value, message
+):
+    monkeypatch.setenv(f"RETRIEVER_{name}", value)
+    assert command_line.main(["serve", "--volume", "v"]) == 2
+    told, hint = capsys.readouterr().err.splitlines()
+    assert told.startswith(f"error: RETRIEVER_{name} {message}")
+    assert hint == "See 'lightfm-retriever serve --help'."
+    monkeypatch.delenv(f"RETRIEVER_{name}")
+    file = tmp_path / "own.toml"
+    file.write_text(f"{name.lower()} = '{value}'\n")
+    assert command_line.main(["serve", "--volume", "v", "--config", str(file)]) == 2
+    assert capsys.readouterr().err.startswith(f"error: {file}: {name.lower()} {message}")
+
+
 DIGITS = "1" * 6000
 MISTAKES = [
     ("xyz", "there is no command 'xyz'"),
