@@ -88,8 +88,8 @@ def program() -> Program:
         "serve",
         "Serve the version that a label names, until SIGTERM.",
         more="When the label moves, all worker processes change to its new version together. SIGHUP "
-        "reads the label at once; SIGTERM drains and stops. An option on the command line goes before "
-        "its variable, such as RETRIEVER_WORKERS, and that before the TOML file of --config.",
+        "reads the label at once; SIGTERM drains and stops. The command line overrides "
+        "variables, such as RETRIEVER_WORKERS, and they override the TOML file of --config.",
     )
     add_serve_flags(serve)
     serve.everyday = (

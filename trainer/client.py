@@ -42,7 +42,7 @@ _SERVICES = (
     "recsys.trainer.v1.TrainerService",
     {
         "recsys.retriever.v1.RetrieverService": "a retriever answers there, which trains nothing: give "
-        "the trainer's own port, or ask the retriever by 'python -m retriever'"
+        "the trainer's own port, or ask the retriever by 'lightfm-retriever'"
     },
 )
 

@@ -31,7 +31,7 @@ _SERVICES = (
     "recsys.retriever.v1.RetrieverService",
     {
         "recsys.trainer.v1.TrainerService": "a trainer answers there, not a retriever: give the "
-        "retriever's port, or call the trainer with 'python -m trainer'"
+        "retriever's port, or call the trainer with 'lightfm-trainer'"
     },
 )
 

@@ -108,7 +108,11 @@ def _in_utf8(options: argparse.Namespace) -> list[str]:
 
 def _add_train(made: Program) -> None:
     train = made.command(
-        "Train", "train", "Train a model and publish it.", more=spec_arguments.SETTINGS, epilog=_TRAIN
+        "Train",
+        "train",
+        "Train a model and publish it.",
+        more=f"--help-all tells the columns of its files. {spec_arguments.SETTINGS}",
+        epilog=_TRAIN,
     )
     where_arguments.add_where(train)
     layers.add_config_flag(train)
@@ -225,7 +229,7 @@ def _add_tune(made: Program) -> None:
         "tune",
         "Search for better hyperparameters.",
         more="Compares them on a validation split of the training data, and uses the test interactions "
-        "once, at the end. Writes study.json and study.png.",
+        "once, at the end. Writes study.json and study.png. Variables set --data-dir and --state only.",
     )
     where_arguments.add_data_dir(tune)
     where_arguments.add_state(tune, "for --event-log: the folder of the trainer's state")

@@ -134,7 +134,9 @@ def _append(client: TrainerClient, options: argparse.Namespace) -> int:
     events = _events(options.file, interactions, options.id_prefix)
     response = client.call("AppendInteractions", events)
     text = f"{response.accepted} events are on disk, {response.duplicates} were already"
-    content = {**service_output.content(response), "warnings": [*interactions.warnings]}
+    content = service_output.content(response)
+    if interactions.warnings:
+        content["warnings"] = [*interactions.warnings]
     output.show(content, text, as_json=options.json)
     return 0
 

@@ -35,7 +35,8 @@ def run(shown: pb.TrainingRun, *, with_end: bool = True) -> None:
 
 def end_of(shown: pb.TrainingRun) -> str:
     """Its state, and what it failed with."""
-    return f"training run {shown.id}: {_state(shown)}" + (f": {shown.error}" if shown.error else "")
+    why = _why(shown)
+    return f"training run {shown.id}: {_state(shown)}" + (f": {why}" if why else "")
 
 
 def runs(rows: Iterable[pb.TrainingRun], *, next_page: str) -> None:
@@ -50,7 +51,7 @@ def runs(rows: Iterable[pb.TrainingRun], *, next_page: str) -> None:
             table.add_row(row.id, "unreadable")
             continue
         # Of several lines the first reason, which the line before it leads up to.
-        causes = row.error.splitlines()[:2]
+        causes = _why(row).splitlines()[:2]
         table.add_row(
             row.id,
             _state(row),
@@ -86,6 +87,13 @@ def _ordered(name: str, value: Any) -> Any:
 
 def _state(of: pb.TrainingRun) -> str:
     return pb.TrainingRunState.Name(of.state).removeprefix("TRAINING_RUN_STATE_")
+
+
+def _why(of: pb.TrainingRun) -> str:
+    """Its error, without the word that its state says already."""
+    if of.state == pb.TRAINING_RUN_STATE_CANCELLED:
+        return of.error.removeprefix("cancelled").strip()
+    return of.error
 
 
 def _took(of: pb.TrainingRun) -> str:

@@ -24,8 +24,8 @@ LABEL_NOT_MOVED = 3
 """Exit status when a version is published, but a gate keeps its label where it is."""
 
 SETTINGS = (
-    "An option on the command line goes before its variable, such as TRAINER_EPOCHS, and that before "
-    "the TOML file of --config."
+    "The command line overrides variables, such as TRAINER_EPOCHS, and they override the TOML file of "
+    "--config."
 )
 """What the help of commands says that take options from variables and a file."""
 
@@ -112,7 +112,7 @@ def add_publishing(parser: argparse.ArgumentParser) -> None:
         "--canary",
         action="store_true",
         default=False,
-        help=f"move the label {CANARY!r} instead; move others later, with 'promote'",
+        help=f"move the label {CANARY!r} instead; 'promote canary' moves 'current' later",
     )
     target.add_argument(
         "--no-label", action="store_true", default=False, help="publish, but move no label"

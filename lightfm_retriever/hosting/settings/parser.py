@@ -69,7 +69,7 @@ class Parser(argparse.ArgumentParser):
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
         """Parse as argparse does, but refuse unknown flags first and here, where the known ones are."""
-        given = list(args or ())
+        given = list(sys.argv[1:] if args is None else args)
         own = given[: given.index("--")] if "--" in given else given
         if self._subparsers is not None:
             # The others are of a command.

@@ -54,7 +54,14 @@ def test_weights_may_add_up_to_more_or_less_than_float32_can_hold(weight):
         (asked, UserFeatures(["sex:F"]), ("feature", "sex:F"), "", "as 'age:25-34', 'country:DE'$"),
         (asked, UserFeatures(["age:99"]), ("feature", "age:99"), "", "such as 'age:25-34'$"),
         (asked, WeightedItems(["item-0", "ITEM-0"]), ("item", "ITEM-0"), "item-0", ""),
-        (alike, WeightedItems(["item-0", "b", "a"]), ("item", "b"), "", r"isn't in version \S+$"),
+        (alike, WeightedItems(["item-0", "b", "a"]), ("item", "b"), "", r"version \S+; nor is 'a'$"),
+        (
+            alike,
+            WeightedItems([*"abcdef"]),
+            ("item", "a"),
+            "",
+            r"isn't in version \S+; nor are 'b', 'c', 'd' and 2 more$",
+        ),
         (alike, "nothing", ("item", "nothing"), "", r"isn't in version \S+$"),
         (asked, " user-0", ("user", " user-0"), "user-0", ""),
         # Whose else an id is isn't told.
