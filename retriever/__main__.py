@@ -132,8 +132,8 @@ def add_serve_flags(serve: argparse.ArgumentParser) -> None:
         "--cache-dir",
         type=Path,
         metavar="DIR",
-        help="copy versions to this folder, on a local disk, and serve the copies: for a URL, and for "
-        "a folder on a network volume (default: a folder is served as it is)",
+        help="copy versions to this folder, on a local disk, and serve the copies. A URL needs it, and "
+        "a folder on a network volume should have it (default: a folder is served as it is)",
     )
     serve.add_argument(
         "--listen",

@@ -23,8 +23,8 @@ class Config:
         volume: the shared volume, which is only read; with `source` the cache, where copies are.
         source: where the versions are copied from, as remote.location has it; None for not at all.
         host, port: where to listen; port 0 takes a free one.
-        threads: quick calls are handled beside them.
-        online_recall_share: of the calls that an index answered, to see what it missed.
+        threads: quick calls take none of them.
+        online_recall_share: of the calls that an index answered, to measure its recall.
     """
 
     volume: Path
@@ -36,7 +36,7 @@ class Config:
         layout.DEFAULT_LABEL
     )
     pin: Annotated[
-        str | None, Option("serve this version, whatever the label names", metavar="VERSION")
+        str | None, Option("serve this version instead of the label's", metavar="VERSION")
     ] = None
     cache_gb: Annotated[
         float,
@@ -116,7 +116,7 @@ def _refusal(flag: str, value: Any, expected: str) -> SettingError:
 
 
 def parse_address(address: str) -> tuple[str, int]:
-    """Host and port of "host:port"; an IPv6 host stands in brackets. Raises SettingError."""
+    """Read host and port of "host:port"; an IPv6 host is in brackets. Raises SettingError."""
     try:
         return addresses.parse_one(address, least=0)
     except addresses.AddressError as error:

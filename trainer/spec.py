@@ -42,7 +42,7 @@ def _weights(text: str) -> dict[str, float]:
 
 @dataclass(frozen=True, kw_only=True)
 class DataSpec:
-    """Where the data is and what is made of it.
+    """The place of the data, and its use.
 
     Interactions come from a history (exactly one of dataset, interactions and interactions_sql) with
     the event log after it (see trainer.data.combining), or from either alone. An event without a type
@@ -84,8 +84,8 @@ class DataSpec:
     item_attributes: Annotated[
         list[str],
         Option(
-            "columns of the items file to filter by and to return with results; a column of numbers, "
-            "with gaps such as N/A, is a number, and any other is text (default: none; for "
+            "columns of the items file to filter by and to return with results. A column of numbers is "
+            "a number, also with gaps such as N/A; any other column is text (default: none; for "
             f"{movielens.NAME} {','.join(movielens.ITEM_COLUMNS)})",
             metavar="COLUMN[:text|:number],...",
         ),
@@ -148,7 +148,7 @@ class DataSpec:
 
 @dataclass(frozen=True, kw_only=True)
 class LabelSpec:
-    """Which label is moved, and what a version has to pass before that.
+    """The label to move, and the gates before that.
 
     Attributes:
         label: to compare with, and to move when all gates pass; None for none.

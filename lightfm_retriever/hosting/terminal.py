@@ -1,7 +1,7 @@
 """Standard output and error of a program: what happens when they can't be written.
 
-A reader that hung up (`| head`) ends the program quietly, as it ends other Unix tools; a full disk is
-an error in words; a character that the encoding lacks is escaped; Ctrl-C leaves no traceback. A command
+A reader that hung up (`| head`) ends the program quietly, as it ends other Unix tools. A full disk is
+an error in words. A character that the encoding lacks is escaped. Ctrl-C leaves no traceback. A command
 that prints JSON prints its errors as JSON too, on standard error.
 """
 
@@ -26,7 +26,7 @@ MISTAKE = 2
 """The exit status after a mistake in the command line, as argparse has it."""
 
 FAILED = 1
-"""The exit status of a command that could not do what it was asked."""
+"""The exit status of a command that failed."""
 
 # gRPC's core has a line, in a format of its own, for each header that it can't parse and each handshake
 # that fails: whoever can connect could write 7 MB in a second. What fails for us raises an error, too.

@@ -45,7 +45,7 @@ def wrong(value: Any, expected: str) -> str:
 
 
 def unexpected(error: BaseException) -> str:
-    """Say what an error was that nobody thought of; the log has its place in the program."""
+    """Say an unforeseen error; the log has its place in the program."""
     if isinstance(error, MemoryError):
         return "there isn't enough memory"
     text = reason(error)

@@ -1,4 +1,4 @@
-"""What the texts of flags mean; ArgumentTypeError for what makes no sense. Knows no gRPC."""
+"""Reads the texts of flags, and raises ArgumentTypeError for a wrong text. Knows no gRPC."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def range_condition(text: str) -> RangeCondition:
 
 
 def separated(form: str, example: str) -> Callable[[str], list[str]]:
-    """Reads texts between commas, of which none may be empty."""
+    """Reads texts between commas; no text may be empty."""
 
     def read(text: str) -> list[str]:
         found = text.split(",")

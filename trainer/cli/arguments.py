@@ -43,7 +43,7 @@ are integers, or text of at most {MAX_ID_BYTES} bytes of UTF-8, compared byte by
 
 def program() -> Program:
     """Make the parser of all commands."""
-    made = Program(PROGRAM, "Train LightFM models, publish them, and manage what is published.")
+    made = Program(PROGRAM, "Train LightFM models, publish them, and manage published versions.")
     for add in (_add_train, _add_publish, _add_tune, _add_report, _add_fetch):
         add(made)
     published_arguments.add_versions(made)

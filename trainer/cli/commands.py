@@ -1,4 +1,4 @@
-"""What each command does; what it prints is in output.py."""
+"""Runs the commands; output.py prints their results."""
 
 from __future__ import annotations
 

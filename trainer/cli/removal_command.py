@@ -1,4 +1,4 @@
-"""`lightfm-trainer remove-events`: its flags, and what it prints."""
+"""`lightfm-trainer remove-events`: its flags and its output."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def add(made: Program, topic: str) -> Parser:
 
 
 def selection(options: argparse.Namespace) -> Selection:
-    """What the flags say; raises FlagError."""
+    """Make the selection of the flags; raises FlagError."""
     from trainer.event_log.errors import InvalidSelectionError
     from trainer.event_log.log import Selection
 
@@ -101,7 +101,7 @@ def remove(directory: Path, selection: Selection, *, dry_run: bool) -> Removed:
 
 
 def show(removed: Removed, options: argparse.Namespace) -> None:
-    """Print what was removed, or would be."""
+    """Print the events that were removed, or would be."""
     if options.json:
         print_json({**asdict(removed), "dry_run": options.dry_run})
         return

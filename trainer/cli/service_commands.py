@@ -177,7 +177,7 @@ def _batches(
 
 
 class OfService:
-    """What a trainer's service has, by the same methods as OfVolume; they raise CallError."""
+    """A trainer's service, with the methods of OfVolume; they raise TrainerCallError."""
 
     def __init__(self, client: TrainerClient) -> None:
         self._client = client

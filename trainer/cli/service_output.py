@@ -19,7 +19,7 @@ _MAPS = ("metrics", "event_weights")
 
 
 def run(shown: pb.TrainingRun, *, with_end: bool = True) -> None:
-    """One training run; without its end where that is told elsewhere."""
+    """Print one training run; without its end where an error has that."""
     printing.print_warnings([*shown.warnings, *filter(None, [shown.problem])])
     if with_end:
         print(end_of(shown))
@@ -34,7 +34,7 @@ def run(shown: pb.TrainingRun, *, with_end: bool = True) -> None:
 
 
 def end_of(shown: pb.TrainingRun) -> str:
-    """Its state, and what it failed with."""
+    """Say a run's state, and the error of a failed run."""
     why = _why(shown)
     return f"training run {shown.id}: {_state(shown)}" + (f": {why}" if why else "")
 

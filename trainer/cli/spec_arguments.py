@@ -27,7 +27,7 @@ SETTINGS = (
     "The command line overrides variables, such as TRAINER_EPOCHS, and they override the TOML file of "
     "--config."
 )
-"""What the help of commands says that take options from variables and a file."""
+"""A sentence of help, for commands with options from variables and a file."""
 
 
 def add_training(parser: argparse.ArgumentParser) -> None:
@@ -40,12 +40,12 @@ def add_training(parser: argparse.ArgumentParser) -> None:
 
 
 def training_spec(options: argparse.Namespace) -> TrainingSpec:
-    """What the flags say; raises OptionError for a value out of range."""
+    """Make the spec of the flags; raises OptionError for a value out of range."""
     return made(TrainingSpec, vars(options), label=label_of(options), spark=spark_als(options))
 
 
 def checked_spec(options: argparse.Namespace) -> TrainingSpec:
-    """What the flags say as `training_spec` does, on the event log where they name no source."""
+    """Make the spec as `training_spec` does; without a source of interactions, of the event log."""
     if has_source(options):
         return training_spec(options)
     data = made(DataSpec, {**vars(options), "event_log": True})
@@ -58,7 +58,7 @@ def checked_spec(options: argparse.Namespace) -> TrainingSpec:
 
 
 def spark_als(options: argparse.Namespace) -> SparkAls | None:
-    """What the flags say of Spark, None for LightFM; raises OptionError."""
+    """Make the options of Spark, None for LightFM; raises OptionError."""
     given = {own.name: vars(options)[own.name] for own in fields(SparkAls) if own.name in options}
     if getattr(options, "engine", LIGHTFM) != ENGINE:
         for name, value in given.items():
@@ -84,7 +84,7 @@ def label_of(options: argparse.Namespace) -> str | None:
 
 
 def add_publishing(parser: argparse.ArgumentParser) -> None:
-    """Add the flags about indexes, what has to hold before a label is moved, and labels."""
+    """Add the flags about indexes, gates and labels."""
     option_flags.add(parser.add_argument_group("index"), TrainingSpec, group="index")
     group = parser.add_argument_group(
         "gates",
@@ -120,7 +120,7 @@ def add_publishing(parser: argparse.ArgumentParser) -> None:
 
 
 def add_engine(parser: argparse.ArgumentParser) -> None:
-    """Add the flags about what fits the model, and where; a service takes them of its own only."""
+    """Add the flags about the engine; a request to a service can't have them."""
     group = parser.add_argument_group(
         "engine",
         f"With {ENGINE}, --components is the rank, and --epochs the number of iterations. All nodes of "

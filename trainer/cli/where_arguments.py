@@ -18,7 +18,7 @@ COPIES = "copies of versions"
 
 _STATE = (
     "folder for training runs and appended interactions, on a local disk (default: VOLUME.trainer "
-    "beside the volume; for a URL, BUCKET-PREFIX.trainer in the current folder)"
+    "next to the volume; for a URL, BUCKET-PREFIX.trainer in the current folder)"
 )
 
 

@@ -1,4 +1,4 @@
-"""The flags of commands that ask a service: how they connect, and what they show."""
+"""The flags of commands that ask a service: the connection, its certificates and its token."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def add_target(parser: argparse._ActionsContainer, default: str, **more: Any) ->
 
 
 def target(text: str) -> str:
-    """An address of a service, as a flag's value; ArgumentTypeError for what is none."""
+    """Read the address of a service; ArgumentTypeError for another text."""
     try:
         addresses.parse(text)
     except addresses.AddressError as error:
@@ -63,7 +63,7 @@ def target(text: str) -> str:
 
 
 def seconds(text: str) -> float:
-    """How long to wait, as a flag's value; ArgumentTypeError for what is no such time."""
+    """Read how long to wait; ArgumentTypeError for another text."""
     try:
         return given.seconds("timeout", float(text))
     except ArgumentError as error:
@@ -74,7 +74,7 @@ def seconds(text: str) -> float:
 
 
 def client_security(options: argparse.Namespace) -> ClientSecurity:
-    """What the flags say. Raises HostingError for what can't be together or be read."""
+    """Make the security of the flags; HostingError for files that can't be read, or flags together."""
     given = {_dest(flag): getattr(options, _dest(flag), None) for flag, *_ in _FLAGS}
     token_file = given.pop("client_token_file")
     token = None if token_file is None else tokens.read_first(token_file)

@@ -1,7 +1,7 @@
 """Settings of a service: from flags, else from environment variables, else from a file.
 
-A command line's parser is the only place where settings are written down: what the environment and the
-file may set is read from it, so that no flag lacks its variable and no variable is silently ignored.
+A command line's parser is the only list of the settings. The names of variables and keys are read from
+it, so that no flag lacks its variable, and no variable is silently ignored.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ def apply(
         prefix: of the variables, such as "RETRIEVER_".
         known: the settings that there are, where this command has others of its own.
 
-    Raises UsageError for what no flag has or takes, and HostingError for a file that can't be read.
+    Raises UsageError for a name or a value that no flag has, and HostingError for an unreadable file.
     """
     try:
         parser.set_defaults(origins=_apply(parser, arguments, environment, prefix, known))
@@ -79,7 +79,7 @@ def _apply(
     prefix: str,
     known: Collection[str],
 ) -> dict[str, str]:
-    """Do what `apply` does; returns the origins."""
+    """Apply as `apply` does; returns the origins."""
     has_file = any(action.dest == "config" for action in actions(parser))
     flags = {_setting(action, known, has_file): action for action in actions(parser)}
     flags.pop("", None)
