@@ -112,7 +112,7 @@ def _add_train(made: Program) -> None:
         "train",
         "Train a model and publish it.",
         more=f"--help-all tells the columns of its files. {spec_arguments.SETTINGS}",
-        epilog=_TRAIN,
+        epilog=" ".join(_TRAIN.split()),
     )
     where_arguments.add_where(train)
     layers.add_config_flag(train)

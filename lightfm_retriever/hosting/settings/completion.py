@@ -17,10 +17,10 @@ def add(program: Program) -> None:
         "Shell",
         NAME,
         "Print a script that completes commands and options.",
-        more="It lasts for one session of the shell, or for all if the shell's own file runs it. "
-        f"bash: source <({program.prog} {NAME} bash). "
-        f"zsh, after compinit: source <({program.prog} {NAME} zsh). "
-        f"fish: {program.prog} {NAME} fish | source.",
+        more="Add the line of your shell to its own file:\n"
+        f"- ~/.bashrc: source <({program.prog} {NAME} bash)\n"
+        f"- ~/.zshrc, after compinit: source <({program.prog} {NAME} zsh)\n"
+        f"- ~/.config/fish/config.fish: {program.prog} {NAME} fish | source",
     )
     parser.add_argument("shell", choices=SHELLS, metavar="SHELL", help=f"one of {', '.join(SHELLS)}")
 

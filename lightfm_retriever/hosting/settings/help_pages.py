@@ -33,6 +33,14 @@ class PlainHelp(argparse.HelpFormatter):
         told = " ".join(map(str, default)) if isinstance(default, list) else str(default)
         return f"{text} (default: {told.replace('%', '%%')})"
 
+    def _split_lines(self, text: str, width: int) -> list[str]:
+        # A flag, or a command to copy, stays in one line.
+        return textwrap.wrap(" ".join(text.split()), width, break_on_hyphens=False)
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        wrapped = (self._split_lines(line, width - len(indent)) for line in text.split("\n"))
+        return "\n".join(indent + line for lines in wrapped for line in lines)
+
     def _get_default_metavar_for_optional(self, action: argparse.Action) -> str:
         if isinstance(action.type, PathType) or action.type is Path:
             return "PATH"
@@ -107,7 +115,10 @@ def program_page(parser: argparse.ArgumentParser, topics: dict[str, list[tuple[s
 
 
 def _wrapped(text: str) -> str:
-    made = textwrap.wrap(text, _columns() - len("usage: "), subsequent_indent=" " * len("usage: "))
+    margin = len("usage: ")
+    made = textwrap.wrap(
+        text, _columns() - margin, subsequent_indent=" " * margin, break_on_hyphens=False
+    )
     return "\n".join(made).replace("%", "%%")
 
 
