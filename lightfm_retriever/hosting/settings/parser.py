@@ -93,8 +93,6 @@ class Parser(argparse.ArgumentParser):
             return arg_string
         try:
             return value_of(action, arg_string, shown_name(action))
-        except UsageError:
-            raise
         except FlagError as error:
             raise UsageError(str(error), self.prog) from error
 
