@@ -1,4 +1,4 @@
-"""The command line: python -m retriever COMMAND."""
+"""The command line: lightfm-retriever COMMAND, or python -m retriever COMMAND."""
 
 from __future__ import annotations
 
@@ -11,14 +11,17 @@ from pathlib import Path
 from lightfm_retriever.hosting import extras, terminal
 from lightfm_retriever.hosting.errors import ArgumentError, FlagError, HostingError
 from lightfm_retriever.hosting.observing import logs
-from lightfm_retriever.hosting.settings import flags, layers, option_flags
-from lightfm_retriever.hosting.settings.parser import Defaults, Parser, PathType, add_version
+from lightfm_retriever.hosting.settings import completion, failures, flags, layers, option_flags
+from lightfm_retriever.hosting.settings.parser import Program
+from lightfm_retriever.hosting.settings.values import PathType
 from lightfm_retriever.remote import location
 from retriever.cli import arguments
 from retriever.config import DEFAULT_LISTEN, Config, parse_address
 from retriever.errors import RetrieverError, SettingError
 
 PREFIX = "RETRIEVER_"
+PROGRAM = "lightfm-retriever"
+_MISTAKES = (SettingError, FlagError, ArgumentError)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -26,29 +29,32 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     0 done, 1 failed, 2 a mistake in the command line, 130 interrupted, 141 nobody read the output.
     """
-    return terminal.run(lambda: _run(argv))
+    given = list(sys.argv[1:] if argv is None else argv)
+    return terminal.run(lambda: _run(given), as_json=terminal.asks_for_json(given))
 
 
-def _run(argv: Sequence[str] | None) -> int:
-    command = "retriever"
+def _run(given: list[str]) -> int:
+    options = argparse.Namespace()
     try:
-        options = parse(argv)
-        command += f" {options.command}"
+        options = parse(given)
         if options.command == "serve":
             return _serve(options)
+        if options.command == completion.NAME:
+            print(completion.script(program(), options.shell))
+            return 0
         # The client needs gRPC, which must not be loaded in the parent of the workers.
         from retriever.cli import commands
 
         return commands.run(options)
     except (RetrieverError, HostingError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        mistakes = (SettingError, FlagError, ArgumentError)
-        return terminal.MISTAKE if isinstance(error, mistakes) else 1
+        is_mistake = isinstance(error, _MISTAKES)
+        return failures.tell(error, PROGRAM, given, options, is_mistake=is_mistake)
     except ModuleNotFoundError as error:
-        if (text := extras.problem(error, "retriever", command)) is None:
+        what = " ".join([PROGRAM, *given[:1]])
+        if (text := extras.problem(error, "retriever", what)) is None:
             raise
-        print(f"error: {text}", file=sys.stderr)
-        return 1
+        as_json = terminal.asks_for_json(given)
+        return terminal.tell_error(text, terminal.FAILED, as_json=as_json)
 
 
 def _serve(options: argparse.Namespace) -> int:
@@ -74,43 +80,47 @@ def _serve(options: argparse.Namespace) -> int:
     return supervisor.serve(config)
 
 
-def parse(argv: Sequence[str] | None) -> argparse.Namespace:
-    """Read a command line, or this process's own; exits where it is a mistake, as argparse does."""
-    given = list(sys.argv[1:] if argv is None else argv)
-    parser = Parser(
-        prog="python -m retriever",
-        description="Serve publications over gRPC, and ask a service that runs.",
-    )
-    add_version(parser, "lightfm-retriever")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    serve = commands.add_parser(
+def program() -> Program:
+    """Make the parser of all commands."""
+    made = Program(PROGRAM, "Serve published versions over gRPC, and ask a service that runs.")
+    serve = made.command(
+        "Serve",
         "serve",
-        help="serve what a label names, until SIGTERM",
-        description=_SERVE,
-        formatter_class=Defaults,
-        # The file that --config names is read before the flags are.
-        allow_abbrev=False,
+        "Serve the version that a label names, until SIGTERM.",
+        more="When the label moves, all worker processes change to its new version together. SIGHUP "
+        "reads the label at once; SIGTERM drains and stops. The command line overrides "
+        "variables, such as RETRIEVER_WORKERS, and they override the TOML file of --config.",
     )
     add_serve_flags(serve)
-    if given[:1] == ["serve"]:
-        layers.apply(serve, given, os.environ, prefix=PREFIX)
-    arguments.add_commands(commands, layers.variables(os.environ, PREFIX))
+    serve.everyday = (
+        *("--volume", "--cache-dir", "--listen", "--workers", "--threads", "--label", "--pin"),
+        *("--tls-cert", "--tls-key", "--token-file", "--metrics-listen", "--log-format", "--config"),
+    )
+    arguments.add_commands(made)
+    completion.add(made)
+    return made
+
+
+def parse(argv: Sequence[str] | None) -> argparse.Namespace:
+    """Parse a command line, or this process's own, with the settings that variables and a file add.
+
+    Raises UsageError for a mistake, and HostingError for settings that can't be used.
+    """
+    given = list(sys.argv[1:] if argv is None else argv)
+    parser = program()
+    command = parser.commands.get("".join(given[:1]))
+    if command is not None:
+        layers.apply(command, given[1:], os.environ, prefix=PREFIX)
     options = parser.parse_args(given)
+    if command is not None:
+        options.names = command.names
     if check := vars(options).pop("check", None):
         check(options)
     return options
 
 
-_SERVE = (
-    "Serve what a label names: worker processes share one port and the memory maps of one version, and "
-    "change over together when the label moves. SIGHUP reads the label now; SIGTERM drains and stops. "
-    "Each flag can be set by the environment too: RETRIEVER_VOLUME, RETRIEVER_LISTEN, "
-    "RETRIEVER_WORKERS, ..., or in the file that --config names."
-)
-
-
 def add_serve_flags(serve: argparse.ArgumentParser) -> None:
-    """All that `serve` takes."""
+    """Add all that `serve` takes."""
     serve.add_argument(
         "--volume",
         type=PathType(location.parse_location),
@@ -122,10 +132,15 @@ def add_serve_flags(serve: argparse.ArgumentParser) -> None:
         "--cache-dir",
         type=Path,
         metavar="DIR",
-        help="copy versions to this folder, on a disk of this machine's own, and serve the copies: for "
-        "a URL, and for a folder on a network volume (default: a folder is served as it is)",
+        help="copy versions to this folder, on a local disk, and serve the copies. A URL needs it, and "
+        "a folder on a network volume should have it (default: a folder is served as it is)",
     )
-    serve.add_argument("--listen", default=DEFAULT_LISTEN, help="HOST:PORT; port 0 takes a free one")
+    serve.add_argument(
+        "--listen",
+        default=DEFAULT_LISTEN,
+        metavar="HOST:PORT",
+        help="the address to serve at; port 0 takes a free port",
+    )
     option_flags.add(serve, Config)
     flags.add_flags(serve)
 

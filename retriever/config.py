@@ -1,4 +1,4 @@
-"""Settings of `serve`, from the environment and from flags; a flag wins."""
+"""Settings of `serve`, from flags, the environment and a file."""
 
 from __future__ import annotations
 
@@ -23,31 +23,38 @@ class Config:
         volume: the shared volume, which is only read; with `source` the cache, where copies are.
         source: where the versions are copied from, as remote.location has it; None for not at all.
         host, port: where to listen; port 0 takes a free one.
-        threads: quick calls are handled beside them.
-        online_recall_share: of the calls that an index answered, to see what it missed.
+        threads: quick calls take none of them.
+        online_recall_share: of the calls that an index answered, to measure its recall.
     """
 
     volume: Path
     source: str | None = None
     host: str = "127.0.0.1"
     port: int = 50051
-    workers: Annotated[int, Option("worker processes", ge=1, le=256)] = 2
-    label: Annotated[str, Option("the label to follow")] = layout.DEFAULT_LABEL
-    pin: Annotated[str | None, Option("serve this version, whatever the label names")] = None
+    workers: Annotated[int, Option("number of worker processes", ge=1, le=256)] = 2
+    label: Annotated[str, Option("serve the version that this label names", metavar="LABEL")] = (
+        layout.DEFAULT_LABEL
+    )
+    pin: Annotated[
+        str | None, Option("serve this version instead of the label's", metavar="VERSION")
+    ] = None
     cache_gb: Annotated[
         float,
         replace(
             CACHE_GB,
-            help="what the copies in --cache-dir may have together; the least recently used go; 0 for "
-            "any",
+            help="delete the least recently used copies of --cache-dir beyond this size; 0 for no "
+            "limit",
         ),
     ] = 50.0
-    poll_seconds: Annotated[float, Option("how often to read the label", ge=0.01, le=3600)] = 1.0
-    threads: Annotated[int, Option("calls that one worker handles at the same time", ge=1, le=256)] = 2
+    poll_seconds: Annotated[
+        float, Option("seconds between two looks at the label", ge=0.01, le=3600)
+    ] = 1.0
+    threads: Annotated[int, Option("calls that each worker handles at the same time", ge=1, le=256)] = 2
     max_calls: Annotated[
         int,
         Option(
-            "calls that one worker accepts at the same time; more get RESOURCE_EXHAUSTED at once",
+            "calls that each worker accepts at the same time; further calls get "
+            "RESOURCE_EXHAUSTED at once",
             ge=1,
             le=4096,
         ),
@@ -55,27 +62,34 @@ class Config:
     max_connection_age_seconds: Annotated[
         float,
         Option(
-            "after which clients are asked to connect anew, to spread over the workers; 0 for never",
+            "ask clients to connect again after this time, which spreads them over the workers; 0"
+            " for never",
             ge=0,
             le=86400,
         ),
     ] = 300.0
     heartbeat_seconds: Annotated[
         float,
-        Option("how long a worker may be silent before it is killed and replaced", ge=2, le=3600),
+        Option("kill and replace a worker that has been silent for this time", ge=2, le=3600),
     ] = 10.0
     prepare_seconds: Annotated[
-        float, Option("how long a worker may take to open and warm up a version", ge=1, le=86400)
+        float, Option("longest time in which a worker may open and warm up a version", ge=1, le=86400)
     ] = 300.0
     drain_seconds: Annotated[
         float,
-        Option("after SIGTERM, how long calls are taken while health says NOT_SERVING", ge=0, le=3600),
+        Option(
+            "time after SIGTERM in which calls are still accepted, while health says NOT_SERVING",
+            ge=0,
+            le=3600,
+        ),
     ] = 1.0
-    grace_seconds: Annotated[float, Option("after that, how long calls may take", ge=0, le=3600)] = 10.0
+    grace_seconds: Annotated[
+        float, Option("time after the drain in which calls may end", ge=0, le=3600)
+    ] = 10.0
     online_recall_share: Annotated[
         float,
         Option(
-            "share of Recommend calls that are also answered exactly, for the recall in the metrics",
+            "share of Recommend calls that are also answered by exact search, to measure recall",
             ge=0,
             le=1,
         ),
@@ -102,8 +116,8 @@ def _refusal(flag: str, value: Any, expected: str) -> SettingError:
 
 
 def parse_address(address: str) -> tuple[str, int]:
-    """Host and port of "host:port"; an IPv6 host stands in brackets. Raises SettingError."""
+    """Read host and port of "host:port"; an IPv6 host is in brackets. Raises SettingError."""
     try:
         return addresses.parse_one(address, least=0)
     except addresses.AddressError as error:
-        raise SettingError(f"--listen, or RETRIEVER_LISTEN: {error}") from error
+        raise SettingError(f"--listen: {error}") from error

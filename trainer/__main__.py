@@ -1,7 +1,8 @@
-"""The command line: python -m trainer COMMAND."""
+"""The command line: lightfm-trainer COMMAND, or python -m trainer COMMAND."""
 
 from __future__ import annotations
 
+import argparse
 import sys
 from collections.abc import Sequence
 
@@ -12,6 +13,7 @@ from trainer.errors import OptionError, TrainerError
 from trainer.event_log.errors import InvalidSelectionError
 
 _MISTAKES = (OptionError, InvalidSelectionError, FlagError, ArgumentError)
+_PROGRAM = "lightfm-trainer"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -20,27 +22,31 @@ def main(argv: Sequence[str] | None = None) -> int:
     0 done, 1 failed, 2 a mistake in the command line, 3 published but not labelled since a gate failed,
     130 interrupted, 141 nobody read the output.
     """
-    return terminal.run(lambda: _run(argv))
+    given = list(sys.argv[1:] if argv is None else argv)
+    return terminal.run(lambda: _run(given), as_json=terminal.asks_for_json(given))
 
 
-def _run(argv: Sequence[str] | None) -> int:
-    given = sys.argv[1:] if argv is None else argv
+def _run(given: list[str]) -> int:
+    options = argparse.Namespace()
     try:
         # Importing takes a second, in which Ctrl-C may come, and what helps needs the flags only.
         from trainer.cli import arguments
 
-        options = arguments.parse(argv)
+        options = arguments.parse(given)
         from trainer.cli import commands
 
         return commands.run(options)
     except (TrainerError, PublicationError, HostingError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return terminal.MISTAKE if isinstance(error, _MISTAKES) else 1
+        from lightfm_retriever.hosting.settings import failures
+
+        is_mistake = isinstance(error, _MISTAKES)
+        return failures.tell(error, _PROGRAM, given, options, is_mistake=is_mistake)
     except ModuleNotFoundError as error:
-        if (text := extras.problem(error, "trainer", " ".join(["trainer", *given[:1]]))) is None:
+        what = " ".join([_PROGRAM, *given[:1]])
+        if (text := extras.problem(error, "trainer", what)) is None:
             raise
-        print(f"error: {text}", file=sys.stderr)
-        return 1
+        as_json = terminal.asks_for_json(given)
+        return terminal.tell_error(text, terminal.FAILED, as_json=as_json)
 
 
 if __name__ == "__main__":

@@ -48,7 +48,7 @@ _SERVICES = (
     "recsys.trainer.v1.TrainerService",
     {
         "recsys.retriever.v1.RetrieverService": "a retriever answers there, not a trainer: "
-        "give the trainer's port, or ask the retriever by 'python -m retriever'"
+        "give the trainer's port, or ask the retriever by 'lightfm-retriever'"
     },
 )
 

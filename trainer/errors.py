@@ -134,7 +134,7 @@ class DatasetMissingError(TrainerError):
     def __init__(self, name: str, directory: Path) -> None:
         super().__init__(
             f"dataset {name!r} isn't in {directory}: fetch it with "
-            f"'python -m trainer fetch-dataset {name}'"
+            f"'lightfm-trainer fetch-dataset {name}'"
         )
 
 

@@ -11,7 +11,7 @@ import msgspec
 
 from lightfm_retriever.hosting import options
 from lightfm_retriever.hosting.options import Option, names
-from lightfm_retriever.hosting.settings.parser import PathType
+from lightfm_retriever.hosting.settings.values import PathType
 from lightfm_retriever.publication import layout
 from trainer.data import movielens
 from trainer.data.bounds import HALF_LIFE_DAYS, LAST_DAYS, check_event_weights
@@ -42,7 +42,7 @@ def _weights(text: str) -> dict[str, float]:
 
 @dataclass(frozen=True, kw_only=True)
 class DataSpec:
-    """Where the data is and what is made of it.
+    """The place of the data, and its use.
 
     Interactions come from a history (exactly one of dataset, interactions and interactions_sql) with
     the event log after it (see trainer.data.combining), or from either alone. An event without a type
@@ -50,25 +50,29 @@ class DataSpec:
     default.
     """
 
-    dataset: Annotated[str | None, Option("a dataset by name", offered=(movielens.NAME,))] = None
+    dataset: Annotated[
+        str | None, Option("train on a dataset that is known by name", offered=(movielens.NAME,))
+    ] = None
     interactions: Annotated[
-        str | None, _path("CSV or Parquet file of interactions, or a folder of Parquet files")
+        str | None, _path("train on a CSV or Parquet file, or a folder of Parquet files")
     ] = None
     interactions_sql: Annotated[
         str | None,
-        Option("a query that returns interactions; with --database-url", metavar="QUERY"),
+        Option("train on the result of an SQL query; needs --database-url", metavar="QUERY"),
     ] = None
     database_url: Annotated[
         str | None,
-        Option("sqlite:///PATH or postgresql://USER:PASSWORD@HOST/DATABASE", metavar="URL"),
+        Option(
+            "the database: sqlite:///PATH or postgresql://USER:PASSWORD@HOST/DATABASE", metavar="URL"
+        ),
     ] = None
     items: Annotated[str | None, _path("CSV or Parquet file of items")] = None
     users: Annotated[str | None, _path("CSV or Parquet file of users")] = None
     event_log: Annotated[
         bool,
         Option(
-            "train on what AppendInteractions collected: after another source, where an event that is "
-            "in both counts once, or alone"
+            "train on appended interactions, alone or after another source; an event of both "
+            "counts once"
         ),
     ] = False
     item_features: Annotated[
@@ -80,17 +84,17 @@ class DataSpec:
     item_attributes: Annotated[
         list[str],
         Option(
-            "columns of the items file to filter by and to return with results; one of numbers, with "
-            "gaps such as N/A, is a number, any other text (default: none; of "
+            "columns of the items file to filter by and to return with results. A column of numbers is "
+            "a number, also with gaps such as N/A; any other column is text (default: none; for "
             f"{movielens.NAME} {','.join(movielens.ITEM_COLUMNS)})",
             metavar="COLUMN[:text|:number],...",
         ),
     ] = field(default_factory=list)
-    feature_separator: Annotated[str, Option("separates the values of a multi-valued column")] = "|"
+    feature_separator: Annotated[str, Option("separator of values in columns that have several")] = "|"
     event_weights: Annotated[
         dict[str, float],
         Option(
-            "weights by event type, such as view=1,purchase=5; =1 is for those without a type",
+            "weights by type of event, such as view=1,purchase=5; write =1 for events without a type",
             metavar="EVENT=WEIGHT,...",
             read=_weights,
         ),
@@ -144,7 +148,7 @@ class DataSpec:
 
 @dataclass(frozen=True, kw_only=True)
 class LabelSpec:
-    """Which label is moved, and what a version has to pass before that.
+    """The label to move, and the gates before that.
 
     Attributes:
         label: to compare with, and to move when all gates pass; None for none.
@@ -177,8 +181,8 @@ class TrainingSpec(LabelSpec):
     backend: Annotated[
         str,
         Option(
-            f"kind of index, of {', '.join(NAMES)}; of several the fastest that reaches the target; "
-            f"{AUTO}: of all that workers can share",
+            f"kind of index: {', '.join(NAMES)}; of several, the fastest that reaches the target is "
+            f"used; {AUTO} tries all that workers can share",
             group="index",
             metavar="NAME,...",
         ),
@@ -186,8 +190,8 @@ class TrainingSpec(LabelSpec):
     strict_recall: Annotated[
         bool,
         Option(
-            "publish nothing when no backend that was asked for reaches the target, instead of using "
-            "exact search or another one",
+            "publish nothing if no backend of --backend reaches the target, instead of using "
+            "another backend",
             group="index",
         ),
     ] = False
@@ -197,7 +201,7 @@ class TrainingSpec(LabelSpec):
     warm_start: Annotated[
         bool,
         Option(
-            "go on from the model that the label names now, with users and items added",
+            "continue from the model of the label's version, with new users and items added",
             group="hyperparameters",
         ),
     ] = False

@@ -17,6 +17,23 @@ class FlagError(HostingError):
     """Flags of a command line that can't be used, or not together."""
 
 
+class UsageError(FlagError):
+    """A command line that can't be read; `program` is the command whose help says more."""
+
+    def __init__(self, text: str, program: str) -> None:
+        super().__init__(text)
+        self.program = program
+
+
+class ServiceRefusedError(FlagError):
+    """A command line that asks a service for something that it refuses; `field` is of the request."""
+
+    def __init__(self, text: str, field: str = "") -> None:
+        super().__init__(text)
+        self.code = "INVALID_ARGUMENT"
+        self.field = field
+
+
 class ArgumentError(HostingError, TypeError, ValueError):
     """An argument of a client that couldn't be sent as it is meant.
 

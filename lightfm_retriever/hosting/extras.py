@@ -18,6 +18,7 @@ _SERVICE = (
     "grpc_status",
     "prometheus_client",
     "rich",
+    "shtab",
 )
 MODULES: dict[str, tuple[str, ...]] = {
     "retriever": _SERVICE,
@@ -33,7 +34,7 @@ MODULES: dict[str, tuple[str, ...]] = {
 }
 """The modules of each extra of pyproject.toml that users install."""
 
-SERVED_WITH = tuple(name for name in _SERVICE if name not in ("annoy", "cryptography", "rich"))
+SERVED_WITH = tuple(name for name in _SERVICE if name not in ("annoy", "cryptography", "rich", "shtab"))
 """Those that no retriever serves without: the others are for some publications and flags."""
 
 ASKED_WITH = ("google.protobuf", "google.rpc", "grpc", "grpc_health", "grpc_status")

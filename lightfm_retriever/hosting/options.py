@@ -16,12 +16,12 @@ from types import NoneType
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 Refusal = Callable[[str, Any, str], Exception]
-"""Makes an error of a flag, its value, and what the value should be."""
+"""Makes an error of a flag, its value and the expected value."""
 
 
 @dataclass(frozen=True)
 class Option:
-    """What a field takes, and what is said of it.
+    """The range and the help of a field.
 
     Attributes:
         help: what its flag's help says of it.
@@ -52,7 +52,7 @@ class Option:
     repeated: bool = False
 
     def problem(self, value: Any) -> str | None:
-        """What a value should be instead; None for one that is right."""
+        """Say the right values; None if the value is right."""
         if self.choices:
             right = value in self.choices
         else:
@@ -103,7 +103,7 @@ class Declared:
 
     @property
     def dest(self) -> str:
-        """Its name among what was given: of a setting in a file, too, and of a variable in capitals."""
+        """Its name in parsed flags and in a file; in capitals, in a variable."""
         return self.flag.removeprefix("--").replace("-", "_")
 
 
@@ -139,7 +139,7 @@ def check(spec: Any, refusal: Refusal) -> None:
 
 
 def names(text: str) -> list[str]:
-    """Read names between commas, of which there may be none."""
+    """Read names between commas; there may be no name."""
     return [name.strip() for name in text.split(",") if name.strip()]
 
 

@@ -1,7 +1,8 @@
 """Standard output and error of a program: what happens when they can't be written.
 
-A reader that hung up (`| head`) ends the program quietly, as it ends other Unix tools; a full disk is
-an error in words; a character that the encoding lacks is escaped; Ctrl-C leaves no traceback.
+A reader that hung up (`| head`) ends the program quietly, as it ends other Unix tools. A full disk is
+an error in words. A character that the encoding lacks is escaped. Ctrl-C leaves no traceback. A command
+that prints JSON prints its errors as JSON too, on standard error.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import io
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, TextIO, cast
 
@@ -24,18 +25,19 @@ INTERRUPTED = 130
 MISTAKE = 2
 """The exit status after a mistake in the command line, as argparse has it."""
 
-_FAILED = 1
+FAILED = 1
+"""The exit status of a command that failed."""
 
 # gRPC's core has a line, in a format of its own, for each header that it can't parse and each handshake
 # that fails: whoever can connect could write 7 MB in a second. What fails for us raises an error, too.
 _VERBOSITY = "GRPC_VERBOSITY"
 
 
-def run(command: Callable[[], int]) -> int:
+def run(command: Callable[[], int], *, as_json: bool = False) -> int:
     """Run a program's command with guarded standard streams; returns the exit status.
 
     It is the command's own unless its output couldn't be written or Ctrl-C ended it. SystemExit, as
-    argparse raises it, passes.
+    argparse raises it after a page of help, passes. `as_json` is of the errors.
 
     gRPC, which mustn't be imported before, writes no lines of its own unless GRPC_VERBOSITY is set.
     """
@@ -55,11 +57,36 @@ def run(command: Callable[[], int]) -> int:
             cause = cast("OSError", error.__cause__)
             if cause.errno == errno.EPIPE:
                 return CLOSED_PIPE
-            print(f"error: the output can't be written: {cause.strerror or cause}", file=sys.stderr)
-            return _FAILED
+            text = f"the output can't be written: {cause.strerror or cause}"
+            return tell_error(text, FAILED, as_json=as_json)
         except KeyboardInterrupt:
+            if as_json:
+                return tell_error("interrupted", INTERRUPTED, as_json=True)
             print("interrupted", file=sys.stderr)
             return INTERRUPTED
+
+
+def asks_for_json(arguments: Sequence[str]) -> bool:
+    """Say whether a command line has --json, before anything else of it is read."""
+    own = arguments[: arguments.index("--")] if "--" in arguments else arguments
+    return "--json" in own
+
+
+def tell_error(text: str, status: int, *, as_json: bool, hint: str = "", **facts: str) -> int:
+    """Print an error, and a line that says where to read more; returns the exit status.
+
+    As JSON it is one line, {"error": {"message": ..., "status": ...}}, with the facts that there are.
+    """
+    if as_json:
+        known = {name: fact for name, fact in facts.items() if fact}
+        content = {"error": {"message": text, "status": status, **known}}
+        # A path may have bytes that no encoding can write.
+        print(json.dumps(content, ensure_ascii=True), file=sys.stderr)
+        return status
+    print(f"error: {text}", file=sys.stderr)
+    if hint:
+        print(hint, file=sys.stderr)
+    return status
 
 
 def print_json(value: object, *, indent: int | None = 2) -> None:

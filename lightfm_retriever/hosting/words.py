@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
+from difflib import get_close_matches
 from typing import Any
 
 # Of a value: enough to find it by.
@@ -28,6 +29,12 @@ def brief(value: Any) -> str:
     return text if len(text) <= _BRIEF + 2 else f"{text[:_BRIEF]}..."
 
 
+def meant(text: str, known: Iterable[str], *, spell: Callable[[str], str] = str) -> str:
+    """Ask whether the nearest known name was meant, as it is spelled; "" where none is near."""
+    near = get_close_matches(text, list(known), n=1)
+    return f"did you mean {spell(near[0])}?" if near else ""
+
+
 def wrong(value: Any, expected: str) -> str:
     """Say what is wrong with an option's value: None for one left out, True for one without a value."""
     if value is None:
@@ -38,7 +45,7 @@ def wrong(value: Any, expected: str) -> str:
 
 
 def unexpected(error: BaseException) -> str:
-    """Say what an error was that nobody thought of; the log has its place in the program."""
+    """Say an unforeseen error; the log has its place in the program."""
     if isinstance(error, MemoryError):
         return "there isn't enough memory"
     text = reason(error)

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import argparse
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from itertools import islice
 from typing import Any
 
+import grpc
+
 from lightfm_retriever.hosting.calling import client_flags
+from lightfm_retriever.hosting.errors import ServiceRefusedError
 from lightfm_retriever.hosting.terminal import print_json
+from retriever.asking.conditions import TextCondition
 from retriever.asking.requests import RequestFields
 from retriever.cli import batches
 from retriever.cli.fleet import ask_all
@@ -25,18 +30,36 @@ def run(options: argparse.Namespace) -> int:
     """Ask, print, and return the exit status: 0 answered, 1 not, or a probe found it unhealthy.
 
     Of a fleet 0 says that every one answered and that all serve the same. Raises CallError,
-    RetrieverError for a file of requests that can't be read, and HostingError for certificates or
+    ServiceRefusedError for a request that the service refuses, RetrieverError for a file of
+    requests that can't be read, and HostingError for certificates or
     tokens that can't be used.
     """
     if options.command == "status" and options.fleet:
         return _ask_fleet(options)
-    with RetrieverClient(
-        options.target,
-        connections=1,
-        timeout_seconds=options.timeout,
-        security=client_flags.client_security(options),
-    ) as client:
-        return _run(client, options)
+    security = client_flags.client_security(options)
+    seconds = options.timeout
+    try:
+        with RetrieverClient(
+            options.target, connections=1, timeout_seconds=seconds, security=security
+        ) as client:
+            return _run(client, options)
+    except CallError as error:
+        if error.code is not grpc.StatusCode.INVALID_ARGUMENT:
+            raise
+        details = client_flags.refusal(error.details, _names(options, error.field))
+        raise ServiceRefusedError(f"{error.target}: {details}", error.field) from error
+
+
+def _names(options: argparse.Namespace, field: str) -> dict[str, str]:
+    """The flags and arguments by the fields of a request that they set; of a filter that of `field`."""
+    names = dict(options.names)
+    fields = {"return_attribute_names": "attributes", "item_id": "item_ids", "items": "item_ids"}
+    names |= {name: names[dest] for name, dest in fields.items() if dest in names}
+    if place := re.match(r"filter\.conditions\[(\d+)\]", field):
+        asked = options.filter[int(place[1])]
+        test = asked.test.replace("_", "-") if isinstance(asked, TextCondition) else "range"
+        names["filter"] = f"--{test}"
+    return names
 
 
 def _ask_fleet(options: argparse.Namespace) -> int:

@@ -1,8 +1,9 @@
-"""What the texts of flags mean; ArgumentTypeError for what makes no sense. Knows no gRPC."""
+"""Reads the texts of flags, and raises ArgumentTypeError for a wrong text. Knows no gRPC."""
 
 from __future__ import annotations
 
 import argparse
+import math
 import re
 from collections.abc import Callable
 from typing import Any, NoReturn
@@ -74,7 +75,7 @@ def range_condition(text: str) -> RangeCondition:
 
 
 def separated(form: str, example: str) -> Callable[[str], list[str]]:
-    """Reads texts between commas, of which none may be empty."""
+    """Reads texts between commas; no text may be empty."""
 
     def read(text: str) -> list[str]:
         found = text.split(",")
@@ -96,6 +97,24 @@ def addresses(text: str) -> list[str]:
             raise argparse.ArgumentTypeError(f"{address} is named twice: leave one out")
         found.append(address)
     return found
+
+
+def within(of: type[int | float], least: float, most: float) -> Callable[[str], float]:
+    """Reads a number in a range that has both ends."""
+    what = "a whole number" if of is int else "a number"
+
+    def read(text: str) -> float:
+        try:
+            # Python reads no number of thousands of digits.
+            value = of(text)
+        except ValueError:
+            value = math.nan
+        if not least <= value <= most:
+            expected = f"{what} in {least:g}..{most:g}"
+            raise argparse.ArgumentTypeError(f"{words.brief(text)} should be {expected}")
+        return value
+
+    return read
 
 
 def page_count(text: str) -> int:

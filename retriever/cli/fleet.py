@@ -46,7 +46,7 @@ class Member:
 
     @property
     def problems(self) -> list[str]:
-        """What keeps it from an answer, from its label, or from a version, in words."""
+        """Say the problems of a retriever: no answer, no label, or no version."""
         if self.error is not None:
             return [f"{self.error.code.name}: {self.error.details}"]
         if self.status is None:

@@ -1,4 +1,4 @@
-"""Requests as JSON lines have them. What is wrong with one is said in its own words and fields."""
+"""Requests as JSON lines have them. An error names the fields that the line has."""
 
 from __future__ import annotations
 

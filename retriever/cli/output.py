@@ -57,7 +57,7 @@ def print_answer(answer: Answer, *, attributes: list[str], explain: bool) -> Non
 
 
 def print_status(status: pb.GetStatusResponse) -> None:
-    """What each worker serves, does and needs."""
+    """Print the status of each worker."""
     print(f"version {status.version or 'none'}")
     if status.served_problem:
         print(f"        {status.served_problem}")
@@ -143,7 +143,7 @@ def fleet_content(fleet: Fleet) -> dict[str, Any]:
 def content(message: Message) -> dict[str, Any]:
     """A message as JSON has it for scripts: every field by its name, null for one that isn't set.
 
-    Protobuf's own JSON form leaves out what is 0, and has 64-bit numbers as texts.
+    Protobuf's own JSON form leaves out fields that are 0, and has 64-bit numbers as texts.
     """
     return {field.name: _field(message, field) for field in message.DESCRIPTOR.fields}
 

@@ -4,9 +4,9 @@
 
 The ratings are split by time. The first model is trained on 80 %, and each step adds 4 %. At each step,
 every model is evaluated on the next 4 %, for the users and items that it knows. The metrics are
-precision@10 and AUC among the items that a user hasn't rated yet. A cold start trains all default epochs. A warm start
-continues from the warm model of the previous step. "none" doesn't train again, and new users get the
-most popular items.
+precision@10 and AUC among the items that a user hasn't rated yet. A cold start trains all default
+epochs. A warm start continues from the warm model of the previous step. "none" doesn't train again, and
+new users get the most popular items.
 
 Figures are means over steps and seeds; ± is the deviation between seeds. Seconds are of one training on
 one thread.

@@ -100,9 +100,9 @@ def test_schemas_are_kept(resources, with_nfs, version):
 def assert_taken(container, arguments, capsys):
     """The container's program takes these flags and values; returns its image's name."""
     image = container["image"].rpartition("/")[2].partition(":")[0]
-    # Parsed from left to right: a bad value is told before --help's turn.
+    # Parsed from left to right: a bad value is told before the turn of --help-all.
     with pytest.raises(SystemExit) as ended:
-        COMMANDS[image]([*arguments, "--help"])
+        COMMANDS[image]([*arguments, "--help-all"])
     printed = capsys.readouterr()
     assert ended.value.code == 0, f"{arguments}: {printed.err}"
     given = {own.partition("=")[0] for own in arguments if own.startswith("--")}
@@ -302,7 +302,7 @@ def test_volumes_of_nfs_are_the_claims_own(with_nfs):
     assert "volumeName" not in named(with_nfs, "PersistentVolumeClaim", "trainer-state")["spec"]
 
 
-COMMAND = r"python -m (retriever|trainer) ([^`\n#]*[^`\n# ])"
+COMMAND = r"(?:python -m |\blightfm-)(retriever|trainer) ([^`\n#]*[^`\n# ])"
 
 
 def test_the_runbooks_commands_are_run_in_the_pod_that_has_them(resources, monkeypatch, capsys):

@@ -93,7 +93,7 @@ def test_without_the_programs_extra_every_command_names_it(place, version, progr
     for command, (status, _, errors) in each_of(place, program, wanted, extras.MODULES[program]):
         assert status == 1, command
         [line] = errors.splitlines()
-        assert line.startswith(f"error: {program} {command[0]} needs '")
+        assert line.startswith(f"error: lightfm-{program} {command[0]} needs '")
         assert line.endswith(f"isn't installed: pip install 'lightfm-retriever[{program}]'")
 
 
@@ -116,6 +116,7 @@ def test_help_needs_no_extra(place, program):
         ("obstore", "retriever", ["serve", "--volume=s3://b/p", "--cache-dir=x"], "store"),
         ("rich", "retriever", ["status", *NOWHERE], "retriever"),
         ("annoy", "trainer", [*TRAIN, "--volume=volume"], "trainer"),
+        ("shtab", "retriever", ["completion", "bash"], "retriever"),
         ("nmslib", "trainer", ["report", "--backend=nmslib", "--volume=volume"], "nmslib"),
         ("optuna", "trainer", ["tune", "--interactions=a.csv"], "tune"),
         ("matplotlib", "trainer", ["report", "--volume=volume"], "report"),

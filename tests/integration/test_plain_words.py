@@ -33,7 +33,7 @@ MISTAKES = {
         promote x --volume v --label 1
         append a.csv --target 127.0.0.1:1
         remove-events --from x --volume none
-        serve --volume none
+        serve --volume a.csv
         serve --volume . --retrain-every x --interactions a.csv
         serve --volume . --retrain-every 1h
         unheard
@@ -76,7 +76,10 @@ def test_a_mistake_is_answered_in_plain_words(program, line, capsys, tmp_path, m
         status = ended.code
     output = capsys.readouterr()
     assert status in (1, 2)
-    said = output.err.replace(f"{program.__module__}", "")
+    said = output.err
+    lines = said.splitlines()
+    # One line of error, and after a mistake in the command line one of where to read more.
+    assert [line.partition(" ")[0] for line in lines] == ["error:", "See"][:status]
     # What the command line itself says is quoted.
     for own in arguments:
         said = said.replace(own, "")

@@ -1,22 +1,23 @@
-"""What each command does; what it prints is in output.py."""
+"""Runs the commands; output.py prints their results."""
 
 from __future__ import annotations
 
 import argparse
+import logging
 from dataclasses import fields
 from datetime import timedelta
 from pathlib import Path
 
 from lightfm_retriever.hosting import addresses
 from lightfm_retriever.hosting.observing import logs
-from lightfm_retriever.hosting.settings import flags
+from lightfm_retriever.hosting.settings import completion, flags
 from lightfm_retriever.hosting.settings.option_flags import made
 from lightfm_retriever.publication import layout
 from lightfm_retriever.publication.errors import InvalidPublicationError, VolumeError
 from lightfm_retriever.publication.volume import Volume
 from lightfm_retriever.remote.location import StoreUrl
 from lightfm_retriever.remote.volume import open_volume
-from trainer.cli import output, spec_arguments, study_command, versions_commands
+from trainer.cli import arguments, output, spec_arguments, study_command, versions_commands
 from trainer.cli.versions_commands import OfVolume
 from trainer.data import movielens
 from trainer.errors import ExtraMissingError, OptionError
@@ -30,6 +31,8 @@ from trainer.publishing.publish import Indexing
 from trainer.service.options import ServerOptions
 from trainer.service.schedule import parse_duration
 from trainer.versions.retention import RetentionPolicy
+
+_log = logging.getLogger(__name__)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -116,9 +119,7 @@ def _report(options: argparse.Namespace) -> int:
     except ModuleNotFoundError as error:
         raise ExtraMissingError("report", "report", str(error.name)) from error
     volume = _volume(options)
-    version = options.version
-    if version is None:
-        version = volume.read_label(layout.DEFAULT_LABEL)
+    version = versions_commands.named(volume.read_label, options.version or layout.DEFAULT_LABEL)
     backends = make_backends(options.backend) if hasattr(options, "backend") else installed()
     with volume.fetched(version) as folder:
         path = report.write_report(
@@ -140,7 +141,8 @@ def _report(options: argparse.Namespace) -> int:
 def _verify(options: argparse.Namespace) -> int:
     rows: list[tuple[str, str | None]] = []
     volume = _volume(options)
-    for version in options.versions or volume.list_versions():
+    named = [versions_commands.named(volume.read_label, own) for own in options.versions]
+    for version in named or volume.list_versions():
         problem = None
         try:
             volume.verify(version)
@@ -168,21 +170,37 @@ def _serve(options: argparse.Namespace) -> int:
     flag = _retrains_by(options)
     if flag is not None and not spec_arguments.has_source(options):
         raise OptionError(flag, True, "used with --dataset, --interactions or the like")
-    return server.serve(
-        made(
-            ServerOptions,
-            given,
-            volume=_volume(options),
-            cache_bytes=_cache_bytes(options),
-            state=_state(options),
-            listen=options.listen,
-            data_dir=options.data_dir,
-            retention=None if options.keep_all else _retention(options),
-            retrain=None if flag is None else spec_arguments.training_spec(options),
-            retrain_every=_duration(options, "retrain_every"),
-            hosting=hosting,
-        )
+    # What is out of range is refused even where nothing is trained, or deleted, by it.
+    spec, retention = spec_arguments.checked_spec(options), _retention(options)
+    serving = made(
+        ServerOptions,
+        given,
+        volume=_volume(options),
+        cache_bytes=_cache_bytes(options),
+        state=_state(options),
+        listen=options.listen,
+        data_dir=options.data_dir,
+        retention=None if options.keep_all else retention,
+        retrain=None if flag is None else spec,
+        retrain_every=_duration(options, "retrain_every"),
+        hosting=hosting,
     )
+    for root in serving.data_roots:
+        if not root.is_dir():
+            raise OptionError("--data-root", str(root), "a folder that is there")
+    _make_volume(options.volume)
+    return server.serve(serving)
+
+
+def _make_volume(location: Path | StoreUrl) -> None:
+    """Make a volume's folder where there is none yet: the first training run publishes to it."""
+    if isinstance(location, StoreUrl) or location.exists():
+        return
+    try:
+        location.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise VolumeError(location, f"the folder can't be made: {error.strerror or error}") from error
+    _log.info("made the folder of a new volume, %s: nothing is published in it yet", location)
 
 
 def _retrains_by(options: argparse.Namespace) -> str | None:
@@ -204,7 +222,12 @@ def _duration(options: argparse.Namespace, name: str) -> timedelta | None:
 
 
 def _fetch(options: argparse.Namespace) -> int:
-    print(f"{movielens.NAME} is in {movielens.fetch(options.data_dir)}")
+    print(f"{options.dataset} is in {movielens.fetch(options.data_dir)}")
+    return 0
+
+
+def _complete(options: argparse.Namespace) -> int:
+    print(completion.script(arguments.program(), options.shell))
     return 0
 
 
@@ -216,4 +239,5 @@ COMMANDS = {
     "tune": lambda options: study_command.run(options, _state(options) / EVENTS),
     "serve": _serve,
     "fetch-dataset": _fetch,
+    completion.NAME: _complete,
 }

@@ -173,7 +173,7 @@ def verified(rows: Sequence[tuple[str, str | None]], *, as_json: bool) -> None:
 
 
 def show(content: object, text: str, *, as_json: bool) -> None:
-    """What is told in a line, or as JSON."""
+    """Print a result as one line, or as JSON."""
     if as_json:
         print_json(content)
     else:

@@ -1,4 +1,4 @@
-"""How values are printed, whatever they are of."""
+"""Prints values of runs and versions."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _MOST = 1e12
 
 
 def print_warnings(warnings: Iterable[str]) -> None:
-    """What looks wrong, beside the result."""
+    """Print warnings on standard error."""
     for warning in warnings:
         print(warning if warning.startswith(NOTE) else f"warning: {warning}", file=sys.stderr)
 
@@ -32,7 +32,7 @@ def print_seconds(seconds: Mapping[str, float]) -> None:
 
 
 def text(value: Any) -> str:
-    """Say a value for people: no word of Python's."""
+    """Say a value in words for people."""
     if value is None:
         return "-"
     if isinstance(value, bool):

@@ -1,4 +1,4 @@
-"""`python -m trainer remove-events`: its flags, and what it prints."""
+"""`lightfm-trainer remove-events`: its flags and its output."""
 
 from __future__ import annotations
 
@@ -9,6 +9,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lightfm_retriever.hosting.calling import client_flags
+from lightfm_retriever.hosting.errors import FlagError
+from lightfm_retriever.hosting.settings.parser import Parser, Program
 from lightfm_retriever.hosting.terminal import print_json
 from lightfm_retriever.publication.writer import utc_now
 from trainer.cli import printing
@@ -25,47 +28,55 @@ TIMEOUT_SECONDS = 600.0
 _YEAR = re.compile(r"(19|20)\d\d")
 
 
-def add(commands: Any) -> argparse.ArgumentParser:
+def add(made: Program, topic: str) -> Parser:
     """Add the command's parser, less the flags that say where the log is."""
-    parser: argparse.ArgumentParser = commands.add_parser(
+    parser = made.command(
+        topic,
         NAME,
-        help="remove events from the log of appended interactions, or count them",
-        description="Remove events from the files of the log of appended interactions, by a service "
-        "(--target) or here, where none runs (--state or --volume). Those go that meet all that is "
-        "given; of a flag that is given several times, any. What is published still has them until it "
-        "is trained again and old versions are deleted.",
-        epilog="T is seconds since 1970, or a date, with or without a time, of ISO 8601; UTC unless it "
-        "says otherwise.",
+        "Remove events from the event log, or count them.",
+        more="Ask the service (--target), or name the log (--state or --volume) while no service runs. "
+        "An event is removed if it meets every option; of an option given several times, one is "
+        "enough. Published versions keep the events until you train again and delete the old ones.",
+        epilog="TIME is seconds since 1970, or an ISO 8601 date, with or without a time; in UTC unless "
+        "it says otherwise.",
     )
     which = parser.add_argument_group("which")
     for name, dest, what in (
-        ("user", "user_ids", "of this user; can be given several times"),
-        ("item", "item_ids", "with this item; likewise"),
-        ("event-id", "event_ids", "of this id; likewise"),
+        ("user", "user_ids", "events of this user; may be given several times"),
+        ("item", "item_ids", "events with this item; may be given several times"),
+        ("event-id", "event_ids", "the event with this id; may be given several times"),
     ):
         several: dict[str, Any] = {"action": "append", "default": [], "metavar": "ID"}
         which.add_argument(f"--{name}", dest=dest, help=what, **several)
     for name, dest, kind, metavar, what in (
-        ("from", "happened_from", _time, "T", "that happened then or later"),
-        ("to", "happened_before", _time, "T", "that happened before then"),
-        ("min-weight", "min_weight", float, "W", "whose weight is at least this"),
-        ("max-weight", "max_weight", float, "W", "whose weight is at most this"),
+        ("from", "happened_from", _time, "TIME", "events at this time or later"),
+        ("to", "happened_before", _time, "TIME", "events before this time"),
+        ("min-weight", "min_weight", float, "WEIGHT", "events with at least this weight"),
+        ("max-weight", "max_weight", float, "WEIGHT", "events with at most this weight"),
     ):
         which.add_argument(f"--{name}", dest=dest, type=kind, default=None, metavar=metavar, help=what)
     parser.add_argument(
         "--dry-run",
         action="store_true",
         default=False,
-        help="remove nothing: show how many there are, and some of them",
+        help="remove nothing: show how many events match, and some of them",
     )
     return parser
 
 
 def selection(options: argparse.Namespace) -> Selection:
-    """What the flags say; raises InvalidSelectionError."""
+    """Make the selection of the flags; raises FlagError."""
+    from trainer.event_log.errors import InvalidSelectionError
     from trainer.event_log.log import Selection
 
-    return Selection(**{own.name: vars(options)[own.name] for own in fields(Selection)})
+    given = {own.name: vars(options)[own.name] for own in fields(Selection)}
+    if not any(value not in (None, []) for value in given.values()):
+        *others, last = (options.names[name] for name in given)
+        raise FlagError(f"nothing is selected: give {', '.join(others)} or {last}")
+    try:
+        return Selection(**given)
+    except InvalidSelectionError as error:
+        raise FlagError(client_flags.refusal(str(error), options.names)) from error
 
 
 def remove(directory: Path, selection: Selection, *, dry_run: bool) -> Removed:
@@ -90,7 +101,7 @@ def remove(directory: Path, selection: Selection, *, dry_run: bool) -> Removed:
 
 
 def show(removed: Removed, options: argparse.Namespace) -> None:
-    """Print what was removed, or would be."""
+    """Print the events that were removed, or would be."""
     if options.json:
         print_json({**asdict(removed), "dry_run": options.dry_run})
         return

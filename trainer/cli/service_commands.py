@@ -10,13 +10,17 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+import grpc
 from recsys.trainer.v1 import trainer_service_pb2 as pb
 
+from lightfm_retriever.hosting import terminal
 from lightfm_retriever.hosting.calling import client_flags
+from lightfm_retriever.hosting.errors import ServiceRefusedError
 from lightfm_retriever.hosting.terminal import print_json
-from trainer.cli import output, service_output, versions_commands
+from lightfm_retriever.publication.errors import LabelError
+from trainer.cli import output, printing, service_output, versions_commands
 from trainer.cli.spec_arguments import LABEL_NOT_MOVED, training_spec
-from trainer.client import TrainerClient
+from trainer.client import TrainerCallError, TrainerClient
 from trainer.data.files import tables
 from trainer.data.interactions import Interactions, read_interactions
 from trainer.errors import InputError, OptionError
@@ -34,10 +38,25 @@ _FAILED = (pb.TRAINING_RUN_STATE_FAILED, pb.TRAINING_RUN_STATE_CANCELLED)
 def run(options: argparse.Namespace) -> int:
     """Ask, print, and return the exit status; raises CallError and HostingError."""
     security = client_flags.client_security(options)
-    with TrainerClient(options.target, timeout_seconds=options.timeout, security=security) as client:
-        if options.command in versions_commands.COMMANDS:
-            return versions_commands.run(OfService(client), options)
-        return COMMANDS[options.command](client, options)
+    try:
+        with TrainerClient(
+            options.target, timeout_seconds=options.timeout, security=security
+        ) as client:
+            if options.command in versions_commands.COMMANDS:
+                return versions_commands.run(OfService(client), options)
+            return COMMANDS[options.command](client, options)
+    except TrainerCallError as error:
+        if error.code is not grpc.StatusCode.INVALID_ARGUMENT:
+            raise
+        details = client_flags.refusal(error.details, {**options.names, **_names(options.names)})
+        field = error.details.partition(": ")[0]
+        raise ServiceRefusedError(f"{error.target}: {details}", field) from error
+
+
+def _names(flags: dict[str, str]) -> dict[str, str]:
+    """Flags by the fields of requests that have other names."""
+    fields = {"training_run_id": "run_id", "base_version": "base", "page_size": "limit"}
+    return {field: flags[dest] for field, dest in fields.items() if dest in flags}
 
 
 def _train(client: TrainerClient, options: argparse.Namespace) -> int:
@@ -58,10 +77,10 @@ def _train(client: TrainerClient, options: argparse.Namespace) -> int:
 
 def _follow(client: TrainerClient, run_id: str, options: argparse.Namespace) -> int:
     ended = follow(client.watch(run_id), Silent() if options.json else Bars())
-    _show_run(ended, options, with_error=ended.state not in _FAILED)
+    _show_run(ended, options, with_end=ended.state not in _FAILED)
     if ended.state in _FAILED:
-        print(f"error: {service_output.end_of(ended)}", file=sys.stderr)
-        return 1
+        text = service_output.end_of(ended)
+        return terminal.tell_error(text, terminal.FAILED, as_json=options.json)
     done = not ended.spec.label or all(gate.passed for gate in ended.gates)
     return 0 if done else LABEL_NOT_MOVED
 
@@ -109,18 +128,24 @@ def _run(client: TrainerClient, options: argparse.Namespace) -> int:
 
 
 def _append(client: TrainerClient, options: argparse.Namespace) -> int:
-    response = client.call("AppendInteractions", _events(options.file, options.id_prefix))
+    interactions = read_interactions(options.file)
+    if not options.json:
+        printing.print_warnings(interactions.warnings)
+    events = _events(options.file, interactions, options.id_prefix)
+    response = client.call("AppendInteractions", events)
     text = f"{response.accepted} events are on disk, {response.duplicates} were already"
-    output.show(service_output.content(response), text, as_json=options.json)
+    content = service_output.content(response)
+    if interactions.warnings:
+        content["warnings"] = [*interactions.warnings]
+    output.show(content, text, as_json=options.json)
     return 0
 
 
-def _events(path: Path, id_prefix: str) -> Iterator[pb.AppendInteractionsRequest]:
+def _events(
+    path: Path, interactions: Interactions, id_prefix: str
+) -> Iterator[pb.AppendInteractionsRequest]:
     """The rows of a file; without a column event_id the row's number is one. Raises InputError."""
     table = tables.read_table(path, required=["user_id", "item_id"], optional=["event_id"])
-    interactions = read_interactions(path)
-    for warning in interactions.warnings:
-        print(f"warning: {warning}", file=sys.stderr)
     ids: list[str] | None = None
     if "event_id" in table.column_names:
         ids = tables.texts(path, table, "event_id")
@@ -152,10 +177,16 @@ def _batches(
 
 
 class OfService:
-    """What a trainer's service has, by the same methods as OfVolume; they raise CallError."""
+    """A trainer's service, with the methods of OfVolume; they raise TrainerCallError."""
 
     def __init__(self, client: TrainerClient) -> None:
         self._client = client
+
+    def read_label(self, label: str) -> str:
+        for row in self.rows():
+            if label in row.labels:
+                return row.name
+        raise LabelError(label, "no version has it: 'versions' lists those that there are")
 
     def rows(self) -> list[VersionRow]:
         return [row_of(version) for version in list_versions(self._client).versions]
@@ -205,11 +236,11 @@ def _health(client: TrainerClient, options: argparse.Namespace) -> int:
     return 0 if healthy else 1
 
 
-def _show_run(shown: pb.TrainingRun, options: argparse.Namespace, *, with_error: bool = True) -> None:
+def _show_run(shown: pb.TrainingRun, options: argparse.Namespace, *, with_end: bool = True) -> None:
     if options.json:
         print_json(service_output.content(shown))
     else:
-        service_output.run(shown, with_error=with_error)
+        service_output.run(shown, with_end=with_end)
 
 
 COMMANDS = {

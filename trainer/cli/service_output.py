@@ -18,10 +18,11 @@ from trainer.timings import in_order
 _MAPS = ("metrics", "event_weights")
 
 
-def run(shown: pb.TrainingRun, *, with_error: bool = True) -> None:
-    """One training run; without its error where that is told elsewhere."""
+def run(shown: pb.TrainingRun, *, with_end: bool = True) -> None:
+    """Print one training run; without its end where an error has that."""
     printing.print_warnings([*shown.warnings, *filter(None, [shown.problem])])
-    print(end_of(shown) if with_error else f"training run {shown.id}: {_state(shown)}")
+    if with_end:
+        print(end_of(shown))
     if shown.metrics:
         print(f"metrics: {printing.pairs(dict(sorted(shown.metrics.items())))}")
     printing.print_gates(shown.gates)
@@ -33,13 +34,15 @@ def run(shown: pb.TrainingRun, *, with_error: bool = True) -> None:
 
 
 def end_of(shown: pb.TrainingRun) -> str:
-    """Its state, and what it failed with."""
-    return f"training run {shown.id}: {_state(shown)}" + (f": {shown.error}" if shown.error else "")
+    """Say a run's state, and the error of a failed run."""
+    why = _why(shown)
+    return f"training run {shown.id}: {_state(shown)}" + (f": {why}" if why else "")
 
 
 def runs(rows: Iterable[pb.TrainingRun], *, next_page: str) -> None:
     """Training runs, the latest first."""
-    table = tables.table("training run", "state", "stage", "queued", "took", "version", "", texts=7)
+    table = tables.table("training run", "state", "stage", "queued", "took", "version", texts=6)
+    table.add_column("error", overflow="fold", min_width=30)
     problems = []
     for row in rows:
         if row.problem:
@@ -48,7 +51,7 @@ def runs(rows: Iterable[pb.TrainingRun], *, next_page: str) -> None:
             table.add_row(row.id, "unreadable")
             continue
         # Of several lines the first reason, which the line before it leads up to.
-        causes = row.error.splitlines()[:2]
+        causes = _why(row).splitlines()[:2]
         table.add_row(
             row.id,
             _state(row),
@@ -56,7 +59,7 @@ def runs(rows: Iterable[pb.TrainingRun], *, next_page: str) -> None:
             f"{max(0.0, time.time() - row.created_at.seconds):,.0f} s ago",
             _took(row),
             row.version + (" (labelled)" if row.label_moved else ""),
-            causes[-1].strip()[:60] if causes else "",
+            causes[-1].strip() if causes else "",
         )
     tables.show(table)
     for problem in problems:
@@ -84,6 +87,13 @@ def _ordered(name: str, value: Any) -> Any:
 
 def _state(of: pb.TrainingRun) -> str:
     return pb.TrainingRunState.Name(of.state).removeprefix("TRAINING_RUN_STATE_")
+
+
+def _why(of: pb.TrainingRun) -> str:
+    """Its error, without the word that its state says already."""
+    if of.state == pb.TRAINING_RUN_STATE_CANCELLED:
+        return of.error.removeprefix("cancelled").strip()
+    return of.error
 
 
 def _took(of: pb.TrainingRun) -> str:

@@ -13,13 +13,21 @@ from lightfm_retriever.hosting.settings.option_flags import made
 from lightfm_retriever.publication import layout
 from trainer.errors import OptionError
 from trainer.fitting.lightfm_model import Hyperparameters
+from trainer.index import make_backends
 from trainer.promotion.gates import Gates
 from trainer.promotion.predecessor import CANARY
 from trainer.spark.options import ENGINE, LIGHTFM, SparkAls
 from trainer.spec import DataSpec, TrainingSpec
 
+_VERSION = "20261124T043500Z-3fa9c1"
 LABEL_NOT_MOVED = 3
 """Exit status when a version is published, but a gate keeps its label where it is."""
+
+SETTINGS = (
+    "The command line overrides variables, such as TRAINER_EPOCHS, and they override the TOML file of "
+    "--config."
+)
+"""A sentence of help, for commands with options from variables and a file."""
 
 
 def add_training(parser: argparse.ArgumentParser) -> None:
@@ -32,12 +40,25 @@ def add_training(parser: argparse.ArgumentParser) -> None:
 
 
 def training_spec(options: argparse.Namespace) -> TrainingSpec:
-    """What the flags say; raises OptionError for a value out of range."""
+    """Make the spec of the flags; raises OptionError for a value out of range."""
     return made(TrainingSpec, vars(options), label=label_of(options), spark=spark_als(options))
 
 
+def checked_spec(options: argparse.Namespace) -> TrainingSpec:
+    """Make the spec as `training_spec` does; without a source of interactions, of the event log."""
+    if has_source(options):
+        return training_spec(options)
+    data = made(DataSpec, {**vars(options), "event_log": True})
+    spec = made(
+        TrainingSpec, vars(options), data=data, label=label_of(options), spark=spark_als(options)
+    )
+    # What makes the indexes checks their names, which a run would do at its end.
+    make_backends(spec.backend, trees=spec.trees)
+    return spec
+
+
 def spark_als(options: argparse.Namespace) -> SparkAls | None:
-    """What the flags say of Spark, None for LightFM; raises OptionError."""
+    """Make the options of Spark, None for LightFM; raises OptionError."""
     given = {own.name: vars(options)[own.name] for own in fields(SparkAls) if own.name in options}
     if getattr(options, "engine", LIGHTFM) != ENGINE:
         for name, value in given.items():
@@ -63,47 +84,50 @@ def label_of(options: argparse.Namespace) -> str | None:
 
 
 def add_publishing(parser: argparse.ArgumentParser) -> None:
-    """Add the flags about indexes, what has to hold before a label is moved, and labels."""
+    """Add the flags about indexes, gates and labels."""
     option_flags.add(parser.add_argument_group("index"), TrainingSpec, group="index")
     group = parser.add_argument_group(
         "gates",
-        "A version that fails one is published, but its label isn't moved, and the exit status is "
-        f"{LABEL_NOT_MOVED}. These hold without being asked for: users were evaluated (one in a "
-        "hundred, or twenty); their AUC isn't below 0.45; recall@10 of both indexes is at least 0.8, "
-        "or the target if that is lower; precision@10 of the users that the label's version knows "
-        "too isn't certainly less than half; the label names what it named when the training began.",
+        "A version that fails a gate is published, but its label isn't moved, and the exit status is "
+        f"{LABEL_NOT_MOVED}. Some gates hold without an option: one user in a hundred was evaluated, "
+        "or twenty users; AUC is at least 0.45; recall@10 of both indexes is at least 0.8, or the "
+        "target if that is lower; for the users whom the label's version knows too, precision@10 isn't "
+        "certainly less than half of that version's; the label still names the version that it named "
+        "when the training began.",
     )
     option_flags.add(group, Gates, group="gates")
     group = parser.add_argument_group(
         "continuity",
-        "An input that keeps too little of the version that the label names (for --canary, and for a "
-        "label that names nothing yet, 'current') publishes nothing: users, items, interactions, what "
-        "users had seen, kinds of attributes, titles, names of features.",
+        "An input that keeps too little of the label's version publishes nothing. For --canary, and "
+        "for a label that names no version yet, that is the version of 'current'. Users, items, "
+        "interactions, seen items, kinds of attributes, titles and names of features are compared.",
     )
     option_flags.add(group, Gates, TrainingSpec, group="continuity", switches_last=True)
     output = parser.add_argument_group("publishing")
     target = output.add_mutually_exclusive_group()
-    target.add_argument("--label", type=label, default=layout.DEFAULT_LABEL, help="label to move")
+    target.add_argument(
+        "--label", type=label, default=layout.DEFAULT_LABEL, metavar="LABEL", help="the label to move"
+    )
     target.add_argument(
         "--canary",
         action="store_true",
         default=False,
-        help=f"move label {CANARY!r}; promote later, with 'promote'",
+        help=f"move the label {CANARY!r} instead; 'promote canary' moves 'current' later",
     )
     target.add_argument(
-        "--no-label", action="store_true", default=False, help="publish without moving a label"
+        "--no-label", action="store_true", default=False, help="publish, but move no label"
     )
 
 
 def add_engine(parser: argparse.ArgumentParser) -> None:
-    """Add the flags about what fits the model, and where; a service takes them of its own only."""
+    """Add the flags about the engine; a request to a service can't have them."""
     group = parser.add_argument_group(
         "engine",
-        f"With {ENGINE} --components is the rank, --epochs the number of iterations; a volume in a "
-        "folder has to be seen by all nodes of the cluster under the same path.",
+        f"With {ENGINE}, --components is the rank, and --epochs the number of iterations. All nodes of "
+        "the cluster must see a volume in a folder under the same path.",
     )
     group.add_argument(
-        "--engine", choices=(LIGHTFM, ENGINE), default=LIGHTFM, help="what fits the model"
+        "--engine", choices=(LIGHTFM, ENGINE), default=LIGHTFM, help="the library that fits the model"
     )
     option_flags.add(group, SparkAls, only_given=True)
 
@@ -131,16 +155,24 @@ def whole(option: Option, default: int) -> dict[str, Any]:
             f"{words.brief(text)} isn't a whole number from {low} to {high}"
         )
 
-    told = f"{option.help}, {low} to {high} (default: {default})"
+    told = f"{option.help}, {low} to {high}"
     return {"type": parse, "default": default, "help": told}
 
 
 def version(text: str) -> str:
+    """A version's name or a label, for argparse; `versions_commands.named` looks a label up."""
+    if not layout.is_version_name(text) and not layout.is_label_name(text):
+        raise argparse.ArgumentTypeError(
+            f"{text[:64]!r} isn't a version's name, such as {_VERSION}, or a label, such as "
+            f"{layout.DEFAULT_LABEL}"
+        )
+    return text
+
+
+def version_name(text: str) -> str:
     """A version's name, for argparse; a service refuses others, too."""
     if not layout.is_version_name(text):
-        raise argparse.ArgumentTypeError(
-            f"{text[:64]!r} isn't a version's name, such as 20261124T043500Z-3fa9c1"
-        )
+        raise argparse.ArgumentTypeError(f"{text[:64]!r} isn't a version's name, such as {_VERSION}")
     return text
 
 

@@ -1,4 +1,4 @@
-"""`python -m trainer tune`: what it does and prints."""
+"""`lightfm-trainer tune`: what it does and prints."""
 
 from __future__ import annotations
 

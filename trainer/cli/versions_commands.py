@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lightfm_retriever.publication import manifest
+from lightfm_retriever.publication import layout, manifest
 from lightfm_retriever.publication.volume import Volume
 from trainer.cli import output, removal_command
 from trainer.versions import catalogue, diff
@@ -32,6 +32,10 @@ class OfVolume:
     def __init__(self, volume: Callable[[], Volume], events: Path) -> None:
         self._volume = volume
         self._events = events
+
+    def read_label(self, label: str) -> str:
+        """Look up the version that a label names."""
+        return self._volume().read_label(label)
 
     def rows(self) -> list[VersionRow]:
         """List all versions, the oldest first."""
@@ -65,9 +69,16 @@ class OfVolume:
         return removal_command.remove(self._events, selection, dry_run=dry_run)
 
 
+def named(read_label: Callable[[str], str], name: str) -> str:
+    """The version that is meant by its name, or by a label; what `read_label` raises passes."""
+    return name if layout.is_version_name(name) else read_label(name)
+
+
 def run(of: OfVolume | OfService, options: argparse.Namespace) -> int:
     """Run one of COMMANDS; returns the exit status."""
     as_json = options.json
+    for name in {"base", "version"} & vars(options).keys():
+        vars(options)[name] = named(of.read_label, vars(options)[name])
     match options.command:
         case "versions":
             output.versions(of.rows(), as_json=as_json)

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from lightfm_retriever.hosting.calling import client_flags
-from lightfm_retriever.hosting.settings.parser import PathType
+from lightfm_retriever.hosting.settings import layers
+from lightfm_retriever.hosting.settings.help_pages import CONNECTION
+from lightfm_retriever.hosting.settings.values import PathType
 from lightfm_retriever.remote import location
 
 DEFAULT_LISTEN = "127.0.0.1:50052"
+COPIES = "copies of versions"
+"""The topic of the flags about --cache-dir, in pages of help."""
+
 _STATE = (
-    "directory of runs and appended interactions, on this machine's own disk (default: VOLUME.trainer "
-    "beside the volume, for a URL BUCKET-PREFIX.trainer in the current directory)"
+    "folder for training runs and appended interactions, on a local disk (default: VOLUME.trainer "
+    "next to the volume; for a URL, BUCKET-PREFIX.trainer in the current folder)"
 )
 
 
@@ -38,88 +42,74 @@ class _Where(argparse.Action):
         setattr(namespace, self.dest, values)
 
 
-def add_volume(parser: argparse._ActionsContainer, defaults: Mapping[str, str], **alone: Any) -> None:
+def add_volume(parser: argparse.ArgumentParser, **alone: Any) -> None:
     """Add the flags about a volume, which has to be given unless something else may be (`alone`)."""
-    # Text, as the environment has it, goes through `type` like the command line's.
-    parser.add_argument(
+    volume = parser.add_argument(
         "--volume",
         **alone,
         type=PathType(location.parse_location),
-        default=defaults.get("volume", argparse.SUPPRESS),
-        required=not alone and "volume" not in defaults,
+        default=argparse.SUPPRESS,
+        required=not alone,
         metavar="DIR|URL",
         help="the shared volume: a folder, or s3://BUCKET/PREFIX, gs://..., az://... (or set "
         "TRAINER_VOLUME)",
     )
-    parser.add_argument(
+    copies = parser.add_argument_group(COPIES)
+    folder = copies.add_argument(
         "--cache-dir",
         type=Path,
-        default=defaults.get("cache_dir", argparse.SUPPRESS),
+        default=argparse.SUPPRESS,
         metavar="DIR",
-        help="with a URL: where versions are made and fetched to, on this machine's own disk (default: "
-        "cache in the directory of --state)",
+        help="for a volume that is a URL: make and copy versions in this folder, on a local disk "
+        "(default: the folder cache in that of --state)",
     )
-    parser.add_argument(
+    size = copies.add_argument(
         "--cache-gb",
         type=float,
-        default=defaults.get("cache_gb", "50.0"),
+        default=50.0,
         metavar="GB",
-        help="with a URL: what the versions in --cache-dir may have together; the least recently used "
-        "go; 0 for any",
+        help="for a volume that is a URL: delete the least recently used versions of --cache-dir "
+        "beyond this size; 0 for no limit",
     )
+    for action in (volume, folder, size):
+        layers.settable(action)
 
 
-def add_target(
-    parser: argparse._ActionsContainer,
-    defaults: Mapping[str, str],
-    *,
-    required: bool = False,
-    timeout_seconds: float = 60.0,
-    **alone: Any,
-) -> None:
+def add_target(parser: argparse.ArgumentParser, *, timeout_seconds: float = 60.0) -> None:
     """Add the flags about a service to ask."""
-    parser.add_argument(
-        "--target",
-        **alone,
-        type=client_flags.target,
-        default=defaults.get("listen", DEFAULT_LISTEN) if required else argparse.SUPPRESS,
-        metavar="HOST:PORT",
-        help="the service to ask "
-        + ("(default: %(default)s)" if required else "(or set TRAINER_LISTEN, and no volume)"),
-    )
-    parser.add_argument(
-        "--timeout",
-        type=client_flags.seconds,
-        default=timeout_seconds,
-        metavar="SECONDS",
-        help="for its answer (default: %(default)g)",
-    )
-    client_flags.add(parser, defaults)
+    client_flags.add_target(parser, DEFAULT_LISTEN)
+    connection = parser.add_argument_group(CONNECTION)
+    client_flags.add(connection, timeout_seconds=timeout_seconds)
 
 
-def add_where(
-    parser: argparse.ArgumentParser,
-    defaults: Mapping[str, str],
-    *,
-    timeout_seconds: float = 60.0,
-) -> None:
+def add_where(parser: argparse.ArgumentParser, *, timeout_seconds: float = 60.0) -> None:
     """Add the flags about a volume, or a service that has one."""
-    group = parser.add_argument_group("where")
     alone: dict[str, Any] = {"action": _Where, "given": set[str]()}
-    add_volume(group, defaults, **alone)
-    add_target(group, defaults, timeout_seconds=timeout_seconds, **alone)
+    add_volume(parser, **alone)
+    told = "ask the service at this address (or set TRAINER_LISTEN, and no volume)"
+    added = client_flags.add_target(parser, argparse.SUPPRESS, help=told, **alone)
+    # A volume that is set counts more: see `arguments.parse`.
+    layers.settable(added, "")
+    connection = parser.add_argument_group(CONNECTION, "For --target.")
+    client_flags.add(connection, timeout_seconds=timeout_seconds)
 
 
-def add_state(
-    parser: argparse.ArgumentParser, defaults: Mapping[str, str], about: str = _STATE
-) -> None:
+def add_state(parser: argparse._ActionsContainer, about: str = _STATE) -> None:
     """Add --state."""
-    default = defaults.get("state", argparse.SUPPRESS)
-    parser.add_argument("--state", type=Path, default=default, metavar="DIR", help=about)
+    default = argparse.SUPPRESS
+    layers.settable(
+        parser.add_argument("--state", type=Path, default=default, metavar="DIR", help=about)
+    )
 
 
-def add_data_dir(
-    parser: argparse.ArgumentParser, defaults: Mapping[str, str], about: str = "where datasets are"
-) -> None:
+def add_data_dir(parser: argparse._ActionsContainer) -> None:
     """Add --data-dir."""
-    parser.add_argument("--data-dir", type=Path, default=defaults.get("data_dir", ".data"), help=about)
+    layers.settable(
+        parser.add_argument(
+            "--data-dir",
+            type=Path,
+            default=Path(".data"),
+            metavar="DIR",
+            help="the folder of fetched datasets",
+        )
+    )

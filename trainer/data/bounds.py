@@ -35,8 +35,8 @@ EVENT_WEIGHT = Option(
 HALF_LIFE_DAYS, LAST_DAYS = (
     Option(text, gt=0, lt=math.inf, expected="a number of days above 0", metavar="DAYS")
     for text in (
-        "an interaction so much older than the newest counts half (default: age doesn't matter)",
-        "use only so many days before the newest interaction (default: all)",
+        "count an interaction half that is so much older than the newest (default: age doesn't matter)",
+        "use only interactions of this many days before the newest (default: all)",
     )
 )
 

@@ -39,18 +39,20 @@ class Hyperparameters:
     The losses: Kula 2015; WARP: Weston et al. 2011. The rate is the first of the adagrad schedule.
     """
 
-    loss: Annotated[str, Option("ranking loss", choices=LOSSES)] = "warp"
-    components: Annotated[int, Option("dimensions of the embeddings", ge=1, le=4096)] = 64
+    loss: Annotated[str, Option("loss function", choices=LOSSES)] = "warp"
+    components: Annotated[int, Option("number of dimensions of the embeddings", ge=1, le=4096)] = 64
     learning_rate: Annotated[float, Option("initial learning rate", gt=0, le=10)] = 0.05
     item_alpha: Annotated[float, Option("L2 penalty on item features", ge=0, le=1)] = 0.001
     user_alpha: Annotated[float, Option("L2 penalty on user features", ge=0, le=1)] = 0.0
-    epochs: Annotated[int, Option("passes over the interactions", ge=1, le=10_000)] = 20
+    epochs: Annotated[int, Option("number of passes over the interactions", ge=1, le=10_000)] = 20
     sample_weights: Annotated[bool, Option("multiply each positive's loss by its weight")] = False
     seed: Annotated[int, SEED] = 42
     threads: Annotated[
         int,
         Option(
-            "for training and evaluation; only with 1 can a model be reproduced", ge=1, le=MAX_THREADS
+            "threads of training and evaluation; only 1 makes a model reproducible",
+            ge=1,
+            le=MAX_THREADS,
         ),
     ] = 1
 

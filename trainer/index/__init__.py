@@ -11,6 +11,7 @@ import importlib
 from collections.abc import Iterable, Sequence
 from typing import Any, cast
 
+from lightfm_retriever.hosting import words
 from trainer.errors import BackendMissingError, OptionError
 from trainer.index.protocol import Backend
 
@@ -44,7 +45,9 @@ def make_backends(names: str, *, trees: int | None = None) -> list[Backend]:
         elif name in BACKENDS:
             wanted[name] = True
         else:
-            raise OptionError("--backend", name, f"among {', '.join((AUTO, *NAMES))}")
+            known = (AUTO, *NAMES)
+            hint = words.meant(name, known)
+            raise OptionError("--backend", name, f"among {', '.join(known)}" + f"; {hint}" * bool(hint))
     if trees is not None and "annoy" not in wanted:
         raise OptionError("--trees", trees, "left out: it is for --backend annoy")
     backends = []

@@ -22,7 +22,10 @@ Space = Literal["cosine", "inner_product"]
 """What nearest means: highest cosine (similar items) or highest inner product (recommend)."""
 
 TREES = Option(
-    "trees of an Annoy index (default: as few as reach the target)", ge=1, le=10_000, group="index"
+    "number of trees of an Annoy index (default: as few as reach the target)",
+    ge=1,
+    le=10_000,
+    group="index",
 )
 
 Settings = dict[str, Scalar]

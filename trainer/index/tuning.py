@@ -24,16 +24,16 @@ from trainer.progress import Reporter
 
 MAX_THREADS = 1024
 # Annoy takes no larger one.
-SEED = Option("of everything random", ge=0, le=2**31 - 1)
+SEED = Option("seed of the random numbers", ge=0, le=2**31 - 1)
 TARGET_RECALL = Option(
-    "share of the true ten nearest that a query should find; settings are tuned for it",
+    "recall@10 that indexes are tuned for",
     gt=0,
     le=1,
     group="index",
     metavar="SHARE",
 )
 INDEX_THREADS = Option(
-    "for building indexes; with 1 they can be reproduced byte by byte (default: all cores)",
+    "threads that build indexes; 1 makes them reproducible, byte by byte (default: all cores)",
     ge=1,
     le=MAX_THREADS,
     flag="index_threads",

@@ -13,12 +13,14 @@ from trainer.errors import OptionError
 Split = Literal["first-10", "random", "time", "leave-last-k", "none"]
 SPLITS: tuple[Split, ...] = get_args(Split)
 SPLIT = Option(
-    "what to test on: each user's first ten in file order, a random share, the newest share, each "
-    f"user's last k, or nothing (default: first-10 for {movielens.NAME}, else random)",
+    "test interactions: each user's first ten in file order, a random share, the newest share, each "
+    f"user's last k, or none (default: first-10 for {movielens.NAME}, else random)",
     choices=SPLITS,
 )
-SPLIT_COUNT = Option("k of leave-last-k", ge=1, le=2**31 - 1, flag="split_count", metavar="K")
-SPLIT_SHARE = Option("share of random and time", gt=0, lt=1, flag="split_share", metavar="SHARE")
+SPLIT_COUNT = Option("k of the split leave-last-k", ge=1, le=2**31 - 1, flag="split_count", metavar="K")
+SPLIT_SHARE = Option(
+    "share of the splits random and time", gt=0, lt=1, flag="split_share", metavar="SHARE"
+)
 
 
 @dataclass(frozen=True)

@@ -32,7 +32,7 @@ DEFAULT_LOSS = 0.5
 _gate = partial(Option, ge=0, le=1, group="gates", metavar="SHARE")
 _kept = partial(Option, ge=0, le=1, group="continuity", metavar="SHARE")
 MAX_SHRINKAGE = _kept(
-    "largest share of its interactions, and of their weight, that may be lost (default: 0.5)"
+    "largest share of interactions, and of their weight, that may be lost (default: 0.5)"
 )
 
 
@@ -50,41 +50,49 @@ class Gates:
     """
 
     min_precision_at_10: Annotated[
-        float | None, _gate("least precision@10 on the test, seen items excluded")
+        float | None, _gate("lowest precision@10 on the test interactions, seen items excluded")
     ] = None
     min_auc: Annotated[
         float | None,
-        _gate("least AUC on the test, seen items excluded (default: 0.45, of 100 users or more)"),
+        _gate(
+            "lowest AUC on the test interactions, seen items excluded (default: 0.45, of 100 "
+            "users or more)"
+        ),
     ] = None
     min_recall: Annotated[
         float | None,
-        _gate("least recall@10 of both indexes (default: 0.8 or the target, if lower)"),
+        _gate("lowest recall@10 of both indexes (default: 0.8, or the target if that is lower)"),
     ] = None
-    min_coverage: Annotated[float | None, _gate("least share of items among somebody's top ten")] = None
+    min_coverage: Annotated[
+        float | None, _gate("lowest share of items that are in the top ten of any user")
+    ] = None
     max_relative_loss: Annotated[
         float | None,
         _gate(
-            "how much lower precision@10 may be than that of the label's version, as a share of it",
+            "share of the label's version's precision@10 that may be lost",
             le=None,
             lt=1,
         ),
     ] = None
     min_users_kept: Annotated[
         float | None,
-        _kept("least share of that version's users that are kept by id (default: 0.5)"),
+        _kept("lowest share of that version's users that the input still has (default: 0.5)"),
     ] = None
-    min_items_kept: Annotated[float | None, _kept("the same of its items (default: 0.5)")] = None
+    min_items_kept: Annotated[
+        float | None,
+        _kept("lowest share of that version's items that the input still has (default: 0.5)"),
+    ] = None
     min_pairs_kept: Annotated[
         float | None,
         _kept(
-            "least share of what users had seen that they still have (default: 0.2; 0 by --last-days)"
+            "lowest share of users' seen items that they still have (default: 0.2; with --last-days 0)"
         ),
     ] = None
     allow_different_data: Annotated[
-        bool, Option("publish and move the label whatever is kept", group="continuity")
+        bool, Option("publish and move the label, however little is kept", group="continuity")
     ] = False
     allow_unevaluated: Annotated[
-        bool, Option("move the label though hardly anybody was evaluated", group="gates")
+        bool, Option("move the label even if hardly any user was evaluated", group="gates")
     ] = False
 
     def __post_init__(self) -> None:

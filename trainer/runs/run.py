@@ -18,7 +18,7 @@ from trainer.spec import TrainingSpec
 
 State = Literal["QUEUED", "RUNNING", "SUCCEEDED", "FAILED", "CANCELLED"]
 STATES: tuple[State, ...] = get_args(State)
-PAGE_SIZE = Option("at most so many", ge=1, le=1000)
+PAGE_SIZE = Option("number of runs to list", ge=1, le=1000)
 FINAL: frozenset[State] = frozenset({"SUCCEEDED", "FAILED", "CANCELLED"})
 
 

@@ -42,26 +42,31 @@ class ServerOptions:
     data_roots: Annotated[
         tuple[Path, ...],
         Option(
-            "requests may name files below it; can be given several times (default: none)",
+            "let requests name files below this folder; may be given several times (default: none)",
             flag="data_root",
             metavar="DIR",
             repeated=True,
         ),
     ] = ()
-    parallel_runs: Annotated[int, Option("training runs at the same time", ge=1, le=64)] = 1
+    parallel_runs: Annotated[int, Option("training runs that run at the same time", ge=1, le=64)] = 1
     retention: RetentionPolicy | None = field(default_factory=RetentionPolicy)
     retrain: TrainingSpec | None = None
-    retrain_every: Annotated[timedelta | None, _retraining("such as 1h or 7d", metavar="DURATION")] = (
-        None
-    )
-    retrain_cron: Annotated[
-        str | None, _retraining("five fields, UTC, such as '0 3 * * *'", metavar="EXPRESSION")
+    retrain_every: Annotated[
+        timedelta | None,
+        _retraining("train again after this time, such as 1h or 7d", metavar="DURATION"),
     ] = None
-    retrain_on_change: Annotated[bool, _retraining("whenever the input is another one")] = False
+    retrain_cron: Annotated[
+        str | None,
+        _retraining(
+            "train again at these times: five fields of cron, in UTC, such as '0 3 * * *'",
+            metavar="EXPRESSION",
+        ),
+    ] = None
+    retrain_on_change: Annotated[bool, _retraining("train again when the input has changed")] = False
     maintenance_seconds: Annotated[
         float,
         _retraining(
-            "how often to look for old versions and whether it is time to train", ge=0.05, le=3600
+            "seconds between two looks for old versions, and for a reason to train", ge=0.05, le=3600
         ),
     ] = 30.0
     hosting: Hosting = field(default_factory=Hosting)

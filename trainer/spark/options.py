@@ -30,18 +30,21 @@ class SparkAls:
     """
 
     spark_master: Annotated[
-        str, Option("local[N], spark://HOST:PORT or k8s://HOST:PORT", metavar="MASTER")
+        str,
+        Option(
+            "address of the cluster: local[N], spark://HOST:PORT or k8s://HOST:PORT", metavar="MASTER"
+        ),
     ] = "local[*]"
     spark_conf: Annotated[
         dict[str, str],
-        Option("a setting of Spark's; may be given several times", metavar="KEY=VALUE", repeated=True),
+        Option("a setting of Spark; may be given several times", metavar="KEY=VALUE", repeated=True),
     ] = field(default_factory=dict)
     als_regularization: Annotated[
-        float, Option("L2 penalty, for each of a user's or item's pairs", ge=0, lt=math.inf)
+        float, Option("L2 penalty for each pair of a user or item", ge=0, lt=math.inf)
     ] = 0.1
     als_alpha: Annotated[
         float,
-        Option("how much more a pair counts that was seen than one that wasn't", gt=0, lt=math.inf),
+        Option("how much more a seen pair counts than an unseen one", gt=0, lt=math.inf),
     ] = 1.0
 
     def __post_init__(self) -> None:

@@ -29,7 +29,7 @@ class SearchSpace:
     learning_rate: Annotated[tuple[float, float], _RANGE] = (0.005, 1.0)
     item_alpha: Annotated[tuple[float, float], _RANGE] = (1e-7, 1e-2)
     user_alpha: Annotated[tuple[float, float], _RANGE] = (1e-7, 1e-2)
-    losses: Annotated[Sequence[str], Option("to choose among", offered=LOSSES)] = LOSSES
+    losses: Annotated[Sequence[str], Option("losses to choose among", offered=LOSSES)] = LOSSES
 
     def __post_init__(self) -> None:
         """Raise OptionError for a range or a loss that can't be searched."""
@@ -66,22 +66,27 @@ class StudyOptions:
 
     space: SearchSpace = field(default_factory=SearchSpace)
     start: Hyperparameters = field(default_factory=Hyperparameters)
-    trials: Annotated[int, Option("how many to make", ge=1, le=100_000)] = 50
+    trials: Annotated[int, Option("number of trials", ge=1, le=100_000)] = 50
     timeout_seconds: Annotated[
         float | None,
-        Option("begin no trial after it (default: none; with one a search can't be reproduced)", gt=0),
+        Option(
+            "begin no trial after this time (default: none; with one, a search isn't reproducible)",
+            gt=0,
+        ),
     ] = None
-    max_epochs: Annotated[int, Option("of a trial", ge=1, le=10_000)] = 60
-    epoch_step: Annotated[int, Option("epochs between validations", ge=1, le="max_epochs")] = 5
+    max_epochs: Annotated[int, Option("largest number of epochs of a trial", ge=1, le=10_000)] = 60
+    epoch_step: Annotated[
+        int, Option("number of epochs between two validations", ge=1, le="max_epochs")
+    ] = 5
     patience: Annotated[
         int,
-        Option("validations without a better value after which a trial ends", ge=1, le=10_000),
+        Option("end a trial after this many validations without a better value", ge=1, le=10_000),
     ] = 3
     validation: Annotated[
         Split | None,
         Option(
-            "how to hold out validation interactions (default: like the test ones where that is by "
-            "time, else random)",
+            "how to choose validation interactions (default: like the test interactions if that "
+            "is by time, else random)",
             choices=[split for split in SPLITS if split != "none"],
             expected="a split that holds something out",
         ),

@@ -16,7 +16,7 @@ from lightfm_retriever.publication.reader import Publication
 from lightfm_retriever.publication.storage.id_map import AnyIds
 from trainer.evaluation.of_vectors import top_items
 
-USERS = Option("users whose top ten are compared", ge=1, le=10_000)
+USERS = Option("number of users whose top ten are compared", ge=1, le=10_000)
 DEFAULT_USERS = 200
 SAMPLE_IDS = 20
 """Maximum number of new ids, and of lost ids, that a comparison lists."""

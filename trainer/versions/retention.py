@@ -33,14 +33,14 @@ class RetentionPolicy:
     operator may be about to point a label at it.
     """
 
-    keep: Annotated[int, Option("newest versions to keep at the least", ge=1)] = 5
-    min_age: Annotated[timedelta, Option("keep everything younger than this", metavar="DURATION")] = (
-        timedelta(hours=1)
-    )
+    keep: Annotated[int, Option("number of newest versions that are never deleted", ge=1)] = 5
+    min_age: Annotated[
+        timedelta, Option("keep versions that are younger than this", metavar="DURATION")
+    ] = timedelta(hours=1)
     max_age: Annotated[
         timedelta | None,
         Option(
-            "keep everything up to this age (default: as little as --keep and --min-age allow)",
+            "keep versions up to this age (default: delete all that --keep and --min-age allow)",
             metavar="DURATION",
         ),
     ] = None

@@ -1,10 +1,12 @@
-"""The flags of commands that ask a service: how they connect, and what they show."""
+"""The flags of commands that ask a service: the connection, its certificates and its token."""
 
 from __future__ import annotations
 
 import argparse
+import re
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from lightfm_retriever.hosting import addresses, given, words
 from lightfm_retriever.hosting.errors import ArgumentError
@@ -12,28 +14,47 @@ from lightfm_retriever.hosting.security import tokens
 from lightfm_retriever.hosting.security.settings import ClientSecurity
 
 _FLAGS = (
-    ("ca", Path, "FILE", "connect by TLS to a service whose certificate one of these signed, PEM"),
-    ("cert", Path, "FILE", "the certificate to show it, and those it was signed by, PEM"),
-    ("key", Path, "FILE", "its private key, PEM"),
-    ("server-name", str, "NAME", "a name in the service's certificate, when --target has none"),
-    ("client-token-file", Path, "FILE", "send the bearer token in it"),
+    ("ca", Path, "FILE", "connect by TLS, and trust certificates that one of these CAs signed; PEM"),
+    ("cert", Path, "FILE", "the client's certificate, with those it was signed by; PEM"),
+    ("key", Path, "FILE", "the private key of --cert; PEM"),
+    ("server-name", str, "NAME", "a name in the service's certificate, where --target isn't one"),
+    ("client-token-file", Path, "FILE", "send the bearer token in this file"),
 )
 
+# What a reason may begin with that goes on from a name.
+_VERBS = ("is", "are", "has", "have", "can't")
 
-def add(parser: argparse._ActionsContainer, defaults: Mapping[str, str]) -> None:
-    """Add them; `defaults` are what variables set, by setting: {"client_ca": ...}."""
+
+def add(parser: argparse._ActionsContainer, *, timeout_seconds: float) -> None:
+    """Add them, and --timeout; a variable such as PREFIX_CLIENT_CA can set each of the others."""
+    parser.add_argument(
+        "--timeout",
+        type=seconds,
+        default=timeout_seconds,
+        metavar="SECONDS",
+        help="how long to wait for an answer (default: %(default)g)",
+    )
     for flag, of, metavar, what in _FLAGS:
-        parser.add_argument(
-            f"--{flag}",
-            type=of,
-            default=defaults.get(_setting(flag), argparse.SUPPRESS),
-            metavar=metavar,
-            help=what,
-        )
+        default = argparse.SUPPRESS
+        added = parser.add_argument(f"--{flag}", type=of, default=default, metavar=metavar, help=what)
+        vars(added)["setting"] = f"client_{_dest(flag).removeprefix('client_')}"
+
+
+def add_target(parser: argparse._ActionsContainer, default: str, **more: Any) -> argparse.Action:
+    """Add --target, which the variable of the service's own --listen sets, too."""
+    added = parser.add_argument(
+        "--target",
+        type=target,
+        default=default,
+        metavar="HOST:PORT",
+        **{"help": "the service to ask (default: %(default)s)", **more},
+    )
+    vars(added)["setting"] = "listen"
+    return added
 
 
 def target(text: str) -> str:
-    """An address of a service, as a flag's value; ArgumentTypeError for what is none."""
+    """Read the address of a service; ArgumentTypeError for another text."""
     try:
         addresses.parse(text)
     except addresses.AddressError as error:
@@ -42,7 +63,7 @@ def target(text: str) -> str:
 
 
 def seconds(text: str) -> float:
-    """How long to wait, as a flag's value; ArgumentTypeError for what is no such time."""
+    """Read how long to wait; ArgumentTypeError for another text."""
     try:
         return given.seconds("timeout", float(text))
     except ArgumentError as error:
@@ -53,16 +74,28 @@ def seconds(text: str) -> float:
 
 
 def client_security(options: argparse.Namespace) -> ClientSecurity:
-    """What the flags say. Raises HostingError for what can't be together or be read."""
+    """Make the security of the flags; HostingError for files that can't be read, or flags together."""
     given = {_dest(flag): getattr(options, _dest(flag), None) for flag, *_ in _FLAGS}
     token_file = given.pop("client_token_file")
     token = None if token_file is None else tokens.read_first(token_file)
     return ClientSecurity(**given, token=token, of_flags=True)
 
 
-def _setting(flag: str) -> str:
-    return f"client_{_dest(flag).removeprefix('client_')}"
-
-
 def _dest(flag: str) -> str:
     return flag.replace("-", "_")
+
+
+def refusal(details: str, names: Mapping[str, str]) -> str:
+    """Say a service's refusal of a field by the flag that set it.
+
+    Args:
+        details: as the service has it: "spec.data.users: is 'x', but should be ...".
+        names: of flags and arguments, by the field that each sets.
+    """
+    field, colon, why = details.partition(": ")
+    # A reason may name another field, such as the other end of a range.
+    why = re.sub(r"\b[a-z]+_[a-z_]+\b", lambda found: names.get(found[0], found[0]), why)
+    for part in reversed(field.split(".")):
+        if colon and (name := names.get(part.partition("[")[0])):
+            return f"{name} {why}" if why.partition(" ")[0] in _VERBS else f"{name}: {why}"
+    return details

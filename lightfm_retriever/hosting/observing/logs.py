@@ -28,8 +28,8 @@ _log = logging.getLogger(__name__)
 class LogSettings:
     """What the flags say. The console is for people, JSON for machines."""
 
-    format: Annotated[str, Option("of the log", offered=FORMATS, flag="log_format")] = "console"
-    level: Annotated[str, Option("least to log", offered=LEVELS, flag="log_level")] = "info"
+    format: Annotated[str, Option("format of the log", offered=FORMATS, flag="log_format")] = "console"
+    level: Annotated[str, Option("lowest level to log", offered=LEVELS, flag="log_level")] = "info"
     access: Annotated[bool, Option("log a line for each call", flag="access_log")] = False
 
 

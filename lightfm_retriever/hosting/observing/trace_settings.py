@@ -20,7 +20,7 @@ class TraceSettings:
     endpoint: Annotated[
         str | None,
         Option(
-            "send traces there, such as http://127.0.0.1:4317 (extra otlp)",
+            "send traces to this address, such as http://127.0.0.1:4317; needs the extra otlp",
             flag="otlp_endpoint",
             metavar="URL",
         ),
@@ -28,7 +28,7 @@ class TraceSettings:
     share: Annotated[
         float,
         Option(
-            "which share of calls is traced, 0 to 1, where the caller doesn't say",
+            "share of calls to trace, 0 to 1, where the caller doesn't decide",
             ge=0,
             le=1,
             flag="trace_share",

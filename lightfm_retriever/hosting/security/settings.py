@@ -34,30 +34,37 @@ class SecuritySettings:
     cert: Annotated[
         Path | None,
         _file(
-            "the server's certificate and those it was signed by, PEM; read again when it changes",
+            "the server's certificate, with those it was signed by; PEM, read again when it changes",
             flag="tls_cert",
         ),
     ] = None
-    key: Annotated[Path | None, _file("its private key, PEM", flag="tls_key")] = None
+    key: Annotated[Path | None, _file("the private key of --tls-cert; PEM", flag="tls_key")] = None
     client_ca: Annotated[
         Path | None,
-        _file("clients must show a certificate signed by one of these, PEM", flag="tls_client_ca"),
+        _file(
+            "accept only clients with a certificate that one of these CAs signed; PEM",
+            flag="tls_client_ca",
+        ),
     ] = None
     token_file: Annotated[
-        Path | None, _file("callers must send one of these bearer tokens, one a line; read again too")
+        Path | None,
+        _file(
+            "accept only calls with a bearer token of this file, one on each line; read again "
+            "when it changes"
+        ),
     ] = None
     allowed_clients: Annotated[
         tuple[str, ...],
         Option(
-            "names in client certificates that may call (default: all that are signed)",
+            "accept only client certificates with one of these names (default: any name)",
             flag="tls_allowed_clients",
             metavar="NAME,...",
             read=_names,
         ),
     ] = ()
-    insecure: Annotated[bool, Option("listen without TLS on addresses that other machines reach")] = (
-        False
-    )
+    insecure: Annotated[
+        bool, Option("serve without TLS at addresses that other machines can reach")
+    ] = False
 
     def __post_init__(self) -> None:
         """Raise FlagError for what can't be together."""

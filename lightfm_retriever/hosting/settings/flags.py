@@ -1,4 +1,4 @@
-"""The flags that both services have, and what they set."""
+"""The flags that both services have, and the settings of these flags."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from lightfm_retriever.hosting.settings import option_flags
 from lightfm_retriever.hosting.settings.layers import add_config_flag
 
 CACHE_GB = Option(ge=0, le=1_000_000)
-"""What copies of versions may have together; each service says of which."""
+"""The size of all copies of versions together; each service has its own help for it."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Hosting:
-    """How a service is run, whatever it does: who may call it, and what looks on."""
+    """How any service is run: its callers, its metrics, its traces and its log."""
 
     security: SecuritySettings = field(default_factory=SecuritySettings)
     metrics_listen: Annotated[
         str | None,
         Option(
-            "answer HTTP there: /metrics for Prometheus, /live and /ready for probes",
+            "answer HTTP at this address: /metrics for Prometheus, /live and /ready for probes",
             metavar="HOST:PORT",
         ),
     ] = None

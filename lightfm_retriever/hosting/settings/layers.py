@@ -1,23 +1,23 @@
 """Settings of a service: from flags, else from environment variables, else from a file.
 
-A command line's parser is the only place where settings are written down: what the environment and the
-file may set is read from it, so that no flag lacks its variable and no variable is silently ignored.
+A command line's parser is the only list of the settings. The names of variables and keys are read from
+it, so that no flag lacks its variable, and no variable is silently ignored.
 """
 
 from __future__ import annotations
 
 import argparse
-import difflib
 import re
 import tomllib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from datetime import date, datetime, time
 from pathlib import Path
 from typing import Any
 
 from lightfm_retriever.files.regular_files import open_given
 from lightfm_retriever.hosting import words
-from lightfm_retriever.hosting.errors import HostingError
-from lightfm_retriever.hosting.settings.parser import KINDS, Parser, problem_of, read_number
+from lightfm_retriever.hosting.errors import FlagError, HostingError, UsageError
+from lightfm_retriever.hosting.settings.values import PathType, value_of
 
 # Far more than all settings take, with paths of 4096 bytes and a hundred names.
 _MAX_BYTES = 64 << 10
@@ -30,6 +30,7 @@ _TRUE, _FALSE = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
 _OF_KUBERNETES = re.compile(r"(.*_)?(PORT|SERVICE_HOST|SERVICE_PORT(_[A-Z0-9_]+)?|PORT_[0-9].*)")
 # What the commands that ask a service read.
 _OF_CLIENTS = "CLIENT_"
+_FLAG = re.compile(r"--[a-z0-9][a-z0-9-]*")
 
 
 def add_config_flag(parser: argparse.ArgumentParser) -> None:
@@ -39,7 +40,7 @@ def add_config_flag(parser: argparse.ArgumentParser) -> None:
         type=Path,
         default=argparse.SUPPRESS,
         metavar="FILE",
-        help='settings in TOML, named as the flags: log_level = "info", tls_cert = "tls.crt"',
+        help='read settings from this TOML file, named as the flags: log_level = "info"',
     )
 
 
@@ -49,77 +50,125 @@ def apply(
     environment: Mapping[str, str],
     *,
     prefix: str,
-    also: Sequence[str] = (),
+    known: Collection[str] = (),
 ) -> None:
     """Make what the environment and the file say the defaults of a parser's flags.
 
+    The parsed namespace has `origins`: of each flag that one of them sets, where it was set.
+
     Args:
-        parser: with all its flags, --config among them.
+        parser: with all its flags. One without --config has those only that are marked as settings by
+            `settable`; one with it refuses what is no setting.
         arguments: those that the parser will parse, to find --config.
         environment: variables; empty ones count as not set.
         prefix: of the variables, such as "RETRIEVER_".
-        also: names of variables, without the prefix, that somebody else reads.
+        known: the settings that there are, where this command has others of its own.
 
-    Raises HostingError for what no flag has or takes, and for a file that can't be read.
+    Raises UsageError for a name or a value that no flag has, and HostingError for an unreadable file.
     """
-    flags = {action.dest: action for action in actions(parser)}
-    named = {
+    try:
+        parser.set_defaults(origins=_apply(parser, arguments, environment, prefix, known))
+    except FlagError as error:
+        raise UsageError(str(error), parser.prog) from error
+
+
+def _apply(
+    parser: argparse.ArgumentParser,
+    arguments: Sequence[str],
+    environment: Mapping[str, str],
+    prefix: str,
+    known: Collection[str],
+) -> dict[str, str]:
+    """Apply as `apply` does; returns the origins."""
+    has_file = any(action.dest == "config" for action in actions(parser))
+    flags = {_setting(action, known, has_file): action for action in actions(parser)}
+    flags.pop("", None)
+    variables = {
         name.removeprefix(prefix).lower(): (name, value)
         for name, value in environment.items()
-        if name.startswith(prefix) and value and not _is_others(name.removeprefix(prefix), also)
+        if name.startswith(prefix) and value and not _is_others(name.removeprefix(prefix), flags)
     }
-    for dest, (name, _) in named.items():
-        _check_known(dest, flags, f"the environment variable {name}", lambda own: prefix + own.upper())
-    given = {argument.partition("=")[0] for argument in arguments}
-    file = _config_file(parser, arguments, environment.get(f"{prefix}CONFIG"))
-    if file is not None:
+    # From the weakest to the strongest.
+    layers: list[dict[str, tuple[str, Any]]] = [{}, {**variables}]
+    if has_file:
+        for name, (variable, _) in variables.items():
+            what = f"the environment variable {variable}"
+            _check_known(name, {*flags, *known}, what, lambda own: prefix + own.upper())
+        file = _config_file(arguments, environment.get(f"{prefix}CONFIG"))
         # No file names another one.
-        keys = {dest: action for dest, action in flags.items() if dest != "config"}
-        for key, value in _read(file).items():
+        keys = {*flags, *known} - {"config"}
+        for key, value in ({} if file is None else _read(file)).items():
+            if isinstance(value, dict):
+                # Whatever its name is: some expect a table for each command.
+                _text(value, f"{file}: [{key}]")
             _check_known(key, keys, f"{file}: the key {words.brief(key)}", str)
-            _set(keys[key], value, f"{file}: {key}", given)
-    for dest, (name, text) in named.items():
-        if dest != "config":
-            _set(flags[dest], text, name, given)
+            layers[0][key] = (f"{file}: {key}", value)
+    given = {argument.partition("=")[0] for argument in arguments}
+    before = {name: action.default for name, action in flags.items()}
+    # The flag's own place is the strongest.
+    ranks = {name: len(layers) for name, own in flags.items() if given.intersection(own.option_strings)}
+    origins: dict[str, str] = {}
+    for rank, layer in enumerate(layers):
+        for name in [own for own in flags if own in layer and own != "config"]:
+            origin, value = layer[name]
+            made = _value(flags[name], value, origin)
+            flags[name].required = False
+            # argparse would add to the default of a flag that repeats, but a flag that is given wins.
+            if ranks.get(name) != len(layers):
+                flags[name].default, origins[name], ranks[name] = made, origin, rank
+    for name in _overruled(parser, flags, ranks, origins):
+        flags[name].default = before[name]
+        del origins[name]
+    return {flags[name].option_strings[-1]: origin for name, origin in origins.items()}
 
 
-def variables(environment: Mapping[str, str], prefix: str) -> dict[str, str]:
-    """SERVICE_VOLUME, SERVICE_LISTEN, ... by flag name; empty variables count as not set."""
-    return {
-        name.removeprefix(prefix).lower(): value
-        for name, value in environment.items()
-        if name.startswith(prefix) and value
-    }
+def settable(action: argparse.Action, name: str | None = None) -> None:
+    """Have a flag set by variables in a command without --config; by none where its name is ""."""
+    vars(action)["setting"] = action.dest if name is None else name
+
+
+def blamed(text: str, origins: Mapping[str, str]) -> str:
+    """Name in an error's text where a setting was made, instead of the flag that nobody gave."""
+    return _FLAG.sub(lambda found: origins.get(found[0], found[0]), text)
 
 
 def actions(parser: argparse.ArgumentParser) -> list[argparse.Action]:
-    """The flags that a parser takes, in order, --help aside."""
+    """List the flags that a parser takes, in order, but those of help."""
     every = parser._actions  # noqa: SLF001 - argparse has no other way to list them
-    return [action for action in every if action.option_strings and action.dest != "help"]
+    return [one for one in every if one.option_strings and one.dest not in ("help", "help_all")]
 
 
-def _is_others(name: str, also: Sequence[str]) -> bool:
-    return name in also or name.startswith(_OF_CLIENTS) or _OF_KUBERNETES.fullmatch(name) is not None
+def _is_others(name: str, flags: Collection[str]) -> bool:
+    if name.lower() in flags:
+        return False
+    return name.startswith(_OF_CLIENTS) or _OF_KUBERNETES.fullmatch(name) is not None
 
 
-def _check_known(
-    dest: str, flags: Mapping[str, object], what: str, spell: Callable[[str], str]
-) -> None:
-    if dest in flags:
-        return
-    near = difflib.get_close_matches(dest, flags, n=1)
-    hint = f"did you mean {spell(near[0])}?" if near else "--help lists what there is"
-    raise HostingError(f"{what} isn't a setting: {hint}")
+def _setting(action: argparse.Action, known: Collection[str], has_file: bool) -> str:
+    """Name the setting of a flag; "" for a flag that nothing else sets."""
+    marked: str | None = getattr(action, "setting", None)
+    if marked is not None:
+        return marked
+    is_one = not known or action.dest in known or action.dest == "config"
+    return action.dest if has_file and is_one else ""
 
 
-def _config_file(
-    parser: argparse.ArgumentParser, arguments: Sequence[str], variable: str | None
-) -> Path | None:
-    # A mistake shows the usage of the whole command.
-    usage = parser.format_usage().removeprefix("usage: ")
-    finder = Parser(prog=parser.prog, usage=usage, add_help=False, allow_abbrev=False)
-    finder.add_argument("--config", type=Path, default=Path(variable) if variable else None)
-    return finder.parse_known_args(arguments)[0].config  # type: ignore[no-any-return]
+def _check_known(name: str, known: Collection[str], what: str, spell: Callable[[str], str]) -> None:
+    if name not in known:
+        hint = words.meant(name, known, spell=spell) or "--help-all lists what there is"
+        raise FlagError(f"{what} isn't a setting: {hint}")
+
+
+def _config_file(arguments: Sequence[str], variable: str | None) -> Path | None:
+    """Find the file; what is wrong with the flag itself is the parser's to say."""
+    found = variable
+    for place, argument in enumerate(arguments):
+        flag, equals, value = argument.partition("=")
+        if argument == "--":
+            break
+        if flag == "--config":
+            found = value if equals else "".join(arguments[place + 1 : place + 2])
+    return Path(found) if found else None
 
 
 def _read(file: Path) -> dict[str, Any]:
@@ -127,35 +176,78 @@ def _read(file: Path) -> dict[str, Any]:
         with open_given(file) as opened:
             content = opened.read(_MAX_BYTES + 1)
         if len(content) > _MAX_BYTES:
-            raise HostingError(f"--config {file} is larger than {_MAX_BYTES >> 10} kB")
+            raise FlagError(f"--config {file} is larger than {_MAX_BYTES >> 10} kB")
         for number, line in enumerate(content.split(b"\n"), start=1):
             if line.count(b".") > _MAX_DOTS:
-                raise HostingError(f"--config {file}: line {number} has more than {_MAX_DOTS} dots")
+                raise FlagError(f"--config {file}: line {number} has more than {_MAX_DOTS} dots")
         return tomllib.loads(content.decode())
     except OSError as error:
         raise HostingError(f"--config {file}: {error.strerror or error}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise HostingError(f"--config {file} isn't TOML: {words.reason(error)}") from error
+        raise FlagError(f"--config {file} isn't TOML: {words.reason(error)}") from error
     except ValueError as error:
         # All else that it finds wrong is a TOMLDecodeError.
-        raise HostingError(f"--config {file}: a number has too many digits") from error
+        raise FlagError(f"--config {file}: a number has too many digits") from error
 
 
-def _set(action: argparse.Action, value: Any, name: str, given: set[str]) -> None:
-    """Make a value, of a file or a variable's text, the default of a flag, as if it had been given."""
-    action.required = False
+def _check_value(value: Any, name: str) -> None:
+    """Raise FlagError for what TOML has and settings haven't."""
+    if isinstance(value, dict) or (
+        isinstance(value, list) and any(isinstance(own, dict) for own in value)
+    ):
+        raise FlagError(
+            f"{name} is a table, but settings stand in none: write NAME = VALUE, without [...]"
+        )
+    if isinstance(value, datetime | date | time):
+        raise FlagError(
+            f"{name} is a date or a time, but should be a text or a number: put it in quotes"
+        )
+
+
+def _overruled(
+    parser: argparse.ArgumentParser,
+    flags: Mapping[str, argparse.Action],
+    ranks: Mapping[str, int],
+    origins: Mapping[str, str],
+) -> list[str]:
+    """List the settings that give way to others that can't be beside them, and rank higher.
+
+    Raises FlagError for two of the same rank.
+    """
+    found: list[str] = []
+    for group in parser._mutually_exclusive_groups:  # noqa: SLF001 - argparse has no other way
+        members = group._group_actions  # noqa: SLF001 - as above
+        # A switch that is off is as good as not there.
+        on = [
+            name
+            for name, rank in ranks.items()
+            if flags[name] in members and not (name in origins and flags[name].default is False)
+        ]
+        highest = max((ranks[name] for name in on), default=0)
+        together = [origins[name] for name in on if ranks[name] == highest and name in origins]
+        if len(together) > 1:
+            raise FlagError(f"{' and '.join(together)} can't be together: leave one out")
+        found += [name for name in on if ranks[name] < highest]
+    return found
+
+
+def _value(action: argparse.Action, value: Any, name: str) -> Any:
+    """Read a value, of a file or a variable's text, as the flag would be read."""
     if action.nargs == 0:
-        action.default = _boolean(value, name)
-    elif isinstance(action, argparse._AppendAction):  # noqa: SLF001 - what flags that repeat are
+        return _boolean(value, name)
+    if isinstance(action, argparse._AppendAction):  # noqa: SLF001 - what flags that repeat are
         texts = value if isinstance(value, list) else _text(value, name).split(",")
-        typed = [_typed(action, _text(own, name), name) for own in texts]
-        # argparse would add to a default, but a flag that is given wins.
-        if not given.intersection(action.option_strings):
-            action.default = typed
-    else:
-        several = isinstance(value, list)
-        text: Any = ",".join(_text(own, name) for own in value) if several else value
-        action.default = _typed(action, text, name)
+        return [value_of(action, _text(own, name), name) for own in texts]
+    if not isinstance(value, list):
+        return value_of(action, _text(value, name), name)
+    if _takes_one(action) and not any(isinstance(own, dict) for own in value):
+        raise FlagError(f"{name} is a list, but should be a single value")
+    return value_of(action, ",".join(_text(own, name) for own in value), name)
+
+
+def _takes_one(action: argparse.Action) -> bool:
+    of = action.type
+    return of in (None, str, int, float, Path) or isinstance(of, PathType)
 
 
 def _boolean(value: Any, name: str) -> bool:
@@ -163,33 +255,24 @@ def _boolean(value: Any, name: str) -> bool:
         return value
     text = _text(value, name).lower()
     if text not in _TRUE + _FALSE:
-        raise HostingError(f"{name} is {words.brief(value)}, but should be true or false")
+        raise FlagError(f"{name} is {words.brief(value)}, but should be true or false")
     return text in _TRUE
 
 
-def _typed(action: argparse.Action, value: Any, name: str) -> Any:
-    text = _text(value, name)
-    if problem := problem_of(action, text):
-        raise HostingError(f"{name} is {words.brief(value)}: {problem}")
-    convert: Any = action.type or str
-    try:
-        converted = read_number(convert, text) if convert in KINDS else convert(text)
-    except (ValueError, TypeError, argparse.ArgumentTypeError) as error:
-        if convert in KINDS:
-            raise HostingError(f"{name} is {words.brief(value)}, but should be {error}") from error
-        reason = str(error) if isinstance(error, argparse.ArgumentTypeError) else "can't be read"
-        raise HostingError(f"{name} is {words.brief(value)}: {reason}") from error
-    if action.choices is not None and converted not in action.choices:
-        choices = ", ".join(map(str, action.choices))
-        raise HostingError(f"{name} is {words.brief(value)}, but should be one of {choices}")
-    return converted
-
-
 def _text(value: Any, name: str) -> str:
-    """What a flag would be given for a value of a file."""
-    if isinstance(value, bool | dict | list):
+    """Write a value of a file as its flag would be given it; FlagError for one that no flag takes."""
+    if isinstance(value, dict) or (
+        isinstance(value, list) and any(isinstance(own, dict) for own in value)
+    ):
+        text = f"{name} is a table, but a file of settings has none: write NAME = VALUE, without [...]"
+        raise FlagError(text)
+    if isinstance(value, datetime | date | time):
+        raise FlagError(
+            f"{name} is a date or a time, but should be a text or a number: put it in quotes"
+        )
+    if isinstance(value, bool | list):
         what = "a list" if isinstance(value, list) else words.brief(value)
-        raise HostingError(f"{name} is {what}, but should be a text or a number")
+        raise FlagError(f"{name} is {what}, but should be a text or a number")
     if isinstance(value, int) and value.bit_length() > _MAX_BITS:
-        raise HostingError(f"{name} is a number of too many digits")
+        raise FlagError(f"{name} is a number of too many digits")
     return str(value)

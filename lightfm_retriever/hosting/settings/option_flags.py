@@ -26,7 +26,7 @@ def add(
     Args:
         parser, of: what takes them, and the dataclasses.
         group: only those of this group, as `Option.group` has it.
-        switches_last: whether those that are on or off come after the others.
+        switches_last: whether switches come after the other flags.
         only_given: whether a flag that isn't given leaves nothing: its help tells the default.
     """
     wanted = [one for own in of for one in declared(own).values() if one.option.group == group]
@@ -50,10 +50,10 @@ def add_one(
 
 
 def made(of: type[_Made], given: Mapping[str, Any], **own: Any) -> _Made:
-    """A dataclass of what flags say, as a parsed namespace has it; what isn't given has its default.
+    """Make a dataclass of a parsed namespace; a field that isn't given has its default.
 
     Its fields that are such dataclasses are made too, but for its `own`, which are as they are here.
-    Raises what the dataclass does for a value out of range.
+    Raises the error of the dataclass for a value out of range.
     """
     kind: Any = of
     options, hints = declared(kind), get_type_hints(kind)

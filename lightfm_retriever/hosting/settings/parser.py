@@ -1,115 +1,176 @@
-"""The parser of both command lines: what is wrong with a flag, and its default, in words for people."""
+"""The parser of both command lines: mistakes in words for people, and help that fits a screen."""
 
 from __future__ import annotations
 
 import argparse
-import math
-from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+import re
+import sys
+from collections.abc import Sequence
+from itertools import takewhile
+from typing import Any, NoReturn
 
 from lightfm_retriever.hosting import words
+from lightfm_retriever.hosting.errors import FlagError, UsageError
 from lightfm_retriever.hosting.release import release
+from lightfm_retriever.hosting.settings import help_pages
+from lightfm_retriever.hosting.settings.values import check_choice, value_of
 
-KINDS: dict[Any, str] = {int: "a whole number", float: "a number"}
-"""What a flag of such a type takes."""
-
-_LARGEST = {int: "of at most 18 digits", float: "of at most 1e308"}
-
-
-@dataclass(frozen=True)
-class PathType:
-    """The type of a flag that takes a path, which may have any bytes, as file names may."""
-
-    convert: Callable[[str], Any] = str
-
-    def __call__(self, text: str) -> Any:
-        """What the flag's value is."""
-        return self.convert(text)
-
-
-def is_utf8(text: str) -> bool:
-    """Whether a text came in UTF-8: other bytes of a command line are lone surrogates in it."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
-def problem_of(action: argparse.Action, text: str) -> str | None:
-    """What is wrong with a flag's text, whatever the flag is; None for nothing."""
-    if "\0" in text:
-        # A file of settings can hold one, and nothing that a setting names can.
-        return "it has a NUL character in it"
-    if action.type is Path or isinstance(action.type, PathType):
-        # It would be the current directory.
-        return None if text else "an empty path: give one, such as . for the current directory"
-    return None if is_utf8(text) else f"{text!r} isn't valid UTF-8"
-
-
-def read_number(of: Any, text: str) -> Any:
-    """A number of one of KINDS; ValueError, whose text is what it should be, for what is none."""
-    try:
-        value = of(text)
-    except ValueError:
-        # Python reads no number of thousands of digits.
-        if not text.strip().lstrip("+-").isdecimal():
-            raise ValueError(KINDS[of]) from None
-        value = None
-    has_digits = any(one.isdecimal() for one in text)
-    if value is None or (has_digits and not abs(value) < (10**18 if of is int else math.inf)):
-        raise ValueError(f"{KINDS[of]} {_LARGEST[of]}")
-    return value
+# argparse's own words, and ours.
+_PLAIN = (
+    (r"the following arguments are required: (.*)", r"missing: \1"),
+    (r"argument (\S+): not allowed with argument (\S+)", r"give \1 or \2, not both"),
+    (r"argument (\S+): expected 2 arguments", r"\1 needs two values"),
+    (r"argument (\S+): expected .*", r"\1 needs a value"),
+    (r"argument (\S+): ignored explicit argument .*", r"\1 takes no value"),
+    (r"argument ", ""),
+)
 
 
 class Parser(argparse.ArgumentParser):
-    """An ArgumentParser; the parsers of its commands are such too."""
+    """An ArgumentParser whose mistakes are UsageErrors.
 
-    def __init__(self, *arguments: Any, **options: Any) -> None:
-        super().__init__(*arguments, **options)
-        # argparse would say "invalid int value".
-        for of in KINDS:
-            self.register("type", of, _converter(of))
+    Attributes:
+        everyday: the flags that --help shows, in this order; empty for all but those of the topic
+            `help_pages.CONNECTION`. --help-all shows all flags, by topic.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        # An abbreviation would mean another flag, or none, once there is a flag more.
+        super().__init__(**options, add_help=False, allow_abbrev=False)
+        self.everyday: Sequence[str] = ()
+        self.add_argument("-h", "--help", action=_Help, help="show the everyday options")
+        self._add_help_all()
+
+    @property
+    def names(self) -> dict[str, str]:
+        """Its flags and arguments, by where their values are kept; of several flags the first."""
+        return {action.dest: shown_name(action) for action in reversed(self._actions)}
+
+    def _add_help_all(self) -> None:
+        self.add_argument("--help-all", action=_Help, help="show all options, by topic")
+
+    def format_usage(self) -> str:
+        """Say in one line how the command is called."""
+        return f"usage: {help_pages.usage(self)}\n"
+
+    def format_help(self) -> str:
+        """Write the page that fits a screen."""
+        return help_pages.page(self, self.everyday, of_all=False)
+
+    def format_all(self) -> str:
+        """Write the page with every flag."""
+        return help_pages.page(self, self.everyday, of_all=True)
+
+    def error(self, message: str) -> NoReturn:
+        """Raise UsageError."""
+        for theirs, ours in _PLAIN:
+            message = re.sub(f"^{theirs}", ours, message)
+        raise UsageError(message, self.prog)
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Parse as argparse does, but refuse unknown flags first and here, where the known ones are."""
+        given = list(sys.argv[1:] if args is None else args)
+        own = given[: given.index("--")] if "--" in given else given
+        if self._subparsers is not None:
+            # The others are of a command.
+            own = list(takewhile(lambda argument: argument.startswith("-"), own))
+        for argument in own:
+            self._check_flag(argument)
+        found, left = super().parse_known_args(given, namespace)
+        if left:
+            self.error(f"{words.brief(left[0])} is one argument too many")
+        return found, left
+
+    def _check_flag(self, argument: str) -> None:
+        flag = argument.partition("=")[0]
+        if flag.startswith("--") and " " not in flag and flag not in self._option_string_actions:
+            hint = words.meant(flag, self._option_string_actions)
+            self.error(f"there is no option {flag[:64]}" + (f"; {hint}" if hint else ""))
 
     def _get_value(self, action: argparse.Action, arg_string: str) -> Any:
         # What follows a command's name is its own parser's to judge.
-        if not isinstance(action, argparse._SubParsersAction) and (  # noqa: SLF001 - no other name
-            problem := problem_of(action, arg_string)
-        ):
-            raise argparse.ArgumentError(action, problem)
-        return super()._get_value(action, arg_string)
-
-
-def add_version(parser: argparse.ArgumentParser, program: str) -> None:
-    """Add --version, which prints the program and its release."""
-    parser.add_argument(
-        "--version",
-        action="version",
-        version=f"{program} {release()}",
-        help="print the release of this software",
-    )
-
-
-class Defaults(argparse.ArgumentDefaultsHelpFormatter):
-    """Tells the defaults that are values: a flag that is off or left out has none."""
-
-    def _get_help_string(self, action: argparse.Action) -> str | None:
-        default, text = action.default, action.help
-        if default is argparse.SUPPRESS or text is None or "(default: " in text or "%(default)" in text:
-            return text
-        if default is None or isinstance(default, bool) or default in ("", []):
-            return text
-        told = " ".join(map(str, default)) if isinstance(default, list) else str(default)
-        return f"{text} (default: {told.replace('%', '%%')})"
-
-
-def _converter(of: Any) -> Callable[[str], Any]:
-    def convert(text: str) -> Any:
+        if isinstance(action, argparse._SubParsersAction):  # noqa: SLF001 - no other name
+            return arg_string
         try:
-            return read_number(of, text)
-        except ValueError as error:
-            raise argparse.ArgumentTypeError(f"{words.brief(text)} should be {error}") from None
+            return value_of(action, arg_string, shown_name(action))
+        except FlagError as error:
+            raise UsageError(str(error), self.prog) from error
 
-    return convert
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        if isinstance(action, argparse._SubParsersAction):  # noqa: SLF001 - no other name
+            if value not in (action.choices or ()):
+                hint = words.meant(str(value), action.choices or ())
+                self.error(f"there is no command {words.brief(value)}" + (f"; {hint}" if hint else ""))
+            return
+        try:
+            check_choice(action, value, shown_name(action))
+        except FlagError as error:
+            raise UsageError(str(error), self.prog) from error
+
+
+class Program(Parser):
+    """The parser of a program, with its commands by topic; --version shows its release."""
+
+    def __init__(self, prog: str, description: str) -> None:
+        super().__init__(prog=prog, description=description)
+        self.add_argument(
+            "--version",
+            action="version",
+            version=f"{prog} {release()}",
+            help="print the release of this software",
+        )
+        self._topics: dict[str, list[tuple[str, str]]] = {}
+        self._commands = self.add_subparsers(
+            dest="command", required=True, metavar="COMMAND", prog=prog, parser_class=Parser
+        )
+
+    @property
+    def commands(self) -> dict[str, Parser]:
+        """The parsers of all commands, by name."""
+        return self._commands.choices
+
+    def command(self, topic: str, name: str, told: str, *, more: str = "", epilog: str = "") -> Parser:
+        """Add a command.
+
+        Args:
+            topic: that --help shows it in.
+            name: of the command.
+            told: what it does, in one sentence.
+            more: sentences that its own --help has after that.
+            epilog: those that its --help-all has, too.
+        """
+        self._topics.setdefault(topic, []).append((name, told))
+        text = f"{told} {more}".strip()
+        # With `help`, shells complete the command by it, too.
+        return self._commands.add_parser(name, help=told, description=text, epilog=epilog)
+
+    def format_help(self) -> str:
+        """Write the page of the commands."""
+        return help_pages.program_page(self, self._topics)
+
+    def _add_help_all(self) -> None:
+        """Add nothing: each command has its own."""
+
+
+class _Help(argparse.Action):
+    def __init__(self, option_strings: Sequence[str], dest: str, **options: Any) -> None:
+        super().__init__(option_strings, dest, nargs=0, default=argparse.SUPPRESS, **options)
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,  # noqa: ARG002 - argparse passes it
+        values: Any,  # noqa: ARG002
+        option_string: str | None = None,  # noqa: ARG002
+    ) -> None:
+        wants_all = self.dest == "help_all" and isinstance(parser, Parser)
+        text = parser.format_all() if wants_all else parser.format_help()  # type: ignore[attr-defined]
+        sys.stdout.write(text)
+        parser.exit()
+
+
+def shown_name(action: argparse.Action) -> str:
+    """Name a flag or an argument as its reader knows it."""
+    if action.option_strings:
+        return action.option_strings[-1]
+    return str(action.metavar or action.dest.upper())

@@ -80,7 +80,7 @@ def test_a_signal_at_any_instant_stops_it():
     assert (done.returncode, done.stderr) == (0, "")
 
 
-def test_the_command_refuses_a_port_that_is_taken_and_a_volume_that_is_not_there(
+def test_the_command_refuses_a_port_that_is_taken_and_a_volume_that_is_no_folder(
     volume, tmp_path, capsys
 ):
     volume.mkdir()
@@ -90,8 +90,10 @@ def test_the_command_refuses_a_port_that_is_taken_and_a_volume_that_is_not_there
     printed = capsys.readouterr()
     assert printed.out == ""
     assert f"error: --listen is '{address}', but should be a free HOST:PORT" in printed.err
-    assert main(["serve", "--volume", f"{volume}/none"]) == 1
-    assert capsys.readouterr() == ("", f"error: {volume}/none: the volume doesn't exist\n")
+    (volume / "file").touch()
+    assert main(["serve", "--volume", f"{volume}/file/none"]) == 1
+    said = f"error: {volume}/file/none: the folder can't be made: Not a directory\n"
+    assert capsys.readouterr() == ("", said)
 
 
 @pytest.mark.parametrize("method", [f"/{NAME}/AppendInteractions", f"/{NAME}/ListTrainingRuns"])

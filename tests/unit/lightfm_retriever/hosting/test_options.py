@@ -10,7 +10,7 @@ import pytest
 from lightfm_retriever.hosting import options
 from lightfm_retriever.hosting.options import Option
 from lightfm_retriever.hosting.settings import layers, option_flags
-from lightfm_retriever.hosting.settings.parser import Defaults, Parser
+from lightfm_retriever.hosting.settings.parser import Parser
 
 NAN = math.nan
 
@@ -55,7 +55,7 @@ class Spec:
 
 
 def parse(*arguments):
-    parser = Parser(formatter_class=Defaults)
+    parser = Parser()
     option_flags.add(parser, Spec, Inner, switches_last=True)
     option_flags.add(parser, Spec, group="other")
     return parser, parser.parse_args(arguments)

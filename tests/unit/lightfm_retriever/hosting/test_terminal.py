@@ -112,3 +112,25 @@ def test_ctrl_c_leaves_no_traceback():
 def test_captured_streams_stay_where_they_are(capsys):
     assert terminal.run(lambda: print("one") or 3) == 3
     assert capsys.readouterr().out == "one\n"
+
+
+def test_an_error_is_a_line_and_its_hint_or_one_object_of_json(capsys):
+    assert terminal.tell_error("no such file", 1, as_json=False, hint="", code="X") == 1
+    assert terminal.tell_error("no such flag", 2, as_json=False, hint="See this.") == 2
+    said = "error: no such file\nerror: no such flag\nSee this.\n"
+    assert capsys.readouterr() == ("", said)
+    assert terminal.tell_error("a \udcff", 2, as_json=True, hint="See this.", code="X", field="") == 2
+    output, errors = capsys.readouterr()
+    assert (output, errors.count("\n")) == ("", 1)
+    assert json.loads(errors) == {"error": {"message": "a \udcff", "status": 2, "code": "X"}}
+
+
+def test_what_ends_a_command_that_prints_json_is_json_too(capsys):
+    def interrupt():
+        raise KeyboardInterrupt
+
+    assert terminal.run(interrupt, as_json=True) == terminal.INTERRUPTED
+    told = {"message": "interrupted", "status": terminal.INTERRUPTED}
+    assert json.loads(capsys.readouterr().err) == {"error": told}
+    for arguments, asks in ((["a", "--json"], True), (["a", "--", "--json"], False), ([], False)):
+        assert terminal.asks_for_json(arguments) is asks

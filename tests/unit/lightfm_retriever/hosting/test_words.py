@@ -17,3 +17,13 @@ def test_an_unexpected_error_has_no_name_of_a_class():
         (OSError(errno.ENOSPC, "No space", "/a/b"), "an unexpected error: /a/b: No space"),
     ):
         assert words.unexpected(error) == said
+
+
+def test_the_nearest_name_is_asked_for_as_it_is_spelled():
+    known = ["epochs", "components"]
+    assert words.meant("epoch", known) == "did you mean epochs?"
+    assert (
+        words.meant("epoch", known, spell=lambda own: f"OWN_{own.upper()}")
+        == "did you mean OWN_EPOCHS?"
+    )
+    assert words.meant("xyz", known) == ""

@@ -54,7 +54,14 @@ def test_weights_may_add_up_to_more_or_less_than_float32_can_hold(weight):
         (asked, UserFeatures(["sex:F"]), ("feature", "sex:F"), "", "as 'age:25-34', 'country:DE'$"),
         (asked, UserFeatures(["age:99"]), ("feature", "age:99"), "", "such as 'age:25-34'$"),
         (asked, WeightedItems(["item-0", "ITEM-0"]), ("item", "ITEM-0"), "item-0", ""),
-        (alike, WeightedItems(["item-0", "b", "a"]), ("item", "b"), "", r"isn't in version \S+$"),
+        (alike, WeightedItems(["item-0", "b", "a"]), ("item", "b"), "", r"version \S+; nor is 'a'$"),
+        (
+            alike,
+            WeightedItems([*"abcdef"]),
+            ("item", "a"),
+            "",
+            r"isn't in version \S+; nor are 'b', 'c', 'd' and 2 more$",
+        ),
         (alike, "nothing", ("item", "nothing"), "", r"isn't in version \S+$"),
         (asked, " user-0", ("user", " user-0"), "user-0", ""),
         # Whose else an id is isn't told.
@@ -71,11 +78,11 @@ def test_what_may_be_meant_by_the_first_unknown_id_is_said(ask, subject, unknown
 def test_a_version_that_lacks_what_a_subject_needs_says_so():
     none = {"user_features": None, "user_feature_vectors": None}
     features = UserFeatures(["age:25-34"])
-    with pytest.raises(UnknownIdError, match="without user features: train with --user-feature"):
+    with pytest.raises(UnknownIdError, match="has no user features: train with --user-feature"):
         asked(features, **none)
     popular = asked(features, "popular", **none)
     assert (popular.source, [*popular.unknown]) == ("popular", ["age:25-34"])
-    with pytest.raises(NotPublishedError, match="what folds sessions in"):
+    with pytest.raises(NotPublishedError, match="fold-in data"):
         asked(session(0), fold_in=None)
 
 

@@ -64,7 +64,7 @@ def test_settings_are_of_flags_the_environment_or_a_file(config, monkeypatch, tm
     assert config("--config", str(file), "--workers", "6") == expected
 
 
-LISTEN = "--listen, or RETRIEVER_LISTEN: 'rubbish' should be HOST:PORT"
+LISTEN = "RETRIEVER_LISTEN: 'rubbish' should be HOST:PORT"
 
 
 @pytest.mark.parametrize(
@@ -73,7 +73,7 @@ LISTEN = "--listen, or RETRIEVER_LISTEN: 'rubbish' should be HOST:PORT"
         # Of the environment, too.
         ("status", LISTEN),
         ("serve --volume data", LISTEN),
-        ("serve --volume data --listen rubbish", LISTEN),
+        ("serve --volume data --listen rubbish", LISTEN.replace("RETRIEVER_LISTEN", "--listen")),
         ("serve --volume data --workers 0", "--workers is 0, but should be in 1..256"),
         ("serve --volume data --tls-cert c.pem", "cert is given without --"),
         ("serve --volume s3://bucket/prefix", "--volume s3://bucket/prefix: give --cache-dir DIR"),
@@ -89,15 +89,53 @@ def test_a_setting_that_makes_no_sense_is_an_error(monkeypatch, capsys, command,
     assert message in captured.err
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("WORKERS", "0", "is 0, but should be in 1..256"),
+        ("WORKERS", "many", "is 'many', but should be a whole number"),
+        ("LABEL", "A", "is 'A', but should be 1 to 64 of a-z"),
+        ("PIN", "x", "is 'x', but should be a version's name"),
+        ("TLS_CERT", "c.pem", "is given without --tls-key"),
+        ("LOG_FORMAT", "jsn", "is 'jsn', but should be one of console, json; did you mean json?"),
+    ],
+)
+def test_an_error_names_the_variable_or_the_file_that_has_the_setting(
+    monkeypatch, capsys, tmp_path, name, value, message
+):
+    monkeypatch.setenv(f"RETRIEVER_{name}", value)
+    assert command_line.main(["serve", "--volume", "v"]) == 2
+    told, hint = capsys.readouterr().err.splitlines()
+    assert told.startswith(f"error: RETRIEVER_{name} {message}")
+    assert hint == "See 'lightfm-retriever serve --help'."
+    monkeypatch.delenv(f"RETRIEVER_{name}")
+    file = tmp_path / "own.toml"
+    file.write_text(f"{name.lower()} = '{value}'\n")
+    assert command_line.main(["serve", "--volume", "v", "--config", str(file)]) == 2
+    assert capsys.readouterr().err.startswith(f"error: {file}: {name.lower()} {message}")
+
+
 DIGITS = "1" * 6000
 MISTAKES = [
-    ("", "the following arguments are required: COMMAND"),
-    ("serve", "required: --volume"),
+    ("xyz", "there is no command 'xyz'"),
+    ("recommend 1 --limits 3", "there is no option --limits; did you mean --limit?"),
+    ("recommend 1 --unknown eror", "should be one of error, ignore, popular; did you mean error?"),
+    *(
+        (f"recommend 1 --{flag} {value}", f"'{value}' should be {expected}")
+        for flag, value, expected in (
+            ("limit", "0", "a whole number in 1..1000"),
+            ("limit", "many", "a whole number in 1..1000"),
+            ("search-effort", "0.05", "a number in 0.1..100"),
+            ("diversity", "nan", "a number in 0..1"),
+        )
+    ),
+    ("", "missing: COMMAND"),
+    ("serve", "missing: --volume"),
     ("serve --volume ftp://host/x", "ftp:// isn't known"),
-    ("serve --volume=", "--volume: an empty path"),
+    ("serve --volume=", "--volume is an empty path"),
     ("similar-items", "at least one ITEM_ID (or --item) is needed"),
     ("similar-items --item 1=x", "'1=x' should be ID or ID=WEIGHT, such as 50=2 (an id with = needs"),
-    ("similar-items a b\udc80", r"argument ITEM_ID: 'b\udc80' isn't valid UTF-8"),
+    ("similar-items a b\udc80", r"ITEM_ID is 'b\udc80', which isn't valid UTF-8"),
     ("recommend", "exactly one is needed of USER_ID, --session (or --session-item), --feature"),
     ("recommend 1 --session 2", "exactly one is needed of USER_ID"),
     ("recommend --session 1:x", "'1:x' should be ID[:WEIGHT],..., such as 50,181:2"),
@@ -110,15 +148,15 @@ MISTAKES = [
         for text in ("year=1990", "year=a..b", "year=..", "=1..2")
     ),
     ("recommend 1 --max-pages 0", "'0' should be a number in 1..999999999, such as 5"),
-    ("batch-recommend", "required: FILE"),
-    ("status --ca=", "--ca: an empty path"),
-    ("health --liveness --readiness", "not allowed with argument"),
+    ("batch-recommend", "missing: FILE"),
+    ("status --ca=", "--ca is an empty path"),
+    ("health --liveness --readiness", "give --readiness or --liveness, not both"),
     ("status --fleet a:1,", "'' should be HOST:PORT with a port in 1..65535"),
     ("status --fleet A.example:1,[::1]:2,a.Example:01", "a.example:1 is named twice: leave one out"),
-    ("status --fleet a:1 --target b:2", "not allowed with argument --fleet"),
+    ("status --fleet a:1 --target b:2", "give --target or --fleet, not both"),
     # A number of thousands of digits is refused briefly.
     *(
-        (f"{command} {DIGITS}", f"argument {command.split()[-1]}: ")
+        (f"{command} {DIGITS}", f"{command.split()[-1]}")
         for command in (
             *("serve --volume v --workers", "serve --volume v --poll-seconds"),
             *("recommend 1 --timeout", "recommend 1 --all-pages --max-pages"),
@@ -128,22 +166,39 @@ MISTAKES = [
 
 
 @pytest.mark.parametrize(("command", "message"), MISTAKES, ids=lambda text: text[:40])
-def test_a_mistake_in_the_command_line_exits_with_2_and_shows_the_usage(capsys, command, message):
-    with pytest.raises(SystemExit) as caught:
-        command_line.main(command.split(" ") if command else [])
-    assert caught.value.code == 2
-    usage, *_, told, _ = capsys.readouterr().err.split("\n")
-    assert usage.startswith("usage: python -m retriever")
+def test_a_mistake_in_the_command_line_exits_with_2_and_names_the_help(capsys, command, message):
+    assert command_line.main(command.split(" ") if command else []) == 2
+    told, hint, rest = capsys.readouterr().err.split("\n")
+    assert (told[:7], rest) == ("error: ", "")
     assert message in told
     assert len(told) < 200
+    # A mistake before the command is of the program.
+    known = command.partition(" ")[0] if command[:1] not in ("", "x") else ""
+    assert hint == f"See '{f'lightfm-retriever {known}'.strip()} --help'."
 
 
-@pytest.mark.parametrize("command", ["", "serve", "similar-items", "recommend", "status", "health"])
-def test_help_is_shown(capsys, command):
+COMMANDS = ["serve", "similar-items", "recommend", "status", "health", "completion"]
+COMMANDS += ["batch-recommend", "batch-similar-items"]
+
+
+@pytest.mark.parametrize("page", ["--help", "--help-all"])
+@pytest.mark.parametrize("command", ["", *COMMANDS])
+def test_help_fits_a_screen_and_the_rest_is_one_flag_away(capsys, monkeypatch, command, page):
+    if not command and page == "--help-all":
+        return
+    monkeypatch.setenv("COLUMNS", "80")
     with pytest.raises(SystemExit) as caught:
-        command_line.main([*command.split(), "--help"])
+        command_line.main([*command.split(), page])
     assert caught.value.code == 0
-    assert "usage: python -m retriever" in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert shown.startswith(f"usage: lightfm-retriever {command}")
+    for noise in ("%(", "==SUPPRESS==", "default: None", "default: False"):
+        assert noise not in shown
+    assert max(map(len, shown.splitlines())) <= 80
+    if page == "--help":
+        assert len(shown.splitlines()) <= 40
+    if not command:
+        assert all(name in shown for name in COMMANDS)
 
 
 def test_who_is_asked_and_how(monkeypatch):

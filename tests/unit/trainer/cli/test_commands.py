@@ -1,10 +1,15 @@
 """Commands as they are called, in this process: what is read for them, and what is wrong with it."""
 
+import json
 import re
+from pathlib import Path
+from unittest import mock
 
 import pytest
 
 from trainer.__main__ import main
+from trainer.cli import arguments, spec_arguments
+from trainer.service import server
 
 TRAIN = "train --volume v --interactions /none.csv"
 PUBLISH = "publish --volume v --item-vectors /none.npy --item-ids /none.txt"
@@ -19,7 +24,9 @@ def fails(capsys, tmp_path, monkeypatch):
 
     def fails(command, status):
         assert main(command.split()) == status
-        [said] = re.fullmatch("error: (.*)\n", "".join(capsys.readouterr())).groups()
+        name = command.split()[0]
+        hint = f"See 'lightfm-trainer {name} --help'.\n" if status == 2 else ""
+        [said] = re.fullmatch(f"error: (.*)\n{hint}", "".join(capsys.readouterr())).groups()
         return said
 
     return fails
@@ -37,7 +44,7 @@ def test_a_store_that_cannot_be_reached_is_named(fails, tmp_path, monkeypatch):
 
 
 def test_nothing_to_act_upon_is_an_error(fails, tmp_path):
-    for command in ("versions", "verify", "serve"):
+    for command in ("versions", "verify"):
         assert "v: the volume doesn't exist" in fails(f"{command} --volume v", 1)
     (tmp_path / "v").mkdir()
     version = "20261124T043500Z-3fa9c1"
@@ -73,3 +80,122 @@ def test_what_cannot_be_done_is_named_before_anything_is_made(fails, tmp_path, c
     # A file that isn't there is no mistake in the flags.
     assert fails(command, 1 if "/none" in message else 2).startswith(message)
     assert not [*tmp_path.iterdir()]
+
+
+@pytest.fixture
+def served(monkeypatch, tmp_path):
+    """Run `serve` up to where it listens; returns its settings."""
+    monkeypatch.chdir(tmp_path)
+    serve = mock.Mock(return_value=7)
+    monkeypatch.setattr(server, "serve", serve)
+    return lambda command: main(command.split()) == 7 and serve.call_args.args[0]
+
+
+@pytest.mark.parametrize("command", [SERVE, f"{SERVE} --keep-all", TRAIN.replace("/none.csv", "a.csv")])
+@pytest.mark.parametrize(
+    ("name", "value", "expected"),
+    [
+        ("EPOCHS", "0", "is 0, but should be in 1..10000"),
+        ("EPOCHS", "many", "is 'many', but should be a whole number"),
+        (
+            "LOSS",
+            "wrap",
+            "is 'wrap', but should be one of warp, bpr, logistic, warp-kos; did you mean warp?",
+        ),
+        (
+            "BACKEND",
+            "anoy",
+            "is 'anoy', but should be among auto, annoy, exact, faiss, nmslib; did you",
+        ),
+        ("TARGET_RECALL", "2", "is 2.0, but should be above 0 and at most 1"),
+        ("SPLIT_SHARE", "1", "is 1.0, but should be above 0 and below 1"),
+        ("MIN_AUC", "-1", "is -1.0, but should be"),
+        ("CACHE_GB", "-1", "is -1.0, but should be in 0..1000000"),
+        ("ALS_ALPHA", "2", "is 2.0, but should be used with --engine spark-als"),
+    ],
+)
+def test_a_setting_out_of_range_is_refused_by_its_own_name_whether_or_not_it_is_used(
+    fails, tmp_path, monkeypatch, command, name, value, expected
+):
+    (tmp_path / "a.csv").write_text("user_id,item_id\n1,2\n")
+    monkeypatch.setenv(f"TRAINER_{name}", value)
+    assert fails(command, 2).startswith(f"TRAINER_{name} {expected}")
+    monkeypatch.delenv(f"TRAINER_{name}")
+    (tmp_path / "own.toml").write_text(f"{name.lower()} = '{value}'\n")
+    said = fails(f"{command} --config own.toml", 2)
+    assert said.startswith(f"own.toml: {name.lower()} ")
+    assert expected in said
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.csv", "own.toml"]
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "expected"),
+    [
+        ("DATA_ROOT", "/none", "is '/none', but should be a folder that is there"),
+        ("KEEP", "0", "is 0, but should be at least 1"),
+        ("MIN_AGE", "soon", "is 'soon', but should be"),
+        ("LISTEN", "x", "is 'x', but should be HOST:PORT"),
+        ("PARALLEL_RUNS", "0", "is 0, but should be in 1..64"),
+        ("TLS_KEY", "k.pem", "is given without --tls-cert"),
+        ("RETRAIN_EVERY", "soon", "is 'soon', but should be"),
+    ],
+)
+def test_a_setting_of_the_service_is_refused_by_its_own_name(fails, monkeypatch, name, value, expected):
+    more = " --event-log" if name == "RETRAIN_EVERY" else ""
+    monkeypatch.setenv(f"TRAINER_{name}", value)
+    # What --keep-all makes useless is checked, too.
+    for command in (SERVE, f"{SERVE} --keep-all"):
+        assert fails(command + more, 2).startswith(f"TRAINER_{name} {expected}")
+
+
+def test_variables_and_a_file_count_for_local_training_as_for_the_service(
+    monkeypatch, tmp_path, served
+):
+    (tmp_path / "own.toml").write_text("epochs = 3\ncomponents = 8\nparallel_runs = 2\ncanary = true\n")
+    monkeypatch.setenv("TRAINER_COMPONENTS", "16")
+    monkeypatch.setenv("TRAINER_LISTEN", "127.0.0.1:1")
+    monkeypatch.chdir(tmp_path)
+    for command in ("train --volume v", "serve --volume v --retrain-every 1h"):
+        line = f"{command} --interactions a.csv --config own.toml --seed 5"
+        spec = spec_arguments.training_spec(arguments.parse(line.split()))
+        own = spec.hyperparameters
+        assert (own.epochs, own.components, own.seed, spec.label) == (3, 16, 5, "canary")
+        line += " --epochs 4 --label b"
+        spec = spec_arguments.training_spec(arguments.parse(line.split()))
+        assert (spec.hyperparameters.epochs, spec.label) == (4, "b")
+    made = arguments.parse(
+        ["publish", "--volume=v", "--item-vectors=a", "--item-ids=b", "--config=own.toml"]
+    )
+    assert spec_arguments.label_of(made) == "canary"
+
+
+def test_a_search_has_ranges_where_a_run_has_a_number(monkeypatch):
+    monkeypatch.setenv("TRAINER_COMPONENTS", "16")
+    monkeypatch.setenv("TRAINER_DATA_DIR", "/data")
+    options = arguments.parse(["tune", "--interactions", "a.csv"])
+    assert (options.components, options.data_dir) == ([8, 128], Path("/data"))
+
+
+def test_serve_makes_the_folder_of_a_new_volume(served, capsys, tmp_path):
+    options = served("serve --volume new/volume")
+    assert options.volume.list_versions() == []
+    assert (tmp_path / "new/volume").is_dir()
+    (tmp_path / "file").touch()
+    capsys.readouterr()
+    assert main(["serve", "--volume", "file/volume"]) == 1
+    assert capsys.readouterr().err == "error: file/volume: the folder can't be made: Not a directory\n"
+
+
+def test_errors_are_json_where_results_are(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for command, status, said in (
+        ("versions --volume v --json", 1, "v: the volume doesn't exist"),
+        ("versions --json", 2, "give --volume, or --target for a service"),
+        ("versions --jsn --json", 2, "there is no option --jsn; did you mean --json?"),
+        (f"{TRAIN} --epochs 0 --json", 2, "--epochs is 0, but should be in 1..10000"),
+    ):
+        assert main(command.split()) == status
+        output, errors = capsys.readouterr()
+        content = json.loads(errors)["error"]
+        assert (output, content["status"]) == ("", status)
+        assert content["message"].startswith(said)

@@ -26,3 +26,17 @@ def test_stages_are_told_as_they_happen_and_maps_have_an_order_in_json_too(capsy
         # What is no map keeps the order of its fields.
         assert [*content][:3] == ["id", "state", "spec"]
         assert content["gates"] == [{"name": "min_auc", "text": "fine"}]
+
+
+def test_why_a_run_failed_is_told_whole_in_a_list_and_once_for_a_run(capsys):
+    error = "Traceback\n" + "interactions.csv, row 17: " + "a long reason " * 20 + "ends here"
+    failed = pb.TrainingRun(id="b", state=pb.TRAINING_RUN_STATE_FAILED, error=error)
+    service_output.runs([failed], next_page="")
+    shown = capsys.readouterr().out
+    assert shown.splitlines()[0].split()[-1] == "error"
+    assert "ends here" in shown
+    service_output.run(failed)
+    assert capsys.readouterr().out.count("FAILED") == 1
+    # Where its end is told elsewhere nothing is left to tell.
+    service_output.run(failed, with_end=False)
+    assert capsys.readouterr().out == ""

@@ -40,7 +40,8 @@ def fails(capsys, tmp_path):
 
     def fails(*arguments, status=2):
         assert main(["tune", *TRIALS, *map(str, arguments)]) == status
-        [said] = re.fullmatch("error: (.*)\n", "".join(capsys.readouterr())).groups()
+        hint = "See 'lightfm-trainer tune --help'.\n" if status == 2 else ""
+        [said] = re.fullmatch(f"error: (.*)\n{hint}", "".join(capsys.readouterr())).groups()
         assert not (tmp_path / "study").exists()
         return said
 

@@ -31,10 +31,12 @@ def test_several_are_made_once_each_and_another_name_is_refused():
     assert names(make_backends(" faiss , annoy,faiss")) == ["faiss", "annoy"]
     # Each process has its own copy of such an index, so it is there by name only.
     assert names(make_backends("nmslib,auto")) == ["exact", "annoy", "faiss", "nmslib"]
-    for given in ("", "annoy,", "Annoy", "annoy;exact"):
+    for given, near in (("", ""), ("annoy,", ""), ("Annoy", "annoy"), ("anoy;", "annoy"), ("x", "")):
         with pytest.raises(OptionError, match="--backend is ") as caught:
             make_backends(given)
-        assert str(caught.value).endswith("but should be among auto, annoy, exact, faiss, nmslib")
+        meant = f"; did you mean {near}?" if near else ""
+        expected = f"but should be among auto, annoy, exact, faiss, nmslib{meant}"
+        assert str(caught.value).endswith(expected)
     # Trees are for Annoy.
     _, annoy, _ = make_backends("auto", trees=7)
     assert annoy.rounds(1000, "cosine") == [[{"trees": 7}]]

@@ -1,4 +1,4 @@
-"""What `python -m trainer report` refuses; what it makes is in the integration tests."""
+"""What `lightfm-trainer report` refuses; what it makes is in the integration tests."""
 
 import re
 import sys
@@ -21,7 +21,8 @@ def fails(capsys, tmp_path):
     def fails(*arguments, output=tmp_path / "report", status=1):
         flags = ["--volume", tmp_path / "volume", "--output", output]
         assert main(["report", *map(str, [*arguments, *flags])]) == status
-        [said] = re.fullmatch("error: (.*)\n", "".join(capsys.readouterr())).groups()
+        hint = "See 'lightfm-trainer report --help'.\n" if status == 2 else ""
+        [said] = re.fullmatch(f"error: (.*)\n{hint}", "".join(capsys.readouterr())).groups()
         assert not (tmp_path / "report").exists()
         return said
 
