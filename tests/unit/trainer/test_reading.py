@@ -231,7 +231,7 @@ def test_events_come_after_the_history_and_what_is_in_both_counts_once(each, tmp
     assert [found.event_types[event] for event in found.events] == types
     assert found.name == f"{name} + log"
     assert found.warnings == [
-        f"1 of 3 events of log are in {name} too, by user, item and time: they count once"
+        f"1 of 3 events of log are also in {name}, with the same user, item and time: they count once"
     ]
 
 

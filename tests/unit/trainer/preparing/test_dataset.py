@@ -198,7 +198,7 @@ def test_odd_ids_are_told_of_with_their_rows_and_kept_as_they_are(kind, where):
     dataset = datasets.dataset(rows, **{f"{kind}s": table})
     assert {composed, decomposed, "cafe", "nan"} <= ids(getattr(dataset, f"{kind}s"))
     marks, alike = dataset.warnings[:2]
-    assert marks.startswith(f"{kind} ids 'nan', 'NULL' in 2 rows look like marks of a missing id: ")
+    assert marks.startswith(f"{kind} ids 'nan', 'NULL' in 2 rows look like markers of a missing id: ")
     assert alike.startswith(f"{kind} ids 'caf\\xe9' and 'cafe\\u0301' differ only in Unicode norma")
 
 

@@ -421,7 +421,7 @@ def test_marks_of_a_missing_id_are_told_of(both):
     save_ids(both.user_ids, ["NaN", *USERS[1:]])
     source = read(both)
     for side, warning in zip(("item", "user"), source.warnings, strict=True):
-        assert f"{side} ids 'NaN' look like marks of a missing id" in warning
+        assert f"{side} ids 'NaN' look like markers of a missing id" in warning
     assert "NaN" in source.items
 
 
