@@ -111,8 +111,10 @@ def test_times_are_compared_as_exactly_as_the_history_has_them(of_history, of_lo
     found = without_known(old, new)
     assert len(found) == 0
     assert found.warnings == [
-        "2 of 2 events of events are also in shop.csv, with the same user, item and time: "
-        "they count once"
+        (
+            "2 of 2 events of events are also in shop.csv, with the same user, item and time: "
+            "they count once"
+        )
     ]
     later = replace(new, timestamps=new.timestamps + 2)
     assert len(without_known(old, later)) == 2
