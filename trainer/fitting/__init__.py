@@ -1,1 +1,1 @@
-"""LightFM, and what it learned."""
+"""Fit LightFM, and export what it learned."""
