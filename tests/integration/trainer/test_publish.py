@@ -150,7 +150,7 @@ def test_items_alone_are_served_as_similar_ones(model, publish, tmp_path):
     made = publish(*model.flags(users=False), *flags)
     assert (made["users"], made["metrics"]) == (0, {})
     assert made["warnings"] == [
-        "index 'recommend' was measured with items as queries, since there is no user"
+        "index 'recommend' was measured with items as queries, since there are no users"
     ]
     volume = tmp_path / "volume"
     assert read_label(volume, "canary") == made["version"]
