@@ -99,7 +99,7 @@ def read_own_vectors(files: OwnVectors, scratch: Path) -> Publishable:
         if left_out:
             warnings.append(
                 f"{left_out} positives of {files.held_out} are also in {files.seen}: "
-                "they are left out of the evaluation"
+                "they aren't evaluated"
             )
     metrics: dict[str, float] = {}
     if held_out is not None:

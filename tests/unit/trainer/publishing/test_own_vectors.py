@@ -243,7 +243,7 @@ def test_interactions_that_are_no_use_are_left_out_and_counted(tmp_path, both):
         f"4 of 5 rows of {files.seen} {what}: they are left out",
         f"1 of 4 rows of {files.held_out} {what}: they are left out",
         # They aren't recommended, so nobody can say whether they would have been; LightFM refuses them.
-        f"1 positives of {files.held_out} are also in {files.seen}: they are left out of the evaluation",
+        f"1 positives of {files.held_out} are also in {files.seen}: they aren't evaluated",
     ]
     nothing = [("u1", "a", 0.0), ("u2", "b", -1.0)]
     source = read(with_rows(both, tmp_path, seen=nothing, held_out=nothing))
