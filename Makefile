@@ -15,6 +15,12 @@ BENCH_USERS ?= 100000
 BENCH_FOLDER ?= .bench
 SECONDS ?= 3600
 TRAINER_LISTEN ?= 127.0.0.1:50052
+# The documentation shows notebooks as they ran; `make docs NOTEBOOKS=` builds it without running them.
+NOTEBOOKS ?= $(wildcard docs/tutorials/*.ipynb)
+DOCS_LISTEN ?= 127.0.0.1:8000
+# The files and folders that the prose linter checks. Leave it empty to check everything: all pages, help
+# texts, protos and public docstrings.
+PROSE ?= ARCHITECTURE.md CONTRIBUTING.md docs/adr docs/contributing.md docs/explanation docs/tutorials tests/README.md
 # They take a minute or two and a Java, so `make test` leaves them to `make spark`.
 SPARK_TESTS := tests/integration/trainer/test_spark.py
 
@@ -37,7 +43,7 @@ test: setup ## The tests and the import rules; load is for make smoke; T="-k nam
 ifdef T
 	@$(BIN)/python -m pytest $(T)
 else
-	@$(BIN)/python -m pytest --numprocesses 2 tests/fuzz tests/hostile tests/unit tests/contract tests/deployment \
+	@$(BIN)/python -m pytest --numprocesses 2 tests/fuzz tests/hostile tests/unit tests/contract tests/deployment tests/documents \
 	  tests/benchmarks/test_measures.py
 	@$(BIN)/python -m pytest --numprocesses 3 --dist loadfile tests/integration tests/e2e tests/documents --ignore $(SPARK_TESTS)
 endif
@@ -135,10 +141,23 @@ spark: setup ## Install PySpark and Debian's Java 17, and test training on a Spa
 	  --disable-pip-version-check --editable '.[spark]'
 	@$(BIN)/python -m pytest tests/unit/trainer/spark $(SPARK_TESTS)
 
+.PHONY: docs
+docs: setup $(if $(NOTEBOOKS),.notebooks/tutorials/.complete) ## Build the documentation into site/; fails on any warning (NOTEBOOKS= doesn't run the notebooks)
+	@$(mkdocs) build --strict --quiet
+	@echo "Open site/index.html"
+
+.PHONY: docs-serve
+docs-serve: setup ## Show the documentation at 127.0.0.1:8000 while you write, until Ctrl-C (DOCS_LISTEN=...)
+	@$(mkdocs) serve --dev-addr $(DOCS_LISTEN)
+
+# It would tell on each build when mkdocs-material ends, which docs/adr/0026-documentation-site.md does.
+mkdocs = NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs
+
 .PHONY: check
-check: setup ## Format, lint, types, protobuf rules, and that generated code is fresh
-	@$(BIN)/ruff format --check --quiet . || { echo "make format mends this"; exit 1; }
+check: setup ## Format, lint, English, types, protobuf rules, and that generated code is fresh
+	@$(BIN)/ruff format --check --quiet . || { echo "Run 'make format' to fix this."; exit 1; }
 	@$(BIN)/ruff check --quiet .
+	@$(BIN)/python -m tests.prose $(PROSE)
 	@$(BIN)/mypy
 	@image=$$(mktemp -u).binpb && trap 'rm -f "$$image"' EXIT && \
 	$(protoc) --include_imports --include_source_info --descriptor_set_out="$$image" $(ours) && \
@@ -170,7 +189,7 @@ generate = $(protoc) --plugin=protoc-gen-mypy_grpc=$(BIN)/protoc-gen-mypy_grpc -
 	--pyi_out=$(1) --grpc_python_out=$(1) --mypy_grpc_out=quiet:$(1) $(ours)
 
 .PHONY: settings
-settings: $(INSTALLED) ## Write the tables of flags and variables in docs/index.md anew
+settings: $(INSTALLED) ## Write the tables of flags and variables in docs/reference/settings.md anew
 	@$(BIN)/python docs/settings.py
 
 .PHONY: files
@@ -187,7 +206,7 @@ golden: $(INSTALLED) ## Show how the golden publication was made (it is never ma
 
 .PHONY: clean
 clean: ## Remove everything that the other targets made
-	rm -rf $(VENV) tests/callers/node_modules .data .demo $(BENCH_FOLDER) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis \
+	rm -rf $(VENV) tests/callers/node_modules .data .demo .notebooks site $(BENCH_FOLDER) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis \
 	  .import_linter_cache
 
 .PHONY: help
@@ -207,6 +226,10 @@ $(INSTALLED): pyproject.toml constraints.txt
 
 $(MOVIELENS): | $(INSTALLED)
 	@$(BIN)/python -m trainer fetch-dataset movielens-100k
+
+.notebooks/tutorials/.complete: $(NOTEBOOKS) | setup
+	@$(BIN)/python docs/notebook.py run $(@D)
+	@touch $@
 
 $(VOLUME)/labels/current: | setup
 	@$(BIN)/python -m trainer train --dataset movielens-100k --volume $(VOLUME)

@@ -1,4 +1,4 @@
-"""Write the tables of settings in docs/index.md: python docs/settings.py
+"""Write the tables of settings in docs/reference/settings.md: python docs/settings.py
 
 They are made of the parsers' own flags, so nothing is said twice.
 """
@@ -36,7 +36,7 @@ def with_tables(page: str) -> str:
 
 
 def _table(parser: argparse.ArgumentParser, prefix: str) -> str:
-    lines = ["| flag | variable | default | what |", "| --- | --- | --- | --- |"]
+    lines = ["| Flag | Variable | Default | Meaning |", "| --- | --- | --- | --- |"]
     for action in layers.actions(parser):
         flag = action.option_strings[-1]
         cells = (f"`{flag}`", f"`{prefix}{action.dest.upper()}`", _default(action), _help(action))

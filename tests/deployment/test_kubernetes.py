@@ -302,7 +302,7 @@ def test_volumes_of_nfs_are_the_claims_own(with_nfs):
     assert "volumeName" not in named(with_nfs, "PersistentVolumeClaim", "trainer-state")["spec"]
 
 
-COMMAND = r"python -m (retriever|trainer) ([^`\n#]*[^`\n# ])"
+COMMAND = r"(?:python -m |\blightfm-)(retriever|trainer) ([^`\n#]*[^`\n# ])"
 
 
 def test_the_runbooks_commands_are_run_in_the_pod_that_has_them(resources, monkeypatch, capsys):

@@ -18,11 +18,12 @@ COMMANDS = (
 )
 _WIDTH = 118
 # Of what rich writes, without the fonts that it would fetch from another host.
-_FORMAT = """<svg class="rich-terminal" viewBox="0 0 {width} {height}" xmlns="http://www.w3.org/2000/svg" role="img">
+_FORMAT = """<svg class="rich-terminal" viewBox="0 0 {width} {height}"
+xmlns="http://www.w3.org/2000/svg" role="img">
 <title>Commands of the retriever, and what they say</title>
 <style>
-.{unique_id}-matrix {{ font-family: "DejaVu Sans Mono", Menlo, Consolas, monospace; font-size: {char_height}px;
-line-height: {line_height}px; font-variant-east-asian: full-width; }}
+.{unique_id}-matrix {{ font-family: "DejaVu Sans Mono", Menlo, Consolas, monospace;
+font-size: {char_height}px; line-height: {line_height}px; font-variant-east-asian: full-width; }}
 .{unique_id}-title {{ font-size: 18px; font-weight: bold; font-family: sans-serif; }}
 {styles}
 </style>

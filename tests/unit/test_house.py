@@ -1,4 +1,4 @@
-"""The rules of the house that a tool can check; see CONTRIBUTING.md."""
+"""The rules of the house that a tool can check; see docs/contributing.md."""
 
 import ast
 import re

@@ -1,4 +1,4 @@
-"""Clients that know all retrievers: what docs/how-to/kubernetes.md says to give them."""
+"""Clients that know all retrievers: what docs/how-to/balance-calls.md says to give them."""
 
 import json
 import re
@@ -13,7 +13,7 @@ from retriever.client import retry_policy
 from tests.load import models
 from tests.service import PATIENCE
 
-PAGE = Path(__file__).parents[3] / "docs/how-to/kubernetes.md"
+PAGE = Path(__file__).parents[3] / "docs/how-to/balance-calls.md"
 
 
 def test_one_channel_calls_all_retrievers_and_hides_one_that_dies(start, volume):

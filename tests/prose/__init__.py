@@ -1,0 +1,1 @@
+"""Checks the English of documents, help texts, docstrings and protobuf comments."""
