@@ -1,1 +1,1 @@
-"""Fit LightFM, and export what it learned."""
+"""Fit LightFM, and export its vectors and its state."""

@@ -23,7 +23,7 @@ from trainer.index.protocol import Backend, Settings
 from trainer.progress import Reporter
 
 MAX_THREADS = 1024
-# Annoy accepts no larger seed.
+# Annoy takes no larger one.
 SEED = Option("of everything random", ge=0, le=2**31 - 1)
 TARGET_RECALL = Option(
     "share of the true ten nearest that a query should find; settings are tuned for it",

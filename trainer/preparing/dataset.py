@@ -49,7 +49,7 @@ class Dataset:
         item_columns, user_columns: the file columns that the features come from.
         titles: the title of each item; None if there are no titles.
         attributes: of the items, by row.
-        warnings: what was left out or looks wrong, one sentence each.
+        warnings: rows left out and suspicious values, one sentence each.
     """
 
     name: str

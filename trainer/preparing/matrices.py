@@ -34,7 +34,7 @@ class Side:
         rows: the row of each distinct id of the interactions, -1 if the dataset lacks it.
         features: see Dataset.item_features.
         feature_names: names of the feature columns.
-        warnings: what is left out or looks wrong, one sentence each.
+        warnings: rows left out and suspicious values, one sentence each.
     """
 
     id_map: AnyIds

@@ -50,8 +50,9 @@ def weigh(
         warning says if little or nothing of a part remains.
 
     Raises:
-        InputError: a part lacks timestamps or event types that an option needs, an event type has no
-            weight, a weight becomes too large, or a few interactions are far newer than all others.
+        InputError: a part lacks timestamps or event types that an option needs, or an event type has
+            no weight; or a weight becomes too large. Also if a few interactions are far newer than all
+            others.
     """
     ages: list[NDArray[np.float64] | None] = [None] * len(parts)
     # For each option the days that count, and the effect on older interactions.

@@ -1,7 +1,7 @@
 """The thresholds and results of gates. `measurement` measures a version, and `judging` decides.
 
-Some gates always hold, since a version that fails them would harm users: enough users were evaluated,
-the indexes reach a recall, and users of the previous version don't get much worse recommendations.
+Some gates always hold, since a version that fails them would harm users. Enough users must be
+evaluated, the indexes must reach a recall, and recommendations for known users mustn't get much worse.
 trainer.promotion.continuity compares new input with the previous version.
 
 precision@10 and AUC exclude the items that the user has seen in the training data, as recommendations

@@ -39,7 +39,7 @@ _UNKNOWN = {
 
 
 def check(gates: Gates, measured: Measured) -> list[GateResult]:
-    """Judge the measured values by the gates that always hold and by those that are set."""
+    """Judge the measured values by the gates that always hold and by the thresholds in `gates`."""
     results = [_evaluated(measured, allowed=gates.allow_unevaluated)]
     least_auc = gates.min_auc
     if least_auc is None and measured.evaluated_users >= _ENOUGH_USERS and _known(measured.auc):

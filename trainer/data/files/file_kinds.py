@@ -50,7 +50,7 @@ _MOST = 0.8
 
 
 def problem(start: bytes, *, by_name: bool) -> str | None:
-    """Say why a file isn't text in UTF-8, and what to do; None if it may be.
+    """Say why a file isn't text in UTF-8, with advice; None if it may be.
 
     Args:
         start: the first bytes of the file.
