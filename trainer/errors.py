@@ -142,7 +142,7 @@ class DivergedError(TrainerError):
     """The numbers of a model aren't finite, or too large to be served; `epoch` is None if unknown."""
 
     def __init__(
-        self, epoch: int | None, *, problem: str = "the model's numbers aren't finite"
+        self, epoch: int | None, *, problem: str = "the numbers of the model aren't finite"
     ) -> None:
         when = "" if epoch is None else f" in epoch {epoch}"
         super().__init__(

@@ -132,7 +132,7 @@ def from_table(
         columns=list(columns),
         titles=tables.texts(path, table, "title") if has_titles else None,
         attributes=published,
-        # A column may be both.
+        # A column may be a feature and an attribute.
         warnings=list(dict.fromkeys([*warnings, *odd])),
     )
 

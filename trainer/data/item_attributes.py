@@ -97,7 +97,7 @@ def _texts(path: Path, table: pa.Table, name: str, separator: str) -> list[list[
     for row, own in enumerate(values, start=1):
         for value in own:
             if (size := len(value.encode())) > MAX_VALUE_BYTES:
-                reason = f"{name} has a value of {size} bytes of UTF-8, at most {MAX_VALUE_BYTES}"
+                reason = f"{name} has a value of {size} bytes of UTF-8; at most {MAX_VALUE_BYTES} fit"
                 raise InputError(path, f"{reason}: {value[:40]!r}...", row=row)
     return values
 

@@ -45,7 +45,7 @@ _FILES = {
 }
 _NAMES = {"rating": "weight", "movie_title": "title", "class": "genres"}
 _COMPLETE = ".complete"
-# The day after the newest rating.
+# The clock for reading: the day after the newest rating.
 _COLLECTED = datetime(1998, 4, 23, tzinfo=UTC)
 
 

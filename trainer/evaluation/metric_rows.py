@@ -8,9 +8,9 @@ from dataclasses import dataclass
 TRAINED = "test_precision_at_10_trained"
 POPULAR = "test_precision_at_10_popular"
 _COLD = (
-    ("by what they have seen", "test_precision_at_10_folded_in"),
+    ("by their seen items", "test_precision_at_10_folded_in"),
     ("by their features alone", "test_precision_at_10_features_only"),
-    ("by what is popular", POPULAR),
+    ("by the most popular items", POPULAR),
 )
 SERVED = "test_precision_at_10_served"
 EXACT = "test_precision_at_10_exact"

@@ -117,7 +117,7 @@ class _SavedIndex:
             effort,
             count=count,
             candidates=self._candidates,
-            # As many lists more as hold the candidates more.
+            # Each further candidate probes as many further lists as hold one item on average.
             per_candidate=self._per_candidate,
             effort=relative,
             most=self._index.nlist,
@@ -129,6 +129,6 @@ class _SavedIndex:
 
 
 def _save(index: faiss.IndexIVF, path: Path) -> None:
-    # FAISS' own writing to a file doesn't notice that the last bytes found no room.
+    # When FAISS writes the file itself, it misses an error at the end, such as a full disk.
     with path.open("wb", buffering=_WRITTEN_BYTES) as file:
         faiss.write_index(index, faiss.PyCallbackIOWriter(file.write, _WRITTEN_BYTES))

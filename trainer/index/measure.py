@@ -156,7 +156,7 @@ class Questions:
 
 @dataclass(frozen=True)
 class Choice:
-    """A built index at one effort."""
+    """A built index, measured at one effort."""
 
     backend: Backend
     built: BuiltIndex

@@ -169,7 +169,7 @@ def _left_out(
     if cold := len(featured - warm):
         yield (
             f"{cold} {kind}s of {table.name} have no training interactions: "
-            "they are published by their features alone"
+            "their vectors come from their features alone"
         )
     if lost := len(given - warm - featured):
         yield note_if_few(
@@ -183,7 +183,7 @@ def _left_out(
     if table.columns and len(distinct) > max(1000, len(table.ids) // 2):
         yield (
             f"{table.name} has {len(distinct)} distinct features for {len(table.ids)} {kind}s: "
-            "a column of ids or measurements makes a poor feature"
+            "a column of ids or measurements makes a poor feature; leave it out"
         )
 
 
@@ -203,7 +203,7 @@ def _feature_matrix(
     ]
     pairs = np.array(featured, dtype=np.int32).reshape(-1, 2)
     rows = np.concatenate([warm, pairs[:, 0]])
-    # Stable: own columns stay first, and features in their order.
+    # A stable sort keeps own columns first, and features in order.
     order = np.argsort(rows, kind="stable")
     indices = np.concatenate([warm, pairs[:, 1]])[order]
     lengths = np.bincount(rows, minlength=count)

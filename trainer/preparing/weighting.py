@@ -23,7 +23,7 @@ _ISOLATED_SHARE = 0.01
 # After this many half-lives the model learns hardly anything from an interaction.
 _ISOLATED_HALVINGS = 5
 _SMALL_SHARE = 0.1
-_WITHOUT_TYPE = "--event-weights =1 gives 1 to interactions without a type"
+_WITHOUT_TYPE = "--event-weights =1 gives weight 1 to interactions without a type"
 
 
 def weigh(

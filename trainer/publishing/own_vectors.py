@@ -190,7 +190,8 @@ def _read_items(files: OwnVectors, items: VectorSide, warnings: list[str]) -> Fe
     rows = _known_rows(files.items, "item", items, table.ids)
     if without := len(items.ids) - int((rows >= 0).sum()):
         warnings.append(
-            f"{without} items have a vector but aren't in {files.items}: no {what_it_has(table)}"
+            f"{without} items have a vector but aren't in {files.items}: they have no "
+            f"{what_it_has(table)}"
         )
     warnings += table.warnings
     return table

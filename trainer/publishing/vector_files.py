@@ -81,7 +81,7 @@ class VectorSide:
 
     @property
     def first_id(self) -> str:
-        """The id in the first line."""
+        """Return the id in the first line."""
         return str(self.ids.external_id(int(self._rows[0])))
 
     def check_directions(self) -> None:

@@ -85,17 +85,18 @@ def parse(query: str, given: Mapping[str, str]) -> dict[str, str]:
         # libpq also decodes names, and doesn't read "+" as a space.
         name, value = unquote(name), unquote(value)
         if not equals:
-            raise BadOptionError("with options of the form NAME=VALUE")
+            raise BadOptionError("an address with options of the form NAME=VALUE")
         if name in _VARIABLES and (name, value) != ("sslrootcert", "system"):
             variable = _VARIABLES[name]
             raise BadOptionError(
-                f"without {name}, which names a file: set {variable} in the trainer's environment"
+                f"an address without {name}, which names a file: set {variable} in the "
+                "trainer's environment"
             )
         if name not in ALLOWED:
             shown = name if name in _KNOWN else "other options"
-            raise BadOptionError(f"without {shown}; the options are {', '.join(ALLOWED)}")
+            raise BadOptionError(f"an address without {shown}; the options are {', '.join(ALLOWED)}")
         if name in found or given.get(name):
-            raise BadOptionError(f"with one {name} only")
+            raise BadOptionError(f"an address with one {name} only")
         found[name] = value
     return found
 

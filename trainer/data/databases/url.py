@@ -108,10 +108,12 @@ def for_caller(url: str) -> str:
     """
     parsed = parse(url)
     if not parsed.hosts or not all(host and not host.startswith(_SOCKET) for host, _ in parsed.hosts):
-        raise OptionError(OPTION, parsed.shown, "with the name of a host: callers reach no Unix socket")
+        expected = "an address with the name of a host: callers can't use Unix sockets"
+        raise OptionError(OPTION, parsed.shown, expected)
     if not parsed.has_login:
         # Otherwise libpq would use the trainer's PGPASSWORD, password file or certificate.
-        raise OptionError(OPTION, parsed.shown, "with a user and a password: user:password@host")
+        expected = "an address with a user and a password: user:password@host"
+        raise OptionError(OPTION, parsed.shown, expected)
     main, _, query = parsed.text.partition("?")
     options = postgresql_options.parse(query, {}) | postgresql_options.CALLERS
     return f"{main}?{postgresql_options.encode(options)}"
@@ -142,7 +144,7 @@ def _postgresql(rest: str) -> DatabaseUrl:
         ports = options["port"].split(",")
     shown_user = f"{user}{colon and ':***'}@" if user_info else ""
     shown = f"postgresql://{shown_user}{hosts}{'/' if database else ''}{database}"
-    # The longest first, in case one is a part of another.
+    # Sort the longest first, since one secret may be part of another.
     values = {value for name, value in options.items() if name.endswith("password")}
     secrets = {password, unquote(password), *values, *(quote(value, safe="") for value in values)}
     # By default libpq waits until the network gives up.
@@ -175,12 +177,15 @@ def _checked(names: list[str], ports: list[str], shown: str) -> tuple[tuple[str,
     if len(ports) == 1:
         ports = ports * len(names)
     if len(ports) != len(names):
-        raise OptionError(OPTION, shown, f"with as many ports as hosts, {len(names)}")
+        expected = f"an address with as many ports as hosts, {len(names)}"
+        raise OptionError(OPTION, shown, expected)
     for name in names:
         if not (name.startswith(_SOCKET) or _NAME.fullmatch(name)) or "," in name:
-            raise OptionError(OPTION, shown, "with hosts of letters, digits, '.', '_', '-' and ':'")
+            expected = "an address with hosts of letters, digits, '.', '_', '-' and ':'"
+            raise OptionError(OPTION, shown, expected)
         if is_metadata(name):
-            raise OptionError(OPTION, shown, f"of a database: {name} is a cloud's metadata address")
+            expected = f"the address of a database: {name} is a cloud's metadata address"
+            raise OptionError(OPTION, shown, expected)
     return tuple(zip(names, ports, strict=True))
 
 
@@ -221,7 +226,7 @@ def _looked_up(url: DatabaseUrl, look_up: LookUp) -> Iterator[tuple[str, str, st
             continue
         for address in own:
             if is_metadata(address):
-                expected = f"of a database: {host} is {address}, a cloud's metadata address"
+                expected = f"the address of a database: {host} is {address}, a cloud's metadata address"
                 raise OptionError(OPTION, url.shown, expected)
             is_any = True
             yield host, address, port

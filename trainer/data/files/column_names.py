@@ -80,7 +80,7 @@ def _plain(name: str) -> str:
 
 def _remedy(path: Path, separator: str) -> str:
     if separator == "\t":
-        return "let the file's name end in .tsv"
+        return "rename the file to end in .tsv"
     if ".tsv" in path.suffixes:
-        return "let the file's name end in .csv" if separator == "," else "separate them by tabs"
+        return "rename the file to end in .csv" if separator == "," else "separate them by tabs"
     return "separate them by ',', or by tabs in a file whose name ends in .tsv"

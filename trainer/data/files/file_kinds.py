@@ -16,7 +16,7 @@ _COMPRESSED = {
     b"\x28\xb5\x2f\xfd": ("Zstandard", ".zst"),
     b"\x04\x22\x4d\x18": ("LZ4", ".lz4"),
 }
-_AS_CSV = "save it as CSV there"
+_AS_CSV = "save it as CSV in that program"
 _CONTAINERS = {
     b"PK\x03\x04": ("a zip archive", "unpack it"),
     b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1": ("an old Excel workbook (.xls)", _AS_CSV),
@@ -61,7 +61,7 @@ def problem(start: bytes, *, by_name: bool) -> str | None:
         return None
     for magic, (name, suffix) in _COMPRESSED.items():
         if start.startswith(magic):
-            remedy = f"let its name end in {suffix}" if by_name else "decompress it"
+            remedy = f"rename it to end in {suffix}" if by_name else "decompress it"
             return f"it is compressed by {name}: {remedy}"
     for magic, (name, remedy) in _CONTAINERS.items():
         if start.startswith(magic):

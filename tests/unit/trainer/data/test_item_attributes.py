@@ -167,7 +167,7 @@ def test_a_value_that_is_too_long_is_named_by_row_and_column(as_list):
     # Two bytes each.
     longest = "é" * (MAX_VALUE_BYTES // 2)
     assert read(filled(longest))[0] == [["a"], ["b", longest]]
-    reason = "^items.csv, row 2: g has a value of 501 bytes of UTF-8, at most 500: 'é{40}'[.]{3}$"
+    reason = "^items.csv, row 2: g has a value of 501 bytes of UTF-8; at most 500 fit: 'é{40}'[.]{3}$"
     with pytest.raises(InputError, match=reason):
         read(filled(longest + "x"))
 

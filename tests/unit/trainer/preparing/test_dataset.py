@@ -23,7 +23,7 @@ FEATURES = st.lists(st.sampled_from(["g:x", "g:y", "h:x", "a", "item:b"]), max_s
 ITEM_FEATURES = st.dictionaries(ITEM_IDS | st.sampled_from(["new", "newer"]), FEATURES, max_size=8)
 NO_POSITIVES = "have a weight of 0 or less: they count as seen, but not as positives"
 UNLEARNED = "with training interactions: the model can't learn them, so they are left out"
-BY_FEATURES = "have no training interactions: they are published by their features alone"
+BY_FEATURES = "have no training interactions: their vectors come from their features alone"
 LOST = "have neither training interactions nor features that the model can learn: they are left out"
 
 

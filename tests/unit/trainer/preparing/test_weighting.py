@@ -198,7 +198,7 @@ def test_without_types_all_have_the_weight_of_those_without():
         of = made(rows, events=events)
         assert weighed(of, event_weights={"view": 1.0, "": 5.0}).weights.tolist() == [10.0]
         message = refused(of, event_weights={"view": 1.0})
-        assert "--event-weights =1 gives 1 to interactions without" in message
+        assert "--event-weights =1 gives weight 1 to interactions without" in message
 
 
 @given(ROWS, ROWS, st.none() | DAYS, st.none() | DAYS)

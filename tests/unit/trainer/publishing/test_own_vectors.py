@@ -261,13 +261,13 @@ def test_titles_and_attributes_are_those_of_the_items_that_have_vectors(tmp_path
     own = {"item_id": ["a", "x", "東京", "b"]}
     datasets.write(path, {**own, "title": ["Film a", "No film", "映画", ""]})
     source = read(replace(items, items=path))
-    assert source.warnings == [f"2 items have a vector but aren't in {path}: no titles"]
+    assert source.warnings == [f"2 items have a vector but aren't in {path}: they have no titles"]
     assert by_item(source.titles) == {"a": "Film a", "東京": "映画", "b": "", "c": "", "d": ""}
     columns = {"year": ["1995", "2001", "", "2003"], "tags": ["war;film", "x", "", "film"]}
     datasets.write(path, {**own, **columns})
     files = replace(items, items=path, item_attributes=["tags", "year"], feature_separator=";")
     source = read(files)
-    assert source.warnings == [f"2 items have a vector but aren't in {path}: no attributes"]
+    assert source.warnings == [f"2 items have a vector but aren't in {path}: they have no attributes"]
     # Who gives attributes need not give titles.
     assert source.titles is None
     tags, year = source.attributes

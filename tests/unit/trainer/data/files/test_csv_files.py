@@ -174,8 +174,8 @@ def archive(*names):
             ((HEADER + GOOD).decode().encode(name), f"{name.upper()}: convert it: iconv -f {name}")
             for name in ("utf-16", "utf-16le", "utf-16be", "utf-32")
         ),
-        (gzip.compress(HEADER + GOOD, mtime=0), "compressed by gzip: let its name end in .gz"),
-        (bz2.compress(HEADER + GOOD), "compressed by bzip2: let its name end in .bz2"),
+        (gzip.compress(HEADER + GOOD, mtime=0), "compressed by gzip: rename it to end in .gz"),
+        (bz2.compress(HEADER + GOOD), "compressed by bzip2: rename it to end in .bz2"),
         (archive("a.csv"), "a zip archive: unpack it"),
         (archive("[Content_Types].xml", "xl/workbook.xml"), "an Excel workbook (.xlsx): save it"),
         (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(64), "an old Excel workbook (.xls): save it"),
@@ -207,13 +207,13 @@ def test_what_a_file_holds_instead_of_csv_is_told(tmp_path, data, hint):
         (
             "a.csv",
             "user_id\titem_id",
-            "'\\t' seems to separate the columns: let the file's name end in .tsv",
+            "'\\t' seems to separate the columns: rename the file to end in .tsv",
         ),
         ("a.csv", '"user_id"|"item_id"', "'|' seems to separate the columns: separate them by ','"),
         (
             "a.tsv",
             "user_id,item_id",
-            "',' seems to separate the columns: let the file's name end in .csv",
+            "',' seems to separate the columns: rename the file to end in .csv",
         ),
         ("a.tsv.gz", "user_id;item_id", "';' seems to separate the columns: separate them by tabs"),
         ("a.csv", "user_id, item_id", "rename ' item_id' to 'item_id'"),
