@@ -14,7 +14,7 @@ _COUNTED = (
     "versions?|workers?"
 )
 _MASKS = (
-    (re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{6}"), "<version>"),
+    (re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{6,8}\b"), "<version>"),
     (re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:?\d\d)?"), "<time>"),
     (re.compile(r"\d{4}-\d\d-\d\d"), "<date>"),
     (re.compile(r"\b[0-9a-f]{8}(-?[0-9a-f]{4}){3}-?[0-9a-f]{12}\b"), "<id>"),

@@ -22,8 +22,8 @@ def train(trainer, *, seed):
 
 
 def back_up(trainer, to):
-    # In this order.
-    for name in ("versions", "history", "labels"):
+    # The labels first: one that is copied later may name a version that the copy lacks.
+    for name in ("labels", "history", "versions"):
         shutil.copytree(trainer.volume / name, to / "volume" / name)
     state = to / "state"
     state.mkdir()
