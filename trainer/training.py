@@ -84,8 +84,8 @@ def evaluate(model: LightFM, dataset: Dataset, *, threads: int, seed: int) -> di
 
     `train_*` and `test_*` rank all items, as by default in LightFM. `*_unseen` leave out the items of
     the user's training interactions, as recommendations do. Users without a positive in the evaluated
-    part don't count, and AUC also skips users whose ranked items are all positives. At most MAX_USERS
-    users are drawn by `seed`.
+    part don't count, and AUC also skips users whose ranked items are all positives. If there are more
+    than MAX_USERS, that many are drawn by `seed`.
 
     Returns:
         Metrics by name, without those of an empty part. `evaluated_users` counts the users of the test

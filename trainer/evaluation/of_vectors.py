@@ -41,8 +41,8 @@ def evaluate_vectors(
 ) -> dict[str, float]:
     """Compute precision@10 and AUC on held-out items, by exact scoring.
 
-    `seen` and `held_out` have for each user the ascending rows of seen items and of positives. At most
-    MAX_USERS users are drawn, by the seed.
+    `seen` and `held_out` have for each user the ascending rows of seen items and of positives. If there
+    are more users than MAX_USERS, that many are drawn by the seed.
 
     Returns:
         `test_precision_at_10`, `test_auc`: among all items. The same with `_unseen`: without the items
@@ -91,9 +91,9 @@ def served_precision(
 
     Other metrics score all items and ignore the index. Here users with held-out positives get the
     default answers of a retriever: from the index, or by scoring all items if that is faster or the
-    index finds too few. Seen items are left out, and ties go by `ranks` (items,). At most
-    MAX_SERVED_USERS users are drawn by the seed, fewer for a large catalogue. `tuned` is the index
-    `recommend` over the rows of `embeddings`; the other arguments are those of evaluate_vectors.
+    index finds too few. Seen items are left out, and ties go by `ranks` (items,). The seed draws a
+    sample of at most MAX_SERVED_USERS, smaller for a large catalogue. `tuned` is the index `recommend`
+    over the rows of `embeddings`; the other arguments are those of evaluate_vectors.
 
     Returns:
         `test_precision_at_10_served`, `test_precision_at_10_exact`: means over the same users.

@@ -67,7 +67,8 @@ def coverage(
 ) -> float | None:
     """Return the share of items that are in the top ten of at least one user, without seen items.
 
-    At most SAMPLED_USERS users are drawn. There must be an item. None if there are no users.
+    If there are more users than SAMPLED_USERS, that many are drawn by the seed. There must be an item.
+    None if there are no users.
     """
     users = sample(len(user_vectors), SAMPLED_USERS, seed=seed)
     if not len(users):
