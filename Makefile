@@ -43,9 +43,10 @@ test: setup ## The tests and the import rules; load is for make smoke; T="-k nam
 ifdef T
 	@$(BIN)/python -m pytest $(T)
 else
-	@$(BIN)/python -m pytest --numprocesses 2 tests/fuzz tests/hostile tests/unit tests/contract tests/deployment tests/documents \
+	@$(BIN)/python -m pytest --numprocesses 2 tests/fuzz tests/hostile tests/unit tests/contract tests/deployment \
 	  tests/benchmarks/test_measures.py
-	@$(BIN)/python -m pytest --numprocesses 3 --dist loadfile tests/integration tests/e2e tests/documents --ignore $(SPARK_TESTS)
+	@$(BIN)/python -m pytest --numprocesses 3 --dist loadfile tests/integration tests/e2e --ignore $(SPARK_TESTS)
+	@$(BIN)/python -m pytest --numprocesses 3 --dist loadgroup tests/documents
 endif
 
 ##@ Before you trust it

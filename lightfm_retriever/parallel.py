@@ -1,4 +1,4 @@
-"""Work on several things at once, on as many threads as there is memory for."""
+"""Work in parallel, on as many threads as there is memory for."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ _Part = TypeVar("_Part")
 
 
 def for_each(call: Callable[[_Part], object], parts: Iterable[_Part], *, threads: int) -> None:
-    """Call for each part, on at most so many threads at a time; the first parts are begun first.
+    """Call a function for each part, on at most `threads` threads, in the order of the parts.
 
-    This thread calls, too, and no other is waited for before it works. So a lack of memory or of
-    threads makes it slower, and never hangs: CPython's own start of a thread waits for ever for one
-    that died before it ran.
+    The calling thread works too, and doesn't wait for other threads to start. So without enough memory
+    or threads this is slower, but never hangs. (CPython's own way to start a thread waits forever if
+    the thread dies before it runs.)
 
-    Raises what the first of the parts raised that failed. Once one has, no other is begun.
+    After a call failed, no other is started. Raises the error of the first part that failed.
     """
     todo = deque(enumerate(parts))
     changed = threading.Condition()
@@ -35,7 +35,7 @@ def for_each(call: Callable[[_Part], object], parts: Iterable[_Part], *, threads
                 running += 1
             try:
                 call(part)
-            except BaseException as error:  # raised below, by the thread that waits
+            except BaseException as error:  # raised below, by the calling thread
                 failed.append((number, error))
             with changed:
                 running -= 1

@@ -1,6 +1,6 @@
-"""The words by which answers tell how they were found.
+"""Enums that tell how an answer was found.
 
-The protocol's enums have the same names behind a prefix: `Source.FOLDED_IN` is `SOURCE_FOLDED_IN`.
+The proto has the same names with a prefix: `Source.FOLDED_IN` is `SOURCE_FOLDED_IN`.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from enum import StrEnum, auto
 
 
 class Source(StrEnum):
-    """What an answer is ranked by."""
+    """The value that an answer is ranked by."""
 
     PERSONALIZED = auto()
     FOLDED_IN = auto()
@@ -19,14 +19,14 @@ class Source(StrEnum):
 
 
 class SearchMethod(StrEnum):
-    """How an answer was searched: the index proposed candidates, or every allowed item was ranked."""
+    """How an answer was found: the index proposed candidates, or all allowed items were scored."""
 
     INDEX = auto()
     EXACT = auto()
 
 
 class ShortReason(StrEnum):
-    """Why an answer has fewer results than were asked for."""
+    """Why an answer has fewer results than the limit."""
 
     CATALOGUE = auto()
     EXCLUSIONS = auto()

@@ -1,13 +1,15 @@
-"""A client of a retriever that doesn't notice when a worker dies or the service is replaced.
+"""Call a retriever from Python. Calls survive the death of a worker and the replacement of the service.
+
+    from retriever.client import RetrieverClient, any_of
 
     with RetrieverClient("127.0.0.1:50051") as client:
         for item in client.recommend("3", limit=5, titles=True).items:
             print(item.item_id, item.score, item.title)
         client.recommend(session={"50": 2.0, "181": 1.0}, filter=[any_of("genres", "Drama", "War")])
 
-It is thin: generated stubs, several connections, a deadline for each call, and gRPC's own retries by
-`retry_policy.json`, a gRPC service config that clients in other languages can use as it is. What may
-be asked is in `asking.requests`, what is answered in `asking.answers`; all can be imported from here.
+The client is thin: generated stubs, several connections, a deadline for each call, and gRPC's own
+retries. The retries follow `retry_policy.json`, a gRPC service config that clients in other languages
+can use too. All names of this page can be imported from `retriever.client`.
 """
 
 from __future__ import annotations
@@ -70,17 +72,22 @@ _SIMILAR_ITEMS = sorted(SimilarItemsOptions.__optional_keys__)
 
 
 class RetrieverClient:
-    """Asks one retriever. Threads may share it; make it after a fork, not before.
+    """Ask one retriever. Threads may share a client. Create it after a fork, not before.
 
-    Until a retriever has answered once, a call fails within a second where none can be reached, by an
-    UnreachableError that says why. Afterwards calls wait for one that is being replaced.
+    Until a retriever has answered once, a call to an unreachable address fails within a second, with an
+    UnreachableError that names the cause. Afterwards, calls wait for a service that is being replaced.
 
     Args:
-        target: "host:port"; AddressError for what is none.
-        connections: how many to open. One connection is always answered by one worker, so use at
+        target: address of the retriever, "host:port".
+        connections: number of connections. One worker answers all calls of a connection, so open at
             least as many as the service has workers.
-        timeout_seconds: of each call, retries included, unless the call gives another.
-        security: TLS and what the client shows; HostingError for files that can't be used.
+        timeout_seconds: deadline of each call, including retries. A call can set its own.
+        security: TLS and the credentials of the client.
+
+    Raises:
+        AddressError: `target` isn't "host:port".
+        ArgumentError: another argument can't be used.
+        HostingError: a certificate or token file can't be used.
     """
 
     @given.named()
@@ -107,9 +114,21 @@ class RetrieverClient:
         timeout_seconds: float | None = None,
         **options: Unpack[SimilarItemsOptions],
     ) -> Answer:
-        """The items most like one, or like several: `similar_items(items=["50", "181"])`.
+        """Return the items most similar to one item or to several.
 
-        SimilarItemsRequest says what the options are; all else is as with recommend.
+        `similar_items("50")`, `similar_items(items=["50", "181"])`.
+
+        Args:
+            item_id: external id of an item: text or a whole number.
+            timeout_seconds: deadline of this call.
+            options: the other fields of SimilarItemsRequest, such as `items` or `limit`.
+
+        Returns:
+            The answer, the most similar item first.
+
+        Raises:
+            CallError: the call failed. Its `code` is NOT_FOUND for an unknown item.
+            ArgumentError: an argument has a wrong type or value.
         """
         request = SimilarItemsRequest(item_id, **options).to_message()
         return answers.answer(self._call("SimilarItems", request, timeout_seconds))
@@ -122,18 +141,21 @@ class RetrieverClient:
         timeout_seconds: float | None = None,
         **options: Unpack[RecommendOptions],
     ) -> Answer:
-        """The items that suit a user best, or a session, or features.
+        """Recommend items to a user, for a session or for features of a user.
 
         `recommend("3")`, `recommend(session=["50", "181"])`, `recommend(features=["age:25-34"])`.
 
         Args:
-            user_id: external id of a known user: text, or a whole number.
-            timeout_seconds: of this call.
-            options: the other fields of RecommendRequest, which says what they are.
+            user_id: external id of a known user: text or a whole number.
+            timeout_seconds: deadline of this call.
+            options: the other fields of RecommendRequest, such as `session` or `limit`.
+
+        Returns:
+            The answer, the item with the highest score first.
 
         Raises:
-            CallError: see its code; NOT_FOUND for an unknown user.
-            ArgumentError: what couldn't be sent as it is meant; it is a TypeError and a ValueError.
+            CallError: the call failed. Its `code` is NOT_FOUND for an unknown user.
+            ArgumentError: an argument has a wrong type or value. It is a TypeError and a ValueError.
         """
         request = RecommendRequest(user_id, **options).to_message()
         return answers.answer(self._call("Recommend", request, timeout_seconds))
@@ -146,7 +168,7 @@ class RetrieverClient:
         timeout_seconds: float | None = None,
         **options: Unpack[SimilarItemsOptions],
     ) -> Iterator[Answer]:
-        """As similar_items, page after page of `limit` results, to the end; see recommend_pages."""
+        """Return an iterator over pages of similar items; see recommend_pages."""
         request = SimilarItemsRequest(item_id, **options).to_message()
         return self._pages("SimilarItems", request, timeout_seconds)
 
@@ -158,15 +180,20 @@ class RetrieverClient:
         timeout_seconds: float | None = None,
         **options: Unpack[RecommendOptions],
     ) -> Iterator[Answer]:
-        """As recommend, page after page of `limit` results, to the end. Nothing comes twice.
+        """Return an iterator over pages of recommendations. No item occurs twice.
 
-        A page is asked for when it is wanted, in `timeout_seconds`. The service ends after 10000
-        results; pages begin after the option `page_token`.
+        The iterator requests a page only when it is needed. Pages end after 10000 results.
+
+        Args:
+            user_id: as in recommend.
+            timeout_seconds: deadline of the call for each page.
+            options: as in recommend. `limit` is the size of a page. With `page_token`, the pages begin
+                after that token.
 
         Raises:
-            CallError: while pages are taken. Its reason is PAGE_EXPIRED when the service has moved on
-                to another version, in which other results are the next ones: start anew.
-            ArgumentError: what couldn't be sent as it is meant; it is a TypeError and a ValueError.
+            CallError: raised during the iteration. Its `reason` is PAGE_EXPIRED when the service has
+                switched to another version; start again at the first page.
+            ArgumentError: an argument has a wrong type or value.
         """
         request = RecommendRequest(user_id, **options).to_message()
         return self._pages("Recommend", request, timeout_seconds)
@@ -178,7 +205,7 @@ class RetrieverClient:
         *,
         timeout_seconds: float | None = None,
     ) -> list[Answer | CallError]:
-        """As similar_items for each request, in one call; see batch_recommend."""
+        """Answer many requests for similar items in one call; see batch_recommend."""
         made = to_messages(requests, SimilarItemsRequest)
         batch = pb.BatchSimilarItemsRequest(requests=made)
         return self._results("BatchSimilarItems", batch, timeout_seconds)
@@ -190,20 +217,20 @@ class RetrieverClient:
         *,
         timeout_seconds: float | None = None,
     ) -> list[Answer | CallError]:
-        """As recommend for each request, in one call, which costs much less; from one version.
+        """Answer many requests for recommendations in one call, which costs much less than many calls.
 
             client.batch_recommend([RecommendRequest("3"), RecommendRequest(session=["50"], limit=5)])
 
         Args:
-            requests: 1 to 256, of at most 10000 results altogether by their limits, and 7 MiB.
-            timeout_seconds: of the call.
+            requests: 1 to 256 requests of at most 7 MiB. Their limits may add up to 10000 results.
+            timeout_seconds: deadline of the call.
 
         Returns:
-            For each request its answer, or the error that it alone failed with.
+            For each request, its answer or its own error. All answers come from one version.
 
         Raises:
-            CallError: all failed together.
-            ArgumentError: what couldn't be sent as it is meant.
+            CallError: the whole batch failed.
+            ArgumentError: an argument has a wrong type or value.
         """
         made = to_messages(requests, RecommendRequest)
         batch = pb.BatchRecommendRequest(requests=made)
@@ -211,7 +238,7 @@ class RetrieverClient:
 
     @given.named()
     def status(self, *, timeout_seconds: float | None = None) -> pb.GetStatusResponse:
-        """The state of the whole service, as any worker knows it. Raises CallError."""
+        """Return the state of the whole service, as one worker knows it. Raises CallError."""
         status: pb.GetStatusResponse = self._connections.call(
             "GetStatus", pb.GetStatusRequest(), timeout_seconds
         )
@@ -219,19 +246,19 @@ class RetrieverClient:
 
     @given.named()
     def is_serving(self, *, timeout_seconds: float | None = None) -> bool:
-        """Whether the worker that gets this check serves a publication. Raises CallError."""
+        """Return whether the worker that gets this health check serves a version. Raises CallError."""
         return self._connections.is_serving(timeout_seconds)
 
     @given.named()
     def wait_until_serving(self, *, timeout_seconds: float = 60.0) -> None:
-        """Wait until a worker serves a publication. Raises CallError when none does in time.
+        """Wait until a worker serves a version. Raises CallError when none does in time.
 
-        What is there and is no retriever is not waited for: an UnreachableError says what it is.
+        If something other than a retriever answers, this raises an UnreachableError at once.
         """
         self._connections.wait_until_serving(timeout_seconds)
 
     def close(self) -> None:
-        """Close the connections; calls in flight are cancelled, and later ones are ArgumentErrors."""
+        """Close the connections. Calls in flight are cancelled; later calls raise ArgumentError."""
         self._connections.close()
 
     def __enter__(self) -> Self:
@@ -248,7 +275,7 @@ class RetrieverClient:
     def _pages(self, method: str, request: Any, timeout_seconds: float | None) -> Iterator[Answer]:
         request.paginate = True
         while True:
-            # Any worker knows what comes next.
+            # Any worker can compute the next page from the token.
             page = answers.answer(self._call(method, request, timeout_seconds))
             yield page
             if not page.next_page_token:

@@ -1,7 +1,7 @@
 """Messages between the parent and a worker: JSON lines over a socket pair.
 
-A worker boots and says Booted. The parent lets it load what the others serve, or nothing while nothing
-is served, and then lets it Listen. Once a second it says Beat, from a thread of its own.
+A worker boots and sends Booted. The parent lets it prepare the version that the other workers serve, if
+there is one, and then sends Listen. A separate thread of the worker sends a Beat every second.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ from retriever.version_files import Files
 
 
 class Listen(msgspec.Struct, frozen=True, tag=True):
-    """Parent: take calls from now on."""
+    """Parent: start to take calls."""
 
 
 class Prepare(msgspec.Struct, frozen=True, tag=True):
-    """Parent: open this version, which is verified, and answer queries to warm it up.
+    """Parent: open this verified version, and warm it up with queries.
 
-    `files` are those that were verified: others aren't to be opened. `order` is another number each
-    time, and stands in the answer: one to an order that was taken back meanwhile doesn't count.
+    `files` are the verified files; the worker must not open others. `order` is a new number each time
+    and is part of the reply. The parent ignores a reply to an order that it has withdrawn.
     """
 
     version: str
@@ -28,27 +28,26 @@ class Prepare(msgspec.Struct, frozen=True, tag=True):
 
 
 class Commit(msgspec.Struct, frozen=True, tag=True):
-    """Parent: serve this version, which is prepared, from now on."""
+    """Parent: start to serve this prepared version."""
 
     version: str
 
 
 class Abandon(msgspec.Struct, frozen=True, tag=True):
-    """Parent: forget what is prepared."""
+    """Parent: forget the prepared version."""
 
 
 class Drain(msgspec.Struct, frozen=True, tag=True):
-    """Parent: say NOT_SERVING, take calls for a while, finish those in flight, and exit."""
+    """Parent: report NOT_SERVING, take calls for `drain_seconds`, finish calls in flight, and exit."""
 
     drain_seconds: float
     grace_seconds: float
 
 
 class Load(msgspec.Struct, frozen=True):
-    """Counts of a worker's calls, its memory (PSS), and its file descriptors.
+    """Counts of a worker's calls, its memory (PSS), file descriptors and connections of clients.
 
-    Of those: that are open, that may be, that are callers' connections. What takes long to measure is 0
-    before it is measured.
+    Values that take long to measure are 0 before the first measurement.
     """
 
     calls: int = 0
@@ -61,7 +60,7 @@ class Load(msgspec.Struct, frozen=True):
 
 
 class WorkerFacts(msgspec.Struct, frozen=True):
-    """What the parent knows of one worker; times are seconds since the epoch, 0 for none."""
+    """The parent's facts about one worker. Times are seconds since the epoch, 0 for none."""
 
     index: int
     pid: int
@@ -74,7 +73,7 @@ class WorkerFacts(msgspec.Struct, frozen=True):
 
 
 class ReloadFacts(msgspec.Struct, frozen=True):
-    """What became of the latest attempt to load a version."""
+    """The result of the latest attempt to load a version."""
 
     version: str
     succeeded: bool
@@ -87,7 +86,7 @@ class ReloadFacts(msgspec.Struct, frozen=True):
 class FailedVersion(msgspec.Struct, frozen=True):
     """A version that couldn't be loaded, `failed_at` in seconds since the epoch.
 
-    `passing`: whether the reason says nothing about the version, so that it is tried again.
+    `passing`: whether the failure isn't the fault of the version, so that the service tries again.
     """
 
     version: str
@@ -97,7 +96,7 @@ class FailedVersion(msgspec.Struct, frozen=True):
 
 
 class Loading(msgspec.Struct, frozen=True):
-    """A version that is being loaded: the name of the step, and since when by time.monotonic()."""
+    """A version that is being loaded: the current step, and the start by time.monotonic()."""
 
     version: str
     step: str
@@ -119,7 +118,7 @@ class ServiceState(msgspec.Struct, frozen=True, tag=True):
 
 
 class Booted(msgspec.Struct, frozen=True, tag=True):
-    """Worker: ready to prepare a version, or to listen."""
+    """Worker: it is ready to prepare a version, or to listen."""
 
 
 class Listening(msgspec.Struct, frozen=True, tag=True):
@@ -127,23 +126,23 @@ class Listening(msgspec.Struct, frozen=True, tag=True):
 
 
 class Beat(msgspec.Struct, frozen=True, tag=True):
-    """Worker: its threads get to run."""
+    """Worker: it is alive, since its threads run."""
 
     load: Load
 
 
 class Prepared(msgspec.Struct, frozen=True, tag=True):
-    """Worker: this version is open and warm."""
+    """Worker: this version is open and warmed up."""
 
     version: str
     order: int
 
 
 class PrepareFailed(msgspec.Struct, frozen=True, tag=True):
-    """Worker: this version can't be served; what served before goes on.
+    """Worker: it can't serve this version and continues to serve the previous one.
 
-    `passing` says that this says nothing about the version, `changed` that its files aren't those that
-    were verified.
+    `passing`: whether the failure isn't the fault of the version. `changed`: whether the files of the
+    version changed after they were verified.
     """
 
     version: str
@@ -154,7 +153,7 @@ class PrepareFailed(msgspec.Struct, frozen=True, tag=True):
 
 
 class Committed(msgspec.Struct, frozen=True, tag=True):
-    """Worker: this version serves, since `at` (time.monotonic(), one clock for all processes)."""
+    """Worker: it serves this version since `at` (time.monotonic(), one clock for all processes)."""
 
     version: str
     at: float
@@ -165,18 +164,18 @@ ToParent = Booted | Listening | Beat | Prepared | PrepareFailed | Committed
 
 
 class Lines:
-    """Cuts a stream into messages of one type."""
+    """Split a stream into messages of one type."""
 
     def __init__(self, of: object) -> None:
         self._decoder: msgspec.json.Decoder[object] = msgspec.json.Decoder(of)
         self._rest = b""
 
     def feed(self, data: bytes) -> list[object]:
-        """The messages that are complete with this data."""
+        """Return the messages that are complete with this data."""
         *lines, self._rest = (self._rest + data).split(b"\n")
         return [self._decoder.decode(line) for line in lines]
 
 
 def encoded(message: ToWorker | ToParent) -> bytes:
-    """One message as it is sent."""
+    """Encode one message."""
     return msgspec.json.encode(message) + b"\n"

@@ -1,8 +1,8 @@
-"""What a worker counts, in memory that it shares with the parent and that outlives it.
+"""The counters of a worker, in memory that it shares with the parent and that outlives it.
 
-A worker that is killed loses no count, the next process in its place counts on, and whoever reads keeps
-no worker from its work. Only the process that a slot belongs to writes; numbers are stored whole, so
-that nobody ever reads half of one.
+A killed worker loses no counts: the next process of its slot continues them. Reading doesn't block a
+worker. Only the process of a slot writes. It stores each number in one step, so a reader never sees
+half of it.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from typing import Protocol, Self, TypeAlias
 
 from retriever.answer_words import SearchMethod, ShortReason, Source
 
-# What the service, gRPC and answers can say. Written down here too, since the parent, which reads the
-# counters, loads none of them.
+# The methods of the service and the status codes of gRPC. They are repeated here because the parent
+# reads the counters and imports neither.
 METHODS = ("SimilarItems", "Recommend", "BatchSimilarItems", "BatchRecommend", "GetStatus")
 CODES = (
     "OK", "CANCELLED", "UNKNOWN", "INVALID_ARGUMENT", "DEADLINE_EXCEEDED", "NOT_FOUND",
@@ -28,7 +28,7 @@ CODES = (
     "OUT_OF_RANGE", "UNIMPLEMENTED", "INTERNAL", "UNAVAILABLE", "DATA_LOSS", "UNAUTHENTICATED",
 )  # fmt: skip
 
-# Upper ends of the histogram of durations, in seconds; one more bucket has what takes longer.
+# Upper bounds of the histogram of durations, in seconds. One more bucket counts longer calls.
 BOUNDS = (
     0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
 )  # fmt: skip
@@ -36,7 +36,7 @@ BUCKETS = tuple(range(len(BOUNDS) + 1))
 
 Key: TypeAlias = tuple[str | int, ...]
 
-# Where each count is: an unsigned number of 8 bytes.
+# The keys of all counts, in the order in which they are stored, 8 bytes each.
 _KEYS: tuple[Key, ...] = (
     *product(["calls"], METHODS, CODES),
     *product(["durations"], METHODS, BUCKETS),
@@ -46,14 +46,14 @@ _KEYS: tuple[Key, ...] = (
     *product(["short"], METHODS, ShortReason),
     ("samples",),
     ("skipped",),
-    # Of the samples of one version, whose fingerprint is the last.
+    # Of the samples of one version; the last is the fingerprint of its name.
     ("found",),
     ("expected",),
     ("version",),
 )
 _PLACES = {key: place for place, key in enumerate(_KEYS)}
 _BYTES = 8 * len(_PLACES)
-# Looked up once for each call and answer: the places that it adds to.
+# The places that each call and answer adds to, found by one look-up.
 _OF_CALLS = {
     (method, code): (
         _PLACES["calls", method, code],
@@ -72,7 +72,7 @@ _OF_ANSWERS = {
 
 
 class Counted(Protocol):
-    """What is counted of an answer."""
+    """The facts of an answer that are counted."""
 
     @property
     def source(self) -> Source: ...
@@ -85,26 +85,26 @@ class Counted(Protocol):
 
 
 class Counters:
-    """The counts of one worker slot; any thread may call any method."""
+    """The counts of one worker slot. Any thread may call any method."""
 
     def __init__(self, descriptor: int) -> None:
-        """Map what `create` made; the descriptor stays the caller's."""
+        """Map memory that `create` made. The caller keeps the descriptor."""
         self.descriptor = descriptor
         self._numbers = memoryview(mmap.mmap(descriptor, _BYTES)).cast("Q")
         self._lock = threading.Lock()
 
     @classmethod
     def create(cls) -> Self:
-        """All at 0, in memory of which `descriptor` can be given to another process."""
+        """Create counters at 0, in memory whose `descriptor` can be passed to another process."""
         descriptor = os.memfd_create("counters", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
         os.ftruncate(descriptor, _BYTES)
-        # Reading past an end that somebody moved would kill the reader.
+        # Without the seals, another process could shrink the memory, which would kill readers.
         seals = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL
         fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, seals)
         return cls(descriptor)
 
     def ended(self, method: str, code: str, seconds: float | None) -> None:
-        """Count a call, and how long it took unless it was refused unread.
+        """Count a call and its duration. `seconds` is None for a call that was refused unread.
 
         Methods of other services, such as health, aren't counted.
         """
@@ -120,7 +120,7 @@ class Counters:
                 numbers[nanoseconds] += int(seconds * 1e9)
 
     def answered(self, method: str, answers: Iterable[Counted]) -> None:
-        """Count answers: one of a plain call, or those of a batch."""
+        """Count the answers of a call: one, or those of a batch."""
         numbers = self._numbers
         with self._lock:
             for answer in answers:
@@ -131,7 +131,7 @@ class Counters:
                     numbers[_PLACES["short", method, answer.short]] += 1
 
     def serve(self, version: str) -> None:
-        """From now on, recall is that of this version; one that is served already keeps its own."""
+        """Count recall for this version from now on. If it is already counted, its counts stay."""
         numbers, fingerprint = self._numbers, _fingerprint(version)
         with self._lock:
             if numbers[_PLACES["version",]] != fingerprint:
@@ -139,7 +139,7 @@ class Counters:
                 numbers[_PLACES["version",]] = fingerprint
 
     def sampled(self, version: str, *, found: int, expected: int) -> None:
-        """Count an answer that was compared: how many of the items expected it had."""
+        """Count a compared answer: how many of the expected items it had."""
         numbers = self._numbers
         with self._lock:
             numbers[_PLACES["samples",]] += 1
@@ -148,17 +148,17 @@ class Counters:
                 numbers[_PLACES["expected",]] += expected
 
     def skipped(self) -> None:
-        """Count an answer that was to be compared, but wasn't."""
+        """Count a sampled answer that wasn't compared."""
         with self._lock:
             self._numbers[_PLACES["skipped",]] += 1
 
     def read(self) -> dict[Key, int]:
-        """All counts. Those that belong together may be a call apart, since nobody waits."""
+        """Return all counts. Related counts may differ by one call, because reading doesn't block."""
         return dict(zip(_PLACES, self._numbers.tolist(), strict=True))
 
 
 def recall(of_slots: Iterable[dict[Key, int]], version: str) -> float | None:
-    """The share of the items expected that a version's answers had; None before any was compared."""
+    """Return the recall of a version's answers; None before any was compared."""
     fingerprint = _fingerprint(version)
     own = [counts for counts in of_slots if counts["version",] == fingerprint]
     expected = sum(counts["expected",] for counts in own)

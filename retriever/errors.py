@@ -1,4 +1,4 @@
-"""What can go wrong while answering or starting."""
+"""Errors of answering calls and of starting the service."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ class RetrieverError(Exception):
 
 
 class InvalidArgumentError(RetrieverError):
-    """A request field out of range."""
+    """A request field is invalid."""
 
     def __init__(self, field: str, reason: str) -> None:
         super().__init__(f"{field}: {reason}")
@@ -20,10 +20,10 @@ class InvalidArgumentError(RetrieverError):
 
 
 class UnknownIdError(RetrieverError):
-    """An id that isn't in the publication.
+    """The version doesn't have an id.
 
     Attributes:
-        near: those that it may have been meant to be, the nearest first.
+        near: known ids that may have been meant, the nearest first.
     """
 
     def __init__(
@@ -44,7 +44,7 @@ class UnknownIdError(RetrieverError):
 
 
 class NotPublishedError(RetrieverError):
-    """A version that was published without what the request needs."""
+    """The version was published without data that the request needs."""
 
     def __init__(self, what: str, version: str, hint: str) -> None:
         super().__init__(f"version {version} was published without {what}: {hint}")
@@ -53,37 +53,38 @@ class NotPublishedError(RetrieverError):
 
 
 class PageExpiredError(RetrieverError):
-    """A page of a version that isn't served any more."""
+    """A page token belongs to a version that isn't served any more."""
 
     def __init__(self, of_version: str, version: str) -> None:
         super().__init__(
-            f"page_token: is of version {of_version}, but {version} is served now: start anew"
+            f"page_token: belongs to version {of_version}, but version {version} is served now: "
+            "start again at the first page"
         )
         self.of_version = of_version
         self.version = version
 
 
 class NothingLoadedError(RetrieverError):
-    """No publication is loaded yet; the reason says why, `passes` whether one is about to be."""
+    """No version is loaded. `passes` says whether the service is about to load one."""
 
     def __init__(self, reason: str, *, passes: bool = False) -> None:
-        super().__init__(f"no publication is loaded: {reason}")
+        super().__init__(f"no version is loaded: {reason}")
         self.passes = passes
 
 
 class AbandonedError(RetrieverError):
-    """The caller has stopped waiting: it cancelled, or its deadline passed."""
+    """The caller cancelled the call, or its deadline passed."""
 
 
 class SnapshotError(RetrieverError):
-    """A publication that this retriever can't serve."""
+    """This retriever can't serve a version."""
 
 
 class UnverifiedError(RetrieverError):
-    """A version that couldn't be verified, for no fault of its own: it may be tried again.
+    """A version couldn't be verified for a reason outside the version. The service may try again.
 
     Attributes:
-        costly: whether that may wait, since trying costs much and will seldom help.
+        costly: whether the next attempt should come late, because attempts are expensive.
     """
 
     def __init__(self, version: str, reason: str, *, costly: bool = False) -> None:
@@ -96,4 +97,4 @@ class StartError(RetrieverError):
 
 
 class SettingError(StartError):
-    """A setting that can't be used."""
+    """A setting has an invalid value."""

@@ -1,7 +1,7 @@
-"""What a failure to load a version says about the version.
+"""Decide whether a failure to load a version is the fault of the version.
 
-A failure that says nothing about its bytes *passes*: the version is tried again. All others are final
-until the version or the label changes.
+A *passing* failure isn't: the service tries to load the version again. All other failures are final
+until the files of the version or the label change.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from retriever.errors import RetrieverError, UnverifiedError
 from retriever.version_files import FilesChangedError
 
 _MAX_REASON = 500
-# What a process does to itself that runs native code over bytes which aren't what they should be. All
-# other signals come from outside: a lack of memory, a map of a file that can't be read, or somebody.
+# Signals that native code causes when it reads damaged files. All other signals come from outside the
+# version: not enough memory, a mapped file that can't be read any more, or a kill by hand.
 _OWN_SIGNALS = frozenset(
     {signal.SIGABRT, signal.SIGFPE, signal.SIGILL, signal.SIGSEGV, signal.SIGSYS, signal.SIGTRAP}
 )
@@ -34,9 +34,9 @@ class Failure(msgspec.Struct, frozen=True):
     """Why a version couldn't be loaded.
 
     Attributes:
-        reason: for people; cut where it is endless, since it goes to every worker.
-        passing: whether it says nothing about the version.
-        costly: whether trying cost processes or much time, so that the next attempt may wait.
+        reason: a text for people. It is cut to a maximum, because it is sent to every worker.
+        passing: whether the failure isn't the fault of the version.
+        costly: whether the attempt cost processes or much time, so that the next one should come late.
     """
 
     reason: str
@@ -45,10 +45,9 @@ class Failure(msgspec.Struct, frozen=True):
 
 
 def of_error(error: BaseException) -> Failure:
-    """The failure that an error is.
+    """Convert an error to a failure.
 
-    A volume that was unmounted for a moment looks as if a version or a file of it weren't there, and
-    like before once it is back.
+    A missing version or file counts as passing: the volume may be unmounted for a moment.
     """
     absent = isinstance(error, VersionNotFoundError | MissingFileError) or isinstance(
         error.__cause__, FileNotFoundError | NotADirectoryError
@@ -58,7 +57,7 @@ def of_error(error: BaseException) -> Failure:
 
 
 def _is_passing(error: BaseException) -> bool:
-    """Whether an error says nothing about the version that was being verified or opened."""
+    """Return whether an error isn't the fault of the version that was being verified or opened."""
     match error:
         case VolumeError() | UnverifiedError() | FilesChangedError() | MemoryError():
             return True
@@ -67,31 +66,34 @@ def _is_passing(error: BaseException) -> bool:
         case OSError():
             return says_nothing(error)
         case ImportError():
-            # Of a library that is installed: it couldn't be read or mapped.
+            # The library is installed, but it couldn't be read or mapped.
             return True
         case RuntimeError():
-            # All that Python says when the system gives it no thread.
+            # Python raises no other error when the system refuses a thread.
             return str(error).startswith("can't start new thread")
     return False
 
 
 def of_deaths(worker: int, statuses: Sequence[int]) -> Failure:
-    """The failure that workers ended, `worker` last, while they prepared a version; their statuses."""
+    """Return the failure for workers that ended while they prepared a version.
+
+    `worker` ended last; `statuses` are the exit statuses of all of them.
+    """
     return Failure(
-        f"worker {worker} ended with status {statuses[-1]} while it prepared this version, as another "
-        "one did before",
+        f"worker {worker} ended with status {statuses[-1]} while it prepared this version, and so did "
+        "another worker before it",
         passing=not all(map(kills_itself, statuses)),
         costly=True,
     )
 
 
 def kills_itself(status: int) -> bool:
-    """Whether a process's exit status says that what it read made it crash."""
+    """Return whether the exit status of a process says that it crashed over a damaged file."""
     return -status in _OWN_SIGNALS
 
 
 def cut(reason: str) -> str:
-    """A reason that a worker's socket has room for."""
+    """Cut a reason to a length that fits into the socket of a worker."""
     return reason if len(reason) <= _MAX_REASON else reason[: _MAX_REASON - 3] + "..."
 
 

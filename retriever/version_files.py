@@ -1,4 +1,4 @@
-"""What tells files from others without reading them, so that verified ones are known again."""
+"""Recognise verified files again without reading them."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ from retriever.errors import RetrieverError
 
 
 class FileState(msgspec.Struct, frozen=True, array_like=True):
-    """Of one file. Not the device, which is another one when a volume is mounted anew.
+    """Identifies the content of one file.
 
-    Whoever writes a file can set `modified`; `changed` only the kernel sets.
+    It doesn't contain the device, which changes when a volume is mounted again. A writer can set
+    `modified`, but only the kernel sets `changed`.
     """
 
     inode: int
@@ -26,39 +27,39 @@ class FileState(msgspec.Struct, frozen=True, array_like=True):
 
 
 Files = dict[str, FileState]
-"""By name; those that aren't there are missing."""
+"""State by file name. Files that don't exist are missing."""
 
 
 class FilesChangedError(RetrieverError):
-    """A version's files aren't those that were verified."""
+    """The files of a version changed after they were verified."""
 
 
 def names_of(directory: Path) -> list[str]:
-    """The files of a version; raises ManifestError."""
+    """Return the names of a version's files. Raises ManifestError."""
     return [*manifest.read(directory).files, layout.MANIFEST]
 
 
 def look(directory: Path, names: Iterable[str]) -> Files:
-    """Look at some files; OSError when that can't be told."""
+    """Return the state of some files. Raises OSError if it can't be found out."""
     found = {}
     for name in names:
         try:
             found[name] = state_of(directory / name)
         except OSError as error:
-            # A loop of links in its place, for instance, is no file either.
+            # For instance, a loop of links: it counts as a missing file.
             if says_nothing(error) and error.errno != errno.ESTALE:
                 raise
     return found
 
 
 def state_of(path: Path) -> FileState:
-    """What tells a file from others now; raises OSError."""
+    """Return the current state of a file. Raises OSError."""
     own = path.stat()
     return FileState(own.st_ino, own.st_size, own.st_mtime_ns, own.st_ctime_ns)
 
 
 def difference(verified: Files, found: Files) -> str:
-    """Which files vanished or changed, in words; empty for none."""
+    """Return as text which files vanished or changed; empty for none."""
     vanished = sorted(verified.keys() - found.keys())
     changed = sorted(name for name, own in verified.items() if found.get(name, own) != own)
     told = [
@@ -70,6 +71,6 @@ def difference(verified: Files, found: Files) -> str:
 
 
 def check(directory: Path, verified: Files) -> None:
-    """Raise FilesChangedError unless all files are those that were verified."""
+    """Raise FilesChangedError unless all files are still the verified files."""
     if told := difference(verified, look(directory, verified)):
-        raise FilesChangedError(f"{directory}: {told} since it was verified")
+        raise FilesChangedError(f"{directory}: {told} after the version was verified")

@@ -1,4 +1,4 @@
-"""Why no version is served, one text for calls, probes and GetStatus; and what else probes say."""
+"""The reason why no version is served, for calls, probes and GetStatus; and the results of probes."""
 
 from __future__ import annotations
 
@@ -7,26 +7,31 @@ from typing import NamedTuple
 from retriever.control import ServiceState
 
 _DOING = {
-    "VERIFYING": "its files are being read and checked",
+    "VERIFYING": "its files are being verified",
     "VERIFIED": "the workers are about to open it",
-    "PREPARING": "the workers open it",
+    "PREPARING": "the workers are opening it",
 }
-# The parent's loop turns every second, whatever happens.
+# The parent's loop runs at least once a second.
 _LONGEST_TURN_SECONDS = 10.0
 
 
 class Waiting(NamedTuple):
-    """Why no version is served, and whether that passes by itself, since one is being loaded."""
+    """Why no version is served. `passes` says whether the service is about to load one."""
 
     reason: str
     passes: bool
 
 
 def waiting_for(fleet: ServiceState | None, *, now: float) -> Waiting:
-    """Why a service has no version that serves, by time.monotonic(); it has no state at first."""
+    """Return why a service serves no version.
+
+    Args:
+        fleet: the state of the service; None before the parent has sent one.
+        now: the time by time.monotonic().
+    """
     if fleet is not None and (loading := fleet.loading) is not None:
         seconds = max(0.0, now - loading.since)
-        reason = f"version {loading.version} is being loaded, {seconds:.0f} s so far: "
+        reason = f"version {loading.version} has been loading for {seconds:.0f} s: "
         reason += _DOING.get(loading.step, "it isn't ready yet")
         if fleet.label_problem:
             reason += f"; {fleet.label_problem}"
@@ -34,7 +39,7 @@ def waiting_for(fleet: ServiceState | None, *, now: float) -> Waiting:
     if fleet is not None and fleet.label_problem:
         return Waiting(fleet.label_problem, passes=False)
     if fleet is None or not fleet.target:
-        return Waiting("the service starts and hasn't looked at the volume yet", passes=True)
+        return Waiting("the service is starting and hasn't read the volume yet", passes=True)
     for failed in fleet.failed:
         if failed.version == fleet.target:
             names = f"label {fleet.label} names" if fleet.label else "the service is pinned to"
@@ -44,20 +49,20 @@ def waiting_for(fleet: ServiceState | None, *, now: float) -> Waiting:
 
 
 def not_live(*, silent_seconds: float, stopping: str | None) -> str | None:
-    """Why the service should be restarted, None when it shouldn't.
+    """Return why the service should be restarted; None if it should not.
 
     Args:
-        silent_seconds: since the parent's loop last turned.
-        stopping: why the service stops, None while it doesn't.
+        silent_seconds: time since the parent's loop last ran.
+        stopping: why the service is stopping; None while it isn't.
     """
-    # At the end nothing happens every second any more, and there is a deadline of its own.
+    # While it stops, the loop doesn't run every second, and the shutdown has its own deadline.
     if stopping is not None or silent_seconds < _LONGEST_TURN_SECONDS:
         return None
-    return f"the parent has been stuck for {silent_seconds:.0f} s"
+    return f"the parent process has been stuck for {silent_seconds:.0f} s"
 
 
 def not_ready(fleet: ServiceState | None, *, stopping: str | None, now: float) -> str | None:
-    """Why no calls should be sent here, None when they may; arguments as of the functions above."""
+    """Return why the service should get no calls; None if it should. Arguments as above."""
     if stopping is not None:
         return f"{stopping}: draining"
     if fleet is None or not fleet.version:

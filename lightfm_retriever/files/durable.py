@@ -32,9 +32,9 @@ def _flush(descriptor: int) -> None:
 def write_durably(
     temporary: Path, content: ReadableBuffer, path: Path, *, mode: int | None = None
 ) -> None:
-    """Write a temporary file, give it its name, and have both on the disk. OSError when it can't.
+    """Write a temporary file, rename it to `path`, and flush both to the disk. Raises OSError.
 
-    Its `mode` is by default what the process's umask leaves of 0o644.
+    The default `mode` is 0o644 without the bits of the process's umask.
     """
     try:
         with create_regular(temporary) as output:
@@ -51,7 +51,7 @@ def write_durably(
 
 
 def make_directory(path: Path) -> None:
-    """Make a directory that every reader may enter, and its parents; no error if it exists."""
+    """Make a directory that every user may enter, and its parents. It may exist already."""
     if path.is_dir():
         return
     make_directory(path.parent)
@@ -59,6 +59,6 @@ def make_directory(path: Path) -> None:
         path.mkdir()
     except FileExistsError:
         return
-    # Apart from `mkdir`, whose mode the process's umask narrows.
+    # Not by `mkdir`, because the process's umask would remove bits of its mode.
     os.chmod(path, 0o755)  # noqa: S103 - the retriever may run as another user
     fsync_directory(path.parent)

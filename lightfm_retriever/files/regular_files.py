@@ -1,7 +1,7 @@
-"""Opening files that another party may replace: nothing but a regular file is ever waited for.
+"""Open regular files that another party may replace by something else.
 
-Opening a FIFO waits until somebody writes to it, perhaps for ever, and a device may never end. So what
-a name leads to is looked at before it is opened, opened without waiting, and looked at again.
+Opening a FIFO waits until a writer opens it, perhaps forever, and reading a device may never end. So
+these functions check a file, open it without waiting, and check it again.
 """
 
 from __future__ import annotations
@@ -26,41 +26,41 @@ _KINDS = {
     stat.S_IFCHR: "a device",
     stat.S_IFBLK: "a device",
 }
-# This process's own descriptors, as a shell's <(...) names them: nobody else can replace them.
+# Names of this process's own descriptors, such as a shell's <(...). Nobody else can replace them.
 _OWN_DESCRIPTOR = re.compile(r"/dev/stdin|/dev/fd/\d+|/proc/self/fd/\d+")
 
 
 class IrregularFileError(OSError):
-    """What a name leads to is no regular file. `strerror` says what it is."""
+    """A path leads to something that isn't a regular file. `strerror` names its kind."""
 
     def __init__(self, path: Path, kind: str) -> None:
         super().__init__(errno.EINVAL, f"is {kind}, but should be a regular file", str(path))
 
 
 def check_regular(path: Path) -> os.stat_result:
-    """Look at a file without opening it; raises IrregularFileError, and OSError as `stat` does."""
+    """Check a file without opening it. Raises IrregularFileError, or OSError like `stat`."""
     return _checked(path, path.stat())
 
 
 def check_database(path: Path) -> None:
-    """Check that what SQLite opens of a database are regular files; raises as `check_regular` does.
+    """Check that all files that SQLite opens for a database are regular; raises like `check_regular`.
 
-    SQLite waits at a FIFO that has the name of a journal or a log of changes.
+    SQLite would wait for a FIFO with the name of its journal or its write-ahead log.
     """
     check_regular(path)
-    # They are beside what a link leads to.
+    # These files are next to the file that a link leads to.
     real = path.resolve()
     for ending in ("-journal", "-wal", "-shm"):
         beside = real.with_name(real.name + ending)
         if beside.is_symlink():
-            # SQLite follows no link here.
+            # SQLite doesn't follow a link here.
             raise IrregularFileError(beside, "a link")
         with contextlib.suppress(FileNotFoundError):
             check_regular(beside)
 
 
 def open_descriptor(path: Path, flags: int = os.O_RDONLY, mode: int = 0o644) -> int:
-    """Open a regular file as `os.open` does, without waiting; raises IrregularFileError, too."""
+    """Open a regular file like `os.open`, without waiting. Also raises IrregularFileError."""
     try:
         check_regular(path)
     except FileNotFoundError:
@@ -68,7 +68,7 @@ def open_descriptor(path: Path, flags: int = os.O_RDONLY, mode: int = 0o644) -> 
             raise
     descriptor = os.open(path, flags | os.O_NONBLOCK | os.O_CLOEXEC, mode)
     try:
-        # It may have been replaced after the first look.
+        # It may have been replaced after the first check.
         _checked(path, os.fstat(descriptor))
     except BaseException:
         os.close(descriptor)
@@ -77,22 +77,22 @@ def open_descriptor(path: Path, flags: int = os.O_RDONLY, mode: int = 0o644) -> 
 
 
 def open_regular(path: Path) -> io.BufferedReader:
-    """Open a regular file for reading; raises as `open_descriptor` does."""
+    """Open a regular file for reading. Raises like `open_descriptor`."""
     file = _Unwaiting(open_descriptor(path))
-    # Else an error of reading it would tell the descriptor's number.
+    # Otherwise a read error would name the descriptor's number.
     file.name = str(path)
     return io.BufferedReader(file)
 
 
 def create_regular(path: Path) -> io.BufferedWriter:
-    """Open a file for writing it anew, in place of what a regular one held; raises so, too."""
+    """Open a new or existing regular file for writing, and empty it. Raises like `open_descriptor`."""
     return os.fdopen(open_descriptor(path, os.O_CREAT | os.O_TRUNC | os.O_WRONLY), "wb")
 
 
 def open_given(path: Path) -> io.BufferedReader:
-    """Open a file that a command reads once: a regular one, or a pipe that its shell gave it.
+    """Open a file that a command reads once: a regular file, or a pipe of the shell.
 
-    That pipe, of `<(...)` or /dev/stdin, is waited for. Raises as `open_descriptor` does.
+    Reading from a pipe, `<(...)` or /dev/stdin, waits for its writer. Raises like `open_descriptor`.
     """
     if _OWN_DESCRIPTOR.fullmatch(str(path)) and not path.is_dir():
         return path.open("rb")
@@ -100,35 +100,34 @@ def open_given(path: Path) -> io.BufferedReader:
 
 
 def read_regular(path: Path, *, max_bytes: int | None = None) -> bytes:
-    """Read a regular file, or no more than so many bytes of it; raises as `open_descriptor` does."""
+    """Read a regular file, or at most `max_bytes` of it. Raises like `open_descriptor`."""
     with open_regular(path) as file:
         return file.read(-1 if max_bytes is None else max_bytes)
 
 
 @contextmanager
 def held_open(path: Path) -> Iterator[str]:
-    """A name of a regular file, checked and open, for a library that opens files by name.
+    """Hold a checked regular file open, and yield a name for a library that opens files by name.
 
-    The library can't meet another file by this name, whatever becomes of the path. Raises as
-    `open_descriptor` does.
+    The name leads to this file even if the path is replaced. Raises like `open_descriptor`.
     """
     with open_regular(path) as file:
         name = f"/proc/self/fd/{file.fileno()}"
-        # Not every container shows its processes.
+        # Not every container has /proc.
         yield name if os.path.exists(name) else str(path)  # noqa: PTH110
 
 
 def lock_regular(path: Path, how: int = fcntl.LOCK_EX | fcntl.LOCK_NB) -> int | None:
-    """Lock a file, which is made, and return its descriptor; None when somebody else has it.
+    """Create and lock a file, and return its descriptor; None if another process holds the lock.
 
-    Also None when somebody has removed it meanwhile. Raises as `open_descriptor` does.
+    Also None if another process has removed the file meanwhile. Raises like `open_descriptor`.
     """
     descriptor = open_descriptor(path, os.O_CREAT | os.O_RDWR)
     with contextlib.ExitStack() as stack:
         stack.callback(os.close, descriptor)
         with contextlib.suppress(BlockingIOError, FileNotFoundError):
             fcntl.flock(descriptor, how)
-            # One that was removed between opening and locking it keeps nobody out.
+            # A file that was removed between opening and locking excludes nobody.
             if os.path.samestat(os.fstat(descriptor), path.stat()):
                 stack.pop_all()
                 return descriptor
@@ -136,7 +135,7 @@ def lock_regular(path: Path, how: int = fcntl.LOCK_EX | fcntl.LOCK_NB) -> int | 
 
 
 class _Unwaiting(io.FileIO):
-    """Files of /proc and /sys look regular, and some have nothing to read until something happens."""
+    """A file that never waits. Files of /proc and /sys look regular, but some have no data yet."""
 
     def readinto(self, buffer: Any, /) -> int:
         found: int | None = super().readinto(buffer)

@@ -1,4 +1,4 @@
-"""Where a client connects to, or a service listens: "host:port", checked before it is used."""
+"""Addresses "host:port" to connect to or to listen on, checked before use."""
 
 from __future__ import annotations
 
@@ -9,24 +9,24 @@ from lightfm_retriever.hosting.errors import ArgumentError
 
 _HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,252})")
 _PORT = re.compile(r"[0-9]{1,5}")
-# gRPC's own way to ask for a name anew: its host and port are the same as without it.
+# gRPC's prefix for names that it resolves by DNS.
 _DNS = re.compile("^dns:(///)?")
-# gRPC's own way to name several addresses.
+# gRPC's prefixes for lists of addresses.
 _LISTS = ("ipv4:", "ipv6:")
 
 
 class AddressError(ArgumentError):
-    """A text that is no address of a service.
+    """A text isn't an address of a service.
 
     Attributes:
         address: the text.
-        hint: what is wrong with it; empty when there is no more to say.
+        hint: what is wrong with it; empty when there is nothing specific.
     """
 
     def __init__(self, address: object, hint: str = "", *, least: int = 1) -> None:
         form = f"HOST:PORT with a port in {least}..65535, such as 10.0.0.1:50051 or [::1]:50051"
         expected = form + (f": {hint}" if hint else "")
-        # Flags have other names than the argument has.
+        # No argument name in the text, because flags have other names than the argument.
         text = f"{address!r} should be {expected}" if isinstance(address, str) else ""
         super().__init__("target", address, expected, text=text)
         self.address = address
@@ -34,10 +34,10 @@ class AddressError(ArgumentError):
 
 
 def parse(target: object) -> list[tuple[str, int]]:
-    """Host and port of each address that a target names; raises AddressError for what is none.
+    """Return the host and port of each address in a target. Raises AddressError.
 
-    It is "host:port", an IPv6 host in brackets; or gRPC's dns:///host:port, ipv4:host:port,... and
-    ipv6:[host]:port,....
+    A target is "host:port", with an IPv6 host in brackets. gRPC's forms dns:///host:port,
+    ipv4:host:port,... and ipv6:[host]:port,... are allowed too.
     """
     if not isinstance(target, str):
         raise AddressError(target)
@@ -47,9 +47,9 @@ def parse(target: object) -> list[tuple[str, int]]:
 
 
 def parse_one(text: str, *, least: int = 1) -> tuple[str, int]:
-    """Host and port of "host:port"; raises AddressError for anything else.
+    """Split "host:port" into host and port. Raises AddressError for anything else.
 
-    Who listens takes 0 as the `least` port, for a free one.
+    `least` is the smallest valid port: 0 for a service, which then listens on a free port.
     """
     host, _, port = text.rpartition(":")
     if (hint := _odd(text) or _wrong(text, host, port, least)) is not None:
@@ -58,43 +58,43 @@ def parse_one(text: str, *, least: int = 1) -> tuple[str, int]:
 
 
 def joined(host: str, port: int) -> str:
-    """Write an address, an IPv6 host in brackets."""
+    """Join host and port to an address, with an IPv6 host in brackets."""
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def _wrong(text: str, host: str, port: str, least: int) -> str | None:
-    """The hint of an AddressError, None for none."""
+    """Return the hint of an AddressError, None for a valid address."""
     if ":" not in text or (text.startswith("[") and text.endswith("]")):
         return "the port is missing" if text else ""
     if not host:
         return "the host is missing"
     if not (_PORT.fullmatch(port) and least <= int(port) <= 65535):
-        return f"{port!r} isn't such a port" if port else "the port is missing"
+        return f"{port!r} isn't a valid port" if port else "the port is missing"
     if host.startswith("[") and host.endswith("]"):
-        return None if _is(IPv6Address, host[1:-1]) else f"{host!r} is no host"
+        return None if _is(IPv6Address, host[1:-1]) else f"{host!r} isn't a valid host"
     if ":" in host:
-        return "an IPv6 address stands in brackets" if _is(IPv6Address, host) else ""
+        return "write an IPv6 address in brackets" if _is(IPv6Address, host) else ""
     if not _HOST.fullmatch(host) or ".." in host:
-        return f"{host!r} is no host"
+        return f"{host!r} isn't a valid host"
     if host.replace(".", "").isdigit() and not _is(IPv4Address, host):
-        return f"{host!r} is no IPv4 address, which has four numbers in 0..255"
+        return f"{host!r} isn't an IPv4 address, which has four numbers in 0..255"
     return None
 
 
 def _odd(text: str) -> str:
-    """What people write that looks like an address; empty when it doesn't."""
+    """Return a hint for common mistakes; empty if there is none."""
     if text.startswith("unix:"):
         return "the services listen on TCP ports only"
     scheme, separator, rest = text.partition("://")
     if separator:
-        return f"leave {scheme + separator!r} out: gRPC has no such addresses" if rest else ""
+        return f"leave out {scheme + separator!r}: gRPC has no such addresses" if rest else ""
     if text != text.strip() or any(one.isspace() for one in text):
-        return "it has a space in it"
+        return "it contains a space"
     host, slash, path = text.partition("/")
     if slash:
-        return f"leave {slash + path!r} out" if host else ""
+        return f"leave out {slash + path!r}" if host else ""
     if _is(IPv6Address, text):
-        return "an IPv6 address stands in brackets"
+        return "write an IPv6 address in brackets"
     return ""
 
 

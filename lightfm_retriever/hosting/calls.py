@@ -1,6 +1,7 @@
-"""What happens around every call, whatever it asks: who may call, and who looks on.
+"""Wrap the handlers of all calls: access control, logs and traces.
 
-Costs nothing for what isn't switched on: a handler is wrapped once, when its method is first called.
+A handler is wrapped once, when its method is first called. Functions that aren't switched on cost
+nothing.
 """
 
 from __future__ import annotations
@@ -16,38 +17,38 @@ Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
 Behavior: TypeAlias = Callable[[Any, grpc.ServicerContext], Any]
 
 
-# Looks at a call before anything of it is read, on the thread that takes all calls: gives None to let
-# it pass, else a handler that refuses it.
+# Checks a call before its request is read, on the thread that receives all calls. Returns None to let
+# it pass, or a handler that refuses it.
 Guard: TypeAlias = Callable[[grpc.HandlerCallDetails], "Handler | None"]
 
 
 class Around(Protocol):
-    """Puts something around a method's behavior."""
+    """Wraps the behavior of a method."""
 
     def __call__(self, method: str, behavior: Behavior, *, streams: bool) -> Behavior:
-        """Another behavior of a method ("/package.Service/Method").
+        """Return the wrapped behavior of a method ("/package.Service/Method").
 
-        A behavior takes a request, or an iterator of them, and the context; whether it `streams`, it
-        returns an iterator of responses rather than one.
+        A behavior takes a request, or an iterator of requests, and the context. It returns a response,
+        or an iterator of responses if it `streams`.
         """
 
 
 @dataclass(frozen=True)
 class Calls:
-    """Who may call, and what is put around the calls that may and around refusals, first outermost."""
+    """The guard, and the wrappers of allowed calls and of refusals, the outermost first."""
 
     guard: Guard | None = None
     arounds: tuple[Around, ...] = ()
     of_refusals: tuple[Around, ...] = ()
 
     def wrap_refusal(self, method: str, handler: Handler) -> Handler:
-        """The same handler, which refuses, with what belongs around it."""
+        """Wrap a handler that refuses calls."""
         return _around(self.of_refusals, method, handler)
 
     def wrap(self, method: str, handler: Handler) -> Handler:
-        """The same handler with everything around it."""
+        """Wrap a handler that answers calls."""
         if getattr(behavior_of(handler), "experimental_non_blocking", False):
-            # A health watch, which takes no thread and so is called in another way.
+            # A health watch takes no thread, so gRPC calls it in another way.
             return handler
         return _around(self.arounds, method, handler)
 
@@ -63,17 +64,17 @@ UNGUARDED = Calls()
 
 
 def refusing_handler(refuse: Callable[[grpc.ServicerContext], Any]) -> Handler:
-    """A handler that reads no request, so that a caller that sends none can't hold its thread."""
+    """Make a handler that reads no request, so that a caller that sends none can't block its thread."""
     return grpc.stream_unary_rpc_method_handler(lambda _, context: refuse(context))
 
 
 def behavior_of(handler: Handler) -> Any:
-    """The function that answers, whichever kind of method it is."""
+    """Return the function of a handler that answers calls, for any kind of method."""
     return handler.unary_unary or handler.unary_stream or handler.stream_unary or handler.stream_stream
 
 
 def with_behavior(handler: Handler, behavior: Any, deserializer: Any = None) -> Handler:
-    """The same handler with another function that answers, and another that parses if one is given."""
+    """Copy a handler with another behavior, and with another deserializer if one is given."""
     make: Any = {
         (False, False): grpc.unary_unary_rpc_method_handler,
         (False, True): grpc.unary_stream_rpc_method_handler,

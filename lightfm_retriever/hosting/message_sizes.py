@@ -1,12 +1,12 @@
-"""How large messages may be: what clients take by default, and what our servers do."""
+"""Limits of message sizes: the default of gRPC clients, and those of our servers."""
 
 from __future__ import annotations
 
 DEFAULT_ANSWER_BYTES = 4 << 20
-"""The largest message that a gRPC client takes unless it is told otherwise."""
+"""The largest message that a gRPC client receives by default."""
 
 ID_FIELD_BYTES = 4
-"""The most that a text of at most 512 bytes takes beside its bytes: a field's number and a length."""
+"""The most bytes that a text of up to 512 bytes takes besides itself: field number and length."""
 
 _MIB = 1 << 20
 
@@ -17,9 +17,9 @@ def whole_mib(size: int) -> int:
 
 
 def received(largest: int) -> list[tuple[str, int]]:
-    """Return the option of a server whose largest request has so many bytes.
+    """Return the option of a server for its largest request, in bytes.
 
-    It takes a MiB more, so that a request that is somewhat too large is told so by a status with
-    details. gRPC refuses what is larger still before anybody can look at it.
+    The server receives one MiB more, so that a request that is a little too large gets a status with
+    details. gRPC itself rejects larger requests without details.
     """
     return [("grpc.max_receive_message_length", largest + _MIB)]

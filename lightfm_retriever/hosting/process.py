@@ -1,4 +1,4 @@
-"""What a process asks of its system: its end, its memory, its priority, its threads."""
+"""System functions for processes: their end, memory, priority and threads."""
 
 from __future__ import annotations
 
@@ -14,32 +14,32 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 STOPPING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
-"""What a terminal or a supervisor sends: a parent deals with it, and its children leave it to that."""
+"""Signals of a terminal or a supervisor. The parent handles them; its children ignore them."""
 
-# Calls share the cores already; threads of a matrix product only get in each other's way. And a process
-# that lacks the memory for them crashes before it has done anything.
+# Calls already share the cores, so more threads for a matrix product would only disturb. And a process
+# without enough memory for such threads crashes at its start.
 ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
-"""Variables of processes that read versions, unless the operator sets them."""
+"""Environment variables of processes that read versions. The operator's own values have priority."""
 
 _PR_SET_PDEATHSIG = 1
 _LEAST_PRIORITY = 19
-# Its number in glibc's malloc.h, and bytes: what is as large or larger is a mapping of its own.
+# The option's number in glibc's malloc.h, and its value: blocks of this size get their own mapping.
 _M_MMAP_THRESHOLD = -3
 _LARGE = 1 << 20
 
 
 def die_with(parent: int) -> None:
-    """Have the kernel kill this process when its parent dies; raises SystemExit if it has already."""
+    """Let the kernel kill this process when its parent dies. Raises SystemExit if it already has."""
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:
         raise SystemExit("the process that started this one has ended already")
 
 
 class Awaited:
-    """Whether somebody still waits for what a thread does. Safe for threads."""
+    """Whether the result of a thread is still wanted. Threads may share it."""
 
     def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
-        # Since when nobody does, by the clock; None while somebody does.
+        # When it was cancelled, by the clock; None while the result is wanted.
         self.ended_at: float | None = None
         self._clock = clock
         self._end: Callable[[], object] | None = None
@@ -49,7 +49,7 @@ class Awaited:
         return self.ended_at is None
 
     def end(self) -> None:
-        """From now on nobody waits: what `kills` is killed."""
+        """Cancel: the result isn't wanted any more, and the process of `kills` is killed."""
         with self._lock:
             if self.ended_at is None:
                 self.ended_at = self._clock()
@@ -58,7 +58,7 @@ class Awaited:
 
     @contextlib.contextmanager
     def kills(self, process: subprocess.Popen[bytes]) -> Iterator[None]:
-        """Kill a process when this ends or the block fails; the block ends when it is gone."""
+        """Kill a process on `end` or when the block fails. The block waits for the process to end."""
         with process:
             try:
                 with self._lock:
@@ -76,9 +76,9 @@ class Awaited:
 
 @contextlib.contextmanager
 def signals_held_back() -> Iterator[None]:
-    """Start a process within this: what a terminal sends to the whole group doesn't end it.
+    """Start a process within this block, so that signals of a terminal to the group don't end it.
 
-    It begins with the parent's signals held back, and may let them come when it ignores them.
+    The process starts with these signals blocked. It may unblock them after it has set its handlers.
     """
     before = signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)
     try:
@@ -88,7 +88,7 @@ def signals_held_back() -> Iterator[None]:
 
 
 def pss_bytes(pid: int | str = "self") -> int:
-    """Proportional set size in bytes: a page that n processes map counts 1/n; 0 where unknown."""
+    """Return the proportional set size in bytes: a page of n processes counts 1/n. 0 if unknown."""
     try:
         text = Path(f"/proc/{pid}/smaps_rollup").read_text("ascii")
     except OSError:
@@ -100,22 +100,22 @@ def pss_bytes(pid: int | str = "self") -> int:
 
 
 def make_way() -> None:
-    """Let this thread, and those that it starts, have only the CPU time that no call wants.
+    """Give this thread, and the threads that it starts, the lowest CPU priority.
 
-    On Linux each thread has a priority of its own. Not for threads that hold the GIL of a process that
-    answers calls: one that has to wait for the CPU would keep it.
+    On Linux each thread has its own priority. Don't use it for threads that hold the GIL of a process
+    that answers calls: a thread that waits for the CPU would keep the GIL.
     """
     with contextlib.suppress(OSError):
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _LEAST_PRIORITY)
 
 
 def start_all(pool: ThreadPoolExecutor, count: int) -> list[threading.Thread]:
-    """Start all threads of a new pool, rather than each with the first task that finds none free.
+    """Start all `count` threads of a new pool at once, and return them.
 
-    A process that runs out of memory may fail to start a thread, or wait for ever for one that died
-    before it ran. So what calls depend on begins with the process, where a failure is seen.
-
-    Returns the threads, `count` of them, of a pool that has had no task yet.
+    Without this a pool starts a thread only when a task finds none free. A process that runs out of
+    memory may then fail to start a thread, or wait forever for one that died before it ran. So threads
+    that calls depend on start with the process, where a failure is noticed. The pool must not have run
+    a task yet.
     """
     threads: list[threading.Thread] = []
     together = threading.Barrier(count + 1)
@@ -130,20 +130,20 @@ def start_all(pool: ThreadPoolExecutor, count: int) -> list[threading.Thread]:
             ThreadPoolExecutor.submit(pool, wait)
         together.wait()
     except BaseException:
-        # Those that have begun would wait for the others for ever, and the process's end for them.
+        # Otherwise the threads that have started would wait forever, and block the end of the process.
         together.abort()
         raise
     return threads
 
 
 def release_heap() -> None:
-    """Give freed memory back to the system, and from now on large blocks as soon as they are freed.
+    """Return freed memory to the system now, and large blocks from now on as soon as they are freed.
 
-    The C library (glibc) keeps what may be wanted again: nearly all of what many small allocations
-    took, such as those of an id map in the making, and after some large blocks were freed also others
-    of up to 32 MB, for each thread. With any other library this does nothing.
+    The C library (glibc) keeps freed memory for reuse. It keeps nearly all memory of many small
+    allocations, such as those while an id map is built. After some large blocks were freed, it also
+    keeps blocks of up to 32 MB for each thread. With other C libraries this function does nothing.
     """
-    # Another C library, such as musl, has no such functions.
+    # Other C libraries, such as musl, don't have these functions.
     with contextlib.suppress(AttributeError):
         library = ctypes.CDLL(None)
         library.mallopt(_M_MMAP_THRESHOLD, _LARGE)

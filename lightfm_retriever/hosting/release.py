@@ -1,4 +1,4 @@
-"""Which release of this software runs."""
+"""The release of this software."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from lightfm_retriever.hosting.extras import DISTRIBUTION
 
 @functools.cache
 def release() -> str:
-    """Say the version of the installed distribution, such as "0.1.0"; "unknown" of a mere checkout."""
+    """Return the version of the installed distribution, such as "0.1.0"; "unknown" in a checkout."""
     try:
         return importlib.metadata.version(DISTRIBUTION)
     except importlib.metadata.PackageNotFoundError:

@@ -1,4 +1,4 @@
-"""gRPC statuses, with details for programs, as all our services give them."""
+"""gRPC statuses with details for programs, in the form of all our services."""
 
 from __future__ import annotations
 
@@ -12,19 +12,20 @@ from google.rpc import code_pb2, error_details_pb2, status_pb2
 from grpc_status import rpc_status
 
 DOMAIN = "lightfm-retriever"
-"""Of every google.rpc.ErrorInfo."""
+"""The domain of every google.rpc.ErrorInfo."""
 
-# gRPC's own retries ignore RetryInfo, and wait by this trailer.
+# gRPC's own retries ignore RetryInfo and use this trailer.
 _PUSHBACK = "grpc-retry-pushback-ms"
-# A retry that comes later than this may come after the caller's deadline, which would hide the reason.
+# A later retry may come after the caller's deadline. The caller would then see the deadline, not the
+# reason.
 _SOON = 2.0
-# gRPC turns a status of more than about 8 kB into another one. It sends the text three times: once with
-# %XX for a byte, and twice in base 64.
+# gRPC replaces a status of more than about 8 kB by another one. It sends the text three times: once
+# with %XX for each byte, and twice in base 64.
 _MAX_BYTES = 1300
 
 
 def make(code: int, text: str, *details: Message) -> status_pb2.Status:
-    """Make a status, as a message."""
+    """Make a status message."""
     status = status_pb2.Status(code=code, message=_cut(text))
     for detail in details:
         status.details.add().Pack(detail)
@@ -32,33 +33,33 @@ def make(code: int, text: str, *details: Message) -> status_pb2.Status:
 
 
 def reason(name: str, metadata: Mapping[str, str] | None = None) -> error_details_pb2.ErrorInfo:
-    """Name the cause for programs, which a text isn't for."""
+    """Make the detail that names the cause for programs."""
     return error_details_pb2.ErrorInfo(reason=name, domain=DOMAIN, metadata=metadata)
 
 
 def invalid(field: str, why: str, text: str) -> status_pb2.Status:
-    """Say that a field of the request can't be used."""
+    """Make a status for an invalid field of a request."""
     violation = error_details_pb2.BadRequest.FieldViolation(field=field, description=_cut(why))
     bad_request = error_details_pb2.BadRequest(field_violations=[violation])
     return make(code_pb2.INVALID_ARGUMENT, text, bad_request)
 
 
 def retry_after(seconds: float) -> error_details_pb2.RetryInfo:
-    """Ask callers to come again after so long."""
+    """Make the detail that asks callers to retry after some seconds."""
     made = error_details_pb2.RetryInfo()
     made.retry_delay.FromNanoseconds(int(seconds * 1e9))
     return made
 
 
 def unexpected(error: Exception, log: logging.Logger) -> status_pb2.Status:
-    """Log an error that nobody foresaw, whose text may say more than a caller should read."""
+    """Log an unexpected error and make a status without its text, which may contain private data."""
     log.error("unexpected error in a call", exc_info=error)
-    return make(code_pb2.INTERNAL, "internal error; the service's log says more")
+    return make(code_pb2.INTERNAL, "internal error: see the log of the service")
 
 
 def to_grpc(status: status_pb2.Status) -> grpc.Status:
-    """Make a status that a call can be ended with; a short RetryInfo is told to gRPC's retries, too."""
-    # What grpc_status makes is a named tuple; its package has no types.
+    """Convert a status message to a gRPC status. A short RetryInfo also becomes gRPC's own trailer."""
+    # grpc_status makes a named tuple; its package has no types.
     made: Any = rpc_status.to_status(status)
     retry = error_details_pb2.RetryInfo()
     for detail in status.details:
@@ -75,5 +76,5 @@ def abort(context: grpc.ServicerContext, status: grpc.Status) -> NoReturn:
 
 
 def _cut(text: str) -> str:
-    # A file's name may hold what no message can.
+    # A file name may contain bytes that a message can't.
     return text.encode("utf-8", "replace")[:_MAX_BYTES].decode("utf-8", "ignore")

@@ -1,4 +1,4 @@
-"""Tables for people, as all our commands print them."""
+"""Tables for people, in the form of all our commands."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Collection
 from rich.console import Console
 from rich.table import Table
 
-# Nothing that is printed is as wide: a table that goes to a file or a pipe keeps its columns whole.
+# Wider than any table, so that tables in a file or a pipe aren't cut.
 _PIPE_COLUMNS = 1_000_000
 
 
@@ -17,9 +17,9 @@ def table(*columns: str, texts: int | None = None, also_texts: Collection[str] =
     """Make a table without rows.
 
     Args:
-        columns: their names.
-        texts: how many of the first columns hold text, the others numbers; None for all.
-        also_texts: names of further columns that hold text.
+        columns: names of the columns.
+        texts: number of leading columns with text; the others have numbers. None: all have text.
+        also_texts: names of further columns with text.
     """
     made = Table(box=None, pad_edge=False, header_style="bold")
     for position, column in enumerate(columns):
@@ -29,7 +29,7 @@ def table(*columns: str, texts: int | None = None, also_texts: Collection[str] =
 
 
 def show(rows: Table, *, at_least: int = 0) -> None:
-    """Print a table, on a terminal at least so wide. Ids and names of files in it are no markup."""
+    """Print a table, on a terminal with `at_least` that many columns. Its texts aren't markup."""
     width = _PIPE_COLUMNS
     if sys.stdout.isatty():
         width = max(shutil.get_terminal_size().columns, at_least)

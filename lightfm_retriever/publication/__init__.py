@@ -1,1 +1,1 @@
-"""The on-disk contract between the trainer and the retriever; see README.md beside this file."""
+"""The on-disk contract between the trainer and the retriever; see README.md in this folder."""

@@ -1,10 +1,10 @@
-"""Attributes of items: what filters ask for, and what is returned with results.
+"""Attributes of items: for filters, and to return with results.
 
-A text attribute has any number of distinct values an item, such as genres; a number attribute one or
-none, such as a year. Each value of a text attribute is a *token*: a row of one id map over all text
-attributes, whose keys are "POSITION:VALUE", POSITION being the attribute's place in the manifest.
-Posting lists lead from tokens to items, and the same pairs the other way round from items to tokens.
-The numbers of each number attribute are there by item, and sorted.
+A text attribute has any number of distinct values for an item, such as genres. A number attribute has
+one value or none, such as a year. Each value of a text attribute is a *token*: a row of one id map for
+all text attributes. The keys of that map are "POSITION:VALUE", where POSITION is the attribute's place
+in the manifest. Posting lists map tokens to items; a second table maps items to tokens. The values of
+each number attribute are stored by item, and sorted.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from lightfm_retriever.publication.storage.id_map import AnyIds, IdMap
 from lightfm_retriever.publication.storage.ragged import Ragged
 
 MAX_VALUE_BYTES = 500
-"""Longest value of a text attribute, in bytes of UTF-8."""
+"""The longest value of a text attribute, in bytes of UTF-8."""
 
 
 @dataclass(frozen=True)
 class TextColumn:
-    """A text attribute to publish: for each item row its values, in any order, none empty."""
+    """A text attribute to publish: the values of each item row, in any order, none empty."""
 
     kind: ClassVar[AttributeKind] = "text"
     name: str
@@ -36,7 +36,7 @@ class TextColumn:
 
 @dataclass(frozen=True)
 class NumberColumn:
-    """A number attribute to publish: by item row (items,), NaN where an item has none."""
+    """A number attribute to publish: (items,) by item row, NaN for items without a value."""
 
     kind: ClassVar[AttributeKind] = "number"
     name: str
@@ -48,7 +48,7 @@ Column = TextColumn | NumberColumn
 
 @dataclass(frozen=True)
 class TextIndex:
-    """Of all text attributes together: each token's item rows, and each item's tokens, ascending."""
+    """All text attributes: the item rows of each token, and the tokens of each item, ascending."""
 
     values: AnyIds
     items: Ragged
@@ -57,7 +57,7 @@ class TextIndex:
 
 @dataclass(frozen=True)
 class NumberIndex:
-    """Of all number attributes, each (number attributes, items): by item row, and in order."""
+    """All number attributes, each array (number attributes, items): by item row, and sorted."""
 
     values: NDArray[np.float64]
     order: NDArray[np.int32]
@@ -65,10 +65,10 @@ class NumberIndex:
 
 
 class Attributes:
-    """The attributes of a publication's items. Opened ones hold nothing but memory maps.
+    """The attributes of a version's items. When opened from files, they consist of memory maps.
 
-    `facts` are the manifest's; an attribute's place among them is its *position*. `text` and `number`
-    are None when there is no attribute of the kind.
+    `facts` come from the manifest; an attribute's place in them is its *position*. `text` and `number`
+    are None if there is no attribute of that kind.
     """
 
     def __init__(
@@ -79,16 +79,16 @@ class Attributes:
         self.number_arrays = number
         self._positions = {attribute.name: position for position, attribute in enumerate(facts)}
         numbers = [position for position, own in enumerate(facts) if own.kind == "number"]
-        # Of each number attribute its row in the arrays.
+        # The row of each number attribute in the arrays.
         self._number_rows = {position: row for row, position in enumerate(numbers)}
 
     @classmethod
     def build(cls, columns: Sequence[Column], items: int) -> Attributes:
-        """From one column for each attribute, in the order of their positions.
+        """Build attributes from columns, in the order of their positions.
 
         Args:
-            columns: with distinct names.
-            items: number of rows of each.
+            columns: one column for each attribute, with distinct names.
+            items: the number of rows of each column.
 
         Raises:
             ValueError: a column has another number of rows, a text value is empty or too long, or a
@@ -111,47 +111,47 @@ class Attributes:
         )
 
     def position(self, name: str) -> int | None:
-        """The position of an attribute, None when there is no such one."""
+        """Return the position of an attribute, None if it doesn't exist."""
         return self._positions.get(name)
 
     def kind(self, position: int) -> AttributeKind:
-        """What an attribute's values are."""
+        """Return the kind of an attribute."""
         return self.facts[position].kind
 
     def token(self, position: int, value: str) -> int | None:
-        """The token of a value of a text attribute, None when no item has the value."""
+        """Return the token of a text attribute's value, None if no item has the value."""
         return self._texts.values.row(_key(position, value))
 
     def values_of(self, position: int) -> tuple[AnyIds, str]:
-        """Where the values of a text attribute are: in an id map, behind a prefix."""
+        """Return the id map with the values of a text attribute, and the prefix of their keys."""
         return self._texts.values, _key(position, "")
 
     def items_with(self, token: int) -> NDArray[np.int32]:
-        """Rows of the items that have a value, ascending, as a view."""
+        """Return the rows of the items that have a value, ascending, as a view."""
         return self._texts.items[token]
 
     @property
     def tokens(self) -> Ragged:
-        """For each item row its tokens, ascending; LookupError when no attribute is text."""
+        """The tokens of each item row, ascending; LookupError if no attribute is text."""
         return self._texts.tokens
 
     def texts(self, position: int, row: int) -> list[str]:
-        """An item's values of a text attribute, sorted by code point."""
+        """Return an item's values of a text attribute, sorted by code point."""
         texts, prefix = self._texts, _key(position, "")
         keys = [texts.values.external_id(token) for token in texts.tokens[row].tolist()]
         return sorted(key.removeprefix(prefix) for key in keys if key.startswith(prefix))
 
     def number(self, position: int, row: int) -> float | None:
-        """An item's value of a number attribute, None when it has none."""
+        """Return an item's value of a number attribute, None if it has none."""
         value = float(self.number_index(position)[0][row])
         return None if np.isnan(value) else value
 
     def number_index(
         self, position: int
     ) -> tuple[NDArray[np.float64], NDArray[np.int32], NDArray[np.float64]]:
-        """Of a number attribute the values by row, the rows by value, and the values in that order.
+        """Return a number attribute's values by row, rows by value, and values in that order.
 
-        Each (items,), as in NumberIndex. LookupError when the attribute isn't a number.
+        Each is (items,), as in NumberIndex. Raises LookupError if the attribute isn't a number.
         """
         row = self._number_rows[position]
         number = self.number_arrays

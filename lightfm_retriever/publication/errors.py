@@ -1,4 +1,4 @@
-"""Everything that can be wrong with a volume or a publication."""
+"""Errors of volumes, versions and labels."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from pathlib import Path
 
 from lightfm_retriever.files.regular_files import IrregularFileError
 
-# What is found where a file should be. All else, such as too many open files or a disk that fails, says
-# nothing about the file.
+# Error numbers that are about the file itself. Others, such as too many open files or a disk failure,
+# say nothing about the file.
 _ABOUT_THE_FILE = {None, errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.ENODEV}
 _ABOUT_THE_FILE |= {errno.ENOENT, errno.ENOTDIR, errno.ENXIO}
 
@@ -30,11 +30,11 @@ class _AtError(PublicationError):
 
 
 class VolumeError(_AtError):
-    """The volume can't be read or written. `path` is a URL where the volume is elsewhere."""
+    """The volume can't be read or written. `path` is a URL for a volume in an object store."""
 
 
 class InvalidIdError(PublicationError):
-    """An external id that can't be published or looked up."""
+    """An external id can't be published or looked up."""
 
     def __init__(self, external_id: str, reason: str) -> None:
         shown = ascii(external_id if len(external_id) <= 60 else external_id[:57] + "...")
@@ -44,15 +44,15 @@ class InvalidIdError(PublicationError):
 
 
 class VectorError(PublicationError):
-    """Vectors that must not be indexed or published."""
+    """Vectors can't be indexed or published."""
 
 
 class TooLongError(VectorError):
-    """Vectors whose scores would be beyond float32."""
+    """Vectors are so long that their scores would exceed float32."""
 
 
 class LabelError(PublicationError):
-    """A label that is missing, malformed or unreadable."""
+    """A label is missing, malformed or unreadable."""
 
     def __init__(self, label: str, reason: str) -> None:
         super().__init__(f"label {label!r}: {reason}")
@@ -61,11 +61,11 @@ class LabelError(PublicationError):
 
 
 class LabelMovedError(PublicationError):
-    """A label that someone else has moved. `expected` and `found` are versions, None for none."""
+    """Another process has moved a label. `expected` and `found` are versions, None for none."""
 
     def __init__(self, label: str, *, expected: str | None, found: str | None) -> None:
         super().__init__(
-            f"label {label!r} names {found or 'no version'} now, not {expected or 'none'} as before: "
+            f"label {label!r} names {found or 'no version'}, but named {expected or 'none'} before: "
             "another process has moved it; look at the versions and try again"
         )
         self.label = label
@@ -74,20 +74,20 @@ class LabelMovedError(PublicationError):
 
 
 class NothingToRollBackToError(PublicationError):
-    """A label that never named another version that still exists, or none at all."""
+    """A label never named another version that still exists."""
 
     def __init__(self, label: str, *, is_known: bool = True) -> None:
         super().__init__(
             f"label {label!r}: no earlier version that it named is still on the volume; "
             "choose one with 'promote'"
             if is_known
-            else f"label {label!r} has never named a version: have it name one with 'promote'"
+            else f"label {label!r} has never named a version: promote one with 'promote'"
         )
         self.label = label
 
 
 class VersionNotFoundError(PublicationError):
-    """No such version on the volume."""
+    """The volume doesn't have this version."""
 
     def __init__(self, version: str, volume: Path | str) -> None:
         super().__init__(f"version {version!r} isn't on the volume {volume}")
@@ -96,12 +96,12 @@ class VersionNotFoundError(PublicationError):
 
 
 class LabelledVersionError(PublicationError):
-    """A version that labels name, so it isn't deleted."""
+    """A version can't be deleted, because labels name it."""
 
     def __init__(self, version: str, labels: Sequence[str]) -> None:
         names = ", ".join(map(repr, labels))
         super().__init__(
-            f"version {version!r} isn't deleted, since it is what {names} names: "
+            f"version {version!r} isn't deleted, because label {names} names it: "
             "promote another version first"
         )
         self.version = version
@@ -109,15 +109,15 @@ class LabelledVersionError(PublicationError):
 
 
 class InvalidPublicationError(_AtError):
-    """A version that must not be served. `path` names the file at fault, or its URL."""
+    """A version is invalid and must not be served. `path` is the invalid file or its URL."""
 
 
 class ManifestError(InvalidPublicationError):
-    """The manifest is missing, isn't valid, or was edited after publication."""
+    """The manifest is missing, invalid, or was edited after publication."""
 
 
 class UnsupportedFormatError(InvalidPublicationError):
-    """The manifest has a format version that this release doesn't read."""
+    """This release can't read the manifest's format version."""
 
     def __init__(self, path: Path | str, found: object, supported: int) -> None:
         what = "there is no format_version" if found is None else f"format_version is {shown(found)}"
@@ -127,14 +127,14 @@ class UnsupportedFormatError(InvalidPublicationError):
 
 
 class MissingFileError(InvalidPublicationError):
-    """A file that the manifest names isn't there."""
+    """A file of the manifest is missing."""
 
     def __init__(self, path: Path | str) -> None:
         super().__init__(path, "the manifest names this file, but it is missing")
 
 
 class MismatchError(InvalidPublicationError):
-    """A file isn't what the manifest says it is. Both values are named."""
+    """A file doesn't match the manifest. The error names both values."""
 
     def __init__(self, path: Path | str, what: str, *, expected: object, found: object) -> None:
         super().__init__(path, f"{what} is {found}, but should be {expected}")
@@ -144,7 +144,7 @@ class MismatchError(InvalidPublicationError):
 
 
 def shown(value: object) -> str:
-    """Say a value of a manifest, which may be of any size, in a few characters."""
+    """Show a value of a manifest in at most 80 characters."""
     if isinstance(value, dict | list):
         # It may be nested too deeply to be written.
         return "an object" if isinstance(value, dict) else "a list"
@@ -153,14 +153,14 @@ def shown(value: object) -> str:
 
 
 def says_nothing(error: OSError) -> bool:
-    """Whether an error may pass without a change of the file that couldn't be opened or read."""
+    """Return whether an error says nothing about the file, so that it may pass by itself."""
     return not isinstance(error, IrregularFileError) and error.errno not in _ABOUT_THE_FILE
 
 
 def unreadable(path: Path, error: OSError, what: str = "") -> VolumeError | InvalidPublicationError:
-    """The error for a version's file that can't be opened or read, which begins with `what` can't be.
+    """Return the error for a file of a version that can't be opened or read. `what` begins its text.
 
-    A VolumeError says nothing about the version, and may pass.
+    It is a VolumeError if the cause isn't the version and may pass.
     """
     reason = what + (error.strerror or str(error))
     return (VolumeError if says_nothing(error) else InvalidPublicationError)(path, reason)
@@ -168,7 +168,7 @@ def unreadable(path: Path, error: OSError, what: str = "") -> VolumeError | Inva
 
 @contextlib.contextmanager
 def as_volume_error(path: Path, what: str) -> Iterator[None]:
-    """Raise VolumeError for an OSError of the block, which says `what` went wrong, and where."""
+    """Convert an OSError of the block to a VolumeError that says `what` failed, and where."""
     try:
         yield
     except OSError as error:

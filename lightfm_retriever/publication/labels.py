@@ -1,8 +1,8 @@
-"""Labels: small text files, each holding the name of the version that it points to.
+"""Labels: small text files, each with the name of a version.
 
-A label is moved by replacing its file, so that a reader sees the old name or the new one. A second
-file keeps the moves, one line each, for rolling back. Who moves one holds a lock that all of a volume's
-labels share; readers need none.
+To move a label, the writer replaces its file, so that a reader sees either the old name or the new one.
+A second file records the moves, one line each, for rollbacks. A writer holds a lock that all labels of
+a volume share; readers need no lock.
 """
 
 from __future__ import annotations
@@ -28,18 +28,18 @@ from lightfm_retriever.publication.errors import (
 from lightfm_retriever.publication.reader import directory_of, has_version
 
 MAX_BYTES = 200
-"""Longer than any version's name with stray white space around it."""
+"""Longer than any version name with white space around it."""
 
 Verb = Literal["promote", "rollback"]
 
 
 def read_label(volume: Path, label: str) -> str:
-    """The version that a label names, whether or not that version exists.
+    """Return the version that a label names. The version needn't exist.
 
-    White space around the name is ignored, so a label may be written with an editor.
+    White space around the name is ignored, so that a label may be edited by hand.
 
     Raises:
-        LabelError: it is missing, unreadable, or its text isn't a version's name.
+        LabelError: the label is missing or unreadable, or doesn't contain a version name.
     """
     check_name(label)
     path = layout.label_file(volume, label)
@@ -53,16 +53,16 @@ def read_label(volume: Path, label: str) -> str:
 
 
 def parse(label: str, content: bytes, *, where: Path | str) -> str:
-    """The version that a label's content names; raises LabelError, which says `where` it was read."""
+    """Parse the content of a label. Raises LabelError, which says `where` it was read."""
     version = content.decode("ascii", "replace").strip()
     shown = content[:40].decode("utf-8", "replace")
     if len(content) > MAX_BYTES or not layout.is_version_name(version):
-        raise LabelError(label, f"{where} should hold a version's name, but holds {shown!r}")
+        raise LabelError(label, f"{where} should contain a version name, but contains {shown!r}")
     return version
 
 
 def read_label_or_none(volume: Path, label: str) -> str | None:
-    """The version that a label names; None when `read_label` can't tell."""
+    """Return the version that a label names; None if `read_label` fails."""
     try:
         return read_label(volume, label)
     except LabelError:
@@ -70,10 +70,10 @@ def read_label_or_none(volume: Path, label: str) -> str | None:
 
 
 def list_labels(volume: Path, *, strict: bool = False) -> dict[str, str]:
-    """All labels that can be read, sorted by name, and the versions that they name.
+    """Return all readable labels, sorted by name, and the versions that they name.
 
-    With `strict`, one that is there and can't be read is an error. One whose text isn't a version's
-    name is left out either way: it names none.
+    With `strict`, an existing label that can't be read is an error. A label that doesn't contain a
+    version name is always left out.
 
     Raises:
         VolumeError: the labels, or with `strict` one of them, can't be read.
@@ -90,7 +90,7 @@ def list_labels(volume: Path, *, strict: bool = False) -> dict[str, str]:
             labels[name] = read_label(volume, name)
         except LabelError as error:
             cause = error.__cause__
-            # A link to nothing, or to itself, names no version whoever reads it.
+            # A link to nothing, or to itself, names no version.
             if strict and isinstance(cause, OSError) and cause.errno not in (errno.ENOENT, errno.ELOOP):
                 raise VolumeError(layout.label_file(volume, name), error.reason) from error
     return labels
@@ -98,10 +98,10 @@ def list_labels(volume: Path, *, strict: bool = False) -> dict[str, str]:
 
 @contextlib.contextmanager
 def exclusive(volume: Path, wanted: Path) -> Iterator[None]:
-    """Let no other process or thread move a label or delete a version meanwhile; it waits for them.
+    """Hold the lock for moving labels and deleting versions. Waits for other processes and threads.
 
-    The lock ends with the process, however that ends. It isn't reentrant. A VolumeError, which says
-    that the volume can't be written, names what is `wanted`.
+    The lock is released when the process ends, in any way. It isn't reentrant. Raises VolumeError with
+    path `wanted` if the volume can't be written.
     """
     path = layout.labels_lock(volume)
     with contextlib.ExitStack() as stack:
@@ -112,45 +112,45 @@ def exclusive(volume: Path, wanted: Path) -> Iterator[None]:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
         except OSError as error:
             raise VolumeError(wanted, f"can't be written: {error.strerror or error}: {path}") from error
-        # A child that was forked meanwhile may still have the file open.
+        # Unlock explicitly: a child that was forked meanwhile may still have the file open.
         stack.callback(fcntl.flock, descriptor, fcntl.LOCK_UN)
         yield
 
 
 def promote(volume: Path, version: str, *, label: str = layout.DEFAULT_LABEL) -> str | None:
-    """Make a label name a version, and return what it named before, None when nothing.
+    """Move a label to a version, and return the version that it named before, None for none.
 
-    The caller has verified the version.
+    The caller must have verified the version.
 
     Raises:
         LabelError: the label's name isn't valid.
         VersionNotFoundError: the volume has no such version.
-        VolumeError: the label can't be written; it names what it named before.
+        VolumeError: the label can't be written. It still names the same version as before.
     """
     return _move(volume, label, version, "promote")
 
 
 def swap(volume: Path, version: str, *, label: str, expected: str | None, verb: Verb) -> None:
-    """Make a label name a version if it still names the expected one.
+    """Move a label to a version if it still names the expected version.
 
-    For who has looked at what the label names, as `read_label_or_none` gave it, and then at length at
-    the version: nobody else's move in between is undone. The history notes `verb`: "rollback" to what
-    was `rollback_target`, else "promote".
+    Use this after a long check of the version: it doesn't undo a move of another process in between.
+    `expected` is the result of `read_label_or_none` before the check. The history records `verb`:
+    "rollback" to a version from `rollback_target`, else "promote".
 
     Raises:
-        LabelMovedError: it names another version by now.
+        LabelMovedError: the label names another version by now.
         LabelError, VersionNotFoundError, VolumeError: as `promote`.
     """
     _move(volume, label, version, verb, expected)
 
 
 def rollback_target(volume: Path, *, label: str = layout.DEFAULT_LABEL) -> str:
-    """The version that a label named before its last promotion; a rollback makes it name that again.
+    """Return the version to roll back to: the one that a label named before its last promotion.
 
-    After a rollback it is what was named one promotion before that. Versions that are gone are skipped.
+    After a rollback it is the version of one promotion earlier. Deleted versions are skipped.
 
     Raises:
-        NothingToRollBackToError: it never named another version that still exists.
+        NothingToRollBackToError: the label never named another version that still exists.
         LabelError: the label's name isn't valid.
     """
     check_name(label)
@@ -163,10 +163,11 @@ def rollback_target(volume: Path, *, label: str = layout.DEFAULT_LABEL) -> str:
 
 
 def earlier(label: str, history: bytes, current: str | None, exists: Callable[[str], bool]) -> str:
-    """The version that a label named before, or NothingToRollBackToError; by its history's content."""
+    """Find the version to roll back to in a history. Raises NothingToRollBackToError."""
     named = _stack(history)
-    # A crash between replacing the label and noting the move leaves the label ahead of the notes. What
-    # was promoted after it may be what someone has just rolled back from: never go there again.
+    # After a crash between replacing the label and recording the move, the history lacks that move. The
+    # move may have been a rollback. So never return to a version that was promoted after the current
+    # one.
     if current in named:
         del named[len(named) - 1 - named[::-1].index(current) :]
     for version in reversed(named):
@@ -176,15 +177,15 @@ def earlier(label: str, history: bytes, current: str | None, exists: Callable[[s
 
 
 def note(verb: Verb, version: str) -> bytes:
-    """What a move adds to the history.
+    """Return the text that a move adds to the history.
 
-    It begins with a line break because a crash or a full disk may have cut the line before it short.
+    It begins with a line break, because a crash or a full disk may have truncated the line before.
     """
     return f"\n{verb} {version}\n".encode()
 
 
 def _stack(history: bytes) -> list[str]:
-    """The versions promoted and not rolled back since, oldest first."""
+    """Return the versions that were promoted and not rolled back since, oldest first."""
     stack: list[str] = []
     for line in history.decode("ascii", "replace").splitlines():
         verb, _, version = line.partition(" ")
@@ -199,7 +200,7 @@ def _stack(history: bytes) -> list[str]:
 
 
 def _move(volume: Path, label: str, version: str, verb: Verb, *expected: str | None) -> str | None:
-    """Move a label, from what is expected if anything is; returns what it named."""
+    """Move a label, from the expected version if one is given; returns the version it named."""
     check_name(label)
     directory_of(volume, version)
     path = layout.label_file(volume, label)
@@ -207,10 +208,10 @@ def _move(volume: Path, label: str, version: str, verb: Verb, *expected: str | N
         found = read_label_or_none(volume, label)
         if expected and found != expected[0]:
             raise LabelMovedError(label, expected=expected[0], found=found)
-        # Again, since it may have been deleted before the lock was there.
+        # Check again: the version may have been deleted before the lock was taken.
         directory_of(volume, version)
         history = layout.history_file(volume, label)
-        # Staged elsewhere, so that a listing of the labels never meets a half-written one.
+        # In the staging directory, so that a listing of labels never contains a half-written one.
         temporary = layout.staging_dir(volume) / f"label-{label}-{secrets.token_hex(8)}"
         try:
             for parent in (path.parent, history.parent, temporary.parent):
@@ -218,7 +219,7 @@ def _move(volume: Path, label: str, version: str, verb: Verb, *expected: str | N
             write_durably(temporary, version.encode() + b"\n", path, mode=0o644)
         except OSError as error:
             raise VolumeError(path, f"can't be written: {error.strerror or error}") from error
-        # The label has moved, so what follows must not fail the call.
+        # The label has moved, so an error in the history must not fail the call.
         with contextlib.suppress(OSError):
             descriptor = open_descriptor(history, os.O_CREAT | os.O_WRONLY | os.O_APPEND)
             with os.fdopen(descriptor, "ab") as file:
@@ -229,7 +230,7 @@ def _move(volume: Path, label: str, version: str, verb: Verb, *expected: str | N
 
 
 def last_named(volume: Path, label: str) -> str | None:
-    """What a label's history says that it named last, for one that is gone; None for nothing."""
+    """Return the version that a deleted label named last, from its history; None for none."""
     try:
         named = _stack(read_regular(layout.history_file(volume, label)))
     except OSError:

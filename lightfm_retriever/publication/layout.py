@@ -1,7 +1,7 @@
-"""Every file and directory name of the on-disk contract, and what a version's files hold.
+"""All file and directory names of the on-disk contract, and the contents of a version's files.
 
-A version's files are in one table, `FILES`: a new array is a new entry. Names, what comes together, the
-checks of who stages, opens and verifies a version, and the list in README.md come from it.
+The table `FILES` lists the files of a version: a new array is a new entry. It defines names, groups of
+files, the checks while staging, opening and verifying a version, and the list in README.md.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ RECOMMEND = "recommend"
 
 DEFAULT_LABEL = "current"
 
-# Not \d, which any script's digits match.
+# Not \d, which matches the digits of any script.
 _VERSION = re.compile(r"[0-9]{8}T[0-9]{6}Z-[0-9a-f]{6}")
 _LABEL = re.compile(r"[a-z][a-z0-9_-]{0,63}")
 _FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*(\.[A-Za-z0-9_-]+)*")
-# A length as shapes have it, such as "2 components + 3".
+# A length in a shape, such as "2 components + 3".
 _LENGTH = re.compile(r"(?:(\d+) )?([a-z ]*[a-z])(?: \+ (\d+))?")
 
 MODEL = "model"
-"""The group of what a later training goes on from. The retriever has no use for it."""
+"""The group of files for a warm start of training. The retriever doesn't use them."""
 
 
 @dataclass(frozen=True)
@@ -41,19 +41,19 @@ class FileSpec:
     """A file of a version.
 
     Attributes:
-        name: of the file, or its form.
-        what: it holds, in Markdown.
-        shape: lengths of an array, or how many ids an id map has, in terms of sizes. The manifest
-            tells `items`, `users`, `components` and `numbers`, an id map its own. A size of one letter
-            may be any number.
-        dtype: of an array; "" for what is none.
-        group: of files that come together or not at all, or of just this one; "" when it is required.
-        rule: for an array's numbers: "ascending" within each row of ragged ones, a "permutation" of
-            rows, "vectors" that scores are made of, "gaps" where NaN stands for none, "own" for what
-            is checked by itself. All other floats are finite.
-        of: the size that integers are rows of, so that each is below it.
-        values: of offsets, the name of the file that they cut into rows.
-        since: the version of the format that brought it.
+        name: the file name, or its pattern.
+        what: the content, in Markdown.
+        shape: the lengths of an array, or the number of ids of an id map, in terms of sizes. The sizes
+            `items`, `users`, `components` and `numbers` come from the manifest, others from an id map.
+            A size of one letter may be any number.
+        dtype: the type of an array; "" for other files.
+        group: the name of a group of files that are all present or all missing; "" for a required file.
+        rule: the rule for the numbers of an array. "ascending": within each ragged row. "permutation":
+            of rows. "vectors": scores are computed from them. "gaps": NaN means no value. "own":
+            checked by separate code. All other floats must be finite.
+        of: the size of the table that integers are rows of; each must be less than it.
+        values: for offsets, the name of the file that they split into rows.
+        since: the format version that introduced the file.
     """
 
     name: str
@@ -67,13 +67,13 @@ class FileSpec:
     since: int = 1
 
     def lengths(self, sizes: Mapping[str, int]) -> tuple[int | None, ...]:
-        """The shape, given sizes; None for a length that may be any."""
+        """Return the shape for given sizes; None for a length that may be any number."""
         return tuple(
             times * sizes[size] + more if size in sizes else None for times, size, more in self._parts
         )
 
     def sizes(self, shape: tuple[int, ...]) -> Iterator[tuple[str, int]]:
-        """What a shape tells of the sizes that may not be any number."""
+        """Derive the sizes from a shape, except those of one letter."""
         for length, (times, size, more) in zip(shape, self._parts, strict=False):
             if len(size) > 1:
                 yield size, max(0, length - more) // times
@@ -85,7 +85,7 @@ class FileSpec:
 
 
 FILES: dict[str, FileSpec] = {}
-"""By name, in the order that they are opened and checked in."""
+"""The files by name, in the order in which they are opened and checked."""
 
 
 def _file(name: str, *facts: Any, **more: Any) -> str:
@@ -96,7 +96,7 @@ def _file(name: str, *facts: Any, **more: Any) -> str:
 def _ragged(
     stem: str, values: str, what: str, rows: str, of: str = "", group: str = ""
 ) -> tuple[str, str]:
-    """Two files: row r of the values is values[offsets[r]:offsets[r + 1]], UTF-8 or rows of a size."""
+    """Add two files: row r is values[offsets[r]:offsets[r + 1]], UTF-8 or rows of a size."""
     offsets, values = f"{stem}_offsets.npy", f"{values}.npy"
     _file(offsets, f"where each row of `{values}` ends", f"{rows} + 1", "int64", group, values=values)
     if not of:
@@ -109,7 +109,7 @@ def _vectors(name: str, rows: str, what: str, group: str = "", rule: str = "vect
 
 
 def _model(side: str) -> tuple[str, ...]:
-    """What was learned of a side's n columns: those of k rows, then m others, which have names."""
+    """Add the model files of users or items: n trained columns, k of rows and m with names."""
     own = f"rows of {side}s with a trained column of their own, ascending; the first k of n columns"
     stem, others = f"model_{side}", f"names of the other columns of {side}s"
     return (
@@ -167,32 +167,32 @@ MODEL_USER_FILES = _model("user")
 MODEL_USER_ROWS, MODEL_USER_FEATURE_OFFSETS, MODEL_USER_FEATURE_BYTES = MODEL_USER_FILES[:3]
 MODEL_USER_VECTORS, MODEL_USER_GRADIENTS = MODEL_USER_FILES[3:]
 
-# Of no group. The manifest is no file of its own list.
+# Files of no group. The manifest doesn't list itself.
 REQUIRED_FILES = _names("")
-# What a later training goes on from.
+# Files for a warm start of training.
 MODEL_FILES = _names(MODEL)
-# There when the manifest names an attribute of the kind, and only then.
+# Files that are present if and only if the manifest has an attribute of the kind.
 ATTRIBUTE_FILES = {kind: _names(kind) for kind in ("text", "number")}
-# What comes together or not at all, such as offsets and values.
+# Pairs of files that are both present or both missing, such as offsets and values.
 _GROUPS = dict.fromkeys(spec.group for spec in FILES.values())
 PAIRS = tuple((files[0], files[1]) for files in map(_names, _GROUPS) if len(files) == 2)
 
 
 def index_file(index: str, backend: str) -> str:
-    """Name of the file of one index, such as "recommend.annoy"."""
+    """Return the name of an index file, such as "recommend.annoy"."""
     return f"{index}.{backend}"
 
 
 def version_name(created_at: datetime, digest: str) -> str:
-    """Name of a version: the UTC second of its creation and six hex digits of its content."""
+    """Return the name of a version: its time of creation in UTC, and six hex digits of its digest."""
     return f"{created_at:%Y%m%dT%H%M%SZ}-{digest[:6]}"
 
 
 def version_time(version: str) -> datetime:
-    """The second of its creation that a version's name tells, in UTC.
+    """Return the time of creation in a version's name, in UTC.
 
     Raises:
-        ValueError: it isn't a version's name, or tells of no day or time that there is.
+        ValueError: it isn't a version name, or its date or time doesn't exist.
     """
     if not is_version_name(version):
         raise ValueError(f"{version!r} isn't a version's name")
@@ -200,45 +200,45 @@ def version_time(version: str) -> datetime:
 
 
 def is_version_name(name: str) -> bool:
-    """Whether `name` has the form of a version's name; staging directories never have."""
+    """Return whether `name` has the form of a version name. Staging directories never have it."""
     return _VERSION.fullmatch(name) is not None
 
 
 def is_label_name(name: str) -> bool:
-    """Whether `name` may be a label: 1 to 64 of a-z, 0-9, - and _, starting with a letter."""
+    """Return whether `name` may be a label: 1 to 64 of a-z, 0-9, - and _, starting with a letter."""
     return _LABEL.fullmatch(name) is not None
 
 
 def is_file_name(name: str) -> bool:
-    """Whether a manifest may name this file: plain, no separators, no "..", not the manifest."""
+    """Return whether a manifest may list this file: no separators, no "..", not the manifest."""
     return len(name) <= 100 and name != MANIFEST and _FILE_NAME.fullmatch(name) is not None
 
 
 def versions_dir(volume: Path) -> Path:
-    """Directory of all versions."""
+    """Return the directory of all versions."""
     return volume / VERSIONS
 
 
 def version_dir(volume: Path, version: str) -> Path:
-    """Directory of one version."""
+    """Return the directory of one version."""
     return volume / VERSIONS / version
 
 
 def label_file(volume: Path, label: str) -> Path:
-    """File whose text is the name of a version."""
+    """Return the file of a label, whose text is the name of a version."""
     return volume / LABELS / label
 
 
 def labels_lock(volume: Path) -> Path:
-    """File that is locked while a label is moved or a version deleted; its name is no label's."""
+    """Return the file to lock while moving a label or deleting a version. It can't be a label."""
     return volume / LABELS / ".lock"
 
 
 def history_file(volume: Path, label: str) -> Path:
-    """File with one line for each move of a label, for rolling back."""
+    """Return the history file of a label, with one line for each move, for rollbacks."""
     return volume / LABEL_HISTORY / label
 
 
 def staging_dir(volume: Path) -> Path:
-    """Directory for what isn't published yet."""
+    """Return the directory for files that aren't published yet."""
     return volume / STAGING

@@ -1,4 +1,4 @@
-"""The facts about a publication, as a frozen dataclass and as a JSON object with a checksum."""
+"""The manifest: the facts about a version, as a dataclass and as a JSON object with a checksum."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from lightfm_retriever.publication.errors import (
 
 FORMAT_VERSION = 1
 MAX_BYTES = 4 << 20
-"""More than any manifest has."""
+"""The largest manifest in bytes: more than any manifest needs."""
 
 MAX_FILES = 100
-"""Of a version; all that layout knows are a third of that."""
+"""The most files of a version; layout knows a third as many."""
 
-# Fields that format 1 gained later, and what they are without it. They are left out then, so that an
-# older manifest is encoded as it was.
+# Fields that were added to format 1 later, and their defaults. A field with its default isn't encoded,
+# so that an older manifest is encoded as it was.
 _ADDED: dict[str, Any] = {"target_recall": None, "trials": [], "build_seconds": 0.0, "depths": []}
 _ADDED |= {"attributes": [], "weight": None}
 
@@ -41,13 +41,13 @@ Scalar = str | bool | int | float | None
 AttributeKind = Literal["text", "number"]
 
 TUNED_FOR = 10
-"""Number of results that the settings of an index were tuned for: recall@10."""
+"""The number of results that the settings of an index were tuned for: recall@10."""
 
 MAX_EFFORT = 1e9
-"""Largest effort in `depths`: multiplied by what a request asks for, it is still a number."""
+"""The largest effort in `depths`: multiplied by a request's search_effort, it is still finite."""
 
 RESERVED_ATTRIBUTE = "title"
-"""No attribute's name, since titles are published and returned under it."""
+"""A name that no attribute may have, because titles are returned under it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,7 +60,7 @@ class FileFacts:
 
 @dataclass(frozen=True, kw_only=True)
 class MeasuredSetting:
-    """One setting that was measured: one point of a backend's curve of recall against time."""
+    """One measured setting of a backend: a point on its curve of recall against time."""
 
     backend: str
     build: dict[str, Scalar]
@@ -71,7 +71,7 @@ class MeasuredSetting:
 
 @dataclass(frozen=True, kw_only=True)
 class Depth:
-    """What finds a share `recall` of the `results` nearest: an effort relative to the chosen one."""
+    """The effort, relative to the tuned one, that finds a share `recall` of the nearest `results`."""
 
     results: Positive
     effort: Annotated[float, msgspec.Meta(gt=0, le=MAX_EFFORT)]
@@ -80,16 +80,18 @@ class Depth:
 
 @dataclass(frozen=True, kw_only=True)
 class IndexFacts:
-    """How an index was built, how to query it, and how well it was measured to answer.
+    """How an index was built, how to query it, and its measured recall and speed.
 
-    `dimensions` is that of the indexed vectors, after any transform. `recall_at_10` is the share of
-    the true ten nearest that a query finds as the retriever asks it, `query_microseconds` the median
-    time of that search on one thread of the machine that built it.
-
-    `target_recall` is what the settings were tuned for, None when they weren't; `trials` are all
-    settings that were measured, in that order, the chosen one among them; `build_seconds` is the time
-    that building and saving the chosen index took. `depths`, in ascending order, tell how hard to
-    search for more than ten, as far as the target can be reached in less time than by exact search.
+    Attributes:
+        dimensions: dimensions of the indexed vectors, after any transform.
+        recall_at_10: the share of the true ten nearest that a query of the retriever finds.
+        query_microseconds: median duration of such a search, on one thread of the machine that built
+            it.
+        target_recall: the recall that the settings were tuned for, None if they weren't tuned.
+        trials: all measured settings, in the order of measurement, including the chosen one.
+        build_seconds: time for building and saving the chosen index.
+        depths: the effort for more than ten results, in ascending order, as long as the index reaches
+            the target faster than exact search.
     """
 
     backend: str
@@ -101,7 +103,7 @@ class IndexFacts:
     query: dict[str, Scalar]
     recall_at_10: Share
     query_microseconds: Duration
-    # The same for a bare request of ten neighbours, without looking at more candidates.
+    # The same for a query of exactly ten candidates.
     bare_recall_at_10: Share
     bare_query_microseconds: Duration
     target_recall: Share | None = None
@@ -112,7 +114,7 @@ class IndexFacts:
 
 @dataclass(frozen=True, kw_only=True)
 class DatasetFacts:
-    """What the model was trained and evaluated on."""
+    """The data that the model was trained and evaluated on."""
 
     name: str
     split: str
@@ -120,13 +122,13 @@ class DatasetFacts:
     test_interactions: Count
     item_features: list[str]
     user_features: list[str]
-    # The sum of the weights above 0 of all interactions; older publications have none.
+    # The sum of the weights above 0 of all interactions; None in older versions.
     weight: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class RunFacts:
-    """The training run that made the publication; `seconds` by stage."""
+    """The training run that published the version; `seconds` by stage."""
 
     id: str
     started_at: str
@@ -135,7 +137,7 @@ class RunFacts:
 
 @dataclass(frozen=True, kw_only=True)
 class AttributeFacts:
-    """An attribute of items: `kind` "text" for any number of distinct values, "number" for one."""
+    """An attribute of items. Kind "text" has any number of distinct values, "number" one or none."""
 
     name: str
     kind: AttributeKind
@@ -143,11 +145,11 @@ class AttributeFacts:
 
 @dataclass(frozen=True, kw_only=True)
 class Manifest:
-    """All facts about one publication.
+    """All facts about one version.
 
-    `items` and `users` are counts of rows, `components` the embedding's dimensions without bias. The
-    order of `attributes` is that of publication.attributes. The writer fills in `version`, `created_at`
-    (RFC 3339, UTC) and `files`.
+    `items` and `users` are numbers of rows; `components` is the number of dimensions of an embedding
+    without bias. `attributes` have the order of publication.attributes. The writer fills in `version`,
+    `created_at` (RFC 3339, UTC) and `files`.
     """
 
     items: Positive
@@ -167,27 +169,27 @@ class Manifest:
 
 
 def encode(manifest: Manifest) -> bytes:
-    """The manifest as indented JSON with its checksum; ValueError when a number isn't finite."""
+    """Encode a manifest as indented JSON with its checksum. ValueError if a number isn't finite."""
     content = msgspec.to_builtins(manifest)
     for facts in (content, content["dataset"], *content["indexes"].values()):
         for name, nothing in _ADDED.items():
-            # Of a decoded manifest msgspec leaves out some defaults by itself.
+            # For a decoded manifest, msgspec leaves out some defaults itself.
             if facts.get(name, nothing) == nothing:
                 facts.pop(name, None)
     return signed_json.encode(content)
 
 
 def decode(data: bytes, *, path: Path | str, version: str) -> Manifest:
-    """Parse and check a manifest; `path` is for messages, `version` its directory's name.
+    """Parse and check a manifest; `path` is for messages, `version` the name of its directory.
 
     Raises:
-        UnsupportedFormatError: it has another format version.
-        ManifestError: it isn't JSON, lacks a field, has one of a wrong type or out of range, was
-            edited, or is another version's.
+        UnsupportedFormatError: the manifest has another format version.
+        ManifestError: it isn't JSON, a field is missing, has a wrong type or is out of range, it was
+            edited, or it belongs to another version.
     """
     content = signed_json.parse(data, path)
     found = content.get("format_version")
-    # `True == 1` in Python, so the type counts too.
+    # In Python True == 1, so check the type too.
     if type(found) is not int or found != FORMAT_VERSION:
         raise UnsupportedFormatError(path, found, FORMAT_VERSION)
     signed_json.check(content, path)
@@ -195,17 +197,17 @@ def decode(data: bytes, *, path: Path | str, version: str) -> Manifest:
         manifest = msgspec.convert(content, Manifest)
     except msgspec.ValidationError as error:
         raise ManifestError(path, str(error)) from error
-    # The checksum guards against accidents; this against our own mistakes and against manifests that
-    # someone signed anew.
+    # The checksum detects accidents. These checks detect our own mistakes, and edited manifests with a
+    # new checksum.
     if (problem := next(_problems(manifest, version), None)) is not None:
         raise ManifestError(path, problem)
     return manifest
 
 
 def read(directory: Path, *, version: str | None = None) -> Manifest:
-    """Read and check the manifest of a directory, by default of the version that it is named after.
+    """Read and check the manifest in a directory. The default version is the directory's name.
 
-    Raises as `decode` and `unreadable` do.
+    Raises the errors of `decode` and `unreadable`.
     """
     path = directory / layout.MANIFEST
     try:
@@ -219,15 +221,15 @@ def read(directory: Path, *, version: str | None = None) -> Manifest:
 
 
 def _problems(manifest: Manifest, version: str) -> Iterator[str]:
-    """What types can't say."""
+    """Yield problems that the types can't express."""
     if manifest.version != version:
-        yield f"version is {shown(manifest.version)}, but it lies in {version!r}"
+        yield f"version is {shown(manifest.version)}, but the directory is {version!r}"
     try:
         offset = datetime.fromisoformat(manifest.created_at).utcoffset()
     except ValueError:
         offset = None
     if offset != timedelta(0):
-        yield f"created_at is {shown(manifest.created_at)}, which isn't a UTC time"
+        yield f"created_at is {shown(manifest.created_at)}, but should be a time in UTC"
     yield from (f"files: {problem}" for problem in _file_problems(manifest.files))
     yield from _attribute_problems(manifest)
     both = (layout.SIMILAR, layout.RECOMMEND)
@@ -246,10 +248,10 @@ def _file_problems(files: Collection[str]) -> Iterator[str]:
     yield from (f"{name!r} is missing" for name in layout.REQUIRED_FILES if name not in files)
     for one, other in layout.PAIRS:
         if (one in files) != (other in files):
-            yield f"{one!r} and {other!r} need each other"
+            yield f"only one of {one!r} and {other!r} is there, but both are needed"
     missing = [name for name in layout.MODEL_FILES if name not in files]
     if 0 < len(missing) < len(layout.MODEL_FILES):
-        yield f"{missing[0]!r} is missing, though there are others of a model's files"
+        yield f"{missing[0]!r} is missing, but other files of the model are there"
 
 
 def _attribute_problems(manifest: Manifest) -> Iterator[str]:
@@ -261,7 +263,7 @@ def _attribute_problems(manifest: Manifest) -> Iterator[str]:
         if name == RESERVED_ATTRIBUTE:
             yield f"{where}: {name!r} is reserved"
         if name in names:
-            yield f"{where}: {shown(name)} is there already"
+            yield f"{where}: {shown(name)} occurs twice"
         names.add(name)
     kinds = {attribute.kind for attribute in manifest.attributes}
     for kind, files in layout.ATTRIBUTE_FILES.items():
@@ -278,11 +280,11 @@ def _attribute_problems(manifest: Manifest) -> Iterator[str]:
 def _index_problems(manifest: Manifest, name: str) -> Iterator[str]:
     index = manifest.indexes[name]
     if index.items != manifest.items:
-        yield f"items is {index.items}, but items is {manifest.items}"
+        yield f"items is {index.items}, but items of the version is {manifest.items}"
     for less, more in pairwise([TUNED_FOR, *(depth.results for depth in index.depths)]):
         if more <= less:
-            above = f"from above {TUNED_FOR}"
-            yield f"depths: {more} results come after {less}, but should ascend, {above}"
+            above = f"above {TUNED_FOR}"
+            yield f"depths: results {more} follow {less}, but should be ascending and {above}"
     expected = layout.index_file(name, index.backend)
     if index.file not in (None, expected):
         yield f"file is {shown(index.file)}, but should be {shown(expected)}"

@@ -1,4 +1,4 @@
-"""Reading publications: list, resolve, open. Never changes anything on the volume."""
+"""Read versions: list, look up and open them. This never changes the volume."""
 
 from __future__ import annotations
 
@@ -32,15 +32,15 @@ from lightfm_retriever.publication.vectors.vector_space import Float32Array
 
 @dataclass(frozen=True)
 class Publication:
-    """One opened version; all arrays are read-only memory maps.
+    """One opened version. All arrays are read-only memory maps.
 
-    What has the name of a file is as the table says of it; `seen`, `titles` and `held_out` are rows cut
-    by their offsets. Each that is None by default is None when there is none, or in old publications,
-    and so are `item_norms`, `titles` and `held_out`.
+    An attribute with the name of a file contains what `layout.FILES` says about that file. `seen`,
+    `titles` and `held_out` are ragged rows. `item_norms`, `titles`, `held_out` and all attributes with
+    default None are None if the version doesn't have the file.
 
     Attributes:
-        directory: where its files are, for opening the indexes.
-        files: by name each id map and array, whether or not it has an attribute here.
+        directory: the folder of the files, for opening the indexes.
+        files: all id maps and arrays by file name, even those without an attribute here.
     """
 
     directory: Path
@@ -64,9 +64,9 @@ class Publication:
 
 
 def list_versions(volume: Path) -> list[str]:
-    """Names of all versions, oldest first. Other files in the directory are ignored.
+    """Return the names of all versions, oldest first. Other files in the directory are ignored.
 
-    One that can't be looked at is listed too: who reads it is told why, and gets the others.
+    A version that can't be checked is listed too: the error comes when it is read.
 
     Raises:
         VolumeError: the volume can't be read.
@@ -91,12 +91,12 @@ def _may_be_directory(entry: os.DirEntry[str]) -> bool:
     try:
         return entry.is_dir()
     except OSError as error:
-        # A link to itself leads to nothing for everybody, as one to a missing folder does.
+        # A link to itself leads nowhere, like a link to a missing folder.
         return error.errno != errno.ELOOP
 
 
 def has_version(volume: Path, version: str) -> bool:
-    """Whether the volume has this version; raises VolumeError when it can't be read."""
+    """Return whether the volume has this version. Raises VolumeError if it can't be read."""
     directory = layout.version_dir(volume, version)
     try:
         return layout.is_version_name(version) and directory.is_dir()
@@ -105,31 +105,31 @@ def has_version(volume: Path, version: str) -> bool:
 
 
 def read_manifest(volume: Path, version: str) -> Manifest:
-    """Read and check the manifest of a version; raises as `open_publication` does."""
+    """Read and check the manifest of a version. Raises the errors of `open_publication`."""
     return manifest.read(directory_of(volume, version))
 
 
 def open_publication(volume: Path, version: str) -> Publication:
-    """Map a version's arrays and id maps, checking names, sizes, types and shapes.
+    """Map the arrays and id maps of a version, and check names, sizes, types and shapes.
 
-    It doesn't read the data: verify the version once before it is served.
+    This doesn't read the data: verify the version once before you serve it.
 
     Raises:
         VersionNotFoundError: the volume has no such version.
         VolumeError: the volume can't be read.
-        InvalidPublicationError: names the file at fault and both values.
+        InvalidPublicationError: a file is invalid; the error names it and both values.
     """
     return open_directory(directory_of(volume, version), version)
 
 
 def open_directory(directory: Path, version: str) -> Publication:
-    """Do the same for a version that lies in any directory, as before it appears on its volume."""
+    """Open a version in any directory, such as one that isn't published yet."""
     facts = manifest.read(directory, version=version)
     paths = {name: directory / name for name in facts.files}
     for name, path in paths.items():
         check_size(path, facts.files[name].size)
     files = _open_files(paths, facts)
-    # What has the name of a file.
+    # Files by their names without endings, which are names of attributes.
     stems = {name.partition(".")[0]: own for name, own in files.items()}
     own: dict[str, Any] = {field.name: stems.get(field.name) for field in fields(Publication)}
     own |= {"directory": directory, "manifest": facts, "files": files}
@@ -141,7 +141,7 @@ def open_directory(directory: Path, version: str) -> Publication:
 
 
 def _open_files(paths: Mapping[str, Path], facts: Manifest) -> dict[str, Any]:
-    """Map what a version has of the table, but for what only a training goes on from."""
+    """Map the files of a version, except those for a warm start of training."""
     sizes = {"items": facts.items, "users": facts.users, "components": facts.components}
     sizes["numbers"] = sum(attribute.kind == "number" for attribute in facts.attributes)
     files: dict[str, Any] = {}
@@ -172,14 +172,14 @@ def _attributes(files: Mapping[str, Any], facts: Manifest) -> Attributes:
 
 
 def directory_of(volume: Path, version: str) -> Path:
-    """Find the directory of a version; raises VersionNotFoundError, and VolumeError."""
+    """Return the directory of a version. Raises VersionNotFoundError and VolumeError."""
     if not has_version(volume, version):
         raise VersionNotFoundError(version, volume)
     return layout.version_dir(volume, version)
 
 
 def check_size(path: Path, expected: int) -> None:
-    """Raise InvalidPublicationError for a file that is missing, irregular or of another size."""
+    """Raise InvalidPublicationError if a file is missing, isn't regular or has another size."""
     try:
         found = check_regular(path).st_size
     except FileNotFoundError as error:

@@ -1,8 +1,8 @@
-"""Deleting a version: it disappears in one rename, and only then are its files removed.
+"""Delete a version: one rename removes it from the list of versions, then its files are removed.
 
-Readers meet the version whole or not at all. Who has it open keeps it: maps of removed files stay
-valid, and their space is freed when the last map is gone. What a crash leaves lies in the staging
-directory and is removed by the next writer.
+Readers see the whole version or none of it. A process that has it open keeps it: maps of removed files
+stay valid, and the disk space is freed when the last map is closed. After a crash, the rest lies in the
+staging directory, and the next writer removes it.
 """
 
 from __future__ import annotations
@@ -32,32 +32,33 @@ _FULL = (errno.ENOSPC, errno.EDQUOT)
 def delete_version(volume: Path, version: str) -> None:
     """Delete a version that no label names.
 
-    Symbolic links are removed as such: what they point to stays.
+    A symbolic link is removed itself; its target stays.
 
     Raises:
         VersionNotFoundError: the volume has no such version.
-        LabelledVersionError: a label names it, or was made to meanwhile; it is left as it was.
-        VolumeError: the labels can't be read or the volume can't be written. When the error says that
-            files are left, the version is gone all the same, and the next writer tries to remove them.
+        LabelledVersionError: a label names the version, or was moved to it meanwhile. The version
+            stays.
+        VolumeError: the labels can't be read or the volume can't be written. If the error says that
+            files are left, the version is deleted, and the next writer tries to remove these files.
     """
     directory_of(volume, version)
     _refuse_labelled(volume, version)
     try:
-        # Its lock keeps other writers from taking what lies there for abandoned.
+        # The lock of the staging directory prevents other writers from removing its content.
         with Staging(volume) as staging:
             _delete(volume, version, staging.scratch("removed"))
     except VolumeError as error:
         is_full = isinstance(error.__cause__, OSError) and error.__cause__.errno in _FULL
         if not is_full or not has_version(volume, version):
             raise
-        # Not even an empty directory fits on the disk, which is why versions get deleted.
+        # The disk is so full that not even an empty directory fits. Deleting must work even then.
         _delete(volume, version, layout.staging_dir(volume))
 
 
 def _delete(volume: Path, version: str, trash: Path) -> None:
     path = layout.version_dir(volume, version)
     removed = trash / f"removed-{version}-{secrets.token_hex(4)}"
-    # Labels don't move meanwhile, but for those that are written without the lock: with an editor.
+    # The lock prevents moves of labels, except by an editor, which doesn't use the lock.
     with labels.exclusive(volume, path):
         _refuse_labelled(volume, version)
         try:
@@ -73,7 +74,7 @@ def _delete(volume: Path, version: str, trash: Path) -> None:
                 os.rename(removed, path)
             raise
     with as_volume_error(path, "is deleted, but not for good"):
-        # A power cut must not undo the rename and keep the removal of some files.
+        # Otherwise a power cut could undo the rename, but not the removal of some files.
         fsync_directory(trash)
         fsync_directory(path.parent)
     _remove(removed)
@@ -90,7 +91,7 @@ def _remove(removed: Path) -> None:
         if removed.is_symlink():
             removed.unlink(missing_ok=True)
             return
-        # What can be removed is, and the next writer may be at it too; then it is told what can't.
+        # First remove what can be removed; the next writer may do so too. Then report what can't.
         shutil.rmtree(removed, ignore_errors=True)
         with contextlib.suppress(FileNotFoundError):
             shutil.rmtree(removed)

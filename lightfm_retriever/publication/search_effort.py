@@ -1,7 +1,7 @@
-"""How much a search looks at: the setting that was tuned, scaled to what a request asks for.
+"""The effort of a search: the tuned setting, scaled to a request.
 
-Trainer and retriever search by the same rule, and decide by the same one whether the index is asked at
-all, so that what was measured is what is served.
+Trainer and retriever use the same rule for the effort, and the same rule to decide whether to use the
+index at all. So the measured recall and speed hold for the retriever too.
 """
 
 from __future__ import annotations
@@ -16,33 +16,36 @@ from lightfm_retriever.publication.manifest import Depth
 
 _MOST = 2**31 - 1
 
-# Rough costs in microseconds, which only decide between two ways to the same answer; measured with a
-# million items of 64 components. A row in order, a row out of order, a row to choose among.
+# Rough costs in microseconds, measured with a million items of 64 components. They only decide between
+# two ways to the same answer. The costs of a row in order, a row out of order, and a row to choose
+# among.
 ROW, SCATTERED_ROW, CHOICE = 0.025, 0.07, 0.005
 
 
 @dataclass(frozen=True)
 class IndexCosts:
-    """What asking an index takes, in microseconds, as roughly: a search, and a candidate of it."""
+    """Rough costs of an index in microseconds: of a search, and of each candidate."""
 
     search: float = 80.0
     candidate: float = 1.5
 
     def pay(self, width: int, *, items: int, most: int) -> bool:
-        """Whether to ask for `width` candidates takes less time than to score all that may be returned.
+        """Return whether a search for `width` candidates is faster than scoring everything.
 
-        Of `items` items `most` may be returned.
+        At most `most` of `items` items may be returned.
         """
         everything = min(most * SCATTERED_ROW, items * ROW + most * CHOICE)
         return self.search + width * self.candidate < everything
 
 
 def candidates_for(limit: int, candidates: int, excluded: int) -> int:
-    """How many candidates to ask an index for.
+    """Return how many candidates to ask an index for.
 
-    For `limit` results, 1 or more, where so many of the candidates are `excluded`, since they can't be
-    results. What `candidates`, those of the tuning for TUNED_FOR results, are above that makes up for
-    an index whose own order is approximate.
+    Args:
+        limit: number of results, 1 or more.
+        candidates: number of candidates for TUNED_FOR results that the index was tuned with. The
+            surplus is kept, because the order of the index is approximate.
+        excluded: number of items that may be candidates but not results.
     """
     return limit + max(0, candidates - TUNED_FOR) + excluded
 
@@ -50,31 +53,31 @@ def candidates_for(limit: int, candidates: int, excluded: int) -> int:
 def scaled(
     tuned: int, *, count: int, candidates: int, per_candidate: float, effort: float, most: float = _MOST
 ) -> int:
-    """The effort of one search: nodes, entries of a queue, or lists to look at.
+    """Return the effort of one search: the number of nodes, queue entries or lists to examine.
 
     Args:
-        tuned: what was found to be enough for `candidates` candidates.
-        count: candidates that are asked for now.
+        tuned: the tuned effort for `candidates` candidates.
+        count: number of candidates of this search.
         candidates: as in `candidates_for`.
-        per_candidate: how much more each candidate beyond these takes.
-        effort: relative to what was tuned, > 0.
-        most: where more makes no difference.
+        per_candidate: additional effort for each candidate beyond `candidates`.
+        effort: effort relative to the tuned effort, > 0.
+        most: the largest useful effort.
 
     Returns:
-        At least 1 and at most `most`.
+        The effort, at least 1 and at most `most`.
     """
     more = per_candidate * max(0, count - max(candidates, TUNED_FOR))
     return int(max(1, min(round(effort * (tuned + more)), most, _MOST)))
 
 
 class Depths:
-    """How much harder to search for more than TUNED_FOR results.
+    """The relative effort for more than TUNED_FOR results.
 
     Args:
-        measured: ascending, as in the manifest; empty where nothing was measured.
+        measured: the depths of the manifest, ascending; empty if none were measured.
 
     Attributes:
-        most: for up to so many results it is known.
+        most: the largest number of results with a known effort.
     """
 
     def __init__(self, measured: Sequence[Depth] = ()) -> None:
@@ -83,7 +86,7 @@ class Depths:
         self.most = self._results[-1]
 
     def effort(self, results: int) -> float:
-        """Relative to the tuned effort, >= the least measured one; beyond `most` the last one."""
+        """Return the effort for `results`, relative to the tuned one; beyond `most` the last."""
         if results <= TUNED_FOR:
             return 1.0
         place = bisect_left(self._results, results)

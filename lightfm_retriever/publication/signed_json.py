@@ -1,6 +1,7 @@
 """A JSON object with a checksum: the SHA-256 of all its other keys in canonical form.
 
-That is sorted keys, no white space, UTF-8: an edit by hand is noticed whichever field it touches.
+The canonical form has sorted keys, no white space and UTF-8. So a reader detects an edit by hand of any
+field.
 """
 
 from __future__ import annotations
@@ -16,22 +17,22 @@ from lightfm_retriever.publication.errors import ManifestError, shown
 _CHECKSUM = "checksum"
 _TOO_LARGE = "an integer has more than 64 bits"
 _TOO_DEEP = "can't be read: it is nested too deeply"
-# A newer format may be told by a large number, which is no reason to say something else.
+# A newer format may have a large number as its version, so parse integers up to this length.
 _MOST_DIGITS = 1000
 
 
 class _OddError(Exception):
-    """What keeps an object from being read, in words."""
+    """An object can't be read, for the reason in the text."""
 
 
 def encode(content: dict[str, Any]) -> bytes:
-    """Indented JSON with the checksum; ValueError when a number isn't finite."""
+    """Encode an object as indented JSON with the checksum. ValueError if a number isn't finite."""
     signed = {**content, _CHECKSUM: _checksum(content)}
     return json.dumps(signed, indent=2, ensure_ascii=False, allow_nan=False).encode() + b"\n"
 
 
 def parse(data: bytes, path: Path | str) -> dict[str, Any]:
-    """The object, whatever its checksum is; raises ManifestError, which names `path`."""
+    """Parse an object without checking its checksum. Raises ManifestError, which names `path`."""
     try:
         content = json.loads(data, object_pairs_hook=_object, parse_int=_integer)
     except _OddError as error:
@@ -49,7 +50,7 @@ def parse(data: bytes, path: Path | str) -> dict[str, Any]:
 
 
 def check(content: dict[str, Any], path: Path | str) -> None:
-    """Raise ManifestError unless the checksum fits and all of it can be told to others."""
+    """Raise ManifestError if the checksum is wrong, or a value can't be sent in messages."""
     try:
         expected = _checksum(content)
     except RecursionError as error:
@@ -61,21 +62,21 @@ def check(content: dict[str, Any], path: Path | str) -> None:
     if (found := content.get(_CHECKSUM)) != expected:
         has = f"checksum is {shown(found)}" if _CHECKSUM in content else "there is no checksum"
         raise ManifestError(
-            path, f"{has}, but its content gives {expected!r}: it was edited after publication"
+            path, f"{has}, but should be {expected!r}: the file was edited after publication"
         )
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):
-        # The last counts, so the content may be as it was published all the same.
+        # Only the last of equal keys counts, so the content may still match the checksum.
         [[twice, _]] = Counter(name for name, _ in pairs).most_common(1)
-        raise _OddError(f"{shown(twice)} is there twice: it was edited after publication")
+        raise _OddError(f"key {shown(twice)} occurs twice: the file was edited after publication")
     return found
 
 
 def _integer(text: str) -> int:
-    # Of thousands of digits it takes long, or can't be.
+    # Parsing thousands of digits takes long or fails.
     if len(text) > _MOST_DIGITS:
         raise _OddError(_TOO_LARGE)
     return int(text)
@@ -88,11 +89,11 @@ def _checksum(content: dict[str, Any]) -> str:
 
 
 def _odd(value: object) -> str | None:
-    """What of a JSON value no message, no metric and no terminal can hold; None for nothing.
+    """Return why a JSON value can't be sent in messages, metrics and to terminals; None if it can.
 
-    Who lists versions shows many manifests at once, and one of these would hide all others.
+    A list of versions shows many manifests at once, and one such value would make the list fail.
     """
-    # Not by recursion: it may be nested as deep as Python's stack.
+    # Without recursion, because the value may be nested as deep as Python's stack.
     left = [value]
     while left:
         match left.pop():

@@ -1,4 +1,4 @@
-"""What only reading the data of a version can tell: that its parts are sound and fit together."""
+"""Check the data of a version: that its parts are valid and fit together."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ from lightfm_retriever.publication.vectors.vector_space import (
     split_biases,
 )
 
-# What is read together, so that memory doesn't grow with the publication.
+# Number of rows that are read at a time, so that memory doesn't grow with the version.
 _CHUNK_ROWS = 1 << 16
-# How messages call a row of a size.
+# Names of rows in messages, by size.
 _ROWS = {"items": "item row", "users": "user row", "tokens": "token"}
 
 
 def check_contents(publication: Publication) -> None:
-    """Read all but the indexes; raises InvalidPublicationError, which names the file at fault."""
+    """Check all files except the indexes. Raises InvalidPublicationError, which names the file."""
     directory = publication.directory
     _check_files(directory, publication.files)
     _check_embeddings(publication)
@@ -48,7 +48,7 @@ def check_contents(publication: Publication) -> None:
 
 
 def _check_files(directory: Path, files: Mapping[str, Any]) -> None:
-    """What the table says of the ids and numbers of each file."""
+    """Check the ids and numbers of each file by the rules of `layout.FILES`."""
     sizes: dict[str, int] = {}
     for name, own in files.items():
         sizes.update(FILES[name].sizes(getattr(own, "shape", (len(own),))))
@@ -76,7 +76,7 @@ def _check_array(path: Path, array: NDArray[Any], rule: str) -> None:
 
 
 def _check_ragged(directory: Path, spec: FileSpec, rows: Ragged, sizes: Mapping[str, int]) -> None:
-    """Offsets that fit, and values that are rows of something."""
+    """Check that offsets are valid, and that values are rows of the right size."""
     if (problem := rows.problem()) is not None:
         raise InvalidPublicationError(directory / spec.name, f"offsets {problem}")
     values = FILES[spec.values]
@@ -89,7 +89,7 @@ def _check_ragged(directory: Path, spec: FileSpec, rows: Ragged, sizes: Mapping[
 
 
 def _check_ids(path: Path, id_map: AnyIds) -> None:
-    """Each row has an id, which is text and leads back to the row: so all are different."""
+    """Check that each row has an id, that it is text, and that it leads back to the row."""
     for row in range(len(id_map)):
         try:
             external_id = id_map.external_id(row)
@@ -102,7 +102,7 @@ def _check_ids(path: Path, id_map: AnyIds) -> None:
 def _check_floats(path: Path, array: NDArray[Any], most: float) -> None:
     for start in range(0, len(array), _CHUNK_ROWS):
         chunk = array[start : start + _CHUNK_ROWS]
-        # What isn't finite is the least or the greatest, and NaN is both.
+        # An infinite number is the smallest or the largest; NaN makes both NaN.
         if chunk.min(initial=0) >= -most and chunk.max(initial=0) <= most:
             continue
         row = int((~(np.abs(chunk) <= most).reshape(len(chunk), -1).all(axis=1)).argmax())
@@ -115,7 +115,7 @@ def _check_embeddings(publication: Publication) -> None:
     directory, norms = publication.directory, publication.item_norms
     for start in range(0, len(embeddings), _CHUNK_ROWS):
         lengths = row_norms(embeddings[start : start + _CHUNK_ROWS])
-        # It would have no cosine to anything.
+        # A zero embedding has no cosine with any other.
         _refuse(directory / layout.ITEM_VECTORS, lengths == 0, "embedding {} is zero", start)
         if norms is not None:
             wrong = ~np.isclose(norms[start : start + _CHUNK_ROWS], lengths, rtol=1e-3)
@@ -124,7 +124,7 @@ def _check_embeddings(publication: Publication) -> None:
 
 
 def _refuse(path: Path, wrong: NDArray[np.bool_], problem: str, start: int = 0) -> None:
-    """Raise for the first row that is wrong, if any is."""
+    """Raise InvalidPublicationError for the first row that is wrong, if there is one."""
     if wrong.any():
         raise InvalidPublicationError(path, problem.format(start + int(wrong.argmax())))
 
@@ -163,7 +163,7 @@ def _check_popularity(publication: Publication) -> None:
 
 
 def _check_values(path: Path, text: TextIndex, kinds: Sequence[str]) -> None:
-    """Each value belongs to a text attribute."""
+    """Check that each value belongs to a text attribute."""
     prefixes = tuple(f"{position}:" for position, kind in enumerate(kinds) if kind == "text")
     for token in range(len(text.values)):
         key = text.values.external_id(token)
@@ -172,12 +172,12 @@ def _check_values(path: Path, text: TextIndex, kinds: Sequence[str]) -> None:
 
 
 def _check_tokens(directory: Path, text: TextIndex) -> None:
-    """Posting lists and items' tokens are each other's inverse."""
+    """Check that the posting lists and the tokens of items match."""
     path = directory / layout.ATTRIBUTE_ITEMS
     found, expected = (len(own.values) for own in (text.items, text.tokens))
     if found != expected:
         raise MismatchError(path, "number of items of all tokens", expected=expected, found=found)
-    # Of each token the place in its posting list that the next item with it should have.
+    # For each token, the place in its posting list where the next item with it should be.
     places = text.items.offsets[:-1].copy()
     pairs = text.tokens
     for start in range(0, len(pairs.values), _CHUNK_ROWS):
@@ -187,7 +187,7 @@ def _check_tokens(directory: Path, text: TextIndex) -> None:
         distinct, first, counts = np.unique(tokens[by_token], return_index=True, return_counts=True)
         wanted = np.repeat(places[distinct] - first, counts) + np.arange(len(tokens))
         ends = text.items.offsets[1:][tokens[by_token]]
-        # An item beyond the end of the list would be another token's.
+        # An item beyond the end of the list would belong to another token.
         there = text.items.values[np.minimum(wanted, len(pairs.values) - 1)]
         wrong = (wanted >= ends) | (there != rows[by_token])
         if wrong.any():
@@ -206,7 +206,7 @@ def _check_numbers(directory: Path, number: NumberIndex) -> None:
             raise InvalidPublicationError(
                 directory / layout.NUMBER_SORTED, f"row {row} isn't row {row} of numbers in order"
             )
-        # NaN, which compares as false, is last.
+        # NaN comes last. Comparisons with NaN are false.
         after = (by_value[1:] > by_value[:-1]) | np.isnan(by_value[1:])
         tied = (by_value[1:] == by_value[:-1]) | np.isnan(by_value[:-1]) & np.isnan(by_value[1:])
         if not np.where(tied, order[1:] > order[:-1], after).all():

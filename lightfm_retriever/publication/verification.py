@@ -1,4 +1,4 @@
-"""Verifying versions: that every byte is as it was published, and that the parts fit together."""
+"""Verify versions: check that every byte is as published, and that the parts fit together."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from lightfm_retriever.publication.manifest import FileFacts, Manifest
 from lightfm_retriever.publication.reader import check_size, directory_of, open_directory
 from lightfm_retriever.publication.soundness import check_contents
 
-# Hashing lets go of the GIL, and a volume over the network answers several at a time.
+# Hashing releases the GIL, and a network volume answers several reads at a time.
 _READERS = 4
 _PART_BYTES = 1 << 18
 
@@ -22,21 +22,22 @@ _PART_BYTES = 1 << 18
 def verify(volume: Path, version: str) -> Manifest:
     """Check every byte of a version, and that its parts fit together.
 
-    Reading every file also fills the page cache, so opening the version afterwards is quick. It raises
-    as `open_publication` does.
+    Reading every file also fills the page cache, so that opening the version afterwards is fast. Raises
+    the errors of `open_publication`.
     """
     return verify_directory(directory_of(volume, version), version)
 
 
 def verify_directory(directory: Path, version: str) -> Manifest:
-    """The same for a version that lies in any directory, as before it appears on its volume.
+    """Verify a version in any directory, such as one that isn't published yet.
 
     Raises:
-        VolumeError: a file can't be read for now, which says nothing about the version.
-        InvalidPublicationError: names the file at fault and both values.
+        VolumeError: a file can't be read now, for a reason outside the version.
+        InvalidPublicationError: a file is invalid; the error names it and both values.
     """
     facts = manifest.read(directory, version=version)
-    # The largest first, so that none is left over for the end; the first problem by name is told.
+    # The largest files first, so that no thread is left with one at the end. Of several problems, the
+    # first by file name is raised.
     largest_first = sorted(facts.files, key=lambda name: -facts.files[name].size)
     problems: dict[str, Exception] = {}
 
@@ -66,7 +67,7 @@ def _check_file(path: Path, expected: FileFacts) -> None:
 
 
 def _digest(file: BufferedReader, size: int) -> str:
-    """The SHA-256 of a file, or when it has grown beyond its size of the beginning: it may go on so."""
+    """Return the SHA-256 of a file. Of a file that has grown, read little more than `size` bytes."""
     digest = hashlib.sha256()
     part = memoryview(bytearray(_PART_BYTES))
     while size >= 0 and (count := file.readinto(part)):

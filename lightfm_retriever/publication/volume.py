@@ -1,4 +1,4 @@
-"""A volume as those see it who publish to it and look after it."""
+"""A volume, for publishing versions and managing labels."""
 
 from __future__ import annotations
 
@@ -17,15 +17,16 @@ LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
 
 class Volume:
-    """Versions and labels, in a folder that everybody has mounted. Safe for threads.
+    """Versions and labels in a folder that all machines have mounted. Threads may share it.
 
-    Where no errors are told, a method raises as the function of its name in labels, reader or removal
-    does: in any case a PublicationError, and a VolumeError when the volume can't be read or written.
+    A method without its own list of errors raises the errors of the function of the same name in
+    labels, reader or removal. All of them are PublicationErrors. If the volume can't be read or
+    written, it is a VolumeError.
 
     Attributes:
-        folder: where versions are staged, and opened once they are `fetched`.
-        elsewhere: whether the folder is only a copy. The volume has a clock of its own then, and
-            several machines with others may publish to it.
+        folder: versions are staged here, and opened here after they are `fetched`.
+        elsewhere: whether the folder is a cache of an object store. The store then has its own clock,
+            and machines with other clocks may publish to it.
     """
 
     elsewhere = False
@@ -38,52 +39,52 @@ class Volume:
         return str(self.folder)
 
     def list_versions(self) -> list[str]:
-        """Names of all versions, sorted."""
+        """Return the names of all versions, sorted."""
         return reader.list_versions(self.folder)
 
     def has_version(self, version: str) -> bool:
-        """Whether there is such a version."""
+        """Return whether the volume has a version."""
         return reader.has_version(self.folder, version)
 
     def read_manifest(self, version: str) -> Manifest:
-        """A version's manifest, checked."""
+        """Read and check the manifest of a version."""
         return reader.read_manifest(self.folder, version)
 
     def written_at(self, version: str) -> datetime:
-        """When a version was written, in UTC by the clock of `now`; LONG_AGO for one that is gone."""
+        """Return when a version was written, by the clock of `now`; LONG_AGO if it is gone."""
         try:
             written = layout.version_dir(self.folder, version).stat().st_mtime
             return datetime.fromtimestamp(written, UTC)
         except (OSError, ValueError, OverflowError):
-            # Some file systems hold times of years that there aren't.
+            # Some file systems contain times that a datetime can't represent.
             return LONG_AGO
 
     def now(self) -> datetime:
-        """The time, by the volume's own clock where it has one."""
+        """Return the time, by the volume's own clock if it has one."""
         return self._clock()
 
     def verify(self, version: str) -> Manifest:
-        """Check every byte of a version as everybody gets it, and that its parts fit together."""
+        """Check every byte of a version as readers get it, and that its parts fit together."""
         return verification.verify(self.folder, version)
 
     def read_label(self, label: str) -> str:
-        """The version that a label names."""
+        """Return the version that a label names."""
         return labels.read_label(self.folder, label)
 
     def list_labels(self, *, strict: bool = False) -> dict[str, str]:
-        """All labels, sorted, and what they name."""
+        """Return all labels, sorted, and the versions that they name."""
         return labels.list_labels(self.folder, strict=strict)
 
     def promote(self, version: str, *, label: str = layout.DEFAULT_LABEL) -> str | None:
-        """Make a label name a version; returns what it named before."""
+        """Move a label to a version, and return the version that it named before."""
         return labels.promote(self.folder, version, label=label)
 
     def swap(self, version: str, *, label: str, expected: str | None, verb: Verb) -> None:
-        """Make a label name a version if it still names the expected one."""
+        """Move a label to a version if it still names the expected one."""
         labels.swap(self.folder, version, label=label, expected=expected, verb=verb)
 
     def rollback_target(self, *, label: str = layout.DEFAULT_LABEL) -> str:
-        """The version that a label named before."""
+        """Return the version to roll a label back to."""
         return labels.rollback_target(self.folder, label=label)
 
     def delete_version(self, version: str) -> None:
@@ -91,38 +92,38 @@ class Volume:
         removal.delete_version(self.folder, version)
 
     def remove_leftovers(self) -> list[str]:
-        """Remove what others began to write and gave up long ago; returns names for the log.
+        """Remove incomplete uploads that were abandoned long ago; returns names for the log.
 
-        In a folder whoever stages the next version does it.
+        In a folder there is nothing to do: staging the next version removes leftovers.
         """
         return []
 
     @contextmanager
     def fetched(self, *versions: str) -> Iterator[Path]:  # noqa: ARG002 - a folder has them all
-        """`folder`, which has these versions whole meanwhile.
+        """Yield `folder`, which contains these versions completely within the block.
 
-        In a folder who opens one finds out whether it is whole.
+        For a volume in a folder this checks nothing: opening a version does.
 
         Raises:
-            VersionNotFoundError, InvalidPublicationError: of the first that can't be had.
+            VersionNotFoundError, InvalidPublicationError: the first version that can't be fetched.
         """
         yield self.folder
 
     @contextmanager
     def followed(self, label: str) -> Iterator[Path]:  # noqa: ARG002 - a folder has them all
-        """`folder`, whose label names what this one names now, and which has that version meanwhile.
+        """Yield `folder` with the label and the version that it names now.
 
-        One that is damaged or gone is missing there.
+        A version that is damaged or gone is missing there.
         """
         yield self.folder
 
     def check_writable(self) -> None:
-        """Raise VolumeError if it is known already that nothing can be published; staging tells."""
+        """Raise VolumeError if publishing would fail. For a folder, staging a version finds out."""
 
     def upload(self, version: str) -> None:
-        """Let everybody have a version that was published to `folder`."""
+        """Make a version that was published to `folder` available to all readers."""
 
     def room(self) -> tuple[int, int] | None:
-        """Bytes that are free, and all; None where a volume has no such bounds. Raises OSError."""
+        """Return free and total bytes; None if the volume has no limit. Raises OSError."""
         found = os.statvfs(self.folder)
         return found.f_bavail * found.f_frsize, found.f_blocks * found.f_frsize

@@ -1,7 +1,7 @@
-"""Writing a publication: stage -> fsync -> manifest last -> verify -> rename.
+"""Write a version: stage -> fsync -> manifest last -> verify -> rename.
 
-A version appears under its name in one rename, complete and on the disk, or not at all. What a crash
-leaves behind lies in the staging directory and is removed by the next writer.
+A version appears under its name by one rename, complete and flushed to the disk, or not at all. After a
+crash, the rest lies in the staging directory, and the next writer removes it.
 """
 
 from __future__ import annotations
@@ -37,17 +37,17 @@ from lightfm_retriever.publication.storage.ragged import Ragged
 Clock = Callable[[], datetime]
 
 _NUMBERS_CHECKED_TOGETHER = 1 << 18
-# In each staging directory, so that those of killed writers are found.
+# The lock file in each staging directory. It shows which directories belong to killed writers.
 _LOCK = "lock"
 
 
 def utc_now() -> datetime:
-    """The clock that publications use by default."""
+    """Return the time of the default clock of versions."""
     return datetime.now(UTC)
 
 
 class Staging:
-    """A publication in the making; a context manager that leaves nothing behind on failure.
+    """A version that is being written; a context manager that leaves nothing behind on failure.
 
         with Staging(volume) as staging:
             staging.add_array(layout.ITEM_VECTORS, vectors)
@@ -55,8 +55,8 @@ class Staging:
             published = staging.publish(facts)
 
     Raises:
-        VolumeError: the volume can't be written. Any OSError inside the block, such as a full disk,
-            becomes one too.
+        VolumeError: the volume can't be written. Any OSError inside the block, for instance because the
+            disk is full, becomes a VolumeError too.
     """
 
     def __init__(self, volume: Path, *, clock: Clock = utc_now) -> None:
@@ -65,7 +65,7 @@ class Staging:
         self._root = layout.staging_dir(volume)
         self._stack = contextlib.ExitStack()
         self._directory = self._files = Path()
-        # What the arrays and id maps that were staged tell of the table's sizes.
+        # The sizes of the staged arrays and id maps.
         self._sizes: dict[str, int] = {}
 
     def __enter__(self) -> Self:
@@ -98,13 +98,13 @@ class Staging:
             ) from error
 
     def path(self, name: str) -> Path:
-        """Where to write a file of the publication, such as an index."""
+        """Return the path for a file of the version, such as an index."""
         if not layout.is_file_name(name):
             raise ValueError(f"{name!r} isn't a plain file name")
         return self._files / name
 
     def scratch(self, name: str) -> Path:
-        """Make an empty directory for what isn't to be published, on the same file system."""
+        """Make an empty directory on the same file system, for files that aren't published."""
         path = self._directory / f"scratch-{name}"
         path.mkdir()
         return path
@@ -113,8 +113,8 @@ class Staging:
         """Write an array as .npy in C order.
 
         Raises:
-            VectorError: a float isn't finite; NaN is, where the table lets it stand for none.
-            MismatchError: the table says another type or, with what was staged before, another shape.
+            VectorError: a float isn't finite. NaN is allowed where it means no value.
+            MismatchError: `layout.FILES` requires another type, or another shape for the sizes so far.
         """
         spec = FILES.get(name, FileSpec(name, ""))
         if array.dtype.kind == "f" and not _is_finite(array, gaps=spec.rule == "gaps"):
@@ -124,7 +124,7 @@ class Staging:
             check_kind(name, array, spec.dtype, spec.lengths(sizes))
             self._sizes = sizes
         with self.path(name).open("xb") as file:
-            # A file of Python's own: NumPy's writing doesn't tell why it can't.
+            # Write with Python's own file, because errors of NumPy don't contain the reason.
             written = SimpleNamespace(write=file.write)
             np.save(written, np.ascontiguousarray(array), allow_pickle=False)
 
@@ -134,12 +134,12 @@ class Staging:
         self.add_array(values_name, ragged.values)
 
     def add_id_map(self, name: str, id_map: AnyIds) -> None:
-        """Write an id map; raises MismatchError for another number of ids than rows staged before."""
+        """Write an id map. Raises MismatchError if its size doesn't match the staged arrays."""
         count_ids(Path(name), id_map, self._sizes)
         id_map.save(self.path(name))
 
     def add_attributes(self, attributes: Attributes) -> None:
-        """Write the attributes of items, whose facts are the manifest's."""
+        """Write the attributes of items. Their facts belong into the manifest."""
         if (text := attributes.text) is not None:
             self.add_id_map(layout.ATTRIBUTE_VALUES, text.values)
             self.add_ragged(layout.ATTRIBUTE_ITEMS_OFFSETS, layout.ATTRIBUTE_ITEMS, text.items)
@@ -150,14 +150,14 @@ class Staging:
             self.add_array(layout.NUMBER_SORTED, number.ordered)
 
     def publish(self, facts: Manifest) -> Manifest:
-        """Make the version appear, and return its manifest; takes and raises what `seal` does."""
+        """Seal the version, make it appear, and return its manifest. Raises the errors of `seal`."""
         return self.appear(self.seal(facts))
 
     def seal(self, facts: Manifest) -> Manifest:
-        """Make all files durable and write the manifest. From now on nothing is added or changed.
+        """Flush all files to the disk and write the manifest. Don't change anything afterwards.
 
-        `facts` are the manifest without version, created_at and files, which are filled in here. Raises
-        VolumeError when a file of the contract is missing.
+        `facts` are the manifest without version, created_at and files, which this method fills in.
+        Raises VolumeError if a required file is missing.
         """
         files = {path.name: _seal(path) for path in sorted(self._files.iterdir())}
         for name in layout.REQUIRED_FILES:
@@ -166,23 +166,23 @@ class Staging:
         return self._name(replace(facts, files=files), self._clock())
 
     def verify(self, sealed: Manifest) -> None:
-        """Check what was sealed, before anybody can see it, as a retriever will check the version.
+        """Verify a sealed version as a retriever will, before readers can see it.
 
         Raises:
-            InvalidPublicationError: names the file at fault; it is nowhere when this ends.
+            InvalidPublicationError: a file is invalid; the error names it.
         """
         try:
             verification.verify_directory(self._files, sealed.version)
         except InvalidPublicationError as error:
             raise InvalidPublicationError(
                 Path(error.path).name,
-                f"{error.reason}: a retriever would refuse this version, so nothing was published",
+                f"{error.reason}; nothing was published, because a retriever would refuse this version",
             ) from error
 
     def appear(self, sealed: Manifest) -> Manifest:
-        """Make what was sealed appear as a version, and return its manifest.
+        """Make a sealed version appear, and return its manifest.
 
-        It has another name when the same content was published in the same second.
+        The version gets another name if the same content was already published in the same second.
         """
         while not self._rename(sealed.version):
             taken = datetime.fromisoformat(sealed.created_at)
@@ -190,7 +190,7 @@ class Staging:
         return sealed
 
     def _name(self, facts: Manifest, created_at: datetime) -> Manifest:
-        """Fill in when it was created, and its name, and write the manifest."""
+        """Fill in the time of creation and the name, and write the manifest."""
         created_at = created_at.astimezone(UTC).replace(microsecond=0)
         digest = hashlib.sha256("".join(own.sha256 for own in facts.files.values()).encode())
         complete = replace(
@@ -209,11 +209,10 @@ class Staging:
         return complete
 
     def _rename(self, version: str) -> bool:
-        """Make the version appear under its name; False when the name is taken."""
+        """Make the version appear under its name. Returns False if the name is taken."""
         target = layout.version_dir(self._volume, version)
         try:
-            # Never onto a name that is taken: only an empty directory could be replaced, and no
-            # version is empty.
+            # This can't replace another version: only an empty directory could be replaced.
             os.rename(self._files, target)
         except OSError as error:
             if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
@@ -222,7 +221,7 @@ class Staging:
         try:
             fsync_directory(target.parent)
         except OSError:
-            # Nobody is told of it, so it isn't to be there.
+            # The caller gets an error, so the version must not stay.
             with contextlib.suppress(OSError):
                 os.rename(target, self._files)
             raise
@@ -230,18 +229,18 @@ class Staging:
 
 
 def _make_locked(root: Path) -> tuple[Path, int]:
-    """Make a staging directory, and a lock in it that tells others that its writer lives."""
+    """Make a staging directory with a lock, which shows other writers that its writer is alive."""
     while True:
         directory = root / f"publish-{secrets.token_hex(8)}"
         directory.mkdir()
-        # Before it is locked, another writer may take the directory for abandoned.
+        # Before it is locked, another writer may remove the directory as abandoned.
         with contextlib.suppress(FileNotFoundError):
             if (lock := lock_regular(directory / _LOCK)) is not None:
                 return directory, lock
 
 
 def _remove_abandoned(root: Path) -> None:
-    """Remove what writers that were killed left in the staging directory."""
+    """Remove what killed writers left in the staging directory."""
     for path in root.iterdir():
         # It may be gone, or another user's, which can't be locked.
         with contextlib.suppress(OSError):
@@ -252,20 +251,20 @@ def _remove_abandoned(root: Path) -> None:
                 if (lock := lock_regular(path / _LOCK)) is not None:
                     shutil.rmtree(path, ignore_errors=True)
                     os.close(lock)
-            # A label's temporary file: its writer holds it for milliseconds.
+            # The temporary file of a label, which its writer needs for milliseconds.
             elif datetime.now(UTC).timestamp() - facts.st_mtime > 3600:
                 path.unlink(missing_ok=True)
 
 
 def _is_finite(array: NDArray[Any], *, gaps: bool) -> bool:
-    """Whether no number is infinite, and none NaN but with `gaps`; reads some of them at a time."""
+    """Return whether all numbers are finite; with `gaps`, NaN is allowed. Reads them in parts."""
     flags: Any = ["external_loop", "buffered", "zerosize_ok"]
     parts = np.nditer(array, flags=flags, buffersize=_NUMBERS_CHECKED_TOGETHER)
     return all(not np.isinf(part).any() if gaps else np.isfinite(part).all() for part in parts)
 
 
 def _seal(path: Path) -> FileFacts:
-    """Make a staged file durable and readable by everyone, and measure it."""
+    """Flush a staged file to the disk, make it readable foreveryone, and return its facts."""
     os.chmod(path, 0o444)
     fsync_file(path)
     with open_regular(path) as file:

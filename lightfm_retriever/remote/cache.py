@@ -1,13 +1,13 @@
-"""Copies of versions on a disk of this machine's own: a folder that is a volume like any other.
+"""A cache of versions on a local disk: a folder that is a volume like any other.
 
     FOLDER/
-      versions/V/   whole versions, as publication.layout has them; files that several share are one
-                    file with several names (hard links)
-      labels/L      what the label named when it was last followed
-      partial/V/    versions that are on their way
-      used/V        locked by who uses the version; its time is that of the latest use
+      versions/V/   complete versions in the layout of publication.layout; a file that several versions
+                    share exists once, with several names (hard links)
+      labels/L      the version that the label named when it was last followed
+      partial/V/    incomplete versions that are being downloaded
+      used/V        locked by the processes that use the version; its time is that of the latest use
 
-Several processes may share one. When room is needed, the versions that nobody uses go, the least
+Several processes may share a cache. When room is needed, unused versions are removed, the least
 recently used first.
 """
 
@@ -45,24 +45,24 @@ _PARTIAL = "partial"
 _USED = "used"
 _REMOVED = "removed-"
 
-# A file system wants some room of its own, and so do others on it.
+# Room that stays free for the file system and for other programs.
 _SPARE_BYTES = 64 << 20
 
 
 class Cache:
-    """The copies in one folder. Safe for threads.
+    """The cached versions in one folder. Threads may share a cache.
 
     Attributes:
-        folder: the volume that they are.
-        uses: who uses which.
+        folder: the volume of the cached versions.
+        uses: which versions are in use.
 
     Args:
-        folder: made when it isn't there.
-        max_bytes: that all copies may have together; None for what the disk holds.
+        folder: the folder; it is created if it doesn't exist.
+        max_bytes: the most bytes of all versions together; None for no limit but the disk.
     """
 
     def __init__(self, folder: Path, *, max_bytes: int | None = None) -> None:
-        """Raises VolumeError when the folder can't be written."""
+        """Open or create the cache. Raises VolumeError if the folder can't be written."""
         self.folder = folder
         self._max_bytes = max_bytes
         with self._errors():
@@ -76,7 +76,7 @@ class Cache:
         return as_volume_error(self.folder, "the cache can't be written")
 
     def has(self, version: str) -> bool:
-        """Whether the version is here, whole."""
+        """Return whether the cache has the complete version."""
         return layout.is_version_name(version) and layout.version_dir(self.folder, version).is_dir()
 
     def bring(
@@ -87,10 +87,10 @@ class Cache:
         *,
         arrival: Arrival = UNWATCHED,
     ) -> Fetched | None:
-        """Have a version here that passes a check; what was spoilt here since it came is fetched anew.
+        """Fetch a version unless it is in the cache, and check it. Fetch a damaged copy again.
 
-        `check` is called with the cache's folder and the version; a PublicationError of its own, but
-        for a VolumeError, means that the copy isn't sound. Raises as `fetch` and `check` do.
+        `check` is called with the cache's folder and the version. If it raises a PublicationError other
+        than a VolumeError, the copy is damaged. Raises the errors of `fetch` and `check`.
         """
         fetched = self.fetch(store, version, arrival=arrival)
         try:
@@ -101,7 +101,9 @@ class Cache:
             self.discard(version)
             if fetched is not None and not fetched.linked:
                 raise
-            _log.warning("the copy of %s is damaged and is fetched anew: %s", version, error)
+            _log.warning(
+                "the cached copy of version %s is damaged: %s; downloading it again", version, error
+            )
             fetched = self.fetch(store, version, linked=False, arrival=arrival)
             check(self.folder, version)
         return fetched
@@ -109,15 +111,15 @@ class Cache:
     def fetch(
         self, store: Store, version: str, *, linked: bool = True, arrival: Arrival = UNWATCHED
     ) -> Fetched | None:
-        """Bring a version, and use it; None when it was here.
+        """Download a version, and mark it as used. Returns None if it was in the cache.
 
-        Who fetches what another process fetches waits for that one. With `linked` it shares the files
-        that other versions here have in common with it.
+        If another process downloads the same version, wait for it. With `linked`, files that other
+        cached versions have too are linked instead of downloaded.
 
         Raises:
-            VersionNotFoundError: the store has no such version, or not yet.
-            InvalidPublicationError: the store's copy isn't what its manifest says.
-            VolumeError: the store doesn't give it, or it has no room here; what has arrived stays.
+            VersionNotFoundError: the store doesn't have the version, or not yet.
+            InvalidPublicationError: the version in the store doesn't match its manifest.
+            VolumeError: the download failed, or there is no room. The downloaded part stays.
         """
         if not layout.is_version_name(version):
             raise VersionNotFoundError(version, str(store))
@@ -130,13 +132,13 @@ class Cache:
             self._fetching(version, arrival.wanted) as arriving,
         ):
             if self.has(version):
-                return None  # it has come while another process was waited for
+                return None  # another process has downloaded it meanwhile
             data = versions.encoded_manifest(store, version)
             facts = versions.decode_manifest(store, version, data)
             common = self._begin(arriving, data, facts, self._by_checksum() if linked else {})
             left = {name: own for name, own in facts.files.items() if name not in common}
             versions.check_sizes(store, version, left)
-            # What an earlier attempt left has its full size on the disk from its start.
+            # A file of an earlier attempt has its full size on the disk from the start.
             here = sum(size_of(arriving / FILES / name) or 0 for name in left)
             missing = sum(own.size for own in left.values())
             needed = max(0, missing - here)
@@ -151,7 +153,7 @@ class Cache:
     def _begin(
         self, arriving: Path, data: bytes, facts: Manifest, here: dict[str, Path]
     ) -> dict[str, int]:
-        """Make the folder of a version, with the files that are here already; returns their sizes."""
+        """Make the folder of a version, link the files that the cache has, and return their sizes."""
         files = arriving / FILES
         made = files / layout.MANIFEST
         if not made.exists() or read_regular(made, max_bytes=len(data) + 1) != data:
@@ -165,7 +167,7 @@ class Cache:
             if (found := here.get(own.sha256)) is None or size_of(found) != own.size:
                 continue
             (files / name).unlink(missing_ok=True)
-            # Another file system below the folder, say, or too many names: it is downloaded then.
+            # If linking fails, for instance because of too many links, the file is downloaded.
             with contextlib.suppress(OSError):
                 os.link(found, files / name)
                 linked[name] = own.size
@@ -184,7 +186,7 @@ class Cache:
         for name in (*downloaded, layout.MANIFEST):
             os.chmod(files / name, 0o444)
         os.chmod(files, 0o755)  # noqa: S103 - workers may run as another user
-        # Nothing is flushed: who uses a version verifies it, and what a power cut spoilt comes again.
+        # No flush to the disk: every use verifies the version, and downloads a damaged one again.
         os.rename(files, layout.version_dir(self.folder, version))
         shutil.rmtree(arriving, ignore_errors=True)
 
@@ -194,19 +196,19 @@ class Cache:
         with contextlib.ExitStack() as stack:
             while True:
                 arriving.mkdir(exist_ok=True)
-                # Another one has just finished, and took the folder away.
+                # Another process has just finished and removed the folder.
                 with contextlib.suppress(FileNotFoundError):
                     stack.enter_context(locked(arriving / "lock", wanted=wanted))
                     break
             yield arriving
 
     def discard(self, version: str) -> None:
-        """Remove a version whose copy is damaged, whoever uses it: maps of it stay valid."""
+        """Remove a damaged version, even if it is in use: maps of it stay valid."""
         with self._errors():
             self._remove(version)
 
     def follow(self, label: str, version: str) -> None:
-        """Remember what a label names, for a start while the store is away."""
+        """Remember the version of a label, for a start while the store is unavailable."""
         path = layout.label_file(self.folder, label)
         temporary = layout.staging_dir(self.folder) / f"label-{label}-{secrets.token_hex(8)}"
         with self._errors():
@@ -215,11 +217,11 @@ class Cache:
             os.replace(temporary, path)
 
     def bytes(self) -> int:
-        """What all copies have together; a file with several names counts once."""
+        """Return the bytes of all versions together. A file with several names counts once."""
         return sum(sizes(self.folder / name for name in (layout.VERSIONS, _PARTIAL)).values())
 
     def trim(self) -> None:
-        """Remove what nobody uses while there is more than there may be; raises VolumeError."""
+        """Remove unused versions while the cache is above its limit. Raises VolumeError."""
         with self._errors():
             while self._max_bytes is not None and self.bytes() > self._max_bytes:
                 if not self._remove_one(""):
@@ -231,20 +233,20 @@ class Cache:
                 limit = "" if self._max_bytes is None else f" of at most {shown(self._max_bytes)}"
                 raise VolumeError(
                     self.folder,
-                    f"version {version} needs {shown(needed)} more{limit}, and {shown(short)} are "
-                    "missing beside the versions in use: give the disk or --cache-gb more room",
+                    f"version {version} needs {shown(needed)} more{limit}, but {shown(short)} are "
+                    "missing besides the versions in use: use a larger disk or --cache-gb",
                 )
 
     def _short_of(self, needed: int) -> int:
         room = os.statvfs(self.folder)
         short = needed + _SPARE_BYTES - room.f_bavail * room.f_frsize
         if self._max_bytes is not None:
-            # What is allocated for a version on its way counts as used, and isn't needed once more.
+            # The room allocated for an incomplete version counts as used already.
             short = max(short, self.bytes() + needed - self._max_bytes)
         return short if needed > 0 else 0
 
     def _remove_one(self, wanted: str) -> bool:
-        """Remove what is left of an abandoned download, else the version that was used longest ago."""
+        """Remove an abandoned download, else the unused version whose latest use is the oldest."""
         for directory in directories(self.folder / _PARTIAL):
             if directory.name != wanted:
                 with alone(directory / "lock") as free:
@@ -258,14 +260,14 @@ class Cache:
         return False
 
     def _latest_use(self, version: str) -> float:
-        # One that was just made here, by a trainer, hasn't been used yet.
+        # A version that a trainer has just written here hasn't been used yet, so use its own time.
         with contextlib.suppress(OSError):
             made = layout.version_dir(self.folder, version).stat().st_mtime
             return max(made, self.uses.latest(version))
         return 0.0
 
     def _remove(self, version: str) -> None:
-        """Take a version away in one rename, then its files: nobody meets half of one."""
+        """Move a version away by one rename, then remove its files: nobody sees half of one."""
         gone = self.folder / _PARTIAL / f"{_REMOVED}{version}-{secrets.token_hex(4)}"
         with contextlib.suppress(FileNotFoundError):
             os.rename(layout.version_dir(self.folder, version), gone)

@@ -1,4 +1,4 @@
-"""Connections to object stores: their options, which may go without TLS, and what their errors say."""
+"""Connect to object stores: options, the check for TLS, and short texts of errors."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 _MAX_REASON = 300
 _URL = re.compile(r"https?://\S+")
-# Says how long it took and how often it was tried, each time something else.
+# Durations and numbers of attempts, which differ each time.
 _ATTEMPTS = re.compile(
     r"Generic \w+ error: |Error performing .{1,300}? in [0-9.]+\w+(, [^-]{1,200})? - "
 )
@@ -27,13 +27,13 @@ _CODE = re.compile(r"<Code>([A-Za-z0-9]+)</Code>")
 
 
 def require_library() -> None:
-    """Raise StoreError when the optional library isn't installed."""
+    """Raise StoreError if the optional library isn't installed."""
     if importlib.util.find_spec("obstore") is None:
         raise StoreError("obstore", "this package is missing: pip install 'lightfm-retriever[store]'")
 
 
 def connect(location: Location, patience_seconds: float) -> ObjectStore:
-    """Open a store, whose calls are tried again for so long; raises StoreError."""
+    """Open a store. Its calls are retried for `patience_seconds`. Raises StoreError."""
     require_library()
     from obstore import exceptions, store
 
@@ -44,15 +44,15 @@ def connect(location: Location, patience_seconds: float) -> ObjectStore:
         if (problem := missing_credentials(location.scheme)) is not None:
             raise StoreError(str(location), problem)
         provider: Callable[[], Any] | None = shared_credentials() if location.scheme == "s3" else None
-        # Typed for one store at a time, and the options are those of all.
+        # The library's types are for one kind of store each; these options are for all.
         options: dict[str, Any] = {} if provider is None else {"credential_provider": provider}
         return store.from_url(
             str(location),
             client_options={
-                # Given options keep the library from reading this one of the environment.
+                # With explicit options the library doesn't read this one from the environment.
                 "allow_http": _allows_http(),
                 "connect_timeout": timedelta(seconds=patience_seconds / 4),
-                # Between two pieces of an answer: a store that hangs is given up.
+                # The time between two pieces of an answer, to give up a store that hangs.
                 "read_timeout": timedelta(seconds=patience_seconds / 2),
                 "timeout": timedelta(seconds=max(120.0, patience_seconds)),
             },
@@ -78,20 +78,20 @@ def _allows_http() -> bool:
 
 
 def _check_http(location: StoreUrl) -> None:
-    """Raise StoreError for an endpoint without TLS that isn't allowed: the library doesn't say why."""
+    """Raise StoreError for an endpoint without TLS that isn't allowed: the library's is unclear."""
     if location.scheme != "s3" or _allows_http():
         return
     for name in ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT"):
         if (endpoint := os.environ.get(name, "")).startswith("http://"):
             raise StoreError(
                 str(location),
-                f"{name} is {endpoint}, without TLS: set AWS_ALLOW_HTTP=true to allow that",
+                f"{name} is {endpoint}, which has no TLS: set AWS_ALLOW_HTTP=true to allow that",
             )
 
 
 def reason_of(error: Exception) -> str:
-    """The library's message in a line, the same for the same trouble."""
-    # What follows repeats it as a data structure.
+    """Return the library's message in one line, always the same text for the same problem."""
+    # The rest repeats the message as a data structure.
     text = str(error).partition("Debug source:")[0]
     if (code := _CODE.search(text)) is not None:
         return f"the store answers {code.group(1)}"

@@ -1,4 +1,4 @@
-"""Credentials for a store: whether there are any, and those from a file that may change meanwhile."""
+"""Credentials for a store: check that there are some, and read them from a file that may change."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from typing import Any
 
 from lightfm_retriever.files.regular_files import read_regular
 
-# The library asks anew when less than five minutes are left, so for each request.
+# The library asks again if less than five minutes are left, so it asks for each request.
 _LASTS = timedelta(seconds=30)
 _MAX_BYTES = 4 << 20
 
 SETTING = "STORE_CREDENTIALS"
-"""Set to "instance" in the environment: ask the metadata address of the machine or the pod."""
+"""An environment variable. With value "instance", ask the metadata address of the machine or pod."""
 
 _INSTANCE = "instance"
-# What of the environment makes the library ask no metadata address. Of each row all have to be set.
+# Variables with which the library doesn't ask a metadata address. All variables of a row must be set.
 _GIVEN: dict[str, tuple[tuple[str, ...], ...]] = {
     "s3": (
         ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"),
@@ -42,26 +42,26 @@ _GIVEN: dict[str, tuple[tuple[str, ...], ...]] = {
         ("AZURE_CLIENT_ID", "AZURE_TENANT_ID", "AZURE_FEDERATED_TOKEN_FILE"),
     ),
 }
-# The same, where they say yes.
+# The same, if one of them is "1" or "true".
 _SWITCHES = {
     "s3": ("AWS_SKIP_SIGNATURE",),
     "gs": ("GOOGLE_SKIP_SIGNATURE",),
     "az": ("AZURE_SKIP_SIGNATURE", "AZURE_USE_AZURE_CLI", "AZURE_STORAGE_USE_EMULATOR"),
 }
-# Of `gcloud auth application-default login`, below the home directory.
+# The file of `gcloud auth application-default login` in the home directory.
 _GOOGLES_FILE = ".config/gcloud/application_default_credentials.json"
 
 
 def missing_credentials(scheme: str) -> str | None:
-    """Why a store isn't asked, None when it may be: the environment has credentials or names a source.
+    """Return why credentials are missing; None if the environment has some or names a source.
 
-    Without any the library would ask a cloud's metadata address, which answers with the rights of the
-    whole machine, or of the pod, and whoever else may be there. So it has to be said.
+    Without any, the library would ask a cloud's metadata address. Its credentials have the rights of
+    the whole machine or pod, so an operator must allow it explicitly.
     """
     given = os.environ
     source = given.get(SETTING, "")
     if source not in ("", _INSTANCE):
-        return f"{SETTING} is {source!r}, but should be left out or {_INSTANCE!r}"
+        return f"{SETTING} is {source!r}, but should be {_INSTANCE!r} or not set"
     if scheme not in _GIVEN or source == _INSTANCE:
         return None
     if any(all(given.get(name) for name in row) for row in _GIVEN[scheme]):
@@ -78,10 +78,10 @@ def missing_credentials(scheme: str) -> str | None:
 
 
 def shared_credentials() -> Callable[[], dict[str, Any]] | None:
-    """What gives the credentials in the file that AWS_SHARED_CREDENTIALS_FILE names.
+    """Return a function that reads the credentials in the file of AWS_SHARED_CREDENTIALS_FILE.
 
-    The section is AWS_PROFILE, or "default". None when the variable isn't set: the library reads the
-    other variables (AWS_ACCESS_KEY_ID and its like) by itself.
+    The section is AWS_PROFILE, or "default". None if the variable isn't set: the library itself reads
+    the other variables, such as AWS_ACCESS_KEY_ID.
     """
     if not (path := os.environ.get("AWS_SHARED_CREDENTIALS_FILE")):
         return None
@@ -101,7 +101,7 @@ def _read(path: Path, profile: str) -> dict[str, Any]:
     except KeyError as error:
         raise ValueError(f"{path}: section [{profile}] or its key {error} is missing") from error
     except configparser.Error as error:
-        # Its message quotes the line, which may be a secret.
+        # The parser's message quotes the line, which may contain a secret.
         raise ValueError(f"{path}: isn't a file of credentials") from error
     if token := section.get("aws_session_token"):
         credentials["token"] = token

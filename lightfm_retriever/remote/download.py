@@ -1,7 +1,7 @@
-"""Files of a version from a store into a folder: in parallel, tried again, and resumed.
+"""Download the files of a version from a store to a folder: in parallel, with retries, resumable.
 
-Each file is cut into pieces. What has arrived is noted beside the file, so that a download that was cut
-short, by the store or by the end of the process, goes on where it was.
+Each file is downloaded in pieces. The pieces that have arrived are recorded next to the file. So a
+download that was interrupted, by the store or by the end of the process, continues where it stopped.
 """
 
 from __future__ import annotations
@@ -25,38 +25,38 @@ AT_ONCE = 8
 _READERS = 4
 """Requests at a time."""
 
-# On top of what the store's client tries by itself within one request.
+# In addition to the retries of the store's client within one request.
 _ATTEMPTS = 3
 
 FILES, NOTES = "files", "notes"
-"""Folders of a version on its way: its files, and the notes on what of them has arrived."""
+"""Folders of an incomplete version: its files, and the records of the pieces that have arrived."""
 
 
 @dataclass(frozen=True)
 class Fetched:
-    """What bringing a version took: bytes that were downloaded, and those that were here already."""
+    """The bytes of a fetched version that were downloaded, and the bytes linked in the cache."""
 
     downloaded: int
     linked: int
 
 
 class Arrival:
-    """Is told how a version arrives, and says whether it is wanted still; on several threads.
+    """Observes the download of a version, and can cancel it. Several threads call its methods.
 
     Attributes:
-        wanted: asked now and then; when it says no, the fetching ends.
+        wanted: called now and then. If it returns False, the download ends.
     """
 
     wanted: Callable[[], bool] = staticmethod(lambda: True)
 
     def begun(self, facts: Manifest, needed: int) -> None:
-        """So many bytes of its files aren't here."""
+        """Take in that the download begins; `needed` bytes aren't in the cache."""
 
     def more(self, count: int) -> None:
-        """So many bytes more are."""
+        """Take in that `count` more bytes have arrived."""
 
     def ended(self, fetched: Fetched) -> None:
-        """All are."""
+        """Take in that the download has ended."""
 
 
 UNWATCHED = Arrival()
@@ -64,7 +64,7 @@ UNWATCHED = Arrival()
 
 @dataclass
 class _File:
-    """A file on its way: `done` are the pieces that are there, `notes` the file that tells of them."""
+    """A file that is being downloaded: `done` are the pieces that have arrived, recorded in `notes`."""
 
     key: str
     path: Path
@@ -88,19 +88,19 @@ class _File:
 
 @dataclass(frozen=True)
 class Download:
-    """Brings files from a store; `arrival` is asked before each piece, also when it is checked."""
+    """Downloads files from a store. It asks `arrival` before each piece is downloaded or checked."""
 
     store: Store
     arrival: Arrival
 
     def bring(self, version: str, facts: Mapping[str, FileFacts], arriving: Path) -> None:
-        """Bring files of a version, by name, into a folder, each of the size and SHA-256 in its facts.
+        """Download files of a version to a folder, and check their sizes and SHA-256.
 
-        It has the folders FILES and NOTES; what an interrupted download left there is gone on with.
+        The folder must have the folders FILES and NOTES. An interrupted download continues.
 
         Raises:
-            MismatchError: a file was downloaded twice and hasn't the SHA-256.
-            StoreError: the store doesn't give it; what has arrived stays.
+            MismatchError: a file has a wrong SHA-256 even after a second download.
+            StoreError: the download failed. The downloaded part stays.
             OSError: the folder can't be written.
         """
         files = [
@@ -118,7 +118,7 @@ class Download:
                 raise MismatchError(where, "SHA-256", expected=expected, found=found)
             files = [file for file, _ in wrong]
             for file in files:
-                # The notes may tell of what a power cut took, or what is beneath them was spoilt.
+                # After a power cut, the record may list pieces that were lost, or data may be damaged.
                 file.forget()
 
     def _begin(self, file: _File) -> None:
@@ -130,11 +130,11 @@ class Download:
             self.arrival.more(sum(end - start for start, end in map(file.bounds, file.done)))
             return
         file.forget()
-        # Not what was left there: it may be of any kind, and have other names in other versions.
+        # Don't reuse an old file: it may be of any kind, or be linked in other versions.
         file.path.unlink(missing_ok=True)
         with file.path.open("xb") as made:
             if size:
-                # A disk that is too full says so now, not after minutes.
+                # Fail now if the disk is too full, not after minutes.
                 os.posix_fallocate(made.fileno(), 0, size)
 
     def _fetch(self, task: tuple[_File, int]) -> None:
@@ -165,7 +165,7 @@ class Download:
         raise AssertionError("unreachable")
 
     def _wrong(self, files: list[_File]) -> list[tuple[_File, str]]:
-        """Those that haven't the SHA-256 that they should have, and what they have."""
+        """Return the files with a wrong SHA-256, and the SHA-256 that they have."""
         wrong: list[tuple[_File, str]] = []
 
         def check(file: _File) -> None:
@@ -182,10 +182,12 @@ class Download:
 
     def _check_wanted(self, key: str) -> None:
         if not self.arrival.wanted():
-            raise StoreError(self.store.where(key), "isn't wanted any more: another version is")
+            raise StoreError(
+                self.store.where(key), "the download was cancelled: another version is wanted"
+            )
 
 
 def _tasks(files: list[_File]) -> Iterator[tuple[_File, int]]:
-    # The largest first, so that none is left over for the end.
+    # The largest files first, so that no thread is left with one at the end.
     for file in sorted(files, key=lambda file: -file.facts.size):
         yield from ((file, piece) for piece in range(file.pieces) if piece not in file.done)

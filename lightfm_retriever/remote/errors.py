@@ -1,4 +1,4 @@
-"""What can go wrong with a volume elsewhere."""
+"""Errors of object stores."""
 
 from __future__ import annotations
 
@@ -6,20 +6,20 @@ from lightfm_retriever.publication.errors import VolumeError
 
 
 class StoreError(VolumeError):
-    """The store doesn't do what it is asked; `path` is a URL or a path."""
+    """A request to the store failed. `path` is a URL or a path."""
 
 
 class ObjectMissingError(StoreError):
-    """There is no such object."""
+    """The object doesn't exist."""
 
 
 class ConflictError(StoreError):
-    """An object isn't what it was when it was read, or is there and shouldn't be."""
+    """An object has changed since it was read, or exists but shouldn't."""
 
 
 class UnsupportedError(StoreError):
-    """The store has no such operation."""
+    """The store doesn't support the operation."""
 
 
 class RefusedError(StoreError):
-    """The store doesn't accept the credentials, or they don't allow it."""
+    """The store rejects the credentials, or they don't allow the operation."""

@@ -1,7 +1,7 @@
-"""Labels and their history in a store: objects that are moved only if they are what was read.
+"""Labels and their histories in a store, replaced only if they are still as they were read.
 
-So two that move one at the same time don't undo each other, without a lock. Where a store has no such
-write, a move in between is lost.
+So two processes that move a label at the same time don't undo each other's move, without a lock. If a
+store doesn't support such a write, one of two simultaneous moves may be lost.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ from lightfm_retriever.remote.store import Mark, Store
 
 _log = logging.getLogger(__name__)
 
-# Each time one of those at it has had its way, so it is more than there will ever be.
+# In each attempt one of the competing writers succeeds, so this is enough for many writers.
 _ATTEMPTS = 30
-# A label with some words of somebody's; it is replaced all the same.
+# A label object that was edited by hand may be larger than a name; it is replaced all the same.
 _MAX_LABEL_BYTES = 4096
-# So much of the history is kept, some thousand moves, and so much is read.
+# The bytes of history to keep, for some thousand moves, and to read.
 _HISTORY_BYTES = 1 << 16
 _MAX_HISTORY_BYTES = 1 << 22
 
 
 def read_label(store: Store, label: str) -> str:
-    """The version that a label names; LabelError, StoreError: as publication.labels.read_label."""
+    """Return the version that a label names. Raises LabelError and StoreError."""
     labels.check_name(label)
     key = _label_key(label)
     try:
@@ -41,18 +41,18 @@ def read_label(store: Store, label: str) -> str:
 
 
 class StoreLabels:
-    """The labels of one store; `has_version` tells whether it has a version. Safe for threads."""
+    """The labels of one store. `has_version` says whether it has a version. Threads may share it."""
 
     def __init__(self, store: Store, has_version: Callable[[str], bool]) -> None:
         self._store = store
         self._has_version = has_version
 
     def read_label(self, label: str) -> str:
-        """The version that a label names; raises as the function `read_label`."""
+        """Return the version that a label names. Raises the errors of the function `read_label`."""
         return read_label(self._store, label)
 
     def list_labels(self, *, strict: bool = False) -> dict[str, str]:  # noqa: ARG002 - it always is
-        """All labels whose text is a version's name, sorted, and what they name; raises StoreError."""
+        """Return all labels that contain a version name, sorted, and their versions."""
         found = {}
         for key in sorted(self._store.objects(layout.LABELS)):
             name = key.removeprefix(f"{layout.LABELS}/")
@@ -62,15 +62,15 @@ class StoreLabels:
         return found
 
     def promote(self, version: str, *, label: str = layout.DEFAULT_LABEL) -> str | None:
-        """Make a label name a version, and return what it named before."""
+        """Move a label to a version, and return the version that it named before."""
         return self._move_over(version, label, "promote")
 
     def swap(self, version: str, *, label: str, expected: str | None, verb: Verb) -> None:
-        """Make a label name a version if it still names the expected one, or raise LabelMovedError."""
+        """Move a label to a version if it still names the expected one; else raise LabelMovedError."""
         self._move_over(version, label, verb, expected)
 
     def rollback_target(self, *, label: str = layout.DEFAULT_LABEL) -> str:
-        """The version that a label named before; raises as publication.labels.rollback_target."""
+        """Return the version to roll back to; see publication.labels.rollback_target."""
         labels.check_name(label)
         try:
             history, _ = self._store.read(_history_key(label), at_most=_MAX_HISTORY_BYTES)
@@ -80,7 +80,7 @@ class StoreLabels:
         return labels.earlier(label, history, current, self._has_version)
 
     def _move_over(self, version: str, label: str, verb: Verb, *expected: str | None) -> str | None:
-        """Move a label, from what is expected if anything is; returns what it named."""
+        """Move a label, from the expected version if one is given; returns the version it named."""
         labels.check_name(label)
         for _ in range(_ATTEMPTS):
             if not self._has_version(version):
@@ -91,10 +91,10 @@ class StoreLabels:
             if self._move(label, found, mark, version, verb):
                 return found
         where = self._store.where(_label_key(label))
-        raise StoreError(where, f"others moved it {_ATTEMPTS} times meanwhile: try again")
+        raise StoreError(where, f"other processes moved it {_ATTEMPTS} times meanwhile: try again")
 
     def _look(self, label: str) -> tuple[str | None, Mark | None]:
-        """What a label names, if anything, and the object's mark, if there is one."""
+        """Return the version that a label names and the mark of its object, each None for none."""
         key = _label_key(label)
         try:
             content, mark = self._store.read(key, at_most=_MAX_LABEL_BYTES)
@@ -108,18 +108,18 @@ class StoreLabels:
     def _move(
         self, label: str, previous: str | None, mark: Mark | None, version: str, verb: Verb
     ) -> bool:
-        """Move a label that has this mark; returns whether that was so."""
+        """Move a label if its object still has this mark, and return whether it had."""
         try:
             self._store.write_if(_label_key(label), version.encode() + b"\n", mark)
         except ConflictError:
-            # The answer to a write that succeeded may have got lost, and then it was tried again.
+            # The write may have succeeded, but its answer got lost, and the write was retried.
             if self._look(label)[0] != version:
                 return False
-        # Who deletes a version takes its manifest away and then looks at the labels once more, so one
-        # of the two notices the other.
+        # Deleting a version removes its manifest and then checks the labels again. So one of the two
+        # processes notices the other.
         if not self._has_version(version):
             found, mark = self._look(label)
-            # With nothing before it stays: nothing can be removed only if it is what was read.
+            # If the label didn't exist before, it stays: stores have no conditional delete.
             if found == version and previous is not None:
                 with contextlib.suppress(ConflictError):
                     self._store.write_if(_label_key(label), previous.encode() + b"\n", mark)
@@ -128,8 +128,8 @@ class StoreLabels:
         return True
 
     def _note(self, label: str, verb: Verb, version: str) -> None:
-        """Add a move to the history; the label has moved, so whatever happens here is only told."""
-        key, problem = _history_key(label), "others write it all the time"
+        """Add a move to the history. The label has moved already, so an error is only logged."""
+        key, problem = _history_key(label), "other processes keep changing it"
         try:
             for _ in range(_ATTEMPTS):
                 try:
@@ -141,7 +141,9 @@ class StoreLabels:
                     return
         except StoreError as error:
             problem = str(error)
-        _log.warning("label %r names %s, but its history doesn't say so: %s", label, version, problem)
+        _log.warning(
+            "label %r names version %s, but the move isn't in its history: %s", label, version, problem
+        )
 
 
 def _latest(history: bytes) -> bytes:

@@ -1,4 +1,4 @@
-"""Where a volume is: a folder, or a prefix in a bucket of an object store."""
+"""The location of a volume: a folder, or a prefix in a bucket of an object store."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ SCHEMES = ("s3", "gs", "az")
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
 _BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,254}")
-# What every store keeps as it is, also in a URL.
+# Characters that every store keeps unchanged, even in a URL.
 _PART = re.compile(r"[A-Za-z0-9_.=-]+")
 
 
 @dataclass(frozen=True)
 class StoreUrl:
-    """A prefix in a bucket; `prefix` has no slash at its ends and is empty for the whole bucket."""
+    """A prefix in a bucket. `prefix` has no slash at its ends; it is empty for the whole bucket."""
 
     scheme: str
     bucket: str
@@ -28,7 +28,7 @@ class StoreUrl:
 
     @property
     def name(self) -> str:
-        """A name for a folder of this volume's own."""
+        """A name for the cache folder of this volume."""
         return "-".join([self.bucket, *(part for part in self.prefix.split("/") if part)])
 
 
@@ -37,10 +37,10 @@ Location = Path | StoreUrl
 
 
 def parse_location(text: str) -> Location:
-    """A folder's path, or "s3://BUCKET/PREFIX", "gs://...", "az://...".
+    """Parse the path of a folder, or "s3://BUCKET/PREFIX", "gs://...", "az://...".
 
     Raises:
-        ArgumentTypeError: the scheme is unknown, or bucket or prefix can't be one.
+        ArgumentTypeError: the scheme is unknown, or bucket or prefix is invalid.
     """
     if (found := _SCHEME.match(text)) is None:
         return Path(text)
@@ -50,7 +50,7 @@ def parse_location(text: str) -> Location:
         raise ArgumentTypeError(f"{scheme}:// isn't known; give a folder or one of {known}")
     bucket, _, rest = text[found.end() :].partition("/")
     if not _BUCKET.fullmatch(bucket):
-        # A user and a password, for instance, which don't belong on a command line.
+        # For instance, it contains a user and a password, which don't belong on a command line.
         raise ArgumentTypeError(
             "should name a bucket of letters, digits, '.', '_' and '-' after the scheme; credentials "
             "come from the environment"

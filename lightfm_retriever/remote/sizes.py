@@ -1,4 +1,4 @@
-"""What folders of versions hold: how many bytes, where files may be shared by hard links."""
+"""Sizes of folders of versions, whose files may be shared by hard links."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from lightfm_retriever.publication import layout
 
 
 def directories(folder: Path) -> list[Path]:
-    """List the folders of versions in a folder; raises OSError."""
+    """Return the folders of versions in a folder. Raises OSError."""
     found = []
     for path in folder.iterdir():
-        # One entry that can't be looked at doesn't keep the others from being removed.
+        # An entry that can't be checked must not prevent the removal of others.
         with contextlib.suppress(OSError):
             if layout.is_version_name(path.name) and path.is_dir():
                 found.append(path)
@@ -22,7 +22,7 @@ def directories(folder: Path) -> list[Path]:
 
 
 def sizes(folders: Iterable[Path]) -> dict[int, int]:
-    """Find the size, by inode, of all files below."""
+    """Return the sizes of all files below some folders, by inode."""
     found = {}
     for folder in folders:
         for parent, _, names in os.walk(folder):
@@ -34,12 +34,12 @@ def sizes(folders: Iterable[Path]) -> dict[int, int]:
 
 
 def size_of(path: Path) -> int | None:
-    """Tell a file's bytes; None where it isn't there."""
+    """Return the size of a file in bytes; None if it doesn't exist."""
     with contextlib.suppress(OSError):
         return path.stat().st_size
     return None
 
 
 def shown(count: int) -> str:
-    """Write a number of bytes for people."""
+    """Format a number of bytes for people."""
     return f"{count / 1e9:.2f} GB" if count >= 1e7 else f"{count / 1e3:.0f} kB"

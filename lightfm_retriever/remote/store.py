@@ -1,4 +1,4 @@
-"""An object store, with our errors: the only place that knows the library that talks to it."""
+"""An object store. Only this module uses the library for stores; it converts errors to ours."""
 
 from __future__ import annotations
 
@@ -29,20 +29,20 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 Mark: TypeAlias = Mapping[str, str]
-"""What an object was when it was read, for changing only that one: its tag, its version, or both."""
+"""The state of an object when it was read, for conditional writes: its tag, its version, or both."""
 
-# Objects beyond it are sent in pieces of this size, so many at a time.
+# Larger objects are sent and requested in pieces of this size.
 PIECE_BYTES = 8 << 20
-"""What is sent, or asked for, at a time of what is larger."""
+"""The size of a piece of a large object."""
 
 _PIECES_AT_ONCE = 4
-# Twice what all pieces of a few files may take at a megabyte a second.
+# Twice the time for all pieces of a few files at a megabyte a second.
 _SENDING_SECONDS = 240.0
 
 
 @dataclass(frozen=True)
 class ObjectFacts:
-    """Size in bytes, when it was written by the store's clock, and what it was then."""
+    """Size in bytes, time of writing by the store's clock, and mark of an object."""
 
     size: int
     modified_at: datetime
@@ -50,16 +50,16 @@ class ObjectFacts:
 
 
 class Store:
-    """The objects of one volume; keys are relative to its prefix.
+    """The objects of one volume. Keys are relative to its prefix. Threads may share it.
 
-    Safe for threads. Each call gives up after about `patience_seconds` without an answer; until then it
-    tries again what may be a passing trouble.
+    Each call gives up after about `patience_seconds` without an answer. Until then it retries errors
+    that may pass.
     """
 
     _warned = False
 
     def __init__(self, location: Location, *, patience_seconds: float = 20.0) -> None:
-        """Raises StoreError when the location can't be one; nothing is asked yet."""
+        """Prepare the connection without a request. Raises StoreError if the location is invalid."""
         self.location = location
         self._patience_seconds = patience_seconds
         # A folder needn't be mounted yet.
@@ -75,11 +75,11 @@ class Store:
 
     @cached_property
     def _patient(self) -> ObjectStore:
-        # The library counts as silence how long it takes to send something, too.
+        # For the library, the time for sending data counts as time without an answer.
         return connect(self.location, max(self._patience_seconds, _SENDING_SECONDS))
 
     def read(self, key: str, *, at_most: int) -> tuple[bytes, Mark]:
-        """A small object; StoreError too when it has more than `at_most` bytes."""
+        """Read a small object. Raises StoreError also if it has more than `at_most` bytes."""
         self._check_here(key)
         with self._errors(key):
             found = self._store.get(key)
@@ -88,21 +88,23 @@ class Store:
             return found.bytes().to_bytes(), _mark(found.meta)
 
     def read_range(self, key: str, start: int, end: int) -> memoryview:
-        """Bytes `start` to `end`, which isn't among them."""
+        """Read the bytes from `start` up to but not including `end`."""
         self._check_here(key)
         with self._errors(key):
             found = self._store.get_range(key, start=start, end=end)
         if len(found) != end - start:
-            raise StoreError(self.where(key), f"gave {len(found)} bytes of {start}..{end}")
+            raise StoreError(
+                self.where(key), f"returned {len(found)} bytes for the range {start}..{end}"
+            )
         return memoryview(found)
 
     def facts(self, key: str) -> ObjectFacts:
-        """About one object, without reading it."""
+        """Return the facts about an object without reading it."""
         with self._errors(key):
             return _facts(self._store.head(key))
 
     def exists(self, key: str) -> bool:
-        """Whether there is such an object."""
+        """Return whether an object exists."""
         return self._mark_of(key) is not None
 
     def _mark_of(self, key: str) -> Mark | None:
@@ -112,25 +114,25 @@ class Store:
             return None
 
     def objects(self, prefix: str) -> dict[str, ObjectFacts]:
-        """All objects below a prefix, by key."""
+        """Return all objects below a prefix, by key."""
         with self._errors(prefix):
             chunks = self._store.list(prefix)
             return {meta["path"]: _facts(meta) for chunk in chunks for meta in chunk}
 
     def write(self, key: str, data: bytes) -> ObjectFacts:
-        """Write a small object, whatever is there; returns the facts about it."""
+        """Write a small object, replacing any other, and return the facts about it."""
         with self._errors(key):
             self._store.put(key, data, use_multipart=False)
         return self.facts(key)
 
     def write_if(self, key: str, data: bytes, mark: Mark | None) -> None:
-        """Write a small object in place of the one that has the mark, or with None where none is.
+        """Write a small object if the current one has the mark, or with None if there is none.
 
-        Where a store has no such write, what is there is looked at just before.
+        If a store doesn't support such writes, the current object is checked just before the write.
 
         Raises:
-            ConflictError: something else is there, or nothing. It may be this object, since an answer
-                that got lost is asked for again.
+            ConflictError: the current object is another one or missing. It may even be the new object:
+                if the answer to a write gets lost, the write is retried.
         """
         mode: Any = "create" if mark is None else mark
         try:
@@ -139,13 +141,12 @@ class Store:
         except UnsupportedError:
             if not self._warned:
                 _log.warning(
-                    "%s can't write an object only if it is what was read: let one trainer at a time "
-                    "move its labels",
+                    "%s doesn't support conditional writes: let only one trainer at a time move labels",
                     self,
                 )
                 self._warned = True
             if self._mark_of(key) != mark:
-                raise ConflictError(self.where(key), "somebody else has changed it") from None
+                raise ConflictError(self.where(key), "another process has changed it") from None
             self.write(key, data)
 
     def upload(self, key: str, path: Path) -> None:
@@ -160,23 +161,23 @@ class Store:
             self._patient.copy(source, target)
 
     def delete(self, keys: Sequence[str]) -> None:
-        """Delete objects; those that aren't there are no error."""
+        """Delete objects. Missing objects are no error."""
         for key in keys:
             with contextlib.suppress(ObjectMissingError), self._errors(key):
                 self._store.delete(key)
 
     def _check_here(self, key: str) -> None:
-        """Raise StoreError for what isn't a regular file in a folder: the library would wait for it."""
+        """Raise StoreError if a path isn't a regular file, which could block the library."""
         if isinstance(self.location, Path):
             try:
                 check_regular(self.location / key)
             except IrregularFileError as error:
                 raise StoreError(self.where(key), str(error.strerror)) from error
             except OSError:
-                return  # the library tells why
+                return  # the library raises the error
 
     def where(self, key: str) -> str:
-        """An object as messages name it."""
+        """Return the name of an object for messages."""
         return f"{self.location}/{key}"
 
     @contextmanager
@@ -192,13 +193,13 @@ class Store:
         from obstore import exceptions as of
 
         reason, text, where = reason_of(error), str(error), self.where(key)
-        # The library says only in words what was wrong when it listed objects.
+        # For errors while listing objects, the library has a text but no error class.
         if "NoSuchBucket" in text:
             return StoreError(str(self), f"the bucket doesn't exist ({reason})")
         if isinstance(error, FileNotFoundError | of.NotFoundError):
             return ObjectMissingError(where, "doesn't exist")
         if isinstance(error, of.AlreadyExistsError | of.PreconditionError):
-            return ConflictError(where, "somebody else has changed it")
+            return ConflictError(where, "another process has changed it")
         refused = isinstance(error, of.PermissionDeniedError | of.UnauthenticatedError)
         if refused or "403 Forbidden" in text or "401 Unauthorized" in text:
             return RefusedError(where, f"the credentials are refused: {reason}")

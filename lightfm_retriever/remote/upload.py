@@ -1,6 +1,6 @@
-"""A version from a folder into a store: its files first, in any order, and the manifest last.
+"""Upload a version from a folder to a store: its files first, in any order, and the manifest last.
 
-A version is there when its manifest is. What a crash leaves before that nobody sees, and is removed a
+A version exists when its manifest exists. Readers don't see an incomplete upload, and it is removed a
 day later.
 """
 
@@ -32,26 +32,27 @@ from lightfm_retriever.remote.versions import (
 _log = logging.getLogger(__name__)
 
 PAUSES = (1.0, 2.0, 4.0, 8.0, 16.0, 30.0)
-"""Seconds between attempts to send a file: what took hours to make isn't given up for a restart."""
+"""Seconds between attempts to upload. A result of hours of work survives a restart of the store."""
 
-# Whose files are looked at for those that needn't be sent: more have less in common and take calls.
+# The number of latest versions to search for equal files. Older ones have less in common and cost
+# calls.
 _LOOKED_AT = 3
-# Longer than any upload goes on without an object more.
+# Longer than any upload takes between two objects.
 _ABANDONED = timedelta(hours=24)
 
 _Given = TypeVar("_Given")
 
 
 def upload(store: Store, folder: Path, version: str, *, pauses: Sequence[float] = PAUSES) -> None:
-    """Bring a version from a volume in a folder to the store; nothing to do when it is there.
+    """Upload a version from a volume in a folder, unless the store already has it.
 
-    Files that one of the latest versions there has too are copied within the store. What failed is
-    tried again after each of the `pauses`, in seconds.
+    Files that one of the latest versions in the store has too are copied within the store. A failed
+    request is retried after each of the `pauses`, in seconds.
 
     Raises:
         VersionNotFoundError: the folder has no such version.
-        InvalidPublicationError: its manifest isn't valid, or something else arrived than was sent.
-        VolumeError: the store doesn't take it, or has another version of this name.
+        InvalidPublicationError: its manifest is invalid, or the store has other sizes than were sent.
+        VolumeError: the upload failed, or the store has another version of this name.
     """
     directory = layout.version_dir(folder, version)
     if not directory.is_dir():
@@ -65,7 +66,7 @@ def upload(store: Store, folder: Path, version: str, *, pauses: Sequence[float] 
             except (RefusedError, ObjectMissingError):
                 raise
             except StoreError as error:
-                _log.warning("%s; the upload tries again in %g s", error, pause)
+                _log.warning("%s; retrying the upload in %g s", error, pause)
                 time.sleep(pause)
         return call()
 
@@ -76,13 +77,13 @@ def upload(store: Store, folder: Path, version: str, *, pauses: Sequence[float] 
     def send(name: str) -> None:
         key, found = key_of(version, name), there.get(facts.files[name].sha256)
         if found is not None:
-            # It may have been deleted meanwhile, or be too large for that.
+            # The object may have been deleted meanwhile, or be too large to copy. Then upload it.
             with contextlib.suppress(StoreError):
                 store.copy(found, key)
                 return
         patiently(lambda: store.upload(key, directory / name))
 
-    # The largest first, so that none is left over for the end.
+    # The largest files first, so that no thread is left with one at the end.
     largest_first = sorted(facts.files, key=lambda name: -facts.files[name].size)
     for_each(send, largest_first, threads=AT_ONCE)
     patiently(lambda: check_sizes(store, version, facts.files))
@@ -96,12 +97,12 @@ def _write_manifest(store: Store, facts: Manifest, data: bytes) -> None:
         store.write_if(key, data, None)
     except ConflictError as error:
         if not _is_there(store, facts):
-            # Somebody wrote it in this instant; whether it is theirs is seen when that is done.
+            # Another process is writing it now. Whether it is the same is known after that.
             raise StoreError(error.path, error.reason) from error
 
 
 def _is_there(store: Store, facts: Manifest) -> bool:
-    """Whether somebody has published the same; VolumeError when it is something else."""
+    """Return whether the store has this version. Raises VolumeError if its files differ."""
     try:
         found = read_manifest(store, facts.version)
     except VersionNotFoundError:
@@ -117,7 +118,7 @@ def _is_there(store: Store, facts: Manifest) -> bool:
 def _by_checksum(store: Store) -> dict[str, str]:
     found = {}
     for version in list_versions(store)[-_LOOKED_AT:]:
-        # One that is damaged or has been deleted since has nothing to offer.
+        # Skip a version that is damaged or was deleted meanwhile.
         with contextlib.suppress(PublicationError):
             for name, own in read_manifest(store, version).files.items():
                 found[own.sha256] = key_of(version, name)
@@ -125,16 +126,16 @@ def _by_checksum(store: Store) -> dict[str, str]:
 
 
 def remove_abandoned(store: Store, *, clock: Callable[[], datetime]) -> list[str]:
-    """Remove what is staged, and half-written versions, a day after the latest object of each.
+    """Remove staged objects and incomplete versions, a day after the latest object of each.
 
-    Returns their names. The store's clock is asked only if there are any.
+    Returns their names. The store's clock is read only if there are any.
     """
     left: dict[str, dict[str, ObjectFacts]] = {}
     for key, facts in store.objects(layout.STAGING).items():
         left.setdefault("/".join(key.split("/")[:2]), {})[key] = facts
     for version in list_versions(store, whole=False):
         objects = store.objects(key_of(version))
-        # Looked at again, since its upload may have ended a moment ago.
+        # List again, because the upload may have ended a moment ago.
         if objects and key_of(version, layout.MANIFEST) not in objects:
             left[version] = objects
     if not left:

@@ -1,4 +1,4 @@
-"""Who uses which version of a cache: locks that end with the process, in a file for each version."""
+"""Which versions of a cache are in use: a lock file for each version; locks end with the process."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from pathlib import Path
 
 from lightfm_retriever.files.regular_files import lock_regular
 
-# Waiting for a lock in the kernel would end with the lock only.
+# Waiting for a lock in the kernel couldn't be cancelled, so poll.
 _LOOK_SECONDS = 0.05
 
 
 class Uses:
-    """The uses of one cache; the time of a version's file is that of its latest use.
+    """The uses of one cache. The time of a version's lock file is that of its latest use.
 
-    Safe for threads.
+    Threads may share it.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -28,7 +28,7 @@ class Uses:
         self._lock = threading.Lock()
 
     def add(self, version: str) -> None:
-        """Keep a version from being removed by anyone, until `keep_only` or the end of the process."""
+        """Protect a version from removal until `keep_only` or the end of the process."""
         path = self._folder / version
         with self._lock:
             while version not in self._own:
@@ -37,35 +37,37 @@ class Uses:
             os.utime(path)
 
     def keep_only(self, versions: Collection[str]) -> None:
-        """Stop using all others."""
+        """Stop using all other versions."""
         with self._lock:
             for version in [*self._own]:
                 if version not in versions:
                     os.close(self._own.pop(version))
 
     def latest(self, version: str) -> float:
-        """When it was used last, in seconds since 1970; 0 for never."""
+        """Return the time of the latest use, in seconds since 1970; 0 for never."""
         try:
             return (self._folder / version).stat().st_mtime
         except FileNotFoundError:
             return 0.0
 
     def unless_used(self, version: str, call: Callable[[], None]) -> bool:
-        """Call it, and forget the version, unless someone uses that; returns whether it did."""
+        """Call a function and forget the version, unless it is in use. Returns whether it called."""
         path = self._folder / version
         with alone(path) as free:
             if free:
                 call()
-                # Those who wait for it notice that it is another file's name by then.
+                # A process that waits for the lock notices that the path has another file.
                 path.unlink(missing_ok=True)
             return free
 
 
 @contextmanager
 def locked(path: Path, *, wanted: Callable[[], bool] = lambda: True) -> Iterator[None]:
-    """Wait until nobody has the file locked, which is made, and lock it.
+    """Create the file, wait until nobody has it locked, and lock it.
 
-    Raises TimeoutError when it isn't `wanted` any more, FileNotFoundError when its folder is gone.
+    Raises:
+        TimeoutError: the lock isn't `wanted` any more.
+        FileNotFoundError: the folder of the file has gone.
     """
     while (descriptor := lock_regular(path)) is None:
         if not wanted():
@@ -79,7 +81,7 @@ def locked(path: Path, *, wanted: Callable[[], bool] = lambda: True) -> Iterator
 
 @contextmanager
 def alone(path: Path) -> Iterator[bool]:
-    """Lock the file unless somebody else has, or its folder is gone; yields whether that is so."""
+    """Lock the file if nobody else has and its folder exists; yields whether it was locked."""
     descriptor = None
     with suppress(FileNotFoundError):
         descriptor = lock_regular(path)

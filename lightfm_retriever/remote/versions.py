@@ -1,4 +1,4 @@
-"""Versions as a store has them, and whether they are what their manifests say."""
+"""Versions in a store, and checks of their objects against their manifests."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ AT_ONCE = 4
 
 
 def key_of(version: str, name: str = "") -> str:
-    """The key of a version's file; of all of them the beginning."""
+    """Return the key of a version's file, or without a name the prefix of all its files."""
     return f"{layout.VERSIONS}/{version}/{name}"
 
 
 def read_manifest(store: Store, version: str) -> Manifest:
-    """The manifest of a version; raises as lightfm_retriever.publication.reader.read_manifest."""
+    """Read and check the manifest of a version; see publication.reader.read_manifest."""
     return decode_manifest(store, version, encoded_manifest(store, version))
 
 
 def decode_manifest(store: Store, version: str, data: bytes) -> Manifest:
-    """Parse and check the manifest of a version that `encoded_manifest` gave."""
+    """Parse and check the manifest of a version from `encoded_manifest`."""
     path = store.where(key_of(version, layout.MANIFEST))
     return manifest.decode(data, path=path, version=version)
 
 
 def encoded_manifest(store: Store, version: str) -> bytes:
-    """A version's manifest as it is; VersionNotFoundError, StoreError."""
+    """Read the manifest of a version without parsing it. Raises VersionNotFoundError, StoreError."""
     if not layout.is_version_name(version):
         raise VersionNotFoundError(version, str(store))
     try:
@@ -42,7 +42,7 @@ def encoded_manifest(store: Store, version: str) -> bytes:
 
 
 def list_versions(store: Store, *, whole: bool = True) -> list[str]:
-    """Names of all versions, sorted, or of those that have no manifest; raises StoreError."""
+    """Return the names of all versions, sorted, or of those without a manifest. Raises StoreError."""
     found: dict[str, bool] = {}
     for key in store.objects(layout.VERSIONS):
         version, _, name = key.removeprefix(f"{layout.VERSIONS}/").partition("/")
@@ -52,7 +52,7 @@ def list_versions(store: Store, *, whole: bool = True) -> list[str]:
 
 
 def check_sizes(store: Store, version: str, files: Mapping[str, FileFacts]) -> None:
-    """Raise InvalidPublicationError unless the store has these files, of their sizes."""
+    """Raise InvalidPublicationError unless the store has these files with their sizes."""
     objects = store.objects(key_of(version))
     for name, own in files.items():
         key = key_of(version, name)
@@ -63,7 +63,7 @@ def check_sizes(store: Store, version: str, files: Mapping[str, FileFacts]) -> N
 
 
 def check_bytes(store: Store, facts: Manifest) -> None:
-    """Read every file from the store; raises InvalidPublicationError for one that is another."""
+    """Read every file from the store. Raises InvalidPublicationError if one doesn't match."""
     check_sizes(store, facts.version, facts.files)
 
     def check(name: str) -> None:

@@ -1,4 +1,4 @@
-"""A volume in an object store, for those who publish to it and look after it."""
+"""A volume in an object store, for publishing versions and managing labels."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ _log = logging.getLogger(__name__)
 
 
 def open_volume(location: Location, cache_dir: Path, *, max_bytes: int | None = None) -> Volume:
-    """A volume in a folder, or else in a store with a cache; neither is asked anything yet.
+    """Open a volume in a folder, or in a store with a cache, without a request.
 
-    Raises StoreError when the URL can't be used, or the library for it is missing.
+    Raises StoreError if the URL is invalid, or the library for stores is missing.
     """
     if isinstance(location, Path):
         return Volume(location)
@@ -45,9 +45,9 @@ def open_volume(location: Location, cache_dir: Path, *, max_bytes: int | None = 
 
 
 class RemoteVolume(StoreLabels, Volume):
-    """A volume in a store, with a folder of copies, where versions are staged too.
+    """A volume in a store, with a cache folder, where versions are staged too.
 
-    It is made when it is needed, and may have `max_bytes`; None for what its disk holds.
+    The cache is created when it is needed. It may have `max_bytes`; None for no limit but the disk.
     """
 
     elsewhere = True
@@ -56,7 +56,7 @@ class RemoteVolume(StoreLabels, Volume):
         super().__init__(store, self.has_version)
         self.folder = folder
         self._max_bytes = max_bytes
-        # Guards what follows.
+        # Protects the following attributes.
         self._lock = threading.Lock()
         self._made: Cache | None = None
         self._in_use: Counter[str] = Counter()
@@ -81,14 +81,14 @@ class RemoteVolume(StoreLabels, Volume):
         return versions.read_manifest(self._store, version)
 
     def written_at(self, version: str) -> datetime:
-        """When its manifest was, which is the last of it."""
+        """Return when the manifest of a version was written, which is its last file."""
         try:
             return self._store.facts(key_of(version, layout.MANIFEST)).modified_at
         except ObjectMissingError:
             return LONG_AGO
 
     def now(self) -> datetime:
-        """The store tells no time but that of an object."""
+        """Return the store's time: write an object, and read its time."""
         key = f"{layout.STAGING}/clock-{secrets.token_hex(8)}"
         try:
             return self._store.write(key, b"What time is it?\n").modified_at
@@ -97,7 +97,7 @@ class RemoteVolume(StoreLabels, Volume):
                 self._store.delete([key])
 
     def verify(self, version: str) -> Manifest:
-        """Every byte is read from the store, also of a version that is in the cache."""
+        """Verify every byte in the store, even if the version is in the cache."""
         facts = self.read_manifest(version)
         with self._using(version):
             if self._cache.has(version):
@@ -106,21 +106,21 @@ class RemoteVolume(StoreLabels, Volume):
                     self._cache.bring(self._store, version, verification.verify)
                     return facts
                 self._cache.discard(version)
-            # Linked files would have been checked here only.
+            # No links: of linked files only the cached copies would be checked.
             self._cache.fetch(self._store, version, linked=False)
             return verification.verify(self.folder, version)
 
     def delete_version(self, version: str) -> None:
-        """Who downloads it elsewhere is told that it is gone; who has it whole keeps it."""
+        """Delete a version. Downloads in progress fail; complete copies in other caches stay."""
         data = versions.encoded_manifest(self._store, version)
         key = key_of(version, layout.MANIFEST)
         self._refuse_labelled(version)
         self._store.delete([key])
         try:
-            # Who moves a label looks at the version once more, so one of the two notices the other.
+            # Moving a label checks the version again. So one of the two processes notices the other.
             self._refuse_labelled(version)
         except PublicationError:
-            # Unless somebody has published it again.
+            # Restore the manifest, unless the version was published again.
             with contextlib.suppress(ConflictError):
                 self._store.write_if(key, data, None)
             raise
@@ -155,7 +155,7 @@ class RemoteVolume(StoreLabels, Volume):
                 raise
             path = layout.label_file(self.folder, label)
             try:
-                # It is to name nothing either.
+                # The label must not exist in the folder either.
                 path.unlink(missing_ok=True)
             except OSError as error:
                 raise VolumeError(path, f"can't be removed: {error.strerror or error}") from error
@@ -179,12 +179,12 @@ class RemoteVolume(StoreLabels, Volume):
         finally:
             with self._lock:
                 self._in_use.subtract(versions)
-                # Without those of which none is left.
+                # Remove versions with count 0.
                 self._in_use = +self._in_use
                 cache.uses.keep_only([*self._in_use])
 
     def check_writable(self) -> None:
-        # A bucket that isn't there is told by a listing in so many words.
+        # A listing detects a missing bucket.
         self.list_labels()
         self.now()
 
@@ -195,4 +195,4 @@ class RemoteVolume(StoreLabels, Volume):
         self._cache.trim()
 
     def room(self) -> None:
-        """It has no bounds."""
+        """Return None: a store has no limit."""

@@ -1,4 +1,4 @@
-"""Many questions at once, from one snapshot: each gets the answer that it would get alone."""
+"""Answer many questions from one snapshot. Each gets the same answer as it would get alone."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from retriever.answering.snapshot import Snapshot
 MAX_REQUESTS = 256
 MAX_RESULTS = 10_000
 
-# Up to so many items, scoring all for many queries takes less time than asking an index for each.
+# Up to this many items, scoring all items for many queries at once is faster than using an index.
 _PRODUCT_ITEMS = 10_000
-# Numbers in one product: 16 MB.
+# Most numbers in one product: 16 MB.
 _PRODUCT_SIZE = 4 << 20
 
 _Question = TypeVar("_Question")
@@ -32,13 +32,13 @@ def answer_all(
     *,
     checkpoint: Checkpoint = always_wanted,
 ) -> list[RankedRows | Exception]:
-    """For each question its answer, or the error that it fails with, alone.
+    """Return for each question its answer or its own error.
 
     Args:
-        snapshot: where all answers come from.
-        questions: anything that `plan` takes.
-        plan: looks one up in the snapshot.
-        checkpoint: called between the stages; what it raises ends the whole batch.
+        snapshot: the version that all answers come from.
+        questions: arguments for `plan`.
+        plan: looks up a question in the snapshot.
+        checkpoint: called between the stages. If it raises an error, the whole batch ends.
     """
     plans: list[Plan | Exception] = []
     for question in questions:
@@ -64,18 +64,19 @@ def answer_all(
 
 
 def _is_for_a_product(plan: Plan) -> bool:
-    """Whether to score all items for it, together with other questions."""
+    """Return whether to score all items for a plan, together with other plans."""
     if plan.wanted.filter is not None or plan.subject.source is Source.POPULAR:
         return False
     if plan.options.page is not None:
-        # A product rounds otherwise than the next page's search will, so equals may change places.
+        # A product rounds differently from the search of the next page, so equal scores may swap
+        # places.
         return False
     ranker = plan.ranker
     return plan.options.search.exact or ranker.index is None or plan.wanted.items <= _PRODUCT_ITEMS
 
 
 def _products(plans: Sequence[Plan | Exception], checkpoint: Checkpoint) -> dict[int, Found]:
-    """By their places what was found for those that are for a product."""
+    """Search for the plans that a product is for. Returns the results by the places of the plans."""
     chosen = [
         (place, plan)
         for place, plan in enumerate(plans)
@@ -93,18 +94,18 @@ def _products(plans: Sequence[Plan | Exception], checkpoint: Checkpoint) -> dict
 
 
 def _rank_all_for(ranker: Ranker, queries: Float32Array, wanted: Sequence[Wanted]) -> list[Found]:
-    """For each of some queries (q, d) what is wanted, without filters, of all items of one publication.
+    """Rank all items for several queries (q, d) without filters, by one matrix product.
 
-    As `find` does one by one, by one matrix product; scores differ by no more than rounding.
+    The results are those of `find` for each query; scores differ by rounding only.
     """
     items = wanted[0].items
     scores = ranker.exact.scores_for(queries)
     for own, one in zip(scores, wanted, strict=True):
         own[one.excluded] = -np.inf
-    # Everything from the most-th score on, as in `best`, for all queries at once.
+    # Keep the scores from the `most`-th on, as in `best`, for all queries at once.
     most = min(max(one.count for one in wanted), items)
     thresholds = np.partition(scores, items - most, axis=1)[:, items - most]
-    # In one dimension, where it takes a tenth of the time.
+    # In one dimension, because that takes a tenth of the time.
     flat = np.flatnonzero(scores >= thresholds[:, None])
     chosen = scores.ravel()[flat]
     places, rows = np.divmod(flat, items)

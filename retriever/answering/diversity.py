@@ -1,11 +1,11 @@
-"""Diversity by maximal marginal relevance (Carbonell & Goldstein 1998, SIGIR, section 2).
+"""Diversify results by maximal marginal relevance (Carbonell & Goldstein 1998, SIGIR, section 2).
 
-Results are chosen one after another. With diversity d each is the candidate with the largest
+Results are chosen one after another. With diversity d, each is the candidate with the largest
 
-    (1 - d) * relevance  -  d * the largest cosine to those chosen before
+    (1 - d) * relevance  -  d * the largest cosine to the results chosen before
 
-where relevance is the score, scaled to run from 0 to 1 over the candidates, since LightFM's scores have
-no unit; and the cosine is that of the items' embeddings. The first result has the highest score.
+Relevance is the score, scaled from 0 to 1 over the candidates, because LightFM's scores have no unit.
+The cosine compares the embeddings of items. The first result is the one with the highest score.
 """
 
 from __future__ import annotations
@@ -17,20 +17,22 @@ from lightfm_retriever.publication.vectors.vector_space import Float32Array, uni
 
 
 def pool_size(limit: int) -> int:
-    """How many candidates to choose `limit` results among."""
+    """Return the number of candidates to choose `limit` results from."""
     return max(50, 4 * limit)
 
 
 def diversify(
     scores: Float32Array, embeddings: Float32Array, count: int, diversity: float
 ) -> NDArray[np.int64]:
-    """Positions of at most `count` candidates, in the order in which they are chosen.
+    """Return the positions of at most `count` candidates, in the order in which they are chosen.
+
+    Of equal candidates, the first one is chosen.
 
     Args:
         scores: (n,), highest first.
         embeddings: (n, d), none zero.
-        count: how many to choose.
-        diversity: in 0..1; see above. Of equal candidates the first one is chosen.
+        count: number of candidates to choose.
+        diversity: in 0..1.
     """
     if not len(scores):
         return np.empty(0, dtype=np.int64)

@@ -1,7 +1,7 @@
-"""Filters on items' attributes: conditions, and the same looked up in one publication.
+"""Filters on attributes of items: conditions that are looked up in one version.
 
-A condition is answered from either side. Posting lists (value -> items) give all items that match, for
-exact search among them; an item's own values tell whether a candidate of an index matches.
+A filter works in two ways. Posting lists (value -> items) give all matching items, for exact search.
+The values of an item tell whether a candidate of an index matches.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from retriever.answering.near_misses import in_words, near_misses, near_names
 from retriever.answering.questions import AnyCondition, NumberCondition, ValueCondition
 from retriever.errors import InvalidArgumentError
 
-# Beyond this share of the catalogue, a mask of it costs less than looking at each row's own values.
+# Above this share of all items, a mask is faster than looking at the values of each row.
 _MASK_SHARE = 1 / 16
-# Up to so many posting lists it takes less time to search them than to read the rows' own values.
+# Up to this many posting lists, searching the lists is faster than reading the values of the rows.
 _FEW_LISTS = 8
-# Of the values that no item has: how many are named, and for how many of them what may be meant.
+# How many unknown values an answer lists, and for how many of them it suggests known values.
 _NAMED = 10
 _LOOKED_FOR = 3
 _NO_ROWS: NDArray[np.int32] = np.empty(0, dtype=np.int32)
@@ -32,7 +32,7 @@ _NO_ROWS: NDArray[np.int32] = np.empty(0, dtype=np.int32)
 
 @dataclass(frozen=True)
 class UnknownValue:
-    """A value of a condition that no item has, and those that may be meant, the nearest first."""
+    """A value of a condition that no item has, and known values that may be meant, nearest first."""
 
     attribute: str
     value: str
@@ -41,7 +41,7 @@ class UnknownValue:
 
 @dataclass(frozen=True)
 class EmptyRange:
-    """A range that no number is in; they run from `least` to `greatest`, None where there are none."""
+    """A range that contains no item's number; `least` and `greatest` are the ends of all numbers."""
 
     attribute: str
     least: float | None
@@ -49,12 +49,12 @@ class EmptyRange:
 
 
 class Filter:
-    """Conditions that must all hold, looked up in a publication of `items` items.
+    """Conditions that an item must all meet, looked up in a version of `items` items.
 
     Attributes:
-        most: how many items match at most.
+        most: an upper bound of the number of matching items.
         unknown_values: values that no item has, in the order of the conditions, at most 10.
-        empty_ranges: ranges that no item's number is in, in that order.
+        empty_ranges: ranges that contain no item's number, in the order of the conditions.
     """
 
     def __init__(
@@ -72,7 +72,7 @@ class Filter:
         self.empty_ranges = empty_ranges
 
     def rows(self) -> Rows:
-        """All rows that match, ascending."""
+        """Return all matching rows, ascending."""
         first, *others = self._tests
         rows = first.rows()
         for test in others:
@@ -85,7 +85,7 @@ class Filter:
         return rows
 
     def matches(self, rows: Rows) -> NDArray[np.bool_]:
-        """For each of some rows whether it matches."""
+        """Return for each row whether it matches."""
         matching = self._tests[0].matches(rows)
         for test in self._tests[1:]:
             matching &= test.matches(rows)
@@ -93,7 +93,7 @@ class Filter:
 
 
 def look_up(conditions: Sequence[AnyCondition], attributes: Attributes | None, items: int) -> Filter:
-    """The conditions in one publication; InvalidArgumentError where one doesn't fit its attributes."""
+    """Look up conditions in one version. Raises InvalidArgumentError if one doesn't fit."""
     tests: list[_ValuesTest | _RangeTest] = []
     unknown: dict[tuple[int, str], None] = {}
     empty: list[EmptyRange] = []
@@ -131,13 +131,13 @@ def look_up(conditions: Sequence[AnyCondition], attributes: Attributes | None, i
 def _no_attribute(field: str, name: str, attributes: Attributes | None) -> InvalidArgumentError:
     facts = () if attributes is None else attributes.facts
     known = ", ".join(f"{one.name} ({one.kind})" for one in facts)
-    known = known or "none, since the version was published without attributes"
+    known = known or "none, because the version was published without attributes"
     near = in_words(near_names(name, [one.name for one in facts]))
     return InvalidArgumentError(field, f"{name[:64]!r} isn't an attribute{near}; known: {known}")
 
 
 class _ValuesTest:
-    """A condition on texts, looked up: `most` is how many items match at most."""
+    """A condition on texts, looked up in a version. `most` bounds the number of matching items."""
 
     def __init__(
         self, condition: ValueCondition, attributes: Attributes, position: int, items: int
@@ -151,7 +151,7 @@ class _ValuesTest:
         self._tokens = np.array(tokens, dtype=np.int32)
         self._lists = [attributes.items_with(token) for token in tokens]
         if self.unknown and self._kind == "all":
-            # Nothing has a value that no item has.
+            # No item has all values if no item has one of them.
             self._lists = [_NO_ROWS]
         sizes = [len(rows) for rows in self._lists]
         if self._kind == "any":
@@ -178,7 +178,7 @@ class _ValuesTest:
         of_items = self._attributes.tokens
         starts = of_items.offsets[rows]
         lengths = of_items.offsets[rows + 1] - starts
-        # The tokens of all rows one after another, and for each the place of its row.
+        # The tokens of all rows one after another, and for each token the place of its row.
         owners = np.repeat(np.arange(len(rows)), lengths)
         before = np.cumsum(lengths) - lengths
         tokens = of_items.values[np.arange(len(owners)) + (starts - before)[owners]]
@@ -200,7 +200,7 @@ class _ValuesTest:
 
 
 class _RangeTest:
-    """A condition on numbers, looked up."""
+    """A condition on numbers, looked up in a version."""
 
     def __init__(
         self,
@@ -212,14 +212,14 @@ class _RangeTest:
         self._condition = condition
         self._values = values
         self._ordered = ordered
-        # NaN, for items without a value, is behind all numbers, infinity too.
+        # Items without a value have NaN, which is sorted after all numbers, even after infinity.
         first = int(ordered.searchsorted(condition.min, side="left"))
         last = int(ordered.searchsorted(condition.max, side="right"))
         self._rows = order[first:last]
         self.most = len(self._rows)
 
     def ends(self) -> tuple[float | None, float | None]:
-        """The least and the greatest number that items have, None for none."""
+        """Return the smallest and the largest number of all items, None if no item has one."""
         with_value = int(self._ordered.searchsorted(np.inf, side="right"))
         if not with_value:
             return None, None

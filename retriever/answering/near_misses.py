@@ -1,7 +1,7 @@
-"""What a caller may have meant by a text that isn't there: bounded in time, whatever was asked.
+"""Suggest known texts that a caller may have meant by an unknown one, in bounded time.
 
-Texts that differ in spelling only are looked up, which takes microseconds in a map of any size. Texts
-that differ by a typing mistake or two are looked for among a few hundred that begin alike.
+Texts that differ only in spelling are looked up, which takes microseconds in a map of any size. Texts
+that differ by one or two typing mistakes are searched among a few hundred with the same beginning.
 """
 
 from __future__ import annotations
@@ -13,21 +13,22 @@ from itertools import islice
 from lightfm_retriever.publication.storage.id_map import AnyIds
 
 MOST = 3
-"""How many are named."""
+"""The largest number of suggestions."""
 
-# Longer texts are seldom typed, and take longer to compare.
+# Longer texts are seldom typed by hand, and take longer to compare.
 _LONGEST = 40
-# Of those that begin alike in each way, and of all when nothing else is known.
+# How many texts with the same beginning are compared, and how many without a common beginning.
 _SCANNED = 30
 _SCANNED_OF_ALL = 100
-# From this length on, two mistakes still leave most of a text.
+# From this length on, two mistakes are allowed: most of the text is still the same.
 _LONG = 5
 
 
 def spelled_otherwise(asked: str, known: AnyIds, *, prefix: str = "") -> list[str]:
-    """Those that differ in case, spaces, Unicode form, leading zeros or a decimal point, at most MOST.
+    """Return known texts that differ only in case, spaces, Unicode form, leading zeros or ".0".
 
-    `prefix` begins the keys of `known`, and isn't part of the texts.
+    Their number is limited to MOST. `prefix` is the beginning of the keys of `known`; it isn't part of
+    the texts.
     """
     if len(asked) > _LONGEST:
         return []
@@ -38,7 +39,7 @@ def spelled_otherwise(asked: str, known: AnyIds, *, prefix: str = "") -> list[st
 
 
 def near_misses(asked: str, known: AnyIds, *, prefix: str = "") -> list[str]:
-    """Those, and then those that differ by a typing mistake or two, the nearest first, at most MOST."""
+    """Return the same, then texts that differ by one or two typing mistakes, nearest first."""
     if len(asked) > _LONGEST:
         return []
     spelled = spelled_otherwise(asked, known, prefix=prefix)
@@ -55,7 +56,7 @@ def near_misses(asked: str, known: AnyIds, *, prefix: str = "") -> list[str]:
 
 
 def near_names(asked: str, names: Sequence[str]) -> list[str]:
-    """The same among a few names."""
+    """Return the names that differ by one or two typing mistakes, nearest first."""
     if len(asked) > _LONGEST:
         return []
     wanted, most = asked.strip().casefold(), 2 if len(asked) >= _LONG else 1
@@ -64,7 +65,7 @@ def near_names(asked: str, names: Sequence[str]) -> list[str]:
 
 
 def in_words(near: Sequence[str]) -> str:
-    """The end of a message that names them; empty for none."""
+    """Return the suggestions as the end of a message; empty if there are none."""
     if not near:
         return ""
     return f" (did you mean {' or '.join(map(repr, near))}?)"
@@ -86,8 +87,11 @@ def _spellings(asked: str) -> Iterator[str]:
 
 
 def _distance(one: str, other: str, most: int) -> int:
-    """Letters added, missing, other or swapped between two texts; above `most`, any such number."""
-    # Cheap signs first: most texts of a catalogue are nothing alike.
+    """Count the letters added, missing, changed or swapped between two texts.
+
+    A result above `most` only means that there are more than `most`.
+    """
+    # Cheap tests first: most pairs of texts differ much.
     if abs(len(one) - len(other)) > most or len(set(one) ^ set(other)) > 2 * most:
         return most + 1
     begin = 0
@@ -99,7 +103,7 @@ def _distance(one: str, other: str, most: int) -> int:
     before: list[int] = []
     row = list(range(len(other) + 1))
     for place, letter in enumerate(one, start=1):
-        # Only near the diagonal can there be few mistakes.
+        # Few mistakes are possible only near the diagonal.
         first, last = max(1, place - most), min(len(other), place + most)
         before_that, before = before, row
         row = [most + 1] * (len(other) + 1)

@@ -1,13 +1,12 @@
-"""Pages: opaque tokens that say where in which ranking the next results are.
+"""Page tokens: the position of the next page in a ranking.
 
-The ranking that pages walk through is a fixed sequence, though an approximate search may find more the
-harder it looks. It begins with all that one search proposes, in order of score. Where that ends it goes
-on with what a wider search finds besides, and at last with what exact search finds besides: so nothing
-comes twice and nothing is left out. A token holds how wide the first search was and how many results
-came before; a worker works the sequence out anew for each page.
+All pages of a request belong to one fixed sequence. It begins with the results of one search of the
+index, in order of score. Then follow the additional results of wider searches, and at last those of
+exact search. So no item comes twice and none is missing. A token holds the width of the first search
+and the number of results before. A worker computes the sequence again for each page.
 
-A token can't be made up: it carries a keyed BLAKE2 hash (RFC 7693) whose key is the version's own
-content. It is bound to the request by a hash of its fields.
+A token can't be forged: it contains a keyed BLAKE2 hash (RFC 7693), and the key is derived from the
+content of the version. A hash of the request's fields binds a token to its request.
 """
 
 from __future__ import annotations
@@ -22,10 +21,10 @@ from lightfm_retriever.publication import layout
 from retriever.errors import InvalidArgumentError, PageExpiredError
 
 MAX_RESULTS = 10_000
-"""Where pages end."""
+"""Pages end after this many results."""
 
 _FIELD = "page_token"
-_FOREIGN = "isn't a token of this service"
+_FOREIGN = "isn't a token of this service: set the next_page_token of an answer"
 _POSITION = struct.Struct(">II")
 _FINGERPRINT_BYTES = 8
 _TAG_BYTES = 8
@@ -34,7 +33,7 @@ _LONGEST = 200
 
 @dataclass(frozen=True)
 class Page:
-    """Which results are wanted: of a request's fingerprint, after a token, which is empty at first."""
+    """The requested page: the fingerprint of the request, and the token, which is empty at first."""
 
     fingerprint: bytes
     token: str = ""
@@ -42,7 +41,11 @@ class Page:
 
 @dataclass(frozen=True)
 class Position:
-    """A place in a ranking: the first search's candidates, 0 when it was exact, and results before."""
+    """A position in a ranking.
+
+    `width` is the number of candidates of the first search, 0 for exact search. `offset` is the number
+    of results before the position.
+    """
 
     width: int = 0
     offset: int = 0
@@ -52,22 +55,22 @@ START = Position()
 
 
 def fingerprint(request: bytes) -> bytes:
-    """What tells requests apart, of all that must be the same from page to page."""
+    """Hash the fields of a request that must be the same for all pages."""
     return hashlib.blake2b(request, digest_size=_FINGERPRINT_BYTES).digest()
 
 
 def encode(position: Position, page: Page, *, version: str, key: str) -> str:
-    """The token of where the page after `page` begins; only who can read the version knows the key."""
+    """Make the token for a position. The key is secret foreverybody who can't read the version."""
     body = _POSITION.pack(position.width, position.offset) + page.fingerprint + version.encode()
     return _text(_tag(body, key) + body)
 
 
 def decode(page: Page, *, version: str, key: str) -> Position:
-    """The position that a page begins after.
+    """Return the position at which a page begins.
 
     Raises:
-        InvalidArgumentError: the token isn't one of ours, or is of another request.
-        PageExpiredError: it is of another version.
+        InvalidArgumentError: the token is invalid or belongs to another request.
+        PageExpiredError: the token belongs to another version.
     """
     if not page.token:
         return START
@@ -75,29 +78,29 @@ def decode(page: Page, *, version: str, key: str) -> Position:
     rest = body[_POSITION.size :]
     found, of_version = rest[:_FINGERPRINT_BYTES], rest[_FINGERPRINT_BYTES:].decode("ascii", "replace")
     if layout.is_version_name(of_version) and of_version != version:
-        # Without that version's key nobody can tell whether it was one of ours.
+        # The hash can't be checked without the key of that version.
         raise PageExpiredError(of_version, version)
     if not hmac.compare_digest(tag, _tag(body, key)):
         raise InvalidArgumentError(_FIELD, _FOREIGN)
     if found != page.fingerprint:
         raise InvalidArgumentError(
             _FIELD,
-            "is from another request: all fields but limit, paginate and max_response_bytes must be "
-            "the same",
+            "belongs to another request: keep all fields except limit, paginate and max_response_bytes "
+            "as they were",
         )
     width, offset = _POSITION.unpack_from(body)
     return Position(width, offset)
 
 
 def _split(token: str) -> tuple[bytes, bytes]:
-    """The tag and what it vouches for."""
+    """Split a token into the tag and the body that it authenticates."""
     try:
-        # Not more than the longest one: this takes time.
+        # Cut to the longest token, because decoding takes time.
         padded = token[:_LONGEST].encode("ascii") + b"=" * (-len(token) % 4)
         body = base64.urlsafe_b64decode(padded)
     except ValueError as error:
         raise InvalidArgumentError(_FIELD, _FOREIGN) from error
-    # What decodes to the same bytes isn't the same token: there is one way to write each.
+    # Several texts decode to the same bytes. Only the canonical one is a token.
     if _text(body) != token:
         raise InvalidArgumentError(_FIELD, _FOREIGN)
     return body[:_TAG_BYTES], body[_TAG_BYTES:]

@@ -1,4 +1,4 @@
-"""What is popular: the same ranking for everybody, published with the version."""
+"""Popular items: one ranking for all users, published with the version."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ from retriever.answering.search import Found, Wanted, without
 from retriever.answering.snapshot import Snapshot
 from retriever.errors import NotPublishedError
 
-# Items of the ranking that are looked at together.
+# Number of items that are examined at a time.
 _STEP = 4096
 
 
 def find_popular(snapshot: Snapshot, wanted: Wanted) -> Found:
-    """What is wanted, by falling number of users, equal ones by item id.
+    """Find the most popular items: by number of users, largest first, equal ones by item id.
 
     Raises:
-        NotPublishedError: the publication doesn't know what is popular.
+        NotPublishedError: the version has no popularity data.
     """
     ranking, counts = snapshot.publication.popular_items, snapshot.publication.popularity
     if ranking is None or counts is None:
-        raise NotPublishedError("what is popular", snapshot.version, "train again")
+        raise NotPublishedError("popularity data", snapshot.version, "train again")
     start = wanted.position.offset
     end = start + wanted.count
     if wanted.filter is not None and wanted.filter.most <= _STEP:
-        # So few that going through the whole ranking for them would take longer.
+        # For so few matching items, going through the whole ranking would take longer.
         matching_rows = wanted.filter.rows()
         rows = without(matching_rows, wanted.excluded)
         found = counts[rows].astype(np.float32)

@@ -1,4 +1,4 @@
-"""The questions, answered from one snapshot. Knows no gRPC, threads or clocks."""
+"""Answer questions from one snapshot. This module depends on no gRPC, threads or clocks."""
 
 from __future__ import annotations
 
@@ -38,16 +38,16 @@ class RankedRows(msgspec.Struct, frozen=True):
     Attributes:
         rows, scores: item rows (k,) int64 and their scores (k,) float32, best first, equal scores by
             item id.
-        source: what they are ranked by.
-        exact: whether all items that may be returned were ranked.
-        candidates: items that were looked at.
-        filtered: those of them that may not be returned.
-        short: why there are fewer than the limit; None when there aren't.
-        unknown: ids of the request that the publication doesn't have; of exclusions the first few.
+        source: how the items are ranked.
+        exact: whether all items that may be returned were scored.
+        candidates: number of items that were examined.
+        filtered: number of examined items that may not be returned.
+        short: why there are fewer items than the limit; None when there are as many.
+        unknown: ids of the request that the version doesn't have, including the first few exclusions.
         unknown_values: values of the conditions that no item has.
-        empty_ranges: ranges of the conditions that no item's number is in.
-        next_page: the token of the next page; empty when there is none, or none was asked for.
-        explanations: of each item, when asked for.
+        empty_ranges: ranges of the conditions that contain no item's number.
+        next_page: the token of the next page; empty when there is none, or when no pages are wanted.
+        explanations: the explanation of each item, if requested.
     """
 
     rows: Rows
@@ -65,7 +65,7 @@ class RankedRows(msgspec.Struct, frozen=True):
 
 
 class Plan(msgspec.Struct, frozen=True):
-    """A question, looked up in a snapshot: all that the search needs to know."""
+    """A question that was looked up in a snapshot: the input of the search."""
 
     ranker: Ranker
     subject: Subject
@@ -77,13 +77,13 @@ class Plan(msgspec.Struct, frozen=True):
 def plan_similar_items(
     snapshot: Snapshot, subject: ItemSubject, options: Options, checkpoint: Checkpoint = always_wanted
 ) -> Plan:
-    """Ask for the items whose embeddings have the highest cosine to an item's, or to several's mean.
+    """Plan a search for the items with the highest cosine to an item, or to the mean of several.
 
     Raises:
-        InvalidArgumentError: the options don't fit the publication, or the items have no mean.
-        UnknownIdError: an item isn't in the publication.
-        NotPublishedError: the publication lacks what is asked for.
-        PageExpiredError: the page is another version's.
+        InvalidArgumentError: the options don't fit the version, or the items have no mean.
+        UnknownIdError: the version doesn't have an item.
+        NotPublishedError: the version lacks data that the request needs.
+        PageExpiredError: the page token belongs to another version.
     """
     found = item_subject(snapshot, subject, options.unknown_ids)
     return _plan(snapshot, snapshot.similar, found, found.own, options, checkpoint)
@@ -92,9 +92,9 @@ def plan_similar_items(
 def plan_recommend(
     snapshot: Snapshot, subject: UserSubject, options: Options, checkpoint: Checkpoint = always_wanted
 ) -> Plan:
-    """Ask for the items that LightFM scores highest, `u·i + b_u + b_i`, for a user, items or features.
+    """Plan a search for the items with the highest LightFM scores, `u·i + b_u + b_i`.
 
-    Raises as plan_similar_items.
+    Raises the same errors as plan_similar_items.
     """
     found = user_subject(snapshot, subject, options.unknown_ids)
     own = found.own if options.exclude_seen else NOTHING
@@ -114,7 +114,7 @@ def _plan(
         rows = {one: publication.items.row(one) for one in options.exclude_item_ids}
         others = np.array([row for row in rows.values() if row is not None], dtype=np.int32)
         excluded = np.union1d(excluded, others)
-        # The first few of those that there aren't.
+        # Report only the first few unknown exclusions.
         absent = islice((one for one, row in rows.items() if row is None), MAX_NAMED_EXCLUDED)
         unknown = [*dict.fromkeys([*unknown, *absent])]
     items = len(publication.item_vectors)
@@ -133,21 +133,21 @@ def _plan(
 
 
 def answer(snapshot: Snapshot, plan: Plan, checkpoint: Checkpoint = always_wanted) -> RankedRows:
-    """Search, and make the answer of what is found; raises NotPublishedError."""
+    """Search and build the answer. Raises NotPublishedError."""
     with checkpoint("search"):
         found = carry_out(snapshot, plan, checkpoint)
     return finish(snapshot, plan, found)
 
 
 def carry_out(snapshot: Snapshot, plan: Plan, checkpoint: Checkpoint = always_wanted) -> Found:
-    """Search; raises NotPublishedError."""
+    """Search. Raises NotPublishedError."""
     if plan.subject.source is Source.POPULAR:
         return find_popular(snapshot, plan.wanted)
     return find(plan.ranker, plan.subject.query, plan.wanted, checkpoint)
 
 
 def finish(snapshot: Snapshot, plan: Plan, found: Found) -> RankedRows:
-    """The answer made of what was found."""
+    """Build the answer from the results of a search."""
     subject, options, asked = plan.subject, plan.options, plan.wanted.filter
     if options.diversity:
         embeddings = snapshot.item_embeddings[found.rows]

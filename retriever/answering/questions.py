@@ -1,4 +1,4 @@
-"""What may be asked: subjects and options, checked before any snapshot is looked at."""
+"""Questions: subjects and options, which are checked without a snapshot."""
 
 from __future__ import annotations
 
@@ -21,22 +21,22 @@ MAX_EFFORT = 100.0
 MAX_ITEMS = 1000
 MAX_FEATURES = 100
 MAX_EXCLUDED = 10_000
-# Of exclusions that the publication doesn't have: who excludes what it has no more sends many.
+# How many unknown exclusions an answer lists. Some clients exclude many items that are gone.
 MAX_NAMED_EXCLUDED = 10
 MAX_RETURNED_ATTRIBUTES = 1000
 MAX_CONDITIONS = 32
 MAX_VALUES = 1000
 SHORT_ID = range(1, MAX_ID_BYTES // 4 + 1)
-"""Numbers of letters that no id is too long with, whatever they are: a look at these is quick."""
+"""Lengths in characters at which no id exceeds the limit in bytes: a fast check."""
 
 ID_BYTES = MAX_ID_BYTES + ID_FIELD_BYTES
-"""The most that an id takes in a message."""
+"""The most bytes that an id takes in a message."""
 
 SMALL_BYTES = 64
-"""The same for a message within another one, beside its texts, and for a few numbers."""
+"""The most bytes that an embedded message takes besides its texts, or a few numbers."""
 
 OTHER_BYTES = 1024
-"""The same for all fields that don't repeat."""
+"""The most bytes that all fields take that don't repeat."""
 
 MAX_REQUEST_BYTES = whole_mib(
     max(MAX_ITEMS * (ID_BYTES + 4), MAX_FEATURES * ID_BYTES)
@@ -44,17 +44,17 @@ MAX_REQUEST_BYTES = whole_mib(
     + MAX_CONDITIONS * (ID_BYTES + SMALL_BYTES)
     + OTHER_BYTES
 )
-"""What a request may have, or a batch: all that fields may hold, each text as long as an id may be."""
+"""The most bytes of a request or a batch: all fields at their limits, with texts as long as ids."""
 
 UnknownIds = Literal["error", "ignore", "popular"]
 Checkpoint = Callable[..., AbstractContextManager[object]]
-"""Called between the stages of a query; it raises when nobody waits for the answer any more.
+"""Called between the stages of a query. It raises AbandonedError if the caller has stopped waiting.
 
-Given the name of the stage that begins, and facts of it by name, it returns what records the stage."""
+With the name of the next stage and its facts, it returns a context that records the stage."""
 
 
 def always_wanted(*_: str, **__: object) -> AbstractContextManager[object]:
-    """The checkpoint that never raises, and records nothing."""
+    """Do nothing: a checkpoint that never raises and records nothing."""
     return nullcontext()
 
 
@@ -63,18 +63,18 @@ class Search:
     """How hard to search.
 
     Attributes:
-        effort: relative to the effort that was tuned for the publication's recall, in
-            MIN_EFFORT..MAX_EFFORT. The index is then asked even where it would take less time to look
-            at every item. None: as tuned.
-        exact: look at every item instead of asking the index.
+        effort: relative to the effort that was tuned for the version's recall, in
+            MIN_EFFORT..MAX_EFFORT. If set, the index is used even when scoring every item would be
+            faster. None: as tuned.
+        exact: whether to score every item instead of using the index.
     """
 
     effort: float | None = None
     exact: bool = False
 
     def __post_init__(self) -> None:
-        """Raise InvalidArgumentError unless the effort is in range."""
-        # Written so that NaN is out of range too.
+        """Raise InvalidArgumentError if the effort is out of range."""
+        # The comparison is written so that NaN is out of range.
         if self.effort is not None and not MIN_EFFORT <= self.effort <= MAX_EFFORT:
             raise InvalidArgumentError(
                 "search_effort", f"is {self.effort:g}, but should be in {MIN_EFFORT:g}..{MAX_EFFORT:g}"
@@ -86,12 +86,12 @@ AS_TUNED = Search()
 
 @dataclass(frozen=True)
 class WeightedItems:
-    """Several items: a session, or what results are to be like.
+    """Several items: a session, or the items that results should be similar to.
 
     Attributes:
         item_ids: external ids, 1 to MAX_ITEMS.
-        weights: as many, finite, none negative and not all 0; empty when all count the same.
-        field: the request's field that they come from, for messages.
+        weights: one for each id, finite, none negative and not all 0; empty for equal weights.
+        field: the field of the request, for error messages.
     """
 
     item_ids: Sequence[str]
@@ -99,7 +99,7 @@ class WeightedItems:
     field: str = "session"
 
     def __post_init__(self) -> None:
-        """Raise InvalidArgumentError unless all is in range."""
+        """Raise InvalidArgumentError for a field out of range."""
         ids, weights = self.item_ids, self.weights
         _check_ids(f"{self.field}.item_ids", ids, MAX_ITEMS)
         if not weights:
@@ -107,7 +107,7 @@ class WeightedItems:
         field = f"{self.field}.weights"
         if len(weights) != len(ids):
             raise InvalidArgumentError(
-                field, f"has {len(weights)} entries, but there are {len(ids)} item_ids"
+                field, f"has {len(weights)} entries, but should have as many as item_ids, {len(ids)}"
             )
         for place, weight in enumerate(weights):
             if not 0 <= weight < math.inf:
@@ -120,18 +120,18 @@ class WeightedItems:
 
 @dataclass(frozen=True)
 class UserFeatures:
-    """What is known of a user who isn't in the publication: names "column:value", 1 to MAX_FEATURES."""
+    """Features of a user who isn't in the version: texts "column:value", 1 to MAX_FEATURES."""
 
     features: Sequence[str]
 
     def __post_init__(self) -> None:
-        """Raise InvalidArgumentError unless all is in range."""
+        """Raise InvalidArgumentError for a field out of range."""
         _check_ids("features.features", self.features, MAX_FEATURES)
 
 
 @dataclass(frozen=True)
 class ValueCondition:
-    """What one attribute must be like: `any`, `all` or `none` of the values."""
+    """A condition on a text attribute: the item has any, all or none of the values."""
 
     attribute: str
     kind: Literal["any", "all", "none"]
@@ -140,7 +140,7 @@ class ValueCondition:
 
 @dataclass(frozen=True)
 class NumberCondition:
-    """The number that one attribute must be: min <= number <= max."""
+    """A condition on a number attribute: min <= number <= max."""
 
     attribute: str
     min: float = -math.inf
@@ -149,26 +149,26 @@ class NumberCondition:
 
 AnyCondition: TypeAlias = ValueCondition | NumberCondition
 UserSubject: TypeAlias = str | WeightedItems | UserFeatures
-"""Who is asking: a user's external id, a session, or features."""
+"""The user to recommend items to: an external id, a session, or features."""
 ItemSubject: TypeAlias = str | WeightedItems
-"""What to be like: an item's external id, or several items."""
+"""The item or items that results should be similar to."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """What may be returned, how much of it, and how.
+    """The options of a question.
 
     Attributes:
-        limit: number of results wanted, in 1..MAX_LIMIT.
-        exclude_seen: whether a user's seen items or a session's own are left out.
-        exclude_item_ids: external ids that aren't to be returned, at most MAX_EXCLUDED.
-        conditions: what all results must be like.
+        limit: number of results, in 1..MAX_LIMIT.
+        exclude_seen: whether to leave out the user's seen items or the items of the session.
+        exclude_item_ids: external ids of items to leave out, at most MAX_EXCLUDED.
+        conditions: conditions that all results must meet.
         search: how hard to search.
-        unknown_ids: what to do about ids that the publication doesn't have; None: "error" for a single
-            id, "ignore" for several.
+        unknown_ids: how to handle ids that the version doesn't have. None: "error" for a single id,
+            "ignore" for several.
         diversity: in 0..1; see retriever.answering.diversity.
-        explain: whether to say where each score comes from.
-        page: which results of the ranking; None for the first ones, without a token for the next.
+        explain: whether to return where each score comes from.
+        page: the requested page; None for the first results without a token for the next page.
     """
 
     limit: int = DEFAULT_LIMIT
@@ -182,7 +182,7 @@ class Options:
     page: Page | None = None
 
     def __post_init__(self) -> None:
-        """Raise InvalidArgumentError unless all is in range."""
+        """Raise InvalidArgumentError for a field out of range."""
         if not 1 <= self.limit <= MAX_LIMIT:
             raise InvalidArgumentError("limit", f"is {self.limit}, but should be in 1..{MAX_LIMIT}")
         if len(self.exclude_item_ids) > MAX_EXCLUDED:
@@ -200,7 +200,7 @@ class Options:
 
 
 def check_external_id(field: str, external_id: str) -> None:
-    """Raise InvalidArgumentError that names the field unless this may be an id."""
+    """Raise InvalidArgumentError with the field's name if a text can't be an id."""
     try:
         check_id(external_id)
     except InvalidIdError as error:

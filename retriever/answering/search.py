@@ -1,4 +1,4 @@
-"""The search itself: from a query to ranked rows, by the index or by scoring everything."""
+"""Search: rank rows for a query, by the index or by scoring all items."""
 
 from __future__ import annotations
 
@@ -28,20 +28,20 @@ from retriever.index.protocol import SearchIndex
 
 NOTHING: NDArray[np.int32] = np.empty(0, dtype=np.int32)
 
-# How much wider each search is than the one before, when too few of the candidates may be returned.
+# How much wider each search is than the one before, when too few candidates may be returned.
 _WIDER = 4
-# How many more than needed would match if those that do were spread evenly: they aren't.
+# Search for this many times the needed candidates, because matching items aren't spread evenly.
 _MARGIN = 1.5
 
 
 @dataclass(frozen=True)
 class Scorer:
-    """Scores any items, and all: no memory of its own, time grows with the catalogue.
+    """Score some or all items exactly. The time grows with the number of items.
 
     Attributes:
         vectors: (n, d).
-        cosine: whether to rank by cosine instead of inner product.
-        norms: (n,) of the vectors, for cosines; None to work them out at each search.
+        cosine: whether to score by cosine instead of inner product.
+        norms: (n,) norms of the vectors, for cosines; None to compute them for each search.
     """
 
     vectors: Float32Array
@@ -50,7 +50,7 @@ class Scorer:
     norms: Float32Array | None = None
 
     def scores(self, query: Float32Array, rows: NDArray[np.integer] | None = None) -> Float32Array:
-        """Inner products or cosines of some rows, or of all, with a query (d,)."""
+        """Return the inner products or cosines of some or all rows with a query (d,)."""
         vectors = self.vectors if rows is None else self.vectors[rows]
         if not self.cosine:
             products: Float32Array = vectors @ query
@@ -59,16 +59,16 @@ class Scorer:
             norms = row_norms(vectors)
         else:
             norms = self.norms if rows is None else self.norms[rows]
-        # The query's norm first, since float32 may not hold the product of two. The square may be more
-        # than it holds, or less.
+        # Divide by the norm of the query first, since float32 may not hold the product of two norms.
+        # In float64, because the square of the norm may overflow or underflow in float32.
         exact = query.astype(np.float64)
         cosines = vectors @ (exact / math.sqrt(exact @ exact)).astype(np.float32)
         cosines /= norms
-        # Rounding may leave the range that is promised.
+        # Rounding may exceed the range [-1, 1].
         return cosines.clip(-1, 1, out=cosines)
 
     def scores_for(self, queries: Float32Array) -> Float32Array:
-        """Inner products or cosines (q, n) of all items with queries (q, d)."""
+        """Return the inner products or cosines (q, n) of all items with queries (q, d)."""
         if not self.cosine:
             products: Float32Array = queries @ self.vectors.T
             return products
@@ -80,15 +80,15 @@ class Scorer:
 
 @dataclass(frozen=True)
 class Ranker:
-    """One way to rank all items.
+    """One way to rank items.
 
     Attributes:
-        index: proposes candidates; None where all items are scored each time.
-        exact: scores any items, and all.
-        ties: (items,) what orders items of equal scores; None for their rows.
-        costs: of the index.
-        depths: how hard to ask the index for more than ten.
-        query_microseconds: of one search for ten, as the trainer measured it.
+        index: proposes candidates; None if all items are scored each time.
+        exact: scores items exactly.
+        ties: (items,) the order of items with equal scores; None for the order of rows.
+        costs: costs of the index.
+        depths: the effort that the index needs for more than ten results.
+        query_microseconds: duration of a search for ten results, as the trainer measured it.
     """
 
     index: SearchIndex | None
@@ -100,24 +100,24 @@ class Ranker:
 
     @property
     def candidates(self) -> int:
-        """How many the index was tuned with for ten results."""
+        """The number of candidates for ten results that the index was tuned with."""
         return 0 if self.index is None else self.index.candidates
 
     def ties_of(self, rows: Rows) -> NDArray[np.integer]:
-        """What orders some rows of equal scores."""
+        """Return the keys that order some rows with equal scores."""
         return rows if self.ties is None else self.ties[rows]
 
 
 class Wanted(msgspec.Struct, frozen=True):
-    """What is to be found.
+    """The results to find.
 
     Attributes:
-        count: how many results.
-        items: number of items of the publication.
-        excluded: rows, ascending and distinct, that may not be returned.
-        filter: what the others must match; None for anything.
+        count: number of results.
+        items: number of items of the version.
+        excluded: rows that may not be returned, ascending and distinct.
+        filter: the filter that results must match; None for none.
         search: how hard to search.
-        position: after which place of the ranking.
+        position: the position in the ranking at which the results begin.
     """
 
     count: int
@@ -129,7 +129,7 @@ class Wanted(msgspec.Struct, frozen=True):
 
     @property
     def most(self) -> int:
-        """How many items may be returned, at most."""
+        """An upper bound of the number of items that may be returned."""
         return self.items if self.filter is None else self.filter.most
 
 
@@ -139,11 +139,11 @@ class Found(msgspec.Struct, frozen=True):
     Attributes:
         rows: (k,) int64, best first.
         scores: (k,) float32.
-        width: candidates that the index was asked for; 0 when all were scored.
-        candidates: items that were looked at.
-        filtered: those of them that may not be returned.
-        matching: how many items match the filter; None when it isn't known.
-        total: how many items may be returned; None when it isn't known.
+        width: number of candidates that the index was asked for; 0 when all items were scored.
+        candidates: number of items that were examined.
+        filtered: number of examined items that may not be returned.
+        matching: number of items that match the filter; None when unknown.
+        total: number of items that may be returned; None when unknown.
     """
 
     rows: Rows
@@ -156,12 +156,12 @@ class Found(msgspec.Struct, frozen=True):
 
 
 def find(ranker: Ranker, query: Float32Array, wanted: Wanted, checkpoint: Checkpoint) -> Found:
-    """The best for a query, fewer than are wanted only when no more may be returned.
+    """Find the best items for a query. Returns fewer only if no more may be returned.
 
-    The index is asked, the harder the fewer of its candidates may be returned. Where that would take
-    longer than to score all that may, as in a small catalogue, or where a filter leaves so few of the
-    best that nobody knows whether the index finds them, they are scored. An effort that is given is
-    made in any case.
+    The index is used with a growing effort until enough of its candidates may be returned. Exact search
+    is used instead where it is faster, as for few items. It is also used where a filter leaves so few
+    of the best items that the index may miss them. If the request sets an effort, the index is always
+    tried.
     """
     if wanted.position.offset:
         return _find_page(ranker, query, wanted, checkpoint)
@@ -170,7 +170,7 @@ def find(ranker: Ranker, query: Float32Array, wanted: Wanted, checkpoint: Checkp
         return _rank_all(ranker, query, count, wanted)
     enough = count
     if wanted.filter is not None:
-        # With a filter too, what is left out makes up for an approximate order.
+        # Keep a margin with a filter too, because the order of the index is approximate.
         enough += math.ceil(_extra(ranker) * wanted.most / wanted.items)
     width = _width(ranker, wanted)
     asked_for = wanted.search.effort is not None
@@ -181,14 +181,14 @@ def find(ranker: Ranker, query: Float32Array, wanted: Wanted, checkpoint: Checkp
             return replace(found, rows=found.rows[:count], scores=found.scores[:count])
         checkpoint()
         if wanted.filter is None or width >= wanted.items:
-            # The index gave up early; the catalogue may still hold enough.
+            # The index returned too few candidates. Exact search may still find enough.
             break
         width = min(_WIDER * width, wanted.items)
     return _rank_all(ranker, query, count, wanted)
 
 
 def _find_page(ranker: Ranker, query: Float32Array, wanted: Wanted, checkpoint: Checkpoint) -> Found:
-    """What comes after a position; see retriever.answering.pages for the sequence."""
+    """Find the results after a position; retriever.answering.pages describes the sequence."""
     start, width = wanted.position.offset, wanted.position.width
     end = start + wanted.count
     found = _propose(ranker, query, width, wanted) if width else _rank_all(ranker, query, end, wanted)
@@ -203,14 +203,14 @@ def _find_page(ranker: Ranker, query: Float32Array, wanted: Wanted, checkpoint: 
         rows = np.concatenate([rows, found.rows[new]])
         scores = np.concatenate([scores, found.scores[new]])
     rows, scores = rows[start:end], scores[start:end]
-    # Where one search's results end and the next one's begin, the order may break.
+    # The scores may not be in order where the results of one search end and those of the next begin.
     order = np.lexsort((ranker.ties_of(rows), -scores))
-    # A ranking that an index began isn't the true one, though exact search ends it.
+    # A ranking that began with the index isn't exact, even if exact search completes it.
     return replace(found, rows=rows[order], scores=scores[order], width=width)
 
 
 def _rank_all(ranker: Ranker, query: Float32Array, count: int, wanted: Wanted) -> Found:
-    """The best `count` of all items that may be returned."""
+    """Find the best `count` items by scoring all that may be returned."""
     if wanted.filter is None:
         scores = ranker.exact.scores(query)
         scores[wanted.excluded] = -np.inf
@@ -229,7 +229,7 @@ def _rank_all(ranker: Ranker, query: Float32Array, count: int, wanted: Wanted) -
 
 
 def without(rows: Rows, excluded: NDArray[np.int32]) -> Rows:
-    """The rows that aren't in `excluded`, which is in ascending order."""
+    """Return the rows that aren't in `excluded`, which must be ascending."""
     if not len(excluded):
         return rows
     kept: Rows = rows[~are_among(rows, excluded)]
@@ -237,7 +237,7 @@ def without(rows: Rows, excluded: NDArray[np.int32]) -> Rows:
 
 
 def _width(ranker: Ranker, wanted: Wanted) -> int:
-    """How many candidates have enough among them, if those that match are spread about evenly."""
+    """Estimate the candidates that contain enough results, if matching items are spread evenly."""
     count = wanted.count
     if wanted.filter is not None:
         count = math.ceil(_MARGIN * count * wanted.items / max(1, wanted.most))
@@ -245,28 +245,28 @@ def _width(ranker: Ranker, wanted: Wanted) -> int:
 
 
 def _is_worth_it(ranker: Ranker, width: int, wanted: Wanted) -> bool:
-    """Whether the index finds enough, in less time than it takes to score all that may be returned."""
+    """Return whether the index finds enough results faster than exact search."""
     if wanted.filter is not None and _depth(ranker, width, wanted) > ranker.depths.most:
         return False
     return ranker.costs.pay(width, items=wanted.items, most=wanted.most)
 
 
 def _depth(ranker: Ranker, width: int, wanted: Wanted) -> int:
-    """How many of the nearest are to be among so many candidates."""
+    """Return how many of the nearest items must be among `width` candidates."""
     return width - _extra(ranker) - len(wanted.excluded)
 
 
 def _extra(ranker: Ranker) -> int:
-    """How many candidates more than results, since the index's own order is approximate."""
+    """Return the surplus of candidates over results: the order of the index is approximate."""
     return max(0, ranker.candidates - TUNED_FOR)
 
 
 def _propose(ranker: Ranker, query: Float32Array, width: int, wanted: Wanted) -> Found:
-    """All that an index proposes and that may be returned, ranked."""
+    """Rank the candidates of the index that may be returned."""
     effort = ranker.depths.effort(_depth(ranker, width, wanted))
     if wanted.search.effort is not None:
         effort *= wanted.search.effort
-    assert ranker.index is not None  # noqa: S101 - or no width was asked for
+    assert ranker.index is not None  # noqa: S101 - a width above 0 means that there is an index
     proposed = ranker.index.search(query, width, effort)
     rows = without(proposed, wanted.excluded)
     if wanted.filter is not None:

@@ -1,7 +1,7 @@
-"""One opened publication: memory maps and indexes, immutable.
+"""One opened version: memory maps and indexes, immutable.
 
-A request takes a snapshot once and uses it to its end. The maps close when the last request lets go of
-it: nothing is ever unloaded by hand, because unloading under a query crashes.
+A request takes a snapshot once and uses it until it ends. The maps are closed when the last request has
+released the snapshot. Nothing is unloaded explicitly, because unloading during a query would crash.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from retriever.index import open_index
 
 @dataclass(frozen=True)
 class Snapshot:
-    """What a request needs.
+    """The data of a version that requests need.
 
     Attributes:
-        publication: id maps, vectors, seen items, titles, attributes, and what else is mapped.
+        publication: id maps, vectors, seen items, titles, attributes and other mapped files.
         item_embeddings: (items, components), the item vectors without their biases.
-        similar: items by the cosine of their embeddings.
-        recommend: items by inner product with a user's query.
+        similar: ranks items by the cosine of their embeddings.
+        recommend: ranks items by the inner product with a user's query.
     """
 
     publication: Publication
@@ -44,7 +44,7 @@ def open_snapshot(volume: Path, version: str) -> Snapshot:
     """Map a version that was verified before.
 
     Raises:
-        PublicationError: the version is gone or isn't what its manifest says.
+        PublicationError: the version is missing or doesn't match its manifest.
         SnapshotError: this retriever can't serve it.
     """
     publication = reader.open_publication(volume, version)

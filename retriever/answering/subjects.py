@@ -1,7 +1,7 @@
-"""Who is asking, or what to be like: from ids to a query vector, and where its scores come from.
+"""Look up the subject of a question: its query vector, and the parts that explain its scores.
 
-A score is an inner product, and so a sum over whatever the query is a sum of (after Hu, Koren &
-Volinsky 2008, ICDM, section 5, who explain recommendations so).
+A score is an inner product. If the query is a sum of parts, the score is the sum of the parts' scores.
+Hu, Koren & Volinsky (2008, ICDM, section 5) explain recommendations in this way.
 """
 
 from __future__ import annotations
@@ -32,22 +32,24 @@ from retriever.answering.snapshot import Snapshot
 from retriever.errors import InvalidArgumentError, NotPublishedError, UnknownIdError
 
 MAX_CONTRIBUTIONS = 3
-"""How many contributions to a score are told at most."""
+"""The largest number of contributions in an explanation."""
 
-# Features that are named as examples.
+# Number of features that an error message names as examples.
 _EXAMPLES = 3
-# A mean of unit vectors that is shorter than this points nowhere in particular.
+# A shorter mean of unit vectors has no meaningful direction.
 _SHORTEST_MEAN = 1e-4
 
 
 @dataclass(frozen=True)
 class Parts:
-    """What a query is the sum of, for explanations.
+    """The parts of a query, for explanations.
 
     Attributes:
-        names, vectors: of the parts, (parts, components) float32; item ids, or features.
-        bias: what every score has besides the item's own bias.
-        cosine: whether scores are cosines, so inner products with items of length 1.
+        names: item ids or features of the parts.
+        vectors: (parts, components) float32 vectors of the parts.
+        bias: the part of every score besides the item's bias.
+        cosine: whether scores are cosines, that is inner products with items of length 1.
+        of_features: whether the parts are features.
     """
 
     names: Sequence[str]
@@ -59,7 +61,7 @@ class Parts:
 
 @dataclass(frozen=True)
 class ScoreParts:
-    """What a score is made of: the largest contributions by name, each above 0, and both biases."""
+    """The parts of a score: the largest contributions by name, each above 0, and the sum of biases."""
 
     contributions: Sequence[tuple[str, float]] = ()
     bias: float = 0.0
@@ -67,15 +69,15 @@ class ScoreParts:
 
 
 class Subject(msgspec.Struct, frozen=True):
-    """A subject, looked up in a snapshot.
+    """A subject that was looked up in a snapshot.
 
     Attributes:
-        source: what the answer is ranked by.
+        source: how the answer is ranked.
         query: (d,) float32; empty when the source is POPULAR.
-        constant: what is added to each score: a user's bias.
-        own: rows, ascending: what the user has seen, or the items of the request.
-        unknown: the ids that the publication doesn't have.
-        parts: works out what the query is the sum of; None for what is popular.
+        constant: added to each score: the user's bias.
+        own: rows of the user's seen items, or of the items of the request, ascending.
+        unknown: the ids that the version doesn't have.
+        parts: computes the parts of the query; None when the source is POPULAR.
     """
 
     source: Source
@@ -92,11 +94,11 @@ _NO_QUERY: Float32Array = np.empty(0, dtype=np.float32)
 
 
 def user_subject(snapshot: Snapshot, subject: UserSubject, unknown_ids: UnknownIds | None) -> Subject:
-    """Who is asking.
+    """Look up the user to recommend items to.
 
     Raises:
-        UnknownIdError: ids that the publication doesn't have, and the request says that it matters.
-        NotPublishedError: the publication lacks what the subject needs.
+        UnknownIdError: the version doesn't have an id, and the request doesn't ignore that.
+        NotPublishedError: the version lacks data that the subject needs.
     """
     if isinstance(subject, str):
         return _user(snapshot, subject, unknown_ids)
@@ -106,7 +108,12 @@ def user_subject(snapshot: Snapshot, subject: UserSubject, unknown_ids: UnknownI
 
 
 def item_subject(snapshot: Snapshot, subject: ItemSubject, unknown_ids: UnknownIds | None) -> Subject:
-    """What to be like; raises UnknownIdError as above, InvalidArgumentError if items have no mean."""
+    """Look up the items to compare with.
+
+    Raises:
+        UnknownIdError: the version doesn't have an id, and the request doesn't ignore that.
+        InvalidArgumentError: the items have no mean.
+    """
     embeddings = snapshot.item_embeddings
     if isinstance(subject, str):
         row = snapshot.publication.items.row(subject)
@@ -129,7 +136,8 @@ def item_subject(snapshot: Snapshot, subject: ItemSubject, unknown_ids: UnknownI
     length = float(np.sqrt(np.square(mean, dtype=np.float64).sum()))
     if length < _SHORTEST_MEAN:
         raise InvalidArgumentError(
-            f"{subject.field}.item_ids", "point in opposite directions, so they have no mean"
+            f"{subject.field}.item_ids",
+            "have embeddings that cancel each other out, so they have no mean: send fewer items",
         )
 
     def each() -> Parts:
@@ -139,7 +147,7 @@ def item_subject(snapshot: Snapshot, subject: ItemSubject, unknown_ids: UnknownI
 
 
 def explain(snapshot: Snapshot, subject: Subject, rows: Rows) -> Sequence[ScoreParts]:
-    """An explanation for each result."""
+    """Explain the score of each result."""
     if subject.parts is None:
         return [ScoreParts()] * len(rows)
     parts = subject.parts()
@@ -199,7 +207,7 @@ def _features(snapshot: Snapshot, subject: UserFeatures, unknown_ids: UnknownIds
         return _unknown(snapshot, "feature", unknown, unknown_ids or "ignore")
     vectors = publication.user_feature_vectors
     assert vectors is not None  # noqa: S101 - published together with the names
-    # As LightFM's own representation of a user with these features and nothing else.
+    # LightFM represents a user who has only these features in the same way.
     each = vectors[[*known.values()]] / np.float32(len(known))
     mean = each.sum(axis=0)
     embeddings, _ = split_biases(each)
@@ -211,14 +219,18 @@ def _features(snapshot: Snapshot, subject: UserFeatures, unknown_ids: UnknownIds
 
 
 def _query(embedding: Float32Array) -> Float32Array:
-    """What makes an inner product with an item's vector the score: its bias counts once."""
+    """Append a 1 to an embedding, so that inner products with item vectors add the item's bias."""
     return np.concatenate((embedding, _ONE))
 
 
 def _known_items(
     snapshot: Snapshot, items: WeightedItems, unknown_ids: UnknownIds | None
 ) -> Subject | tuple[list[str], NDArray[np.int64], Float32Array, NDArray[np.int32], list[str]]:
-    """Of the items with a weight above 0 ids, rows and weights; all rows, ascending; unknown ids."""
+    """Look up items.
+
+    Returns ids, rows and weights of the known items with a weight above 0, then the rows of all known
+    items, ascending, and the unknown ids.
+    """
     weights: dict[str, float] = {}
     for item_id, weight in zip(items.item_ids, items.weights or repeat(1.0), strict=False):
         weights[item_id] = weights.get(item_id, 0.0) + weight
@@ -228,7 +240,7 @@ def _known_items(
     used = [item_id for item_id, row in rows.items() if row is not None and weights[item_id] > 0]
     if unknown and (not used or unknown_ids == "error"):
         return _unknown(snapshot, "item", unknown, unknown_ids or "ignore", own)
-    # Relative to the largest, so that none overflows in float32.
+    # Divide by the largest weight, so that none overflows in float32.
     largest = max(weights[item_id] for item_id in used)
     return (
         used,
@@ -246,19 +258,19 @@ def _unknown(
     unknown_ids: UnknownIds,
     own: Sequence[int] = (),
 ) -> Subject:
-    """What is popular, if that is asked for when nothing is known; else raises UnknownIdError."""
+    """Return the popular items as the subject if the request wants that; else raise UnknownIdError."""
     if unknown_ids == "popular":
         return Subject(Source.POPULAR, _NO_QUERY, _ZERO, np.array(own, dtype=np.int32), unknown)
     publication, asked = snapshot.publication, unknown[0]
     features = publication.user_features
     if kind != "feature":
-        # Of ids no more is told than who asks could ask for: a user's are nobody else's business, and
-        # items that are not published yet are asked for too often to be looked for.
+        # For ids, suggest other spellings only. Other users' ids are private. A longer search for items
+        # would cost too much, because clients often ask for items that aren't published yet.
         near = spelled_otherwise(asked, publication.items if kind == "item" else publication.users)
         hint = in_words(near)
     elif features is None or not len(features):
         near = []
-        hint = ", which was trained without user features: train with --user-features COLUMN,..."
+        hint = ", which has no user features: train with --user-features COLUMN,..."
     else:
         near = near_misses(asked, features)
         hint = in_words(near) or _columns(asked, features)
@@ -266,7 +278,7 @@ def _unknown(
 
 
 def _columns(asked: str, features: AnyIds) -> str:
-    """What a feature looks like, for one that looks like none."""
+    """Return examples of features, for a feature that is similar to none."""
     column = asked.partition(":")[0]
     own = sorted(islice(features.starting_with(f"{column}:"), _EXAMPLES))
     some = own or sorted(islice(features.starting_with(""), _EXAMPLES))
@@ -276,6 +288,6 @@ def _columns(asked: str, features: AnyIds) -> str:
 def _fold_in(snapshot: Snapshot) -> FoldIn:
     array = snapshot.publication.fold_in
     if array is None:
-        hint = "train again, or ask for a user or features"
-        raise NotPublishedError("what folds sessions in", snapshot.version, hint)
+        hint = "train again, or request a user_id or features"
+        raise NotPublishedError("fold-in data for sessions", snapshot.version, hint)
     return FoldIn(array)

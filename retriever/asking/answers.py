@@ -1,4 +1,4 @@
-"""What the service answers, as plain values."""
+"""Answers of the service as plain values."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from recsys.retriever.v1 import retriever_service_pb2 as pb
 
 @dataclass(frozen=True)
 class Contribution:
-    """A part of a result's score, which comes from an item or from a feature: the other is empty."""
+    """A part of a result's score. It comes from an item or from a feature; the other one is empty."""
 
     score: float
     item_id: str = ""
@@ -19,7 +19,7 @@ class Contribution:
 
 @dataclass(frozen=True)
 class Explanation:
-    """Where a result's score comes from: what contributed most, the largest first, and its own bias."""
+    """Where a result's score comes from: the contributions, largest first, and the item's bias."""
 
     contributions: tuple[Contribution, ...]
     bias: float
@@ -31,11 +31,10 @@ class ScoredItem:
 
     Attributes:
         item_id: external id of the item.
-        score: how well it fits; what it means depends on the answer's source.
-        title: empty when none was asked for or published.
-        attributes: those that were asked for and that the item has, by name: the values of a text
-            attribute, or a number.
-        explanation: None unless it was asked for.
+        score: how well the item fits. Its meaning depends on the answer's `source`.
+        title: the item's title; empty if the request didn't ask for titles or the version has none.
+        attributes: requested attributes that the item has, by name: lists of texts, or numbers.
+        explanation: where the score comes from; None unless the request set `explain`.
     """
 
     item_id: str
@@ -47,9 +46,9 @@ class ScoredItem:
 
 @dataclass(frozen=True)
 class UnknownFilterValue:
-    """A value of a condition on `attribute` that no item has, as it was asked.
+    """A value in a condition on `attribute` that no item has.
 
-    `near` are values that items have and that may have been meant, the nearest first.
+    `near` lists values of items that may have been meant, the nearest first.
     """
 
     attribute: str
@@ -59,9 +58,9 @@ class UnknownFilterValue:
 
 @dataclass(frozen=True)
 class EmptyFilterRange:
-    """A range of a condition on `attribute` that no item's number is in.
+    """A range in a condition on `attribute` that contains no item's number.
 
-    `least` and `greatest` are of the numbers that items have; None when no item has one.
+    `least` and `greatest` are the smallest and largest number of all items; None when no item has one.
     """
 
     attribute: str
@@ -74,22 +73,23 @@ class Answer:
     """Results, best first, and how they were found.
 
     Attributes:
-        version: that all results come from.
-        source: what they are ranked by: "personalized", "folded_in", "features", "popular" or
+        items: the results.
+        version: the version that all results come from.
+        source: how the results are ranked: "personalized", "folded_in", "features", "popular" or
             "similar".
-        method: "index", or "exact": all items that may be returned were ranked.
-        candidates: number of items that were looked at.
-        filtered: number of those that a filter or an exclusion kept out.
-        short_reason: why there are fewer than were asked for: "catalogue", "exclusions", "filter" or
-            "page_limit"; None when there aren't.
-        unknown_ids: those of the request's ids or features that the version doesn't have; of exclusions
-            the first 10.
-        unknown_filter_values: those of the filter that no item has, which are mostly mistakes.
-        empty_filter_ranges: those of the filter that no item's number is in.
-        next_page_token: to ask for the results after these; empty when there are none, or when the
-            request wasn't for pages.
+        method: "index", or "exact" if all items that may be returned were scored.
+        candidates: number of items that were examined.
+        filtered: number of examined items that a filter or an exclusion removed.
+        short_reason: why there are fewer results than the limit: "catalogue", "exclusions", "filter" or
+            "page_limit"; None when there are as many.
+        unknown_ids: ids or features of the request that the version doesn't have, including the first
+            10 unknown exclusions.
+        unknown_filter_values: values of the filter that no item has: usually mistakes.
+        empty_filter_ranges: ranges of the filter that contain no item's number.
+        next_page_token: the page_token of the next page. Empty when there is no next page, or when the
+            request didn't ask for pages.
 
-    A word that is newer than this client is the number that the wire has for it.
+    If the service sends a word that this client doesn't know, the value is its number as text.
     """
 
     items: list[ScoredItem]
@@ -106,7 +106,7 @@ class Answer:
 
 
 def answer(response: pb.SimilarItemsResponse | pb.RecommendResponse) -> Answer:
-    """The answer that a response is."""
+    """Convert a response to an answer."""
     short = response.short_reason
     return Answer(
         items=[_item(item) for item in response.items],
@@ -143,7 +143,7 @@ def _item(item: pb.ScoredItem) -> ScoredItem:
         item.item_id,
         item.score,
         item.title,
-        # A message's map has no order.
+        # The map of a message has no defined order.
         {name: _value(attributes[name]) for name in sorted(attributes)} if attributes else {},
         explanation,
     )
@@ -154,7 +154,7 @@ def _value(value: pb.AttributeValue) -> list[str] | float:
 
 
 def _words(enum: Any, prefix: str) -> dict[int, str]:
-    """The names of an enum's numbers, as words."""
+    """Return the name of each number of an enum, without prefix, in lower case."""
     return {number: name.removeprefix(prefix).lower() for name, number in enum.items()}
 
 

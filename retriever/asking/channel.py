@@ -1,4 +1,4 @@
-"""The connections of a client: retries, pings, deadlines, and how much they take."""
+"""The connections of a client: retries, keepalive pings, deadlines and the largest answer."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from lightfm_retriever.hosting.security.settings import PLAIN, ClientSecurity
 from retriever.asking.errors import CallError, UnreachableError, of_call
 
 MAX_RESPONSE_BYTES = 64 << 20
-"""The largest answer that is taken: with many attributes it may be larger than gRPC's default."""
+"""The largest answer that the client accepts. Many attributes may exceed gRPC's default."""
 
 _ASK_AGAIN_SECONDS = 0.1
 _LEAST_SECONDS = 0.001
@@ -30,21 +30,21 @@ _SERVING = health_pb2.HealthCheckResponse.SERVING
 _SERVICES = (
     "recsys.retriever.v1.RetrieverService",
     {
-        "recsys.trainer.v1.TrainerService": "a trainer answers there, which recommends nothing: give "
-        "the retriever's own port, or ask the trainer by 'python -m trainer'"
+        "recsys.trainer.v1.TrainerService": "a trainer answers there, not a retriever: give the "
+        "retriever's port, or call the trainer with 'python -m trainer'"
     },
 )
 
 
 def retry_policy() -> str:
-    """The gRPC service config (JSON): retry what a dying or draining worker refused."""
+    """Return the gRPC service config (JSON): retry calls that a dying or draining worker refused."""
     return resources.files("retriever").joinpath("retry_policy.json").read_text("utf-8")
 
 
 def open_channel(target: str, security: ClientSecurity = PLAIN) -> grpc.Channel:
-    """A channel with a connection of its own, retries, and pings that notice a dead peer.
+    """Open a channel with its own connection, retries, and pings that detect a dead peer.
 
-    Raises HostingError for certificates that can't be used.
+    Raises HostingError if the certificates can't be used.
     """
     return credentials.open_channel(
         target,
@@ -53,12 +53,12 @@ def open_channel(target: str, security: ClientSecurity = PLAIN) -> grpc.Channel:
             ("grpc.service_config", retry_policy()),
             ("grpc.enable_retries", 1),
             ("grpc.max_receive_message_length", MAX_RESPONSE_BYTES),
-            # Channels with equal arguments otherwise share one connection, and so one worker.
+            # Otherwise channels with equal arguments share one connection, and so one worker.
             ("grpc.use_local_subchannel_pool", 1),
-            # A worker that is gone without a word is noticed after 10 + 5 seconds.
+            # A worker that vanished without closing its connection is detected after 10 + 5 seconds.
             ("grpc.keepalive_time_ms", 10_000),
             ("grpc.keepalive_timeout_ms", 5_000),
-            # A service that was away is looked for again at once, then every second at the least.
+            # The first reconnection attempt comes at once, later ones at least every second.
             ("grpc.initial_reconnect_backoff_ms", 100),
             ("grpc.max_reconnect_backoff_ms", 1_000),
         ],
@@ -66,9 +66,9 @@ def open_channel(target: str, security: ClientSecurity = PLAIN) -> grpc.Channel:
 
 
 class Connections:
-    """Calls one retriever over each of `count` connections in turn. Threads may share it.
+    """Call one retriever over `count` connections in turn. Threads may share this object.
 
-    A call may take `seconds` unless it is told otherwise.
+    `seconds` is the deadline of a call that sets none.
     """
 
     def __init__(self, target: str, count: int, seconds: float, security: ClientSecurity) -> None:
@@ -81,17 +81,17 @@ class Connections:
         self._stubs = itertools.cycle([pb_grpc.RetrieverServiceStub(own) for own in self._channels])
 
     def call(self, method: str, request: Message, seconds: float | None) -> Any:
-        """The response of a method of the service. Raises CallError and ArgumentError."""
+        """Call a method of the service and return its response. Raises CallError and ArgumentError."""
         return self._call(getattr(next(self._stubs), method), request, seconds)
 
     def is_serving(self, seconds: float | None) -> bool:
-        """Whether the worker that gets this check serves a publication. Raises CallError."""
+        """Return whether the worker that gets this health check serves a version. Raises CallError."""
         check = health_pb2_grpc.HealthStub(self._channels[0]).Check
         response = self._call(check, health_pb2.HealthCheckRequest(), seconds)
         return bool(response.status == _SERVING)
 
     def wait_until_serving(self, seconds: float) -> None:
-        """Wait until a worker serves a publication. Raises CallError when none does in time."""
+        """Wait until a worker serves a version. Raises CallError when none does in time."""
         seconds = given.seconds("timeout_seconds", seconds)
         end = time.monotonic() + seconds
         self._check_open()
@@ -110,16 +110,16 @@ class Connections:
                         self._contact.reached = True
                         return
             except grpc.RpcError as error:
-                # The worker that was asked may have ended: another one answers.
+                # The worker may have ended. Ask again: another one will answer.
                 if error.code() is not grpc.StatusCode.UNAVAILABLE or time.monotonic() > end:
                     if not self._contact.reached:
                         self._contact.doubt = self._contact.doubt or problem
                     raise self._failed(error) from error
-            # A proxy that has nobody to ask says so at once, each time.
+            # A proxy without a backend fails at once, each time.
             time.sleep(_ASK_AGAIN_SECONDS)
 
     def close(self) -> None:
-        """Close them; calls in flight are cancelled, and later ones are ArgumentErrors."""
+        """Close the connections. Calls in flight are cancelled; later calls raise ArgumentError."""
         self._closed = True
         for channel in self._channels:
             channel.close()
@@ -133,7 +133,7 @@ class Connections:
                 raise UnreachableError(self.target, problem)
             left = end - time.monotonic()
             if left <= 0:
-                # Looking for the service took all the time.
+                # The first contact took all the time.
                 code = grpc.StatusCode.DEADLINE_EXCEEDED
                 if self._contact.doubt is not None:
                     raise UnreachableError(self.target, self._contact.doubt, code=code)

@@ -1,8 +1,8 @@
-"""What a caller may require of items: conditions on their attributes. Knows no gRPC.
+"""Conditions on the attributes of items.
 
     [any_of("genres", "Drama", "War"), in_range("release_year", min=1990, max=1999)]
 
-All conditions of a list must hold.
+An item must meet all conditions of a list. This module doesn't depend on gRPC.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ _END = "a number, such as 1990"
 @given.named_fields
 @dataclass(frozen=True)
 class TextCondition:
-    """On a text attribute, such as "genres": how many of some values an item must have."""
+    """Require values of a text attribute, such as "genres": any, all or none of `values`."""
 
     attribute: str
     test: Literal["any_of", "all_of", "none_of"]
     values: tuple[str, ...]
 
     def __post_init__(self) -> None:
-        """Raise ArgumentError for what couldn't be sent as it is meant."""
+        """Raise ArgumentError for a field of a wrong type or value."""
         given.text("attribute", self.attribute, _NAME)
         if not (isinstance(self.test, str) and self.test in _TESTS):
             raise ArgumentError("test", self.test, f"one of {', '.join(map(repr, _TESTS))}")
@@ -41,14 +41,17 @@ class TextCondition:
 @given.named_fields
 @dataclass(frozen=True)
 class RangeCondition:
-    """On a number attribute, such as "release_year". Both ends belong to it; None is an open one."""
+    """Require a number attribute, such as "release_year", to be in a range that includes both ends.
+
+    None means no bound.
+    """
 
     attribute: str
     min: float | None = None
     max: float | None = None
 
     def __post_init__(self) -> None:
-        """Raise ArgumentError for what couldn't be sent as it is meant."""
+        """Raise ArgumentError for a field of a wrong type or value."""
         given.text("attribute", self.attribute, _NAME)
         for name, value in (("min", self.min), ("max", self.max)):
             if value is not None:
@@ -60,19 +63,19 @@ Condition: TypeAlias = TextCondition | RangeCondition
 
 @given.named()
 def any_of(attribute: str, *values: str) -> TextCondition:
-    """The item has at least one of these values."""
+    """Require at least one of these values."""
     return TextCondition(attribute, "any_of", values)
 
 
 @given.named()
 def all_of(attribute: str, *values: str) -> TextCondition:
-    """The item has all of these values."""
+    """Require all of these values."""
     return TextCondition(attribute, "all_of", values)
 
 
 @given.named()
 def none_of(attribute: str, *values: str) -> TextCondition:
-    """The item has none of these values; items without any value pass."""
+    """Require that the item has none of these values. Items without any value pass."""
     return TextCondition(attribute, "none_of", values)
 
 
@@ -83,5 +86,5 @@ def in_range(
     min: float | None = None,  # noqa: A002 - the wire's names
     max: float | None = None,  # noqa: A002
 ) -> RangeCondition:
-    """The item has a number from `min` to `max`, each of which may be left out, but not both."""
+    """Require a number from `min` to `max`, both included. One of the two may be left out."""
     return RangeCondition(attribute, min, max)

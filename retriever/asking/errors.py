@@ -1,4 +1,4 @@
-"""How a call, or one entry of a batch, failed."""
+"""Errors of calls and of single requests of a batch."""
 
 from __future__ import annotations
 
@@ -15,18 +15,20 @@ _CODES = {code.value[0]: code for code in grpc.StatusCode}
 
 
 class CallError(RetrieverError):
-    """The service said no, or nothing in time; as one result of a batch: it said no to that entry.
+    """A call failed: the service returned an error or didn't answer in time.
+
+    As a result of a batch, it is the error of one request.
 
     Attributes:
-        target: the service that was asked.
-        code: gRPC's.
-        details: what the service says about it, for people.
-        reason: what it says for programs, such as "USER_NOT_FOUND" or "PAGE_EXPIRED"; often empty.
-        field: the field of the request that is wrong; empty when none is.
-        retry_seconds: when to ask again, after RESOURCE_EXHAUSTED or UNAVAILABLE; None when the service
+        target: address of the service.
+        code: gRPC status code.
+        details: message of the service, for people.
+        reason: reason for programs, such as "USER_NOT_FOUND" or "PAGE_EXPIRED"; often empty.
+        field: the invalid field of the request; empty when no field is.
+        retry_seconds: when to try again, after RESOURCE_EXHAUSTED or UNAVAILABLE; None when the service
             didn't say.
 
-    The cause is the grpc.RpcError, if a whole call failed.
+    If a whole call failed, `__cause__` is the grpc.RpcError.
     """
 
     def __init__(
@@ -49,11 +51,11 @@ class CallError(RetrieverError):
 
 
 class UnreachableError(CallError):
-    """No retriever is at the address: none was found, or the one that answered before is gone.
+    """No retriever answers at the address. It was never reached, or it has gone.
 
     Attributes:
-        cause: for programs, such as "refused", "name_not_found", "tls_wanted" or "other_service";
-            `lightfm_retriever.hosting.calling.diagnosis.Cause` has them all.
+        cause: the cause for programs, such as "refused", "name_not_found", "tls_wanted" or
+            "other_service". `lightfm_retriever.hosting.calling.diagnosis.Cause` lists them all.
     """
 
     def __init__(self, target: str, problem: Problem, *, code: grpc.StatusCode | None = None) -> None:
@@ -64,9 +66,9 @@ class UnreachableError(CallError):
 def of_call(
     target: str, error: grpc.RpcError, *, reached: bool = True, doubt: Problem | None = None
 ) -> CallError:
-    """What a call failed with by gRPC's error.
+    """Convert an error of gRPC to a CallError.
 
-    `reached` says whether a retriever has ever answered there, `doubt` what may keep it from that.
+    `reached` says whether a retriever has ever answered there. `doubt` is the suspected reason if not.
     """
     if error.code() in NO_ANSWER and doubt is not None and not reached:
         return UnreachableError(target, doubt, code=error.code())
@@ -74,13 +76,13 @@ def of_call(
     try:
         status = rpc_status.from_call(error)
     except (ValueError, DecodeError):
-        # Something on the way, such as a proxy, changed one of the two or garbled the details.
+        # Something in between, such as a proxy, changed the status or garbled the details.
         status = None
     return _error(target, error.code(), details, status)
 
 
 def of_entry(target: str, status: status_pb2.Status) -> CallError:
-    """What an entry of a batch failed with."""
+    """Convert the status of one request of a batch to a CallError."""
     code = _CODES.get(status.code, grpc.StatusCode.UNKNOWN)
     return _error(target, code, status.message, status)
 
@@ -97,7 +99,7 @@ def _error(
                 try:
                     packed.Unpack(message)
                 except DecodeError:
-                    # The code and the text still say what failed.
+                    # The status code and message still describe the error.
                     message.Clear()
     violations = request.field_violations
     return CallError(

@@ -1,4 +1,4 @@
-"""What a caller may ask, as plain values, and as the messages that they are sent as."""
+"""Requests as plain values, and their conversion to messages."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from lightfm_retriever.hosting.errors import ArgumentError
 from retriever.asking.conditions import Condition, RangeCondition, TextCondition
 
 Id = str | SupportsIndex
-"""An external id: text, or a whole number, which stands for its decimal digits."""
+"""An external id: text, or a whole number, which is sent as its decimal digits."""
 
 Items = Iterable[Id] | Mapping[Id, float]
-"""External ids of items, or how much each counts by its id."""
+"""External ids of items, or a mapping from ids to weights."""
 
 UnknownIds = Literal["error", "ignore", "popular"]
 
@@ -27,27 +27,28 @@ _Message = TypeVar("_Message", pb.RecommendRequest, pb.SimilarItemsRequest)
 
 @dataclass(frozen=True, kw_only=True)
 class Request(Generic[_Message]):
-    """What both kinds of request have. What isn't given is as the service has it by default.
+    """The options of both kinds of request. An option that isn't given has the service's default.
 
-    Ids may be whole numbers, also NumPy's, which are sent as their decimal digits. Lists may be of any
-    kind: tuples, sets, arrays, columns of a table, generators; they are read once, when it is made.
+    Ids may be whole numbers, also NumPy's, which are sent as their decimal digits. Lists may be any
+    iterable: tuples, sets, arrays, columns of a table, generators. They are read once, at creation.
 
     Attributes:
-        limit: number of results wanted, 1 to 1000; the service's default is 10.
-        titles: whether to return the items' titles.
+        limit: number of results, 1 to 1000; the service's default is 10.
+        titles: whether to return the titles of the items.
         attributes: names of the attributes to return, such as "genres".
-        search_effort: how much to look at, relative to what was tuned, 0.1 to 100.
-        exact: score every item, so that the answer is the true one.
-        exclude_item_ids: items that aren't to be returned, at most 10000; those that aren't in the
-            version are of no effect.
-        filter: what all results must be like: conditions, or one.
-        unknown_ids: what to do about ids that the version doesn't have. "error": the call fails;
-            "ignore": the answer is from the others and names them; "popular": so too, but when there
-            are no others it is what is popular. By default "error" for one id, "ignore" for several.
+        search_effort: number of candidates that the index examines, relative to the tuned number, 0.1
+            to 100.
+        exact: whether to score every item instead of using the index.
+        exclude_item_ids: items to leave out, at most 10000. Unknown ids have no effect.
+        filter: one condition or several. Each result meets all of them.
+        unknown_ids: how to handle ids that the version doesn't have. "error": the call fails. "ignore":
+            the answer uses the known ids and lists the others. "popular": likewise, but if no id is
+            known, the answer lists the most popular items. Default: "error" for one id, "ignore" for
+            several.
         diversity: how much results should differ from one another, 0 to 1.
-        explain: whether to say where each score comes from.
-        paginate: whether the answer is to have a token for the results after it.
-        page_token: of the answer to the same request before this one.
+        explain: whether to return where each score comes from.
+        paginate: whether to return a token for the next page.
+        page_token: the `next_page_token` of the previous page.
     """
 
     limit: SupportsIndex | None = None
@@ -67,8 +68,8 @@ class Request(Generic[_Message]):
     _subjects: ClassVar[tuple[str, ...]]
 
     def __post_init__(self) -> None:
-        """Raise ArgumentError for what couldn't be sent as it is meant."""
-        # A message would keep the last of several without a word.
+        """Raise ArgumentError for a field of a wrong type or value."""
+        # A message would silently keep the last of several subjects.
         named = [name for name in self._subjects if getattr(self, name) is not None]
         if len(named) != 1:
             needed = f"exactly one of {', '.join(self._subjects)}"
@@ -77,13 +78,13 @@ class Request(Generic[_Message]):
             raise ArgumentError((named or self._subjects)[0], None, needed, text=text)
         for field in fields(self):
             value = getattr(self, field.name)
-            # What is missing is as it is by default.
+            # None stands for the default.
             if (read := _READERS.get(field.name)) is not None:
                 made = field.default if value is None else read(field.name, value)
                 object.__setattr__(self, field.name, made)
 
     def to_message(self) -> _Message:
-        """The message. Its fields that would be None are not set."""
+        """Convert the request to a message. Fields that are None are not set."""
         sent: dict[str, Any] = {name: own for name, own in vars(self).items() if name in _READERS}
         names = [*["title"] * sent.pop("titles"), *sent.pop("attributes")]
         for name, make in _MAKERS.items():
@@ -96,13 +97,13 @@ class Request(Generic[_Message]):
 @given.named_fields
 @dataclass(frozen=True)
 class RecommendRequest(Request[pb.RecommendRequest]):
-    """Items for one user: exactly one of the first three says who that is.
+    """Ask for items for one user. Set exactly one of `user_id`, `session` and `features`.
 
     Attributes:
-        user_id: a known user.
-        session: what somebody without a vector looked at or bought.
-        features: what is known of a new user, such as "age:25-34".
-        exclude_seen: whether what the user has seen, or the session's own items, is left out; the
+        user_id: external id of a known user.
+        session: items that an anonymous visitor or a new user interacted with.
+        features: features of a new user, such as "age:25-34".
+        exclude_seen: whether to leave out seen items: those of the user, or those of the session. The
             service's default is true.
     """
 
@@ -119,11 +120,11 @@ class RecommendRequest(Request[pb.RecommendRequest]):
 @given.named_fields
 @dataclass(frozen=True)
 class SimilarItemsRequest(Request[pb.SimilarItemsRequest]):
-    """Items like one, or like several together: exactly one of the two.
+    """Ask for items similar to one item or to several. Set exactly one of `item_id` and `items`.
 
     Attributes:
-        item_id: the one.
-        items: the several.
+        item_id: external id of an item.
+        items: external ids of several items, optionally with weights.
     """
 
     item_id: Id | None = None
@@ -152,7 +153,7 @@ class RequestFields(TypedDict, total=False):
 
 
 class RecommendOptions(RequestFields, total=False):
-    """Those of RecommendRequest but user_id."""
+    """The fields of RecommendRequest except user_id."""
 
     session: Items | None
     features: Iterable[str] | None
@@ -160,13 +161,13 @@ class RecommendOptions(RequestFields, total=False):
 
 
 class SimilarItemsOptions(RequestFields, total=False):
-    """Those of SimilarItemsRequest but item_id."""
+    """The fields of SimilarItemsRequest except item_id."""
 
     items: Items | None
 
 
 def to_messages(requests: Any, kind: type[Request[Any]]) -> list[Any]:
-    """The messages of requests of a kind, which they may be already. Raises ArgumentError."""
+    """Convert requests to messages. Messages stay as they are. Raises ArgumentError."""
     message = kind.message
     subject = "'3'" if kind is RecommendRequest else "'50'"
     each = f"{kind.__name__}({subject}, limit=5)"
@@ -178,7 +179,7 @@ def to_messages(requests: Any, kind: type[Request[Any]]) -> list[Any]:
 
 
 def _items(argument: str, value: Any) -> Items:
-    """Ids, or weights by id."""
+    """Read ids, or weights by id."""
     if not isinstance(value, Mapping):
         expected = f"{_IDS}, or their weights by id, such as {{'50': 2.0, '181': 1.0}}"
         return given.identifiers(argument, value, expected)
@@ -228,7 +229,7 @@ def _condition(condition: Condition) -> pb.Condition:
     )
 
 
-# What reads each field's value; it raises ArgumentError.
+# The reader of each field's value; it raises ArgumentError.
 _READERS: dict[str, Callable[[str, Any], Any]] = {
     **dict.fromkeys(("titles", "exact", "explain", "paginate", "exclude_seen"), given.flag),
     **dict.fromkeys(("user_id", "item_id"), given.identifier),
@@ -251,7 +252,7 @@ _READERS: dict[str, Callable[[str, Any], Any]] = {
     "unknown_ids": _unknown_ids,
     "filter": _conditions,
 }
-# What makes what is sent of it, where that is another thing.
+# Converts a field's value to what is sent, where the two differ.
 _MAKERS: dict[str, Callable[[Any], Any]] = {
     **dict.fromkeys(("session", "items"), _weighted),
     "features": lambda features: pb.UserFeatures(features=features),

@@ -1,6 +1,6 @@
-"""Nearest-neighbour indexes: querying what the trainer built.
+"""Query the nearest-neighbour indexes that the trainer built.
 
-A backend is one file here and one in the trainer, and a line in each registry; see
+A backend is one module here, one in the trainer, and a line in each registry; see
 docs/explanation/recall-and-tuning.md.
 """
 
@@ -17,9 +17,9 @@ from retriever.errors import SnapshotError
 from retriever.index.protocol import SearchIndex, check_facts
 
 EXACT = "exact"
-"""The backend that is none: all items are scored."""
+"""The backend without an index: all items are scored."""
 
-# Imported when a publication needs them, since all but Annoy are optional extras.
+# A module is imported when a version needs it, because all backends but Annoy are optional extras.
 MODULES = {
     "annoy": "retriever.index.annoy",
     "faiss": "retriever.index.faiss",
@@ -28,12 +28,12 @@ MODULES = {
 
 
 def open_index(publication: Publication, name: str) -> SearchIndex | None:
-    """Open one index of a publication; None where there is nothing to ask, and all items are scored.
+    """Open one index of a version. Returns None for backend "exact", which scores all items.
 
     Raises:
-        SnapshotError: its backend isn't known or not installed here, or its facts don't fit the
-            publication.
-        InvalidPublicationError: its file isn't what the facts say.
+        SnapshotError: the backend is unknown or not installed, or the facts of the index don't fit the
+            version.
+        InvalidPublicationError: the index file doesn't match its facts.
     """
     facts = publication.manifest.indexes[name]
     backend, path = facts.backend, publication.directory / (facts.file or layout.MANIFEST)
@@ -45,7 +45,8 @@ def open_index(publication: Publication, name: str) -> SearchIndex | None:
         check_facts(name, facts, metric=metric, dimensions=dimensions)
         return None
     if backend not in MODULES:
-        raise SnapshotError(f"{needs}, but this retriever has {', '.join(sorted([EXACT, *MODULES]))}")
+        known = ", ".join(sorted([EXACT, *MODULES]))
+        raise SnapshotError(f"{needs}, but this retriever knows only {known}: upgrade it")
     if facts.file is None:
         raise InvalidPublicationError(path, f"index {name!r} has no file")
     try:

@@ -1,4 +1,4 @@
-"""Annoy: one file that all workers map and share."""
+"""Annoy: an index in one file that all workers map and share."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ _METRIC: Final = "angular"
 
 
 def open_index(publication: Publication, name: str, facts: IndexFacts, path: Path) -> SearchIndex:
-    """Map the file. Annoy itself checks next to nothing, so everything is checked here first."""
+    """Map the file. Annoy checks almost nothing itself, so this function checks everything first."""
     augmented = name == layout.RECOMMEND
     components = publication.manifest.components
     check_facts(name, facts, metric=_METRIC, dimensions=components + 2 if augmented else components)
-    # Without memory for the map it would crash.
+    # Annoy crashes if there isn't enough memory for the map.
     check_mappable(path)
     index = AnnoyIndex(facts.dimensions, _METRIC)
     try:
@@ -39,7 +39,7 @@ def open_index(publication: Publication, name: str, facts: IndexFacts, path: Pat
     candidates, trees = count_of(name, facts, "candidates", 0), index.get_n_trees()
     search_k = count_of(name, facts, "search_k", -1)
     if search_k < 0:
-        # Annoy's own default, which publications had before indexes were tuned.
+        # Annoy's default. Versions used it before the trainer tuned indexes.
         search_k = max(candidates, TUNED_FOR) * trees
     return _AnnoyIndex(index, trees, augmented, candidates, search_k)
 

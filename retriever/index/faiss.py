@@ -1,4 +1,4 @@
-"""FAISS: an inverted file whose lists all workers map and share."""
+"""FAISS: an inverted-file index (IVF) whose lists all workers map and share."""
 
 from __future__ import annotations
 
@@ -40,24 +40,24 @@ def open_index(publication: Publication, name: str, facts: IndexFacts, path: Pat
     except (OSError, RuntimeError) as error:
         raise unloadable("FAISS", path, error) from error
     if not isinstance(index, faiss.IndexIVF):
-        raise InvalidPublicationError(path, "isn't an inverted file")
+        raise InvalidPublicationError(path, "isn't an inverted-file index (IVF) of FAISS")
     check_content(
         path,
         ("items", facts.items, index.ntotal),
         ("dimensions", facts.dimensions, index.d),
         ("metric", faiss.METRIC_L2, index.metric_type),
     )
-    # Starting threads to read ahead takes longer than the search of lists that are in memory.
+    # Starting threads that read ahead takes longer than searching lists that are in memory.
     faiss.downcast_InvertedLists(index.invlists).prefetch_nthread = 0
     candidates = count_of(name, facts, "candidates", 0)
-    # As many lists more as hold the candidates more.
+    # The share of a list in one candidate: more candidates need more lists in proportion.
     share = index.nlist / index.ntotal
     return _FaissIndex(index, index.nlist, augmented, candidates, probes, share, np.float32(norm))
 
 
 @dataclass(eq=False)
 class _FaissIndex:
-    """Queries have the norm `query_norm`, beside items of norm 1."""
+    """An index whose items have norm 1. Queries are scaled to the norm `query_norm`."""
 
     index: faiss.IndexIVF
     lists: int
@@ -81,5 +81,5 @@ class _FaissIndex:
         )
         parameters = faiss.SearchParametersIVF(nprobe=probes)
         rows: NDArray[np.int64] = self.index.search(query[None, :], count, params=parameters)[1][0]
-        # Where the lists hold fewer than asked for, the rest is -1.
+        # If the lists contain too few items, FAISS fills the rest with -1.
         return rows[rows >= 0]

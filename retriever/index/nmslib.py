@@ -1,4 +1,4 @@
-"""NMSLIB: a small-world graph (HNSW), of which every worker has a copy of its own."""
+"""NMSLIB: a small-world graph (HNSW). Every worker has its own copy in memory."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ from retriever.index.unloadable import check_room, unloadable
 
 _COSINE = "cosinesimil"
 _INNER_PRODUCT = "negdotprod"
-# As release 2.1.2 writes it: a flag for this format, the number of items, the bytes of one item's
-# record, the offset of its links behind the vector and 16 bytes, another offset, the highest level,
-# the item where a search begins, two limits of links, and two kinds of function.
+# The header as release 2.1.2 writes it: a flag for this format, the number of items, the size of an
+# item's record, the offset of its links behind the vector and 16 bytes, another offset, the highest
+# level, the item at which a search begins, two limits of links, and two kinds of function.
 _HEADER = struct.Struct("<2I3Q2I2QIQ")
 
 
 def open_index(publication: Publication, name: str, facts: IndexFacts, path: Path) -> SearchIndex:
-    """Load the file. NMSLIB itself checks next to nothing, so everything is checked here first."""
+    """Load the file. NMSLIB checks almost nothing itself, so this function checks everything first."""
     components = publication.manifest.components
     augmented = name == layout.RECOMMEND and facts.metric == _COSINE
     metric, dimensions = _COSINE, components
@@ -42,7 +42,7 @@ def open_index(publication: Publication, name: str, facts: IndexFacts, path: Pat
     ef = effort_of(name, facts, "ef")
     try:
         _check_file(path, facts)
-        # Without memory for its copy it may call the file inconsistent, or crash.
+        # If there isn't enough memory for the copy, NMSLIB may call the file inconsistent, or crash.
         check_room(path)
     except OSError as error:
         raise unreadable(path, error) from error
@@ -56,7 +56,7 @@ def open_index(publication: Publication, name: str, facts: IndexFacts, path: Pat
 
 
 def _check_file(path: Path, facts: IndexFacts) -> None:
-    """Check what NMSLIB doesn't: it would read beyond its memory, or free what it hasn't read."""
+    """Check what NMSLIB doesn't: it would read beyond its memory, or free unread memory."""
     header = read_regular(path, max_bytes=_HEADER.size)
     if len(header) < _HEADER.size:
         raise InvalidPublicationError(path, "is too short for an NMSLIB index")
@@ -66,12 +66,14 @@ def _check_file(path: Path, facts: IndexFacts) -> None:
     dimensions = ("dimensions", facts.dimensions, (links - 16) / 4)
     check_content(path, ("items", facts.items, items), dimensions)
     if entry >= items:
-        raise InvalidPublicationError(path, f"its search begins at item {entry} of {items}")
+        raise InvalidPublicationError(
+            path, f"its search begins at item {entry}, but it has {items} items"
+        )
     _check_end(path, _HEADER.size + items * record, items)
 
 
 def _check_end(path: Path, start: int, items: int) -> None:
-    """Check that all is there: behind the records, each item's links of higher levels by their size."""
+    """Check that the file is complete: after the records come the links of higher levels by item."""
     size = path.stat().st_size
     with open_regular(path) as file:
         file.seek(start)
@@ -91,7 +93,7 @@ class _NmslibIndex:
     candidates: int
     ef: int
     ef_now: int = 0
-    # The effort is the whole index's, not the search's.
+    # NMSLIB sets the effort for the whole index, not for one search.
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def search(self, query: Float32Array, count: int, effort: float = 1.0) -> NDArray[np.int64]:

@@ -1,4 +1,4 @@
-"""What every backend offers to the retriever."""
+"""The protocol that every backend implements, and checks that backends share."""
 
 from __future__ import annotations
 
@@ -15,29 +15,29 @@ from retriever.errors import SnapshotError
 
 
 class SearchIndex(Protocol):
-    """Finds candidates; the caller scores them exactly.
+    """An index that finds candidates. The caller scores them exactly.
 
     Attributes:
-        candidates: how many candidates it was tuned with for ten results.
+        candidates: the number of candidates for ten results that the index was tuned with.
     """
 
     candidates: int
 
     def search(self, query: Float32Array, count: int, effort: float = 1.0) -> NDArray[np.int64]:
-        """Rows of at most `count` items near a query (d,), in no particular order.
+        """Return the rows of at most `count` items near a query, in any order.
 
-        May return fewer. Several threads may search at the same time.
+        Several threads may search at the same time.
 
         Args:
             query: (d,), before any transform.
-            count: how many candidates, >= 1; see lightfm_retriever.publication.search_effort.
-            effort: relative to the one that was tuned, > 0.
+            count: number of candidates, >= 1; see lightfm_retriever.publication.search_effort.
+            effort: effort relative to the tuned effort, > 0.
         """
         ...
 
 
 def check_facts(name: str, facts: IndexFacts, *, metric: str, dimensions: int) -> None:
-    """Raise SnapshotError unless an index has the metric and dimensions that its use asks for."""
+    """Raise SnapshotError unless an index has the metric and dimensions that its use requires."""
     for what, expected, found in (
         ("metric", metric, facts.metric),
         ("dimensions", dimensions, facts.dimensions),
@@ -54,15 +54,15 @@ def check_content(path: Path, *facts: tuple[str, object, object]) -> None:
 
 
 def count_of(name: str, facts: IndexFacts, key: str, default: int) -> int:
-    """A query parameter that is a whole number; SnapshotError when it is something else."""
+    """Return a query parameter that must be a whole number. Raises SnapshotError if it isn't."""
     value = facts.query.get(key, default)
     if not isinstance(value, int) or isinstance(value, bool) or not -1 <= value < 2**31:
-        raise SnapshotError(f"index {name!r}: query.{key} is {value!r}, which isn't a count")
+        raise SnapshotError(f"index {name!r}: query.{key} is {value!r}, but should be a whole number")
     return value
 
 
 def effort_of(name: str, facts: IndexFacts, key: str) -> int:
-    """The tuned effort, by its name; SnapshotError where there is none."""
+    """Return the tuned effort by its name. Raises SnapshotError if there is none."""
     if (effort := count_of(name, facts, key, -1)) < 1:
         given = facts.query.get(key)
         raise SnapshotError(f"index {name!r}: query.{key} is {given}, but should be 1 or more")

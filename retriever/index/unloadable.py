@@ -1,4 +1,4 @@
-"""Whether a library that can't load an index says anything about the index."""
+"""Decide whether an index that a library can't load is invalid, or whether the failure may pass."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from pathlib import Path
 from lightfm_retriever.files.regular_files import open_regular
 from lightfm_retriever.publication.errors import InvalidPublicationError, VolumeError, unreadable
 
-# The texts of errors of the system, which end what FAISS says.
+# Texts of system errors. Error messages of FAISS end with one.
 _NUMBERS = {os.strerror(number): number for number in errno.errorcode}
-# What a library says may be left of an earlier call, such as of asking whether a file is a terminal.
+# System errors that count. Others may stem from an earlier call, such as a check for a terminal.
 _SHORTAGES = (
     *(errno.EACCES, errno.EAGAIN, errno.EINTR, errno.EIO, errno.EMFILE),
     *(errno.ENFILE, errno.ENOMEM, errno.EPERM, errno.ESTALE, errno.ETIMEDOUT),
 )
-# Of NMSLIB, which gives no reason: the file was there and readable a moment before.
+# Errors of NMSLIB, which names no cause. The file existed and was readable just before.
 _NO_ROOM = re.compile("Cannot open file|Not enough memory|data_level0_memory_")
 
 
 def check_mappable(path: Path) -> None:
-    """Map a file for a moment; raises as `unreadable` says, where a library would crash."""
+    """Check that a file can be mapped, because a library would crash. Raises as `unreadable` says."""
     try:
         with open_regular(path) as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ):
             pass
@@ -34,17 +34,17 @@ def check_mappable(path: Path) -> None:
 
 
 def check_room(path: Path) -> None:
-    """Take as much memory as a copy of a file needs for a moment; MemoryError where there is none."""
+    """Check that there is enough memory for a copy of a file. Raises MemoryError if there isn't."""
     size = path.stat().st_size
     try:
-        # Pages that nobody touches cost nothing. A quarter more is for what leads to them.
+        # Untouched pages cost nothing. The additional quarter is for NMSLIB's own structures.
         mmap.mmap(-1, size + size // 4 + 1).close()
     except OSError as error:
         raise MemoryError(f"{path} needs {size / 1e6:.1f} MB") from error
 
 
 def unloadable(library: str, path: Path, error: Exception) -> VolumeError | InvalidPublicationError:
-    """The error for an index that a library can't load: a VolumeError where that may pass."""
+    """Return the error for an index that a library can't load: a VolumeError if it may pass."""
     text = str(error)
     what = f"{library} can't load it: "
     if isinstance(error, OSError) and error.errno is not None:
@@ -57,8 +57,8 @@ def unloadable(library: str, path: Path, error: Exception) -> VolumeError | Inva
 
 
 def _number(text: str) -> int | None:
-    """The system's error in a library's text, None where there is none."""
-    # As Annoy ends: "(24)"; 0 where it was no error of the system.
+    """Return the system error number in the text of a library, None if there is none."""
+    # Annoy's texts end with the number, such as "(24)"; 0 means that it isn't a system error.
     if (found := re.search(r"\((\d+)\)$", text)) is not None:
         return int(found[1]) or None
     reason = text.rpartition(": ")[2].removesuffix(")").rpartition("(")[2]

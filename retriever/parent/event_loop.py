@@ -1,4 +1,4 @@
-"""What the parent waits for: connections, timers, signals, and other threads that have news."""
+"""The events that the parent waits for: messages of workers, timers, signals and other threads."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from retriever.parent.worker_process import WorkerProcess
 
 
 class Events:
-    """All of them, for one thread that waits; only `wake_up` may be called by others.
+    """The events of one waiting thread. Other threads may call `wake_up` only.
 
     Attributes:
-        signals: numbers of those that came and aren't handled yet, the first first.
+        signals: numbers of the signals that arrived and aren't handled yet, in order of arrival.
     """
 
     def __init__(self) -> None:
@@ -32,7 +32,7 @@ class Events:
         self._selector.register(self._wake_end, selectors.EVENT_READ, None)
 
     def wait(self) -> list[WorkerProcess]:
-        """Until something happens or a timer is due; returns the workers that there is to hear from."""
+        """Wait for an event or a due timer. Returns the workers that have sent something."""
         timers = self._timers.queue
         timeout = max(0.0, timers[0].time - time.monotonic()) if timers else None
         ready = [key.data for key, _ in self._selector.select(timeout)]
@@ -43,35 +43,35 @@ class Events:
         return [worker for worker in ready if worker is not None]
 
     def listen_to(self, worker: WorkerProcess) -> None:
-        """Wait for what a worker says, which has just been started."""
+        """Wait for the messages of a worker that was just started."""
         self._selector.register(worker.connection, selectors.EVENT_READ, worker)  # type: ignore[arg-type]
 
     def forget(self, worker: WorkerProcess) -> None:
-        """Don't wait for it any more; before its connection is closed."""
+        """Stop waiting for a worker. Call it before its connection is closed."""
         self._selector.unregister(worker.connection)  # type: ignore[arg-type]
 
     def after(self, seconds: float, call: Callable[[], None]) -> None:
-        """Let `run_timers` call it when so much time is over."""
+        """Let `run_timers` call a function after some seconds."""
         self._timers.enter(seconds, 0, call)
 
     def run_timers(self) -> None:
-        """Call what is due."""
+        """Call the functions that are due."""
         self._timers.run(blocking=False)
 
     def drop_timers(self) -> None:
-        """Call none of those that there are."""
+        """Cancel all timers."""
         for timer in self._timers.queue:
             self._timers.cancel(timer)
 
     def catch_signals(self) -> None:
-        """From now on a signal is noted, and ends `wait`, also one that comes before it."""
+        """Note signals from now on. A signal ends `wait`, even if it arrives before the call."""
 
         def note(number: int, _: FrameType | None) -> None:
             self.signals.append(number)
 
         for number in STOPPING:
             signal.signal(number, note)
-        # Without this a signal that comes just before select() would wait for the next event.
+        # Without this, a signal that arrives just before select() would wait for the next event.
         signal.set_wakeup_fd(self._wake.fileno(), warn_on_full_buffer=False)
 
     def wake_up(self) -> None:

@@ -1,6 +1,7 @@
-"""What Prometheus is told of the whole service: what workers counted, and what the parent knows.
+"""The Prometheus metrics of the service: the workers' counters and the parent's facts.
 
-Asked on other threads than the one that changes it, so it reads what is replaced as a whole, or counts.
+Scrapes run on other threads than the one that changes the state. So they read only counters, and state
+that is replaced as a whole.
 """
 
 from __future__ import annotations
@@ -28,21 +29,21 @@ from retriever.answer_words import SearchMethod, ShortReason, Source
 from retriever.counters import BUCKETS, CODES, METHODS, Counters, Key
 
 _OUTCOMES = ("succeeded", "failed")
-# As GetStatus tells them: only the parent needs to know that a worker is ready to load.
+# The states of GetStatus. The parent's additional state "booted" counts as starting.
 _STATES = ("starting", "running", "down")
 _ANSWERS = (
-    "Lists of items that were answered, each entry of a batch one, by what they are ranked by and "
-    "whether by an index or exactly."
+    "Answers, by the source of the ranking and by whether an index or exact search found them. Each "
+    "request of a batch counts as one answer."
 )
-_SHORT = "Those with fewer items than asked for, by why."
+_SHORT = "Answers with fewer items than the limit, by reason."
 # A reload takes from milliseconds to minutes: upper ends in seconds.
 _RELOAD_BOUNDS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0)
 
 
 class RetrieverMetrics:
-    """The collector for so many workers, each of which counts into one of `slots`.
+    """Collect the metrics of a number of workers. Each worker counts into one of `slots`.
 
-    `fleet` tells the state of the whole service, None before there is any.
+    `fleet` returns the state of the whole service, None before there is any.
     """
 
     def __init__(self, workers: int, fleet: Callable[[], control.ServiceState | None]) -> None:
@@ -52,13 +53,13 @@ class RetrieverMetrics:
         self._lock = threading.Lock()
 
     def reloaded(self, facts: control.ReloadFacts) -> None:
-        """Count a reload that ended, and how long it took."""
+        """Count a reload that ended, and its duration."""
         with self._lock:
             self._reloads[_OUTCOMES[not facts.succeeded]].observe(facts.seconds)
 
     def collect(self) -> Iterator[Metric]:
-        """All metrics, as of now."""
-        # First: a reload that it tells of is counted already.
+        """Return all metrics as of now."""
+        # Read the state first: every reload in it is already counted.
         fleet = self._fleet()
         of_slots = [slot.read() for slot in self.slots]
         total = {key: sum(counts[key] for counts in of_slots) for key in of_slots[0]}
@@ -66,12 +67,18 @@ class RetrieverMetrics:
         yield from _calls(total)
         yield from _answers(total)
         yield from self._of_reloads()
-        yield gauge("retriever_parent_memory_bytes", "Memory (PSS) of the parent.", pss_bytes())
         yield gauge(
-            "retriever_parent_open_fds", "File descriptors that the parent has.", descriptors.opened()
+            "retriever_parent_memory_bytes",
+            "Memory (PSS) of the parent process, in bytes.",
+            pss_bytes(),
         )
         yield gauge(
-            "retriever_parent_max_fds", "File descriptors that it may have.", descriptors.limit()
+            "retriever_parent_open_fds", "Open file descriptors of the parent.", descriptors.opened()
+        )
+        yield gauge(
+            "retriever_parent_max_fds",
+            "Limit of open file descriptors of the parent.",
+            descriptors.limit(),
         )
         yield CounterMetricFamily(
             "retriever_online_recall_samples",
@@ -80,7 +87,7 @@ class RetrieverMetrics:
         )
         yield CounterMetricFamily(
             "retriever_online_recall_skipped",
-            "Answers that were to be compared, but weren't: that may take 2 % of the time.",
+            "Sampled answers that weren't compared, since comparing may take at most 2 % of the time.",
             value=total["skipped",],
         )
         if fleet is not None:
@@ -90,7 +97,7 @@ class RetrieverMetrics:
     def _of_reloads(self) -> Iterator[Metric]:
         durations = HistogramMetricFamily(
             "retriever_reload_duration_seconds",
-            "From noticing a version to serving it, or to giving up.",
+            "Time from noticing a version to serving it, or to giving up, in seconds.",
             labels=["outcome"],
         )
         with self._lock:
@@ -120,13 +127,14 @@ def _calls(total: dict[Key, int]) -> Iterator[Metric]:
     }
     yield _counter(
         "retriever_calls",
-        "Calls that ended, by method and gRPC status.",
+        "Calls that ended, by method and gRPC status code.",
         calls,
         labels=["method", "code"],
     )
     durations = HistogramMetricFamily(
         "retriever_call_duration_seconds",
-        "From a call's request being there to its answer; without calls refused unread.",
+        "Time from receiving a request to sending its answer, in seconds. Calls that were refused "
+        "unread aren't included.",
         labels=["method"],
     )
     for method in METHODS:
@@ -139,7 +147,7 @@ def _calls(total: dict[Key, int]) -> Iterator[Metric]:
 
 def _answers(total: dict[Key, int]) -> Iterator[Metric]:
     for name, kind, words, documentation in (
-        ("retriever_candidates", "candidates", {}, "Items that searches looked at."),
+        ("retriever_candidates", "candidates", {}, "Items that searches examined."),
         ("retriever_answers", "answers", {"source": Source, "search": SearchMethod}, _ANSWERS),
         ("retriever_short_answers", "short", {"reason": ShortReason}, _SHORT),
     ):
@@ -150,16 +158,14 @@ def _answers(total: dict[Key, int]) -> Iterator[Metric]:
 
 def _workers(workers: Sequence[control.WorkerFacts]) -> Iterator[Metric]:
     restarts = {(str(worker.index),): worker.restarts for worker in workers}
-    yield _counter(
-        "retriever_worker_restarts", "How often a worker was replaced.", restarts, labels=["worker"]
-    )
-    memory = "Memory (PSS) of a worker: a page that n processes map counts 1/n."
+    yield _counter("retriever_worker_restarts", "Restarts of a worker.", restarts, labels=["worker"])
+    memory = "Memory (PSS) of a worker, in bytes. A page that n processes map counts 1/n."
     for name, field, documentation in (
-        ("retriever_calls_in_flight", "in_flight", "Calls of a worker that haven't ended."),
+        ("retriever_calls_in_flight", "in_flight", "Calls that a worker is handling."),
         ("retriever_worker_memory_bytes", "pss_bytes", memory),
-        ("retriever_worker_open_fds", "open_fds", "File descriptors that a worker has."),
-        ("retriever_worker_max_fds", "max_fds", "File descriptors that a worker may have."),
-        ("retriever_worker_connections", "connections", "Connections of callers to a worker."),
+        ("retriever_worker_open_fds", "open_fds", "Open file descriptors of a worker."),
+        ("retriever_worker_max_fds", "max_fds", "Limit of open file descriptors of a worker."),
+        ("retriever_worker_connections", "connections", "Client connections of a worker."),
     ):
         values: dict[tuple[str, ...], float] = {
             (str(worker.index),): getattr(worker.load, field) for worker in workers
@@ -172,34 +178,39 @@ def _workers(workers: Sequence[control.WorkerFacts]) -> Iterator[Metric]:
 
 def _version(fleet: control.ServiceState, of_slots: Sequence[dict[Key, int]]) -> Iterator[Metric]:
     yield gauge(
-        "retriever_label_problem", "1 while the label can't be read.", bool(fleet.label_problem)
+        "retriever_label_problem", "1 while the label can't be followed.", bool(fleet.label_problem)
     )
     yield gauge(
         "retriever_served_problem",
-        "1 while files of the version in service aren't those that were verified.",
+        "1 while files of the served version have changed since they were verified.",
         bool(fleet.served_problem),
     )
     yield gauge("retriever_failed_versions", "Versions that couldn't be loaded.", len(fleet.failed))
     yield gauge(
         "retriever_reload_retrying",
-        "1 while what the label names couldn't be loaded for no fault of its own, and is tried again.",
+        "1 while the service retries to load the label's version after a failure outside the version.",
         any(own.version == fleet.target and own.passing for own in fleet.failed),
     )
     if not fleet.version:
         return
     info: dict[tuple[str, ...], float] = {(fleet.label, fleet.version): 1}
-    yield gauge("retriever_version_info", "The version in service.", info, labels=["label", "version"])
-    # A name may be of a day that there isn't.
+    yield gauge(
+        "retriever_version_info",
+        "The served version, as a label. The value is 1.",
+        info,
+        labels=["label", "version"],
+    )
+    # The name may contain a date that doesn't exist.
     with contextlib.suppress(ValueError):
         yield gauge(
             "retriever_version_created_timestamp_seconds",
-            "When the version in service was made.",
+            "When the served version was created, in seconds since the epoch.",
             layout.version_time(fleet.version).timestamp(),
         )
     if (share := counters.recall(of_slots, fleet.version)) is not None:
         yield gauge(
             "retriever_online_recall",
-            "Of the items that exact search finds, the share that the index's answers had; of the "
-            "version in service.",
+            "Recall of the index's answers for the served version: the share of the items of exact "
+            "search that they had.",
             share,
         )

@@ -1,8 +1,9 @@
-"""One port for all workers, held by the parent.
+"""Reserve one port for all workers.
 
-The kernel gives a connection to any listening socket of the port (SO_REUSEPORT), and a stray service
-would silently take a share. So the parent makes sure that nobody listens there, and then holds the
-port by a socket that is bound but doesn't listen, which also makes port 0 the same for all workers.
+With SO_REUSEPORT the kernel gives a connection to any listening socket of the port. A second service on
+the same port would silently take a share of the connections. So the parent checks that nobody listens
+on the port. Then it holds the port with a socket that is bound but doesn't listen. This also gives all
+workers the same port when the setting is port 0.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ class Port:
     sockets: tuple[socket.socket, ...]
 
     def close(self) -> None:
-        """Give the port back."""
+        """Release the port."""
         for held in self.sockets:
             held.close()
 
@@ -32,7 +33,8 @@ def reserve(host: str, port: int) -> Port:
     """Reserve a port; 0 takes a free one.
 
     Raises:
-        StartError: the address doesn't exist here, or somebody listens on the port.
+        SettingError: the host can't be a host name.
+        StartError: the address doesn't exist on this machine, or the port is in use.
     """
     address = joined(host, port)
     try:
@@ -42,13 +44,13 @@ def reserve(host: str, port: int) -> Port:
     except OSError as error:
         raise StartError(f"--listen {address}: {error.strerror or error}") from error
     except UnicodeError as error:
-        raise SettingError(f"--listen {address}: {host!r} can't be a host's name") from error
-    # By the number: names differ for one address, and may be too long for a socket's name.
+        raise SettingError(f"--listen {address}: {host!r} isn't a valid host name") from error
+    # Lock the numeric address: names of one address differ, and may be too long for a socket name.
     lock = _lock(joined(*target[:2]), address) if port else None
     try:
         if port:
-            # Without SO_REUSEPORT this fails when anyone listens, with SO_REUSEADDR it doesn't when
-            # only old connections linger.
+            # Without SO_REUSEPORT, bind fails if anyone listens. With SO_REUSEADDR, it succeeds if only
+            # old connections linger.
             with socket.socket(family, kind) as probe:
                 probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                 probe.bind(target)
@@ -64,14 +66,17 @@ def reserve(host: str, port: int) -> Port:
 
 
 def _lock(numeric: str, address: str) -> socket.socket:
-    """Keep two parents that start at the same moment from both finding the port free.
+    """Prevent two parents that start at the same moment from both finding the port free.
 
-    An abstract socket belongs to the network namespace, as ports do, and goes with the process.
+    The lock is an abstract socket. Like a port it belongs to the network namespace, and the kernel
+    releases it when the process ends.
     """
     lock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         lock.bind(f"\0lightfm-retriever/{numeric}")
     except OSError as error:
         lock.close()
-        raise StartError(f"--listen {address}: another retriever holds this port") from error
+        raise StartError(
+            f"--listen {address}: another retriever uses this port: choose another one"
+        ) from error
     return lock

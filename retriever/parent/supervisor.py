@@ -1,7 +1,7 @@
-"""The parent: spawns workers, restarts them, handles signals, and leads every reload.
+"""The parent process: starts and restarts workers, handles signals, and runs reloads.
 
-It imports no gRPC and does one thing at a time, on one thread that never touches the volume: looking at
-the label and verifying a version have threads of their own, since either may take long.
+It doesn't import gRPC. One thread does everything except access to the volume. Reading the label and
+verifying a version run on separate threads, because both may take long.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _log = logging.getLogger(__name__)
 
 _FIRST_RESTART_SECONDS = 0.2
 _LONGEST_RESTART_SECONDS = 30.0
-# A worker that lived this long was healthy: its next death begins the backoff anew.
+# A worker that lived this long was healthy: after its next death the backoff starts again.
 _HEALTHY_SECONDS = 60.0
 _BOOT_ATTEMPTS = 3
 _BOOT_SECONDS = 60.0
@@ -47,7 +47,7 @@ _CHECK_SECONDS = 1.0
 
 
 class Supervisor:
-    """Runs the service until a signal ends it."""
+    """Run the service until a signal ends it."""
 
     def __init__(self, config: Config, source: VersionsSource) -> None:
         self._endpoint: MetricsEndpoint | None = None
@@ -84,12 +84,12 @@ class Supervisor:
             self._endpoint.start()
 
     def _look(self) -> Seen:
-        """Look at the label, its version, and the version that serves."""
+        """Look at the label, its version, and the files of the served version."""
         return replace(self._source.look(), served=self._reload.known.served.look(self._config.volume))
 
     def _watched(self, config: Config) -> RetrieverMetrics:
-        """What is told on another address; raises HostingError when that can't be one."""
-        # Takes memory that a service without metrics needn't.
+        """Set up metrics and probes on their own address. Raises HostingError if it is invalid."""
+        # Imported here, because the modules take memory that a service without metrics doesn't need.
         from lightfm_retriever.hosting.observing.metrics_endpoint import MetricsEndpoint
         from retriever.parent.metrics import RetrieverMetrics
 
@@ -106,12 +106,12 @@ class Supervisor:
 
     @property
     def version(self) -> str:
-        """The version that is committed; empty while there is none."""
+        """The served version; empty while there is none."""
         return self._reload.known.committed or ""
 
     def run(self) -> int:
         """Serve until SIGTERM or SIGINT; returns the exit status."""
-        # Whoever reads the line may send a signal at once.
+        # Before the line is printed: its reader may send a signal at once.
         self._events.catch_signals()
         address = joined(self._config.host, self._config.port)
         print(
@@ -155,7 +155,7 @@ class Supervisor:
                 self._reload.retry_now()
                 self._watch.look_now()
             elif self._stopping is not None:
-                _log.warning("%s again: stopping at once", signal.Signals(number).name)
+                _log.warning("%s received again: stopping at once", signal.Signals(number).name)
                 for worker in self._workers:
                     worker.kill()
             else:
@@ -184,13 +184,13 @@ class Supervisor:
             worker.start()
             self._events.listen_to(worker)
         except OSError as error:
-            # No memory, descriptors or process ids: that passes, and the other workers serve meanwhile.
+            # Not enough memory, descriptors or process ids: that passes, and the other workers serve.
             worker.kill()
             worker.bury()
             worker.deaths += 1
             seconds = restart_pause(worker.deaths, random.random())  # noqa: S311
             _log.error(
-                "worker %d can't be started: %s; it is tried again in %.1f s",
+                "couldn't start worker %d: %s; trying again in %.1f s",
                 worker.index,
                 error.strerror or error,
                 seconds,
@@ -209,9 +209,11 @@ class Supervisor:
             return
         worker.deaths = 1 if lived > _HEALTHY_SECONDS else worker.deaths + 1
         if worker.deaths >= _BOOT_ATTEMPTS and not any(w.ever_ran for w in self._workers):
-            _log.error("workers can't start (exit status %d): stopping", status)
+            _log.error(
+                "no worker can start (exit status %d): stopping; see the log lines before", status
+            )
             self._exit_status = 1
-            self._stop("workers that can't start", drain_seconds=0.0)
+            self._stop("no worker can start", drain_seconds=0.0)
             return
         seconds = restart_pause(worker.deaths, random.random())  # noqa: S311
         _log.warning(
@@ -221,18 +223,18 @@ class Supervisor:
         self._events.after(seconds, lambda: self._start(worker))
 
     def _check_workers(self) -> None:
-        """Kill workers that hang: they come back."""
+        """Kill workers that hang. They are then restarted."""
         now = time.monotonic()
         late = now - self._checked_at > 3 * _CHECK_SECONDS
         self._checked_at = now
         self._events.after(_CHECK_SECONDS, self._check_workers)
         if late:
-            # This process was held up, so what the workers said meanwhile isn't heard yet.
+            # This process was held up, so it hasn't read the workers' latest messages yet.
             return
         for worker in self._workers:
             limit = _BOOT_SECONDS if worker.view.state == "starting" else self._config.heartbeat_seconds
             if worker.silent_seconds() > limit:
-                _log.error("worker %d said nothing for %.0f s: killing it", worker.index, limit)
+                _log.error("worker %d sent no heartbeat for %.0f s: killing it", worker.index, limit)
                 worker.kill()
             elif worker.preparing_seconds() > self._config.prepare_seconds:
                 self._reload.prepare_took_too_long(worker)
@@ -278,18 +280,18 @@ class Supervisor:
 
 
 def restart_pause(deaths: int, chance: float) -> float:
-    """In how many seconds to start a worker again that ended so often in a row; `chance` is in 0..1."""
-    # No power of 2 beyond what a float holds.
+    """Return the pause before the restart of a worker that ended `deaths` times; `chance` in 0..1."""
+    # The exponent is limited, because a float can't hold any power of 2.
     longest = min(_LONGEST_RESTART_SECONDS, _FIRST_RESTART_SECONDS * 2.0 ** min(deaths - 1, 16))
     return longest * (0.5 + chance / 2)
 
 
 def serve(config: Config) -> int:
-    """Run the service; returns the exit status. StartError or HostingError: it can't begin."""
+    """Run the service and return the exit status. Raises StartError or HostingError."""
     source = open_source(config)
     supervisor = Supervisor(config, source)
     logs.say_version(lambda: supervisor.version)
-    # A connection of a caller is one, and so is each file of a version while it is opened.
+    # Each client connection needs a descriptor, and so does each file of a version while it is opened.
     descriptors.raise_limit()
     _log.info("lightfm-retriever %s starts", release())
     return supervisor.run()

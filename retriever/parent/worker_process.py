@@ -1,4 +1,4 @@
-"""A worker as the parent sees it: the process, the connection to it, and what it said."""
+"""A worker as the parent sees it: the process, the connection, and the messages of the worker."""
 
 from __future__ import annotations
 
@@ -22,22 +22,22 @@ from retriever.counters import Counters
 State = Literal["starting", "booted", "running", "down"]
 
 _RECEIVE_BYTES = 1 << 16
-# A worker that is told less than this reads it when it gets to it. More has gathered for minutes.
+# Less than this waits until the worker reads it. More means that the worker hasn't read for minutes.
 _MAX_UNSENT_BYTES = 4 << 20
 
 
 @dataclass(frozen=True)
 class WorkerView:
-    """What a worker was told and has said.
+    """The state of a worker, from the messages that it got and sent.
 
     Attributes:
-        index: its number.
-        state: where the process is in its life: it starts, is ready to load, takes calls, is gone.
-        version: what it serves, None for nothing.
-        preparing: what it was told to prepare and hasn't answered, None for nothing.
-        prepared: what it has prepared, None for nothing.
-        committing: what it was told to commit and hasn't, None for nothing.
-        waits: whether it may be told to take calls, which it hasn't been.
+        index: number of the worker.
+        state: state of the process: it starts, is ready to load, takes calls, or has ended.
+        version: the version that it serves, None for none.
+        preparing: the version that it was ordered to prepare and hasn't replied to, None for none.
+        prepared: the version that it has prepared, None for none.
+        committing: the version that it was ordered to commit and hasn't, None for none.
+        waits: whether it is ready for Listen and hasn't got it.
     """
 
     index: int
@@ -50,16 +50,16 @@ class WorkerView:
 
     @property
     def up(self) -> bool:
-        """Whether it can be told to prepare."""
+        """Return whether the worker can be ordered to prepare."""
         return self.state in ("booted", "running")
 
     @property
     def idle(self) -> bool:
-        """Whether it is up and has nothing to do for a reload."""
+        """Return whether the worker is up and has nothing to do for a reload."""
         return self.up and not (self.preparing or self.prepared or self.committing)
 
     def told(self, message: control.ToWorker) -> WorkerView:
-        """The same after it was told something."""
+        """Return the view after a message was sent to the worker."""
         match message:
             case control.Listen():
                 return replace(self, waits=False)
@@ -73,13 +73,13 @@ class WorkerView:
 
 
 class WorkerProcess:
-    """One slot for a worker: the process in it may be replaced, the number stays.
+    """One slot for a worker. The process in the slot may be replaced; the number stays.
 
     Attributes:
-        index: the slot's number.
-        view: what the process was told and has said.
+        index: number of the slot.
+        view: state of the process.
         ever_ran: whether a process in this slot ever took calls.
-        load: what it last said that it does and needs.
+        load: the counts and measurements of the latest heartbeat.
         deaths: how often in a row a process ended soon after its start.
         restarts: how often a process was replaced.
         connection: the socket to wait on, None while the worker is down.
@@ -93,14 +93,14 @@ class WorkerProcess:
         counters: Counters | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Make a slot whose processes all count into the same `counters`, if at all."""
+        """Make a slot. All processes of the slot count into the same `counters`, if there are any."""
         self.index = index
         self._counters = counters
         self.ever_ran = False
         self.deaths = self.restarts = 0
         self.started_at = 0.0
         self._clock = clock
-        # When it was last heard, and told to prepare, on the clock.
+        # Times of the latest message and of the latest order to prepare.
         self._heard_at = self._prepare_at = 0.0
         self._order = 0
         self._config = config
@@ -114,7 +114,7 @@ class WorkerProcess:
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        """Start a process. A fresh interpreter, not a fork: gRPC and NumPy don't survive one."""
+        """Start a process. A fresh interpreter, not a fork: gRPC and NumPy don't survive a fork."""
         ours, theirs = socket.socketpair()
         ours.setblocking(False)
         config = msgspec.json.encode(self._config, enc_hook=str).decode()
@@ -132,7 +132,7 @@ class WorkerProcess:
             ours.close()
             raise
         self.connection = ours
-        # What didn't fit into the socket's buffer.
+        # Messages that didn't fit into the buffer of the socket.
         self._unsent = bytearray()
         self._lines = control.Lines(control.ToParent)
         self.view = WorkerView(self.index, "starting")
@@ -140,11 +140,11 @@ class WorkerProcess:
         self._heard_at = self._clock()
 
     def silent_seconds(self) -> float:
-        """How long it has said nothing; 0 while it is down."""
+        """Return the seconds since the latest message; 0 while the worker is down."""
         return 0.0 if self.view.state == "down" else self._clock() - self._heard_at
 
     def preparing_seconds(self) -> float:
-        """How long it has been preparing; 0 when it isn't."""
+        """Return how long the worker has been preparing; 0 when it isn't."""
         return 0.0 if self.view.preparing is None else self._clock() - self._prepare_at
 
     @property
@@ -153,9 +153,9 @@ class WorkerProcess:
         return 0 if self._process is None else self._process.pid
 
     def send(self, message: control.ToWorker) -> None:
-        """Send without waiting; what doesn't fit yet goes when the worker is next heard or told.
+        """Send a message without waiting. A rest that doesn't fit is sent with the next one, or later.
 
-        One that hasn't read for long, or is gone, is killed: it comes back.
+        A worker that hasn't read for long, or has gone, is killed and then restarted.
         """
         if self.connection is None:
             return
@@ -169,13 +169,13 @@ class WorkerProcess:
             while self._unsent:
                 del self._unsent[: connection.send(self._unsent)]
         except BlockingIOError:
-            # It beats each second, also while it reads nothing.
+            # The rest is sent at the next heartbeat, which comes even while the worker reads nothing.
             return
         except OSError:
             self.kill()
 
     def receive(self) -> tuple[list[object], bool]:
-        """What the worker said since, and whether it is still there."""
+        """Return the new messages of the worker, and whether it is still connected."""
         if self.connection is None:
             return [], False
         self._send_on(self.connection)
@@ -188,12 +188,12 @@ class WorkerProcess:
         try:
             return self._lines.feed(data), bool(data)
         except msgspec.MsgspecError:
-            # Whatever it is that speaks there, it isn't a worker any more.
+            # The process sends something else than messages: it doesn't work as a worker any more.
             self.kill()
             return [], False
 
     def note(self, message: object) -> bool:
-        """Remember what the worker said about itself; whether it counts, as old answers don't."""
+        """Update the view with a message. Returns False for a reply to an outdated order."""
         self._heard_at = self._clock()
         match message:
             case control.Booted():
@@ -215,7 +215,7 @@ class WorkerProcess:
         return True
 
     def tell(self, message: control.ToWorker) -> None:
-        """Tell it to prepare, commit or forget a version, or to take calls."""
+        """Order the worker to prepare, commit or forget a version, or to take calls."""
         if isinstance(message, control.Prepare):
             self._prepare_at = self._clock()
             self._order += 1
@@ -224,7 +224,7 @@ class WorkerProcess:
         self.send(message)
 
     def bury(self) -> int:
-        """Release what a process that closed its connection leaves; returns its exit status."""
+        """Clean up after a process that closed its connection. Returns its exit status."""
         connection, process = self.connection, self._process
         self._forget_process()
         if connection is not None:
@@ -238,12 +238,12 @@ class WorkerProcess:
             return process.wait()
 
     def kill(self) -> None:
-        """End the process at once, whatever it does."""
+        """Kill the process."""
         if self._process is not None:
             self._process.send_signal(signal.SIGKILL)
 
     def facts(self) -> control.WorkerFacts:
-        """For GetStatus."""
+        """Return the facts for GetStatus."""
         return control.WorkerFacts(
             index=self.index,
             pid=self.pid,

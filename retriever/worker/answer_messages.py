@@ -1,4 +1,4 @@
-"""Answers as messages, how large those may be, and what logs and traces tell of them."""
+"""Convert answers to messages, limit their size, and extract the facts for logs and traces."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _SHORT_REASONS: dict[ShortReason, Any] = {
     word: pb.ShortReason.Value(f"SHORT_REASON_{word.name}") for word in ShortReason
 }
 
-# Of an answer without attributes.
+# The most that an answer without attributes can take.
 _BARE_BYTES = (
     MAX_LIMIT * (ID_BYTES + MAX_CONTRIBUTIONS * (ID_BYTES + SMALL_BYTES) + SMALL_BYTES)
     + (MAX_ITEMS + MAX_NAMED_EXCLUDED) * ID_BYTES
@@ -48,9 +48,9 @@ def fill_in(
     attributes: Sequence[str],
     external_id: Callable[[ItemRow], ItemId],
 ) -> None:
-    """Make a new message the answer. In place, since putting messages into others copies them.
+    """Fill an answer into a new message. In place, because adding a message to another one copies it.
 
-    `external_id` is the items' of the snapshot, or remembers what it said.
+    `external_id` returns the id of an item row of the snapshot; it may be a cache.
     """
     response.version = snapshot.version
     response.source = _SOURCES[answer.source]
@@ -68,7 +68,7 @@ def fill_in(
     add = response.items.add
     rows = answer.rows.tolist()
     for row, score in zip(rows, answer.scores.tolist(), strict=True):
-        # Quicker than giving both to `add`.
+        # Faster than passing both to `add`.
         item = add()
         item.item_id, item.score = external_id(row), score
     if attributes:
@@ -80,9 +80,10 @@ def fill_in(
 
 
 def most_bytes(wanted: int) -> int:
-    """Return the most that an answer may have; `wanted` is the request's own, 0 for the default.
+    """Return the most bytes that an answer may have.
 
-    Raises InvalidArgumentError for a negative number.
+    `wanted` is max_response_bytes of the request, 0 for the default. Raises InvalidArgumentError for a
+    negative number.
     """
     if wanted < 0:
         raise InvalidArgumentError(
@@ -92,22 +93,22 @@ def most_bytes(wanted: int) -> int:
 
 
 def may_be_too_large(attributes: Sequence[str], most: int) -> bool:
-    """Whether an answer with these attributes may have more bytes than `most`."""
+    """Return whether an answer with these attributes may have more bytes than `most`."""
     return bool(attributes) or most < _BARE_BYTES
 
 
 def check_size(size: int, most: int) -> None:
-    """Raise InvalidArgumentError for an answer that has more bytes than it may."""
+    """Raise InvalidArgumentError for an answer of more bytes than `most`."""
     if size > most:
         raise InvalidArgumentError(
             "max_response_bytes",
-            f"is {most}, but the answer would have {size} bytes: ask for fewer results or attributes, "
-            f"or set it, and the channel's option grpc.max_receive_message_length, to {size} or more",
+            f"is {most}, but the answer would have {size} bytes: request fewer results or attributes, "
+            f"or set it and the channel option grpc.max_receive_message_length to {size} or more",
         )
 
 
 def call_facts(response: Any) -> Attributes:
-    """Which version a response is from and how many results it has; of an answer, how it was found."""
+    """Return the version and the number of results of a response, and how an answer was found."""
     if isinstance(response, pb.RecommendResponse | pb.SimilarItemsResponse):
         return {
             "version": response.version,
@@ -133,7 +134,7 @@ def _fill_in_what_matches_nothing(response: Response, answer: RankedRows) -> Non
 
 
 def _cut(value: str) -> str:
-    """A value as it is, or the beginning of one that is longer than any can be, marked as such."""
+    """Return a value, cut and marked with "..." if it is longer than a value may be."""
     encoded = value.encode()
     if len(encoded) <= MAX_VALUE_BYTES:
         return value
@@ -149,7 +150,7 @@ def _fill_in_attributes(
             if titles is not None:
                 item.title = ragged.text(titles, row)
             continue
-        # They were looked up before.
+        # return_attributes() has looked up all names.
         assert attributes is not None  # noqa: S101
         position = attributes.position(name)
         assert position is not None  # noqa: S101

@@ -1,4 +1,4 @@
-"""What the parent told about the whole service, as a message."""
+"""Convert the state of the service, as the parent sent it, to a message."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from retriever.waiting import waiting_for
 
 
 def status_message(fleet: ServiceState) -> pb.GetStatusResponse:
-    """The status of the service, and of each of its workers."""
+    """Return the status of the service and of each worker."""
     reload = fleet.last_reload
     return pb.GetStatusResponse(
         software_version=release(),

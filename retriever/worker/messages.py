@@ -1,4 +1,4 @@
-"""Messages <-> questions and answers: what each field means, and which one is wrong."""
+"""Convert messages to questions, and report the field that is invalid."""
 
 from __future__ import annotations
 
@@ -39,15 +39,15 @@ from retriever.worker.answer_messages import TITLE
 
 Request: TypeAlias = pb.SimilarItemsRequest | pb.RecommendRequest
 
-# A list of what is plain: a field that is added later is looked at, and not passed over.
+# An allow-list: a field that is added to the proto later isn't plain until it is listed here.
 _PLAIN_FIELDS = frozenset(
     {
         *("user_id", "session", "features", "item_id", "items", "limit", "exclude_seen"),
         *("return_attributes", "return_attribute_names", "max_response_bytes"),
     }
 )
-# What a quick call has at the most: handing it to another thread would take longer than answering it.
-# The microseconds are of one search, as the trainer measured it.
+# Limits of a quick call. Handing such a call to another thread would take longer than answering it.
+# The microseconds are the duration of one search, as the trainer measured it.
 _QUICK_MICROSECONDS = 500.0
 _QUICK_RESULTS = 100
 _QUICK_ITEMS = 50
@@ -62,7 +62,7 @@ _KINDS: dict[str, Literal["any", "all", "none"]] = {"any_of": "any", "all_of": "
 
 
 def similar_items_question(request: pb.SimilarItemsRequest) -> tuple[ItemSubject, Options]:
-    """What is asked; raises InvalidArgumentError."""
+    """Convert a request to its subject and options. Raises InvalidArgumentError."""
     subject: ItemSubject
     match request.WhichOneof("subject"):
         case "item_id":
@@ -75,7 +75,7 @@ def similar_items_question(request: pb.SimilarItemsRequest) -> tuple[ItemSubject
 
 
 def recommend_question(request: pb.RecommendRequest) -> tuple[UserSubject, Options]:
-    """What is asked; raises InvalidArgumentError."""
+    """Convert a request to its subject and options. Raises InvalidArgumentError."""
     subject: UserSubject
     match request.WhichOneof("subject"):
         case "user_id":
@@ -97,26 +97,30 @@ def check_batch(batch: pb.BatchSimilarItemsRequest | pb.BatchRecommendRequest) -
         raise InvalidArgumentError(
             "requests", f"has {len(requests)} entries, but should have 1 to {batches.MAX_REQUESTS}"
         )
-    # One that is out of range fails alone, and adds nothing.
+    # A request whose limit is out of range fails alone, so its limit doesn't count.
     limits = [one.limit if one.HasField("limit") else DEFAULT_LIMIT for one in requests]
     results = sum(limit for limit in limits if 1 <= limit <= MAX_LIMIT)
     if results > batches.MAX_RESULTS:
         raise InvalidArgumentError(
             "requests",
-            f"have limits of {results} altogether, but should have at most {batches.MAX_RESULTS}",
+            f"have limits that add up to {results}, but should add up to at most "
+            f"{batches.MAX_RESULTS}: send several batches",
         )
     _check_size("requests", batch.ByteSize())
 
 
 def return_attributes(snapshot: Snapshot, request: Request) -> Sequence[str]:
-    """The attributes to return, each once; raises InvalidArgumentError for one that there isn't."""
+    """Return the names of the attributes to return, each once.
+
+    Raises InvalidArgumentError for a name that the version doesn't have.
+    """
     names, paths = request.return_attribute_names, request.return_attributes.paths
     if not (names or paths):
         return ()
     if (count := len(names) + len(paths)) > MAX_RETURNED_ATTRIBUTES:
         raise InvalidArgumentError(
             "return_attribute_names",
-            f"make it {count} names with those of return_attributes, but there should be at most "
+            f"and return_attributes have {count} names together, but should have at most "
             f"{MAX_RETURNED_ATTRIBUTES}",
         )
     attributes = snapshot.publication.attributes
@@ -133,12 +137,12 @@ def return_attributes(snapshot: Snapshot, request: Request) -> Sequence[str]:
 
 
 def is_plain(request: Request) -> bool:
-    """Whether a request sets nothing but its subject, limit, exclude_seen and what to return."""
+    """Return whether a request sets only its subject, limit, exclude_seen and what to return."""
     return all(field.name in _PLAIN_FIELDS for field, _ in request.ListFields())
 
 
 def is_quick(snapshot: Snapshot, request: Any) -> bool:
-    """Whether a request is answered within a millisecond, roughly; may be wrong, but must be cheap."""
+    """Estimate whether answering a request takes less than about a millisecond. Must be cheap."""
     if isinstance(request, pb.RecommendRequest):
         ranker, several, user_id = snapshot.recommend, request.session, request.user_id
     elif isinstance(request, pb.SimilarItemsRequest):
@@ -164,7 +168,9 @@ def _options(request: Request, *, exclude_seen: bool) -> Options:
     if is_plain(request):
         return _plain_options(limit, exclude_seen)
     if request.unknown_ids not in _UNKNOWN_IDS:
-        raise InvalidArgumentError("unknown_ids", f"is {request.unknown_ids}, which has no meaning")
+        raise InvalidArgumentError(
+            "unknown_ids", f"is {request.unknown_ids}, which isn't a value of UnknownIds"
+        )
     if (size := request.ByteSize()) > MAX_REQUEST_BYTES:
         excluded = 2 * sum(map(len, request.exclude_item_ids)) > size
         _check_size("exclude_item_ids" if excluded else "filter", size)
@@ -192,13 +198,14 @@ def _check_size(field: str, size: int) -> None:
     if size > MAX_REQUEST_BYTES:
         raise InvalidArgumentError(
             field,
-            f"makes it a request of {size} bytes, but one may have {MAX_REQUEST_BYTES}: send less",
+            f"makes the request {size} bytes long, but a request may have {MAX_REQUEST_BYTES}: send "
+            "fewer entries",
         )
 
 
 @functools.lru_cache(maxsize=4096)
 def _plain_options(limit: int, exclude_seen: bool) -> Options:
-    """The options of most requests, made once."""
+    """Return the options of most requests, created once."""
     return Options(limit=limit, exclude_seen=exclude_seen)
 
 
@@ -223,7 +230,9 @@ def _conditions(wanted: pb.Filter) -> Sequence[AnyCondition]:
     ]
     values = sum(len(made.values) for made in conditions if isinstance(made, ValueCondition))
     if values > MAX_VALUES:
-        raise InvalidArgumentError(field, f"have {values} values, but should have at most {MAX_VALUES}")
+        raise InvalidArgumentError(
+            field, f"have {values} values together, but should have at most {MAX_VALUES}"
+        )
     return conditions
 
 
@@ -245,10 +254,10 @@ def _range(field: str, attribute: str, wanted: pb.Range) -> NumberCondition:
     low = wanted.min if wanted.HasField("min") else -math.inf
     high = wanted.max if wanted.HasField("max") else math.inf
     if not (wanted.HasField("min") or wanted.HasField("max")):
-        raise InvalidArgumentError(field, "has neither min nor max")
+        raise InvalidArgumentError(field, "has neither min nor max: set at least one")
     for name, end in (("min", low), ("max", high)):
         if math.isnan(end):
-            raise InvalidArgumentError(f"{field}.{name}", "is no number: give one, or leave it out")
+            raise InvalidArgumentError(f"{field}.{name}", "isn't a number: set one, or leave it out")
     if low > high:
-        raise InvalidArgumentError(field, f"runs from {low:g} to {high:g}")
+        raise InvalidArgumentError(field, f"has min {low:g} above max {high:g}: swap them")
     return NumberCondition(attribute, low, high)

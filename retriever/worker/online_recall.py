@@ -1,8 +1,9 @@
-"""A share of the answers that an index gave is looked at again: what would exact search have answered?
+"""Measure recall online: compare a share of the index's answers with those of exact search.
 
-The index's recall is measured before a version is published, of the users that it was tuned on. This
-measures it of those who ask. A call only leaves its question behind; a thread of its own answers it,
-one at a time, and then rests long enough that the calls don't notice.
+The trainer measures the recall of an index before it publishes a version, for the users that it tuned
+the index with. This module measures it for the users of real calls. A call only queues its question. A
+separate thread answers one question at a time by exact search, and then pauses so long that it doesn't
+slow down the calls.
 """
 
 from __future__ import annotations
@@ -28,24 +29,24 @@ from retriever.counters import Counters
 _log = logger_of_calls(__name__)
 
 _EXACT = Search(exact=True)
-# What exact search takes into account as the index did. All else has to be as it is by default.
+# Options that exact search handles as the index does. All others must have their default.
 _COMPARED = {
     "limit", "exclude_seen", "exclude_item_ids", "conditions", "unknown_ids", "explain",
 }  # fmt: skip
 _further = attrgetter(*(own.name for own in fields(Options) if own.name not in _COMPARED))
 _USUAL = _further(Options())
-# Times as long as an exact answer took: so much of the time is left to the calls.
+# The pause after an exact answer, relative to its duration. The calls get that time.
 _REST = 50
 
 
 class Sampler:
-    """Takes samples among the answers of Recommend, and counts what came of them.
+    """Sample answers of Recommend, and count how many of the expected items they have.
 
     Args:
-        share: of the answers that an index gave as it is tuned, how many are compared; over 0.
-        counters: where that is counted.
-        clock: seconds.
-        drawn: a random number in 0..1, 1 excluded.
+        share: share of the index's answers with tuned effort to compare, above 0.
+        counters: counts the results.
+        clock: returns seconds.
+        drawn: returns a random number in 0..1, 1 excluded.
     """
 
     def __init__(
@@ -61,22 +62,22 @@ class Sampler:
         self._clock = clock
         self._drawn = drawn
         self._left = self._gap()
-        # Until when no sample is taken: for ever while one is looked at.
+        # No sample is taken before this time: infinite while a sample is being compared.
         self._resting_until = -math.inf
         self._taking = threading.Lock()
         self._taken: SimpleQueue[tuple[Snapshot, UserSubject, Options, RankedRows]] = SimpleQueue()
 
     def start(self) -> None:
-        """Look at samples from now on, on a thread that ends with the process."""
+        """Start the thread that compares samples. It ends with the process."""
         threading.Thread(target=self._look_at_all, name="recall", daemon=True).start()
 
     def offer(
         self, snapshot: Snapshot, subject: UserSubject, options: Options, answer: RankedRows
     ) -> None:
-        """Called with each answer, on the thread that answers it."""
+        """Take an answer as a sample if it is due. Runs on the thread of the call."""
         if answer.exact or _further(options) != _USUAL:
             return
-        # Two threads may count one down together: then the next sample comes one call later.
+        # Two threads may count down at the same time: then the next sample comes one call later.
         self._left -= 1
         if self._left > 0:
             return
@@ -89,14 +90,14 @@ class Sampler:
         self._taken.put((snapshot, subject, options, answer))
 
     def _gap(self) -> int:
-        """Calls to the next sample: drawn once instead of a number for each call."""
+        """Draw the number of calls to the next sample: cheaper than a random number for each call."""
         if self._share >= 1:
             return 1
         return 1 + int(math.log(1 - self._drawn()) / math.log1p(-self._share))
 
     def _look_at_all(self) -> None:
         while True:
-            # Not kept in a variable: the snapshot would stay mapped until the next sample comes.
+            # No variable: it would keep the snapshot mapped until the next sample comes.
             self._look_at(*self._taken.get())
 
     def _look_at(
@@ -106,7 +107,7 @@ class Sampler:
         try:
             found, expected = compare(snapshot, subject, options, answer)
         except Exception:
-            _log.exception("an answer couldn't be compared with exact search")
+            _log.exception("couldn't compare an answer with exact search")
             self._counters.skipped()
         else:
             self._counters.sampled(snapshot.version, found=found, expected=expected)
@@ -117,16 +118,16 @@ class Sampler:
 def compare(
     snapshot: Snapshot, subject: UserSubject, options: Options, answer: RankedRows
 ) -> tuple[int, int]:
-    """How many of the items that exact search finds an answer has, and how many those are.
+    """Return how many expected items an answer has, and how many there are, by exact search.
 
-    An item that scores as high as the last of them is as good as it.
+    An item with the score of the last expected item counts as expected.
     """
     exact = replace(options, search=_EXACT, explain=False)
     plan = queries.plan_recommend(snapshot, subject, exact)
     best = queries.carry_out(snapshot, plan).rows
     if not len(best):
         return 0, 0
-    # By one product: each rounds in its own way, and equals would differ.
+    # One product for all: two products round differently, and equal scores would differ.
     rows = np.concatenate([answer.rows, best])
     scores = plan.ranker.exact.scores(plan.subject.query, rows)
     least = scores[len(answer.rows) :].min()

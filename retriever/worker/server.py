@@ -1,4 +1,4 @@
-"""The gRPC server of one worker: which calls it answers, and how much it takes on."""
+"""The gRPC server of one worker: the calls that it answers, and how many at a time."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from retriever.config import Config
 from retriever.control import Load
 from retriever.worker.service import SERVICE_NAME, RetrieverServicer
 
-# Of one connection, beside calls: health checks and the like.
+# Streams of one connection for other things than calls, such as health checks.
 _OTHER_STREAMS = 64
 
 
 class Server(HostedServer):
-    """One server, which doesn't listen until `listen`."""
+    """A server that doesn't listen until `listen` is called."""
 
     def __init__(
         self, config: Config, servicer: RetrieverServicer, *, calls: Calls, observe: Observe
@@ -47,7 +47,7 @@ class Server(HostedServer):
             {SERVICE_NAME: self._unary, f"/{SERVICE_NAME}/GetStatus": probes("status", observe)},
             calls=calls,
             observe=observe,
-            # More than calls: who sends too many of those is told so.
+            # More than the calls: a client that sends too many calls gets RESOURCE_EXHAUSTED.
             streams=config.max_calls + _OTHER_STREAMS,
             options=options,
         )
@@ -65,7 +65,7 @@ class Server(HostedServer):
         self.start()
 
     def load(self, measured: Load) -> Load:
-        """What the server did, beside what was measured of its process."""
+        """Return the counts of calls, together with the measurements of the process."""
         calls = self._unary
         in_flight = calls.in_flight
         return msgspec.structs.replace(
@@ -73,7 +73,7 @@ class Server(HostedServer):
         )
 
     def measure(self) -> Load:
-        """What the process holds, which takes some milliseconds to find out."""
+        """Measure the memory and file descriptors of the process. Takes some milliseconds."""
         return Load(
             pss_bytes=pss_bytes(),
             open_fds=descriptors.opened(),

@@ -1,4 +1,4 @@
-"""Proto <-> queries: checks requests, asks, and fills in responses."""
+"""The RPCs: check a request, search, and fill in the response."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from retriever.worker.status import to_message, to_status
 
 SERVICE_NAME = pb.DESCRIPTOR.services_by_name["RetrieverService"].full_name
 
-# By the type of a request its call, what answers it, what is asked, and how that is looked up.
+# By request type: the call, the response type, the function that reads the question, and the planner.
 _ASKED: dict[type[Message], tuple[str, type[Any], Callable[..., Any], Callable[..., Plan]]] = {
     getattr(pb, f"{call}Request"): (call, getattr(pb, f"{call}Response"), question, plan)
     for name, question, plan in (
@@ -42,19 +42,19 @@ _NOTHING = nullcontext()
 
 
 def look_away(*_: object) -> None:
-    """Do nothing with what is told."""
+    """Do nothing with the arguments."""
 
 
 def _handler(
     method: Callable[[RetrieverServicer, Any, Checkpoint], Any],
 ) -> Callable[[RetrieverServicer, Any, grpc.ServicerContext], Any]:
-    """Answers with a status instead of an exception's text."""
+    """Make a method abort the call with a gRPC status when it raises an exception."""
 
     @wraps(method)
     def handle(self: RetrieverServicer, request: Any, context: grpc.ServicerContext) -> Any:
         def checkpoint(stage: str = "", **facts: Attribute) -> AbstractContextManager[object]:
             if not context.is_active():
-                raise AbandonedError("the caller cancelled or its deadline passed")
+                raise AbandonedError("the caller cancelled the call or its deadline passed")
             if self._span is None or not stage:
                 return _NOTHING
             return self._span(stage, **facts)
@@ -71,14 +71,14 @@ class RetrieverServicer(pb_grpc.RetrieverServiceServicer):
     """The RPCs.
 
     Args:
-        fleet: returns what the parent last told about the whole service.
-        answered: told of the answers that a call was given: one, or those of a batch.
-        recommended: told of each answer of Recommend, and what was asked.
-        span: records the stages of a call, if it is traced; None where no call is.
+        fleet: returns the state of the whole service, as the parent sent it last.
+        answered: called with the answers of a call: one, or those of a batch.
+        recommended: called with each answer of Recommend and its question.
+        span: records the stages of a traced call; None when tracing is off.
 
     Attributes:
-        snapshot: what serves, None for nothing. To assign another one needs no lock, since that is
-            atomic in CPython and each call reads it once.
+        snapshot: the served version, None for none. Replacing it needs no lock: assignment is atomic in
+            CPython, and each call reads it once.
     """
 
     def __init__(
@@ -97,12 +97,12 @@ class RetrieverServicer(pb_grpc.RetrieverServiceServicer):
 
     @property
     def version(self) -> str:
-        """The version that serves; empty while there is none."""
+        """The served version; empty while there is none."""
         snapshot = self.snapshot
         return "" if snapshot is None else snapshot.version
 
     def is_quick(self, request: Any) -> bool:
-        """Whether a call may be answered on the thread that takes all calls."""
+        """Return whether a call may be answered on the thread that receives all calls."""
         snapshot = self.snapshot
         return snapshot is None or messages.is_quick(snapshot, request)
 
@@ -135,7 +135,7 @@ class RetrieverServicer(pb_grpc.RetrieverServiceServicer):
         names: list[Sequence[str]] = [()] * len(batch.requests)
 
         def look_up(place: int) -> Plan:
-            # In the order of a call of its own, so that it fails with the same error.
+            # In the same order as for a single call, so that it fails with the same error.
             request = batch.requests[place]
             subject, options = question(request)
             names[place] = messages.return_attributes(snapshot, request)
@@ -144,7 +144,7 @@ class RetrieverServicer(pb_grpc.RetrieverServiceServicer):
         answered = answer_all(snapshot, range(len(names)), look_up, checkpoint=checkpoint)
         checkpoint()
         response = answers(version=snapshot.version)
-        # Many are answered with the same items.
+        # Many answers of a batch contain the same items.
         external_id = cache(snapshot.publication.items.external_id)
         for answer, attributes in zip(answered, names, strict=True):
             result = response.results.add()
@@ -162,7 +162,7 @@ class RetrieverServicer(pb_grpc.RetrieverServiceServicer):
     BatchRecommend: Any = _answer_all
 
     def _taken(self) -> Snapshot:
-        """The snapshot for one call; NothingLoadedError that says why there is none."""
+        """Return the snapshot for one call. NothingLoadedError says why there is none."""
         snapshot = self.snapshot
         if snapshot is None:
             reason, passes = waiting_for(self._fleet(), now=time.monotonic())
@@ -171,5 +171,5 @@ class RetrieverServicer(pb_grpc.RetrieverServiceServicer):
 
     @_handler
     def GetStatus(self, _: pb.GetStatusRequest, __: Checkpoint) -> pb.GetStatusResponse:  # noqa: N802
-        """See the proto."""
+        """Return the state of the service; see the proto."""
         return status_message(self._fleet())

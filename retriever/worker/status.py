@@ -1,4 +1,4 @@
-"""The only place that turns exceptions into gRPC statuses."""
+"""Convert exceptions to gRPC statuses. No other module does."""
 
 from __future__ import annotations
 
@@ -16,19 +16,22 @@ from retriever.errors import (
     UnknownIdError,
 )
 
-# When to ask again: while a version is being loaded, and while there is none that could be.
+# Reason, and seconds after which to retry: while a version is being loaded, and while there is none.
 _LOADING, _NOTHING = ("LOADING", 1.0), ("NOTHING_PUBLISHED", 5.0)
 
 _log = logger_of_calls(__name__)
 
 
 def to_status(error: Exception) -> grpc.Status:
-    """Make a gRPC status with google.rpc details; an unexpected error is logged and tells nothing."""
+    """Convert an error to a gRPC status with google.rpc details.
+
+    An unexpected error is logged; its status contains nothing of it.
+    """
     return statuses.to_grpc(to_message(error))
 
 
 def to_message(error: Exception) -> status_pb2.Status:
-    """The same as a message, for one entry of a batch."""
+    """Convert an error to a status message, for one request of a batch."""
     if isinstance(error, InvalidArgumentError):
         return statuses.invalid(error.field, error.reason, str(error))
     if isinstance(error, AbandonedError):

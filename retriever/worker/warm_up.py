@@ -1,4 +1,4 @@
-"""Queries that a first request would otherwise pay for: page faults, lazy imports, the allocator."""
+"""Warm up a version: page faults, lazy imports and memory allocation would slow down first calls."""
 
 from __future__ import annotations
 
@@ -11,24 +11,26 @@ from retriever.answering.snapshot import Snapshot
 from retriever.errors import SnapshotError
 
 _QUERIES = 20
-# The indexes are asked even where most requests are answered without them.
+# With an effort, the indexes are used even if most requests are answered without them.
 _OPTIONS = Options(search=Search(effort=1.0))
 
 
 def warm_up(snapshot: Snapshot, *, make_way: Callable[[], None] = lambda: None) -> None:
-    """Ask both questions for rows spread over the publication, as requests do.
+    """Search similar items and recommendations for rows spread over the version.
 
-    `make_way` is called between the queries, to let the calls of those who wait go first.
+    `make_way` is called between the queries, to let waiting calls go first.
 
     Raises:
-        SnapshotError: a known id has no answer although there are others.
+        SnapshotError: an item has no similar items although there are other items.
     """
     publication = snapshot.publication
     for row in _spread(len(publication.items)):
         item_id = publication.items.external_id(ItemRow(row))
         answer = queries.answer(snapshot, queries.plan_similar_items(snapshot, item_id, _OPTIONS))
         if not len(answer.rows) and len(publication.items) > 1:
-            raise SnapshotError(f"version {snapshot.version}: item row {row} has no similar items")
+            raise SnapshotError(
+                f"version {snapshot.version}: no similar items found for item {item_id!r} (row {row})"
+            )
         make_way()
     for row in _spread(len(publication.users)):
         user_id = publication.users.external_id(UserRow(row))

@@ -1,9 +1,9 @@
-"""A worker process: puts the parts together, and does what the parent says.
+"""Run a worker process: put its parts together and carry out the parent's orders.
 
-Started as `python -m retriever.worker.worker CONFIG INDEX DESCRIPTOR PARENT [COUNTERS]`, by the parent
-only, where COUNTERS is the descriptor of what it counts into, if metrics are wanted. The main thread
-listens to the parent and never does anything long, so that the end can come at any moment; one thread
-prepares a version, one says that the process is alive, one compares answers with exact ones.
+Only the parent starts it, as `python -m retriever.worker.worker CONFIG INDEX DESCRIPTOR PARENT
+[COUNTERS]`. COUNTERS is the descriptor of the shared counters, if metrics are on. The main thread
+listens to the parent and never blocks for long, so that the worker can stop at any moment. Other
+threads prepare versions, send heartbeats, and compare answers with exact search.
 """
 
 from __future__ import annotations
@@ -47,13 +47,13 @@ _log = logging.getLogger(__name__)
 
 _RECEIVE_BYTES = 1 << 16
 _BEAT_SECONDS = 1.0
-# Measuring memory walks the page tables, counting connections all descriptors: not at every beat.
+# Measuring memory walks the page tables, counting connections walks all descriptors: not at every beat.
 _BEATS_BETWEEN_MEASUREMENTS = 5
-# How long a call may wait for the GIL while a version is prepared; Python's default is ten times that,
-# and a call needs the GIL several times.
+# How long a call may wait for the GIL while a version is prepared. A call needs the GIL several times.
+# Python's default is ten times as long.
 _SWITCH_SECONDS = 0.0005
 _MAKE_WAY_SECONDS = 0.001
-# Threads that open a version, all but the latest for nothing.
+# Threads that open versions. Only the latest order counts; earlier ones may hang.
 _MAX_PREPARING = 4
 
 
@@ -64,7 +64,7 @@ class Worker:
         self._config = config
         self._parent = parent
         self._sending = threading.Lock()
-        # The order to prepare that still counts, 0 for none, and what came of it: one lock for both.
+        # The prepare order that counts, 0 for none, and its result. One lock protects both.
         self._order = 0
         self._prepared: Snapshot | None = None
         self._ordering = threading.Lock()
@@ -87,11 +87,11 @@ class Worker:
         self._server = Server(config, self._servicer, calls=calls, observe=observe)
         self._listening = False
         for _ in range(_MAX_PREPARING):
-            # Now: the start of a thread that lacks memory never returns.
+            # Start them now: starting a thread without enough memory never returns.
             threading.Thread(target=self._prepare_what_is_ordered, name="prepare", daemon=True).start()
 
     def run(self) -> None:
-        """Serve until the parent says to drain, or is gone."""
+        """Serve until the parent sends Drain or has ended."""
         logs.say_version(lambda: self._servicer.version)
         with contextlib.closing(self._observation):
             threading.Thread(target=self._beat, name="beat", daemon=True).start()
@@ -105,7 +105,7 @@ class Worker:
                         self._drain(message)
                         return
                     self._obey(message)
-            _log.error("the parent is gone: stopping")
+            _log.error("the parent process has ended: stopping")
             self._server.stop(None)
 
     def _obey(self, message: object) -> None:
@@ -116,12 +116,12 @@ class Worker:
                 self._send(control.Listening())
             case control.Prepare() as prepare:
                 self._take(prepare.order)
-                # One that hangs, on a volume that does, keeps no other from being prepared; but many
-                # that do would fill the process.
+                # A prepare that hangs on a volume must not block the next one. But too many of them
+                # would fill the process.
                 if self._may_prepare.acquire(blocking=False):
                     self._orders.put(prepare)
                 else:
-                    reason = f"{_MAX_PREPARING} versions before are still being opened"
+                    reason = f"the worker is still opening {_MAX_PREPARING} earlier versions"
                     self._cannot_prepare(prepare, Failure(reason, passing=True))
             case control.Commit(version=version):
                 self._commit(version)
@@ -131,7 +131,7 @@ class Worker:
                 self._fleet = fleet
 
     def _take(self, order: int) -> Snapshot | None:
-        """From now on only this order counts; returns what came of the one before."""
+        """Make this the only order that counts, and return the result of the one before."""
         with self._ordering:
             prepared, self._order, self._prepared = self._prepared, order, None
         return prepared
@@ -142,8 +142,8 @@ class Worker:
             try:
                 self._prepare(prepare)
             except Exception:
-                # Such as for want of memory to say why. The parent gives it up after a time.
-                _log.exception("preparing %s failed", prepare.version)
+                # For instance, not enough memory to report the error. The parent gives up after a time.
+                _log.exception("couldn't prepare version %s", prepare.version)
             finally:
                 self._may_prepare.release()
 
@@ -157,7 +157,7 @@ class Worker:
         version, order = prepare.version, prepare.order
         directory = layout.version_dir(self._config.volume, version)
         try:
-            # What is there before and after the opening is what was opened.
+            # Files that are the same before and after the opening are the files that were opened.
             version_files.check(directory, prepare.files)
             snapshot = open_snapshot(self._config.volume, version)
             version_files.check(directory, prepare.files)
@@ -165,14 +165,14 @@ class Worker:
         except Exception as error:
             expected = (PublicationError, RetrieverError, OSError, MemoryError)
             if not isinstance(error, expected):
-                _log.exception("preparing %s failed", version)
-            # Better one version refused than a worker that never answers.
+                _log.exception("couldn't prepare version %s", version)
+            # To refuse one version is better than a worker that never answers.
             changed = isinstance(error, FilesChangedError)
             self._cannot_prepare(prepare, failures.of_error(error), changed=changed)
             return
         with self._ordering:
             if self._order != order:
-                return  # it was taken back meanwhile
+                return  # the parent has withdrawn the order
             self._prepared = snapshot
         self._send(control.Prepared(version, order))
 
@@ -189,7 +189,7 @@ class Worker:
 
     def _beat(self) -> None:
         beats = 0
-        # Without a beat the parent replaces this process, which nothing else could mend.
+        # When the beats stop, the parent replaces this process: nothing else can repair it.
         while self._server.alive:
             if beats % _BEATS_BETWEEN_MEASUREMENTS == 0:
                 measured = self._server.measure()
@@ -200,18 +200,18 @@ class Worker:
         os._exit(1)
 
     def _send(self, message: control.ToParent) -> None:
-        # Three threads have something to say.
+        # Three threads send messages.
         try:
             with self._sending:
                 self._parent.sendall(control.encoded(message))
         except OSError:
-            # The parent is gone or drains; the main thread sees that for itself.
-            _log.debug("nobody hears %s", message)
+            # The parent has ended or drains; the main thread notices that by itself.
+            _log.debug("couldn't send %s to the parent", message)
 
     def _drain(self, message: control.Drain) -> None:
-        # Not enter_graceful_shutdown(): a health watcher is to see the change, then the end.
+        # Not enter_graceful_shutdown(): a health watcher should see the change before the stream ends.
         self._server.say_serving(serving=False)
-        # The parent closing its end means: no more waiting.
+        # When the parent closes its end, the worker stops waiting.
         end = time.monotonic() + message.drain_seconds * self._listening
         with contextlib.suppress(TimeoutError):
             while (seconds := end - time.monotonic()) > 0:
@@ -233,7 +233,7 @@ def _counting(counters: Counters) -> Observe:
 
 
 def main(arguments: list[str]) -> None:
-    """Run a worker; the process ends when this returns."""
+    """Run a worker and end the process."""
     die_with(int(arguments[3]))
     config = msgspec.json.decode(arguments[0], type=Config, dec_hook=lambda of, value: of(value))
     logs.configure(f"worker {arguments[1]}", config.hosting.logs)
@@ -248,12 +248,12 @@ def main(arguments: list[str]) -> None:
     except ConnectionError:
         _log.error("the parent is gone: stopping")
     except HostingError as error:
-        # The parent has checked the same files, so they have changed since.
+        # The parent has checked the same certificate files, so they have changed since.
         _log.error("%s: stopping", error)
     except Exception:
         _log.exception("unexpected error: stopping")
     logging.shutdown()
-    # Threads of calls that go on must not keep the process alive.
+    # Threads of unfinished calls must not keep the process alive.
     os._exit(status)
 
 

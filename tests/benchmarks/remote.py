@@ -141,7 +141,7 @@ def _changed(made: Large) -> str:
 
 
 def _fetch_seconds(log: str, version: str) -> float:
-    found = re.search(rf"version {version} fetched in ([0-9.]+) s", log)
+    found = re.search(rf"version {version} downloaded in ([0-9.]+) s", log)
     if found is None:
         raise BenchmarkError(f"the retriever's log doesn't say how long it fetched {version}")
     return float(found.group(1))

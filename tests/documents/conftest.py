@@ -1,3 +1,6 @@
+"""The demo's volume, published once for all workers of pytest-xdist."""
+
+import fcntl
 from pathlib import Path
 
 import pytest
@@ -6,6 +9,11 @@ from tests.documents.demo_volume import publish
 
 
 @pytest.fixture(scope="session")
-def demo_volume(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def demo_volume(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
     """The volume that `make demo` publishes."""
-    return publish(tmp_path_factory.mktemp("demo") / "volume")
+    base = tmp_path_factory.getbasetemp()
+    shared = base if worker_id == "master" else base.parent
+    volume = shared / "demo-volume"
+    with (shared / "demo-volume.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        return volume if volume.exists() else publish(volume)

@@ -22,7 +22,7 @@ from tests.documents.pages import Page, Step
 ROOT = Path(__file__).parents[2]
 _PORTS = re.compile(r"\b(127\.0\.0\.1:|localhost:|0\.0\.0\.0:|(?<=[ =\"']):)(\d{4,5})\b")
 # What a retriever logs when it serves a version, and a trainer when it takes calls.
-_READY = re.compile(r"version \S+ serves|(?s:trainer.*listening on )")
+_READY = re.compile(r"version \S+ is served|(?s:trainer.*listening on )")
 _BASH = "/bin/bash"
 _END = "__end_of_command__"
 _BOOT_SECONDS = 60

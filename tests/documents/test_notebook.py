@@ -47,7 +47,7 @@ print(json.dumps(found, default=float))
 """
 
 # It trains twice and builds a dozen of indexes.
-pytestmark = pytest.mark.timeout(400)
+pytestmark = [pytest.mark.timeout(400), pytest.mark.xdist_group("notebook")]
 
 
 @pytest.fixture(scope="module")

@@ -8,6 +8,7 @@ from tests.documents import comparing
 from tests.documents.pages import read_page
 from tests.documents.running import ROOT, PageRunner
 
+pytestmark = pytest.mark.timeout(400)
 PAGES = [
     path
     for path in (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")))

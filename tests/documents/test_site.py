@@ -20,7 +20,7 @@ from retriever import client
 
 ROOT = Path(__file__).parents[2]
 # Building takes longer where other tests use the processor too.
-pytestmark = pytest.mark.timeout(300)
+pytestmark = [pytest.mark.timeout(300), pytest.mark.xdist_group("site")]
 _FETCHED = {
     "script": "src",
     "img": "src",

@@ -96,9 +96,13 @@ def fails(kind, target, **security):
     ("place", "cause", "words"),
     [
         (nobody, "refused", "connection refused: nobody listens at 127.0.0.1:"),
-        (web, "not_grpc", "a web server answers there, no gRPC: is it the port of the metrics?"),
-        (partial(bare, lambda own: own.sendall(b"-ERR no\r\n")), "not_grpc", "it says '-ERR no'"),
-        (partial(bare, lambda _: None), "not_grpc", "closes the connection: does it speak gRPC?"),
+        (web, "not_grpc", "a web server answers there, not a gRPC service: check"),
+        (partial(bare, lambda own: own.sendall(b"-ERR no\r\n")), "not_grpc", "it sends '-ERR no'"),
+        (
+            partial(bare, lambda _: None),
+            "not_grpc",
+            "closes the connection: check that it is a gRPC service",
+        ),
     ],
     ids=["nobody", "web", "redis", "closes"],
 )

@@ -128,7 +128,7 @@ def test_the_command_line_asks_with_flags_and_with_the_environment(
     assert '"healthy": ' in run("health", "--json", *flags)[1]
     status, _, errors = run(kind.command, *flags)
     assert status == 1
-    assert errors.startswith(f"error: {target}: UNAUTHENTICATED: this service wants a token")
+    assert errors.startswith(f"error: {target}: UNAUTHENTICATED: this service requires a token")
     prefix = f"{kind.name.upper()}_CLIENT_"
     for name, value in given.items():
         monkeypatch.setenv(prefix + name, str(value))
@@ -228,7 +228,7 @@ def test_files_that_cannot_be_used_and_addresses_without_tls_are_named(
         (tls, f"--tls-cert {secret.cert} expired at 2"),
         (tls[:2], "--tls-cert is given without --tls-key"),
         (["--token-file", tokens], f"--token-file {tokens} is empty"),
-        (["--listen", "0.0.0.0:0"], "--listen 0.0.0.0: other machines can call there"),
+        (["--listen", "0.0.0.0:0"], "--listen 0.0.0.0: other machines can reach this address"),
     ):
         # 2 where the flags alone tell that.
         assert kind.main([*map(str, [*serve, *flags])]) in (1, 2)

@@ -1,6 +1,6 @@
-"""Why a service can't be reached, found out with plain sockets; knows no gRPC.
+"""Find out with plain sockets why a service can't be reached.
 
-gRPC's own words for it are one line of several causes, and a call that waits has none at all.
+gRPC's own error mixes several causes in one line, and a call that waits gets no error at all.
 """
 
 from __future__ import annotations
@@ -35,55 +35,60 @@ Cause = Literal[
     "other_service",
     "proxied",
 ]
-# These may pass while a caller waits: a slow name server, a full network, a host that is busy.
+# These causes may pass while a caller waits: a slow name server, a full network, a busy host.
 _MAY_PASS: frozenset[Cause] = frozenset({"timed_out", "silent", "proxied"})
 _SETTINGS = 4
 _FRAME_HEAD_BYTES = 9
 _TLS_RECORDS = (b"\x15\x03", b"\x16\x03")
 _SHOWN_BYTES = 40
-# What OpenSSL calls an answer that is no TLS.
+# OpenSSL's reasons for an answer that isn't TLS.
 _NO_TLS = ("WRONG_VERSION_NUMBER", "PACKET_LENGTH_TOO_LONG", "HTTP_REQUEST", "RECORD_LAYER_FAILURE")
-# By OpenSSL's codes, of names that the certificate hasn't and of times before and after its own.
+# OpenSSL's codes for a name that the certificate doesn't have, and for a time outside its validity.
 _OTHER_NAMES = (62, 64)
-_OF_TIME = {9: "its certificate isn't valid yet: check the clocks", 10: "its certificate has expired"}
-# HTTP/2 begins with this and a SETTINGS frame, from both sides.
+_OF_TIME = {
+    9: "the service's certificate isn't valid yet: check the clocks",
+    10: "the service's certificate has expired: renew it",
+}
+# Both sides of HTTP/2 begin with this preface and a SETTINGS frame.
 _PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, 4, 0, 0, 0, 0, 0])
-# Which gRPC looks for, in its order.
+# The variables that gRPC reads, in its order.
 _PROXIES = ("grpc_proxy", "https_proxy", "http_proxy")
 _Address: TypeAlias = tuple[str, int]
 
 
 @dataclass(frozen=True)
 class Problem:
-    """Why a service can't be reached: a cause for programs, and for people a text with what to do."""
+    """Why a service can't be reached: a cause for programs, and a text with the remedy for people."""
 
     cause: Cause
     text: str
 
     @property
     def may_start(self) -> bool:
-        """Whether it may be that the service hasn't been started yet."""
+        """Return whether the service may not have been started yet."""
         return self.may_pass or self.cause in ("refused", "unreachable", "name_not_found")
 
     @property
     def may_pass(self) -> bool:
-        """Whether waiting for the service may help."""
+        """Return whether waiting for the service may help."""
         return self.cause in _MAY_PASS
 
 
-_SILENT = Problem("silent", "something takes connections there, but says nothing")
-_WORDLESS = Problem("not_grpc", "what listens there closes the connection: does it speak gRPC?")
+_SILENT = Problem("silent", "a server accepts connections there, but sends nothing")
+_WORDLESS = Problem(
+    "not_grpc", "the server there closes the connection: check that it is a gRPC service"
+)
 
 
 def diagnose(target: str, security: ClientSecurity, *, seconds: float) -> Problem | None:
-    """Why a service can't be reached; None when it can, or when one of its addresses can.
+    """Return why a service can't be reached; None if at least one of its addresses can.
 
-    The target is as `addresses.parse` takes it. Finding it out takes at most so long for each address.
+    `target` has the form that `addresses.parse` takes. Each address takes at most `seconds`.
     """
     if proxy := _proxy(target, os.environ):
         return Problem(
             "proxied",
-            f"it is asked through the proxy in {proxy}: add the host to no_proxy to ask it itself",
+            f"gRPC uses the proxy in {proxy}: to connect directly, add the host to no_proxy",
         )
     problem: Problem | None = None
     for host, port in addresses.parse(target):
@@ -110,9 +115,9 @@ def _diagnose_one(host: str, port: int, security: ClientSecurity, end: float) ->
 
 def _look_up(host: str, port: int, end: float) -> list[_Address] | Problem:
     with contextlib.suppress(OSError, UnicodeError):
-        # An address needs no name server, so no time is too short for it.
+        # A numeric address needs no name server, so the time limit doesn't matter.
         return _asked(host, port, socket.AI_NUMERICHOST)
-    # What is found in time, or else that the name servers don't answer.
+    # The result of the look-up, if it comes in time.
     found: list[list[_Address] | Problem] = []
 
     def ask() -> None:
@@ -121,10 +126,10 @@ def _look_up(host: str, port: int, end: float) -> list[_Address] | Problem:
         except socket.gaierror as error:
             found.append(of_lookup(host, error))
         except UnicodeError:
-            # A part of the name is longer than names can be.
+            # A part of the name is too long.
             found.append(of_lookup(host, socket.gaierror(socket.EAI_NONAME, "")))
 
-    # The system's look-up has no timeout of its own.
+    # The system's look-up has no timeout, so a thread does it.
     asking = threading.Thread(target=ask, daemon=True)
     asking.start()
     asking.join(max(0.0, end - time.monotonic()))
@@ -139,7 +144,7 @@ def _asked(host: str, port: int, flags: int = 0) -> list[_Address]:
 def _greet(
     connection: socket.socket, address: _Address, name: str, security: ClientSecurity, end: float
 ) -> Problem | None:
-    """What is wrong with a server that takes a connection."""
+    """Return what is wrong with a server that accepts a connection."""
     context = None if security.ca is None else _context(security)
     connection.settimeout(_left(end))
     try:
@@ -158,7 +163,7 @@ def _greet(
         return of_first_bytes(content, security)
     if context is not None:
         return _closed_by_peer(security)
-    # A server that speaks TLS closes such a connection without a word.
+    # A TLS server closes a plain connection without sending anything.
     return _tls_wanted(security) if _speaks_tls(address, end) else _WORDLESS
 
 
@@ -172,7 +177,7 @@ def _context(security: ClientSecurity) -> ssl.SSLContext:
 
 def _speaks_tls(address: _Address, end: float) -> bool:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    # Nothing secret is said: whether it answers at all is asked.
+    # Nothing secret is sent: the question is only whether the server speaks TLS.
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
     context.set_alpn_protocols(["h2"])
@@ -188,7 +193,7 @@ def _speaks_tls(address: _Address, end: float) -> bool:
 
 
 def _exchange(connection: socket.socket, end: float) -> bytes:
-    """Begin as HTTP/2 does; returns the first bytes of the answer, none when it is closed."""
+    """Send HTTP/2's preface and return the first bytes of the answer; empty if it is closed."""
     connection.settimeout(_left(end))
     connection.sendall(_PREFACE)
     content = b""
@@ -207,12 +212,12 @@ def _exchange(connection: socket.socket, end: float) -> bytes:
 
 
 def _left(end: float) -> float:
-    # Zero would mean a socket that doesn't wait at all.
+    # Zero would make the socket non-blocking.
     return max(0.001, end - time.monotonic())
 
 
 def _proxy(target: str, environment: Mapping[str, str]) -> str:
-    """The variable that names the proxy that gRPC uses for a target; empty for none."""
+    """Return the variable that names gRPC's proxy for a target; empty for none."""
     used = next((name for name in _PROXIES if environment.get(name)), "")
     without = environment.get("no_grpc_proxy") or environment.get("no_proxy") or ""
     hosts = [host for host, _ in addresses.parse(target)]
@@ -221,18 +226,18 @@ def _proxy(target: str, environment: Mapping[str, str]) -> str:
 
 
 def of_lookup(host: str, error: socket.gaierror) -> Problem:
-    """What a failed look-up of a host's name means."""
+    """Return the problem for a failed look-up of a host name."""
     if error.errno == socket.EAI_AGAIN:
-        return Problem("timed_out", f"the name servers don't answer when asked for {host!r}")
-    return Problem("name_not_found", f"the host {host!r} isn't found: check its name")
+        return Problem("timed_out", f"the name servers don't answer a query for host {host!r}")
+    return Problem("name_not_found", f"host {host!r} doesn't exist: check its name")
 
 
 def of_connection(place: str, error: OSError) -> Problem:
-    """What a failed connection means."""
+    """Return the problem for a failed connection."""
     if isinstance(error, TimeoutError):
         return Problem(
             "timed_out",
-            f"nothing at {place} answers: the host is off, or a firewall drops what is sent to it",
+            f"{place} doesn't answer: the host is off, or a firewall drops the packets",
         )
     if error.errno == errno.ECONNREFUSED:
         return Problem("refused", f"connection refused: nobody listens at {place}")
@@ -240,48 +245,51 @@ def of_connection(place: str, error: OSError) -> Problem:
 
 
 def of_first_bytes(content: bytes, security: ClientSecurity) -> Problem | None:
-    """What a server means that begins like this after HTTP/2's preface; None for HTTP/2."""
+    """Return the problem for a server's first bytes after HTTP/2's preface; None for HTTP/2."""
     if len(content) >= _FRAME_HEAD_BYTES and content[3] == _SETTINGS and content[5:9] == bytes(4):
         return None
     if content.startswith(_TLS_RECORDS):
         return _tls_wanted(security)
-    # A page without a head is what HTTP/0.9 had, and what Python's servers send for what is odd.
+    # HTTP/0.9, and Python's servers after an invalid request, send a page without a header.
     if content.startswith((b"HTTP/", b"<")):
         return Problem(
-            "not_grpc", "a web server answers there, no gRPC: is it the port of the metrics?"
+            "not_grpc",
+            "a web server answers there, not a gRPC service: check that it isn't the metrics port",
         )
     shown = content[:_SHOWN_BYTES].decode("ascii", "replace").replace("\ufffd", "?").splitlines()
     said = "".join(one if one.isprintable() else "?" for one in (shown or [""])[0])
-    return Problem("not_grpc", f"what answers there speaks no gRPC; it says {said!r}")
+    return Problem("not_grpc", f"the server there doesn't speak gRPC; it sends {said!r}")
 
 
 def _tls_wanted(security: ClientSecurity) -> Problem:
     ca = security.named("ca")
     return Problem(
-        "tls_wanted", f"the service speaks TLS: give {ca}, the CA that signed its certificate"
+        "tls_wanted", f"the service requires TLS: give {ca}, the CA that signed its certificate"
     )
 
 
 def of_handshake(error: ssl.SSLError, security: ClientSecurity) -> Problem:
-    """What a failed TLS handshake means."""
+    """Return the problem for a failed TLS handshake."""
     if isinstance(error, ssl.SSLCertVerificationError):
         if error.verify_code in _OF_TIME:
             return Problem("certificate_expired", _OF_TIME[error.verify_code])
         if error.verify_code in _OTHER_NAMES:
             name = security.named("server_name")
-            text = f"its certificate is for other names: give one as {name}"
+            text = f"the service's certificate is for other names: give one of them as {name}"
             return Problem("certificate_name", text)
         ca = security.named("ca")
-        return Problem("certificate_untrusted", f"its certificate isn't signed by any in {ca}")
+        return Problem(
+            "certificate_untrusted", f"the service's certificate isn't signed by a CA in {ca}"
+        )
     if error.reason in _NO_TLS:
-        return Problem("tls_unknown", f"the service speaks no TLS: leave {security.named('ca')} out")
+        return Problem("tls_unknown", f"the service doesn't use TLS: leave out {security.named('ca')}")
     return _closed_by_peer(security)
 
 
 def _closed_by_peer(security: ClientSecurity) -> Problem:
     wanted = (
-        f"it may want a client certificate, {security.named('cert')} and {security.named('key')}"
+        f"it may require a certificate: give {security.named('cert')} and {security.named('key')}"
         if security.cert is None
-        else "it may want a certificate that another CA signed"
+        else "it may require a certificate of another CA"
     )
     return Problem("client_certificate", f"the service closed the connection: {wanted}")

@@ -1,7 +1,7 @@
-"""The first call of a client: whether its service can be reached, and is the right one.
+"""The first contact of a client: check that its service can be reached and is the right one.
 
-Calls wait for a service that is being replaced. For one that was never there they would wait until
-their deadline, and then say only that it has passed.
+Calls wait for a service that is being replaced. For a wrong address they would wait until their
+deadline, and then report only that it has passed.
 """
 
 from __future__ import annotations
@@ -15,26 +15,28 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from lightfm_retriever.hosting.calling.diagnosis import Problem, diagnose
 from lightfm_retriever.hosting.security.settings import ClientSecurity
 
-# A service in its place is back within it; who has a wrong address hears of it within a second.
+# A service that restarts is back within this time. A wrong address is reported within a second.
 _PATIENCE_SECONDS = 0.5
 _LOOK_SECONDS = 0.1
 _DIAGNOSIS_SECONDS = 0.4
 _LOOK_AGAIN_SECONDS = 1.0
 NO_ANSWER = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
-"""What a call ends with that nobody answered."""
+"""Status codes of calls that got no answer."""
 
 
 class FirstContact:
-    """Looks for a service once; asks nothing more once it was found.
+    """Look for a service until it is found, and not any more afterwards.
 
     Attributes:
-        reached: whether it was found.
-        doubt: what kept it from being found, though waiting may help; None when there is nothing.
+        reached: whether the service was found.
+        doubt: a problem that may pass while a call waits; None when there is none.
 
     Args:
-        channel, target, security: how the client connects.
-        wanted: full name of the gRPC service that it asks.
-        others: those that may be there instead, by their full names what they are and what to do.
+        channel: the client's channel.
+        target: the address of the service.
+        security: how the client connects.
+        wanted: full name of the client's gRPC service.
+        others: by full name, the message for another service that may be there instead.
     """
 
     def __init__(
@@ -47,7 +49,7 @@ class FirstContact:
     ) -> None:
         self.reached = False
         self.doubt: Problem | None = None
-        # Why it isn't there any more, as a look at that time showed.
+        # Result and time of the latest check of a service that has gone.
         self._gone: Problem | None = None
         self._gone_at = -_LOOK_AGAIN_SECONDS
         self._health = health_pb2_grpc.HealthStub(channel)
@@ -57,13 +59,13 @@ class FirstContact:
         self._others = others
 
     def problem(self, seconds: float) -> Problem | None:
-        """What keeps the service from being reached, and will whatever one waits; None for nothing.
+        """Return why the service can't be reached even if the call waits; None if it may be.
 
-        The call may take so many seconds; this takes less than one.
+        `seconds` is the time of the call; this takes less than one second.
         """
         if self.reached:
             return None
-        # Half for each of two steps.
+        # Half of the time for each of two steps.
         end = time.monotonic() + min(seconds / 2, _PATIENCE_SECONDS)
         code = self._ask(self._wanted, end)
         if code not in NO_ANSWER:
@@ -79,12 +81,12 @@ class FirstContact:
             time.sleep(_LOOK_SECONDS)
 
     def gone(self) -> Problem | None:
-        """Why a service that was found isn't there any more; None when it may be.
+        """Return why a service that was found has gone; None if it may still be there.
 
-        For a call whose time is over: it waited, as for a service that is being replaced.
+        For a call that exceeded its deadline while it waited for a service that is being replaced.
         """
         now = time.monotonic()
-        # A service that takes too long has enough to do: it isn't looked at for each call.
+        # A slow service is busy, so don't check it for each call.
         if now - self._gone_at >= _LOOK_AGAIN_SECONDS:
             self._gone_at = now
             found = diagnose(self._target, self._security, seconds=_LOOK_SECONDS)
@@ -92,7 +94,7 @@ class FirstContact:
         return self._gone
 
     def _other(self) -> Problem | None:
-        """The service that is there instead; None for one that isn't known, which may be a proxy."""
+        """Return the other service at the address; None for an unknown one, which may be a proxy."""
         for name, what in self._others.items():
             if self._ask(name, time.monotonic() + _PATIENCE_SECONDS) is grpc.StatusCode.OK:
                 self.reached = False
@@ -100,7 +102,7 @@ class FirstContact:
         return None
 
     def _ask(self, service: str, end: float) -> grpc.StatusCode:
-        """The code of a health check, which needs no token and doesn't wait for a connection."""
+        """Return the status code of a health check. It needs no token and doesn't wait to connect."""
         try:
             self._health.Check(
                 health_pb2.HealthCheckRequest(service=service),
@@ -112,27 +114,27 @@ class FirstContact:
 
 
 def code_of(problem: Problem) -> grpc.StatusCode:
-    """The code of a call that wasn't made since its service can't be reached."""
+    """Return the status code of a call that wasn't made because its service can't be reached."""
     if problem.cause == "other_service":
         return grpc.StatusCode.UNIMPLEMENTED
     return grpc.StatusCode.UNAVAILABLE
 
 
 def too_late(seconds: float) -> str:
-    """What a call failed with that wasn't made, since looking for its service took all its time."""
-    return f"Deadline Exceeded: {seconds:g} s are too short for the first call, which connects"
+    """Return the error text of a call that wasn't made because connecting took all its time."""
+    return f"Deadline Exceeded: {seconds:g} s are too short for the first call, which also connects"
 
 
 def explained(error: grpc.RpcError, *, reached: bool, service: str) -> str:
-    """What a call failed with, in gRPC's words and, where those say little, in ours.
+    """Return gRPC's error text of a call, with a hint where it says little.
 
-    It depends on whether the service, a "retriever" or a "trainer", has ever been `reached`.
+    The hint depends on whether the `service`, "retriever" or "trainer", has ever been `reached`.
     """
     details = error.details() or ""
     if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
         return details + (
-            ": it gave no answer in time" if reached else f" (does a {service} run there?)"
+            ": the service didn't answer in time" if reached else f" (is a {service} running there?)"
         )
     if error.code() is grpc.StatusCode.UNIMPLEMENTED:
-        return f"{details} (does a {service} run there, and is it as new as this client?)"
+        return f"{details} (is a {service} running there, and is it as new as this client?)"
     return details

@@ -1,4 +1,4 @@
-"""Imported by the Python clients before gRPC is: names the extra where packages are missing."""
+"""Check for missing packages before gRPC is imported, and name the extra to install."""
 
 from __future__ import annotations
 

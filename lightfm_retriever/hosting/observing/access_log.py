@@ -1,8 +1,9 @@
-"""The access log: a line for each call, when it ends.
+"""The access log: one line for each call, written when the call ends.
 
-Calls wait for nobody here: quick ones are answered on gRPC's own thread, where a full pipe at standard
-error would hold up all others. So a thread of its own writes the lines, and what doesn't fit its queue
-is dropped and counted. (logging's QueueHandler would make a record and wake that thread at each call.)
+Calls never wait for the log. Quick calls are answered on gRPC's own thread, where a full pipe at
+standard error would block all others. So a separate thread writes the lines. Lines that don't fit into
+its queue are dropped and counted. (logging's QueueHandler would make a record and wake that thread for
+each call.)
 """
 
 from __future__ import annotations
@@ -18,9 +19,9 @@ from lightfm_retriever.hosting.observing.log_format import LineFormat, Said
 from lightfm_retriever.hosting.observing.spans import Attributes
 
 _LOGGER = "access"
-# Lines that may wait.
+# The largest number of waiting lines.
 _MOST = 10_000
-# Lines that come within this time are written together.
+# Lines of this time are written together.
 _GATHER_SECONDS = 0.1
 _STANDARD_ERROR = 2
 
@@ -31,12 +32,12 @@ def _write(data: bytes) -> None:
 
 
 class AccessLog:
-    """Takes calls and writes their lines, until it is closed.
+    """Write a line for each call until the log is closed.
 
     Args:
-        lines: how a line looks.
-        write: writes some lines, of at most PIPE_BUF bytes together unless one alone is longer; may
-            block, and may raise OSError, after which they are lost.
+        lines: formats a line.
+        write: writes some lines, of at most PIPE_BUF bytes together unless one line is longer. It may
+            block. If it raises OSError, the lines are lost.
     """
 
     def __init__(self, lines: LineFormat, *, write: Callable[[bytes], None] = _write) -> None:
@@ -51,7 +52,7 @@ class AccessLog:
         self._thread.start()
 
     def add(self, fields: Attributes) -> None:
-        """Take a call that ended now; never waits."""
+        """Add a call that has just ended, without waiting."""
         if len(self._calls) >= _MOST:
             with self._dropping:
                 self._dropped += 1
@@ -61,7 +62,7 @@ class AccessLog:
             self._come.set()
 
     def close(self, seconds: float) -> None:
-        """Write what waits, for at most so long."""
+        """Write the waiting lines, for at most this time."""
         self._closed.set()
         self._come.set()
         self._thread.join(seconds)
@@ -78,7 +79,8 @@ class AccessLog:
         together: list[bytes] = []
         size = 0
         for line in self._waiting_lines():
-            # The kernel writes so many bytes of a process in one piece: lines of several never mix.
+            # The kernel writes up to PIPE_BUF bytes in one piece, so lines of several processes don't
+            # mix.
             if together and size + len(line) > select.PIPE_BUF:
                 self._try_to_write(together)
                 together, size = [], 0
@@ -88,14 +90,14 @@ class AccessLog:
             self._try_to_write(together)
 
     def _waiting_lines(self) -> Iterator[bytes]:
-        # No more than there are now, or a busy service would never get to the end of this.
+        # Only the lines that wait now: on a busy service the queue may never be empty.
         for _ in range(len(self._calls)):
             created, fields = self._calls.popleft()
             yield self._encoded(created, "INFO", "call", fields)
         with self._dropping:
             dropped, self._dropped = self._dropped, 0
         if dropped:
-            text = "lines of the access log are lost: whoever reads standard error is too slow"
+            text = "lines of the access log were lost, because the reader of standard error is too slow"
             yield self._encoded(time.time(), "WARNING", text, {"lines": dropped})
 
     def _encoded(self, created: float, level: str, message: str, fields: Attributes) -> bytes:
@@ -106,6 +108,6 @@ class AccessLog:
         try:
             self._write(b"".join(lines))
         except OSError:
-            # Nobody reads, or the disk is full.
+            # The reader has gone, or the disk is full.
             with self._dropping:
                 self._dropped += len(lines)

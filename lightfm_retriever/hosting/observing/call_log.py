@@ -1,4 +1,4 @@
-"""Request ids for calls, and their lines in the access log."""
+"""Request ids of calls, and the fields of their lines in the access log."""
 
 from __future__ import annotations
 
@@ -15,34 +15,34 @@ from lightfm_retriever.hosting.observing.access_log import AccessLog
 from lightfm_retriever.hosting.observing.log_format import ids_of_call
 from lightfm_retriever.hosting.observing.spans import Attributes
 
-# What is told of a response, by name, in logs and traces.
+# Returns the facts of a response, by name, for logs and traces.
 Facts: TypeAlias = Callable[[Any], Attributes]
 
-# A refused call's method is what its caller says.
+# The method of a refused call may be any text of its caller.
 _LONGEST_METHOD = 200
 
 
 def of_machines(method: str) -> bool:
-    """Whether it is a health check or reflection, which have no lines and no spans."""
+    """Return whether a method is a health check or reflection, which have no lines and no spans."""
     return method.startswith("/grpc.")
 
 
 def code_of(context: grpc.ServicerContext, *, failed: bool) -> grpc.StatusCode:
-    """How a call that has been answered ended; it failed if it raised an error."""
+    """Return the status code with which a call ended; it `failed` if it raised an error."""
     code: grpc.StatusCode | None = context.code()  # type: ignore[attr-defined]
     if code is not None:
         return code
     if not context.is_active():
-        # What it returns reaches nobody.
+        # The answer doesn't reach the caller.
         return grpc.StatusCode.CANCELLED
     return grpc.StatusCode.UNKNOWN if failed else grpc.StatusCode.OK
 
 
 class CallLog:
-    """Gives calls their ids, and back to the callers, and logs them when they end.
+    """Give each call a request id, return the id to the caller, and log the call when it ends.
 
-    Callers get the id of each call if there is an access log, otherwise if they sent it or the call
-    failed. Lines have what `facts` tells of the response.
+    The caller gets the id if there is an access log, if it sent the id itself, or if the call failed.
+    Lines contain the `facts` of the response.
     """
 
     def __init__(self, access: AccessLog | None, facts: Facts) -> None:
@@ -76,15 +76,16 @@ class CallLog:
         return stream if streams else unary
 
     def _begin(self, method: str, context: grpc.ServicerContext) -> Callable[..., None]:
-        """What ends a call, with its response if it has one and whether it failed."""
+        """Begin a call. Returns the function that ends it, with its response and whether it failed."""
         began = time.perf_counter()
         request_id = request_ids.take(context.invocation_metadata())
 
         def end(response: Any, *, failed: bool) -> None:
             given_back = (request_ids.HEADER, request_id)
-            # It takes a twentieth of a quick call, so not for a call that no line of a log tells of.
+            # Returning the id takes a twentieth of a quick call's time, so do it only if a log has the
+            # id.
             if failed or self._access is not None or given_back in context.invocation_metadata():
-                # What aborts a call sets metadata too.
+                # An abort sets trailing metadata too: keep it.
                 others = context.trailing_metadata() or ()
                 context.set_trailing_metadata((*others, given_back))
             if self._access is None:

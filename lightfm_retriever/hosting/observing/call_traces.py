@@ -1,4 +1,4 @@
-"""Spans for calls. Which calls is decided before anything of OpenTelemetry is made."""
+"""Spans for calls. Whether a call is traced is decided before any OpenTelemetry object is made."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from lightfm_retriever.hosting.observing.otel import Tracing
 
 _PARENT = "traceparent"
 _SENT = (_PARENT, "tracestate")
-# https://www.w3.org/TR/trace-context/#traceparent-header; ids of zeros alone are invalid.
+# https://www.w3.org/TR/trace-context/#traceparent-header; ids that consist of zeros are invalid.
 _TRACEPARENT = re.compile(
     r"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-([0-9a-f]{2})(-.*)?"
 )
-# What is the service's fault, by OpenTelemetry's conventions for servers.
+# Status codes that are the service's fault, by OpenTelemetry's conventions for servers.
 _FAULTS = {"UNKNOWN", "DEADLINE_EXCEEDED", "UNIMPLEMENTED", "INTERNAL", "UNAVAILABLE", "DATA_LOSS"}
 
 
 class CallTraces:
-    """Records the calls that their callers trace, and a share of those whose callers don't say.
+    """Record calls whose callers trace them, and a share of the calls whose callers don't decide.
 
-    Spans have what `facts` tells of the response.
+    Spans have the `facts` of the response as attributes.
     """
 
     def __init__(self, tracing: Tracing, share: float, facts: Facts) -> None:

@@ -1,7 +1,7 @@
-"""Log lines: for people, or a JSON object each.
+"""Formats of log lines: text for people, or one JSON object a line.
 
-Written with the standard library alone: a package for JSON logs would bring another set of names for
-the same ten fields, and each process would load it, the light parent too.
+This module needs the standard library only. A package for JSON logs would bring other names for the
+same ten fields, and each process would have to load it, even the light parent.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from typing import Any, TypeAlias
 from lightfm_retriever.hosting.observing import request_ids, spans
 from lightfm_retriever.hosting.observing.spans import Attribute, Attributes
 
-# What could end a line, or say something to a terminal.
+# Characters that could end a line or control a terminal.
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _PLAIN = re.compile(r"[\w./:;,@%+\[\]-]+")
 
 
 @dataclass(frozen=True)
 class Said:
-    """What a line tells: when in seconds since the epoch, more about it by name, and a traceback."""
+    """The content of a line: `created` in seconds since the epoch, fields by name, and a traceback."""
 
     created: float
     level: str
@@ -36,13 +36,13 @@ class Said:
     error: str = ""
 
 
-# Makes a line, without its end.
+# Formats a line, without the line break.
 LineFormat: TypeAlias = Callable[[Said], str]
 
 
 @dataclass(frozen=True)
 class ConsoleFormat:
-    """Lines for people; a traceback follows in lines of its own, indented."""
+    """Format lines for people. A traceback follows in indented lines."""
 
     role: str
 
@@ -53,16 +53,16 @@ class ConsoleFormat:
         parts += [f"{name}={_quoted(value)}" for name, value in said.fields.items()]
         lines = [" ".join(parts)]
         if said.error:
-            # Indented, so that no text in it looks like a line of the log.
+            # Indented, so that no text of the traceback looks like a log line.
             lines += map(_escaped, said.error.split("\n"))
         return "\n  ".join(lines)
 
 
 @dataclass(frozen=True)
 class JsonFormat:
-    """A JSON object a line, of ASCII alone, so that nothing in it can end the line.
+    """Format lines as JSON objects in ASCII, so that no content can end the line.
 
-    `version` returns the version in service; "" where that isn't known.
+    `version` returns the served version; "" if it is unknown.
     """
 
     role: str
@@ -86,20 +86,20 @@ class JsonFormat:
             told["error"] = said.error
         line = json.dumps(told)
         if "\\ud" in line:
-            # Perhaps half a character, which not every reader takes.
+            # It may contain half a character (a lone surrogate), which not every reader accepts.
             line = json.dumps({name: _unicode(value) for name, value in told.items()})
         return line
 
 
 class Formatter(logging.Formatter):
-    """Lines of records, with the ids of the call that the code which logs is answering."""
+    """Format log records, with the ids of the call during which they were logged."""
 
     def __init__(self, lines: LineFormat) -> None:
         super().__init__()
         self._lines = lines
 
     def format(self, record: logging.LogRecord) -> str:
-        """The line of a record."""
+        """Format a record."""
         error = record.exc_text or ""
         if record.exc_info and not error:
             error = self.formatException(record.exc_info)
@@ -111,7 +111,7 @@ class Formatter(logging.Formatter):
 
 
 def ids_of_call(request_id: str) -> dict[str, Attribute]:
-    """The fields that tell which call, as far as there is one."""
+    """Return the fields that identify a call, if there is one."""
     fields: dict[str, Attribute] = {"request_id": request_id} if request_id else {}
     if (ids := spans.ids()) is not None:
         fields["trace_id"], fields["span_id"] = ids
@@ -128,7 +128,7 @@ def _quoted(value: object) -> str:
 
 
 def _unicode(value: Any) -> Any:
-    """The same, without the halves of characters that stand for bytes which aren't UTF-8."""
+    """Escape the lone surrogates in a text, which stand for bytes that aren't UTF-8."""
     if isinstance(value, str) and not value.isascii():
         return value.encode("utf-8", "backslashreplace").decode()
     return value

@@ -1,4 +1,4 @@
-"""Series of one name, as Prometheus has them."""
+"""Helpers to build Prometheus metric families."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def gauge(
     *,
     labels: Sequence[str] = (),
 ) -> GaugeMetricFamily:
-    """A gauge with one value, or with one for each of its labels' values."""
+    """Make a gauge with one value, or with one value for each tuple of label values."""
     family = GaugeMetricFamily(name, documentation, labels=labels)
     if isinstance(values, Mapping):
         for own, value in values.items():
@@ -30,10 +30,10 @@ def gauge(
 
 
 def build_info(service: str) -> GaugeMetricFamily:
-    """The release that runs, as the label of a series that is 1."""
+    """Make a gauge of value 1 whose label is the running release."""
     return gauge(
         f"{service}_build_info",
-        "The release of the software that runs.",
+        "The running release of the software, as a label. The value is 1.",
         {(release(),): 1},
         labels=["version"],
     )
@@ -47,23 +47,25 @@ def add_histogram(
     counts: Sequence[int],
     total: float,
 ) -> None:
-    """Add the series of these labels' values.
+    """Add a histogram for these label values to a family.
 
     Args:
-        bounds: upper ends of the buckets but the last, which has what is above them all.
-        counts: by bucket, what is in it and in no lower one.
-        total: the sum of all that was counted.
+        family: the family to add to.
+        labels: the values of the family's labels.
+        bounds: upper bounds of all buckets except the last one, which counts everything above.
+        counts: the count of each bucket alone.
+        total: the sum of all observed values.
     """
     ends = [*map(floatToGoString, bounds), "+Inf"]
-    # Prometheus's buckets have all that the lower ones have.
+    # The buckets of Prometheus are cumulative.
     buckets = zip(ends, map(float, itertools.accumulate(counts)), strict=True)
     family.add_metric(labels, [*buckets], total)
 
 
 class SecondsHistogram:
-    """How often something took how long, by buckets with these upper ends in seconds, and one more.
+    """A histogram of durations in seconds, with these upper bounds and one more bucket.
 
-    Not for several threads at once.
+    Only one thread may use it at a time.
     """
 
     def __init__(self, bounds: Sequence[float]) -> None:
@@ -73,11 +75,11 @@ class SecondsHistogram:
         self._sum = 0.0
 
     def observe(self, seconds: float) -> None:
-        """Count it."""
+        """Count a duration."""
         self.count += 1
         self._counts[bisect_left(self._bounds, seconds)] += 1
         self._sum += seconds
 
     def add_to(self, family: HistogramMetricFamily, labels: Sequence[str] = ()) -> None:
-        """Add the series of these labels' values."""
+        """Add the histogram for these label values to a family."""
         add_histogram(family, labels, bounds=self._bounds, counts=self._counts, total=self._sum)

@@ -1,8 +1,8 @@
-"""Answers HTTP for machines that watch: /metrics for Prometheus, /live and /ready for probes.
+"""An HTTP endpoint for monitoring: /metrics for Prometheus, /live and /ready for probes.
 
-Without TLS and without authentication: what it tells names no user and no item. It runs on threads of
-its own beside what it watches, so whatever a caller does must cost little: few connections at once, a
-short request, little time.
+It has no TLS and no authentication, because its answers name no users and no items. It runs on separate
+threads of the process that it monitors. So every request must cost little: there are limits on
+connections, request size and time.
 """
 
 from __future__ import annotations
@@ -27,26 +27,29 @@ from lightfm_retriever.hosting.observing.repeats import logger_of_calls
 
 _log = logger_of_calls(__name__)
 
-# Why something isn't as it should be; None when it is.
+# Returns what is wrong, None if nothing is.
 Check: TypeAlias = Callable[[], str | None]
 
-# Who holds that many for good keeps probes out.
+# A client that keeps this many connections open blocks the probes.
 _MAX_CONNECTIONS = 32
 _MAX_HEAD_BYTES = 16 << 10
-# For a whole request to come, and for the whole answer to be taken.
+# Time limit for receiving a whole request, and for sending a whole answer.
 _SECONDS = 5.0
 _RETRY_SECONDS = 10.0
 _PAUSE_SECONDS = 0.1
 
 
 class MetricsEndpoint:
-    """An HTTP server on a thread of its own, which keeps trying while its port is taken.
+    """An HTTP server on separate threads. While its port is in use, it retries.
 
     Args:
-        listen: HOST:PORT, of which port 0 takes a free one; HostingError for what is malformed.
-        collector: asked at each scrape, on any thread and by several at once.
-        live: why the process should be restarted.
-        ready: why it shouldn't be sent any calls.
+        listen: HOST:PORT; port 0 takes a free port.
+        collector: collects the metrics at each scrape, on any thread, also several at once.
+        live: returns why the process should be restarted.
+        ready: returns why the process should get no calls.
+
+    Raises:
+        HostingError: `listen` is malformed.
     """
 
     def __init__(self, listen: str, collector: Collector, *, live: Check, ready: Check) -> None:
@@ -68,20 +71,20 @@ class MetricsEndpoint:
 
     @property
     def address(self) -> str | None:
-        """HOST:PORT where it answers, None while it doesn't."""
+        """The HOST:PORT at which it answers, None while it doesn't."""
         listener = self._listener
         return None if listener is None else addresses.joined(*listener.getsockname()[:2])
 
     def start(self) -> None:
-        """Listen, or log why that fails and keep trying."""
+        """Listen, or log why that fails and retry."""
         self._bind()
-        # All now: one whose start lacks memory later may never return.
+        # Start all threads now: starting one without enough memory may never return.
         for _ in range(_MAX_CONNECTIONS):
             threading.Thread(target=self._talk_to_all, name="metrics-call", daemon=True).start()
         threading.Thread(target=self._run, name="metrics", daemon=True).start()
 
     def stop(self) -> None:
-        """Take no more connections; requests that are being answered go on."""
+        """Take no more connections. Requests in progress are still answered."""
         self._stopping.set()
         for _ in range(_MAX_CONNECTIONS):
             self._taken.put(None)
@@ -94,14 +97,14 @@ class MetricsEndpoint:
                 self._listener = None
 
     def answer(self, path: str, accept: str) -> tuple[int, str, bytes]:
-        """Status, content type and body; the header `accept` chooses among Prometheus's formats."""
+        """Return status, content type and body. `accept` selects the format of Prometheus."""
         if path == "/metrics":
             encode, content_type = _encoder(accept)
             return 200, content_type, encode(self._registry)
         if path in self._checks:
             problem = self._checks[path]()
             return _text(200, "ok") if problem is None else _text(503, problem)
-        return _text(404, "there are /metrics, /live and /ready")
+        return _text(404, "unknown path: use /metrics, /live or /ready")
 
     def _run(self) -> None:
         while not self._stopping.is_set():
@@ -113,7 +116,7 @@ class MetricsEndpoint:
             try:
                 connection, _ = listener.accept()
             except (OSError, MemoryError) as error:
-                # Unless it ends: out of files or memory, or a caller that left at once. All pass.
+                # It is stopping, has no descriptors or memory, or the client left at once. All pass.
                 _log.debug("metrics on %s: %s", self._listen, error)
                 self._stopping.wait(_PAUSE_SECONDS)
                 continue
@@ -129,7 +132,7 @@ class MetricsEndpoint:
             problem = str(getattr(error, "strerror", None) or error)
             if problem != self._problem:
                 _log.error(
-                    "--metrics-listen %s: %s; all else goes on, and this is tried again every %.0f s",
+                    "--metrics-listen %s: %s; the service runs without it and retries every %.0f s",
                     self._listen,
                     problem,
                     _RETRY_SECONDS,
@@ -145,13 +148,13 @@ class MetricsEndpoint:
 
     def _talk_to_all(self) -> None:
         while (connection := self._taken.get()) is not None:
-            # What becomes of one caller, and can't even be logged, is no other's matter.
+            # An error with one client, even one that can't be logged, must not affect the others.
             with contextlib.suppress(Exception):
                 try:
                     with connection:
                         _Conversation(connection, ("", 0), self)
                 except OSError as error:
-                    _log.debug("metrics: the caller left: %s", error)
+                    _log.debug("metrics: the client left: %s", error)
                 except Exception:
                     _log.exception("metrics: unexpected error")
                 finally:
@@ -159,10 +162,10 @@ class MetricsEndpoint:
 
 
 class _Conversation(BaseHTTPRequestHandler):
-    """One request and its response. HTTP/1.0: the connection ends with it."""
+    """One request and its response. HTTP/1.0: the connection ends with the response."""
 
     timeout = _SECONDS
-    # Else what is odd, such as a gRPC client, is answered without a line that says HTTP.
+    # Otherwise an invalid request, such as one of a gRPC client, gets an answer without a status line.
     default_request_version = "HTTP/1.0"
     server_version = "metrics"
     sys_version = ""
@@ -174,13 +177,13 @@ class _Conversation(BaseHTTPRequestHandler):
         super().__init__(connection, caller, None)  # type: ignore[arg-type]
 
     def setup(self) -> None:
-        """Take in the request, which has an end to its size and time here only."""
+        """Read the request. Only here are its size and time limited."""
         super().setup()
         self.rfile = io.BufferedReader(io.BytesIO(_read_head(self.connection)))
         self.connection.settimeout(_SECONDS)
 
     def do_GET(self) -> None:
-        """Answer it."""
+        """Answer a request."""
         try:
             status, content_type, body = self._endpoint.answer(
                 self.path.partition("?")[0], ", ".join(self.headers.get_all("Accept", ()))
@@ -198,19 +201,19 @@ class _Conversation(BaseHTTPRequestHandler):
     do_HEAD = do_GET  # noqa: N815
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002
-        """Keep quiet: it is asked every few seconds."""
+        """Log nothing: there is a request every few seconds."""
 
 
 def _encoder(accept: str) -> tuple[Callable[[Any], bytes], str]:
     try:
         return choose_encoder(accept)
     except (ValueError, TypeError):
-        # A version that is none: nobody's fault here, so no line of the log for each such request.
+        # The header has an invalid version. It is the client's fault, so don't log each such request.
         return choose_encoder("")
 
 
 def _read_head(connection: socket.socket) -> bytes:
-    """A request up to the empty line before its body; empty when it isn't whole within the limits."""
+    """Read a request up to its body; empty if it isn't complete within the limits."""
     end = time.monotonic() + _SECONDS
     head = b""
     while b"\r\n\r\n" not in head:
@@ -229,11 +232,11 @@ def _listen(host: str, port: int) -> socket.socket:
     return socket.create_server(
         address,
         family=family,
-        # "[::]" is to mean every address, as it does for gRPC.
+        # "[::]" means every address, as for gRPC.
         dualstack_ipv6=family == socket.AF_INET6 and socket.has_dualstack_ipv6(),
     )
 
 
 def _text(status: int, line: str) -> tuple[int, str, bytes]:
-    # One line, whatever it is made of.
+    # Join the text to one line.
     return status, "text/plain; charset=utf-8", (" ".join(line.split()) + "\n").encode()

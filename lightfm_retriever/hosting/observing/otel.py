@@ -1,7 +1,7 @@
-"""Records spans and sends them to an OTLP receiver. Needs OpenTelemetry (extra otlp).
+"""Record spans and send them to an OTLP receiver. Needs OpenTelemetry (extra otlp).
 
-Whatever becomes of the receiver, nobody waits for it: spans queue up to a limit, and those that can't
-be sent are dropped.
+Calls never wait for the receiver: spans wait in a queue of limited size, and are dropped if they can't
+be sent.
 """
 
 from __future__ import annotations
@@ -35,14 +35,16 @@ _log = logging.getLogger(__name__)
 
 
 class Tracing:
-    """Makes the spans of one process; a lightfm_retriever.hosting.observing.spans.Recorder.
+    """Make the spans of one process; a lightfm_retriever.hosting.observing.spans.Recorder.
 
-    The endpoint is the URL of the receiver; OTEL_EXPORTER_OTLP_HEADERS and the like apply too. The
-    service is called so there, and the role is which of its processes this is.
+    Args:
+        endpoint: URL of the receiver. OTEL_EXPORTER_OTLP_HEADERS and similar variables apply too.
+        service: name of the service in the traces.
+        role: name of this process of the service.
     """
 
     def __init__(self, endpoint: str, *, service: str, role: str) -> None:
-        # Its complaints, one for each batch, are told once in ten minutes.
+        # OpenTelemetry logs a warning for each batch. Pass on one in ten minutes.
         theirs = logging.getLogger("opentelemetry")
         theirs.propagate = False
         theirs.setLevel(logging.WARNING)
@@ -56,8 +58,8 @@ class Tracing:
                 "role": role,
             }
         )
-        # What is recorded was decided before, since OpenTelemetry takes more time to say no than a
-        # quick call has; at the end we flush, and for so long as we like.
+        # Sampling was decided before, because OpenTelemetry takes longer for it than a quick call. No
+        # flush at exit, because `close` does it with its own time limit.
         self._provider = TracerProvider(sampler=ALWAYS_ON, resource=resource, shutdown_on_exit=False)
         self._provider.add_span_processor(
             BatchSpanProcessor(
@@ -80,9 +82,9 @@ class Tracing:
     def call_span(
         self, name: str, headers: Mapping[str, str], attributes: Attributes
     ) -> AbstractContextManager[Span]:
-        """The span of a call, under its caller's if the headers `traceparent` and `tracestate` say so.
+        """Open the span of a call, under the caller's span of `traceparent` and `tracestate`, if any.
 
-        Its status is left to whoever knows how the call ended.
+        The caller of this method sets its status, because it knows how the call ended.
         """
         return self._tracer.start_as_current_span(
             name,
@@ -96,20 +98,20 @@ class Tracing:
     def run_span(
         self, name: str, traceparent: str, attributes: Attributes
     ) -> AbstractContextManager[Span]:
-        """The span of a training run, under the call's that asked for it; "" if that isn't traced."""
+        """Open the span of a training run, under the span of its call; "" if that isn't traced."""
         context = TraceContextTextMapPropagator().extract({"traceparent": traceparent})
         return self._tracer.start_as_current_span(name, context=context, attributes=attributes)
 
     def close(self, seconds: float) -> None:
-        """Send what waits, for at most so long."""
-        # Its own limit doesn't hold while a request is on its way.
+        """Send the waiting spans, for at most this time."""
+        # OpenTelemetry's own time limit doesn't apply while a request is being sent.
         flush = threading.Thread(target=self._provider.shutdown, name="traces' end", daemon=True)
         flush.start()
         flush.join(seconds)
 
 
 class _Seldom(logging.Handler):
-    """Passes one record on in ten minutes."""
+    """Pass on one record in ten minutes."""
 
     _next = 0.0
 
@@ -118,5 +120,5 @@ class _Seldom(logging.Handler):
         if now >= self._next:
             self._next = now + _SAY_EVERY_SECONDS
             _log.warning(
-                "traces can't be sent: %s (not said again for ten minutes)", record.getMessage()
+                "traces can't be sent: %s (not logged again for ten minutes)", record.getMessage()
             )

@@ -1,4 +1,4 @@
-"""Logs that calls cause: each line once a minute, so that no caller can fill a disk with them."""
+"""Limit log lines that calls cause to one a minute, so that no caller can fill a disk with them."""
 
 from __future__ import annotations
 
@@ -8,25 +8,26 @@ import time
 from collections.abc import Callable
 
 _SECONDS = 60.0
-# Loggers of gRPC that say something, mostly a traceback, for one call.
+# Loggers of gRPC that log a single call, mostly with a traceback.
 _OF_GRPC = ("grpc._server", "grpc._common", "grpc._utilities", "grpc._cython.cygrpc")
 
 
 class Repeats(logging.Filter):
-    """Lets a line through once a minute, with the number of those that it held back before.
+    """Pass each line once a minute, with the number of times that it was held back before.
 
-    Lines are the same when they have one text, whatever is put into it, and one type of error.
+    Lines are the same if they have the same text before arguments are filled in, and the same type of
+    error.
     """
 
     def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
         super().__init__()
         self._clock = clock
         self._lock = threading.Lock()
-        # By line: when it may come again, and how many were held back.
+        # By line: when it may be logged again, and how often it was held back.
         self._known: dict[tuple[str, object], tuple[float, int]] = {}
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Whether to log it."""
+        """Return whether to log a record."""
         key = (str(record.msg), record.exc_info[0] if record.exc_info else None)
         now = self._clock()
         with self._lock:
@@ -42,7 +43,7 @@ class Repeats(logging.Filter):
 
 
 def logger_of_calls(name: str) -> logging.Logger:
-    """A logger for what calls cause."""
+    """Return a logger for lines that calls cause."""
     logger = logging.getLogger(name)
     if not any(isinstance(own, Repeats) for own in logger.filters):
         logger.addFilter(Repeats())
@@ -50,6 +51,6 @@ def logger_of_calls(name: str) -> logging.Logger:
 
 
 def quieten_grpc() -> None:
-    """Have gRPC's own lines about calls told in the same way."""
+    """Limit gRPC's own lines about calls in the same way."""
     for name in _OF_GRPC:
         logger_of_calls(name)

@@ -1,4 +1,4 @@
-"""Request ids: what one call is called in logs, by its caller or by us."""
+"""Request ids: they identify a call in logs. The caller or the service chooses them."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ from contextvars import ContextVar
 from typing import Any
 
 HEADER = "x-request-id"
-# What gRPC lets through is printable already, but for its length.
+# gRPC accepts only printable characters, but of any length.
 _GOOD = re.compile(r"[\x20-\x7e]{1,128}")
 
-# Each call has a context of its own: gRPC makes it.
+# gRPC makes a separate context for each call.
 _current: ContextVar[str] = ContextVar("request_id", default="")
 
 
 def current() -> str:
-    """The id of the call that this code answers; "" when there is none."""
+    """Return the id of the current call; "" if there is none."""
     return _current.get()
 
 
 def take(metadata: Iterable[Any] | None) -> str:
-    """The id that a call's metadata gives, or a new one; `current` from now on.
+    """Return the id in the metadata of a call, or a new id, and make it the current one.
 
-    One that isn't 1 to 128 printable ASCII characters is replaced.
+    An id that isn't 1 to 128 printable ASCII characters is replaced.
     """
     for key, value in metadata or ():
         if key == HEADER and _GOOD.fullmatch(value):

@@ -1,7 +1,7 @@
-"""Spans: what parts of a call or a training run took, for whoever traces it.
+"""Spans: the durations of the stages of a traced call or training run.
 
-Imports no OpenTelemetry. Code says `with span("search"):`, which does next to nothing unless what it is
-part of is traced.
+This module doesn't import OpenTelemetry. Code uses `with span("search"):`, which costs almost nothing
+unless the call or run is traced.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from contextlib import AbstractContextManager, nullcontext
 from contextvars import ContextVar
 from typing import Protocol, TypeAlias
 
-# What is told of something by name, in spans and in lines of a log.
+# The attributes of spans and the fields of log lines.
 Attribute: TypeAlias = str | bool | int | float
 Attributes: TypeAlias = Mapping[str, Attribute]
 
@@ -21,51 +21,51 @@ class Recorder(Protocol):
     """Records spans; see lightfm_retriever.hosting.observing.otel."""
 
     def span(self, name: str, attributes: Attributes) -> AbstractContextManager[object]:
-        """Record what happens within, as part of the span that is open now."""
+        """Record a span within the current one."""
 
     def ids(self) -> tuple[str, str]:
-        """The ids of the trace and of the span that is open now, 32 and 16 hexadecimal digits."""
+        """Return the ids of the current trace and span, 32 and 16 hexadecimal digits."""
 
 
 _NOTHING = nullcontext()
-# Set only where a call or run is traced, so that the others pay for one look.
+# Set only for a traced call or run, so that others cost one look-up.
 _recorder: ContextVar[Recorder | None] = ContextVar("recorder", default=None)
 
 
 def span(name: str, **attributes: Attribute) -> AbstractContextManager[object]:
-    """A part of what is being done; recorded if that is traced."""
+    """Record a span if the current call or run is traced."""
     recorder = _recorder.get()
     return _NOTHING if recorder is None else recorder.span(name, attributes)
 
 
 def record_with(recorder: Recorder) -> None:
-    """Record what this context does from now on.
+    """Record the spans of the current context from now on.
 
-    There is nothing to undo: gRPC runs each call in a context of its own, and a training run's process
-    does nothing else.
+    There is nothing to undo: gRPC runs each call in a separate context, and the process of a training
+    run does nothing else.
     """
     _recorder.set(recorder)
 
 
 def ids() -> tuple[str, str] | None:
-    """Trace and span id of what is being done; None when it isn't traced."""
+    """Return the current trace id and span id; None if the call or run isn't traced."""
     recorder = _recorder.get()
     return None if recorder is None else recorder.ids()
 
 
 def traceparent() -> str:
-    """What to hand to another process whose spans belong under the one that is open now; "" for none.
+    """Return the current span for another process whose spans belong under it; "" for none.
 
-    In the form of the W3C's header of that name.
+    The form is that of the W3C's header `traceparent`.
     """
     found = ids()
     return "" if found is None else f"00-{found[0]}-{found[1]}-01"
 
 
 def outgoing() -> tuple[tuple[str, str], ...] | None:
-    """Metadata for a call that a client makes now, so that the service's spans belong to its caller's.
+    """Return metadata for a client's call, so that the service's spans belong under the client's.
 
-    None unless the caller uses OpenTelemetry.
+    None unless the client uses OpenTelemetry.
     """
     if "opentelemetry.trace" not in sys.modules:
         return None

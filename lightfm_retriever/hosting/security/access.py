@@ -1,7 +1,8 @@
-"""Who may call: those with a bearer token, and those whose certificate names them.
+"""Access control: allow calls by bearer token and by the names in client certificates.
 
-Health checks are exempt, since probes and proxies send no tokens; a handshake without a client
-certificate fails for them as for all.
+A client must meet every check that is switched on. Health checks are exempt from both, because probes
+and proxies send no tokens. But if client certificates are required, the handshake requires one from
+every client.
 """
 
 from __future__ import annotations
@@ -19,16 +20,16 @@ from lightfm_retriever.hosting.security.settings import SecuritySettings
 
 _HEALTH = "/grpc.health.v1.Health/"
 _SCHEME = "bearer"
-# Of a certificate that gRPC has taken.
+# gRPC's properties for the names in a client certificate.
 _NAMES = ("x509_subject_alternative_name", "x509_common_name")
-# A status that is too large becomes another one.
+# gRPC replaces a status that is too large.
 _MAX_NAMES_CHARACTERS = 500
 
 
 def guard_of(settings: SecuritySettings) -> Guard | None:
-    """Let calls pass that bring one of the tokens, as metadata `authorization: Bearer TOKEN`.
+    """Make a guard that allows calls with one of the tokens, in metadata `authorization: Bearer TOKEN`.
 
-    None where no tokens are asked for. Raises HostingError for tokens that can't be used.
+    Returns None if no tokens are configured. Raises HostingError if the tokens can't be used.
     """
     if settings.token_file is None:
         return None
@@ -50,9 +51,9 @@ def guard_of(settings: SecuritySettings) -> Guard | None:
 
 
 def arounds(settings: SecuritySettings) -> tuple[Around, ...]:
-    """Let calls pass whose client certificate has one of the names, DNS, URI or common name.
+    """Make a wrapper that allows calls whose client certificate has one of the allowed names.
 
-    None where no names are asked for.
+    A name is a DNS name, a URI or the common name. Returns no wrapper if no names are configured.
     """
     good = frozenset(name.encode() for name in settings.allowed_clients)
 
@@ -72,7 +73,7 @@ def arounds(settings: SecuritySettings) -> tuple[Around, ...]:
 def _refuse_names(found: Sequence[bytes], context: grpc.ServicerContext) -> NoReturn:
     told = dict.fromkeys(name.decode("utf-8", "replace") for name in found)
     names = ", ".join(told)[:_MAX_NAMES_CHARACTERS] or "nobody"
-    text = f"the client certificate names {names}, which the service's --tls-allowed-clients doesn't"
+    text = f"the client certificate names {names}, which isn't in the service's --tls-allowed-clients"
     denied = statuses.make(code_pb2.PERMISSION_DENIED, text, statuses.reason("CLIENT_NOT_ALLOWED"))
     statuses.abort(context, statuses.to_grpc(denied))
 
@@ -85,8 +86,8 @@ def _unauthenticated(reason: str, message: str) -> Handler:
 
 _MISSING = _unauthenticated(
     "TOKEN_MISSING",
-    "this service wants a token, as metadata 'authorization: Bearer TOKEN' (--client-token-file)",
+    "this service requires a token: send metadata 'authorization: Bearer TOKEN' (--client-token-file)",
 )
 _WRONG = _unauthenticated(
-    "TOKEN_WRONG", "the authorization isn't 'Bearer' and one of the tokens that this service knows"
+    "TOKEN_WRONG", "the metadata 'authorization' isn't 'Bearer TOKEN' with a token of this service"
 )

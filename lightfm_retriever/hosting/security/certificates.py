@@ -1,6 +1,6 @@
-"""Certificates and keys: reads them from files, and finds what a handshake would fail for.
+"""Read certificates and keys from files, and detect errors that would make a handshake fail.
 
-Imports `cryptography`, which takes a few megabytes: import this where there is TLS only.
+This module imports `cryptography`, which takes a few megabytes: import it only where TLS is used.
 """
 
 from __future__ import annotations
@@ -22,23 +22,25 @@ from lightfm_retriever.hosting.errors import HostingError
 from lightfm_retriever.hosting.security.settings import ClientSecurity, SecuritySettings
 from lightfm_retriever.hosting.security.watched_files import Reloading, WatchedFile
 
-# They are of oddities of certificates that somebody else made, such as a system's authorities, and have
-# a line of our source: who reads them can do nothing about it.
+# These warnings are about unusual certificates of others, such as the system's authorities. They show a
+# line of our source, and an operator can't do anything about them.
 warnings.filterwarnings("ignore", category=CryptographyDeprecationWarning, module=__name__)
 
 _SOON = timedelta(days=7)
-# What gRPC's clients offer to verify.
+# The curves that gRPC's clients support.
 _CURVES = (ec.SECP256R1, ec.SECP384R1)
 
 
 @dataclass(frozen=True)
 class Certificates:
-    """Checked files, in PEM.
+    """The contents of checked files, in PEM.
 
     Attributes:
-        where: the certificate's flag and file.
-        chain: one's own certificate, and those that it was signed by.
-        authorities: whose certificates the other side must show; None when it needs none.
+        where: flag and file of the certificate.
+        chain: the own certificate and those that signed it.
+        key: the private key of the certificate.
+        authorities: CAs that must have signed the other side's certificate; None if it needs none.
+        expires: when the own certificate expires.
     """
 
     where: WatchedFile
@@ -48,11 +50,11 @@ class Certificates:
     expires: datetime
 
     def describe(self) -> str:
-        """Until when it is valid."""
+        """Say until when the certificate is valid."""
         return f"a certificate that is valid until {_text(self.expires)}"
 
     def warning(self) -> str | None:
-        """That it expires soon, or has expired."""
+        """Return a warning if the certificate expires soon or has expired."""
         now = datetime.now(UTC)
         if now >= self.expires:
             return f"{self.where}, which is in use, expired at {_text(self.expires)}: replace the file"
@@ -63,14 +65,14 @@ class Certificates:
 
 
 def watch(settings: SecuritySettings) -> Reloading[Certificates]:
-    """A server's certificates. Raises HostingError when they can't be used."""
+    """Read and watch the certificates of a server. Raises HostingError if they can't be used."""
     files = {"cert": settings.cert, "key": settings.key, "client-ca": settings.client_ca}
     sources = [WatchedFile(f"--tls-{name}", path) for name, path in files.items() if path is not None]
     return Reloading(sources, partial(_parse, sources))
 
 
 def read_client(security: ClientSecurity) -> list[bytes]:
-    """Whom a client trusts, and its chain and key if it has some, checked. Raises HostingError."""
+    """Read and check a client's CAs, and its chain and key if it has them. Raises HostingError."""
     files = {"ca": security.ca, "cert": security.cert, "key": security.key}
     ca, *pair = (
         WatchedFile(security.named(name), Path(path), once=True)
@@ -94,7 +96,7 @@ def _parse(sources: Sequence[WatchedFile], contents: Sequence[bytes]) -> Certifi
 
 
 def _check_pair(cert: WatchedFile, key: WatchedFile, chain: bytes, private: bytes) -> datetime:
-    """Raise HostingError unless a server or client can use both; returns when they expire."""
+    """Check a certificate and its key, and return when it expires. Raises HostingError."""
     certificates = _certificates(cert, chain)
     own, now = certificates[0], datetime.now(UTC)
     public = _public_key(key, private)
@@ -102,9 +104,9 @@ def _check_pair(cert: WatchedFile, key: WatchedFile, chain: bytes, private: byte
     if not belongs[0]:
         if any(belongs):
             raise HostingError(
-                f"{cert} begins with another certificate than that of {key}: put its own first"
+                f"{cert} doesn't begin with the certificate of {key}: put that certificate first"
             )
-        raise HostingError(f"{key} isn't the key of {cert}: give two that were made together")
+        raise HostingError(f"{key} isn't the key of {cert}: give a certificate and its own key")
     if now >= own.not_valid_after_utc:
         raise HostingError(f"{cert} expired at {_text(own.not_valid_after_utc)}: renew it")
     if now < own.not_valid_before_utc:
@@ -117,7 +119,7 @@ def _is_of(certificate: x509.Certificate, public: object) -> bool:
     try:
         return certificate.public_key() == public
     except (ValueError, UnsupportedAlgorithm):
-        # A key of an unknown kind, and those that one can have are known.
+        # The key is of an unknown kind, so it can't be ours.
         return False
 
 
@@ -125,7 +127,7 @@ def _public_key(key: WatchedFile, private: bytes) -> object:
     try:
         loaded = serialization.load_pem_private_key(private, password=None)
     except TypeError as error:
-        raise HostingError(f"{key} is encrypted: give a key without a password") from error
+        raise HostingError(f"{key} is encrypted: give an unencrypted key") from error
     except (ValueError, UnsupportedAlgorithm) as error:
         raise HostingError(f"{key} isn't a private key in PEM (-----BEGIN PRIVATE KEY-----)") from error
     curve = loaded.curve if isinstance(loaded, ec.EllipticCurvePrivateKey) else None
@@ -138,7 +140,8 @@ def _check_authorities(source: WatchedFile, content: bytes) -> None:
     expire = [certificate.not_valid_after_utc for certificate in _certificates(source, content)]
     if datetime.now(UTC) >= max(expire):
         raise HostingError(
-            f"{source} holds expired certificates only, the last of {_text(max(expire))}"
+            f"{source} contains only expired certificates, the last expired at {_text(max(expire))}: "
+            "renew them"
         )
 
 

@@ -1,4 +1,4 @@
-"""What a service couldn't use, or shouldn't be without, before it begins."""
+"""Check the security settings before a service starts."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from lightfm_retriever.hosting.security.settings import SecuritySettings
 
 
 def check_files(settings: SecuritySettings) -> None:
-    """Raise HostingError for certificates, keys and tokens that a service couldn't use."""
+    """Raise HostingError if certificates, keys or tokens can't be used."""
     if settings.tls:
-        # Takes memory that a service without TLS needn't.
+        # Imported here, because it takes memory that a service without TLS doesn't need.
         from lightfm_retriever.hosting.security import certificates
 
         certificates.watch(settings)
@@ -22,20 +22,20 @@ def check_files(settings: SecuritySettings) -> None:
 
 
 def check_address(settings: SecuritySettings, host: str) -> None:
-    """Raise FlagError for an address that needs TLS when there is none."""
+    """Raise FlagError if the address is reachable for other machines and there is no TLS."""
     if settings.tls or settings.insecure or _is_loopback(host):
         return
     raise FlagError(
-        f"--listen {host}: other machines can call there, so give --tls-cert and --tls-key, "
-        "or --insecure for no encryption"
+        f"--listen {host}: other machines can reach this address, so give --tls-cert and --tls-key, "
+        "or --insecure to allow calls without encryption"
     )
 
 
 def _is_loopback(host: str) -> bool:
     try:
-        # gRPC takes no host for all of them.
+        # For gRPC, an empty host means all addresses.
         found = socket.getaddrinfo(host.removeprefix("[").removesuffix("]") or "::", None)
     except (OSError, UnicodeError):
-        # Nobody can listen there, but gRPC has spellings of its own, such as ipv4:0.0.0.0.
+        # The host can't be resolved. But gRPC has forms of its own, such as ipv4:0.0.0.0.
         return ":" not in host
     return all(ipaddress.ip_address(str(address[0])).is_loopback for *_, address in found)

@@ -1,4 +1,4 @@
-"""How a service and its callers connect: plainly, by TLS or by mutual TLS, with a token or without."""
+"""Connections of services and clients: plain, TLS or mutual TLS, with or without a token."""
 
 from __future__ import annotations
 
@@ -14,13 +14,15 @@ if TYPE_CHECKING:
 
 
 def add_port(server: grpc.Server, address: str, settings: SecuritySettings) -> int:
-    """Have a server listen; returns the port.
+    """Let a server listen, and return the port.
 
-    Raises HostingError for certificates that can't be used, RuntimeError for the address.
+    Raises:
+        HostingError: the certificates can't be used.
+        RuntimeError: the address can't be used.
     """
     if not settings.tls:
         return server.add_insecure_port(address)
-    # Takes memory that a service without TLS needn't.
+    # Imported here, because it takes memory that a service without TLS doesn't need.
     from lightfm_retriever.hosting.security import certificates
 
     watched = certificates.watch(settings)
@@ -28,7 +30,7 @@ def add_port(server: grpc.Server, address: str, settings: SecuritySettings) -> i
     given = watched.value
 
     def new() -> grpc.ServerCertificateConfiguration | None:
-        """What handshakes use from now on, asked before each; None for the same as before."""
+        """Return the configuration of new handshakes; None if it hasn't changed. Called before each."""
         nonlocal given
         if watched.value is given:
             return None
@@ -52,7 +54,7 @@ def _configuration(certificates: Certificates) -> grpc.ServerCertificateConfigur
 def open_channel(
     target: str, security: ClientSecurity, options: Sequence[tuple[str, Any]]
 ) -> grpc.Channel:
-    """A client's connection. Raises HostingError for certificates that can't be used."""
+    """Open a client's channel. Raises HostingError if the certificates can't be used."""
     if security.ca is None:
         channel = grpc.insecure_channel(target, options)
     else:
@@ -65,7 +67,7 @@ def open_channel(
         channel = grpc.secure_channel(
             target, grpc.ssl_channel_credentials(authorities, key, chain), options
         )
-    # gRPC's own call credentials would be refused where there is no TLS.
+    # gRPC refuses its own call credentials without TLS, so an interceptor adds the token.
     return (
         channel if security.token is None else grpc.intercept_channel(channel, _Token(security.token))
     )
@@ -77,7 +79,7 @@ class _Token(
     grpc.StreamUnaryClientInterceptor,
     grpc.StreamStreamClientInterceptor,
 ):
-    """Sends a bearer token with each call."""
+    """Send a bearer token with each call."""
 
     def __init__(self, token: str) -> None:
         self._metadata = ("authorization", f"Bearer {token}")

@@ -1,4 +1,4 @@
-"""Bearer tokens that callers may send: read from a file, and compared."""
+"""Read bearer tokens from a file and compare them."""
 
 from __future__ import annotations
 
@@ -14,29 +14,29 @@ from lightfm_retriever.hosting.security.watched_files import Reloading, WatchedF
 
 @dataclass(frozen=True)
 class Tokens:
-    """The tokens that are good now, as SHA-256 digests, which are of equal length."""
+    """The valid tokens, as SHA-256 digests, which have equal length."""
 
     digests: tuple[bytes, ...]
 
     def allow(self, token: str) -> bool:
-        """Whether one is good, in a time that doesn't tell how much of it is right."""
+        """Return whether a token is valid. The time doesn't reveal how much of it is right."""
         given = sha256(token.encode("utf-8", "surrogateescape")).digest()
         found = False
         for digest in self.digests:
-            # Not any(): which one it is takes no part either.
+            # Not any(): the time must not reveal which token matches either.
             found |= hmac.compare_digest(digest, given)
         return found
 
     def describe(self) -> str:
-        """How many."""
+        """Say how many tokens there are."""
         return f"{len(self.digests)} token{'s' if len(self.digests) > 1 else ''}"
 
     def warning(self) -> None:
-        """Tokens don't expire."""
+        """Return no warning: tokens don't expire."""
 
 
 def watch(path: Path) -> Reloading[Tokens]:
-    """The tokens in a file. Raises HostingError when they can't be used."""
+    """Read and watch the tokens in a file. Raises HostingError if they can't be used."""
     source = WatchedFile("--token-file", path)
 
     def parse(contents: Sequence[bytes]) -> Tokens:
@@ -46,13 +46,13 @@ def watch(path: Path) -> Reloading[Tokens]:
 
 
 def read_first(path: Path) -> str:
-    """The token that a client sends. Raises HostingError."""
+    """Read the token that a client sends. Raises HostingError."""
     source = WatchedFile("--client-token-file", path, once=True)
     return _parse(source, source.read())[0]
 
 
 def is_token(text: str) -> bool:
-    """Whether text can be sent as a token."""
+    """Return whether a text can be sent as a token."""
     return text.isascii() and text.isprintable() and " " not in text and text != ""
 
 
@@ -61,12 +61,14 @@ def _parse(source: WatchedFile, content: bytes) -> list[str]:
     for number, line in enumerate(content.split(b"\n"), start=1):
         token = line.decode("utf-8", "replace").strip()
         if token and not is_token(token):
-            # The line itself is a secret.
+            # Don't show the line: it is a secret.
             raise HostingError(
                 f"{source}, line {number}: a token should be printable ASCII without spaces"
             )
         if token:
             tokens.append(token)
     if not tokens:
-        raise HostingError(f"{source} is empty: write a token into it, such as `openssl rand -hex 32`")
+        raise HostingError(
+            f"{source} is empty: write a token into it, for instance with `openssl rand -hex 32`"
+        )
     return tokens

@@ -1,8 +1,8 @@
-"""What is read from files, and read again whenever they change.
+"""Read values from files, and read them again whenever the files change.
 
-A thread looks at them every second, so that no call and no connection ever waits for a file. It
-compares what the files hold: that they were replaced, linked anew (as Kubernetes does) or written to in
-place makes no difference, and no clock of a file system is trusted.
+A thread reads the files every second, so that no call and no connection waits for a file. It compares
+their contents. So it doesn't matter whether a file was replaced, linked again (as Kubernetes does) or
+written in place, and the clock of the file system doesn't matter either.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _MAX_BYTES = _MOST_PARTS * _PART_BYTES
 
 @dataclass(frozen=True)
 class WatchedFile:
-    """A file, and the flag that names it. What is read `once` may be a pipe of a shell's."""
+    """A file, and the flag that names it. A file that is read `once` may be a pipe of a shell."""
 
     flag: str
     path: Path
@@ -40,42 +40,42 @@ class WatchedFile:
         return f"{self.flag} {self.path}"
 
     def read(self) -> bytes:
-        """What it holds; raises HostingError."""
+        """Return the content of the file. Raises HostingError."""
         try:
             with (open_given if self.once else open_regular)(self.path) as file:
-                # Not all that there may be at once, since room for it would be made every second.
+                # In parts: reading the largest size at once would allocate that memory every second.
                 content = b"".join(islice(iter(partial(file.read, _PART_BYTES), b""), _MOST_PARTS + 1))
         except OSError as error:
             raise HostingError(f"{self}: {error.strerror or error}") from error
         except ValueError as error:
-            # No system call takes it.
-            raise HostingError(f"{self}: the name has a NUL character in it") from error
+            # No system call accepts such a name.
+            raise HostingError(f"{self}: the name contains a NUL character") from error
         if len(content) > _MAX_BYTES:
             raise HostingError(f"{self} is larger than {_MAX_BYTES >> 20} MiB")
         return content
 
 
 class Loaded(Protocol):
-    """What files hold, once understood."""
+    """The parsed content of files."""
 
     def describe(self) -> str:
-        """What it is, after "in use: "."""
+        """Describe the content, for a log line after "in use: "."""
 
     def warning(self) -> str | None:
-        """What somebody should do something about soon; None for nothing."""
+        """Return a warning that an operator should act on soon; None for none."""
 
 
 T = TypeVar("T", bound=Loaded)
 
 
 class Reloading(Generic[T]):
-    """The last good content of some files. `value` may be read by any thread, at any time."""
+    """The last valid content of some files. Any thread may read `value` at any time."""
 
     def __init__(self, sources: Sequence[WatchedFile], parse: Callable[[Sequence[bytes]], T]) -> None:
-        """Read them once; raises HostingError when they can't be read or understood.
+        """Read the files for the first time. Raises HostingError if they can't be read or parsed.
 
-        `parse` understands what they hold, in their order, or raises HostingError with a text that
-        doesn't change while they don't.
+        `parse` parses the contents, in the order of the files. It may raise HostingError, with the same
+        text as long as the files don't change.
         """
         self._sources = sources
         self._parse = parse
@@ -85,11 +85,11 @@ class Reloading(Generic[T]):
         self.value = parse(self._contents)
 
     def start(self) -> None:
-        """Look at them every second from now on, for as long as the process lives."""
+        """Read the files every second until the process ends."""
         threading.Thread(target=self._run, name="reloading", daemon=True).start()
 
     def look(self) -> None:
-        """Take what the files hold now, if that is new and good; else log, once, why not."""
+        """Use the current content of the files if it is new and valid; else log once why not."""
         try:
             contents = self._read()
             if contents != self._contents:
@@ -98,7 +98,7 @@ class Reloading(Generic[T]):
                 _log.info("%s changed; in use: %s", self, self.value.describe())
             self._problem = None
         except HostingError as error:
-            # Looked at again each time: what isn't valid yet is so a little later.
+            # Parse it again each time: a certificate that isn't valid yet becomes valid later.
             if str(error) != self._problem:
                 self._problem = str(error)
                 _log.error("%s; still in use: %s", error, self.value.describe())
@@ -118,6 +118,6 @@ class Reloading(Generic[T]):
             try:
                 self.look()
             except Exception:
-                # Nobody would start this thread again.
-                _log.exception("looking at %s failed", self)
+                # If this thread ended, changes would not be noticed any more.
+                _log.exception("couldn't check %s for changes", self)
             time.sleep(_LOOK_SECONDS)

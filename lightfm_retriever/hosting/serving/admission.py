@@ -1,7 +1,7 @@
-"""How many calls a server takes at once, which thread answers each, and what happens to the others.
+"""Admission of calls: how many a server answers at once, on which threads, and how it refuses more.
 
-gRPC's own limit counts every call, health checks too, so a busy server would look dead. Here each kind
-of call has a lane: a limit, and threads of its own. What is past the limit is refused at once, from
+gRPC's own limit counts every call, even health checks, so a busy server would look dead. Here each kind
+of call has a lane with its own limit and threads. Calls beyond the limit are refused at once, on
 threads that do nothing else.
 """
 
@@ -27,20 +27,19 @@ from lightfm_retriever.hosting.calls import (
 from lightfm_retriever.hosting.serving.lanes import _OK, Lane, Observe, ignore
 from lightfm_retriever.hosting.serving.parsing import parsing
 
-# Tell callers to come back after about as long as a full lane takes to empty.
+# A full lane takes about this long to empty. Callers should retry after that.
 _RETRY_SECONDS = 0.1
 
 
 class Admission(grpc.ServerInterceptor):
-    """Sends calls to lanes by their method, or else by their service's name.
+    """Send calls to lanes by their method, or by the name of their service.
 
-    gRPC asks it for the handler of each call on the one thread that also accepts them, so it does no
-    more than look at a number.
+    gRPC calls it for each call, on the single thread that accepts calls. So it only compares a number.
 
     Args:
-        lanes: by method ("/package.Service/Method") or by the name of a service.
-        calls: who may call, and what is put around the calls that may.
-        observe: told of the calls that are refused.
+        lanes: lanes by method ("/package.Service/Method") or by service name.
+        calls: the guard and the wrappers of calls.
+        observe: called for each refused call.
     """
 
     def __init__(
@@ -56,7 +55,7 @@ class Admission(grpc.ServerInterceptor):
         continuation: Callable[[grpc.HandlerCallDetails], Handler | None],
         handler_call_details: grpc.HandlerCallDetails,
     ) -> Handler | None:
-        """The handler of a call, or one that refuses it."""
+        """Return the handler of a call, or a handler that refuses it."""
         method, guard = handler_call_details.method, self._calls.guard
         if guard is not None and (refusing := guard(handler_call_details)) is not None:
             return self._observed(method, self._calls.wrap_refusal(method, refusing))
@@ -74,14 +73,14 @@ class Admission(grpc.ServerInterceptor):
         return handler
 
     def _admit(self, method: str, handler: Handler) -> tuple[Lane | None, Handler, Handler]:
-        """The lane of a method, its handler, and what refuses its calls when the lane is full."""
+        """Return the lane of a method, its handler, and the handler for calls when the lane is full."""
         handler = self._calls.wrap(method, parsing(method, handler))
         refusing = self._calls.wrap_refusal(method, _REFUSED)
         lane = self._lanes.get(method) or self._lanes.get(method[1:].partition("/")[0])
         return lane, handler if lane is None else _in_lane(method, handler, lane), refusing
 
     def _observed(self, method: str, refusing: Handler) -> Handler:
-        """The same handler, which refuses, and of which no lane tells."""
+        """Make a refusing handler report its calls, because they pass through no lane."""
         if self._observe is ignore:
             return refusing
         behavior = behavior_of(refusing)
@@ -97,18 +96,18 @@ class Admission(grpc.ServerInterceptor):
 
 def _in_lane(method: str, handler: Handler, lane: Lane) -> Handler:
     run: Any = functools.partial(behavior_of(handler))
-    # The attribute by which gRPC lets a handler choose its threads; its own health servicer does too.
+    # With this attribute a handler chooses its threads. gRPC's own health servicer uses it too.
     run.experimental_thread_pool = lane
-    # A health watch goes on after its handler has returned.
+    # A health watch continues after its handler has returned.
     run.experimental_non_blocking = getattr(behavior_of(handler), "experimental_non_blocking", False)
-    # gRPC itself knows it of methods without a handler only.
+    # gRPC passes the method's name only to methods without a handler.
     run.method = method
     return with_behavior(handler, run)
 
 
 def overloaded(retry_seconds: float) -> grpc.Status:
-    """RESOURCE_EXHAUSTED, which says when to try again to programs and to gRPC's own retries."""
-    text = "there are as many calls as this process handles at once: try again later"
+    """Make a status RESOURCE_EXHAUSTED that tells programs and gRPC's own retries when to retry."""
+    text = "this process already handles as many calls as it may: try again later"
     again = statuses.retry_after(retry_seconds)
     return statuses.to_grpc(statuses.make(code_pb2.RESOURCE_EXHAUSTED, text, again))
 

@@ -1,9 +1,9 @@
-"""Health as both services tell it: grpc.health.v1, of which no caller can hold up another.
+"""The health service of both services: grpc.health.v1, in which no caller can block another.
 
-gRPC's own servicer waits, under the lock that all checks take, until a watcher has taken what it is
-sent. One that never does would stop every check, and with it the thread that takes all calls. It also
-keeps each name that was ever watched, and doesn't know List. This uses parts of grpcio that aren't
-public, as lightfm_retriever/hosting/serving/admission.py does.
+gRPC's own servicer waits for a watcher to receive its messages, and holds the lock of all checks
+meanwhile. A watcher that never receives would block every check, and with it the thread that receives
+all calls. It also keeps each name that was ever watched, and doesn't support List. This module uses
+parts of grpcio that aren't public, as lightfm_retriever/hosting/serving/admission.py does.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from grpc_health.v1 import health_pb2_grpc as pb_grpc
 
 from lightfm_retriever.hosting.serving.admission import refuse_call
 
-# Each costs memory for as long as its caller likes.
+# Each watch takes memory for as long as its caller wants.
 MAX_WATCHES = 4096
 _LONGEST_NAME = 100
 _SENDING = "send_health"
@@ -28,7 +28,7 @@ _STATES = pb.HealthCheckResponse
 
 
 class Health(pb_grpc.HealthServicer):  # type: ignore[misc]
-    """Answers for the service as a whole, "", and for another by its name, which is as healthy."""
+    """Answer health checks with one status, for the whole server, "", and for its service by name."""
 
     def __init__(self, name: str) -> None:
         self._lock = threading.Lock()
@@ -37,7 +37,7 @@ class Health(pb_grpc.HealthServicer):  # type: ignore[misc]
         self._watches: set[_Watch] = set()
 
     def say_serving(self, *, serving: bool) -> None:
-        """Set what is answered, and tell it to those who watch; never waits for them."""
+        """Set the status and send it to all watchers, without waiting for them."""
         with self._lock:
             self._status = _STATES.SERVING if serving else _STATES.NOT_SERVING
             for watch in self._watches:
@@ -47,11 +47,11 @@ class Health(pb_grpc.HealthServicer):  # type: ignore[misc]
     def Check(  # noqa: N802
         self, request: pb.HealthCheckRequest, context: grpc.ServicerContext
     ) -> pb.HealthCheckResponse:
-        """The state of a service; NOT_FOUND for one that isn't here."""
+        """Return the status of a service; NOT_FOUND for an unknown one."""
         if request.service not in self._names:
             name = request.service
             shown = name if len(name) <= _LONGEST_NAME else f"{name[:_LONGEST_NAME]}..."
-            text = f"no service {shown!r} is here: List names those that are"
+            text = f"this server has no service {shown!r}: List returns the services that it has"
             context.abort(grpc.StatusCode.NOT_FOUND, text)
         return pb.HealthCheckResponse(status=self._status)
 
@@ -60,18 +60,18 @@ class Health(pb_grpc.HealthServicer):  # type: ignore[misc]
         request: pb.HealthListRequest,  # noqa: ARG002
         context: grpc.ServicerContext,  # noqa: ARG002
     ) -> pb.HealthListResponse:
-        """The state of each service."""
+        """Return the status of each service."""
         state = pb.HealthCheckResponse(status=self._status)
         return pb.HealthListResponse(statuses=dict.fromkeys(self._names, state))
 
     def Watch(  # noqa: N802
         self, request: pb.HealthCheckRequest, context: grpc.ServicerContext, _respond: object = None
     ) -> None:
-        """The state of a service now, and whenever it changes; SERVICE_UNKNOWN for one not here.
+        """Send the status of a service now and after each change; SERVICE_UNKNOWN for an unknown one.
 
-        gRPC calls it in the way of `experimental_non_blocking`: the call goes on after it returns.
+        With `experimental_non_blocking` the call continues after this method returns.
         """
-        # No service is added later, so those who watch another one are told nothing else.
+        # No service is added later, so the status of an unknown one never changes.
         watch = _Watch(context, of_ours=request.service in self._names)
         with self._lock:
             full = len(self._watches) >= MAX_WATCHES
@@ -91,17 +91,17 @@ class Health(pb_grpc.HealthServicer):  # type: ignore[misc]
 
 
 class _Watch:
-    """One call that watches: sends one state after another, and of those that wait the latest only."""
+    """One watching call. It sends one status at a time. Of waiting ones it sends the latest only."""
 
     def __init__(self, context: Any, *, of_ours: bool) -> None:
         self.of_ours = of_ours
-        # The class of gRPC's own contexts has no public way to send without waiting.
+        # gRPC's context has no public way to send without waiting.
         self._call = context._rpc_event.call  # noqa: SLF001
         self._state = context._state  # noqa: SLF001
         self._waiting: int | None = None
 
     def tell(self, status: int) -> None:
-        """Send a state, after what is being sent."""
+        """Send a status, after the one that is being sent."""
         with self._state.condition:
             if _SENDING in self._state.due:
                 self._waiting = status

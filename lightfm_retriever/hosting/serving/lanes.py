@@ -1,9 +1,10 @@
-"""Lanes: how many calls of a kind are answered at once, and by which threads.
+"""Lanes: each limits how many calls of a kind are answered at once, and has its own threads.
 
-gRPC would hand a call from its own thread to another one before the request is there, and once more
-when it has come. That, and two threads that want the GIL, takes longer than most questions do. So a
-call's lane waits for the request on gRPC's thread, and answers there what is quick. This uses parts of
-grpcio that aren't public: see docs/adr/0015-quick-calls.md.
+gRPC hands a call from its own thread to another one before the request has arrived, and again
+afterwards. This, and two threads that compete for the GIL, takes longer than most answers. So a unary
+lane receives the request on gRPC's thread, and answers quick calls there. This module uses parts of
+grpcio that aren't
+public: see docs/adr/0015-quick-calls.md.
 """
 
 from __future__ import annotations
@@ -20,8 +21,8 @@ from grpc._server import _CANCELLED, _CLOSED, _RECEIVE_MESSAGE_TOKEN, _abort, _r
 
 from lightfm_retriever.hosting.process import start_all
 
-# Told of each call that ended: its method, how, and seconds since its request had come, None for one
-# that was refused unread.
+# Called for each call that ended, with its method, its status code, and the seconds since its request
+# arrived: None for a call that was refused unread.
 Observe: TypeAlias = Callable[[str, grpc.StatusCode, float | None], None]
 _NO_FLAGS = 0
 _OK = grpc.StatusCode.OK
@@ -32,7 +33,7 @@ def ignore(method: str, code: grpc.StatusCode, seconds: float | None) -> None:
 
 
 class Lane(ThreadPoolExecutor):
-    """A thread for each of at most `limit` calls, and the counts of what it did."""
+    """Threads for at most `limit` calls at once, and counts of calls."""
 
     def __init__(self, name: str, *, limit: int, threads: int | None = None) -> None:
         super().__init__(threads or limit, thread_name_prefix=name)
@@ -41,22 +42,22 @@ class Lane(ThreadPoolExecutor):
         self.refused = 0
         self._ended = 0
         self._lock = threading.Condition()
-        # Calls that wait for `release`; None while none has to.
+        # Calls that wait for `release`; None while calls don't have to wait.
         self._held: list[Callable[[], object]] | None = None
         self._started = start_all(self, threads or limit)
 
     @property
     def alive(self) -> bool:
-        """Whether all its threads are; one may end for want of memory, and no other takes its place."""
+        """Whether all threads are alive. One may end without enough memory, and isn't replaced."""
         return all(thread.is_alive() for thread in self._started)
 
     @property
     def in_flight(self) -> int:
-        """Calls that were accepted and haven't ended."""
+        """The number of calls that were accepted and haven't ended."""
         return self.accepted - self._ended
 
     def submit(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any] | None:  # type: ignore[override]
-        """Run a call, and count it."""
+        """Run and count a call."""
         self._begin()
         if self._hold(lambda: super(Lane, self).submit(self._run, function, *args, **kwargs)):
             return None
@@ -73,19 +74,19 @@ class Lane(ThreadPoolExecutor):
             self._end()
 
     def hold(self) -> None:
-        """Take calls, but let them wait from now on."""
+        """Accept calls from now on, but let them wait."""
         with self._lock:
             self._held = self._held or []
 
     def release(self) -> None:
-        """Begin with the calls that wait; those that come later don't."""
+        """Start the waiting calls. Later calls don't wait any more."""
         with self._lock:
             held, self._held = self._held or (), None
         for begin in held:
             begin()
 
     def _hold(self, begin: Callable[[], object]) -> bool:
-        """Whether a call, which `begin` begins, has to wait."""
+        """Keep a call waiting if calls have to wait, and return whether they do. `begin` starts it."""
         if self._held is None:
             return False
         with self._lock:
@@ -95,7 +96,7 @@ class Lane(ThreadPoolExecutor):
             return True
 
     def wait_until_empty(self, seconds: float | None) -> bool:
-        """Wait until no call is in flight; False when some still are after that time."""
+        """Wait until no call is in flight. Returns False if some still are after that time."""
         with self._lock:
             return self._lock.wait_for(lambda: self.in_flight == 0, seconds)
 
@@ -110,10 +111,11 @@ class Lane(ThreadPoolExecutor):
 
 
 class UnaryLane(Lane):
-    """Calls of one request and one response, which take no thread before their request has come.
+    """A lane for calls of one request and one response.
 
-    A caller that never sends it keeps nobody waiting. What `is_quick` is answered at once, on gRPC's
-    own thread, which must not be kept from its work for long; the rest by `threads` others, in turn.
+    A call takes no thread before its request arrives. So a caller that never sends its request blocks
+    nobody. Calls that are `is_quick` are answered at once on gRPC's own thread, which must not be
+    blocked for long. The lane's own threads answer the others.
     """
 
     def __init__(
@@ -130,7 +132,7 @@ class UnaryLane(Lane):
         self._observe = observe
 
     def submit(self, function: Callable[..., Any], /, *args: Any, **_: Any) -> None:  # type: ignore[override]
-        """Take over a call from gRPC, which holds the call's lock: ask for its request, then answer."""
+        """Take over a call from gRPC, which holds its lock: receive the request, then answer."""
         respond, rpc_event, state, behavior, _wait, deserialize, serialize = args
         receive = _receive_message(state, rpc_event.call, deserialize)
         run_later = super(Lane, self).submit
@@ -144,8 +146,9 @@ class UnaryLane(Lane):
             try:
                 function(respond, rpc_event, state, behavior, lambda: request, deserialize, serialize)
             except Exception:
-                # What a method raises is answered by gRPC; this is for want of memory, say. Raised, it
-                # would end the one thread that takes calls, or leave the caller waiting.
+                # gRPC handles errors of the method. This is another one, for instance not enough
+                # memory. It must not end the single thread that receives calls, nor leave the caller
+                # waiting.
                 _end_without_answer(state, rpc_event.call)
             finally:
                 end(time.perf_counter() - came_at)
@@ -193,10 +196,10 @@ def _code(state: Any) -> grpc.StatusCode:
 
 
 def _end_without_request(state: Any, call: Any) -> grpc.StatusCode:
-    """As gRPC does, unless it is the caller that left; returns how the call ends."""
+    """End a call without a request as gRPC does, unless the caller left. Returns its status code."""
     with state.condition:
         if state.statused:
-            # What came can't be parsed.
+            # The request can't be parsed.
             return grpc.StatusCode.INTERNAL
         if state.client is not _CLOSED:
             return grpc.StatusCode.CANCELLED
@@ -207,14 +210,14 @@ def _end_without_request(state: Any, call: Any) -> grpc.StatusCode:
 
 
 def _end_without_answer(state: Any, call: Any) -> None:
-    """Tell the caller to ask again, unless the call has ended already."""
+    """Tell the caller to retry, unless the call has ended already."""
     with state.condition:
         if not state.statused:
-            # For who counts calls; the abort itself notes no code.
+            # For the counters of calls; the abort itself doesn't set the code.
             state.code = grpc.StatusCode.UNAVAILABLE
             _abort(
                 state,
                 call,
                 cygrpc.StatusCode.unavailable,
-                b"this process lacks the memory to answer: ask again",
+                b"this process doesn't have enough memory to answer: try again later",
             )

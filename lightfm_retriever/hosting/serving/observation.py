@@ -1,4 +1,4 @@
-"""What looks on at a service's calls: its log and its traces."""
+"""Set up the access log and the traces of a service's calls."""
 
 from __future__ import annotations
 
@@ -15,22 +15,28 @@ CLOSE_SECONDS = _ACCESS_SECONDS + _TRACES_SECONDS
 
 
 class Observation:
-    """Looks on until it is closed; does nothing at all where nothing is switched on.
+    """Log and trace calls until it is closed. It does nothing if neither is switched on.
 
-    `arounds` are to be put around calls, `of_refusals` around those that are refused. Traces call the
-    service by its name; they and logs have what `facts` tells of a response.
+    Args:
+        settings: the settings of logs and traces.
+        service: name of the service in the traces.
+        facts: returns the facts of a response for logs and traces.
+
+    Attributes:
+        arounds: wrappers for calls.
+        of_refusals: wrappers for refused calls.
     """
 
     def __init__(self, settings: Hosting, *, service: str, facts: Facts) -> None:
         self._access = AccessLog(logs.line_format()) if settings.logs.access else None
         self._tracing = None
         arounds: list[Around] = []
-        # What is logged in JSON names the call that it is about.
+        # JSON lines contain the request id of the call.
         if settings.logs.access or settings.logs.format == "json":
             arounds.append(CallLog(self._access, facts))
         self.of_refusals = tuple(arounds)
         if settings.traces.endpoint is not None:
-            # Takes memory and time to load.
+            # Imported here, because OpenTelemetry takes memory and time to load.
             from lightfm_retriever.hosting.observing.call_traces import CallTraces
             from lightfm_retriever.hosting.observing.otel import Tracing
 
@@ -39,7 +45,7 @@ class Observation:
         self.arounds = tuple(arounds)
 
     def close(self) -> None:
-        """Write and send what waits, for at most CLOSE_SECONDS."""
+        """Write the waiting lines and send the waiting spans, for at most CLOSE_SECONDS."""
         if self._tracing is not None:
             self._tracing.close(_TRACES_SECONDS)
         if self._access is not None:

@@ -1,7 +1,7 @@
-"""Requests that can't be parsed: answered INTERNAL, as gRPC does, but without a traceback in the log.
+"""Answer requests that can't be parsed with INTERNAL, as gRPC does, but without a traceback in the log.
 
-In a stream gRPC would go on to answer such a call a second time, and never be done with it: it would
-keep the call in memory, and a server that stops would wait for it for ever.
+gRPC has a fault with such requests in a stream: it answers the call a second time and never finishes
+it. It would keep the call in memory, and a server that stops would wait for it forever.
 """
 
 from __future__ import annotations
@@ -16,25 +16,25 @@ from lightfm_retriever.hosting.calls import Handler, behavior_of, with_behavior
 from lightfm_retriever.hosting.observing.repeats import logger_of_calls
 
 _UNREADABLE = object()
-# As gRPC says it.
+# gRPC's own text.
 _DETAILS = "Exception deserializing request!"
 
 _log = logger_of_calls(__name__)
 
 
 def parsing(method: str, handler: Handler) -> Handler:
-    """The same handler, which ends calls of what it can't parse."""
+    """Make a handler end calls whose requests can't be parsed."""
     parse: Any = handler.request_deserializer
     if parse is None:
         return handler
-    # gRPC takes None for what can't be parsed.
+    # gRPC takes None for a request that can't be parsed.
     broken = _UNREADABLE if handler.request_streaming else None
 
     def deserialize(data: bytes) -> Any:
         try:
             return parse(data)
         except DecodeError:
-            _log.warning("a request of %s isn't a message of its type: answered INTERNAL", method)
+            _log.warning("couldn't parse a request of %s: answered INTERNAL", method)
             return broken
 
     behavior = behavior_of(handler)
@@ -44,7 +44,7 @@ def parsing(method: str, handler: Handler) -> Handler:
 
 
 def _readable(requests: Iterator[Any], broken: list[Any]) -> Iterator[Any]:
-    """The requests of a stream up to the first that can't be parsed, which is kept."""
+    """Yield the requests of a stream up to the first that can't be parsed, which goes to `broken`."""
     for request in requests:
         if request is _UNREADABLE:
             broken.append(request)

@@ -1,4 +1,4 @@
-"""A gRPC server as both services run it: health, reflection, lanes for all calls, and security."""
+"""The gRPC server of both services: health, reflection, lanes for all calls, and security."""
 
 from __future__ import annotations
 
@@ -21,30 +21,30 @@ from lightfm_retriever.hosting.serving.observation import Observation
 from lightfm_retriever.hosting.settings.flags import Hosting
 
 _HEALTH = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
-# Refusals are answered also when all calls' threads are taken.
+# Threads that refuse calls while all threads for calls are busy.
 _REFUSING_THREADS = 4
-# Health checks and the like that have begun and not ended: those that wait for their request take no
-# thread, but memory.
+# The largest number of health checks and similar calls at once. While they wait for their request, they
+# take no thread, but memory.
 _MAX_PROBES = 4096
-# A reflection stream keeps a thread for as long as its client likes.
+# A reflection stream occupies a thread for as long as its client wants.
 _REFLECTION_STREAMS = 8
-# Without a limit one connection that begins calls and resets them at once fills gRPC's own queue, which
-# then cancels the calls of others too.
+# Without a limit, a connection that starts calls and resets them at once fills gRPC's queue. gRPC then
+# cancels calls of other connections too.
 _STREAMS = 128
-# Clients may ping an idle connection this often; our own do so more rarely.
+# Clients may ping an idle connection this often; our own clients ping less often.
 _MIN_PING_INTERVAL_MS = 5_000
-# For the last bytes of answers to leave.
+# Time to send the last bytes of answers.
 _FLUSH_SECONDS = 0.2
-# Longer than callers of the same region take from one call to the next.
+# Longer than callers in the same region take from one call to the next.
 _QUIET_SECONDS = 0.05
-# Callers that don't wait for answers call all the time; deadlines are longer than this.
+# Callers that don't wait for answers never pause. Deadlines of calls are longer than this.
 _LONGEST_HOLD_SECONDS = 0.5
 
-THREAD_ENDED = "a thread that answers calls has ended, for want of memory perhaps: stopping"
+THREAD_ENDED = "a thread that answers calls has ended, perhaps without enough memory: stopping"
 
 
 def calls_of(settings: Hosting, observation: Observation) -> Calls:
-    """Who may call a service, and what is put around each call."""
+    """Return the guard and the wrappers of a service's calls."""
     return Calls(
         guard=access.guard_of(settings.security),
         arounds=(*observation.arounds, *access.arounds(settings.security)),
@@ -53,24 +53,22 @@ def calls_of(settings: Hosting, observation: Observation) -> Calls:
 
 
 def probes(name: str, observe: Observe = ignore) -> UnaryLane:
-    """The lane of what a full server answers too, in microseconds: on gRPC's own thread."""
+    """Make a lane for calls that take microseconds: a full server answers them on gRPC's thread."""
     return UnaryLane(name, limit=_MAX_PROBES, threads=1, is_quick=lambda _: True, observe=observe)
 
 
 class HostedServer:
-    """One server, which takes no calls until it is started, and says NOT_SERVING until told otherwise.
+    """A server that takes no calls until it is started. Its health is NOT_SERVING at first.
 
-    Servicers and a port are added to its `grpc` before it starts; `say_serving` sets what health checks
-    answer.
+    Add servicers and a port to `grpc` before `start`. `say_serving` sets the status of health checks.
 
     Args:
-        name: of the service that it is for; health answers for it and for "".
-        lanes: of its calls, by method ("/package.Service/Method") or by the name of a service.
-        calls: who may call, and what is put around calls.
-        observe: told of the calls that are refused.
-        streams: how many calls one connection may have at once; gRPC refuses more by itself, before
-            they cost anything here.
-        options: of gRPC, beside those of all our servers.
+        name: name of the service; health checks answer for it and for "".
+        lanes: lanes by method ("/package.Service/Method") or by service name.
+        calls: the guard and the wrappers of calls.
+        observe: called for each refused call.
+        streams: the largest number of calls at once on one connection. gRPC itself refuses more.
+        options: options of gRPC, in addition to those of all our servers.
     """
 
     def __init__(
@@ -110,17 +108,18 @@ class HostedServer:
         reflection.enable_server_reflection(names, self.grpc)
 
     def start(self) -> None:
-        """Take calls from now on."""
+        """Start to take calls."""
         before = {*threading.enumerate()}
         self.grpc.start()
-        # The one thread that takes all calls, by the name of what it runs.
+        # Find the single thread that receives all calls, by the name of its function.
         self._threads += [one for one in {*threading.enumerate()} - before if "_serve" in one.name]
 
     @property
     def alive(self) -> bool:
-        """Whether every thread is there that calls depend on, or nobody needs them any more.
+        """Whether all threads that calls depend on are alive, or the server is stopping.
 
-        One may end for want of memory. Then calls wait for ever, so the process has to be replaced.
+        A thread may end without enough memory. Calls then wait forever, so the process must be
+        replaced.
         """
         return self._stopping or (
             all(thread.is_alive() for thread in self._threads)
@@ -128,11 +127,11 @@ class HostedServer:
         )
 
     def stop(self, grace_seconds: float | None) -> None:
-        """Take no more calls, and wait until those that were taken are answered or the time is over.
+        """Stop taking calls, and wait until the accepted calls are answered or the time is over.
 
-        gRPC cancels, without a word, what comes between its telling callers to go and their hearing of
-        it. Callers that wait for an answer don't call again meanwhile. So what comes now is taken, but
-        answered only when they have been told. The time is None for none at all.
+        gRPC tells clients to leave, and silently cancels calls that arrive before they have read that.
+        A client that waits for an answer doesn't call again. So calls that arrive now are accepted but
+        held, and answered only after clients know. None means no time at all.
         """
         self._stopping = True
         if not grace_seconds:
@@ -146,7 +145,7 @@ class HostedServer:
         stopped = self.grpc.stop(grace_seconds)
         for lane in lanes:
             lane.release()
-        # Health watches and reflection streams last as long as the server does: nobody waits for them.
+        # Health watches and reflection streams last as long as the server, so don't wait for them.
         if all(lane.wait_until_empty(max(0.0, end - time.monotonic())) for lane in self._own_lanes):
             stopped = self.grpc.stop(min(grace_seconds, _FLUSH_SECONDS))
         stopped.wait()

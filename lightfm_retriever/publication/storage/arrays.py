@@ -1,4 +1,4 @@
-"""Mapping the arrays of a publication."""
+"""Map the arrays of a version."""
 
 from __future__ import annotations
 
@@ -17,8 +17,9 @@ from lightfm_retriever.publication.layout import FILES
 def map_array(path: Path, dtype: DTypeLike, shape: tuple[int | None, ...]) -> NDArray[Any]:
     """Map an array read-only and check it; None in `shape` stands for any length.
 
-    An InvalidPublicationError names the file, and both values where it isn't what it should be; a
-    VolumeError says that it can't be mapped for now.
+    Raises:
+        InvalidPublicationError: the file isn't such an array.
+        VolumeError: the file can't be mapped now.
     """
     try:
         with held_open(path) as name:
@@ -27,7 +28,7 @@ def map_array(path: Path, dtype: DTypeLike, shape: tuple[int | None, ...]) -> ND
         raise
     except OSError as error:
         raise unreadable(path, error, "can't be mapped: ") from error
-    except Exception as error:  # numpy parses the header as Python: what it raises isn't documented
+    except Exception as error:  # numpy parses the header as Python; its errors aren't documented
         raise InvalidPublicationError(path, f"isn't a .npy array: {error}") from error
     if not isinstance(array, np.ndarray):
         raise InvalidPublicationError(path, "isn't a single .npy array")
@@ -39,7 +40,7 @@ def map_array(path: Path, dtype: DTypeLike, shape: tuple[int | None, ...]) -> ND
 
 
 def map_file(path: Path, sizes: Mapping[str, int]) -> NDArray[Any]:
-    """Map an array of a version as its entry in the table says; raises as `map_array` does."""
+    """Map an array of a version by its entry in `layout.FILES`. Raises the errors of `map_array`."""
     spec = FILES[path.name]
     return map_array(path, spec.dtype, spec.lengths(sizes))
 

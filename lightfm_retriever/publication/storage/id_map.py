@@ -1,11 +1,11 @@
-"""External id <-> row, memory-mapped.
+"""Id maps: external id <-> row, memory-mapped.
 
-An id map is a MARISA trie (marisa-trie): the row of an id is the key number that the trie itself
-gives it, so neither direction needs a table beside it and nothing is held on the heap. Rows run from
-0 to len - 1 without gaps, in no meaningful order. The keys are the ids in UTF-8.
+An id map is a MARISA trie (marisa-trie). The row of an id is the key number in the trie. So neither
+direction needs a separate table, and nothing is on the heap. Rows run from 0 to len - 1 without gaps,
+in no meaningful order. The keys are the ids in UTF-8.
 
-The trie is marisa-trie's binary one, since the one for text ends a look-up at a NUL character
-(pytries/marisa-trie issue 47). Their files are the same.
+The trie is marisa-trie's binary trie, because its trie for text ends a look-up at a NUL character
+(pytries/marisa-trie issue 47). Both have the same file format.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from lightfm_retriever.publication.errors import (
 from lightfm_retriever.publication.layout import FILES
 
 MAX_ID_BYTES = 512
-"""Longest external id, in bytes of UTF-8."""
+"""The longest external id, in bytes of UTF-8."""
 
 ItemId = NewType("ItemId", str)
 UserId = NewType("UserId", str)
@@ -43,7 +43,7 @@ Row = TypeVar("Row", bound=int)
 
 
 def check_id(external_id: str) -> str:
-    """Return the id unchanged, or raise InvalidIdError when it is empty, too long or no Unicode.
+    """Return an id unchanged. Raises InvalidIdError if it is empty, too long or not Unicode.
 
     Ids are compared byte by byte: no case folding, no Unicode normalisation.
     """
@@ -54,12 +54,14 @@ def check_id(external_id: str) -> str:
     except UnicodeEncodeError as error:
         raise InvalidIdError(external_id, "has a lone surrogate, so it isn't Unicode") from error
     if size > MAX_ID_BYTES:
-        raise InvalidIdError(external_id, f"has {size} bytes of UTF-8, at most {MAX_ID_BYTES}")
+        raise InvalidIdError(
+            external_id, f"has {size} bytes of UTF-8, but may have at most {MAX_ID_BYTES}"
+        )
     return external_id
 
 
-# What the library says, without a reason, of a file that it can't open or map. What is too short for a
-# trie is an "IO_ERROR" too.
+# Texts of the library for a file that it can't open or map. A file that is too short for a trie also
+# causes an "IO_ERROR".
 _UNMAPPED = ("fd_ == -1", "MAP_FAILED")
 
 
@@ -78,11 +80,11 @@ class IdMap(Generic[Id, Row]):
     def open(cls, path: Path) -> Self:
         """Map a saved file.
 
-        Verify its checksum first: a damaged trie may give wrong answers or crash.
+        Verify its checksum first: a damaged trie may give wrong answers or crash the process.
 
         Raises:
-            InvalidPublicationError: it isn't an id map.
-            VolumeError: it can't be mapped for now.
+            InvalidPublicationError: the file isn't an id map.
+            VolumeError: the file can't be mapped now.
         """
         trie = marisa_trie.BinaryTrie()
         try:
@@ -97,7 +99,7 @@ class IdMap(Generic[Id, Row]):
         return cls(trie)
 
     def save(self, path: Path) -> None:
-        """Write the file that `open` maps; OSError when it can't be written."""
+        """Write the file that `open` maps. Raises OSError."""
         # The trie's own `save` reports a full disk as a RuntimeError without the reason.
         with create_regular(path) as file:
             file.write(self._trie.tobytes())
@@ -109,23 +111,23 @@ class IdMap(Generic[Id, Row]):
         return self.row(external_id) is not None
 
     def __iter__(self) -> Iterator[Id]:
-        """The ids in the order of their rows."""
+        """Iterate over the ids in the order of their rows."""
         return map(self.external_id, cast("Iterable[Row]", range(len(self))))
 
     def row(self, external_id: str) -> Row | None:
-        """The row of an id, None when it isn't in the map."""
+        """Return the row of an id, None if it isn't in the map."""
         try:
             return cast("Row | None", self._trie.get(external_id.encode()))
         except UnicodeEncodeError:
             return None
 
     def rows(self, external_ids: Iterable[str]) -> Rows:
-        """The rows of ids, -1 for each that isn't in the map."""
+        """Return the rows of ids, -1 for each id that isn't in the map."""
         found = (self.row(own) for own in external_ids)
         return np.fromiter((-1 if row is None else row for row in found), dtype=np.int64)
 
     def starting_with(self, prefix: str) -> Iterator[Id]:
-        """The ids that begin with a text, one by one, in no meaningful order."""
+        """Yield the ids that begin with a text, in no meaningful order."""
         try:
             begin = prefix.encode()
         except UnicodeEncodeError:
@@ -134,7 +136,7 @@ class IdMap(Generic[Id, Row]):
             yield cast("Id", key.decode())
 
     def external_id(self, row: Row) -> Id:
-        """The id of a row; IndexError when there is no such row."""
+        """Return the id of a row. Raises IndexError if the row doesn't exist."""
         try:
             external_id: bytes = self._trie.restore_key(row)
         except (KeyError, OverflowError) as error:
@@ -148,18 +150,18 @@ UserIds: TypeAlias = IdMap[UserId, UserRow]
 
 
 def count_ids(path: Path, id_map: AnyIds, sizes: dict[str, int]) -> None:
-    """Add the number of ids of a version's id map to the sizes, or raise MismatchError."""
+    """Add the number of ids of an id map to the sizes. Raises MismatchError if it doesn't fit."""
     for size, found in FILES[path.name].sizes((len(id_map),)):
         if sizes.setdefault(size, found) != found:
             raise MismatchError(path, "number of ids", expected=sizes[size], found=found)
 
 
 def _unmapped(path: Path) -> VolumeError | InvalidPublicationError:
-    """Why a file can't be mapped, found out by doing so here."""
+    """Find out why a file can't be mapped, by mapping it here."""
     try:
         with open_regular(path) as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ):
-            # It is there by now: what lacked was not the file.
-            return VolumeError(path, "can't be mapped: memory or file descriptors lacked")
+            # The file can be mapped, so something else was missing.
+            return VolumeError(path, "can't be mapped: not enough memory or file descriptors")
     except OSError as error:
         return unreadable(path, error, "isn't an id map that can be mapped: ")
     except ValueError:

@@ -1,1 +1,1 @@
-"""The mathematics of published vectors: transforms, folding in, and the order of results."""
+"""The mathematics of published vectors: transforms, fold-in, and the order of results."""

@@ -1,28 +1,28 @@
-"""From a session's items to a user's embedding, against frozen item vectors.
+"""Fold-in: compute a user's embedding from the items of a session, with fixed item vectors.
 
-A trained user's embedding u goes with x, the mean embedding of the items that the user has seen. The
-mean of a session's n items is a noisy measurement of such an x: its error has the covariance W / n, W
-being that of one user's items around their mean. The best linear prediction of u from it is
+A trained user has an embedding u, and x, the mean embedding of the items that the user has seen. The
+mean of a session's n items is a noisy measurement of such an x. Its error has the covariance W / n,
+where W is the covariance of one user's items around their mean. The best linear prediction of u is
 
     u = ū + Cᵀ (B + W/n)⁻¹ (x - x̄)
 
-with the trained users' means ū and x̄, the covariance B of their x without the error in it, and the
+with the means ū and x̄ of the trained users, the covariance B of their x without its error, and the
 covariance C of x with u. This is regression calibration with replicate measurements (Carroll, Ruppert,
-Stefanski & Crainiceanu 2006, "Measurement Error in Nonlinear Models", section 4.4.2). So a session of
-one item stays near what all users like, and a long one goes where its items point.
+Stefanski & Crainiceanu 2006, "Measurement Error in Nonlinear Models", section 4.4.2). So the embedding
+for one item stays near the mean user, and that for many items follows the items.
 
-B gets a ridge, since there may be few users, or fewer than dimensions. C gets the same ridge times c,
-the ratio of the lengths of user and item embeddings: in a direction of which nothing is known, u is
-c x and not 0. Without any trained user that is all there is: u = c x.
+B gets a ridge, because there may be few users, or fewer than dimensions. C gets the same ridge times c,
+the ratio of the lengths of user and item embeddings: in a direction without data, u is c x and not 0.
+Without any trained user, u = c x in all directions.
 
-What is published answers for any n. With P such that PᵀBP = I and PᵀWP = diag(h),
+The published array works for any n. With P such that PᵀBP = I and PᵀWP = diag(h),
 
     u = ū + ((x - x̄) P ∘ n / (n + h)) R,    R = Pᵀ C
 
-so h tells for each direction after how many items a session has gone half of its way. Given the
-weights, u is a sum over the items, so each item's contribution to a score is exact.
+so in each direction, h is the number of items after which a session has gone half the way. For given
+weights, u is a sum over the items, so the contribution of each item to a score is exact.
 
-Measured beside implicit ALS (Hu, Koren & Volinsky 2008) and others: docs/adr/0013-fold-in.md.
+docs/adr/0013-fold-in.md compares it with implicit ALS (Hu, Koren & Volinsky 2008) and others.
 """
 
 from __future__ import annotations
@@ -37,25 +37,25 @@ from lightfm_retriever.publication.storage.ragged import Ragged
 from lightfm_retriever.publication.vectors.vector_space import LONGEST, Float32Array, split_biases
 
 MOST_USERS = 20_000
-"""How many users are learned from at most."""
+"""The most users to learn from."""
 
-# h is 0 or more but for rounding; added to a number of items, at least 1, it must never give 0.
+# h is 0 or more except for rounding. The sum of h and a number of items, at least 1, must not be 0.
 LEAST_HALFWAY = -0.5
 
-# Of each user's items, and, for W, of the rows of all users together. Enough for the estimates.
+# The most items of each user, and for W the most rows of all users. Enough for the estimates.
 _MOST_ITEMS = 100
 _MOST_ROWS_OF_W = 200_000
 
-# Relative to the mean eigenvalue of B: a constant, and what this many more users would count.
+# The ridge relative to the mean eigenvalue of B: a constant, and a part that shrinks with more users.
 _RIDGE = 0.1
 _RIDGE_USERS = 10
-# Of embeddings that are about 1 long; below it B tells nothing.
+# For embeddings of length about 1. Below this power, B contains no information.
 _SMALLEST_POWER = 1e-6
 
 # Numbers in memory at a time.
 _CHUNK = 1 << 23
 
-# Before P and R: ū, x̄ and h, a row each.
+# Rows before P and R: ū, x̄ and h.
 _HEAD = 3
 
 _Float64Array = NDArray[np.float64]
@@ -63,7 +63,7 @@ _Float64Array = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class FoldIn:
-    """What turns a session into a user's embedding.
+    """Computes a user's embedding from a session.
 
     Attributes:
         array: (2 d + 3, d) float32: ū, x̄, h, the d rows of P, the d rows of R.
@@ -78,24 +78,24 @@ class FoldIn:
 
     @property
     def may_be_published(self) -> bool:
-        """Whether no number is beyond LONGEST: where users are much longer than items, one may be."""
+        """Whether all numbers are within LONGEST, as always unless users are much longer than items."""
         return bool(np.abs(self.array).max() <= LONGEST and self.halfway.min() >= LEAST_HALFWAY)
 
     @classmethod
     def build(
         cls, item_vectors: Float32Array, user_vectors: Float32Array, seen: Ragged, *, seed: int
     ) -> FoldIn | None:
-        """Learn from trained users. Of many users and of users with many items, some are drawn.
+        """Learn from trained users. Uses a random sample of many users, and of a user's many items.
 
         Args:
             item_vectors: (items, d + 1) float32, embedding then bias.
-            user_vectors: (users, d + 1) float32, the same; perhaps of no user.
-            seen: for each user the rows of items that the user's vector was trained on.
-            seed: of what is drawn.
+            user_vectors: (users, d + 1) float32, the same; there may be no users.
+            seen: for each user, the rows of the items that the user's vector was trained on.
+            seed: seed of the sample.
 
         Returns:
-            None when it can't be made: there is no item, all are zero, or a number isn't finite or
-            would be beyond float32.
+            None if it can't be computed: there are no items, all are zero, or a number isn't finite or
+            exceeds float32.
         """
         random = np.random.default_rng(seed)
         items, users = split_biases(item_vectors)[0], split_biases(user_vectors)[0]
@@ -105,7 +105,7 @@ class FoldIn:
         user_scale = _scale(users[rows if len(rows) else _draw(len(users), random)]) or item_scale
         if not (item_scale and np.isfinite(item_scale) and np.isfinite(user_scale)):
             return None
-        # Everything is about 1 until the end, so that no square is beyond float64.
+        # Scale everything to about 1 until the end, so that no square exceeds float64.
         moments = _Moments(items.shape[1])
         step = max(1, _CHUNK // (_MOST_ITEMS * items.shape[1]))
         for start in range(0, len(rows), step):
@@ -123,20 +123,20 @@ class FoldIn:
         return cls(array) if np.isfinite(array).all() else None
 
     def parts(self, embeddings: Float32Array, weights: Float32Array) -> Float32Array:
-        """What each item of a session adds to the user's embedding.
+        """Return what each item of a session adds to the user's embedding.
 
-        Their sum is the embedding u; the score of item i is `u·i + b_i`, of which `parts[s]·i` is
-        what item s of the session contributed. Only the ratios of the weights matter. An item that
-        comes twice is the same as one with both weights.
+        The sum is the embedding u. The score of item i is `u·i + b_i`, and `parts[s]·i` is the
+        contribution of item s of the session. Only the ratios of the weights matter. An item that
+        occurs twice counts like one with the sum of the weights.
 
         Args:
             embeddings: (s, d) float32, finite, of at least one item.
             weights: (s,) float32, finite and above 0.
 
         Returns:
-            (s, d) float32, finite: what would be beyond float32 is cut.
+            (s, d) float32, finite: numbers that would exceed float32 are clipped.
         """
-        # In float64 nothing overflows, whatever the float32 numbers are.
+        # In float64 no combination of float32 numbers overflows.
         array = self.array.astype(np.float64)
         mean_u, mean_x, halfway = array[:_HEAD]
         p, r = np.split(array[_HEAD:], 2)
@@ -164,7 +164,7 @@ class _Moments:
         self.xx, self.xu, self.within = np.zeros((3, components, components))
 
     def add(self, items: _Float64Array, counts: NDArray[np.int64], users: _Float64Array) -> None:
-        """Users (m, d) with `counts` (m,) of at least 1 of the items (sum of counts, d), in order."""
+        """Add users (m, d) and their items (sum of counts, d), `counts` (m,) >= 1 for each user."""
         starts = np.cumsum(counts) - counts
         x = np.add.reduceat(items, starts) / counts[:, None]
         self.users += len(users)
@@ -183,16 +183,16 @@ class _Moments:
         return bool(np.isfinite(self.xx).all() and np.isfinite(self.xu).all())
 
     def solve(self) -> tuple[_Float64Array, ...]:
-        """ū (d,), x̄ (d,), h (d,), P (d, d) and R (d, d)."""
+        """Return ū (d,), x̄ (d,), h (d,), P (d, d) and R (d, d)."""
         nothing, unit = np.zeros(self.components), np.eye(self.components)
         if not self.users:
             return nothing, nothing, nothing, unit, unit
         mean_x, mean_u = self.x / self.users, self.u / self.users
-        # Where each user has one item, there is nothing to tell W from B by.
+        # If each user has one item, W can't be distinguished from B.
         within = self.within / max(1, self.freedom)
         error = within * (self.inverse_counts / self.users)
         between, axes = np.linalg.eigh(self.xx / self.users - np.outer(mean_x, mean_x) - error)
-        # An estimate by subtraction may fall below 0.
+        # The estimate by subtraction may be below 0.
         between = between.clip(0)
         power = max(float(between.sum() + mean_x @ mean_x), _SMALLEST_POWER)
         ridge = (_RIDGE + _RIDGE_USERS / self.users) * power / self.components
@@ -204,7 +204,10 @@ class _Moments:
 
 
 def _count(embeddings: Float32Array, shares: _Float64Array) -> float:
-    """How many equally weighted items tell as much (Kish's effective sample size); at least 1."""
+    """Return the number of equally weighted items with the same information, at least 1.
+
+    This is Kish's effective sample size.
+    """
     together: dict[bytes, float] = {}
     for embedding, share in zip(embeddings, shares.tolist(), strict=True):
         key = embedding.tobytes()
@@ -213,11 +216,11 @@ def _count(embeddings: Float32Array, shares: _Float64Array) -> float:
 
 
 def _draw(count: int, random: np.random.Generator, *, most: int = MOST_USERS) -> NDArray[np.int64]:
-    """Positions below `count`: all, or of more than `most` so many."""
+    """Return all positions below `count`, or a random sample of `most` if there are more."""
     return np.arange(count) if count <= most else random.choice(count, most, replace=False)
 
 
 def _scale(embeddings: Float32Array) -> float:
-    """Root of the mean squared length of embeddings (n, d); 0 for none."""
+    """Return the root of the mean squared length of embeddings (n, d); 0 for none."""
     squares = np.einsum("ij,ij->", embeddings, embeddings, dtype=np.float64)
     return float(np.sqrt(squares / max(1, len(embeddings))))

@@ -1,15 +1,15 @@
-"""Vectors and scores: bias folding and its inverse, the inner-product transform, norms, and order.
+"""Vectors and scores: joining biases, the inner-product transform, norms, and the order of results.
 
-LightFM scores a pair by `u·i + b_u + b_i` (Kula 2015, arXiv:1507.08439, section 3.1). With vectors
-`[u, b_u]` and `[i, b_i]` as published, a user's query is `[u, 1]` and the score is
-`query·[i, b_i] + b_u`: one inner product and a constant that doesn't change the order.
+LightFM scores a pair by `u·i + b_u + b_i` (Kula 2015, arXiv:1507.08439, section 3.1). The published
+vectors are `[u, b_u]` and `[i, b_i]`. A user's query is `[u, 1]`, and the score is
+`query·[i, b_i] + b_u`: one inner product, and a constant that doesn't change the order.
 
-Maximum inner product search becomes nearest-neighbour search by the transform of Bachrach et al.
-2014 ("Speeding Up the Xbox Recommender System Using a Euclidean Transformation for Inner-Product
-Spaces", section 3): append `sqrt(M² - |x|²)` to each item, M the largest norm, and 0 to the query.
-All items then have norm M, so the order by angle to the query is the order by inner product.
+The transform of Bachrach et al. 2014 ("Speeding Up the Xbox Recommender System Using a Euclidean
+Transformation for Inner-Product Spaces", section 3) turns maximum inner product search into
+nearest-neighbour search. It appends `sqrt(M² - |x|²)` to each item, M being the largest norm, and 0 to
+the query. All items then have norm M, so the order by angle to the query is the order by inner product.
 
-Results come by score, equal scores by the place of the item's id, or by row.
+Results are sorted by score, and equal scores by the rank of the item's id, or by row.
 """
 
 from __future__ import annotations
@@ -23,13 +23,14 @@ from lightfm_retriever.publication.storage.chunks import row_chunks
 Float32Array = NDArray[np.float32]
 
 LONGEST = 1e15
-"""Greatest length of an embedding, and greatest number.
+"""The largest length of an embedding, and the largest number.
 
-A score is the inner product of two of them and two numbers, and cosines and indexes need squares: all
-of that has to be well within float32, which ends at 3.4e38."""
+Scores are inner products of two embeddings plus two numbers, and cosines and indexes need squares. All
+of
+these must be well within float32, which ends at 3.4e38."""
 
 SHORTEST = 1e-15
-"""Least length of an embedding that isn't zero: the same for what vanishes below 1.2e-38."""
+"""The smallest length of an embedding that isn't zero: its square must stay well above 1.2e-38."""
 
 
 def fold_biases(embeddings: Float32Array, biases: Float32Array) -> Float32Array:
@@ -46,12 +47,12 @@ def fold_biases(embeddings: Float32Array, biases: Float32Array) -> Float32Array:
 
 
 def split_biases(vectors: Float32Array) -> tuple[Float32Array, Float32Array]:
-    """Inverse of `fold_biases`: views of the embeddings (n, d) and the biases (n,)."""
+    """Split vectors into views of the embeddings (n, d) and the biases (n,)."""
     return vectors[:, :-1], vectors[:, -1]
 
 
 def user_queries(user_vectors: Float32Array) -> Float32Array:
-    """Queries `[u, 1]` for users `[u, b_u]`: (n, d + 1) or (d + 1,) in, the same shape out, a copy."""
+    """Copy users `[u, b_u]` as queries `[u, 1]`, of the same shape (n, d + 1) or (d + 1,)."""
     queries = np.array(user_vectors, dtype=np.float32)
     queries[..., -1] = 1
     return queries
@@ -63,20 +64,20 @@ def augment_items(vectors: Float32Array) -> Float32Array:
 
 
 def missing_lengths(vectors: Float32Array) -> Float32Array:
-    """What `augment_items` appends to each row: (n, d) -> (n,), float32."""
+    """Return what `augment_items` appends to each row: (n, d) -> (n,), float32."""
     squares = _all_squared_norms(vectors)
     np.subtract(squares.max(initial=0.0), squares, out=squares)
     return np.sqrt(squares, out=squares).astype(np.float32)
 
 
 def squared_norms(vectors: Float32Array) -> NDArray[np.float64]:
-    """`|x|²` of each row, (n, d) -> (n,): in float64, since it may be more than float32 holds."""
+    """Return `|x|²` of each row, (n, d) -> (n,), in float64, because it may exceed float32."""
     squares: NDArray[np.float64] = np.einsum("ij,ij->i", vectors, vectors, dtype=np.float64)
     return squares
 
 
 def row_norms(vectors: Float32Array) -> Float32Array:
-    """Euclidean norms (n,) of rows (n, d), float32."""
+    """Return the Euclidean norms (n,) of rows (n, d), float32."""
     norms = np.empty(len(vectors), dtype=np.float32)
     for rows in row_chunks(len(vectors)):
         norms[rows] = np.sqrt(squared_norms(vectors[rows]))
@@ -84,7 +85,7 @@ def row_norms(vectors: Float32Array) -> Float32Array:
 
 
 def unit_rows(vectors: Float32Array) -> Float32Array:
-    """Rows (n, d) divided by their norms, so that inner products are cosines; none may be zero."""
+    """Divide rows (n, d) by their norms, so that inner products are cosines. None may be zero."""
     result: Float32Array = vectors / row_norms(vectors)[:, None]
     return result
 
@@ -99,12 +100,12 @@ def augment_queries(queries: Float32Array) -> Float32Array:
 def best(
     scores: Float32Array, count: int, ties: NDArray[np.integer] | None = None
 ) -> NDArray[np.int64]:
-    """Positions (at most `count`) of the highest scores (n,), highest first.
+    """Return the positions of the `count` highest scores (n,), highest first.
 
-    Equal ones come in the order of `ties` (n,), or by position.
+    Equal scores are in the order of `ties` (n,), or by position.
     """
     if 0 < count < len(scores):
-        # Everything above the count-th score is in; of those equal to it, the first ones.
+        # Keep all scores above the count-th, and of those equal to it the first ones.
         threshold = np.partition(scores, len(scores) - count)[len(scores) - count]
         chosen = np.flatnonzero(scores >= threshold)
     else:
@@ -117,13 +118,13 @@ def best(
 
 
 def check_length(vectors: Float32Array, *, what: str) -> NDArray[np.float64]:
-    """Refuse rows (n, d) that scores can't be made of, and return their squared norms (n,).
+    """Check that scores can be computed from rows (n, d), and return their squared norms (n,).
 
-    `what` is a row, such as "user embedding".
+    `what` names a row in messages, such as "user embedding".
 
     Raises:
-        VectorError: a row isn't finite; names the first one and how many there are.
-        TooLongError: a row is longer than LONGEST; the same.
+        VectorError: a row isn't finite. The error names the first one and their number.
+        TooLongError: a row is longer than LONGEST. The error names the same.
     """
     squares = _all_squared_norms(vectors)
     many = _many(what)
@@ -131,22 +132,22 @@ def check_length(vectors: Float32Array, *, what: str) -> NDArray[np.float64]:
         ~np.isfinite(squares), f"{many} aren't finite", "the model diverged or its input was damaged"
     )
     problem = f"{many} are longer than {LONGEST:g}"
-    reason = "scores made of them are beyond what float32 holds"
+    reason = "their scores would exceed float32"
     _refuse(squares > LONGEST**2, problem, reason, error=TooLongError)
     return squares
 
 
 def check_indexable(vectors: Float32Array, *, what: str) -> None:
-    """Refuse what makes an index answer nonsense: what `check_length` does, and rows of no direction.
+    """Check rows like `check_length`, and that each has a direction, as an index needs.
 
-    Raises as that does.
+    Raises the errors of `check_length`.
     """
     squares = check_length(vectors, what=what)
     _refuse(squares == 0, f"{_many(what)} are zero", "a zero vector has no direction")
     _refuse(
         squares < SHORTEST**2,
         f"{_many(what)} are shorter than {SHORTEST:g}",
-        "their squares vanish in float32, and so does their direction",
+        "their squares are 0 in float32, so they have no direction",
     )
 
 

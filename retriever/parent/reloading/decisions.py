@@ -1,4 +1,4 @@
-"""What to do in a reload: a pure function of what is known and of the clock."""
+"""Decide what to do in a reload: a pure function of the known facts and the clock."""
 
 from __future__ import annotations
 
@@ -15,38 +15,41 @@ from retriever.parent.reloading.served_files import ServedFiles
 from retriever.parent.worker_process import WorkerView
 from retriever.version_files import Files
 
-# Between attempts to load a version that failed for no fault of its own: the first and the longest.
+# The first and the longest pause between attempts to load a version after a passing failure.
 _PAUSE_SECONDS = 1.0, 30.0
-# Where an attempt cost worker processes, or all the time that it may take.
+# The same for attempts that cost worker processes, or took all the allowed time.
 _COSTLY_PAUSE_SECONDS = 30.0, 600.0
 
 
 @dataclass(frozen=True)
 class VersionOrder:
-    """What to do about a version."""
+    """An order about a version."""
 
     version: str
 
 
 class Verify(VersionOrder):
-    """Verify it: the next candidate, or what serves, whose files have changed."""
+    """Verify the next candidate, or the served version after its files changed."""
 
 
 class Drop(VersionOrder):
-    """Give it up as the candidate: the label names another one, or those that prepared it are gone."""
+    """Drop the candidate: the label names another version, or its prepared workers have gone."""
 
 
 class Serve(VersionOrder):
-    """From now on it is the one that serves."""
+    """Serve this version from now on."""
 
 
 class Lose(VersionOrder):
-    """Nobody serves it, though it is committed, and nobody can: begin with what the label names."""
+    """Give up the committed version, which no worker can serve; start with the label's version."""
 
 
 @dataclass(frozen=True)
 class Fail:
-    """Give the candidate up, which took so long, until it or the label changes, or until then."""
+    """Give up the candidate until its files or the label change, or until the next attempt is due.
+
+    `took` is how long the attempt took, in seconds.
+    """
 
     failure: Failure
     failed: HeldBack
@@ -55,16 +58,16 @@ class Fail:
 
 @dataclass(frozen=True)
 class Report:
-    """Say that all workers changed over."""
+    """Report that all workers have switched to a version."""
 
     changeover: Changeover
 
 
 @dataclass(frozen=True)
 class Tell:
-    """What to tell a worker; None ends it: it comes back.
+    """Send a message to a worker. None kills the worker, which is then restarted.
 
-    `reason` says what it can't do that it must.
+    `reason` is why the worker can't do its work.
     """
 
     worker: int
@@ -76,7 +79,7 @@ Order = VersionOrder | Fail | Report | Tell
 
 
 def decide(known: Known, now: float) -> tuple[Known, list[Order]]:
-    """All orders that there are to give now, and what is known once they are carried out."""
+    """Return all orders to give now, and the known facts after they are carried out."""
     given: list[Order] = []
     refusals, known = known.refusals, replace(known, refusals=())
     for refusal in refusals:
@@ -88,7 +91,7 @@ def decide(known: Known, now: float) -> tuple[Known, list[Order]]:
 
 
 def _answer(known: Known, refusal: Refusal, now: float) -> list[Order]:
-    """Draw the consequence of a version that can't be loaded."""
+    """Return the orders that follow from a version that can't be loaded."""
     index, version, failure, own = refusal.worker, refusal.version, refusal.failure, known.candidate
     if own is not None and own.version == version:
         if index is not None:
@@ -96,7 +99,7 @@ def _answer(known: Known, refusal: Refusal, now: float) -> list[Order]:
             failure = msgspec.structs.replace(failure, reason=reason)
         failed = _failed(known, own, failure, now)
         return [*_forget(known, version), Fail(failure, failed, now - own.begun_at)]
-    # Where there is nothing to begin with, what passes is waited for: workers are started again.
+    # If no other version can be tried, wait for a passing failure to pass: workers are restarted.
     gives_up = not failure.passing or (known.target is not None and not known.blocks_target(now))
     loses = known.lost == version and gives_up and not refusal.changed
     lose: list[Order] = [Lose(version)] if loses else []
@@ -105,24 +108,24 @@ def _answer(known: Known, refusal: Refusal, now: float) -> list[Order]:
     if version != known.committed or refusal.changed:
         wanted = version == known.committed or known.workers[index].preparing == version
         return [Tell(index, control.Abandon())] if wanted else []
-    # It must not answer from nothing beside others that serve: try it afresh.
+    # The worker must not take calls without a version while others serve one: restart it.
     reason = f"can't prepare {version}: {failure.reason}"
     return [Tell(index, control.Abandon() if loses else None, reason), *lose]
 
 
 def _next(known: Known, now: float) -> list[Order]:
-    """The next orders of one kind; none when there is nothing to do but wait."""
+    """Return the next orders of one kind; none when there is only waiting to do."""
     changeover = known.changeover
     if changeover is not None and changeover.times and not changeover.waiting:
         return [Report(changeover)]
     if known.lost is not None and not known.served.sound:
-        # To answer nothing, and say why, is better than to answer what nobody verified.
+        # An error that says why is better than answers from files that weren't verified.
         return [Lose(known.lost)]
     return _commit(known) or _lead(known, now) or _follow(known, now)
 
 
 def _commit(known: Known) -> list[Order]:
-    """Let whoever has prepared what serves change over, and whoever has what nobody wants forget it."""
+    """Let workers commit the served version, and forget prepared versions that aren't needed."""
     coming = known.candidate
     wanted = coming.version if coming is not None and coming.step is Step.PREPARING else None
     return [
@@ -133,11 +136,10 @@ def _commit(known: Known) -> list[Order]:
 
 
 def _lead(known: Known, now: float) -> list[Order]:
-    """Lead all workers towards what the label names.
+    """Lead all workers towards the version that the label names.
 
-    A label that can't be read changes nothing: neither what serves nor a candidate on its way. One
-    worker prepares before all others do: a version that kills whoever opens it then costs one worker,
-    and the others go on.
+    A label that can't be read changes neither the served version nor the candidate. One worker prepares
+    a version before the others do: a version that kills its worker then costs only this one.
     """
     own, target, settled = known.candidate, known.target, known.settled
     if own is None:
@@ -146,8 +148,8 @@ def _lead(known: Known, now: float) -> list[Order]:
     if target not in (None, own.version):
         return [*_forget(known, own.version), Drop(own.version)]
     if own.step is Step.VERIFIED:
-        # Workers on their way would miss the commit that the others make together. What may have
-        # killed one worker gets another only when all are back.
+        # A worker that isn't ready would miss the joint commit. After a version may have killed a
+        # worker, the next attempt waits until all workers are back.
         down = sum(worker.state == "down" for worker in known.workers)
         away = len(known.workers) - len(settled) - (0 if own.version in known.deaths else down)
         return [] if away else _prepare(settled[:1], own.version, own.files)
@@ -155,15 +157,16 @@ def _lead(known: Known, now: float) -> list[Order]:
     if own.step is Step.VERIFYING or waiting:
         return []
     if not any(worker.prepared == own.version for worker in known.workers):
-        # Those that had are gone: begin again.
+        # The workers that had prepared it have gone: start again.
         return [Drop(own.version)]
     return _prepare(settled, own.version, own.files) or [Serve(own.version)]
 
 
 def _follow(known: Known, now: float) -> list[Order]:
-    """Let workers that booted later get what the others serve, and take calls once they do.
+    """Let workers that started later prepare the served version, and then take calls.
 
-    They get none but verified files: what has changed is verified anew, when no other is on its way.
+    They may map verified files only. Changed files are verified again, unless a candidate is being
+    loaded.
     """
     orders: list[Order] = []
     version, served = known.committed, known.served
@@ -181,7 +184,7 @@ def _prepare(workers: Iterable[WorkerView], version: str, files: Files) -> list[
 
 
 def _forget(known: Known, version: str) -> list[Order]:
-    """Let none prepare a version; what others do is left alone."""
+    """Let the workers that prepare or have prepared a version forget it."""
     return [
         Tell(worker.index, control.Abandon())
         for worker in known.workers
@@ -190,22 +193,22 @@ def _forget(known: Known, version: str) -> list[Order]:
 
 
 def _failed(known: Known, own: Candidate, failure: Failure, now: float) -> HeldBack:
-    """Until when not to try the candidate again, which failed; for ever unless that passes."""
+    """Return until when a failed candidate isn't tried again: forever unless the failure passes."""
     before = known.failed
     again = before is not None and before.looks_like(own.version, own.fingerprint)
     attempts = before.attempts + 1 if before is not None and again else 1
     pause = math.inf
     if failure.passing:
         first, longest = _COSTLY_PAUSE_SECONDS if failure.costly else _PAUSE_SECONDS
-        # No power of 2 beyond what a float holds.
+        # The exponent is limited, because a float can't hold any power of 2.
         pause = min(longest, first * 2.0 ** min(attempts - 1, 16)) * (0.75 + known.chance / 4)
-        # Trying takes half of the time at the most.
+        # Attempts take at most half of the time.
         pause = max(pause, now - own.begun_at)
     return HeldBack(own.version, own.fingerprint, attempts, now + pause)
 
 
 def _after(known: Known, orders: list[Order], now: float) -> Known:
-    """What is known once these orders are carried out."""
+    """Return the known facts after these orders are carried out."""
     for order in orders:
         known = _told(known, order) if isinstance(order, Tell) else _done(known, order, now)
     return known

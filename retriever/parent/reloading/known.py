@@ -1,6 +1,6 @@
-"""What is known for a reload: what is published, serves, comes next, failed, and what each worker said.
+"""The facts of a reload: the label's version, the served version, the candidate, failures, workers.
 
-Nothing here changes: what happens makes another `Known` of one. `decisions` tells what follows from it.
+All classes are immutable: an event turns one `Known` into another. `decisions` derives orders from it.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from retriever.parent.reloading.served_files import ServedFiles
 from retriever.parent.worker_process import WorkerView
 from retriever.version_files import Files
 
-# One may have been killed by chance; that two were while they opened a version is none.
+# One death may be chance. Two deaths while workers open the same version aren't.
 _MAX_DEATHS = 2
 
 
 class Step(Enum):
-    """How far the candidate has got."""
+    """The progress of the candidate."""
 
     VERIFYING = auto()
     VERIFIED = auto()
@@ -30,10 +30,10 @@ class Step(Enum):
 
 @dataclass(frozen=True)
 class Candidate:
-    """The version that may come next.
+    """The version that is being loaded.
 
-    `fingerprint` is what it looked like when that was begun: what changes meanwhile is a reason to read
-    it again. `files` are those that were verified.
+    `fingerprint` is the state of its files when loading began: later changes are a reason to read it
+    again. `files` are the verified files.
     """
 
     version: str
@@ -45,7 +45,7 @@ class Candidate:
 
 @dataclass(frozen=True)
 class HeldBack:
-    """A version that isn't tried again as long as it looks like this, or before then."""
+    """A failed version. It is tried again at `again_at`, or when its fingerprint changes."""
 
     version: str
     fingerprint: Fingerprint
@@ -53,15 +53,16 @@ class HeldBack:
     again_at: float
 
     def looks_like(self, version: str | None, fingerprint: Fingerprint) -> bool:
-        """Whether this is it, unchanged."""
+        """Return whether a version with this fingerprint is the failed version, unchanged."""
         return (self.version, self.fingerprint) == (version, fingerprint)
 
 
 @dataclass(frozen=True)
 class Refusal:
-    """That a version can't be loaded, by the number of the worker that says so, or None.
+    """A version can't be loaded.
 
-    `changed` says whether the files aren't those that were verified.
+    `worker` is the number of the worker that reported it, or None. `changed` says whether the files
+    changed after they were verified.
     """
 
     worker: int | None
@@ -72,7 +73,7 @@ class Refusal:
 
 @dataclass(frozen=True)
 class Changeover:
-    """The workers that were told to change over to a version and haven't, and when the others did."""
+    """The switch of workers to a version: those that haven't switched, and the times of the others."""
 
     version: str
     begun_at: float
@@ -82,22 +83,22 @@ class Changeover:
 
 @dataclass(frozen=True)
 class Known:
-    """Everything that decisions depend on, but for the clock.
+    """Everything that decisions depend on, except the clock.
 
     Attributes:
-        target: the version that the label names, None when it can't be read.
-        label_problem: why it can't.
-        fingerprint: what the target looks like.
-        committed: the version that serves, None when none does.
-        served: the files of that.
-        candidate: the version on its way, None when there is none.
-        failed: the version that isn't to be tried again yet.
-        refusals: what was said of versions since the last decision.
-        deaths: exit statuses of the workers that have died while they prepared a version.
-        changeover: the latest one, while it lasts.
-        workers: by their numbers.
-        verifying: whether anything is being verified.
-        chance: in 0..1, so that many hosts don't try again at the same moment.
+        target: the version that the label names, None when the label can't be read.
+        label_problem: why the label can't be read.
+        fingerprint: state of the files of the target.
+        committed: the served version, None when there is none.
+        served: the files of the served version.
+        candidate: the version that is being loaded, None when there is none.
+        failed: the failed version that isn't to be tried again yet.
+        refusals: the refusals since the last decision.
+        deaths: by version, exit statuses of the workers that died while they prepared it.
+        changeover: the current switch to a version, None when there is none.
+        workers: the workers in the order of their numbers.
+        verifying: whether a verification is running.
+        chance: a random number in 0..1, so that many hosts don't retry at the same moment.
     """
 
     target: str | None = None
@@ -116,32 +117,33 @@ class Known:
 
     @property
     def lost(self) -> str | None:
-        """What is to serve while no worker serves it, or is to change over to it; None for nothing."""
+        """The committed version if no worker serves it or is switching to it; else None."""
         own = self.committed
         serves = any(own in (one.version, one.prepared, one.committing) for one in self.workers)
         return None if serves else own
 
     @property
     def settled(self) -> list[WorkerView]:
-        """Workers that serve what is committed, which may be nothing, and have nothing else to do.
+        """Idle workers that serve the committed version, or nothing if there is none.
 
-        While nobody may map the files of that also those that wait for them: else the next version
-        would wait for workers that wait for it.
+        While the files of the committed version mustn't be mapped, workers that wait for them count
+        too. Otherwise the next version would wait for these workers, and they would wait for it.
         """
         wanted = {self.committed} if self.served.sound else {self.committed, None}
         return [worker for worker in self.workers if worker.idle and worker.version in wanted]
 
     def blocks_target(self, now: float) -> bool:
-        """Whether the target failed, and isn't to be tried again yet."""
+        """Return whether the target failed and isn't to be tried again yet."""
         own = self.failed
         return bool(own and own.looks_like(self.target, self.fingerprint) and now < own.again_at)
 
     # ---- what happens
 
     def looked(self, seen: Seen, now: float) -> Known:
-        """Take in what a look at the volume showed: what changed may be tried at once.
+        """Record the result of a look at the volume.
 
-        So may what passes when the label can be read again.
+        A failed version may be tried again at once if its files have changed. After a passing failure
+        it may also be tried again when the label becomes readable.
         """
         known = self.retried(now) if self.target is None and seen.target is not None else self
         failed = known.failed
@@ -157,14 +159,14 @@ class Known:
         )
 
     def retried(self, now: float) -> Known:
-        """Let what passes be tried without waiting any longer."""
+        """End the pause before a passing failure is retried."""
         own = self.failed
         if own is None or own.again_at == float("inf"):
             return self
         return replace(self, failed=replace(own, again_at=now))
 
     def verified(self, version: str, outcome: Files | Failure, now: float) -> Known:
-        """Take in which files were verified, or why they couldn't be."""
+        """Record which files were verified, or why they couldn't be."""
         if (own := self.candidate) is not None:
             if isinstance(outcome, Failure):
                 return self.refused(Refusal(None, version, outcome))
@@ -176,13 +178,13 @@ class Known:
         return replace(self, served=self.served.verified(version, outcome))
 
     def refused(self, refusal: Refusal) -> Known:
-        """Take in that a version can't be loaded."""
+        """Record that a version can't be loaded."""
         doubted = refusal.changed and refusal.version == self.committed
         served = self.served.doubted() if doubted else self.served
         return replace(self, refusals=(*self.refusals, refusal), served=served)
 
     def changed_over(self, worker: int, at: float | None) -> Known:
-        """Take in that a worker that was told to commit has done so, or with None never will."""
+        """Record that a worker has committed. With None, it never will."""
         own = self.changeover
         if own is None or worker not in own.waiting:
             return self
@@ -190,7 +192,7 @@ class Known:
         return replace(self, changeover=replace(own, waiting=own.waiting - {worker}, times=times))
 
     def gone(self, worker: int, *, preparing: str | None, status: int) -> Known:
-        """Take in that a worker's process ended, what it was preparing then, and its exit status."""
+        """Record that a worker's process ended, with the version that it was preparing."""
         known = self.changed_over(worker, None)
         own = known.candidate
         if preparing is None or preparing not in (own and own.version, known.lost):

@@ -1,4 +1,4 @@
-"""Looks at the volume, again and again, on a thread of its own: one that hangs stops nobody else."""
+"""Watch the label on a separate thread, so that a volume that hangs doesn't block anything else."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ Fingerprint = tuple[object, ...]
 
 @dataclass(frozen=True)
 class Seen:
-    """What one look at the volume showed.
+    """The result of one look at the volume.
 
     Attributes:
         target: the version to serve, None when the label can't be read.
-        problem: why it can't; empty when it can.
-        fingerprint: changes when any file of the target does: content, rights, or that it is there.
-        served: how the files are of what serves, None when that isn't known.
+        problem: why the label can't be read; empty when it can.
+        fingerprint: changes when any file of the target changes, appears or vanishes.
+        served: state of the files of the served version, None when unknown.
     """
 
     target: str | None
@@ -36,7 +36,7 @@ class Seen:
 
 
 def look(volume: Path, label: str, pin: str | None) -> Seen:
-    """See what a label names, or a pinned version, whether or not that version exists."""
+    """Look at the version that a label names, or at a pinned version. It needn't exist."""
     try:
         target = pin or labels.read_label(volume, label)
     except PublicationError as error:
@@ -49,7 +49,7 @@ def look(volume: Path, label: str, pin: str | None) -> Seen:
 
 
 class LabelWatch:
-    """Looks every `poll_seconds`, and at once when asked."""
+    """Look at the volume every `poll_seconds`, and at once on request."""
 
     def __init__(
         self,
@@ -59,7 +59,7 @@ class LabelWatch:
         poll_seconds: float,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`looker` looks; `report` is called on the watching thread with what each look showed."""
+        """Call `looker` for each look, and `report` with its result, on the watching thread."""
         self._look = looker
         self._report = report
         self._poll_seconds = poll_seconds
@@ -68,18 +68,18 @@ class LabelWatch:
         self._looked_at = clock()
 
     def start(self) -> None:
-        """Look for the first time, and from then on, until the process ends."""
+        """Start to look, until the process ends."""
         threading.Thread(target=self._run, name="label-watch", daemon=True).start()
 
     def look_now(self) -> None:
-        """Look without waiting for the next time."""
+        """Look at once."""
         self._now.set()
 
     def silence(self) -> str:
-        """Says how long the volume hasn't answered; empty while it does."""
+        """Return for how long the volume hasn't answered; empty while it does."""
         seconds = self._clock() - self._looked_at
         limit = 5 + 2 * self._poll_seconds
-        # In steps, so that it doesn't change all the time.
+        # In steps of 5 s, so that the text doesn't change all the time.
         return f"the volume hasn't answered for {seconds // 5 * 5:.0f} s" if seconds > limit else ""
 
     def _run(self) -> None:
@@ -88,7 +88,7 @@ class LabelWatch:
             try:
                 seen = self._look()
             except Exception as error:
-                # A thread that ends would leave the service deaf.
+                # If this thread ended, the service would never notice another version.
                 seen = Seen(None, failures.of_error(error).reason)
             self._looked_at = self._clock()
             self._report(seen)
@@ -97,7 +97,10 @@ class LabelWatch:
 
 
 def fingerprint(directory: Path) -> Fingerprint:
-    """Changes when any file of a directory does; raises VolumeError where nothing can be told."""
+    """Return a value that changes when any file of a directory changes.
+
+    Raises VolumeError if the state of the files can't be found out.
+    """
     try:
         paths = sorted(directory.iterdir())
     except OSError as error:
@@ -107,13 +110,13 @@ def fingerprint(directory: Path) -> Fingerprint:
         try:
             facts.append((path.name, version_files.state_of(path)))
         except OSError as error:
-            # One that can't be looked at hides no other.
+            # A file that can't be read must not hide changes of other files.
             facts.append((path.name, _without(path, error)))
     return tuple(facts)
 
 
 def _without(path: Path, error: OSError) -> int | None:
-    """What a file looks like that isn't there or may not be read; else raises VolumeError."""
+    """Return the error number of a missing or forbidden file. Raises VolumeError for other errors."""
     if says_nothing(error) and error.errno != errno.EACCES:
         raise VolumeError(path, error.strerror or str(error)) from error
     return error.errno

@@ -1,10 +1,10 @@
-"""Loading what the label names, in two steps, so that all workers change over together.
+"""Load the version that the label names, in two steps, so that all workers switch to it together.
 
-The parent verifies a version once; every worker prepares it; when all have, they are told to commit.
-Any failure leaves every worker with what it serves. A worker that comes later, because another one
-died, takes no calls before it serves what the others do.
+The parent verifies a version once, and every worker prepares it. When all are prepared, the parent
+sends them Commit. After any failure every worker continues to serve its version. A worker that starts
+later, after another one died, takes no calls before it serves the same version as the others.
 
-`decisions` decides, this takes in what happens and carries out.
+This module records events and carries out orders; `decisions` decides which orders to give.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ _MAX_FAILED = 20
 
 
 class Reload:
-    """The state of reloading. Called by the supervisor on its one thread.
+    """The state of reloading. The supervisor calls it on its only thread.
 
-    `ended` is told of each attempt that ended. The clock is the same for all processes.
+    `ended` is called with the result of each attempt. `clock` must be the same for all processes.
 
     Attributes:
-        known: all that decisions depend on, as of the latest one; may be read on any thread.
-        last: what became of the latest attempt.
+        known: all facts that decisions depend on, after the latest decision. Any thread may read it.
+        last: result of the latest attempt.
         failed: the versions that couldn't be loaded, by name, the latest last.
     """
 
@@ -57,27 +57,27 @@ class Reload:
 
     @property
     def loading(self) -> control.Loading | None:
-        """The version that may come next, None when there is none."""
+        """The version that is being loaded, None when there is none."""
         if (own := self.known.candidate) is None:
             return None
         return control.Loading(own.version, own.step.name, own.begun_at)
 
     def problem(self) -> str:
-        """Why the label can't be followed; empty when it can."""
+        """Return why the label can't be followed; empty when it can."""
         return self._verifications.problem() or self.known.label_problem
 
     def look(self, seen: Seen) -> None:
-        """Take in what a look at the volume showed."""
+        """Record the result of a look at the volume."""
         if seen.problem and seen.problem != self.known.label_problem:
             _log.warning("%s", seen.problem)
         self._become(self.known.looked(seen, self._clock()))
 
     def retry_now(self) -> None:
-        """Let what passes be tried without waiting any longer."""
+        """End the pause before a passing failure is retried."""
         self._become(self.known.retried(self._clock()))
 
     def hear(self, worker: WorkerProcess, message: object) -> None:
-        """Take in what a worker said, after the worker's own note of it."""
+        """Record a message of a worker, after `WorkerProcess.note` has."""
         match message:
             case control.PrepareFailed() as own:
                 failure = Failure(own.reason, passing=own.passing)
@@ -87,17 +87,17 @@ class Reload:
                 self._become(self.known.changed_over(worker.index, at))
 
     def gone(self, worker: WorkerProcess, *, preparing: str | None, status: int) -> None:
-        """Take in that a worker's process ended, what it was preparing then, and its exit status."""
+        """Record that a worker's process ended, with the version that it was preparing."""
         self._become(self._observe().gone(worker.index, preparing=preparing, status=status))
 
     def prepare_took_too_long(self, worker: WorkerProcess) -> None:
-        """Take in that a worker hasn't prepared what it was told to in the time that it may take."""
-        reason = f"not prepared in {worker.preparing_seconds():.0f} s"
+        """Record that a worker hasn't prepared a version in the allowed time."""
+        reason = f"couldn't be prepared in {worker.preparing_seconds():.0f} s"
         failure = Failure(reason, passing=True, costly=True)
         self._become(self.known.refused(Refusal(worker.index, worker.view.preparing or "", failure)))
 
     def advance(self) -> None:
-        """Do what there is to do now."""
+        """Decide what to do now, and do it."""
         now = self._clock()
         if (result := self._verifications.result()) is not None:
             problem = result.problem
@@ -119,7 +119,7 @@ class Reload:
         if served.reason and served.reason != before.reason:
             _log.error("%s", served.reason)
         elif before.reason and not served.reason and served.version:
-            _log.info("the files of %s are right", served.version)
+            _log.info("the files of version %s are right again", served.version)
 
     def _carry_out(self, order: decisions.Order, now: float) -> None:
         match order:
@@ -133,7 +133,7 @@ class Reload:
             case decisions.Serve(version):
                 self.failed.pop(version, None)
             case decisions.Lose(version):
-                _log.error("no worker serves %s any more, and none can", version)
+                _log.error("no worker can serve version %s any more", version)
             case decisions.Report(changeover):
                 self._report(changeover)
             case decisions.Tell():
@@ -160,11 +160,12 @@ class Reload:
         if before is None or before.reason != failure.reason:
             seconds = order.failed.again_at - now
             _log.error(
-                "version %s can't be %s: %s; %s",
+                "version %s can't be %s: %s; %s%s",
                 version,
-                f"loaded now, and is tried again in {seconds:.0f} s" if failure.passing else "served",
+                "loaded now" if failure.passing else "served",
                 failure.reason,
-                f"{serves} goes on" if serves else "nothing is served",
+                f"trying again in {seconds:.0f} s; " if failure.passing else "",
+                f"version {serves} stays in service" if serves else "no version is served",
             )
 
     def _report(self, own: Changeover) -> None:
@@ -172,7 +173,7 @@ class Reload:
         seconds, spread = last - own.begun_at, last - first
         self._note(control.ReloadFacts(own.version, True, "", seconds, time.time(), spread))
         _log.info(
-            "version %s serves, %.3f s after it was noticed; all workers changed over in %.1f ms",
+            "version %s is served, %.3f s after it was noticed; all workers switched within %.1f ms",
             own.version,
             seconds,
             spread * 1000,

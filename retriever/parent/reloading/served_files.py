@@ -1,7 +1,7 @@
-"""Whether the files of the version that serves are still those that were verified.
+"""Check whether the files of the served version are still the verified files.
 
-Who has a file mapped keeps it, whatever takes its place, but a worker that comes later would map what
-is there then. So it gets none but verified files: what has changed is verified anew first.
+A worker that has mapped a file keeps it, even if another file replaces it. But a worker that starts
+later would map the new file. So changed files are verified again before a worker may map them.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _AGAIN_SECONDS = 30.0
 
 @dataclass(frozen=True)
 class Served:
-    """The version that serves, and its files as they were found, or why they can't be looked at."""
+    """The served version and the state of its files, or why they can't be checked."""
 
     version: str
     files: Files
@@ -30,15 +30,15 @@ class Served:
 
 @dataclass(frozen=True)
 class ServedFiles:
-    """What was verified, what was found since, and what came of verifying that.
+    """The verified files, the files found since, and the result of verifying those.
 
     Attributes:
-        version: the one that serves, None when none does.
-        files: those that were verified.
-        found: those that were found, None when all that is known is that they changed.
-        verify_at: when to verify what was found, unless it is what was verified.
-        reason: why what was found can't be served; empty when it can, or when nobody knows.
-        unseen: why nothing can be found.
+        version: the served version, None when there is none.
+        files: the verified files.
+        found: the files found since, None if it is only known that they changed.
+        verify_at: when to verify the found files, unless they are the verified files.
+        reason: why the found files can't be served; empty when they can, or when that is unknown.
+        unseen: why the files can't be checked.
     """
 
     version: str | None = None
@@ -50,20 +50,20 @@ class ServedFiles:
 
     @property
     def sound(self) -> bool:
-        """Whether a worker may map them."""
+        """Return whether a worker may map the files."""
         return self.found == self.files
 
     def problem(self) -> str:
-        """What is wrong with them; empty while they are verified, or are verified anew."""
+        """Return what is wrong with the files; empty when nothing is, or while it isn't known yet."""
         if self.unseen and not self.reason:
             return (
-                f"the files of {self.version}, which serves, can't be looked at: {self.unseen}; a "
+                f"the files of the served version {self.version} can't be checked: {self.unseen}; a "
                 "worker that restarts can't map them"
             )
         return self.reason
 
     def look(self, volume: Path) -> Served | None:
-        """See what is there now; None when nothing serves."""
+        """Look at the files; None when no version is served."""
         if self.version is None:
             return None
         try:
@@ -75,23 +75,23 @@ class ServedFiles:
     # ---- what happens
 
     def verified(self, version: str, files: Files) -> ServedFiles:
-        """Take in that a version serves, or was verified anew, and how its files were then."""
+        """Record that a version is served or was verified again, and the state of its files."""
         return ServedFiles(version, files, files, unseen=self.unseen)
 
     def refused(self, failure: Failure, now: float) -> ServedFiles:
-        """Take in that what was found isn't good, or couldn't be verified and is again later."""
+        """Record that the found files are invalid, or couldn't be verified and will be again later."""
         told = "files changed"
         if self.found is not None:
             told = version_files.difference(self.files, self.found) or told
         reason = (
-            f"{told} in {self.version}, which serves: {failure.reason}; workers that have its files "
-            "mapped go on, others take no calls: put the files back, or move the label"
+            f"{told} in the served version {self.version}: {failure.reason}; workers that have mapped "
+            "its files continue, restarted ones take no calls: restore the files, or move the label"
         )
         seconds = _AGAIN_SECONDS if failure.passing else math.inf
         return replace(self, verify_at=now + seconds, reason=failures.cut(reason))
 
     def looked(self, served: Served | None) -> ServedFiles:
-        """Take in what `look` saw."""
+        """Record the result of `look`."""
         if served is None or served.version != self.version:
             return self
         files = replace(self, unseen=served.problem)
@@ -101,5 +101,5 @@ class ServedFiles:
         return replace(files, reason="") if files.sound else files
 
     def doubted(self) -> ServedFiles:
-        """Take in that a worker found them changed, which no look has seen yet."""
+        """Record that a worker found changed files that no look has seen yet."""
         return replace(self, found=None, verify_at=-math.inf) if self.sound else self

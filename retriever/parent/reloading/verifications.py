@@ -1,4 +1,4 @@
-"""Verifies versions one after the other on a thread, since it may take long or never end."""
+"""Verify versions one after the other on a separate thread, since this may take long or never end."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from queue import SimpleQueue
 from lightfm_retriever.hosting.process import Awaited, make_way
 from retriever.version_files import Files
 
-# What was ended is gone a moment later, unless it hangs in the kernel.
+# A cancelled verification ends within this time, unless it hangs in the kernel.
 _MOMENT_SECONDS = 5.0
 _PAUSE_SECONDS = 0.1
 
 
 @dataclass
 class Verification:
-    """One that was begun; once it ended, `problem` is what was wrong, or `files` what was verified."""
+    """One verification. After its end, `problem` is the error, or `files` are the verified files."""
 
     version: str
     wanted: Awaited
@@ -27,10 +27,10 @@ class Verification:
 
 
 class Verifications:
-    """At most one runs, and at most one waits for the end of that. Called on one thread.
+    """Run one verification at a time. At most one more waits. All calls come from one thread.
 
-    `verify` may raise anything, and ends soon when it isn't wanted any more. `wake_up` is called on
-    another thread when there is news.
+    `verify` may raise any error. It should end soon after it is cancelled. `wake_up` is called on
+    another thread when a verification has ended.
     """
 
     def __init__(
@@ -47,26 +47,26 @@ class Verifications:
         self._waiting: Verification | None = None
         self._begun: SimpleQueue[Verification] = SimpleQueue()
         self._ended: SimpleQueue[Verification] = SimpleQueue()
-        # Whether nobody asks for the result of the one that runs.
+        # Whether the running verification was cancelled, so that its result doesn't count.
         self._abandoned = False
-        # Now: one whose start lacks memory later may never return.
+        # Start it now: starting a thread without enough memory may never return.
         threading.Thread(target=self._verify_what_is_begun, name="verify", daemon=True).start()
 
     def begin(self, version: str) -> None:
-        """Verify this version, and no other one."""
+        """Verify this version only: cancel any other verification."""
         self.abandon()
         self._waiting = Verification(version, Awaited(clock=self._clock))
         self._begin_next()
 
     def abandon(self) -> None:
-        """End the one that runs, and forget the one that waits."""
+        """Cancel the running verification, and forget the waiting one."""
         self._waiting = None
         if self._running is not None and not self._abandoned:
             self._abandoned = True
             self._running.wanted.end()
 
     def result(self) -> Verification | None:
-        """The one that ended since, unless it was abandoned; begins the one that waited for its end."""
+        """Return the verification that has ended, unless it was cancelled. Starts the waiting one."""
         result = None
         while not self._ended.empty():
             ended = self._ended.get()
@@ -78,20 +78,20 @@ class Verifications:
 
     @property
     def busy(self) -> bool:
-        """Whether one runs or waits."""
+        """Return whether a verification is running or waiting."""
         return self._running is not None or self._waiting is not None
 
     def problem(self) -> str:
-        """Says that one that was ended goes on, and keeps others from being begun; else empty."""
+        """Return that a cancelled verification still runs and blocks the next one; else empty."""
         if self._running is None or (ended_at := self._running.wanted.ended_at) is None:
             return ""
         seconds = self._clock() - ended_at
         if seconds < _MOMENT_SECONDS:
             return ""
-        # In steps, so that it doesn't change all the time.
+        # In steps of 5 s, so that the text doesn't change all the time.
         return (
-            f"no version can be verified: the verification of {self._running.version} was ended "
-            f"{seconds // 5 * 5:.0f} s ago, but what it reads doesn't answer, so it goes on"
+            f"no version can be verified: the verification of {self._running.version} was cancelled "
+            f"{seconds // 5 * 5:.0f} s ago, but still waits for a volume that doesn't respond"
         )
 
     def _begin_next(self) -> None:
@@ -115,7 +115,7 @@ class Verifications:
                 self._ended.put(ended)
                 self._wake_up()
             except MemoryError:
-                # Else it would seem to go on for ever.
+                # Try again: otherwise the verification would seem to run forever.
                 time.sleep(_PAUSE_SECONDS)
             else:
                 return

@@ -1,7 +1,8 @@
-"""Verifies a version in a process of its own, so that what it holds can't kill or hang the parent.
+"""Verify a version in a separate process, so that damaged files can't crash or block the parent.
 
-Id maps are read by a native library that trusts them: a hostile one crashes whoever looks at its ids,
-or keeps it for ever. The checksums of a version vouch only for what its writer wrote.
+A native library reads the id maps and trusts their content. A hostile id map can crash its reader, or
+make it run forever. Checksums don't protect against this: they only prove that the files are as
+written.
 """
 
 from __future__ import annotations
@@ -26,17 +27,17 @@ from retriever.version_files import Files
 # Longer than it takes to read a version over a slow network.
 _SECONDS = 3600.0
 _TRIES = 3
-# What the process says when its libraries are loaded: a crash before says nothing of the version.
+# The process prints this after it has loaded its libraries. A crash before isn't the version's fault.
 _READS = b"reads\n"
-# Why a process is killed that doesn't do so itself.
+# Causes of signals from outside the process.
 _FROM_OUTSIDE: dict[int, str] = {
-    signal.SIGKILL: "somebody did, or there wasn't enough memory",
-    signal.SIGBUS: "a file that it had mapped couldn't be read any more",
+    signal.SIGKILL: "not enough memory, or killed from outside",
+    signal.SIGBUS: "a mapped file couldn't be read any more",
 }
 
 
 class _Verdict(msgspec.Struct, frozen=True):
-    """The files, or what was wrong; `path` is set where that was the volume's fault."""
+    """The verified files, or the failure. `path` is set if the volume caused the failure."""
 
     files: Files = {}
     failure: Failure | None = None
@@ -46,16 +47,16 @@ class _Verdict(msgspec.Struct, frozen=True):
 def verify_apart(
     volume: Path, version: str, wanted: Awaited | None = None, *, seconds: float = _SECONDS
 ) -> Files:
-    """Check every byte of a version in `seconds` at most; returns how its files were then.
+    """Verify every byte of a version in at most `seconds`, and return the state of its files.
 
-    The process has the priority of the thread that calls this. It ends with this process, and when it
-    isn't wanted any more; this returns when it is gone.
+    The process inherits the priority of the calling thread. It ends with the parent, and when `wanted`
+    is cancelled. This function returns after the process has ended.
 
     Raises:
         VolumeError: the volume can't be read.
-        PublicationError: what is wrong with the version; that it kills who reads it, for instance.
-        UnverifiedError: it took too long or isn't wanted any more, or the process couldn't be started
-            or was killed.
+        PublicationError: the version is invalid, for instance because it crashes its reader.
+        UnverifiedError: the verification took too long or was cancelled, or the process couldn't be
+            started or was killed.
     """
     command = [sys.executable, "-m", "retriever.parent.reloading.verify_apart"]
     try:
@@ -69,10 +70,10 @@ def verify_apart(
         with (Awaited() if wanted is None else wanted).kills(process):
             output, _ = process.communicate(timeout=seconds)
     except subprocess.TimeoutExpired as error:
-        # A volume that hangs looks the same as a file that keeps its reader for ever.
+        # A volume that hangs can't be told from a file that makes its reader run forever.
         raise UnverifiedError(version, f"couldn't be verified in {seconds:g} s") from error
     except OSError as error:
-        verdict = _unknown(f"no process can be started: {words.reason(error)}")
+        verdict = _unknown(f"the process can't be started: {words.reason(error)}")
     else:
         verdict = _verdict(process.returncode, output, layout.version_dir(volume, version))
     failure = verdict.failure
@@ -91,23 +92,23 @@ def _unknown(reason: str) -> _Verdict:
 
 
 def _verdict(status: int, output: bytes, directory: Path) -> _Verdict:
-    """What a process said before it ended, or what its end says."""
+    """Read the verdict that a process printed, or derive one from its exit status."""
     if status == 0:
         return msgspec.json.decode(output.removeprefix(_READS), type=_Verdict)
     if status > 0:
-        # What is wrong with a version is a verdict. This process didn't get that far: it couldn't load
-        # its libraries, for instance.
-        return _unknown(f"the process ended with status {status}, see the log")
-    # Some signals have no name.
+        # A process that finds a fault prints a verdict and exits with 0. This one didn't get that far:
+        # for instance, it couldn't load its libraries.
+        return _unknown(f"the process ended with status {status}: see the log")
+    # Not every signal has a name.
     named = [own.name for own in signal.Signals if own == -status]
     name = named[0] if named else f"signal {-status}"
     if not failures.kills_itself(status):
-        why = _FROM_OUTSIDE.get(-status, "somebody did")
+        why = _FROM_OUTSIDE.get(-status, "killed from outside")
         return _unknown(f"the process was killed ({name}: {why})")
     if not output.startswith(_READS):
-        return _unknown(f"the process ended by {name} before it read anything, see the log")
+        return _unknown(f"the process was ended by {name} before it read a file: see the log")
     raise InvalidPublicationError(
-        directory, f"kills the process that verifies it ({name}): a file is damaged or made to do so"
+        directory, f"crashes the process that verifies it ({name}): a file is damaged or malicious"
     )
 
 
@@ -119,7 +120,7 @@ def _verify(volume: Path, version: str) -> Files:
         verification.verify(volume, version)
         if before == (files := _look(directory, names)):
             return files
-    raise VolumeError(directory, f"files changed while they were read: {_TRIES} times")
+    raise VolumeError(directory, f"files changed during the verification, {_TRIES} times in a row")
 
 
 def _look(directory: Path, names: list[str]) -> Files:
@@ -130,7 +131,7 @@ def _look(directory: Path, names: list[str]) -> Files:
 
 
 def main(arguments: list[str]) -> None:
-    """Verify, and print what was wrong."""
+    """Verify a version and print the verdict."""
     die_with(int(arguments[2]))
     sys.stdout.buffer.write(_READS)
     sys.stdout.buffer.flush()

@@ -1,4 +1,4 @@
-"""Where versions come from: the folder that the workers map, or elsewhere by way of a copy there."""
+"""Sources of versions: the folder that the workers map, or an object store that is copied to it."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ from retriever.version_files import Files
 
 _log = logging.getLogger(__name__)
 
-# A look is soon followed by the next one, a download isn't.
+# Patience with the store. It is short for a look, because the next look follows soon.
 _LOOK_SECONDS = 5.0
 _FETCH_SECONDS = 20.0
 _TELL_SECONDS = 10.0
 
 
 class FolderSource:
-    """Versions in a folder that the workers map; `look` and `verify` are called on other threads."""
+    """Versions in a folder that the workers map. `look` and `verify` are called on other threads."""
 
     def __init__(self, folder: Path, label: str, pin: str | None) -> None:
         self._folder = folder
@@ -46,22 +46,22 @@ class FolderSource:
         self._pin = pin
 
     def look(self) -> Seen:
-        """See what is to be served."""
+        """Look at the version to serve."""
         return label_watch.look(self._folder, self._label, self._pin)
 
     def verify(self, version: str, wanted: Awaited) -> Files:
-        """Have a version in the workers' folder and check every byte; as `verify_apart`."""
+        """Make a version available in the folder and verify every byte; see `verify_apart`."""
         return verify_apart(self._folder, version, wanted)
 
     def serves(self, version: str) -> None:
-        """Take in that a version serves now."""
+        """Record that a version is served now."""
 
 
 class Copied:
-    """Versions that are copied from elsewhere into a cache; the workers map the copies.
+    """Versions that are copied from a store into a cache. The workers map the copies.
 
-    At a start what was served last is served again before anything is asked, and so also while the
-    store is away.
+    A restart serves the last version from the cache before it asks the store. So it also works while
+    the store is unavailable.
     """
 
     def __init__(
@@ -74,7 +74,7 @@ class Copied:
         max_bytes: int | None,
         check: Callable[[Path, str, Awaited], Files] = verify_apart,
     ) -> None:
-        """Raises VolumeError when the folder can't be written."""
+        """Open the cache. Raises VolumeError if the folder can't be written."""
         self._location = location
         self._label = label
         self._pin = pin
@@ -82,17 +82,17 @@ class Copied:
         self._cache = Cache(folder, max_bytes=max_bytes)
         self._at_start = pin or labels.read_label_or_none(folder, label)
         self._target = self._at_start
-        # Of the thread that looks; making one takes longer than a look.
+        # Kept by the thread that looks, because making a store takes longer than a look.
         self._store: Store | None = None
         self._followed = self._at_start
         self._serving = False
 
     def look(self) -> Seen:
-        """See FolderSource."""
+        """Look at the version to serve."""
         cached = self._at_start
         if cached is not None and self._cache.has(cached):
             seen = self._here(cached)
-            # Not before it could be looked at.
+            # Only after the look succeeded.
             self._at_start = None
             return seen
         self._at_start = None
@@ -105,9 +105,11 @@ class Copied:
             facts = sorted((key, *astuple(own)) for key, own in objects.items())
             return Seen(target, "", ("there", *facts))
         except StoreError as error:
-            # A network volume that was mounted anew, for instance.
+            # Open it again at the next look: a network volume may have been mounted again, for
+            # instance.
             self._store = None
-            return Seen(None, f"{error}; the cache serves on" if self._serving else str(error))
+            serving = "; the service continues to serve the cached version"
+            return Seen(None, f"{error}{serving}" if self._serving else str(error))
         except PublicationError as error:
             return Seen(None, str(error))
 
@@ -116,7 +118,7 @@ class Copied:
         return Seen(version, "", ("here", *fingerprint))
 
     def verify(self, version: str, wanted: Awaited) -> Files:
-        """See FolderSource: bring it, unless it is here, and check it."""
+        """Download a version unless it is in the cache, and verify every byte."""
         files: Files = {}
 
         def check(folder: Path, version: str) -> None:
@@ -128,7 +130,7 @@ class Copied:
         return files
 
     def serves(self, version: str) -> None:
-        """See FolderSource."""
+        """Record that a version is served now."""
         self._serving = True
         self._cache.uses.keep_only({version, self._target or version})
         if self._pin is not None or version == self._followed:
@@ -137,14 +139,19 @@ class Copied:
             self._cache.follow(self._label, version)
             self._followed = version
         except VolumeError as error:
-            _log.warning("a start while the store is away won't know of %s: %s", version, error)
+            _log.warning(
+                "couldn't record version %s in the cache: %s; a restart without the store would not "
+                "serve it",
+                version,
+                error,
+            )
 
 
 VersionsSource: TypeAlias = FolderSource | Copied
 
 
 def open_source(config: Config) -> VersionsSource:
-    """Where versions come from; raises StartError when it can't be."""
+    """Open the source of versions. Raises StartError if it can't be used."""
     if config.source is not None:
         try:
             require_library()
@@ -163,12 +170,14 @@ def open_source(config: Config) -> VersionsSource:
     except (OSError, UnicodeEncodeError) as error:
         raise StartError(f"--volume {str(config.volume)!r}: {words.reason(error)}") from error
     if not is_folder:
-        raise StartError(f"--volume {config.volume} isn't a folder")
+        raise StartError(
+            f"--volume {config.volume} isn't a folder: give the folder that the trainer publishes to"
+        )
     return FolderSource(config.volume, config.label, config.pin)
 
 
 class _Told(Arrival):
-    """Tells the log."""
+    """Log the progress of a download."""
 
     def __init__(self, version: str, wanted: Awaited) -> None:
         self.wanted = wanted
@@ -180,7 +189,7 @@ class _Told(Arrival):
 
     def begun(self, facts: Manifest, needed: int) -> None:
         _log.info(
-            "fetching version %s: %d of its %d bytes aren't here",
+            "downloading version %s: %d of its %d bytes aren't in the cache",
             self._version,
             needed,
             sum(own.size for own in facts.files.values()),
@@ -193,11 +202,11 @@ class _Told(Arrival):
             if now - self._told_at < _TELL_SECONDS:
                 return
             self._told_at = now
-        _log.info("fetching version %s: %d bytes arrived", self._version, self._arrived)
+        _log.info("downloading version %s: %d bytes have arrived", self._version, self._arrived)
 
     def ended(self, fetched: Fetched) -> None:
         _log.info(
-            "version %s fetched in %.1f s: %d bytes, %d more were here already",
+            "version %s downloaded in %.1f s: %d bytes; %d more bytes were in the cache",
             *(self._version, time.monotonic() - self._started_at),
             *(fetched.downloaded, fetched.linked),
         )

@@ -26,4 +26,4 @@ def test_certificates_and_tokens_are_shown_to_each(start, volume, tmp_path, caps
     code, output = ask("--ca", str(secret.ca))
     assert (code, output.count("UNAUTHENTICATED")) == (1, 2)
     code, output = ask()
-    assert (code, output.count("the service speaks TLS: give --ca")) == (1, 2)
+    assert (code, output.count("the service requires TLS: give --ca")) == (1, 2)

@@ -108,7 +108,7 @@ def test_a_batch_may_have_so_many_bytes(stub):
     batch.requests[0].page_token += "x"
     field, reason = refused(stub, "BatchRecommend", batch)
     assert field == "requests"
-    assert f"{BATCH_BYTES + 1} bytes, but one may have {BATCH_BYTES}:" in reason
+    assert f"{BATCH_BYTES + 1} bytes long, but a request may have {BATCH_BYTES}:" in reason
 
 
 def test_beyond_that_grpc_itself_refuses(stub):

@@ -62,9 +62,9 @@ def test_while_it_loads_the_first_version_callers_are_told_which(start, tmp_path
     service = start(volume, serving=False, environment={"PYTHONPATH": path})
     with release.open("w"):
         status = service.wait_until(
-            lambda status: all_take_calls(status) and "loaded" in status.not_serving_reason
+            lambda status: all_take_calls(status) and "loading" in status.not_serving_reason
         )
-        expected = f"version {version} is being loaded, "
+        expected = f"version {version} has been loading for "
         assert expected in status.not_serving_reason
         assert (status.version, status.label_target, status.label_problem) == ("", version, "")
         with watch_health(service.target) as states:
@@ -73,7 +73,7 @@ def test_while_it_loads_the_first_version_callers_are_told_which(start, tmp_path
         with pytest.raises(grpc.RpcError) as caught:
             recommend(stub)
         assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
-        assert f"no publication is loaded: {expected}" in caught.value.details()
+        assert f"no version is loaded: {expected}" in caught.value.details()
         assert b"LOADING" in dict(caught.value.trailing_metadata())["grpc-status-details-bin"]
     status = service.wait_until_all_serve(version)
     assert status.not_serving_reason == ""

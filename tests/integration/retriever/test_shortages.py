@@ -31,7 +31,7 @@ def test_a_parent_without_descriptors_follows_the_label_and_restarts_workers_onc
         service.wait_until(lambda status: "Too many open files" in status.label_problem)
         labels.promote(volume, new)
         os.kill(victim, signal.SIGKILL)
-        service.wait_until(lambda _: "worker 0 can't be started: Too many open files" in service.log)
+        service.wait_until(lambda _: "couldn't start worker 0: Too many open files" in service.log)
     finally:
         resource.prlimit(service.pid, resource.RLIMIT_NOFILE, limits)
     status = service.wait_until_all_serve(new)

@@ -12,8 +12,11 @@ def test_a_volume_that_is_no_folder(tmp_path, capsys, monkeypatch):
     nameless = tmp_path / os.fsdecode(b"\xff")
     nameless.mkdir()
     for volume, reason in (
-        (__file__, f"{__file__} isn't a folder\n"),
-        (f"{tmp_path}/missing", f"{tmp_path}/missing isn't a folder\n"),
+        (__file__, f"{__file__} isn't a folder: give the folder that the trainer publishes to\n"),
+        (
+            f"{tmp_path}/missing",
+            f"{tmp_path}/missing isn't a folder: give the folder that the trainer publishes to\n",
+        ),
         ("x" * 300, "File name too long"),
         (str(nameless), ""),
     ):

@@ -29,8 +29,8 @@ def test_a_worker_that_dies_or_hangs_is_replaced_by_one_that_takes_no_call_befor
     )
     assert {worker.pid for worker in after.workers}.isdisjoint({0, first, second})
     assert after.last_reload == before.last_reload
-    assert service.log.count("said nothing for 2 s: killing it") == 1
-    assert "worker 1 said nothing for 2 s: killing it" in service.log
+    assert service.log.count("sent no heartbeat for 2 s: killing it") == 1
+    assert "worker 1 sent no heartbeat for 2 s: killing it" in service.log
     # Without its version one can't serve for now; the other one answers everything.
     version, victim = after.version, after.workers[0].pid
     directory = layout.version_dir(volume, version)
@@ -64,7 +64,7 @@ def test_workers_that_cannot_start_stop_the_service(start, volume, tmp_path):
     path = os.pathsep.join([str(tmp_path), *sys.path])
     service = start(volume, serving=False, environment={"PYTHONPATH": path})
     assert service.wait() == 1
-    assert "workers can't start" in service.log
+    assert "no worker can start" in service.log
     assert "no gRPC on this machine" in service.log
 
 
@@ -134,5 +134,5 @@ def test_a_second_signal_ends_it_at_once(start, volume):
     service.signal(signal.SIGINT)
     assert service.wait() == 1
     wait_for_the_end(pids)
-    assert "SIGINT again: stopping at once" in service.log
+    assert "SIGINT received again: stopping at once" in service.log
     assert "in time" not in service.log

@@ -86,7 +86,7 @@ def test_the_reason_is_in_words(error, reason):
 )
 def test_only_crashes_are_the_version_s_doing(statuses, passes):
     reason = (
-        f"worker 3 ended with status {statuses[-1]} while it prepared this version, as another one did "
-        "before"
+        f"worker 3 ended with status {statuses[-1]} while it prepared this version, and so did "
+        "another worker before it"
     )
     assert failures.of_deaths(3, statuses) == Failure(reason, passing=passes, costly=True)

@@ -45,7 +45,7 @@ def test_what_changed_is_told(directory, change, told):
     change(directory / "a")
     assert version_files.difference(verified, version_files.look(directory, NAMES)) == told
     if told:
-        with pytest.raises(FilesChangedError, match=f"{told} since it was verified"):
+        with pytest.raises(FilesChangedError, match=f"{told} after the version was verified"):
             version_files.check(directory, verified)
     else:
         version_files.check(directory, verified)

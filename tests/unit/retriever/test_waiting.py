@@ -5,12 +5,12 @@ import pytest
 from retriever.control import FailedVersion, Loading, ServiceState, WorkerFacts
 from retriever.waiting import Waiting, not_live, not_ready, waiting_for
 
-STARTS = "the service starts and hasn't looked at the volume yet"
-READ = "version v1 is being loaded, 12 s so far: its files are being read and checked"
+STARTS = "the service is starting and hasn't read the volume yet"
+READ = "version v1 has been loading for 12 s: its files are being verified"
 FAILED, PINNED = [FailedVersion("v1", "items.trie is broken", 1.0)], {"label": "", "target": "v1"}
 CANNOT = "can't be served: items.trie is broken"
 OPENED, VERIFIED = Loading("v1", "PREPARING", 101.0), Loading("v1", "VERIFIED", 100.0)
-LOADS = "version v1 is being loaded, 0 s so far: "
+LOADS = "version v1 has been loading for 0 s: "
 
 
 @pytest.mark.parametrize(
@@ -25,7 +25,11 @@ LOADS = "version v1 is being loaded, 0 s so far: "
         ({"target": "v1", "failed": FAILED}, False, f"version v1, which label current names, {CANNOT}"),
         ({**PINNED, "failed": FAILED}, False, f"version v1, which the service is pinned to, {CANNOT}"),
         ({"target": "v1", "failed": FAILED, "loading": Loading("v1", "VERIFYING", 87.6)}, True, READ),
-        ({"label_problem": "away", "loading": OPENED}, True, f"{LOADS}the workers open it; away"),
+        (
+            {"label_problem": "away", "loading": OPENED},
+            True,
+            f"{LOADS}the workers are opening it; away",
+        ),
         ({"loading": VERIFIED}, True, f"{LOADS}the workers are about to open it"),
     ],
 )
@@ -44,8 +48,8 @@ RUNNING, BOOTED, EMPTY = (WorkerFacts(0, 71, *own, 1.0, 2.0, 3) for own in WORKE
         ({"version": "v", "workers": [BOOTED, RUNNING]}, None, None),
         ({"version": "v", "workers": [RUNNING]}, "SIGTERM", "SIGTERM: draining"),
         ({"version": "v", "workers": [BOOTED, EMPTY]}, None, "no worker takes calls"),
-        (None, None, "no version is served: the service starts and hasn't looked at the volume yet"),
-        ({"target": "v", "loading": Loading("v", "VERIFYING", 95)}, None, "loaded, 5 s so far"),
+        (None, None, "no version is served: the service is starting and hasn't read the volume yet"),
+        ({"target": "v", "loading": Loading("v", "VERIFYING", 95)}, None, "loading for 5 s"),
     ],
 )
 def test_it_is_ready_while_a_worker_serves_a_version(fleet, stopping, reason):
@@ -55,6 +59,6 @@ def test_it_is_ready_while_a_worker_serves_a_version(fleet, stopping, reason):
 
 
 def test_it_is_live_unless_the_parent_is_stuck():
-    stuck = "the parent has been stuck for 10 s"
+    stuck = "the parent process has been stuck for 10 s"
     for seconds, stopping, reason in ((9.9, None, None), (10, None, stuck), (12, "SIGTERM", None)):
         assert not_live(silent_seconds=seconds, stopping=stopping) == reason

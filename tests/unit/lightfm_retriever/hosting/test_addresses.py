@@ -26,19 +26,19 @@ def test_other_texts_are_refused_with_the_right_form():
         ("localhost:", "the port is missing"),
         ("[::1]", "the port is missing"),
         (":50051", "the host is missing"),
-        ("localhost:65536", "'65536' isn't such a port"),
-        ("localhost:٣", "'٣' isn't such a port"),
-        ("http://localhost:50051", "leave 'http://' out: gRPC has no such addresses"),
-        ("localhost:50051/path", "leave '/path' out"),
-        ("::1", "an IPv6 address stands in brackets"),
-        ("2001:db8:0:0:0:0:0:1:50051", "an IPv6 address stands in brackets"),
-        ("[::g]:1", "'[::g]' is no host"),
-        ("local host:1", "it has a space in it"),
-        ("localhost:1\n", "it has a space in it"),
+        ("localhost:65536", "'65536' isn't a valid port"),
+        ("localhost:٣", "'٣' isn't a valid port"),
+        ("http://localhost:50051", "leave out 'http://': gRPC has no such addresses"),
+        ("localhost:50051/path", "leave out '/path'"),
+        ("::1", "write an IPv6 address in brackets"),
+        ("2001:db8:0:0:0:0:0:1:50051", "write an IPv6 address in brackets"),
+        ("[::g]:1", "'[::g]' isn't a valid host"),
+        ("local host:1", "it contains a space"),
+        ("localhost:1\n", "it contains a space"),
         ("unix:/run/retriever.sock", "the services listen on TCP ports only"),
-        ("127.0.0.256:1", "'127.0.0.256' is no IPv4 address, which has four numbers in 0..255"),
-        ("a..b:1", "'a..b' is no host"),
-        ("\udcff:1", r"'\udcff' is no host"),
+        ("127.0.0.256:1", "'127.0.0.256' isn't an IPv4 address, which has four numbers in 0..255"),
+        ("a..b:1", "'a..b' isn't a valid host"),
+        ("\udcff:1", r"'\udcff' isn't a valid host"),
     ):
         for least in (1, 0):
             with pytest.raises(AddressError) as raised:
@@ -50,7 +50,7 @@ def test_other_texts_are_refused_with_the_right_form():
 
 def test_a_client_is_told_of_its_own_forms_too_without_words_of_the_language():
     for text, hint in (
-        ("localhost:0", "'0' isn't such a port"),
+        ("localhost:0", "'0' isn't a valid port"),
         ("dns:///localhost", "the port is missing"),
         ("ipv4:127.0.0.1:1,", ""),
         *((value, "") for value in (None, 50051, b"localhost:1", ("localhost", 1))),

@@ -40,7 +40,7 @@ def test_white_space_around_the_name_is_ignored_and_without_a_name_a_label_is_no
     too_long = (one + b"\n" * 178, b"x" * 100_000)
     for content in (b"", one[:-1], two, b"../" + one, A.encode("utf-16"), *too_long):
         path.write_bytes(content)
-        with pytest.raises(errors.LabelError, match="should hold a version's name") as caught:
+        with pytest.raises(errors.LabelError, match="should contain a version name") as caught:
             read_label(volume, "current")
         assert len(str(caught.value)) < 500
         assert labels.read_label_or_none(volume, "current") is None
@@ -202,7 +202,7 @@ def test_of_many_who_move_a_label_one_succeeds_and_the_others_are_told_both_vers
     assert read_label(volume, "current") == moved[0]
     assert labels.rollback_target(volume) == A
     for other in (None, A):
-        said = f"names {moved[0]} now, not {other or 'none'}"
+        said = f"names {moved[0]}, but named {other or 'none'} before"
         with pytest.raises(errors.LabelMovedError, match=said) as caught:
             swap(volume, D, label="current", expected=other, verb="promote")
         assert (caught.value.expected, caught.value.found) == (other, moved[0])

@@ -165,8 +165,8 @@ def test_what_no_manifest_of_ours_has_is_said_in_our_words():
     for old, new, said in (
         ('"checksum": "', '"x": "', "there is no checksum, but"),
         ('"checksum": "', '"checksum": null, "x": "', "checksum is null, but"),
-        ("{", '{"items": 41,', "'items' is there twice: it was edited"),
-        ('"indexes": {', '"indexes": {"x": 1, "x": 1,', "'x' is there twice"),
+        ("{", '{"items": 41,', "'items' occurs twice: the file was edited"),
+        ('"indexes": {', '"indexes": {"x": 1, "x": 1,', "'x' occurs twice"),
         ('"items": ', '"items": ' + "9" * 5000, "more than 64 bits"),
         ('"format_version": 1', '"format_version": null', "no format_version"),
         *(("0.258", number, "can't be checked") for number in ("NaN", "-Infinity", "1e999")),
@@ -218,17 +218,25 @@ def test_a_value_that_cannot_be_is_refused():
         ((*INDEX, "recall_at_10"), 1.5, None),
         ((*INDEX, "trials", 0, "recall_at_10"), -0.1, "recall_at_10"),
         ((*INDEX, "trials", 0, "query"), {"search_k": [1]}, "query"),
-        (("items",), 13, r"indexes.similar.items is 12, but items is 13"),
-        (("indexes", "recommend", "items"), 11, "recommend.items is 11, but items is 12"),
-        (("version",), "20261124T120000Z-000000", "is '20261124T120000Z-000000', but it lies in '2026"),
+        (("items",), 13, r"indexes.similar.items is 12, but items of the version is 13"),
+        (
+            ("indexes", "recommend", "items"),
+            11,
+            "recommend.items is 11, but items of the version is 12",
+        ),
+        (
+            ("version",),
+            "20261124T120000Z-000000",
+            "is '20261124T120000Z-000000', but the directory is '2026",
+        ),
         ((*INDEX, "file"), "recommend.annoy", "'recommend.annoy', but should be 'similar.annoy'"),
         ((*INDEX, "backend"), "nmslib", "file is 'similar.annoy', but should be 'similar.nmslib'"),
-        (("created_at",), "yesterday", "created_at is 'yesterday', which isn't a UTC time"),
-        (("created_at",), "2026-11-24T12:00:00", "which isn't a UTC time"),
-        (("created_at",), "2026-11-24T12:00:00+01:00", "which isn't a UTC time"),
-        (DEPTHS, depths(10), "depths: 10 results come after 10, but should ascend, from above 10"),
-        (DEPTHS, depths(30, 30), "depths: 30 results come after 30"),
-        (DEPTHS, depths(100, 30), "depths: 30 results come after 100"),
+        (("created_at",), "yesterday", "created_at is 'yesterday', but should be a time in UTC"),
+        (("created_at",), "2026-11-24T12:00:00", "but should be a time in UTC"),
+        (("created_at",), "2026-11-24T12:00:00+01:00", "but should be a time in UTC"),
+        (DEPTHS, depths(10), "depths: results 10 follow 10, but should be ascending and above 10"),
+        (DEPTHS, depths(30, 30), "depths: results 30 follow 30"),
+        (DEPTHS, depths(100, 30), "depths: results 30 follow 100"),
         (DEPTHS, depths(30, effort=1e308), "<= 1000000000.0"),
         (("indexes",), {"similar": CONTENT["indexes"]["similar"]}, "indexes: 'recommend' is missing"),
         (("indexes",), {"recommend": CONTENT["indexes"]["recommend"]}, "indexes: 'similar' is missing"),
@@ -236,7 +244,7 @@ def test_a_value_that_cannot_be_is_refused():
         (("files", layout.MANIFEST), FACTS, "isn't a plain file name"),
         (("attributes",), texts(""), r"attributes\[0\]: the name is empty"),
         (("attributes",), texts("title"), r"attributes\[0\]: 'title' is reserved"),
-        (("attributes",), texts("a", "b", "a"), r"attributes\[2\]: 'a' is there already"),
+        (("attributes",), texts("a", "b", "a"), r"attributes\[2\]: 'a' occurs twice"),
         (("attributes",), texts("a"), "files: 'attribute_values.trie' is missing, though attributes"),
         (("files", layout.NUMBERS), FACTS, "'numbers.npy' is there, but attributes has no number"),
     ):
@@ -278,7 +286,7 @@ def test_a_part_of_a_model_s_files_is_refused_with_the_name_of_one_that_is_missi
     if len(left_out) in (0, len(layout.MODEL_FILES)):
         assert decode(data).files == files
         return
-    with pytest.raises(ManifestError, match=f"files: '{missing}' is missing, though"):
+    with pytest.raises(ManifestError, match=f"files: '{missing}' is missing, but"):
         decode(data)
 
 

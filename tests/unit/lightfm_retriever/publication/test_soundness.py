@@ -77,7 +77,7 @@ def test_a_number_that_cannot_be_is_refused(extended):
         ([values for _, values in ROWS], 2, [-1, 2**31 - 1, -(2**31)], "range of "),
         ([offsets for offsets, _ in RAGGED], 0, [1], "offsets run from 1 to"),
         ([offsets for offsets, _ in RAGGED], -1, [1, 2**62], "offsets run from 0 to"),
-        ([offsets for offsets, _ in RAGGED], 2, [10**6, -1], "offsets fall"),
+        ([offsets for offsets, _ in RAGGED], 2, [10**6, -1], "offsets decrease"),
         ([layout.POPULARITY], 3, [-1], "that of row 3 is below 0"),
         ([layout.ID_RANKS, layout.POPULAR_ITEMS], 3, [-1, ITEMS], "range of item rows is "),
         ([layout.NUMBER_ORDER], (1, 3), [-1, ITEMS], "range of item rows is "),

@@ -120,7 +120,7 @@ def test_what_a_reader_would_refuse_is_found_before_it_appears(volume):
             staging.verify(sealed)
     # No path of a directory that is gone by now.
     assert str(caught.value).startswith("seen_")
-    assert "a retriever would refuse this version, so nothing was published" in str(caught.value)
+    assert "nothing was published, because a retriever would refuse this version" in str(caught.value)
     assert_published(volume, older)
 
 

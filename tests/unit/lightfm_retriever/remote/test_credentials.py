@@ -64,6 +64,9 @@ def test_what_is_missing_is_named_with_the_file(path):
 def test_without_credentials_the_settings_are_named():
     for variables, said in (
         ({}, "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY; or .* or STORE_CREDENTIALS=instance"),
-        ({"STORE_CREDENTIALS": "Instance"}, "^STORE_CREDENTIALS is 'Instance', but should be left out"),
+        (
+            {"STORE_CREDENTIALS": "Instance"},
+            "^STORE_CREDENTIALS is 'Instance', but should be 'instance' or not set",
+        ),
     ):
         assert re.search(said, among(variables, missing_credentials, "s3"))

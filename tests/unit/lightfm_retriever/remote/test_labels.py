@@ -50,7 +50,7 @@ def test_what_is_missing_no_label_or_no_version_is_refused(own, store):
         own.promote("20261124T120009Z-000009", label="x")
     assert store.keys() == []
     store.put("labels/x", b"../versions")
-    with pytest.raises(errors.LabelError, match="should hold a version's name"):
+    with pytest.raises(errors.LabelError, match="should contain a version name"):
         own.read_label("x")
     assert own.promote(A, label="x") is None
     assert own.read_label("x") == A
@@ -117,12 +117,12 @@ def test_an_answer_that_got_lost_is_no_move_by_another(own, store):
 
 def test_what_cannot_be_written_is_told_and_without_a_history_the_label_moves(own, store, caplog):
     store.before = refusing("write_if", "labels/current", error=ConflictError)
-    with pytest.raises(StoreError, match="labels/current: others moved it 30 times"):
+    with pytest.raises(StoreError, match="labels/current: other processes moved it 30 times"):
         own.promote(A, label="current")
     store.before = refusing(part="history/", text="no")
     assert own.promote(A, label="current") is None
     assert own.read_label("current") == A
-    assert f"label 'current' names {A}, but its history doesn't say so" in caplog.text
+    assert f"label 'current' names version {A}, but the move isn't in its history" in caplog.text
 
 
 def test_a_long_history_loses_its_beginning_by_whole_lines(own, store):

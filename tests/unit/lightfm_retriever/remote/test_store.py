@@ -50,7 +50,7 @@ def test_what_is_written_is_read_listed_and_deleted_and_what_is_missing_named(st
 def test_only_what_was_read_is_written_over(store, caplog):
     for key in ("a", "b"):
         store.write_if(key, b"1", None)
-        with pytest.raises(ConflictError, match=f"{store}/{key}: somebody else has changed it"):
+        with pytest.raises(ConflictError, match=f"{store}/{key}: another process has changed it"):
             store.write_if(key, b"2", None)
         _, mark = store.read(key, at_most=1)
         store.write_if(key, b"3", mark)
@@ -58,7 +58,7 @@ def test_only_what_was_read_is_written_over(store, caplog):
             with pytest.raises(ConflictError):
                 store.write_if(gone, b"4", mark)
         assert store.read(key, at_most=1)[0] == b"3"
-    assert caplog.text.count("let one trainer at a time") == (not isinstance(store, MadeUp))
+    assert caplog.text.count("let only one trainer at a time") == (not isinstance(store, MadeUp))
 
 
 def test_what_the_library_says_of_a_listing_is_understood():

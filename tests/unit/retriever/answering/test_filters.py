@@ -113,7 +113,7 @@ def test_a_condition_that_does_not_fit_is_named_with_what_would(condition, field
         look_up([good, condition, good], ATTRIBUTES, 4)
     assert caught.value.field == f"filter.conditions[1].{field}"
     assert caught.value.reason.startswith(reason)
-    with pytest.raises(InvalidArgumentError, match="isn't an attribute; known: none, since"):
+    with pytest.raises(InvalidArgumentError, match="isn't an attribute; known: none, because"):
         look_up([good], None, 4)
 
 

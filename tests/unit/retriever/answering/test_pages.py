@@ -17,7 +17,7 @@ VERSION, OTHER = "20261124T043500Z-3fa9c1", "20261125T043500Z-3fa9c2"
 KEY, OTHER_KEY = "5a" * 32, "5b" * 32
 PAGE = Page(pages.fingerprint(b"a request"))
 ODD = "ABCz09-_=+/ \n.é🎬"
-FOREIGN = "isn't a token of this service"
+FOREIGN = "isn't a token of this service: set the next_page_token of an answer"
 # What a token holds before its version: tag, width and offset, fingerprint.
 VERSION_STARTS = 8 + 8 + 8
 
@@ -109,7 +109,9 @@ def test_garbage_is_refused(token):
 def test_a_token_of_another_request_is_refused_and_one_of_another_version_has_expired(token):
     other = pages.fingerprint(b"another request")
     reason = refusal(token, fingerprint=other)
-    assert reason.startswith("is from another request: all fields but limit, paginate and max_res")
+    assert reason.startswith(
+        "belongs to another request: keep all fields except limit, paginate and max_res"
+    )
     for fingerprint in (PAGE.fingerprint, other):
         for key in (KEY, OTHER_KEY):
             with pytest.raises(PageExpiredError) as caught:

@@ -35,7 +35,7 @@ def test_only_as_much_of_a_long_ranking_is_looked_at_as_it_takes_and_nothing_is_
 @pytest.mark.parametrize("missing", ["popularity", "popular_items"])
 def test_a_version_that_does_not_know_what_is_popular_says_so(missing):
     own = snapshot(5, **{missing: None})
-    with pytest.raises(NotPublishedError, match="what is popular"):
+    with pytest.raises(NotPublishedError, match="popularity data"):
         retrievable.recommend(own, "nobody", POPULAR)
     # A known user doesn't need it.
     assert retrievable.recommend(own, "user-0", Options(unknown_ids="popular"))

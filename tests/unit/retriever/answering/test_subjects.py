@@ -71,11 +71,11 @@ def test_what_may_be_meant_by_the_first_unknown_id_is_said(ask, subject, unknown
 def test_a_version_that_lacks_what_a_subject_needs_says_so():
     none = {"user_features": None, "user_feature_vectors": None}
     features = UserFeatures(["age:25-34"])
-    with pytest.raises(UnknownIdError, match="without user features: train with --user-feature"):
+    with pytest.raises(UnknownIdError, match="has no user features: train with --user-feature"):
         asked(features, **none)
     popular = asked(features, "popular", **none)
     assert (popular.source, [*popular.unknown]) == ("popular", ["age:25-34"])
-    with pytest.raises(NotPublishedError, match="what folds sessions in"):
+    with pytest.raises(NotPublishedError, match="fold-in data"):
         asked(session(0), fold_in=None)
 
 

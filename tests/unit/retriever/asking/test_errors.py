@@ -57,9 +57,11 @@ def test_a_deadline_that_passed_or_a_full_service_says_what_is_known():
     silent = Problem("silent", "it says nothing")
     # What was in doubt before it was found has passed.
     for doubt in (None, silent):
-        assert of_call(TARGET, late, doubt=doubt).details == "too late: it gave no answer in time"
+        assert (
+            of_call(TARGET, late, doubt=doubt).details == "too late: the service didn't answer in time"
+        )
     details = of_call(TARGET, late, reached=False).details
-    assert details == "too late (does a retriever run there?)"
+    assert details == "too late (is a retriever running there?)"
     made = of_call(TARGET, late, reached=False, doubt=silent)
     assert isinstance(made, UnreachableError)
     assert (made.code, made.cause) == (CODES.DEADLINE_EXCEEDED, "silent")

@@ -198,7 +198,7 @@ def test_the_status_is_readable_by_people_and_programs(service, capsys):
     assert (second["state"], second["started_at"]) == (99, None)
 
 
-LOADS = "version v1 is being loaded, 12 s so far: its files are being read and checked"
+LOADS = "version v1 has been loading for 12 s: its files are being verified"
 NAMES_V1 = "label   'current' names v1"
 LABEL = {"label": "current", "label_target": "v1"}
 SAME = {"not_serving_reason": "x", "label_problem": "x"}

@@ -111,7 +111,7 @@ def test_a_query_parameter_that_is_no_count_or_no_effort_is_named(published_by, 
     whole = published.open().manifest.indexes[name].query
     for key, value in itertools.product((effort, "candidates"), (True, 1.0, -2, 2**31)):
         edited(published, name, query={**whole, key: value})
-        assert_refused(published, name, f": query.{key} is {value!r}, which isn't a count")
+        assert_refused(published, name, f": query.{key} is {value!r}, but should be a whole number")
     # Without one the recall that was measured isn't that of the search; Annoy has one of its own.
     for query in [{}, {effort: 0}, {effort: -1}] if backend != "annoy" else []:
         edited(published, name, query={"candidates": 10, **query})
@@ -150,7 +150,9 @@ def test_an_index_of_faiss_that_is_no_inverted_file_or_of_another_metric_is_refu
     if kind == "IVF2,SQ8":
         assert_mismatch(published, layout.SIMILAR, "metric", faiss.METRIC_L2, other)
     else:
-        with pytest.raises(InvalidPublicationError, match=r"similar.faiss: isn't an inverted file"):
+        with pytest.raises(
+            InvalidPublicationError, match=r"similar.faiss: isn't an inverted-file index"
+        ):
             opened(published, layout.SIMILAR)
 
 
@@ -224,7 +226,7 @@ def test_a_graph_of_nmslib_that_begins_nowhere_or_goes_on_behind_its_end_is_refu
         changed = data[:36] + struct.pack("<I", beyond) + data[40:]
         with pytest.raises(InvalidPublicationError) as caught:
             opened(resealed(published, path.name, changed), layout.SIMILAR)
-        assert str(caught.value) == f"{path}: its search begins at item {beyond} of 40"
+        assert str(caught.value) == f"{path}: its search begins at item {beyond}, but it has 40 items"
     for more in (1, 4, 1000):
         resealed(published, path.name, data + bytes(more))
         assert_mismatch(published, layout.SIMILAR, "size in bytes", len(data), len(data) + more)

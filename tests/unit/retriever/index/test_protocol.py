@@ -24,8 +24,8 @@ def test_a_backend_that_is_not_known_is_named_with_those_that_are(published, nam
     with pytest.raises(SnapshotError) as caught:
         open_index(published.open(), name)
     assert str(caught.value) == (
-        f"{published.directory / file}: index '{name}' needs backend 'scann', but this retriever has "
-        "annoy, exact, faiss, nmslib"
+        f"{published.directory / file}: index '{name}' needs backend 'scann', but this retriever knows "
+        "only annoy, exact, faiss, nmslib: upgrade it"
     )
 
 

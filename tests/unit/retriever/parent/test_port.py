@@ -36,7 +36,7 @@ def test_a_port_is_held_by_one_of_two_that_ask_for_it_by_number(reserved, host):
     number = reserve("127.0.0.1", 0)
     number.close()
     reserved("127.0.0.1", number.port)
-    with pytest.raises(StartError, match=rf"--listen {host}:\d+: another retriever holds this port"):
+    with pytest.raises(StartError, match=rf"--listen {host}:\d+: another retriever uses this port"):
         reserve(host, number.port)
 
 

@@ -67,7 +67,7 @@ def test_the_status_is_what_the_parent_told_and_at_first_that_the_service_starts
     found = json_format.MessageToDict(status_message(FLEET), preserving_proto_field_name=True)
     assert found == TOLD
     status = status_message(control.ServiceState(label="current"))
-    assert "the service starts" in status.not_serving_reason
+    assert "the service is starting" in status.not_serving_reason
     assert not status.HasField("last_reload")
 
 

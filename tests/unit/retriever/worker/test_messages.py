@@ -105,9 +105,9 @@ REFUSED = [
             ({}, ".test", "is not set"),
             *((x_of(kind, 0), f".{kind}_of.values", "is empty") for kind in ("any", "all", "none")),
             ({"range": {}}, ".range", "has neither min nor max"),
-            ({"range": {"min": NAN}}, ".range.min", "is no number"),
-            ({"range": {"max": NAN}}, ".range.max", "is no number"),
-            ({"range": {"min": 1.5, "max": 1}}, ".range", "runs from 1.5 to 1"),
+            ({"range": {"min": NAN}}, ".range.min", "isn't a number"),
+            ({"range": {"max": NAN}}, ".range.max", "isn't a number"),
+            ({"range": {"min": 1.5, "max": 1}}, ".range", "has min 1.5 above max 1"),
         )
     ),
 ]

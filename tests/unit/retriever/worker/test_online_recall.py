@@ -109,7 +109,7 @@ def test_a_sample_that_fails_is_skipped_and_the_next_one_is_looked_at(counters, 
     served, user, options, answer = asked([5, 4, 3])
     sampler = Sampler(1.0, counters)
     sampler._look_at(served, "nobody", options, answer)
-    assert "couldn't be compared" in caplog.text
+    assert "couldn't compare an answer" in caplog.text
     sampler._look_at(served, user, options, answer)
     assert counted(counters) == (1, 1, 3, 3)
 

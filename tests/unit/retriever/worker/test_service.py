@@ -188,12 +188,12 @@ def test_without_a_snapshot_the_reason_is_what_the_parent_knows(request_):
     """Whoever calls needn't look into a log."""
     empty = control.ServiceState(label="current", label_problem="label 'x': empty")
     for fleet, reason, told in (
-        (None, "LOADING", "the service starts and hasn't looked at the volume yet"),
+        (None, "LOADING", "the service is starting and hasn't read the volume yet"),
         (empty, "NOTHING_PUBLISHED", empty.label_problem),
     ):
         status = Caller(fleet=fleet).refused(request_)
         assert status.code is grpc.StatusCode.UNAVAILABLE
-        assert status.details == f"no publication is loaded: {told}"
+        assert status.details == f"no version is loaded: {told}"
         assert details_of(status)[0]["reason"] == reason
 
 

@@ -54,24 +54,28 @@ REFUSED = [
         [info("ITEM_NOT_FOUND", id="é" * 256, version="v1", near="e")],
     ),
     (
-        NotPublishedError("what is popular", "v1", "train again"),
-        *("FAILED_PRECONDITION", "version v1 was published without what is popular: train again"),
-        [info("NOT_PUBLISHED", what="what is popular", version="v1")],
+        NotPublishedError("popularity data", "v1", "train again"),
+        *("FAILED_PRECONDITION", "version v1 was published without popularity data: train again"),
+        [info("NOT_PUBLISHED", what="popularity data", version="v1")],
     ),
     (
         PageExpiredError("v1", "v2"),
-        *("FAILED_PRECONDITION", "page_token: is of version v1, but v2 is served now: start anew"),
+        "FAILED_PRECONDITION",
+        (
+            "page_token: belongs to version v1, but version v2 is served now: "
+            "start again at the first page"
+        ),
         [info("PAGE_EXPIRED", page_version="v1", version="v2")],
     ),
     # Waiting for so long would hide the reason behind the caller's deadline.
     (
         NothingLoadedError("nobody has published"),
-        *("UNAVAILABLE", "no publication is loaded: nobody has published"),
+        *("UNAVAILABLE", "no version is loaded: nobody has published"),
         [info("NOTHING_PUBLISHED"), {"retryDelay": "5s"}],
     ),
     (
         NothingLoadedError("version v1 is being loaded", passes=True),
-        *("UNAVAILABLE", "no publication is loaded: version v1 is being loaded"),
+        *("UNAVAILABLE", "no version is loaded: version v1 is being loaded"),
         [info("LOADING"), {"retryDelay": "1s"}],
     ),
     (AbandonedError("the deadline passed"), "CANCELLED", "the deadline passed", []),

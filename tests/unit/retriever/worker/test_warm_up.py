@@ -38,5 +38,5 @@ def test_it_asks_all_over_the_publication_and_makes_way_after_each(monkeypatch, 
 def test_items_without_any_neighbour_are_an_error_that_names_the_version():
     """Where numbers aren't comparable nothing is best."""
     broken = retrievable.snapshot(np.full((30, 3), np.nan), np.ones((1, 3)), version="v7")
-    with pytest.raises(SnapshotError, match="version v7: item row 0 has no similar items"):
+    with pytest.raises(SnapshotError, match="version v7: no similar items found for item 'item-0'"):
         warm_up(broken)

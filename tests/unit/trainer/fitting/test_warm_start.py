@@ -190,7 +190,7 @@ SPOILT = {
         (layout.MODEL_USER_VECTORS, put((1, 1), np.inf), "not every number"),
         (layout.MODEL_USER_GRADIENTS, put((1, 1), 0.5), "1 or more"),
         (layout.MODEL_ITEM_GRADIENTS, put((1, 1), np.nan), "1 or more"),
-        (layout.MODEL_ITEM_FEATURE_OFFSETS, put(1, 99), "offsets fall"),
+        (layout.MODEL_ITEM_FEATURE_OFFSETS, put(1, 99), "offsets decrease"),
         (layout.MODEL_ITEM_FEATURE_OFFSETS, lambda a: a[:-1], "offsets run"),
         (layout.MODEL_USER_FEATURE_BYTES, put(..., SAME_NAME), "two features have the same name"),
     ],

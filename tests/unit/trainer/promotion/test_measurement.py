@@ -203,7 +203,7 @@ def test_a_published_version_is_measured_by_its_manifest_and_files(tmp_path, mon
     layout.label_file(tmp_path, "current").write_text("nonsense")
     found = measure(tmp_path, version, gates=ALL, before=find(tmp_path, "current"), seed=1)
     assert found.baseline.precision_at_10 is None
-    assert "should hold a version's name" in found.baseline.problem
+    assert "should contain a version name" in found.baseline.problem
     # What no gate asks for isn't computed.
     monkeypatch.setattr(measurement, "coverage", None)
     found = measure(tmp_path, old, gates=Gates(min_auc=0.5), before=None, seed=1)

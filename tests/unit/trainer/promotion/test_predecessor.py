@@ -43,7 +43,7 @@ def test_what_cannot_be_used_is_told_and_not_passed_over(tmp_path, two):
     assert damaged.publication is None
     assert "items.trie: SHA-256" in damaged.problem
     layout.label_file(tmp_path, "current").write_text("nonsense")
-    assert "should hold a version's name" in find(tmp_path, "current").problem
+    assert "should contain a version name" in find(tmp_path, "current").problem
     # A label whose file is gone has a history.
     layout.label_file(tmp_path, "current").unlink()
     assert found(tmp_path, "current") == ("current", two[1], None)

@@ -399,7 +399,7 @@ def test_what_is_no_npy_file_is_refused_and_not_executed(tmp_path, both, name):
         (b"b\na\r\nc\nd\na\n", 5, "id 'a' is also in row 2"),
         (b"b\n\nc\nd\ne\n", 2, "id '': is empty"),
         (b"b\na\nc\nd\n\n", 5, "id '': is empty"),
-        (b"b\na\n" + b"x" * 513 + b"\nd\ne\n", 3, "has 513 bytes of UTF-8, at most 512"),
+        (b"b\na\n" + b"x" * 513 + b"\nd\ne\n", 3, "has 513 bytes of UTF-8, but may have at most 512"),
         ("b\né\n".encode("latin-1"), 2, "isn't UTF-8: it holds a byte 0xe9 that isn't UTF-8, in b'b"),
         (b"b\r\na\r\n\x93c\x94", 3, "is the file Windows-1252? Convert it: iconv -f cp1252 -t utf-8 "),
         ("b\na\n".encode("utf-16"), None, "it is text in UTF-16: convert it: iconv -f utf-16 "),

@@ -26,25 +26,28 @@ if _version_not_supported:
 
 
 class RetrieverServiceStub:
-    """RetrieverService answers "what is like this" and "what should this user see" from the
-    publication that the watched label names. Every answer comes from exactly one version, which it
-    names.
+    """RetrieverService finds similar items and recommends items. It serves one immutable version at a time:
+    the version that the watched label names. Each answer comes from exactly one version and names it.
 
-    Errors carry google.rpc details: INVALID_ARGUMENT a BadRequest with the field's name, NOT_FOUND an
-    ErrorInfo with reason ITEM_NOT_FOUND, USER_NOT_FOUND or FEATURE_NOT_FOUND, FAILED_PRECONDITION an
-    ErrorInfo with reason NOT_PUBLISHED (the version lacks what the request needs) or PAGE_EXPIRED,
-    UNAVAILABLE a RetryInfo, and an ErrorInfo with reason LOADING while a first publication is being
-    loaded or NOTHING_PUBLISHED while there is none that could be,
-    RESOURCE_EXHAUSTED a RetryInfo while the worker that got the call already handles as many as it may.
-    With LOADING and RESOURCE_EXHAUSTED comes the trailer grpc-retry-pushback-ms, which gRPC's own retries
-    wait by where the service config names the code, as retriever/retry_policy.json does. GetStatus and
-    health checks are answered then too.
+    Errors carry google.rpc details:
+    - INVALID_ARGUMENT: BadRequest with the name of the field.
+    - NOT_FOUND: ErrorInfo with reason ITEM_NOT_FOUND, USER_NOT_FOUND or FEATURE_NOT_FOUND.
+    - FAILED_PRECONDITION: ErrorInfo with reason NOT_PUBLISHED (the version lacks data that the request
+    needs) or PAGE_EXPIRED.
+    - UNAVAILABLE: RetryInfo, and ErrorInfo with reason LOADING (the first version is being loaded) or
+    NOTHING_PUBLISHED (there is no version that can be loaded).
+    - RESOURCE_EXHAUSTED: RetryInfo. The worker already handles as many calls as it may.
 
-    Sizes. A request may have 7 MiB (7340032 bytes), and so may a batch: more is INVALID_ARGUMENT. That is
-    enough for all fields of one request at their limits, with texts of 512 bytes, the longest that an id
-    may have. Of a request of more than 8 MiB gRPC itself says RESOURCE_EXHAUSTED, without details. An
-    answer has at most 4 MiB (4194304 bytes), which is what a client of gRPC receives by default, unless
-    max_response_bytes allows more.
+    Retries. Errors with reason LOADING and RESOURCE_EXHAUSTED also carry the trailer
+    grpc-retry-pushback-ms. gRPC clients wait that long before they retry, if their service config lists
+    the status code as retryable. retriever/retry_policy.json is such a service config. GetStatus and health
+    checks are answered even while other calls get these errors.
+
+    Sizes. A request may have at most 7 MiB (7340032 bytes), and so may a batch. A larger one gets
+    INVALID_ARGUMENT. 7 MiB hold one request with all fields at their limits and with texts of 512 bytes,
+    the longest that an id may be. gRPC itself rejects a request of more than 8 MiB with
+    RESOURCE_EXHAUSTED and without details. An answer has at most 4 MiB (4194304 bytes), because gRPC
+    clients receive no more by default. Set max_response_bytes to allow more.
     """
 
     def __init__(self, channel):
@@ -81,58 +84,63 @@ class RetrieverServiceStub:
 
 
 class RetrieverServiceServicer:
-    """RetrieverService answers "what is like this" and "what should this user see" from the
-    publication that the watched label names. Every answer comes from exactly one version, which it
-    names.
+    """RetrieverService finds similar items and recommends items. It serves one immutable version at a time:
+    the version that the watched label names. Each answer comes from exactly one version and names it.
 
-    Errors carry google.rpc details: INVALID_ARGUMENT a BadRequest with the field's name, NOT_FOUND an
-    ErrorInfo with reason ITEM_NOT_FOUND, USER_NOT_FOUND or FEATURE_NOT_FOUND, FAILED_PRECONDITION an
-    ErrorInfo with reason NOT_PUBLISHED (the version lacks what the request needs) or PAGE_EXPIRED,
-    UNAVAILABLE a RetryInfo, and an ErrorInfo with reason LOADING while a first publication is being
-    loaded or NOTHING_PUBLISHED while there is none that could be,
-    RESOURCE_EXHAUSTED a RetryInfo while the worker that got the call already handles as many as it may.
-    With LOADING and RESOURCE_EXHAUSTED comes the trailer grpc-retry-pushback-ms, which gRPC's own retries
-    wait by where the service config names the code, as retriever/retry_policy.json does. GetStatus and
-    health checks are answered then too.
+    Errors carry google.rpc details:
+    - INVALID_ARGUMENT: BadRequest with the name of the field.
+    - NOT_FOUND: ErrorInfo with reason ITEM_NOT_FOUND, USER_NOT_FOUND or FEATURE_NOT_FOUND.
+    - FAILED_PRECONDITION: ErrorInfo with reason NOT_PUBLISHED (the version lacks data that the request
+    needs) or PAGE_EXPIRED.
+    - UNAVAILABLE: RetryInfo, and ErrorInfo with reason LOADING (the first version is being loaded) or
+    NOTHING_PUBLISHED (there is no version that can be loaded).
+    - RESOURCE_EXHAUSTED: RetryInfo. The worker already handles as many calls as it may.
 
-    Sizes. A request may have 7 MiB (7340032 bytes), and so may a batch: more is INVALID_ARGUMENT. That is
-    enough for all fields of one request at their limits, with texts of 512 bytes, the longest that an id
-    may have. Of a request of more than 8 MiB gRPC itself says RESOURCE_EXHAUSTED, without details. An
-    answer has at most 4 MiB (4194304 bytes), which is what a client of gRPC receives by default, unless
-    max_response_bytes allows more.
+    Retries. Errors with reason LOADING and RESOURCE_EXHAUSTED also carry the trailer
+    grpc-retry-pushback-ms. gRPC clients wait that long before they retry, if their service config lists
+    the status code as retryable. retriever/retry_policy.json is such a service config. GetStatus and health
+    checks are answered even while other calls get these errors.
+
+    Sizes. A request may have at most 7 MiB (7340032 bytes), and so may a batch. A larger one gets
+    INVALID_ARGUMENT. 7 MiB hold one request with all fields at their limits and with texts of 512 bytes,
+    the longest that an id may be. gRPC itself rejects a request of more than 8 MiB with
+    RESOURCE_EXHAUSTED and without details. An answer has at most 4 MiB (4194304 bytes), because gRPC
+    clients receive no more by default. Set max_response_bytes to allow more.
     """
 
     def SimilarItems(self, request, context):
-        """SimilarItems returns the items most like one item, or several, by the cosine of their embeddings.
+        """SimilarItems returns the items most similar to one item or to several, by the cosine of their
+        embeddings.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def Recommend(self, request, context):
-        """Recommend returns the items that the model scores highest for a user, a session or features.
+        """Recommend returns the items with the highest scores for a user, a session or user features.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def BatchSimilarItems(self, request, context):
-        """BatchSimilarItems answers many requests from one version. One that fails does so alone.
+        """BatchSimilarItems answers many requests from one version. A request that fails doesn't affect the
+        others.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def BatchRecommend(self, request, context):
-        """BatchRecommend answers many requests from one version, for much less than as many calls cost. One
-        that fails does so alone.
+        """BatchRecommend answers many requests from one version. It costs much less than one call for each
+        request. A request that fails doesn't affect the others.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetStatus(self, request, context):
-        """GetStatus tells what each worker process serves. It answers also while nothing is loaded.
+        """GetStatus returns what each worker process serves. It answers even when no version is loaded.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -175,25 +183,28 @@ def add_RetrieverServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class RetrieverService:
-    """RetrieverService answers "what is like this" and "what should this user see" from the
-    publication that the watched label names. Every answer comes from exactly one version, which it
-    names.
+    """RetrieverService finds similar items and recommends items. It serves one immutable version at a time:
+    the version that the watched label names. Each answer comes from exactly one version and names it.
 
-    Errors carry google.rpc details: INVALID_ARGUMENT a BadRequest with the field's name, NOT_FOUND an
-    ErrorInfo with reason ITEM_NOT_FOUND, USER_NOT_FOUND or FEATURE_NOT_FOUND, FAILED_PRECONDITION an
-    ErrorInfo with reason NOT_PUBLISHED (the version lacks what the request needs) or PAGE_EXPIRED,
-    UNAVAILABLE a RetryInfo, and an ErrorInfo with reason LOADING while a first publication is being
-    loaded or NOTHING_PUBLISHED while there is none that could be,
-    RESOURCE_EXHAUSTED a RetryInfo while the worker that got the call already handles as many as it may.
-    With LOADING and RESOURCE_EXHAUSTED comes the trailer grpc-retry-pushback-ms, which gRPC's own retries
-    wait by where the service config names the code, as retriever/retry_policy.json does. GetStatus and
-    health checks are answered then too.
+    Errors carry google.rpc details:
+    - INVALID_ARGUMENT: BadRequest with the name of the field.
+    - NOT_FOUND: ErrorInfo with reason ITEM_NOT_FOUND, USER_NOT_FOUND or FEATURE_NOT_FOUND.
+    - FAILED_PRECONDITION: ErrorInfo with reason NOT_PUBLISHED (the version lacks data that the request
+    needs) or PAGE_EXPIRED.
+    - UNAVAILABLE: RetryInfo, and ErrorInfo with reason LOADING (the first version is being loaded) or
+    NOTHING_PUBLISHED (there is no version that can be loaded).
+    - RESOURCE_EXHAUSTED: RetryInfo. The worker already handles as many calls as it may.
 
-    Sizes. A request may have 7 MiB (7340032 bytes), and so may a batch: more is INVALID_ARGUMENT. That is
-    enough for all fields of one request at their limits, with texts of 512 bytes, the longest that an id
-    may have. Of a request of more than 8 MiB gRPC itself says RESOURCE_EXHAUSTED, without details. An
-    answer has at most 4 MiB (4194304 bytes), which is what a client of gRPC receives by default, unless
-    max_response_bytes allows more.
+    Retries. Errors with reason LOADING and RESOURCE_EXHAUSTED also carry the trailer
+    grpc-retry-pushback-ms. gRPC clients wait that long before they retry, if their service config lists
+    the status code as retryable. retriever/retry_policy.json is such a service config. GetStatus and health
+    checks are answered even while other calls get these errors.
+
+    Sizes. A request may have at most 7 MiB (7340032 bytes), and so may a batch. A larger one gets
+    INVALID_ARGUMENT. 7 MiB hold one request with all fields at their limits and with texts of 512 bytes,
+    the longest that an id may be. gRPC itself rejects a request of more than 8 MiB with
+    RESOURCE_EXHAUSTED and without details. An answer has at most 4 MiB (4194304 bytes), because gRPC
+    clients receive no more by default. Set max_response_bytes to allow more.
     """
 
     @staticmethod

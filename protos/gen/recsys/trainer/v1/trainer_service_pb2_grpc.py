@@ -26,24 +26,30 @@ if _version_not_supported:
 
 
 class TrainerServiceStub:
-    """TrainerService trains, and looks after the versions on the shared volume.
+    """TrainerService trains models and manages the versions and labels on the shared volume.
 
-    Errors carry google.rpc details: INVALID_ARGUMENT a BadRequest with the field's name, NOT_FOUND an
-    ErrorInfo with reason VERSION_NOT_FOUND or TRAINING_RUN_NOT_FOUND, FAILED_PRECONDITION an ErrorInfo
-    with reason VERSION_INVALID when a version fails its checks, VERSION_LABELLED when a label names it,
-    TRAINING_RUN_ENDED when a run can't be cancelled any more, TRAINING_RUN_DAMAGED when what is stored
-    of it can't be read, LABEL_MOVED when somebody else moved a label at the same time,
-    NOTHING_TO_ROLL_BACK_TO when a label never named another version that is still there; ALREADY_EXISTS
-    an ErrorInfo with reason REQUEST_ID_REUSED; UNAVAILABLE an ErrorInfo with reason VOLUME_UNUSABLE or
-    STORE_UNUSABLE (a full disk, a file that was removed, for instance; the message names it and says what
-    to do): nothing was done, try again;
-    RESOURCE_EXHAUSTED an ErrorInfo with reason TOO_MANY_WATCHERS or QUEUE_FULL, or, while the service has
-    as many calls as it takes, a RetryInfo and the trailer grpc-retry-pushback-ms.
+    Errors carry google.rpc details:
+    - INVALID_ARGUMENT: BadRequest with the name of the field.
+    - NOT_FOUND: ErrorInfo with reason VERSION_NOT_FOUND or TRAINING_RUN_NOT_FOUND.
+    - ALREADY_EXISTS: ErrorInfo with reason REQUEST_ID_REUSED.
+    - FAILED_PRECONDITION: ErrorInfo with one of these reasons:
+    - VERSION_INVALID: the version fails its checks.
+    - VERSION_LABELLED: a label names the version.
+    - TRAINING_RUN_ENDED: the run can't be cancelled any more.
+    - TRAINING_RUN_DAMAGED: the stored run can't be read.
+    - LABEL_MOVED: another caller moved the label at the same time.
+    - NOTHING_TO_ROLL_BACK_TO: the label never named another version that still exists.
+    - ANSWER_TOO_LARGE: see Sizes.
+    - UNAVAILABLE: ErrorInfo with reason VOLUME_UNUSABLE or STORE_UNUSABLE, for instance because a disk is
+    full or a file was removed. Nothing was done. The message names the problem and the remedy; try again
+    afterwards.
+    - RESOURCE_EXHAUSTED: ErrorInfo with reason TOO_MANY_WATCHERS or QUEUE_FULL. If the service already
+    handles as many calls as it may: RetryInfo and the trailer grpc-retry-pushback-ms instead.
 
-    Sizes. A request within the limits of its fields is never too large. Of one of more than 6 MiB gRPC
-    itself says RESOURCE_EXHAUSTED, without details. An answer has at most 4 MiB (4194304 bytes), which is
-    what a client of gRPC receives by default; where one would have more, FAILED_PRECONDITION with reason
-    ANSWER_TOO_LARGE.
+    Sizes. A request whose fields are within their limits is never too large. gRPC itself rejects a request
+    of more than 6 MiB with RESOURCE_EXHAUSTED and without details. An answer has at most 4 MiB (4194304
+    bytes), because gRPC clients receive no more by default. A larger answer becomes FAILED_PRECONDITION
+    with reason ANSWER_TOO_LARGE.
     """
 
     def __init__(self, channel):
@@ -120,86 +126,91 @@ class TrainerServiceStub:
 
 
 class TrainerServiceServicer:
-    """TrainerService trains, and looks after the versions on the shared volume.
+    """TrainerService trains models and manages the versions and labels on the shared volume.
 
-    Errors carry google.rpc details: INVALID_ARGUMENT a BadRequest with the field's name, NOT_FOUND an
-    ErrorInfo with reason VERSION_NOT_FOUND or TRAINING_RUN_NOT_FOUND, FAILED_PRECONDITION an ErrorInfo
-    with reason VERSION_INVALID when a version fails its checks, VERSION_LABELLED when a label names it,
-    TRAINING_RUN_ENDED when a run can't be cancelled any more, TRAINING_RUN_DAMAGED when what is stored
-    of it can't be read, LABEL_MOVED when somebody else moved a label at the same time,
-    NOTHING_TO_ROLL_BACK_TO when a label never named another version that is still there; ALREADY_EXISTS
-    an ErrorInfo with reason REQUEST_ID_REUSED; UNAVAILABLE an ErrorInfo with reason VOLUME_UNUSABLE or
-    STORE_UNUSABLE (a full disk, a file that was removed, for instance; the message names it and says what
-    to do): nothing was done, try again;
-    RESOURCE_EXHAUSTED an ErrorInfo with reason TOO_MANY_WATCHERS or QUEUE_FULL, or, while the service has
-    as many calls as it takes, a RetryInfo and the trailer grpc-retry-pushback-ms.
+    Errors carry google.rpc details:
+    - INVALID_ARGUMENT: BadRequest with the name of the field.
+    - NOT_FOUND: ErrorInfo with reason VERSION_NOT_FOUND or TRAINING_RUN_NOT_FOUND.
+    - ALREADY_EXISTS: ErrorInfo with reason REQUEST_ID_REUSED.
+    - FAILED_PRECONDITION: ErrorInfo with one of these reasons:
+    - VERSION_INVALID: the version fails its checks.
+    - VERSION_LABELLED: a label names the version.
+    - TRAINING_RUN_ENDED: the run can't be cancelled any more.
+    - TRAINING_RUN_DAMAGED: the stored run can't be read.
+    - LABEL_MOVED: another caller moved the label at the same time.
+    - NOTHING_TO_ROLL_BACK_TO: the label never named another version that still exists.
+    - ANSWER_TOO_LARGE: see Sizes.
+    - UNAVAILABLE: ErrorInfo with reason VOLUME_UNUSABLE or STORE_UNUSABLE, for instance because a disk is
+    full or a file was removed. Nothing was done. The message names the problem and the remedy; try again
+    afterwards.
+    - RESOURCE_EXHAUSTED: ErrorInfo with reason TOO_MANY_WATCHERS or QUEUE_FULL. If the service already
+    handles as many calls as it may: RetryInfo and the trailer grpc-retry-pushback-ms instead.
 
-    Sizes. A request within the limits of its fields is never too large. Of one of more than 6 MiB gRPC
-    itself says RESOURCE_EXHAUSTED, without details. An answer has at most 4 MiB (4194304 bytes), which is
-    what a client of gRPC receives by default; where one would have more, FAILED_PRECONDITION with reason
-    ANSWER_TOO_LARGE.
+    Sizes. A request whose fields are within their limits is never too large. gRPC itself rejects a request
+    of more than 6 MiB with RESOURCE_EXHAUSTED and without details. An answer has at most 4 MiB (4194304
+    bytes), because gRPC clients receive no more by default. A larger answer becomes FAILED_PRECONDITION
+    with reason ANSWER_TOO_LARGE.
     """
 
     def Train(self, request, context):
-        """Train queues a training run and returns at once. Runs are kept on disk: what this call returned
-        isn't forgotten when the service restarts. UNAVAILABLE when the file that a restart would open can't
-        keep it.
+        """Train queues a training run and returns at once. Runs are stored on disk and survive a restart of
+        the service. UNAVAILABLE when the service can't store the run.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetTrainingRun(self, request, context):
-        """GetTrainingRun returns one run as it is now.
+        """GetTrainingRun returns the current state of one run.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListTrainingRuns(self, request, context):
-        """ListTrainingRuns returns runs, the latest first, a page at a time.
+        """ListTrainingRuns returns runs page by page, the latest first.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def WatchTrainingRun(self, request, context):
-        """WatchTrainingRun sends a run as it is, and again whenever it changes (at most about ten times a
-        second), until it ends.
+        """WatchTrainingRun sends a run now and again after each change until it ends, at most about ten times
+        a second.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def CancelTrainingRun(self, request, context):
-        """CancelTrainingRun ends a run that is queued or running, at once. No label is moved by a run that
-        was cancelled.
+        """CancelTrainingRun ends a queued or running run at once. A cancelled run never moves a label.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def AppendInteractions(self, request_iterator, context):
-        """AppendInteractions adds events to the trainer's own log, which runs can train on. The response
-        means that all of them are on disk. After an error send the whole stream again: ids make that
-        harmless.
+        """AppendInteractions adds events to the trainer's event log, which training runs can read. A response
+        means that all events are on disk. After an error, send the whole stream again: the service skips
+        events whose ids it already has.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def RemoveInteractions(self, request, context):
-        """RemoveInteractions removes events from that log, or counts them. The response means that no file of
-        the log has them any more; versions that were trained on them still do. Events that arrive while it
-        works may stay, and those that arrive later are kept. After an error some may be gone: the same
-        request again removes the others. It goes on to its end when the caller hangs up.
+        """RemoveInteractions removes events from the event log, or counts them. A response means that no file
+        of the log contains them any more. Versions that were trained on them still do. Events that arrive
+        during the removal may stay; events that arrive later stay. After an error some events may already
+        be gone; send the same request again to remove the others. The removal continues even if the caller
+        disconnects.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListVersions(self, request, context):
-        """ListVersions returns the published versions, newest first, with the labels that name them.
+        """ListVersions returns the published versions and their labels, newest version first.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -213,15 +224,16 @@ class TrainerServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def SetLabel(self, request, context):
-        """SetLabel makes a label name a version, after checking every byte of it: promotion. Retrievers
-        that watch the label follow by themselves.
+        """SetLabel moves a label to a version (promotion), after it has verified every byte of the version.
+        Retrievers that watch the label follow by themselves.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def Rollback(self, request, context):
-        """Rollback makes a label name what it named before, after checking every byte of that.
+        """Rollback moves a label back to the version that it named before, after it has verified every byte of
+        that version.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -318,24 +330,30 @@ def add_TrainerServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class TrainerService:
-    """TrainerService trains, and looks after the versions on the shared volume.
+    """TrainerService trains models and manages the versions and labels on the shared volume.
 
-    Errors carry google.rpc details: INVALID_ARGUMENT a BadRequest with the field's name, NOT_FOUND an
-    ErrorInfo with reason VERSION_NOT_FOUND or TRAINING_RUN_NOT_FOUND, FAILED_PRECONDITION an ErrorInfo
-    with reason VERSION_INVALID when a version fails its checks, VERSION_LABELLED when a label names it,
-    TRAINING_RUN_ENDED when a run can't be cancelled any more, TRAINING_RUN_DAMAGED when what is stored
-    of it can't be read, LABEL_MOVED when somebody else moved a label at the same time,
-    NOTHING_TO_ROLL_BACK_TO when a label never named another version that is still there; ALREADY_EXISTS
-    an ErrorInfo with reason REQUEST_ID_REUSED; UNAVAILABLE an ErrorInfo with reason VOLUME_UNUSABLE or
-    STORE_UNUSABLE (a full disk, a file that was removed, for instance; the message names it and says what
-    to do): nothing was done, try again;
-    RESOURCE_EXHAUSTED an ErrorInfo with reason TOO_MANY_WATCHERS or QUEUE_FULL, or, while the service has
-    as many calls as it takes, a RetryInfo and the trailer grpc-retry-pushback-ms.
+    Errors carry google.rpc details:
+    - INVALID_ARGUMENT: BadRequest with the name of the field.
+    - NOT_FOUND: ErrorInfo with reason VERSION_NOT_FOUND or TRAINING_RUN_NOT_FOUND.
+    - ALREADY_EXISTS: ErrorInfo with reason REQUEST_ID_REUSED.
+    - FAILED_PRECONDITION: ErrorInfo with one of these reasons:
+    - VERSION_INVALID: the version fails its checks.
+    - VERSION_LABELLED: a label names the version.
+    - TRAINING_RUN_ENDED: the run can't be cancelled any more.
+    - TRAINING_RUN_DAMAGED: the stored run can't be read.
+    - LABEL_MOVED: another caller moved the label at the same time.
+    - NOTHING_TO_ROLL_BACK_TO: the label never named another version that still exists.
+    - ANSWER_TOO_LARGE: see Sizes.
+    - UNAVAILABLE: ErrorInfo with reason VOLUME_UNUSABLE or STORE_UNUSABLE, for instance because a disk is
+    full or a file was removed. Nothing was done. The message names the problem and the remedy; try again
+    afterwards.
+    - RESOURCE_EXHAUSTED: ErrorInfo with reason TOO_MANY_WATCHERS or QUEUE_FULL. If the service already
+    handles as many calls as it may: RetryInfo and the trailer grpc-retry-pushback-ms instead.
 
-    Sizes. A request within the limits of its fields is never too large. Of one of more than 6 MiB gRPC
-    itself says RESOURCE_EXHAUSTED, without details. An answer has at most 4 MiB (4194304 bytes), which is
-    what a client of gRPC receives by default; where one would have more, FAILED_PRECONDITION with reason
-    ANSWER_TOO_LARGE.
+    Sizes. A request whose fields are within their limits is never too large. gRPC itself rejects a request
+    of more than 6 MiB with RESOURCE_EXHAUSTED and without details. An answer has at most 4 MiB (4194304
+    bytes), because gRPC clients receive no more by default. A larger answer becomes FAILED_PRECONDITION
+    with reason ANSWER_TOO_LARGE.
     """
 
     @staticmethod

@@ -13,11 +13,11 @@ SETTINGS = b"\0\0\6\4\0\0\0\0\0\0\3\0\0\0\x64"
 
 def test_a_failed_look_up_or_connection_has_a_cause_and_names_the_place():
     for number, cause, may_pass, text in (
-        (socket.EAI_NONAME, "name_not_found", False, "the host 'h' isn't found: check its name"),
-        (socket.EAI_AGAIN, "timed_out", True, "the name servers don't answer when asked for 'h'"),
+        (socket.EAI_NONAME, "name_not_found", False, "host 'h' doesn't exist: check its name"),
+        (socket.EAI_AGAIN, "timed_out", True, "the name servers don't answer a query for host 'h'"),
         (errno.ECONNREFUSED, "refused", False, "connection refused: nobody listens at h:1"),
         (errno.EHOSTUNREACH, "unreachable", False, "h:1 can't be reached: No route to host"),
-        (errno.ETIMEDOUT, "timed_out", True, "nothing at h:1 answers: the host is off, or a firewall"),
+        (errno.ETIMEDOUT, "timed_out", True, "h:1 doesn't answer: the host is off, or a firewall"),
     ):
         if number < 0:
             problem = of_lookup("h", socket.gaierror(number, "odd"))
@@ -31,9 +31,9 @@ def test_first_bytes_tell_who_answers():
     for content, cause, said in (
         (b"HTTP/1.1 400 Bad Request\r\n", "not_grpc", "a web server answers there"),
         (b"<!DOCTYPE HTML>\n", "not_grpc", "a web server answers there"),
-        (b"SSH-2.0-OpenSSH_9.2p1\r\n", "not_grpc", "it says 'SSH-2.0-OpenSSH_9.2p1'"),
-        (b"\xff\x00\x1b[31m", "not_grpc", "it says '???[31m'"),
-        (b"\n", "not_grpc", "it says ''"),
+        (b"SSH-2.0-OpenSSH_9.2p1\r\n", "not_grpc", "it sends 'SSH-2.0-OpenSSH_9.2p1'"),
+        (b"\xff\x00\x1b[31m", "not_grpc", "it sends '???[31m'"),
+        (b"\n", "not_grpc", "it sends ''"),
         (b"\x15\x03\x01\x00\x02\x02\x46", "tls_wanted", "give ca"),
         (SETTINGS[:5], "not_grpc", ""),
     ):

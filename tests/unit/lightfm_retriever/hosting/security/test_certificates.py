@@ -72,7 +72,11 @@ def test_what_no_handshake_takes_is_refused(secret):
         (chain(OURS), key(OTHER), OTHERS_KEY),
         (STRANGE_KIND, key(OURS), OTHERS_KEY),
         (STRANGE_CURVE, key(OURS), OTHERS_KEY),
-        (chain(OTHER) + chain(OURS), key(OURS), "--tls-cert CERT begins with another certificate"),
+        (
+            chain(OTHER) + chain(OURS),
+            key(OURS),
+            "--tls-cert CERT doesn't begin with the certificate of",
+        ),
         (chain(OLD), key(OLD), f"--tls-cert CERT expired at {NOW - 2 * DAY:%Y-%m-%dT}"),
         (chain(NEW), key(NEW), f"--tls-cert CERT is valid from {NOW + DAY:%Y-%m-%dT}"),
     ):
@@ -88,7 +92,7 @@ def test_what_no_handshake_takes_is_refused(secret):
 
 def test_a_client_ca_that_is_none_is_named_with_its_flag(secret):
     secret.ca.unlink()
-    of_the_past = (chain(OLD), "holds expired certificates only")
+    of_the_past = (chain(OLD), "contains only expired certificates")
     for content, message in ((RUBBISH, "isn't a certificate in PEM"), of_the_past):
         secret.ca.write_bytes(content)
         with pytest.raises(HostingError, match=f"^--tls-client-ca {secret.ca} {message}"):

@@ -48,7 +48,7 @@ def test_the_longest_id_is_measured_in_bytes(character, path):
     id_map = reopened(IdMap.build([longest]), path)
     assert id_map.external_id(0) == longest
     assert id_map.row(longest + "x") is None
-    with pytest.raises(InvalidIdError, match="513 bytes of UTF-8, at most 512"):
+    with pytest.raises(InvalidIdError, match="513 bytes of UTF-8, but may have at most 512"):
         check_id(longest + "x")
     with pytest.raises(InvalidIdError) as caught:
         check_id(character * 100_000)

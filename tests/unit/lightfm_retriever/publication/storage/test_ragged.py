@@ -46,8 +46,8 @@ def test_the_problem_is_said():
         ([1, 3], "run from 1 to 3, not from 0 to 3"),
         ([0, 2], "run from 0 to 2, not from 0 to 3"),
         ([0, 4], "run from 0 to 4, not from 0 to 3"),
-        ([0, 2, 1, 3], "fall"),
-        ([0, 4, 3], "fall"),
+        ([0, 2, 1, 3], "decrease"),
+        ([0, 4, 3], "decrease"),
         ([0, 2, 2, 3], None),
     ):
         assert Ragged(np.array(offsets), np.zeros(3, dtype=np.int32)).problem() == problem

@@ -129,11 +129,11 @@ def test_rows_of_lengths_that_float32_cannot_score_with_are_named():
     one = (vector_space.check_indexable,)
     both = (*one, vector_space.check_length)
     for number, checks, reason in (
-        (1e30, both, "are longer than 1e\\+15, first at row 2: scores"),
+        (1e30, both, "are longer than 1e\\+15, first at row 2: their scores"),
         (np.nan, both, "aren't finite, first at row 2: the model"),
         (-np.inf, both, "aren't finite, first at row 2: the model"),
         (0, one, "are zero, first at row 2: a zero vector has no direction"),
-        (1e-25, one, "are shorter than 1e-15, first at row 2: their squares vanish"),
+        (1e-25, one, "are shorter than 1e-15, first at row 2: their squares are 0"),
     ):
         vectors = np.ones((5, 3), dtype=np.float32)
         vectors[2:4] = number

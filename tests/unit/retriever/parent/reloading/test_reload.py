@@ -182,7 +182,7 @@ def test_one_that_takes_too_long_fails_the_version_which_is_tried_when_it_may_be
     service.reload.prepare_took_too_long(service.workers[0])
     service.reload.advance()
     assert service.told() == ["0 Prepare new", "0 Abandon"]
-    assert service.reload.last.reason == "worker 0: not prepared in 301 s"
+    assert service.reload.last.reason == "worker 0: couldn't be prepared in 301 s"
     assert service.reload.failed["new"].passing
     # Trying costs much, so that it waits.
     for seconds, tries in ((20, False), (10, True)):
@@ -245,7 +245,7 @@ def test_the_log_tells_each_thing_once(service, caplog):
     service.names("new")
     service.changes(problem=BROKEN)
     problem = service.reload.known.served.problem()
-    assert "vectors changed in new, which serves: it is broken" in problem
+    assert "vectors changed in the served version new: it is broken" in problem
     # Many hosts don't try again at the same moment.
     assert service.reload.known.chance < 1
     service.changes()
@@ -262,13 +262,13 @@ def test_the_log_tells_each_thing_once(service, caplog):
     assert service.told()[-2:] == ["1 Abandon", "1 Listen"]
     assert caplog.messages == [
         "the label can't be read",
-        "version new can't be loaded now, and is tried again in 1 s: /v: is stale; nothing is served",
-        "version new can't be served: it is broken; nothing is served",
-        "version new serves, 0.500 s after it was noticed; all workers changed over in 500.0 ms",
-        "version newer can't be served: it is broken; new goes on",
+        "version new can't be loaded now: /v: is stale; trying again in 1 s; no version is served",
+        "version new can't be served: it is broken; no version is served",
+        "version new is served, 0.500 s after it was noticed; all workers switched within 500.0 ms",
+        "version newer can't be served: it is broken; version new stays in service",
         problem,
-        "the files of new are right",
+        "the files of version new are right again",
         "worker 1 can't prepare new: out of memory",
         "worker 1 can't prepare new: is wrong",
-        "no worker serves new any more, and none can",
+        "no worker can serve version new any more",
     ]

@@ -34,7 +34,7 @@ def test_what_changed_is_verified_once_and_told_of_only_when_it_is_wrong(served,
     served = served.refused(Failure("a: SHA-256 is 1, but should be 2"), 0.0)
     served = served.looked(served.look(tmp_path))
     assert (served.sound, served.verify_at) == (False, math.inf)
-    assert f"a changed in {VERSION}, which serves: a: SHA-256 is 1" in served.problem()
+    assert f"a changed in the served version {VERSION}: a: SHA-256 is 1" in served.problem()
     # Another change is another reason to look; what was told stays told until it is known.
     (directory / "b").unlink()
     served = served.looked(served.look(tmp_path))
@@ -44,7 +44,7 @@ def test_what_changed_is_verified_once_and_told_of_only_when_it_is_wrong(served,
     later = served.refused(Failure("no memory", passing=True), 5.0)
     assert (later.verify_at, "no memory" in later.problem()) == (35.0, True)
     served = served.refused(Failure("b: is missing"), 0.0)
-    assert f"b vanished and a changed in {VERSION}" in served.problem()
+    assert f"b vanished and a changed in the served version {VERSION}" in served.problem()
     served = served.verified(VERSION, version_files.look(directory, ["a", "b"]))
     assert (served.sound, served.problem()) == (True, "")
 
@@ -67,8 +67,8 @@ def test_what_cannot_be_looked_at_is_said_unless_it_is_known_to_be_wrong(served,
     unseen = served.looked(seen)
     assert unseen.sound
     assert unseen.problem() == (
-        f"the files of {VERSION}, which serves, can't be looked at: Input/output error; a worker that "
-        "restarts can't map them"
+        f"the files of the served version {VERSION} can't be checked: Input/output error; a worker "
+        "that restarts can't map them"
     )
     assert unseen.looked(served.look(tmp_path)).problem() == ""
     # What was seen of another version says nothing of this one.

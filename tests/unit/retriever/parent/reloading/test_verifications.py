@@ -71,7 +71,11 @@ def test_beside_one_that_cannot_be_ended_no_other_begins_and_the_problem_is_said
     verifying.now = 100.0
     assert verifying.all.problem() == ""
     verifying.all.begin("b")
-    for now, problem in ((104.9, ""), (105.0, "was ended 5 s ago"), (112.0, "was ended 10 s ago")):
+    for now, problem in (
+        (104.9, ""),
+        (105.0, "was cancelled 5 s ago"),
+        (112.0, "was cancelled 10 s ago"),
+    ):
         verifying.now = now
         told = verifying.all.problem()
         assert told == "" if problem == "" else f"the verification of a {problem}" in told

@@ -180,7 +180,7 @@ def test_the_longest_id_is_counted_in_bytes(letter):
     size = len(letter.encode())
     longest = letter * (512 // size) + "x" * (512 % size)
     assert ids(["a", longest])[0] == ["a", longest]
-    reason = r"row 2: it: id '.{1,700}\.\.\.': has 513 bytes of UTF-8, at most 512"
+    reason = r"row 2: it: id '.{1,700}\.\.\.': has 513 bytes of UTF-8, but may have at most 512"
     with pytest.raises(InputError, match=reason):
         ids(["a", longest + "x"])
 
