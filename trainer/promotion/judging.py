@@ -80,7 +80,7 @@ def doubts(measured: Measured) -> list[str]:
 
 
 def _evaluated(measured: Measured, *, allowed: bool) -> GateResult:
-    """Require evaluated users: one in a hundred or twenty, whichever is fewer."""
+    """Require one evaluated user in a hundred, at least 1 and at most 20."""
     users = measured.evaluated_users
     required = max(1, min(_FEWEST_USERS, math.ceil(measured.users / 100)))
     text = f"{users:,} users were evaluated" if users else "no user was evaluated"
