@@ -152,7 +152,7 @@ CHANGED = [
     ({"users": ITEMS, "items": USERS}, BOTH_KEPT, "user_id and item_id swapped.$"),
     # Who has features alone isn't kept.
     ({"seen": FEW}, BOTH_KEPT, "^4 of 40 users"),
-    ({"users": [*USERS, *AGAIN]}, "", "^some users appear twice, .*too: prefix 'shop-' was added$"),
+    ({"users": [*USERS, *AGAIN]}, "", "^some users appear twice, .*: prefix 'shop-' was added$"),
     ({"interactions": 100}, "", "^the input has 100 interactions, version"),
     ({"interactions": 99}, "interactions", "at most 50.0% less is allowed"),
     ({"interactions": 99, "most": 0.6}, "", "^the input has 99 interactions, version"),
