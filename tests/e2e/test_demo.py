@@ -89,5 +89,5 @@ def test_without_movielens_it_says_how_to_get_it(tmp_path):
     with start_demo(tmp_path / "volume", "--data-dir", str(tmp_path)) as process:
         _, errors = process.communicate(timeout=60)
     assert process.returncode == 1
-    assert "python -m trainer fetch-dataset movielens-100k" in errors
+    assert "lightfm-trainer fetch-dataset movielens-100k" in errors
     assert "Traceback" not in errors
