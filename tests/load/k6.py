@@ -96,7 +96,7 @@ def _parser() -> argparse.ArgumentParser:
     told = "one or more scenarios, run one after the other"
     add("scenarios", nargs="+", choices=list(k6_run.DEFAULTS), metavar="SCENARIO", help=told)
     add("--target", metavar="HOST:PORT", help="address of a running retriever")
-    client_flags.add(parser, {})
+    client_flags.add(parser, timeout_seconds=None)
     add("--volume", type=Path, help="volume to serve, or the volume of --target, for ids and versions")
     add(
         "--label",
