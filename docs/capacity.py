@@ -26,7 +26,7 @@ from lightfm_retriever.hosting.settings.parser import Parser
 CALL = (320.0, 0.14)
 BATCHED = (115.0, 0.04)
 # Bytes of a version's files, with 64 components and 19 seen items a user. An item has no title, but
-# two attributes and both indexes; 535 is of a million items, 1,225 of 500,000.
+# two attributes and both indexes.
 USER_BYTES = 345.0
 ITEM_BYTES = {"annoy": 1225.0, "faiss": 535.0}
 WORKER_BYTES, PARENT_BYTES = 43e6, 27e6
