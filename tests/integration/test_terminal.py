@@ -40,7 +40,17 @@ def commands(place):
         "train": [sys.executable, "-m", "trainer", *train],
         "recommend": [*retriever, "recommend", "0", *target],
         "batch": [*retriever, "batch-recommend", f"{place['folder']}/asked.jsonl", *target],
-        "page": [sys.executable, "docs/capacity.py", "--json"],
+        "page": [
+            sys.executable,
+            "docs/capacity.py",
+            "--users",
+            "1",
+            "--items",
+            "1",
+            "--rate",
+            "1",
+            "--json",
+        ],
     }
 
 
