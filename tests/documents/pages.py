@@ -1,8 +1,8 @@
 """Read a page of the documents as steps: files to write, commands to run, code to run.
 
-The language of a code block decides how it is run. A comment before it adds what the runner must know:
+A code block has a language, which decides how it is run. A comment before it may add something:
 
-        <!-- file: NAME -->    the block is the content of a file
+    <!-- file: NAME -->    the block is the content of a file
     <!-- not run: REASON -->     the block isn't run
     <!-- given: demo service --> what the page needs before its first step
 """

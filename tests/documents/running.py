@@ -77,7 +77,7 @@ class PageRunner:
         )
 
     def start(self, page: Page, demo_volume: Path) -> None:
-        """Prepare what a page expects before its first step."""
+        """Prepare the volume and the services that a page expects."""
         if page.given:
             shutil.copytree(demo_volume, self._folder / DEMO_VOLUME, copy_function=os.link)
         for given in page.given:
