@@ -51,7 +51,7 @@ class DataSpec:
     """
 
     dataset: Annotated[
-        str | None, Option("train on a dataset that is known by name", offered=(movielens.NAME,))
+        str | None, Option("train on a dataset by its name", offered=(movielens.NAME,))
     ] = None
     interactions: Annotated[
         str | None, _path("train on a CSV or Parquet file, or a folder of Parquet files")
@@ -71,7 +71,7 @@ class DataSpec:
     event_log: Annotated[
         bool,
         Option(
-            "train on appended interactions, alone or after another source; an event of both "
+            "train on appended interactions, alone or in addition to another source; an event in both "
             "counts once"
         ),
     ] = False
@@ -84,8 +84,8 @@ class DataSpec:
     item_attributes: Annotated[
         list[str],
         Option(
-            "columns of the items file to filter by and to return with results. A column of numbers is "
-            "a number, also with gaps such as N/A; any other column is text (default: none; for "
+            "columns of the items file to filter by and to return with results. A column of numbers, "
+            "also with gaps such as N/A, becomes a number; any other becomes text (default: none; for "
             f"{movielens.NAME} {','.join(movielens.ITEM_COLUMNS)})",
             metavar="COLUMN[:text|:number],...",
         ),
@@ -111,7 +111,7 @@ class DataSpec:
         if not self.has_history and not self.event_log:
             raise OptionError("--dataset", None, f"given, or one of {others}")
         if len(self._histories()) > 1:
-            expected = f"the only one of --dataset, {others}, but that --event-log may come beside one"
+            expected = f"the only one of --dataset, {others}; --event-log may come in addition"
             raise OptionError(*next(iter(self._histories().items())), expected)
         if (self.interactions_sql is None) != (self.database_url is None):
             # Don't show the address: it may hold a password.

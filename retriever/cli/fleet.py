@@ -90,7 +90,7 @@ class Fleet:
 
 
 def ask_all(addresses: Sequence[str], security: ClientSecurity, *, timeout_seconds: float) -> Fleet:
-    """Ask retrievers, at least one "host:port", at the same time; each has so many seconds.
+    """Ask at least one "host:port", all at the same time; each has `timeout_seconds`.
 
     Raises HostingError for certificates that can't be used.
     """

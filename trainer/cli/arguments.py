@@ -125,7 +125,7 @@ def _add_train(made: Program) -> None:
         "--request-id",
         default="",
         metavar="ID",
-        help="name the request: the same id with the same options again is the same run",
+        help="id of the request; repeating it with the same options returns the same run",
     )
     service.add_argument(
         "--detach", action="store_true", default=False, help="return without waiting for the run's end"
@@ -207,7 +207,7 @@ def _add_report(made: Program) -> None:
         "--max-items",
         type=int,
         default=1_000_000,
-        help="items of the largest catalogue that is made up",
+        help="items of the largest generated catalogue",
     )
     tuning = declared(TuningOptions)
     option_flags.add_one(report, tuning["seed"])

@@ -89,18 +89,19 @@ def add_publishing(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group(
         "gates",
         "A version that fails a gate is published, but its label isn't moved, and the exit status is "
-        f"{LABEL_NOT_MOVED}. Some gates hold without an option: one user in a hundred was evaluated, "
-        "or twenty users; AUC is at least 0.45; recall@10 of both indexes is at least 0.8, or the "
-        "target if that is lower; for the users whom the label's version knows too, precision@10 isn't "
-        "certainly less than half of that version's; the label still names the version that it named "
-        "when the training began.",
+        f"{LABEL_NOT_MOVED}. Some gates apply without an option. Twenty users, or one user in a "
+        "hundred, were evaluated. AUC is at least 0.45. Recall@10 of both indexes is at least 0.8, or "
+        "the target if that is lower. For users that the label's version also knows, precision@10 "
+        "isn't certainly less than half of that version's. The label still names the version that it "
+        "named when the training began.",
     )
     option_flags.add(group, Gates, group="gates")
     group = parser.add_argument_group(
         "continuity",
-        "An input that keeps too little of the label's version publishes nothing. For --canary, and "
-        "for a label that names no version yet, that is the version of 'current'. Users, items, "
-        "interactions, seen items, kinds of attributes, titles and names of features are compared.",
+        "Nothing is published if the input keeps too little of the label's version. With --canary, and "
+        "for a label that names no version yet, the input is compared with the version of 'current'. "
+        "The comparison covers users, items, interactions, seen items, kinds of attributes, titles and "
+        "names of features.",
     )
     option_flags.add(group, Gates, TrainingSpec, group="continuity", switches_last=True)
     output = parser.add_argument_group("publishing")
