@@ -30,16 +30,16 @@ class _Made(BaseException):
 
 
 def reference(program: str) -> str:
-    """Write the page's part about one program: its commands, each with usage and flags."""
+    """The page's part on one program: its commands, each with usage and flags."""
     with mock.patch.dict(os.environ, {"COLUMNS": _COLUMNS}):
-        # Variables of the build would appear as defaults in the page.
+        # Variables of the builder's own would stand in the page as defaults.
         for name in [name for name in os.environ if name.startswith(_PREFIXES)]:
             del os.environ[name]
         return "\n".join(_program(program, parser_of(PROGRAMS[program])))
 
 
 def parser_of(parse: Callable[[Sequence[str]], Any]) -> argparse.ArgumentParser:
-    """Return the parser that a program makes each time it reads a command line."""
+    """The parser that a program makes each time it reads a command line."""
 
     def stop(parser: argparse.ArgumentParser, *_: object, **__: object) -> None:
         raise _Made(parser)
@@ -53,7 +53,7 @@ def parser_of(parse: Callable[[Sequence[str]], Any]) -> argparse.ArgumentParser:
 
 
 def commands_of(parser: argparse.ArgumentParser) -> dict[str, argparse.ArgumentParser]:
-    """Return the parser of each command."""
+    """The parser of each command."""
     return dict(_subparsers(parser).choices)
 
 
@@ -79,7 +79,7 @@ def _program(name: str, parser: argparse.ArgumentParser) -> Iterator[str]:
 
 
 def _synopsis(parser: argparse.ArgumentParser) -> str:
-    """Write the part of the usage after the command's name: the required arguments, and [FLAGS]."""
+    """What follows the command's name: what it can't do without, and that there is more."""
     formatter = parser._get_formatter()  # noqa: SLF001
     shown = [own for own in parser._actions if own.dest != "help"]  # noqa: SLF001
     flags = [own for own in shown if own.option_strings]
@@ -97,7 +97,7 @@ def _exclusive(parser: argparse.ArgumentParser) -> Iterator[str]:
 
 
 def _flags(parser: argparse.ArgumentParser, skip: Sequence[str] = ()) -> Iterator[str]:
-    formatter = parser._get_formatter()  # noqa: SLF001 - only it knows how to show a default
+    formatter = parser._get_formatter()  # noqa: SLF001 - it alone knows how to tell a default
     for group in parser._action_groups:  # noqa: SLF001
         shown = [own for own in group._group_actions if own.dest not in ("help", *skip)]  # noqa: SLF001
         shown = [own for own in shown if own.help is not argparse.SUPPRESS]
