@@ -1,6 +1,6 @@
 """Train on MovieLens 100K, publish, serve, and ask over gRPC.
 
-`make demo` runs it. The retriever's answers stand beside LightFM's own scoring of all films.
+`make demo` runs it. It shows the retriever's answers next to LightFM's own scores of all films.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ console = Console(width=None if sys.stdout.isatty() else 100, highlight=False)
 
 
 class DemoError(Exception):
-    """The retriever didn't do what it should."""
+    """A step of the demo failed."""
 
 
 def main() -> int:
@@ -120,7 +120,7 @@ def show_neighbours(client: RetrieverClient, result: TrainingResult) -> None:
 
 
 def show_users(client: RetrieverClient, result: TrainingResult) -> None:
-    """Show what users rated highest, what is served, and what LightFM itself scores highest."""
+    """Show a user's highest ratings, the recommended films, and LightFM's own highest scores."""
     dataset = result.dataset
     console.print("\nRecommend: the films that a user hasn't seen, best first")
     for user_id in USERS:
@@ -138,7 +138,7 @@ def show_users(client: RetrieverClient, result: TrainingResult) -> None:
 
 
 def show_overlap(client: RetrieverClient, result: TrainingResult) -> None:
-    """Compare what is served with LightFM's best ten, for every user."""
+    """Compare the recommended films with LightFM's best ten, for every user."""
     users = result.dataset.users
     overlaps, latencies = [], []
     for user_id in users:
@@ -191,7 +191,7 @@ def show_filter(client: RetrieverClient) -> None:
 
 
 def show_batch(client: RetrieverClient, result: TrainingResult) -> None:
-    """Show what a recommendation costs in a batch."""
+    """Show the time of a recommendation in a batch."""
     requests = [RecommendRequest(user_id) for user_id in result.dataset.users]
     began = time.perf_counter()
     answers = [
@@ -234,13 +234,13 @@ def id_of(result: TrainingResult, title: str) -> str:
 
 @contextlib.contextmanager
 def retriever(volume: Path) -> Iterator[str]:
-    """Run a retriever on a free port, and stop it at the end; yields where it listens."""
+    """Run a retriever on a free port, and stop it at the end; yields its address."""
     command = [sys.executable, "-m", "retriever", "serve", "--volume", str(volume)]
     command += ["--listen", "127.0.0.1:0", "--workers", str(WORKERS), "--drain-seconds", "0"]
     log = volume.parent / "retriever.log"
     with (
         log.open("w") as errors,
-        # Ctrl-C is for this process, which then stops the retriever.
+        # Only this process handles Ctrl-C. It then stops the retriever.
         subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=errors, text=True, process_group=0
         ) as process,
@@ -266,7 +266,7 @@ def heading(text: str) -> None:
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """A plain table."""
+    """Print a plain table."""
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
     for column in columns:
         table.add_column(column, no_wrap=True)

@@ -1,6 +1,6 @@
 """Write the table of files in lightfm_retriever/publication/README.md: python docs/files.py
 
-It is made of the table that the code goes by, so nothing is said twice.
+The table is made from the one that the code uses, so it can't differ from the code.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ _BEGIN, _END = "<!-- files of a version -->\n", "<!-- end of files -->\n"
 
 
 def with_table(page: str) -> str:
-    """A page with a fresh table between its marks."""
+    """Return a page with a fresh table between its marks."""
     before, _, rest = page.partition(_BEGIN)
     _, _, after = rest.partition(_END)
     lines = ["| File | Shape | Holds | Comes with | Format |", "| --- | --- | --- | --- | --- |"]

@@ -1,7 +1,7 @@
 """Clear the notebooks of docs/tutorials, or run them: python docs/notebook.py clear, or run FOLDER.
 
-They are committed without outputs: `clear` removes those that an editor has left. `run` writes executed
-copies into a folder, with the pictures, and leaves the notebooks as they are.
+The notebooks are committed without outputs: `clear` removes outputs that an editor has left. `run`
+writes executed copies and their pictures into a folder, and leaves the notebooks as they are.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from traitlets import default
 from traitlets.config import Config
 
 FOLDER = Path(__file__).parent / "tutorials"
-# For one cell.
+# The longest time of a cell.
 SECONDS = 300
 
 
 def main() -> None:
-    """Do what the command line says."""
+    """Run the command that the command line names."""
     parser = argparse.ArgumentParser(description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("clear", help="remove outputs and execution counts")
@@ -48,7 +48,7 @@ def read(path: Path) -> nbformat.NotebookNode:
 
 
 def cleared(text: str) -> str:
-    """Remove outputs, execution counts, and what editors note about cells and themselves."""
+    """Remove outputs, execution counts, and metadata that editors add."""
     notebook = nbformat.reads(text, as_version=4)
     for cell in notebook.cells:
         cell.metadata = nbformat.NotebookNode()
@@ -60,14 +60,14 @@ def cleared(text: str) -> str:
 
 
 def as_text(notebook: nbformat.NotebookNode) -> str:
-    """Write a notebook as its file has it."""
+    """Convert a notebook to the text of its file."""
     return f"{nbformat.writes(notebook).rstrip()}\n"
 
 
 def execute(
     notebook: nbformat.NotebookNode, *, working_directory: Path, **environment: str
 ) -> nbformat.NotebookNode:
-    """Run a notebook, in place, by this Python; `environment` are variables beside our own.
+    """Run a notebook, in place, with this Python; `environment` has variables in addition to our own.
 
     Raises:
         CellExecutionError: a cell failed.
@@ -81,20 +81,20 @@ def execute(
             notebook, config=config, kernel_manager_class=_OwnKernel, timeout=SECONDS
         )
         variables = {**os.environ, "IPYTHONDIR": folder, **environment}
-        # The kernel draws into the notebook, whatever else draws otherwise.
+        # The kernel must draw into the notebook, even if this process draws elsewhere.
         variables.pop("MPLBACKEND", None)
         client.execute(env=variables, cwd=str(working_directory))
     return notebook
 
 
 def outputs(notebook: nbformat.NotebookNode) -> Iterator[Any]:
-    """Yield everything that the cells put out, in order."""
+    """Yield all outputs of the cells, in order."""
     for cell in notebook.cells:
         yield from cell.get("outputs", [])
 
 
 class _OwnKernel(AsyncKernelManager):
-    """Start a kernel by this Python, not one that was registered elsewhere."""
+    """Starts a kernel with this Python, and not one that was registered elsewhere."""
 
     @default("kernel_spec_manager")
     def _no_registered_kernels(self) -> KernelSpecManager:

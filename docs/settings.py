@@ -1,6 +1,6 @@
 """Write the tables of settings in docs/reference/settings.md: python docs/settings.py
 
-They are made of the parsers' own flags, so nothing is said twice.
+The tables are made from the parsers' own flags, so they can't differ from the program.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from retriever import __main__ as retriever
 from trainer.cli import arguments, serve_arguments
 
 PAGE = Path(__file__).parent / "reference/settings.md"
-# What a flag's help says of a default that is no value.
+# A help may end with a default that isn't a value.
 _SAID = r"\(default: ([^()]*)\)"
 _SERVICES: dict[str, tuple[str, Callable[[argparse.ArgumentParser], None]]] = {
     "retriever": (retriever.PREFIX, retriever.add_serve_flags),
@@ -24,7 +24,7 @@ _SERVICES: dict[str, tuple[str, Callable[[argparse.ArgumentParser], None]]] = {
 
 
 def with_tables(page: str) -> str:
-    """A page with fresh tables between its marks."""
+    """Return a page with fresh tables between its marks."""
     for service, (prefix, add_flags) in _SERVICES.items():
         parser = argparse.ArgumentParser(prog=service)
         add_flags(parser)

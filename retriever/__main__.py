@@ -42,7 +42,7 @@ def _run(given: list[str]) -> int:
         if options.command == completion.NAME:
             print(completion.script(program(), options.shell))
             return 0
-        # The client needs gRPC, which must not be loaded in the parent of the workers.
+        # The client needs gRPC, which the parent of the workers must not load.
         from retriever.cli import commands
 
         return commands.run(options)
@@ -58,7 +58,7 @@ def _run(given: list[str]) -> int:
 
 
 def _serve(options: argparse.Namespace) -> int:
-    # The workers import them, and this process mustn't.
+    # The workers import these modules, but this process mustn't.
     if (missing := extras.first_missing(extras.SERVED_WITH)) is not None:
         raise ModuleNotFoundError(name=missing)
     from retriever.parent import supervisor
@@ -102,7 +102,7 @@ def program() -> Program:
 
 
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:
-    """Parse a command line, or this process's own, with the settings that variables and a file add.
+    """Parse a command line (None: this process's own), with settings from variables and a file.
 
     Raises UsageError for a mistake, and HostingError for settings that can't be used.
     """
@@ -120,7 +120,7 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
 
 
 def add_serve_flags(serve: argparse.ArgumentParser) -> None:
-    """Add all that `serve` takes."""
+    """Add all flags of `serve`."""
     serve.add_argument(
         "--volume",
         type=PathType(location.parse_location),

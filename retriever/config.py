@@ -1,4 +1,4 @@
-"""Settings of `serve`, from flags, the environment and a file."""
+"""Settings of `serve`, from flags, environment variables and a file."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ DEFAULT_LISTEN = "127.0.0.1:50051"
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
-    """How to serve.
+    """Settings of `serve`.
 
     Attributes:
-        volume: the shared volume, which is only read; with `source` the cache, where copies are.
-        source: where the versions are copied from, as remote.location has it; None for not at all.
-        host, port: where to listen; port 0 takes a free one.
-        threads: quick calls take none of them.
-        online_recall_share: of the calls that an index answered, to measure its recall.
+        volume: the shared volume, which is only read. With `source` it is the cache of copies.
+        source: the location to copy versions from, as remote.location has it; None for no copies.
+        host, port: the address to listen at; port 0 takes a free port.
+        threads: calls that each worker handles at the same time. Quick calls don't count.
+        online_recall_share: the share of indexed calls whose recall is measured.
     """
 
     volume: Path

@@ -29,7 +29,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _run(given: list[str]) -> int:
     options = argparse.Namespace()
     try:
-        # Importing takes a second, in which Ctrl-C may come, and what helps needs the flags only.
+        # Importing takes a second, in which Ctrl-C may come. Help needs only the flags.
         from trainer.cli import arguments
 
         options = arguments.parse(given)

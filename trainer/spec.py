@@ -1,4 +1,4 @@
-"""What a training run is to do, as data: the same from the command line, over gRPC and in the queue."""
+"""A training run as data: the same from the command line, over gRPC and in the queue."""
 
 from __future__ import annotations
 
@@ -42,16 +42,16 @@ def _weights(text: str) -> dict[str, float]:
 
 @dataclass(frozen=True, kw_only=True)
 class DataSpec:
-    """The place of the data, and its use.
+    """The source of the data, and its use.
 
-    Interactions come from a history (exactly one of dataset, interactions and interactions_sql) with
-    the event log after it (see trainer.data.combining), or from either alone. An event without a type
-    has the weight of "". Of item_attributes none means all of a dataset by name, of split the source's
-    default.
+    Interactions come from a history, from the event log, or from both (see trainer.data.combining). A
+    history is one of dataset, interactions and interactions_sql. An event without a type has the weight
+    of "". None for item_attributes means all attributes of a named dataset. None for split means the
+    default of the source.
     """
 
     dataset: Annotated[
-        str | None, Option("train on a dataset that is known by name", offered=(movielens.NAME,))
+        str | None, Option("train on a dataset by its name", offered=(movielens.NAME,))
     ] = None
     interactions: Annotated[
         str | None, _path("train on a CSV or Parquet file, or a folder of Parquet files")
@@ -71,7 +71,7 @@ class DataSpec:
     event_log: Annotated[
         bool,
         Option(
-            "train on appended interactions, alone or after another source; an event of both "
+            "train on appended interactions, alone or in addition to another source; an event in both "
             "counts once"
         ),
     ] = False
@@ -84,8 +84,8 @@ class DataSpec:
     item_attributes: Annotated[
         list[str],
         Option(
-            "columns of the items file to filter by and to return with results. A column of numbers is "
-            "a number, also with gaps such as N/A; any other column is text (default: none; for "
+            "columns of the items file to filter by and to return with results. A column of numbers, "
+            "also with gaps such as N/A, becomes a number; any other becomes text (default: none; for "
             f"{movielens.NAME} {','.join(movielens.ITEM_COLUMNS)})",
             metavar="COLUMN[:text|:number],...",
         ),
@@ -106,22 +106,22 @@ class DataSpec:
     split_share: Annotated[float, SPLIT_SHARE] = 0.1
 
     def __post_init__(self) -> None:
-        """Raise OptionError unless there is a source of interactions and all is in range."""
+        """Raise OptionError if no source of interactions is given, or a value is out of range."""
         others = "--interactions, --interactions-sql, --event-log"
         if not self.has_history and not self.event_log:
             raise OptionError("--dataset", None, f"given, or one of {others}")
         if len(self._histories()) > 1:
-            expected = f"the only one of --dataset, {others}, but that --event-log may come beside one"
+            expected = f"the only one of --dataset, {others}; --event-log may come in addition"
             raise OptionError(*next(iter(self._histories().items())), expected)
         if (self.interactions_sql is None) != (self.database_url is None):
-            # Not the address itself, which may hold a password.
+            # Don't show the address: it may hold a password.
             shown = None if self.database_url is None else "***"
             raise OptionError("--database-url", shown, "used with --interactions-sql")
         if self.item_attributes:
-            # Here, since the flags need the defaults only.
+            # Imported here, since the flags need only the defaults.
             from trainer.data import item_attributes
 
-            # Who reads the data checks this too, but a run may be queued for hours before that.
+            # Reading the data checks this too, but a run may wait in a queue for hours before.
             item_attributes.parse(self.item_attributes)
         options.check(self, OptionError)
         for flag, given in (
@@ -148,12 +148,12 @@ class DataSpec:
 
 @dataclass(frozen=True, kw_only=True)
 class LabelSpec:
-    """The label to move, and the gates before that.
+    """The label to move, and the gates that decide about it.
 
     Attributes:
-        label: to compare with, and to move when all gates pass; None for none.
-        max_shrinkage: of the version that the label names; None for half of the interactions and any
-            weight.
+        label: the label to compare with, and to move when all gates pass; None for no label.
+        max_shrinkage: compared with the label's version. None allows losing half of the interactions
+            and any weight.
     """
 
     label: str | None = layout.DEFAULT_LABEL
@@ -167,13 +167,13 @@ class LabelSpec:
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingSpec(LabelSpec):
-    """One training run, from data to label.
+    """A training run, from data to label.
 
     Attributes:
         backend: see trainer.index.make_backends.
         target_recall, strict_recall, index_threads: see trainer.index.tuning.
-        spark: to fit ALS on a Spark cluster, by the components, epochs, seed and sample weights of the
-            hyperparameters; None to fit LightFM here.
+        spark: to fit ALS on a Spark cluster, with components, epochs, seed and sample weights of the
+            hyperparameters. None fits LightFM in this process.
     """
 
     data: DataSpec
@@ -211,7 +211,7 @@ class TrainingSpec(LabelSpec):
         """Raise OptionError for a value out of range."""
         super().__post_init__()
         if self.warm_start and self.label is None:
-            raise OptionError("--warm-start", True, "used with a label, whose model it goes on from")
+            raise OptionError("--warm-start", True, "used with a label, whose model it continues from")
         if self.spark is not None:
             refuse_what_lightfm_has(
                 self.hyperparameters,
@@ -222,14 +222,14 @@ class TrainingSpec(LabelSpec):
 
 
 def encode(spec: TrainingSpec) -> str:
-    """As JSON, the same for equal specs."""
+    """Encode a spec as JSON, which is the same for equal specs."""
     content = msgspec.to_builtins(spec)
     if spec.spark is None:
-        # Specs that were stored before there was an engine to choose are still the same.
+        # Specs that were stored before there was a choice of engine stay the same.
         content.pop("spark", None)
     return msgspec.json.encode(content, order="deterministic").decode()
 
 
 def decode(text: str | bytes) -> TrainingSpec:
-    """Inverse of `encode`; raises OptionError for a value out of range."""
+    """Decode the JSON of `encode`. Raises OptionError for a value out of range."""
     return msgspec.json.decode(text, type=TrainingSpec)

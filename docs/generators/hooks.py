@@ -1,4 +1,4 @@
-"""What MkDocs does beyond its own: navigation, generated parts, pages from elsewhere, links."""
+"""Hooks of MkDocs: the navigation, generated parts, pages from other folders, and links."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from mkdocs.exceptions import PluginError
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 
-# Where a generated part goes: a comment such as `<!-- commands of lightfm-trainer -->`.
+# A comment such as `<!-- commands of lightfm-trainer -->` marks the place of a generated part.
 _PARTS = {
     **{f"<!-- commands of {name} -->": (commands.reference, name) for name in commands.PROGRAMS},
     **{f"<!-- protobuf of {name} -->": (wire.reference, name) for name in wire.PACKAGES},
 }
 _COPIES = "source"
-# Names in a narrow column break after these, and flags nowhere.
+# Names in a narrow column may break after these characters. Flags never break.
 _CELL = re.compile(r"<td\b.*?</td>", re.DOTALL)
 _IN_CODE = re.compile(r"(?<=<code>)[^<]+")
 _BREAK = re.compile(r"(?<=[_./])(?=[A-Za-z])")
@@ -40,7 +40,7 @@ def on_config(config: MkDocsConfig) -> MkDocsConfig:
 
 
 def _placed(entry: Any) -> Any:
-    """The same, each target at its place on the site."""
+    """Replace each target by its place on the site."""
     if isinstance(entry, list):
         return [_placed(own) for own in entry]
     if isinstance(entry, dict):
@@ -50,7 +50,7 @@ def _placed(entry: Any) -> Any:
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
-    """Add the pages that stand elsewhere, and those that are made of notebooks."""
+    """Add the pages from other folders, and the pages made from notebooks."""
     for place in links.INCLUDED:
         if (source := links.source_of(place)) == links.INCLUDED[place]:
             files.append(File.generated(config, place, abs_src_path=str(links.ROOT / source)))
@@ -65,7 +65,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 
 def on_page_markdown(markdown: str, *, page: Page, config: MkDocsConfig, files: Files) -> str:
-    """Write the generated parts, and mend the links."""
+    """Write the generated parts, and adapt the links."""
 
     def add_copy(source: str) -> str:
         place = f"{_COPIES}/{source}.txt"
@@ -82,7 +82,7 @@ def on_page_markdown(markdown: str, *, page: Page, config: MkDocsConfig, files: 
 
 
 def on_page_content(html: str, **_: object) -> str:
-    """Say where names in tables may break."""
+    """Mark the places where names in tables may break."""
 
     def broken(cell: re.Match[str]) -> str:
         names = _FLAG.sub('<code class="flag">', cell[0])

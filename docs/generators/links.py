@@ -1,7 +1,7 @@
-"""Links of pages, which are written for the repository, made to fit the site.
+"""Adapts links, which are written for the repository, to the site.
 
-A link to another page of the site leads there. A link to any other file of the repository leads to a
-copy of it, as text. What doesn't exist stays as it is, for MkDocs to complain of.
+A link to another page of the site leads to that page. A link to any other file of the repository leads
+to a copy of the file, as text. MkDocs complains of a link to a missing file, so it stays as it is.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ INCLUDED = {
     "how-to/containers.md": "docker/README.md",
     "reference/publication-format.md": "lightfm_retriever/publication/README.md",
 }
-"""Pages of the site that stand elsewhere in the repository, by their place on the site.
+"""Pages of the site from other folders of the repository, by their place on the site.
 
-A page of docs at the same place comes before them.
+A page in docs with the same place has priority.
 """
 
-# The site begins with a page of its own.
+# Links to the README lead to the site's own home page.
 _PLACES = {"README.md": "index.md", **{source: place for place, source in INCLUDED.items()}}
 _FENCE = re.compile(r"(^ *(?P<fence>```+|~~~+).*?^ *(?P=fence) *$)", re.MULTILINE | re.DOTALL)
 _LINK = re.compile(r"(?P<text>!?\[(?:[^\[\]]|\[[^\[\]]*\])*\])\((?P<target>[^()\s]+)\)")
@@ -34,13 +34,13 @@ _ELSEWHERE = re.compile(r"[a-z][a-z0-9+.-]*:|#|/")
 
 
 def source_of(place: str) -> str:
-    """Where a page of the site stands in the repository."""
+    """Return the file in the repository of a page of the site."""
     own = f"{DOCS}/{place}"
     return INCLUDED.get(place, own) if not (ROOT / own).exists() else own
 
 
 def mended(text: str, place: str, add_copy: Callable[[str], str]) -> str:
-    """The text of the page at a place on the site, with links that fit the site.
+    """Return the text of the page at a place on the site, with links that fit the site.
 
     `add_copy` adds a copy of a file of the repository to the site, and returns its place.
     """
@@ -66,7 +66,7 @@ def mended(text: str, place: str, add_copy: Callable[[str], str]) -> str:
 
 
 def _parts(text: str) -> list[str]:
-    """The text, cut where fenced code begins and ends."""
+    """Cut a text at the ends of fenced code."""
     parts, end = [], 0
     for fenced in _FENCE.finditer(text):
         parts += [text[end : fenced.start()], fenced[0]]
@@ -75,7 +75,7 @@ def _parts(text: str) -> list[str]:
 
 
 def place_of(source: str) -> str | None:
-    """The place on the site of a file of the repository, or of a folder's page; None if it has none."""
+    """Return the place on the site of a file, or of a folder's page; None if it has none."""
     if (ROOT / source).is_dir():
         for name in ("README.md", "index.md"):
             if (ROOT / source / name).exists():

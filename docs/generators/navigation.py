@@ -1,6 +1,6 @@
 """The site's navigation: the sections and links of docs/index.md, in their order.
 
-A page that is on no list can't be found, so it stops the build.
+Readers can't find a page that no list names, so such a page stops the build.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ Entry: TypeAlias = dict[str, Any]
 
 
 class UnlistedError(Exception):
-    """Pages that no list has."""
+    """Pages that no list names."""
 
 
 def of(docs: Path) -> list[str | Entry]:
-    """The navigation, as MkDocs wants it, of links as they stand in the lists.
+    """Make the navigation that MkDocs needs from the lists of links.
 
-    Raises UnlistedError for pages in `docs` that it doesn't reach.
+    Raises UnlistedError for pages in `docs` that no list names.
     """
     sections: dict[str, list[Entry]] = {}
     for section, title, target in _links(docs, HOME):
@@ -40,7 +40,7 @@ def of(docs: Path) -> list[str | Entry]:
             f"  docs/{page}: add a line with a link to it to {lists[page]}" for page in missing
         )
         raise UnlistedError(f"pages that the site doesn't list:\n{told}")
-    # A section of one list of its own is that list.
+    # A section with a single list becomes that list.
     return [{"Home": HOME}, *({name: _unwrapped(entries)} for name, entries in sections.items())]
 
 
@@ -51,7 +51,7 @@ def _unwrapped(entries: list[Entry]) -> list[Any]:
 
 
 def _links(docs: Path, page: str) -> Iterator[tuple[str, str, str]]:
-    """Of each entry of a page's lists its section, title, and target, from `docs`."""
+    """Yield section, title and target (from `docs`) of each entry in a page's lists."""
     section = ""
     for line in (docs / page).read_text("utf-8").splitlines():
         if found := _SECTION.match(line):
@@ -88,6 +88,6 @@ def _targets(sections: dict[str, list[Entry]]) -> Iterator[str]:
 
 
 def _list_for(docs: Path, page: str) -> str:
-    """The page that should list another one."""
+    """Return the page that should list another page."""
     own = PurePosixPath(page).parent / HOME
     return f"docs/{own}" if str(own) != HOME and (docs / own).exists() else f"docs/{HOME}"

@@ -1,7 +1,7 @@
 """Show the notebooks of docs/tutorials as pages.
 
-They are committed without outputs. `make docs` runs each by docs/notebook.py, which keeps the result in
-.notebooks; where there is none, a page shows the code alone.
+The notebooks are committed without outputs. `make docs` runs each with docs/notebook.py, which keeps
+the results in .notebooks. Without a result, a page shows only the code.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ RUN = ROOT / ".notebooks"
 
 
 def page(notebook: Path) -> tuple[str, dict[str, bytes]]:
-    """A notebook as Markdown, and the pictures in it by their names."""
+    """Convert a notebook to Markdown, and return its pictures by their names."""
     result = RUN / notebook.relative_to(ROOT / DOCS)
     read = nbformat.read(result if result.exists() else notebook, as_version=4)
     name = f"{notebook.stem}_{{cell_index}}_{{index}}{{extension}}"

@@ -1,16 +1,16 @@
-"""Text of the program's own, such as a flag's help, made safe to stand in a page."""
+"""Makes a text of the program, such as a flag's help, safe for a page."""
 
 from __future__ import annotations
 
 import re
 
-# Code that is marked already, and flags, which are marked here.
+# Code that is already marked, and flags, which get their marks here.
 _CODE = re.compile(r"(`[^`]+`|(?<![\w`-])--[a-z][\w-]*)")
 _SPECIAL = re.compile(r"([\\*_\[\]|{}<>&#~^])")
 
 
 def plain(text: str) -> str:
-    """The text as Markdown that shows it as it is, on one line, with flags as code."""
+    """Write Markdown that shows a text as it is, on one line, with flags as code."""
     parts = _CODE.split(" ".join(text.split()))
     return "".join(
         code(part.strip("`")) if place % 2 else _escaped(part) for place, part in enumerate(parts)
@@ -18,7 +18,7 @@ def plain(text: str) -> str:
 
 
 def code(text: str) -> str:
-    """The text as code."""
+    """Mark a text as code."""
     return f"`{text}`"
 
 

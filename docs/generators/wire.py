@@ -14,20 +14,20 @@ from plain import code, plain
 PROTOS = Path(__file__).parents[2] / "protos"
 PACKAGES = ("recsys.retriever.v1", "recsys.trainer.v1")
 _FIELD = pb.FieldDescriptorProto
-# The numbers of fields of descriptors, of which a comment's place is made.
+# Numbers of fields in descriptors. The place of a comment is made of them.
 _PACKAGE, _MESSAGES, _ENUMS, _SERVICES = 2, 4, 5, 6
 _FIELDS, _ONEOFS, _VALUES, _METHODS = 2, 8, 2, 2
 
 
 def compiled() -> dict[str, pb.FileDescriptorProto]:
-    """The project's files by their package, with comments."""
+    """Return the project's files by their package, with comments."""
     ours = sorted(str(file.relative_to(PROTOS)) for file in PROTOS.glob("recsys/**/*.proto"))
-    # google/rpc/status.proto is in the package that also has its generated code.
+    # The package with the generated code of google/rpc/status.proto also has this file.
     paths = [f"--proto_path={place}" for place in (PROTOS, sysconfig.get_path("purelib"))]
     with tempfile.TemporaryDirectory() as folder:
         image = Path(folder) / "image"
         options = ["--include_source_info", f"--descriptor_set_out={image}"]
-        # protoc needs its own well-known types, too.
+        # protoc also needs its own well-known types.
         known = Path(protoc.__file__).parent / "_proto"
         if protoc.main(["protoc", *paths, f"--proto_path={known}", *options, *ours]) != 0:
             raise RuntimeError("protoc can't read the project's .proto files")
@@ -36,12 +36,12 @@ def compiled() -> dict[str, pb.FileDescriptorProto]:
 
 
 def reference(package: str) -> str:
-    """The page's part on one package: its service, then its messages and enums."""
+    """Write the page's part about one package: its service, then its messages and enums."""
     return "\n".join(_Page(compiled()[package]).lines())
 
 
 class _Page:
-    """Writes the part on one file."""
+    """Writes the part about one file."""
 
     def __init__(self, file: pb.FileDescriptorProto) -> None:
         self._file = file
@@ -51,7 +51,7 @@ class _Page:
         }
 
     def lines(self) -> Iterator[str]:
-        """All of it, as Markdown."""
+        """Yield all lines, as Markdown."""
         yield f"## {self._file.package} {{ #{self._file.package} }}\n\n{self._text((_PACKAGE,))}\n"
         for number, service in enumerate(self._file.service):
             yield from self._service(service, (_SERVICES, number))
@@ -109,11 +109,11 @@ class _Page:
         return _FIELD.Type.Name(field.type).removeprefix("TYPE_").lower()
 
     def _type(self, name: str) -> str:
-        """A type's name, with a link if it is one of this package."""
+        """Write a type's name, with a link if it is in this package."""
         own = name.removeprefix(f".{self._file.package}.")
         return code(name.lstrip(".")) if own == name else f"[{own}](#{self._file.package}.{own})"
 
     def _text(self, place: Sequence[int], indent: int = 0) -> str:
-        """A comment, in its paragraphs; those after the first begin at `indent`."""
+        """Write a comment in its paragraphs; those after the first begin at `indent`."""
         paragraphs = self._comments.get(tuple(place), "").strip().split("\n\n")
         return f"\n\n{' ' * indent}".join(map(plain, paragraphs)) or "-"

@@ -1,1 +1,1 @@
-"""What both services need to be run: settings, security, logs, metrics and traces."""
+"""The parts that run both services: settings, security, logs, metrics and traces."""

@@ -1,4 +1,4 @@
-"""What can be wrong with how a service is to be run or asked."""
+"""Errors in settings, in command lines and in the arguments of clients."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ class HostingError(Exception):
 
 
 class FlagError(HostingError):
-    """Flags of a command line that can't be used, or not together."""
+    """A flag of a command line has a wrong value, or excludes another flag."""
 
 
 class UsageError(FlagError):
-    """A command line that can't be read; `program` is the command whose help says more."""
+    """A mistake in a command line. `program` is the command whose help explains it."""
 
     def __init__(self, text: str, program: str) -> None:
         super().__init__(text)
@@ -26,7 +26,7 @@ class UsageError(FlagError):
 
 
 class ServiceRefusedError(FlagError):
-    """A command line that asks a service for something that it refuses; `field` is of the request."""
+    """A service refused the request of a command line. `field` is the refused field."""
 
     def __init__(self, text: str, field: str = "") -> None:
         super().__init__(text)
@@ -35,11 +35,11 @@ class ServiceRefusedError(FlagError):
 
 
 class ArgumentError(HostingError, TypeError, ValueError):
-    """An argument of a client that couldn't be sent as it is meant.
+    """An argument of a client that protobuf can't send as intended.
 
     Attributes:
-        argument: its name, with the place in a list where one entry is wrong: "session[2]".
-        expected: what it should be, with an example.
+        argument: its name, and the position of a wrong entry of a list: "session[2]".
+        expected: the expected value, with an example.
     """
 
     def __init__(self, argument: str, value: object, expected: str, *, text: str = "") -> None:
@@ -49,7 +49,7 @@ class ArgumentError(HostingError, TypeError, ValueError):
 
 
 def shown(value: object) -> str:
-    """A value of any kind in plain words, at most a line of it."""
+    """Describe a value of any kind in plain words, in at most one line."""
     if value is None:
         return "missing"
     if isinstance(value, bool):
@@ -60,7 +60,7 @@ def shown(value: object) -> str:
         try:
             return _cut(str(value))
         except ValueError:
-            # It has more digits than can be written.
+            # Python refuses to write so many digits.
             return "a number beyond all bounds"
     for kinds, name in (
         ((bytes, bytearray, memoryview), "bytes"),

@@ -1,4 +1,4 @@
-"""Which packages may be missing, and the command that installs them."""
+"""The packages of each extra, and the command that installs a missing one."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ MODULES: dict[str, tuple[str, ...]] = {
 """The modules of each extra of pyproject.toml that users install."""
 
 SERVED_WITH = tuple(name for name in _SERVICE if name not in ("annoy", "cryptography", "rich", "shtab"))
-"""Those that no retriever serves without: the others are for some publications and flags."""
+"""The modules that every retriever needs. Other modules are for some publications and flags only."""
 
 ASKED_WITH = ("google.protobuf", "google.rpc", "grpc", "grpc_health", "grpc_status")
-"""Those that the Python clients need."""
+"""The modules that the Python clients need."""
 
-# Packages whose name isn't their module's.
+# Packages with another name than their module.
 _PACKAGES = {
     "faiss": "faiss-cpu",
     "google": "protobuf",
@@ -56,7 +56,7 @@ _PACKAGES = {
 
 
 def package_of(module: str) -> str:
-    """The package that has a module."""
+    """Return the package that contains a module."""
     if module in _PACKAGES:
         return _PACKAGES[module]
     top = module.partition(".")[0]
@@ -64,11 +64,11 @@ def package_of(module: str) -> str:
 
 
 def install_command(module: str, program: str) -> str | None:
-    """The command that installs a module, None for one that no extra has.
+    """Return the command that installs a module; None if no extra has the module.
 
     Args:
         module: its name in an import statement.
-        program: "retriever" or "trainer": the extra to prefer where several have it.
+        program: "retriever" or "trainer": the extra to prefer if several have the module.
     """
     top = module.partition(".")[0]
     if top in _BASE:
@@ -80,14 +80,14 @@ def install_command(module: str, program: str) -> str | None:
 
 
 def problem(error: ModuleNotFoundError, program: str, what: str) -> str | None:
-    """Say in a line what needs a missing module; None when it is none of ours to install."""
+    """Say that `what` needs a missing module, and how to install it; None if no extra has it."""
     if error.name is None or (command := install_command(error.name, program)) is None:
         return None
     return f"{what} needs {package_of(error.name)!r}, which isn't installed: {command}"
 
 
 def first_missing(modules: Iterable[str]) -> str | None:
-    """The first of these that isn't installed, without importing any."""
+    """Return the first of these modules that isn't installed, without importing any."""
     for module in modules:
         try:
             if importlib.util.find_spec(module) is None:

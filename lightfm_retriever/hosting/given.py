@@ -1,7 +1,7 @@
-"""What callers of a client give, as what can be sent. Knows no gRPC.
+"""Check the arguments of a client, and turn them into values that protobuf can send. Needs no gRPC.
 
-Protobuf's own errors name neither the argument nor what it should be, and some values it sends as
-something else: a text as a list of its characters.
+Protobuf's own errors name neither the argument nor the expected value. It also sends some wrong values
+as something else, such as a text as a list of its characters.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from typing import Any, ParamSpec, TypeVar
 from lightfm_retriever.hosting.errors import ArgumentError
 
 MOST_ENTRIES = 1_000_000
-"""Of a list: far more than any service takes, and few enough to be counted."""
+"""The longest list: far longer than any service takes, and short enough to count."""
 
 _INT32 = 2**31
 _MOST_DIGITS = 512
-# gRPC keeps no shorter ones.
+# gRPC has no shorter timeouts.
 _LEAST_SECONDS = 0.001
 _TIMEOUT = f"a number of seconds of {_LEAST_SECONDS} or more, such as 0.5"
-# gRPC can't hold more; it is three years.
+# gRPC can't hold longer timeouts; this one is three years.
 _LONGEST_SECONDS = 1e8
 
 _Value = TypeVar("_Value")
@@ -34,7 +34,7 @@ _Parameters = ParamSpec("_Parameters")
 
 
 def text(argument: str, value: Any, expected: str) -> str:
-    """A text that can be sent. Raises ArgumentError."""
+    """Check a text that is to be sent. Raises ArgumentError."""
     if not isinstance(value, str):
         raise ArgumentError(argument, value, expected)
     if not value.isascii():
@@ -46,7 +46,7 @@ def text(argument: str, value: Any, expected: str) -> str:
 
 
 def identifier(argument: str, value: Any) -> str:
-    """An external id: text as it is, a whole number as its decimal digits. Raises ArgumentError."""
+    """Convert an external id to text: a whole number becomes its digits. Raises ArgumentError."""
     if isinstance(value, str):
         return text(argument, value, "")
     expected = "an id: text such as '3', or a whole number such as 3"
@@ -59,15 +59,15 @@ def identifier(argument: str, value: Any) -> str:
 
 
 def several(argument: str, values: Any, expected: str) -> Iterator[tuple[str, Any]]:
-    """Each entry of a list of any kind, with its name for errors. Raises ArgumentError.
+    """Yield each entry of a list of any kind, with its name for errors. Raises ArgumentError.
 
     Args:
-        argument: its name.
-        values: a list, tuple, set, array or column of values, or what makes them one by one.
-        expected: what the list should be, with an example.
+        argument: the name of the list.
+        values: a list, tuple, set, array or column of values, or an iterator.
+        expected: a description of the list, with an example.
     """
     odd = isinstance(values, str | bytes | bytearray | memoryview | Mapping)
-    # Of a table, an iterator gives the names of the columns.
+    # Iterating over a table would yield the names of its columns.
     if odd or not isinstance(values, Iterable) or getattr(values, "ndim", 1) != 1:
         raise ArgumentError(argument, values, expected)
     for place, value in enumerate(islice(values, MOST_ENTRIES + 1)):
@@ -77,18 +77,18 @@ def several(argument: str, values: Any, expected: str) -> Iterator[tuple[str, An
 
 
 def identifiers(argument: str, values: Any, expected: str) -> tuple[str, ...]:
-    """External ids. Raises ArgumentError."""
+    """Convert external ids to texts. Raises ArgumentError."""
     return tuple(identifier(name, value) for name, value in several(argument, values, expected))
 
 
 def texts(argument: str, values: Any, expected: str, *, each: str) -> tuple[str, ...]:
-    """Texts, each of which should be `each`. Raises ArgumentError."""
+    """Check texts; `each` describes the expected text. Raises ArgumentError."""
     return tuple(text(name, value, each) for name, value in several(argument, values, expected))
 
 
 def flag(argument: str, value: Any) -> bool:
-    """Whether something is wanted. Raises ArgumentError."""
-    # An array's own truth value isn't of this kind; 0 and 1 are what others have for it.
+    """Convert a switch to True or False. Raises ArgumentError."""
+    # NumPy's booleans have a type of their own, and other libraries use 0 and 1.
     if isinstance(value, bool) or type(value).__name__ in ("bool", "bool_"):
         return bool(value)
     if isinstance(value, Integral) and int(value) in (0, 1):
@@ -97,7 +97,7 @@ def flag(argument: str, value: Any) -> bool:
 
 
 def whole(argument: str, value: Any, expected: str) -> int:
-    """A whole number of 32 bits; its range is for the service to say. Raises ArgumentError."""
+    """Check a whole number of 32 bits. The service checks its range. Raises ArgumentError."""
     is_whole = isinstance(value, Integral) and not isinstance(value, bool)
     if not (is_whole and -_INT32 <= int(value) < _INT32):
         raise ArgumentError(argument, value, expected)
@@ -105,7 +105,7 @@ def whole(argument: str, value: Any, expected: str) -> int:
 
 
 def number(argument: str, value: Any, expected: str) -> float:
-    """A number; its range is for the service to say. Raises ArgumentError."""
+    """Check a number. The service checks its range. Raises ArgumentError."""
     if isinstance(value, bool) or not isinstance(value, Real):
         raise ArgumentError(argument, value, expected)
     try:
@@ -115,7 +115,7 @@ def number(argument: str, value: Any, expected: str) -> float:
 
 
 def seconds(argument: str, value: Any) -> float:
-    """How long something may take. Raises ArgumentError."""
+    """Check a timeout in seconds. Raises ArgumentError."""
     made = number(argument, value, _TIMEOUT)
     if not (math.isfinite(made) and made >= _LEAST_SECONDS):
         raise ArgumentError(argument, value, _TIMEOUT)
@@ -123,7 +123,7 @@ def seconds(argument: str, value: Any) -> float:
 
 
 def one_of(argument: str, value: Any, kinds: type[_Value] | tuple[type, ...], expected: str) -> _Value:
-    """A value of some kinds. Raises ArgumentError."""
+    """Check that a value is of one of these kinds. Raises ArgumentError."""
     if not isinstance(value, kinds):
         raise ArgumentError(argument, value, expected)
     return value  # type: ignore[return-value]
@@ -132,10 +132,10 @@ def one_of(argument: str, value: Any, kinds: type[_Value] | tuple[type, ...], ex
 def named(
     options: Iterable[str] = (),
 ) -> Callable[[Callable[_Parameters, _Result]], Callable[_Parameters, _Result]]:
-    """Have a function refuse what it doesn't take by ArgumentError, in words for people.
+    """Make a function raise ArgumentError for unknown, missing and repeated arguments.
 
     Args:
-        options: the names that its **options may have.
+        options: the allowed names in its **options.
     """
 
     def decorate(function: Callable[_Parameters, _Result]) -> Callable[_Parameters, _Result]:
@@ -176,6 +176,6 @@ def named(
 
 
 def named_fields(kind: type[_Value]) -> type[_Value]:
-    """Have a dataclass refuse what it has no field for, as `named` has a function."""
+    """Make a dataclass raise ArgumentError for unknown and missing fields, as `named` does."""
     kind.__init__ = named()(kind.__init__)  # type: ignore[method-assign]
     return kind

@@ -1,4 +1,4 @@
-"""Limits of message sizes: the default of gRPC clients, and those of our servers."""
+"""Limits of message sizes: the default of gRPC clients, and the limits of our servers."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ DEFAULT_ANSWER_BYTES = 4 << 20
 """The largest message that a gRPC client receives by default."""
 
 ID_FIELD_BYTES = 4
-"""The most bytes that a text of up to 512 bytes takes besides itself: field number and length."""
+"""The most extra bytes of a text of up to 512 bytes in a message: its field number and length."""
 
 _MIB = 1 << 20
 

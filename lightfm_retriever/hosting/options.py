@@ -1,9 +1,9 @@
-"""What users set: type, range, default and words of an option, once, on the field that holds it.
+"""Declare an option once, on the field that holds it: its type, range, default and help.
 
     epochs: Annotated[int, Option("passes over the interactions", ge=1, le=10_000)] = 20
 
-Flags, the environment, files of settings, checks and the documents' tables are made of it; see
-`settings.option_flags`. A message of protobuf has a field of the same name.
+Flags, environment variables, TOML files, checks and the tables of settings follow from it; see
+`settings.option_flags`. A protobuf message has a field of the same name.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from types import NoneType
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 Refusal = Callable[[str, Any, str], Exception]
-"""Makes an error of a flag, its value and the expected value."""
+"""Makes an error from a flag, its value and the expected value."""
 
 
 @dataclass(frozen=True)
@@ -24,15 +24,15 @@ class Option:
     """The range and the help of a field.
 
     Attributes:
-        help: what its flag's help says of it.
-        ge, gt, le, lt: its range; `le` may name another field.
-        choices: what it takes else.
-        offered: what its flag takes, where it is for who uses it to check.
-        expected: what it should be, in other words than the range has.
-        flag: its name on the command line, where that isn't the field's.
-        group: of flags that it is shown in, where that isn't its dataclass' own.
-        metavar: what its help calls the value.
-        read: makes the value of a flag's text, where the field's type doesn't tell how.
+        help: the text in the help of its flag.
+        ge, gt, le, lt: the range; `le` may name another field.
+        choices: the allowed values, in place of a range.
+        offered: the choices of the flag, if other code checks the value.
+        expected: a description of the expected value, in place of the range.
+        flag: its name on the command line, if it differs from the field's.
+        group: the group of flags that shows it, if it differs from the dataclass's.
+        metavar: the name of the value in the help.
+        read: converts the flag's text, if the field's type isn't enough.
         repeated: whether the flag may be given several times, once for each value.
     """
 
@@ -52,11 +52,11 @@ class Option:
     repeated: bool = False
 
     def problem(self, value: Any) -> str | None:
-        """Say the right values; None if the value is right."""
+        """Describe the expected value; None if the value is right."""
         if self.choices:
             right = value in self.choices
         else:
-            # Each is false of NaN.
+            # Comparisons with NaN are false.
             right = (
                 (self.ge is None or value >= self.ge)
                 and (self.gt is None or value > self.gt)
@@ -66,12 +66,12 @@ class Option:
         return None if right else self.expected or self.told()
 
     def check(self, flag: str, value: Any, refusal: Refusal) -> None:
-        """Raise the refusal of a value that isn't right."""
+        """Raise the refusal of a wrong value."""
         if (expected := self.problem(value)) is not None:
             raise refusal(flag, value, expected)
 
     def told(self) -> str:
-        """The range in words; "" where there is none."""
+        """Describe the range; "" if there is none."""
         if self.choices:
             return f"one of {', '.join(self.choices)}"
         if self.ge is not None and self.le is not None:
@@ -87,8 +87,8 @@ class Declared:
     """A field with an option.
 
     Attributes:
-        kind: its type; None aside, where it may be left out.
-        default: MISSING where something has to be given.
+        kind: its type, without the None of a field that may be missing.
+        default: MISSING if a value is required.
     """
 
     name: str
@@ -103,13 +103,13 @@ class Declared:
 
     @property
     def dest(self) -> str:
-        """Its name in parsed flags and in a file; in capitals, in a variable."""
+        """Its name in parsed flags and in a file. A variable has it in capitals."""
         return self.flag.removeprefix("--").replace("-", "_")
 
 
 @cache
 def declared(of: Any) -> dict[str, Declared]:
-    """The fields of a dataclass that have options, in order, by name."""
+    """Return the options of a dataclass, by field, in order."""
     hints = get_type_hints(of, include_extras=True)
     found = {}
     for own in fields(of):
@@ -139,7 +139,7 @@ def check(spec: Any, refusal: Refusal) -> None:
 
 
 def names(text: str) -> list[str]:
-    """Read names between commas; there may be no name."""
+    """Split a text at its commas into names; there may be no name."""
     return [name.strip() for name in text.split(",") if name.strip()]
 
 

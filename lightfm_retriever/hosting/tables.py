@@ -1,4 +1,4 @@
-"""Tables for people, in the form of all our commands."""
+"""Tables that the commands print."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def table(*columns: str, texts: int | None = None, also_texts: Collection[str] =
 
 
 def show(rows: Table, *, at_least: int = 0) -> None:
-    """Print a table, on a terminal with `at_least` that many columns. Its texts aren't markup."""
+    """Print a table, on a terminal with at least `at_least` columns. Texts aren't read as markup."""
     width = _PIPE_COLUMNS
     if sys.stdout.isatty():
         width = max(shutil.get_terminal_size().columns, at_least)

@@ -1,8 +1,8 @@
-"""Standard output and error of a program: what happens when they can't be written.
+"""Standard output and error of a program, also when they can't be written.
 
-A reader that hung up (`| head`) ends the program quietly, as it ends other Unix tools. A full disk is
-an error in words. A character that the encoding lacks is escaped. Ctrl-C leaves no traceback. A command
-that prints JSON prints its errors as JSON too, on standard error.
+A reader that closed the pipe (`| head`) ends the program quietly, as it ends other Unix tools. A full
+disk is an error in words. A character that the encoding lacks is escaped. Ctrl-C prints no traceback. A
+command that prints JSON also prints its errors as JSON, on standard error.
 """
 
 from __future__ import annotations
@@ -17,31 +17,31 @@ from contextlib import contextmanager
 from typing import Any, TextIO, cast
 
 CLOSED_PIPE = 141
-"""The exit status after a reader hung up: what a shell says of a program that SIGPIPE ended."""
+"""The exit status after a reader closed the pipe. Shells report it for a program that SIGPIPE ended."""
 
 INTERRUPTED = 130
-"""The exit status after Ctrl-C: what a shell says of a program that SIGINT ended."""
+"""The exit status after Ctrl-C. Shells report it for a program that SIGINT ended."""
 
 MISTAKE = 2
-"""The exit status after a mistake in the command line, as argparse has it."""
+"""The exit status after a mistake in the command line, the same as argparse's."""
 
 FAILED = 1
 """The exit status of a command that failed."""
 
-# gRPC's core has a line, in a format of its own, for each header that it can't parse and each handshake
-# that fails: whoever can connect could write 7 MB in a second. What fails for us raises an error, too.
+# gRPC's core logs a line of its own for each header that it can't parse, and for each failed handshake.
+# Any caller could make it write 7 MB in a second. Failures of our own calls also raise an error.
 _VERBOSITY = "GRPC_VERBOSITY"
 
 
 def run(command: Callable[[], int], *, as_json: bool = False) -> int:
     """Run a program's command with guarded standard streams; returns the exit status.
 
-    It is the command's own unless its output couldn't be written or Ctrl-C ended it. SystemExit, as
-    argparse raises it after a page of help, passes. `as_json` is of the errors.
+    It is the command's own status, unless its output can't be written or Ctrl-C ends it. SystemExit,
+    which argparse raises after a help page, passes. `as_json` prints errors as JSON.
 
-    gRPC, which mustn't be imported before, writes no lines of its own unless GRPC_VERBOSITY is set.
+    Import gRPC only later. It then logs nothing by itself, unless GRPC_VERBOSITY is set.
     """
-    # Set to nothing it is as good as not set, as with variables of ours.
+    # An empty variable counts as unset, as our own variables do.
     os.environ[_VERBOSITY] = os.environ.get(_VERBOSITY) or "NONE"
     with _guarded() as output:
         try:
@@ -51,7 +51,7 @@ def run(command: Callable[[], int], *, as_json: bool = False) -> int:
                 if sys.stdout is not None:
                     sys.stdout.flush()
                 if output is not None and output.failure is not None:
-                    # Whoever wrote may have caught it, as argparse does.
+                    # The command may have caught the error, as argparse does.
                     raise _Unwritable from output.failure
         except _Unwritable as error:
             cause = cast("OSError", error.__cause__)
@@ -67,7 +67,7 @@ def run(command: Callable[[], int], *, as_json: bool = False) -> int:
 
 
 def asks_for_json(arguments: Sequence[str]) -> bool:
-    """Say whether a command line has --json, before anything else of it is read."""
+    """Say whether a command line has --json, before the rest of it is read."""
     own = arguments[: arguments.index("--")] if "--" in arguments else arguments
     return "--json" in own
 
@@ -75,7 +75,7 @@ def asks_for_json(arguments: Sequence[str]) -> bool:
 def tell_error(text: str, status: int, *, as_json: bool, hint: str = "", **facts: str) -> int:
     """Print an error, and a line that says where to read more; returns the exit status.
 
-    As JSON it is one line, {"error": {"message": ..., "status": ...}}, with the facts that there are.
+    As JSON it is one line, {"error": {"message": ..., "status": ...}}, with the known facts.
     """
     if as_json:
         known = {name: fact for name, fact in facts.items() if fact}
@@ -90,19 +90,19 @@ def tell_error(text: str, status: int, *, as_json: bool, hint: str = "", **facts
 
 
 def print_json(value: object, *, indent: int | None = 2) -> None:
-    """Print a value as JSON. Where the encoding lacks characters, JSON's own escapes stand for them."""
+    """Print a value as JSON. Characters that the encoding lacks become JSON's escapes."""
     unicode = (getattr(sys.stdout, "encoding", None) or "utf-8").lower().startswith("utf")
     print(json.dumps(value, indent=indent, ensure_ascii=not unicode))
 
 
 class _Unwritable(Exception):  # noqa: N818 - it never leaves this module
-    """Standard output can't be written; the cause is the OSError. No OSError: argparse hides those."""
+    """Standard output can't be written, because of an OSError. argparse hides OSErrors."""
 
 
 class _Output(io.FileIO):
-    """The file descriptor of standard output; of one that fails the first error is kept.
+    """The file descriptor of standard output. It keeps its first error.
 
-    What is written after it goes nowhere, so that no buffer fails again when the interpreter ends.
+    Later output goes nowhere, so that no buffer fails again when the interpreter ends.
     """
 
     def __init__(self, descriptor: int, failure: OSError | None = None) -> None:
@@ -123,7 +123,7 @@ class _Output(io.FileIO):
 
 
 class _Errors(io.FileIO):
-    """The file descriptor of standard error, which nobody can be told of when it fails."""
+    """The file descriptor of standard error. Nothing can report its errors, so it ignores them."""
 
     def write(self, data: Any) -> int:
         try:
@@ -134,7 +134,7 @@ class _Errors(io.FileIO):
 
 @contextmanager
 def _guarded() -> Iterator[_Output | None]:
-    """Replace the process's own standard streams; those of a test that captures them stay."""
+    """Replace the process's own standard streams. A test's captured streams stay."""
     before = sys.stdout, sys.stderr
     output = None
     if sys.stdout is sys.__stdout__:
@@ -146,7 +146,7 @@ def _guarded() -> Iterator[_Output | None]:
             _occupy(2)
         sys.stderr = _text(_Errors(2, "wb", closefd=False), before[1], line_buffering=True)
     if sys.stdin is None:
-        # Else the first file or socket would be taken for the input.
+        # Otherwise the first opened file or socket would become the input.
         _occupy(0)
     try:
         yield output
@@ -156,9 +156,9 @@ def _guarded() -> Iterator[_Output | None]:
 
 
 def _occupy(descriptor: int) -> OSError:
-    """Put a file that goes nowhere where a stream was closed; returns the error of writing to that.
+    """Open /dev/null in place of a closed stream; returns the error of writing to the stream.
 
-    Else the first file or socket that the program opens would have its number, and get the output.
+    Otherwise the first file or socket that the program opens would have its number, and get the output.
     """
     null = os.open(os.devnull, os.O_RDWR)
     if null != descriptor:
@@ -171,7 +171,7 @@ def _text(raw: io.FileIO, like: TextIO | None, *, line_buffering: bool = False) 
     given = cast("io.TextIOWrapper | None", like)
     unbuffered = given is not None and given.write_through
     return io.TextIOWrapper(
-        # As Python itself does it with -u: a buffer below would keep what is written through.
+        # Python does the same with -u: a buffer below would delay text that is written through.
         cast("io.BufferedWriter", raw) if unbuffered else io.BufferedWriter(raw),
         encoding="utf-8" if given is None else given.encoding,
         errors="backslashreplace",

@@ -1,4 +1,4 @@
-"""Values and failures in words for people: none of a programming language's."""
+"""Describe values and failures in plain words, without words of a programming language."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from collections.abc import Callable, Iterable, Mapping
 from difflib import get_close_matches
 from typing import Any
 
-# Of a value: enough to find it by.
+# So many characters of a value are enough to find it.
 _BRIEF = 64
 
 
 def shown(value: Any) -> str:
-    """Say a value: a text in quotes, a list with commas between, true and false as JSON has them."""
+    """Describe a value: a text in quotes, a list with commas, true and false as in JSON."""
     if value is None:
         return "nothing"
     if isinstance(value, bool):
@@ -24,19 +24,19 @@ def shown(value: Any) -> str:
 
 
 def brief(value: Any) -> str:
-    """Say a value as `shown` does, of a long one the beginning."""
+    """Describe a value as `shown` does, but shorten a long one."""
     text = shown(value)
     return text if len(text) <= _BRIEF + 2 else f"{text[:_BRIEF]}..."
 
 
 def meant(text: str, known: Iterable[str], *, spell: Callable[[str], str] = str) -> str:
-    """Ask whether the nearest known name was meant, as it is spelled; "" where none is near."""
+    """Ask whether the nearest known name was meant, as `spell` writes it; "" if none is near."""
     near = get_close_matches(text, list(known), n=1)
     return f"did you mean {spell(near[0])}?" if near else ""
 
 
 def wrong(value: Any, expected: str) -> str:
-    """Say what is wrong with an option's value: None for one left out, True for one without a value."""
+    """Describe a wrong value of an option: None if it is missing, True if it has no value."""
     if value is None:
         return f"is missing, but should be {expected}"
     if isinstance(value, bool):
@@ -45,7 +45,7 @@ def wrong(value: Any, expected: str) -> str:
 
 
 def unexpected(error: BaseException) -> str:
-    """Say an unforeseen error; the log has its place in the program."""
+    """Describe an unexpected error. The log has its place in the program."""
     if isinstance(error, MemoryError):
         return "there isn't enough memory"
     text = reason(error)
@@ -53,7 +53,7 @@ def unexpected(error: BaseException) -> str:
 
 
 def reason(error: BaseException) -> str:
-    """Say an error's own reason; the system's without its number."""
+    """Return the reason in an error; a reason of the system has no number."""
     if isinstance(error, UnicodeDecodeError):
         return f"byte {error.start} isn't {error.encoding.upper()}"
     if isinstance(error, UnicodeEncodeError):

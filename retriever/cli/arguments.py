@@ -1,4 +1,4 @@
-"""The flags of the commands that ask a service. Knows no gRPC."""
+"""The flags of the commands that ask a service. Needs no gRPC."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _ASK, _WATCH = "Ask", "Watch"
 
 
 def add_commands(made: Program) -> None:
-    """Add them all."""
+    """Add all these commands."""
     _add_recommend(made)
     _add_similar_items(made)
     _add_batch(made, "recommend", "RecommendRequest", "user_id")
@@ -62,7 +62,7 @@ def _add_recommend(made: Program) -> None:
         action="append",
         type=flag_values.weighted_item,
         metavar="ID[=WEIGHT]",
-        help="one such item, whose id may have commas and colons; may be given several times",
+        help="one item of a session, whose id may have commas and colons; may be given several times",
     )
     recommend.add_argument(
         "--feature",
@@ -146,7 +146,7 @@ _EVERYDAY = (
 
 
 def _add_options(parser: argparse.ArgumentParser) -> None:
-    """The flags of both kinds of request."""
+    """Add the flags of both kinds of request."""
     parser.add_argument(
         "--limit",
         type=flag_values.within(int, 1, MAX_LIMIT),
@@ -157,7 +157,7 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
         "--search-effort",
         type=flag_values.within(float, MIN_EFFORT, MAX_EFFORT),
         metavar="FACTOR",
-        help="search so many times as many candidates as was tuned, "
+        help="multiple of the tuned number of candidates to search, "
         f"{MIN_EFFORT:g} to {MAX_EFFORT:g} (default: 1)",
     )
     parser.add_argument(
@@ -254,7 +254,7 @@ def _add_what_may_be_returned(parser: argparse.ArgumentParser) -> None:
 def _add_target(
     parser: Parser, *, either: argparse._ActionsContainer | None = None, json: bool = True
 ) -> None:
-    """Add whom to ask and how; --target is in the group `either` of something else if there is one."""
+    """Add the flags of the service to ask. --target joins the group `either`, if there is one."""
     client_flags.add_target(either or parser, DEFAULT_LISTEN)
     client_flags.add(parser.add_argument_group(CONNECTION), timeout_seconds=5.0)
     if json:
@@ -262,5 +262,5 @@ def _add_target(
 
 
 def _check(parser: Parser, holds: Callable[[Any], bool], text: str) -> None:
-    """Have flags that together make no sense refused by a text."""
+    """Refuse, with this text, flags that make no sense together."""
     parser.set_defaults(check=lambda options: holds(options) or parser.error(text))

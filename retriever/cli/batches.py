@@ -1,4 +1,4 @@
-"""JSON lines in, JSON lines out: many requests, asked for in batches."""
+"""Answers a file of JSON lines with JSON lines: many requests, in batches."""
 
 from __future__ import annotations
 
@@ -24,23 +24,23 @@ from retriever.client import Answer, CallError, RetrieverClient
 from retriever.errors import RetrieverError
 
 BATCH = 64
-"""Requests of one call: enough that a call's own cost hardly counts, and short enough to wait for."""
+"""Requests of one call: enough to hide the cost of a call, and few enough to wait for."""
 
-# What a request takes in a batch besides its own bytes.
+# Bytes of a request in a batch, besides its own.
 _ENTRY_BYTES = 16
 
 _Line = tuple[int, Any]
 
 
 def run(client: RetrieverClient, options: argparse.Namespace) -> int:
-    """Answer each line of a file; returns 1 when not all could be.
+    """Answer each line of a file; returns 1 if an answer failed.
 
-    Raises CallError for a whole batch, and RetrieverError for a file that can't be read.
+    Raises CallError if a whole batch fails, and RetrieverError for an unreadable file.
     """
     failed = False
-    # Bars are for people: neither among the answers nor in a log.
+    # Bars are for people. They belong neither among the answers nor in a log.
     console = Console(stderr=True, quiet=not sys.stderr.isatty())
-    # On a terminal the bars make room for what is printed; elsewhere that isn't theirs to take.
+    # On a terminal, rich prints answers above the bars. Elsewhere it leaves standard output alone.
     bars = Progress(console=console, redirect_stdout=sys.stdout.isatty())
     with _opened(options.file) as file, bars as progress:
         task = progress.add_task("Requests", total=None)
@@ -55,7 +55,7 @@ def run(client: RetrieverClient, options: argparse.Namespace) -> int:
 def _ask(
     client: RetrieverClient, lines: list[_Line], options: argparse.Namespace
 ) -> list[Answer | Exception]:
-    """A result for each line, those that are no requests among them."""
+    """Yield a result for each line; a line that is no request yields its error."""
     requests = [request for _, request in lines if not isinstance(request, Exception)]
     ask = getattr(client, options.command.replace("-", "_"))
     answers: Iterator[Answer | CallError] = iter(ask(requests) if requests else ())
@@ -63,7 +63,7 @@ def _ask(
 
 
 def _requests(lines: Iterable[bytes], command: str) -> Iterator[_Line]:
-    """The number and request of each line that isn't blank, or what is wrong with it."""
+    """Yield the number of each line that isn't blank, and its request or its error."""
     kind = pb.RecommendRequest if command == "batch-recommend" else pb.SimilarItemsRequest
     for number, line in enumerate(lines, start=1):
         if line.strip():
@@ -89,7 +89,7 @@ def _lines(file: BinaryIO, name: str) -> Iterator[bytes]:
 
 
 def _batches(lines: Iterable[_Line]) -> Iterator[list[_Line]]:
-    """Lines that one call may ask for together."""
+    """Yield lists of lines that one call may ask for together."""
     batch: list[_Line] = []
     results = size = 0
     for line in lines:
@@ -106,7 +106,7 @@ def _batches(lines: Iterable[_Line]) -> Iterator[list[_Line]]:
 
 
 def _weight(request: Any) -> tuple[int, int]:
-    """How many results a request may have, and its bytes in a batch."""
+    """Return the number of results that a request may have, and its bytes in a batch."""
     if isinstance(request, Exception):
         return 0, 0
     limit = request.limit if request.HasField("limit") else DEFAULT_LIMIT

@@ -1,4 +1,4 @@
-"""The command-line client: asks a service that runs, and prints the answer."""
+"""The command-line client: asks a running service, and prints the answer."""
 
 from __future__ import annotations
 
@@ -21,18 +21,17 @@ from retriever.cli.fleet import ask_all
 from retriever.cli.output import content, fleet_content, print_answer, print_fleet, print_status
 from retriever.client import Answer, CallError, Items, RetrieverClient
 
-# Of ids that the version doesn't have: each costs a call.
+# The most unknown ids to ask about: each costs a call.
 _ASKED_FOR = 3
 _COMMON = RequestFields.__optional_keys__ - {"titles"}
 
 
 def run(options: argparse.Namespace) -> int:
-    """Ask, print, and return the exit status: 0 answered, 1 not, or a probe found it unhealthy.
+    """Ask, print, and return the exit status: 0 answered, 1 failed or unhealthy.
 
-    Of a fleet 0 says that every one answered and that all serve the same. Raises CallError,
-    ServiceRefusedError for a request that the service refuses, RetrieverError for a file of
-    requests that can't be read, and HostingError for certificates or
-    tokens that can't be used.
+    With --fleet, 0 means that every retriever answered and that all serve the same version. Raises
+    CallError, ServiceRefusedError for a request that the service refuses, RetrieverError for an
+    unreadable file of requests, and HostingError for certificates or tokens that can't be used.
     """
     if options.command == "status" and options.fleet:
         return _ask_fleet(options)
@@ -51,7 +50,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _names(options: argparse.Namespace, field: str) -> dict[str, str]:
-    """The flags and arguments by the fields of a request that they set; of a filter that of `field`."""
+    """Return flags and arguments by the fields of a request that they set. Filters set `field`."""
     names = dict(options.names)
     fields = {"return_attribute_names": "attributes", "item_id": "item_ids", "items": "item_ids"}
     names |= {name: names[dest] for name, dest in fields.items() if dest in names}
@@ -87,7 +86,7 @@ def _run(client: RetrieverClient, options: argparse.Namespace) -> int:
             return batches.run(client, options)
     for number, answer in enumerate(_answers(client, options)):
         if options.json:
-            # One page is a document, several are one a line.
+            # One page is one document. Several pages are one line each.
             indent = None if options.all_pages else 2
             print_json(asdict(answer), indent=indent)
         else:
@@ -102,7 +101,7 @@ def _run(client: RetrieverClient, options: argparse.Namespace) -> int:
 def _what_was_meant(
     client: RetrieverClient, unknown: Iterable[str], options: argparse.Namespace
 ) -> Iterator[str]:
-    """Of ids that were left out, what the service says of one alone that has another spelling."""
+    """Yield the service's hint for each unknown id that has another spelling."""
     for one in unknown:
         try:
             if one in (vars(options).get("features") or ()):
@@ -130,7 +129,7 @@ def _answers(client: RetrieverClient, options: argparse.Namespace) -> Iterable[A
         items = [*((item_id, None) for item_id in options.item_ids), *(options.weighted or ())]
         alone = len(items) == 1 and items[0][1] is None
         subject = {"item_id": items[0][0]} if alone else {"items": _items(items)}
-    # The flags have the names that the client has.
+    # The flags have the names of the client's arguments.
     asked = {name: vars(options)[name] for name in _COMMON} | {"titles": True, **subject}
     method = options.command.replace("-", "_")
     if not options.all_pages:
@@ -139,7 +138,7 @@ def _answers(client: RetrieverClient, options: argparse.Namespace) -> Iterable[A
 
 
 def _items(given: Any) -> Items | None:
-    """Items with their weights, or their ids alone when no weight was given."""
+    """Return items with their weights, or ids alone if no weight was given."""
     if given is None:
         return None
     if all(weight is None for _, weight in given):

@@ -1,4 +1,4 @@
-"""Reads the texts of flags, and raises ArgumentTypeError for a wrong text. Knows no gRPC."""
+"""Reads the texts of flags, and raises ArgumentTypeError for a wrong text. Needs no gRPC."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from lightfm_retriever.hosting.addresses import AddressError, joined, parse_one
 from retriever.asking.conditions import RangeCondition, TextCondition
 
 Weighted = list[tuple[str, float | None]]
-"""Ids, each with its weight where one was given."""
+"""Ids, each with its weight or None."""
 
 
 def _refuse(text: str, form: str, example: str) -> NoReturn:
@@ -21,7 +21,7 @@ def _refuse(text: str, form: str, example: str) -> NoReturn:
 
 
 def weighted_item(text: str) -> tuple[str, float | None]:
-    """An id, and its weight after a = where it has one."""
+    """Read an id, and the weight after a = if there is one."""
     item_id, equals, weight = text.rpartition("=")
     if not equals:
         return text, None
@@ -32,7 +32,7 @@ def weighted_item(text: str) -> tuple[str, float | None]:
 
 
 def session(text: str) -> Weighted:
-    """Ids between commas, each with its weight after a : where it has one."""
+    """Read ids between commas, each with a weight after a : if it has one."""
     items: Weighted = []
     for item in text.split(","):
         item_id, colon, weight = item.rpartition(":")
@@ -46,7 +46,7 @@ def session(text: str) -> Weighted:
 
 
 def text_condition(test: Any) -> Callable[[str], TextCondition]:
-    """Reads NAME=VALUE|VALUE as a condition of this kind: "any_of", "all_of" or "none_of"."""
+    """Make a reader of NAME=VALUE|VALUE as a condition: "any_of", "all_of" or "none_of"."""
 
     def condition(text: str) -> TextCondition:
         attribute, _, values = text.partition("=")
@@ -60,7 +60,7 @@ def text_condition(test: Any) -> Callable[[str], TextCondition]:
 
 
 def range_condition(text: str) -> RangeCondition:
-    """NAME=MIN..MAX, where one of the two may be missing."""
+    """Read NAME=MIN..MAX, where either end may be missing."""
     attribute, _, ends = text.partition("=")
     low, dots, high = ends.partition("..")
     try:
@@ -75,7 +75,7 @@ def range_condition(text: str) -> RangeCondition:
 
 
 def separated(form: str, example: str) -> Callable[[str], list[str]]:
-    """Reads texts between commas; no text may be empty."""
+    """Make a reader of texts between commas; no text may be empty."""
 
     def read(text: str) -> list[str]:
         found = text.split(",")
@@ -85,7 +85,7 @@ def separated(form: str, example: str) -> Callable[[str], list[str]]:
 
 
 def addresses(text: str) -> list[str]:
-    """Of several retrievers, each in one spelling."""
+    """Read the addresses of several retrievers, and spell each in the same form."""
     found: list[str] = []
     for one in text.split(","):
         try:
@@ -100,12 +100,12 @@ def addresses(text: str) -> list[str]:
 
 
 def within(of: type[int | float], least: float, most: float) -> Callable[[str], float]:
-    """Reads a number in a range that has both ends."""
+    """Make a reader of numbers in a range that includes both ends."""
     what = "a whole number" if of is int else "a number"
 
     def read(text: str) -> float:
         try:
-            # Python reads no number of thousands of digits.
+            # Python refuses numbers of thousands of digits.
             value = of(text)
         except ValueError:
             value = math.nan
@@ -118,7 +118,7 @@ def within(of: type[int | float], least: float, most: float) -> Callable[[str], 
 
 
 def page_count(text: str) -> int:
-    """A number of 1 or more, of at most 9 digits."""
+    """Read a number of 1 or more, with at most 9 digits."""
     if not (re.fullmatch("[0-9]{1,9}", text) and int(text)):
         _refuse(text, "a number in 1..999999999", "5")
     return int(text)

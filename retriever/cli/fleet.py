@@ -1,4 +1,4 @@
-"""Several retrievers that should serve the same: what each says of itself, and whether they agree."""
+"""Asks several retrievers for their status, and compares the versions that they serve."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from recsys.retriever.v1 import retriever_service_pb2 as pb
 
 from retriever.client import CallError, ClientSecurity, RetrieverClient
 
-# For the second question, when the first one took nearly all the time there is.
+# For the second call, if the first one took nearly all the time.
 _LEAST_SECONDS = 0.1
 _AWAY = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
 
 
 @dataclass(frozen=True)
 class Member:
-    """What one retriever said when it was asked: a status, or the error why there is none.
+    """The answer of one retriever: its status, or the error in place of it.
 
-    `serving` is what its health says; it may serve a version and be about to stop.
+    `serving` is its health. A retriever that is about to stop may still serve a version.
     """
 
     address: str
@@ -39,45 +39,45 @@ class Member:
 
     @property
     def versions(self) -> dict[str, int]:
-        """The versions that its workers serve, and by how many; several for an instant at the most."""
+        """The versions that its workers serve, and by how many. Several exist only during a change."""
         workers = () if self.status is None else self.status.workers
         running = [one for one in workers if one.version and one.state == pb.WORKER_STATE_RUNNING]
         return dict(Counter(one.version for one in running))
 
     @property
     def problems(self) -> list[str]:
-        """Say the problems of a retriever: no answer, no label, or no version."""
+        """List the problems of a retriever: no answer, no label, or no version."""
         if self.error is not None:
             return [f"{self.error.code.name}: {self.error.details}"]
         if self.status is None:
             return []
         found = [told for told in (self.status.label_problem, self.status.served_problem) if told]
         if not found and not self.status.failed_versions and self.status.not_serving_reason:
-            # Such as the version that it loads.
+            # For example, it is still loading a version.
             found = [self.status.not_serving_reason]
         last = self.status.last_reload
         failed = {last.version: last.reason} if last.version and not last.succeeded else {}
-        # The latest is enough here: older ones are in what one retriever says of itself.
+        # The latest failure is enough here. The status of a single retriever also shows older ones.
         failed |= {one.version: one.reason for one in self.status.failed_versions[:1]}
         return [*found, *(f"{version} failed: {reason}" for version, reason in failed.items())]
 
 
 @dataclass(frozen=True)
 class Fleet:
-    """All of them, in the order in which they were named."""
+    """All retrievers, in the order of the command line."""
 
     members: Sequence[Member]
 
     @property
     def version(self) -> str | None:
-        """The one version that all workers of all of them serve; None when there isn't one."""
+        """The version that all workers of all retrievers serve; None if there are several or none."""
         served = {version for member in self.members for version in member.versions}
         agree = all(member.serving and member.versions for member in self.members)
         return served.pop() if agree and len(served) == 1 else None
 
     @property
     def summary(self) -> str:
-        """One line: whether all serve the same, and if not, who serves what."""
+        """One line that says whether all serve the same version, and the versions if not."""
         count = len(self.members)
         if self.version is not None:
             return f"all {count} serve {self.version}" if count > 1 else f"it serves {self.version}"
@@ -90,7 +90,7 @@ class Fleet:
 
 
 def ask_all(addresses: Sequence[str], security: ClientSecurity, *, timeout_seconds: float) -> Fleet:
-    """Ask each of at least one "host:port" at the same time, for so long.
+    """Ask at least one "host:port", all at the same time; each has `timeout_seconds`.
 
     Raises HostingError for certificates that can't be used.
     """

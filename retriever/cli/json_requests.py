@@ -1,4 +1,4 @@
-"""Requests as JSON lines have them. An error names the fields that the line has."""
+"""Reads requests from JSON lines. Its errors name the fields of the line."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from retriever.errors import RetrieverError
 
 _IDS = frozenset({"user_id", "item_id", "item_ids", "exclude_item_ids"})
 _CONDITION = '{"attribute": "genres", "any_of": {"values": ["Drama"]}}'
-# Of a message, by its name.
+# The content of a message, by its name.
 _OBJECTS = {
     "RecommendRequest": '"user_id", such as {"user_id": "3"}',
     "SimilarItemsRequest": '"item_id", such as {"item_id": "50"}',
@@ -29,7 +29,7 @@ _OBJECTS = {
     "WeightedItems": '"item_ids", such as {"item_ids": ["50", "181"]}',
     "UserFeatures": '"features", such as {"features": ["age:25-34"]}',
 }
-# Of a repeated field, by its name.
+# The content of a repeated field, by its name.
 _LISTS = {
     "item_ids": '["50", "181"]',
     "exclude_item_ids": '["50", "181"]',
@@ -57,7 +57,7 @@ _PLACES = {
 
 
 class JsonRequestError(RetrieverError, ValueError):
-    """A line that is no request; `field` is what is wrong, such as "session.item_ids[2]", or empty."""
+    """A line isn't a request. `field` is the wrong field, such as "session.item_ids[2]", or empty."""
 
     def __init__(self, text: str, *, field: str = "") -> None:
         super().__init__(text)
@@ -65,11 +65,11 @@ class JsonRequestError(RetrieverError, ValueError):
 
 
 def read(line: str, message: Message) -> None:
-    """Fill an empty request in from a line of JSON. Raises JsonRequestError."""
+    """Fill an empty request from a line of JSON. Raises JsonRequestError."""
     content = _content(line)
     if not isinstance(content, dict):
         raise JsonRequestError(f"should be a JSON object with {_OBJECTS[message.DESCRIPTOR.name]}")
-    # The mask's own JSON form is one text, and can't hold every name.
+    # The JSON form of a mask is one text, which can't hold every name.
     for name in ("return_attributes", "returnAttributes"):
         if isinstance(content.get(name), list):
             names = content.pop(name)
@@ -99,7 +99,7 @@ def _content(line: str) -> Any:
 
 
 def _object(path: str, content: dict[Any, Any], kind: Any) -> dict[str, Any]:
-    """What can be sent of an object, by the fields' own names, without those that are null."""
+    """Convert an object for protobuf: with the fields' own names, and without nulls."""
     found: dict[str, Any] = {}
     chosen: dict[str, str] = {}
     for name, value in content.items():
@@ -187,7 +187,7 @@ def _number(path: str, value: Any, field: Any) -> Any:
         number = float(value) if isinstance(value, str) else given.number(path, value, expected)
     except ValueError as error:
         raise _wrong(path, expected) from error
-    # What is no number, or infinite, is for the service to refuse; its JSON form is a text.
+    # The service refuses infinity and NaN. Their JSON form is a text.
     if not math.isfinite(number):
         return str(number).replace("inf", "Infinity").replace("nan", "NaN")
     if field.cpp_type == FieldDescriptor.CPPTYPE_FLOAT and abs(number) > _LARGEST_FLOAT32:

@@ -1,4 +1,4 @@
-"""What the command-line client prints, for people."""
+"""Prints the answers of the command-line client, for people."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from retriever.answer_words import ShortReason
 from retriever.cli.fleet import Fleet
 from retriever.client import Answer, Explanation, ScoredItem
 
-# A narrower terminal breaks the lines: an address cut short helps nobody.
+# A narrower terminal breaks the lines, since a shortened address would be useless.
 _FLEET_COLUMNS = 160
 
 _SHORT_REASONS: dict[str, str] = {
@@ -26,7 +26,7 @@ _SHORT_REASONS: dict[str, str] = {
 
 
 def print_answer(answer: Answer, *, attributes: list[str], explain: bool) -> None:
-    """A table of the results, and a line on how they were found."""
+    """Print a table of the results, and a line about the search."""
     table = tables.table("score", "item_id", "title", *attributes, *(["because of"] if explain else []))
     for item in answer.items:
         table.add_row(
@@ -61,7 +61,7 @@ def print_status(status: pb.GetStatusResponse) -> None:
     print(f"version {status.version or 'none'}")
     if status.served_problem:
         print(f"        {status.served_problem}")
-    # A service of before doesn't tell.
+    # Older services don't send it.
     if status.software_version:
         print(f"release {status.software_version} of the retriever")
     if status.label:
@@ -101,7 +101,7 @@ def print_status(status: pb.GetStatusResponse) -> None:
 
 
 def print_fleet(fleet: Fleet) -> None:
-    """Whether all serve the same, then a line for each retriever."""
+    """Print whether all serve the same version, and a line for each retriever."""
     print(fleet.summary)
     table = tables.table("address", "state", "version", "workers", "label", "names", "last reload")
     table.add_column("problem", overflow="fold", min_width=30)
@@ -123,7 +123,7 @@ def print_fleet(fleet: Fleet) -> None:
 
 
 def fleet_content(fleet: Fleet) -> dict[str, Any]:
-    """The same and all that each retriever says of itself, as JSON has it."""
+    """Return the status of a fleet, and of each retriever, as JSON has it."""
     return {
         "same_version": fleet.version is not None,
         "version": fleet.version,
@@ -141,9 +141,9 @@ def fleet_content(fleet: Fleet) -> dict[str, Any]:
 
 
 def content(message: Message) -> dict[str, Any]:
-    """A message as JSON has it for scripts: every field by its name, null for one that isn't set.
+    """Convert a message to JSON for scripts: every field by its name, null if it is unset.
 
-    Protobuf's own JSON form leaves out fields that are 0, and has 64-bit numbers as texts.
+    Protobuf's own JSON form leaves out fields that are 0, and writes 64-bit numbers as texts.
     """
     return {field.name: _field(message, field) for field in message.DESCRIPTOR.fields}
 

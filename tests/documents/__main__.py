@@ -1,4 +1,4 @@
-"""Run the documents' commands, and write what they say now into the pages and the README's figures.
+"""Run the documents' commands, and write their output into the pages and the README's figures.
 
 python -m tests.documents [PAGE ...]     without a page: all pages, then the figures (ten minutes)
 """
@@ -15,7 +15,7 @@ from tests.documents.running import PageRunner
 
 
 def main(arguments: list[str]) -> int:
-    """Run the pages that are named, or all; returns the exit status."""
+    """Run the named pages, or all; returns the exit status."""
     paths = [Path(own) for own in arguments]
     if not paths:
         paths = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -35,7 +35,7 @@ def main(arguments: list[str]) -> int:
 
 
 def _refresh(page: Page, volume: Path) -> bool:
-    """Write what the page's commands say now into it; whether all of them did what they should."""
+    """Write the new output of a page's commands; returns whether all commands succeeded."""
     fine = True
     fresh: list[tuple[int, int, list[str]]] = []
     with tempfile.TemporaryDirectory() as folder:

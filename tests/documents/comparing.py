@@ -1,8 +1,8 @@
-"""Compare a recorded output with a fresh one: the same words, and numbers near where they matter.
+"""Compare a recorded output with a fresh one: the same words, and equal or similar numbers.
 
-Numbers that count something (users, items, interactions) are equal. Decimals with three digits or more
-behind the point, such as scores and precisions, may differ a little between processors. Times, sizes,
-ports and names of versions differ on every run.
+Numbers that count something (users, items, interactions) must be equal. Decimals with three or more
+digits after the point, such as scores, may differ a little between processors. Times, sizes, ports and
+names of versions differ on every run.
 """
 
 import re
@@ -23,14 +23,14 @@ _MASKS = (
 )
 _NUMBER = re.compile(r"[-+]?\d[\d,]*(?:\.\d+)?")
 _COUNT = re.compile(rf"([-+]?\d[\d,]*(?:\.\d+)?) (?:[a-z]+ )?(?:{_COUNTED})\b")
-# A progress bar, and nothing else, holds one of these.
+# Only a progress bar holds one of these.
 _BAR = re.compile(r"[━╸╺]")
 _NEAR = 0.1
 _LEAST_DIGITS = 3
 
 
 def said(output: str) -> list[str]:
-    """The lines of an output, without progress bars and space at the end."""
+    """Return the lines of an output, without progress bars and trailing space."""
     lines = [line.rstrip() for line in output.replace("\r", "\n").splitlines() if not _BAR.search(line)]
     while lines and not lines[-1]:
         lines.pop()
@@ -38,7 +38,7 @@ def said(output: str) -> list[str]:
 
 
 def same(recorded: str, fresh: str) -> bool:
-    """Whether two lines say the same."""
+    """Return whether two lines say the same."""
     recorded, fresh = _masked(recorded), _masked(fresh)
     if _NUMBER.sub("#", recorded).split() != _NUMBER.sub("#", fresh).split():
         return False
@@ -49,9 +49,9 @@ def same(recorded: str, fresh: str) -> bool:
 
 
 def matched(recorded: Sequence[str], fresh: Sequence[str]) -> list[str] | None:
-    """The recorded lines with what is fresh in them; None where they don't say the same.
+    """Return the recorded lines with fresh values; None if the outputs don't say the same.
 
-    A line of "..." stands for any lines, also none.
+    A line of "..." stands for any number of lines, including none.
     """
     if not recorded:
         return [] if not fresh else None
@@ -68,7 +68,7 @@ def matched(recorded: Sequence[str], fresh: Sequence[str]) -> list[str] | None:
 
 
 def _line_same(recorded: str, fresh: str) -> bool:
-    # The end of a long line may be left out.
+    # A recorded line may leave out the end of a long line.
     if recorded.rstrip().endswith(f" {ELLIPSIS}"):
         start = recorded.rstrip().removesuffix(ELLIPSIS).split()
         return same(" ".join(start), " ".join(fresh.split()[: len(start)]))

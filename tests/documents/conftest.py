@@ -10,7 +10,7 @@ from tests.documents.demo_volume import publish
 
 @pytest.fixture(scope="session")
 def demo_volume(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
-    """The volume that `make demo` publishes."""
+    """Publish the volume of `make demo`."""
     base = tmp_path_factory.getbasetemp()
     shared = base if worker_id == "master" else base.parent
     volume = shared / "demo-volume"

@@ -1,6 +1,6 @@
-"""The README's figures: measured by the project's own commands, kept in docs/figures.json.
+"""The README's figures: measured by the project's own commands, and kept in docs/figures.json.
 
-`make figures` measures them anew and writes the table between the README's marks.
+`make figures` measures them again, and writes the table between the README's marks.
 """
 
 import json
@@ -30,17 +30,17 @@ _SERVING += ["--kinds", "recommend", "batch"]
 
 
 class Figures(msgspec.Struct, frozen=True):
-    """What the README states.
+    """The figures of the README.
 
     Attributes:
         machine: processor, cores and Python, in words.
-        date: of the measurement.
+        date: the date of the measurement.
         precision, popular: precision@10 on MovieLens 100K, of the model and of popularity.
-        steady_p50, steady_p99: milliseconds of all calls at `steady_rate` a second.
+        steady_p50, steady_p99: milliseconds of all calls at `steady_rate` calls a second.
         recall: recall@10 of answers for a catalogue of `items`.
-        calls: recommendations a second of one worker, 16 callers at a time, for that catalogue.
-        batch: the same in batches.
-        swap_calls, swap_failed: calls while a label moved `swaps` times, and how many failed.
+        calls: recommendations a second of one worker with 16 concurrent callers, for that catalogue.
+        batch: recommendations a second in batches.
+        swap_calls, swap_failed: calls while a label moved `swaps` times, and the failed ones.
     """
 
     machine: str
@@ -60,7 +60,7 @@ class Figures(msgspec.Struct, frozen=True):
 
 
 def measure(volume: Path) -> Figures:
-    """Run the commands; six minutes. `volume` holds MovieLens 100K as the demo publishes it."""
+    """Run the commands (six minutes). `volume` has MovieLens 100K as the demo publishes it."""
     metrics = metrics_of(volume)
     steady = _run([*_STEADY, "--volume", str(volume)])
     swap = _run(_SWAP)
@@ -85,12 +85,12 @@ def measure(volume: Path) -> Figures:
 
 
 def metrics_of(volume: Path) -> Mapping[str, float]:
-    """The metrics of the version that label current names."""
+    """Return the metrics of the version that label current names."""
     return open_publication(volume, read_label(volume, "current")).manifest.metrics
 
 
 def table(own: Figures) -> str:
-    """The README's table."""
+    """Write the README's table."""
     batches = f"{own.calls:,.0f} calls/s, {own.batch:,.0f} lists/s in batches"
     failed = f"{own.swap_failed} of {own.swap_calls:,} calls failed"
     rows = [
@@ -114,14 +114,14 @@ def table(own: Figures) -> str:
 
 
 def with_table(page: str, own: Figures) -> str:
-    """A page with the figures between its marks."""
+    """Return a page with the figures between its marks."""
     before, _, rest = page.partition(_BEGIN)
     _, _, after = rest.partition(_END)
     return f"{before}{_BEGIN}\n{table(own)}\n\n{_END}{after}"
 
 
 def read() -> Figures:
-    """The figures of the last measurement."""
+    """Read the figures of the last measurement."""
     return msgspec.json.decode(FILE.read_bytes(), type=Figures)
 
 

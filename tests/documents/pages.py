@@ -1,8 +1,8 @@
 """Read a page of the documents as steps: files to write, commands to run, code to run.
 
-A code block's language says how it is run; a comment before it says what else is to be known:
+A code block has a language, which decides how it is run. A comment before it may add something:
 
-    <!-- file: NAME -->          the block is the content of a file
+    <!-- file: NAME -->    the block is the content of a file
     <!-- not run: REASON -->     the block isn't run
     <!-- given: demo service --> what the page needs before its first step
 """
@@ -24,7 +24,7 @@ _PROMPT = "$ "
 
 @dataclass
 class Command:
-    """A command of a console block, with the lines of its output, from line number `at` on."""
+    """A command of a console block, and the lines of its output from line number `at` on."""
 
     text: str
     output: list[str] = field(default_factory=list)
@@ -33,15 +33,15 @@ class Command:
 
 @dataclass
 class Step:
-    """A code block that is run.
+    """A code block that is run, or written to a file.
 
     Attributes:
-        kind: how it is run; "file": it is written to `name`.
+        kind: how it is run; "file" writes it to `name`.
         text: its content.
-        at: number of its first line, from 0 on.
-        indent: of the block's lines.
-        commands: of a console block.
-        output: of Python code, from the block of text that follows it; None for none.
+        at: the number of its first line, counted from 0.
+        indent: the indentation of its lines.
+        commands: the commands of a console block.
+        output: the expected output of Python code, from the text block after it; None for none.
     """
 
     kind: Kind
@@ -64,11 +64,11 @@ class Page:
 
 
 class PageError(Exception):
-    """A page that isn't written as its runner needs it."""
+    """A mistake in a page, so that its steps can't be run."""
 
 
 def read_page(path: Path) -> Page:
-    """Read a page; raises PageError with the line that is wrong."""
+    """Read a page. Raises PageError with the wrong line."""
     lines = path.read_text("utf-8").splitlines()
     page = Page(path, lines, [], [])
     note: tuple[str, str] | None = None
@@ -94,7 +94,7 @@ def read_page(path: Path) -> Page:
 
 
 def _blocks(lines: list[str], page: Page) -> Iterator[tuple[int, int, str, list[str]]]:
-    """Number of the first line, indent, language and lines of each block."""
+    """Yield first line number, indentation, language and lines of each block."""
     at = 0
     while at < len(lines):
         if found := _NOTE.match(lines[at]):

@@ -21,7 +21,7 @@ from tests.documents.pages import Page, Step
 
 ROOT = Path(__file__).parents[2]
 _PORTS = re.compile(r"\b(127\.0\.0\.1:|localhost:|0\.0\.0\.0:|(?<=[ =\"']):)(\d{4,5})\b")
-# What a retriever logs when it serves a version, and a trainer when it takes calls.
+# The log line of a retriever that serves a version, and of a trainer that takes calls.
 _READY = re.compile(r"version \S+ is served|(?s:trainer.*listening on )")
 _BASH = "/bin/bash"
 _END = "__end_of_command__"
@@ -37,7 +37,7 @@ SERVICES = {
 
 @dataclass
 class Ran:
-    """Result of a command: its output as the page would show it, its status, and if it is a service."""
+    """Result of a command: its output as a page shows it, its status, and whether it is a service."""
 
     step: Step
     command: int
@@ -47,7 +47,7 @@ class Ran:
 
 
 class PageRunner:
-    """A folder, a shell in it, the services that a page started, and ports in place of the page's."""
+    """Runs a page in a folder and a shell of its own, with free ports in place of the page's ports."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -77,7 +77,7 @@ class PageRunner:
         )
 
     def start(self, page: Page, demo_volume: Path) -> None:
-        """Prepare what the page takes as given."""
+        """Prepare the volume and the services that a page expects."""
         if page.given:
             shutil.copytree(demo_volume, self._folder / DEMO_VOLUME, copy_function=os.link)
         for given in page.given:
@@ -85,7 +85,7 @@ class PageRunner:
                 self._serve(SERVICES[given])
 
     def run(self, page: Page) -> Iterator[Ran]:
-        """Run all steps; yields what each command said."""
+        """Run all steps; yields the result of each command."""
         for step in page.steps:
             if step.kind == "file":
                 path = self._folder / step.name
@@ -127,7 +127,7 @@ class PageRunner:
         began = time.monotonic()
         for line in self._shell.stdout:
             if line.startswith(_END):
-                # The line before the mark is ours.
+                # The runner printed the line before the mark.
                 output = said(self._unmapped("".join(lines).removesuffix("\n")))
                 return Ran(step, number, output, int(line.split()[1]))
             lines.append(line)
@@ -151,7 +151,7 @@ class PageRunner:
         return Ran(step, 0, said(self._unmapped(printed.getvalue())), status)
 
     def _serve(self, command: str) -> str:
-        """Start a service, and wait until it serves; returns what it logged until then."""
+        """Start a service, and wait until it serves; returns its log until then."""
         log = self._folder / f".service-{len(self._services)}.log"
         with log.open("wb") as errors:
             process = subprocess.Popen(

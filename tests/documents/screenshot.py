@@ -1,4 +1,4 @@
-"""A picture of a terminal with what commands really said, for the README."""
+"""Draws a picture of a terminal with commands and their real output, for the README."""
 
 import io
 import tempfile
@@ -17,7 +17,7 @@ COMMANDS = (
     "lightfm-retriever status",
 )
 _WIDTH = 118
-# Of what rich writes, without the fonts that it would fetch from another host.
+# The format of rich, without the fonts that it would fetch from another host.
 _FORMAT = """<svg class="rich-terminal" viewBox="0 0 {width} {height}"
 xmlns="http://www.w3.org/2000/svg" role="img">
 <title>Commands of the retriever, and what they say</title>
@@ -36,7 +36,7 @@ font-size: {char_height}px; line-height: {line_height}px; font-variant-east-asia
 
 
 def take(volume: Path) -> None:
-    """Run the commands at a retriever of the demo's volume, and keep the picture."""
+    """Run the commands with a retriever of the demo's volume, and save the picture."""
     commands = [Command(text) for text in COMMANDS]
     page = Page(FILE, [], [Step("console", "", 0, commands=commands)], ["demo service"])
     console = Console(record=True, width=_WIDTH, file=io.StringIO(), highlight=False)

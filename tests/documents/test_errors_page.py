@@ -1,4 +1,4 @@
-"""The page of errors has every status code and reason that the services answer with, and no other."""
+"""The page of errors has each status code and reason of the services, and no others."""
 
 import ast
 import re
@@ -25,13 +25,13 @@ def section(title):
 
 
 def told(text):
-    """Codes and reasons in the first cells of a section's rows."""
+    """Return the codes and reasons in the first cells of a section's rows."""
     cells = [line.split("|")[1] for line in text.splitlines() if re.match(r"\| `[A-Z_]+`", line)]
     return [re.findall(r"`([A-Z_]+)`", cell) for cell in cells]
 
 
 def in_code(name):
-    """Codes, and reasons, that a module makes statuses of."""
+    """Return the codes and reasons of the statuses that a module makes."""
     tree = ast.parse((ROOT / STATUSES[name]).read_text())
     codes = {
         node.attr

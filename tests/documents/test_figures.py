@@ -1,4 +1,4 @@
-"""The README's figures are those of the last measurement, and the quality is that of today's code."""
+"""The README's figures are from the last measurement, and its quality is that of today's code."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The notebook runs from start to end, what it tells is so, and it is committed without outputs."""
+"""The notebook runs from start to end, its text is true, and it is committed without outputs."""
 
 import json
 import re
@@ -19,7 +19,7 @@ PATH = ROOT / "docs/tutorials/movielens.ipynb"
 SCRIPT = SimpleNamespace(**runpy.run_path(str(ROOT / "docs/notebook.py")))
 MOST_LINES = 15
 USERS = 943
-# Asked in a last cell, of what the cells before have found.
+# A last cell prints facts that the cells before it have found.
 FACTS = """
 import json
 
@@ -46,13 +46,13 @@ found = {
 print(json.dumps(found, default=float))
 """
 
-# It trains twice and builds a dozen of indexes.
+# The notebook trains twice and builds a dozen indexes.
 pytestmark = [pytest.mark.timeout(400), pytest.mark.xdist_group("notebook")]
 
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
-    """The executed notebook, elsewhere than the repository, and its facts."""
+    """Run the notebook outside the repository; return it and its facts."""
     if reason := movielens.missing():
         pytest.skip(reason)
     notebook = SCRIPT.read(PATH)
@@ -107,7 +107,7 @@ def test_it_finds_the_data_that_was_set_up(working_directory):
 def test_it_puts_out_pictures_and_tables_but_no_noise_and_no_path_of_this_machine(run):
     outputs = [*SCRIPT.outputs(run.notebook)]
     assert [own for own in outputs if own.output_type == "stream" and own.name != "stdout"] == []
-    # A value that a cell happens to end with is neither printed nor shown.
+    # The last value of a cell is neither printed nor shown.
     assert [own for own in outputs if own.output_type == "execute_result"] == []
     kinds = [kind for own in outputs for kind in own.get("data", {})]
     assert kinds.count("image/png") == 5
@@ -139,7 +139,7 @@ def test_the_transform_keeps_the_order_and_with_it_the_precision(run):
 
 def test_what_is_served_is_what_lightfm_scores(run):
     facts = run.facts
-    # Where two scores are as good as equal, rounding decides which comes first.
+    # If two scores are almost equal, rounding decides which comes first.
     assert facts["same_served"] >= USERS - USERS // 100
     assert facts["largest_difference"] < 1e-4
     assert facts["methods"] == ["exact"]

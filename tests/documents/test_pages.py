@@ -1,4 +1,4 @@
-"""Every command and snippet of the documents runs, and says what the page shows."""
+"""Every command and snippet of the documents runs, and prints the output that the page shows."""
 
 from pathlib import Path
 
@@ -28,7 +28,7 @@ def test_a_pages_commands_say_what_it_shows(path: Path, tmp_path: Path, demo_vol
             if ran.step.kind == "console":
                 command = ran.step.commands[ran.command]
                 if ran.serves and not command.output:
-                    continue  # A page need not show what a service logs.
+                    continue  # A page need not show a service's log.
                 found = comparing.matched(command.output, ran.output)
                 assert found is not None, f"{where}: {command.text}\nsays now:\n{shown}"
             else:

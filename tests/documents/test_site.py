@@ -1,4 +1,4 @@
-"""The site builds without warnings, is whole, and asks no other host for anything."""
+"""The site builds without warnings, is complete, and loads nothing from other hosts."""
 
 import os
 import re
@@ -19,7 +19,7 @@ from mkdocs.exceptions import Abort
 from retriever import client
 
 ROOT = Path(__file__).parents[2]
-# Building takes longer where other tests use the processor too.
+# Building takes longer while other tests use the processor.
 pytestmark = [pytest.mark.timeout(300), pytest.mark.xdist_group("site")]
 _FETCHED = {
     "script": "src",
@@ -34,9 +34,9 @@ _IN_STYLE = re.compile(r"url\(\s*['\"]?(https?:)?//")
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory):
-    """The folder of the site, built as `make docs` builds it, without running notebooks."""
+    """Build the site as `make docs` does, but without running notebooks; return its folder."""
     folder = tmp_path_factory.mktemp("site")
-    # Settings of the builder's own aren't in the reference.
+    # The reference must not show settings of the builder's environment.
     variables = {**os.environ, "NO_MKDOCS_2_WARNING": "1", "TRAINER_VOLUME": "/not/in/the/reference"}
     command = [
         sys.executable,
@@ -54,7 +54,7 @@ def site(tmp_path_factory):
 
 
 class Parsed(HTMLParser):
-    """Texts, anchors, and what a browser fetches for a page."""
+    """The texts and anchors of a page, and the addresses that a browser fetches for it."""
 
     def __init__(self, file):
         super().__init__()
@@ -113,7 +113,7 @@ def test_the_messages_have_every_method_message_field_and_comment(site, package)
 
 def test_the_client_page_has_every_public_name(site):
     page = (site / "reference/python-client.html").read_text("utf-8")
-    # Types and values are told where they are used.
+    # Types and values are described where they are used.
     told = [name for name in client.__all__ if name[0].isupper() or "_of" in name or name == "in_range"]
     told = [name for name in told if isinstance(getattr(client, name), type)]
     assert len(told) > 10
@@ -167,7 +167,7 @@ def test_a_page_that_no_list_has_is_an_error_that_says_where_to_add_it(tmp_path,
     "link", ["[gone](gone.md)", "[gone](index.md#gone)", "[gone](../gone.py)", "![gone](gone.png)", ""]
 )
 def test_a_link_that_leads_nowhere_ends_the_build(tmp_path, link):
-    # The pages from elsewhere, which the hooks add, have links to pages that aren't here.
+    # The hooks add pages from other folders, whose links lead to missing pages here.
     settings = re.sub(r"(?m)^(hooks|watch):.*$", "", (ROOT / "mkdocs.yml").read_text("utf-8"))
     home = f"# Home\n\n{link}\n"
     config = folder_of(tmp_path, {"mkdocs.yml": settings, "docs/index.md": home}) / "mkdocs.yml"

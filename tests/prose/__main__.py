@@ -1,8 +1,8 @@
 """Checks prose: python -m tests.prose [PATH...]
 
-Without a path it checks all that users and contributors read: README.md, CHANGELOG.md (what isn't
-released yet), ARCHITECTURE.md, CONTRIBUTING.md, docs, the help texts, the comments of the protobuf
-files, and the public docstrings. Exit status 1: something was found.
+Without a path it checks all texts for users and contributors: README.md, the unreleased part of
+CHANGELOG.md, ARCHITECTURE.md, CONTRIBUTING.md, docs, help texts, comments of the protobuf files, and
+public docstrings. The exit status is 1 if it finds something.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Holds prose against the rules of `rules.toml`, by proselint and as checks of its kind."""
+"""Checks prose by the rules of `rules.toml`: with proselint, and with checks of our own."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _WORD = re.compile(r"[^\s\W]\S*")
 
 
 class Finding(NamedTuple):
-    """A place in a file, and what to write there instead."""
+    """A place in a file, and the words to write there instead."""
 
     line: int
     column: int
@@ -56,7 +56,7 @@ def findings(name: str, text: str) -> list[Finding]:
 
 
 def _close_up(masked: str) -> tuple[str, list[int]]:
-    """Shorten what is blank, which is most of a source file; also return where each character was."""
+    """Shorten blank parts, which are most of a source file; also return each character's place."""
     parts, places, since = [], [], 0
     for gap in _GAP.finditer(masked):
         parts += [masked[since : gap.start()], "\n\n" if gap[0].count("\n") > 1 else " "]
@@ -66,7 +66,7 @@ def _close_up(masked: str) -> tuple[str, list[int]]:
 
 
 def _without_exempt(text: str) -> tuple[str, list[Finding]]:
-    """Blank what stands between the marks `prose: off, REASON` and `prose: on`."""
+    """Blank the text between the marks `prose: off, REASON` and `prose: on`."""
     found, kept, since, off = [], [], 0, False
     for switch in _SWITCH.finditer(text):
         part = text[since : switch.start()]
@@ -81,14 +81,14 @@ def _without_exempt(text: str) -> tuple[str, list[Finding]]:
 
 @cache
 def _configured() -> Config:
-    """Register all checks with proselint, once, and say which are on."""
+    """Register all checks with proselint, once, and say which are switched on."""
     rules = tomllib.loads(RULES.read_text("utf-8"))
     registry = CheckRegistry()
     registry.register_many(proselint_checks)
     registry.register_many(tuple(_own_checks(rules)))
     off = dict.fromkeys(rules["off"], False)
     top = {check.path.partition(".")[0]: True for check in registry.checks}
-    # proselint takes the first that fits, so the longer paths come first.
+    # proselint takes the first match, so longer paths come first.
     checks = dict(sorted({**top, **off}.items(), key=lambda own: -own[0].count(".")))
     return {"max_errors": 100_000, "checks": checks}
 

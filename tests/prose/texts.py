@@ -1,8 +1,8 @@
-"""Finds the prose in a file, at its own place.
+"""Finds the prose in a file, and keeps its position.
 
-Each function returns a text as long as the file's. Everything that is no prose is blank there, so the
-position of a word in it is the position of that word in the file. The character `BREAK` separates
-texts that are no part of one sentence, such as the cells of a table.
+Each function returns a text as long as the file's. Everything else is blank, so the position of a word
+in it is the position of that word in the file. The character `BREAK` separates texts that aren't parts
+of one sentence, such as the cells of a table.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterator
 
 BREAK = "\x1f"
-"""A separator that counts as space, and that str.splitlines leaves alone."""
+"""A separator that counts as space. str.splitlines doesn't split at it."""
 
 _HELP_KEYWORDS = frozenset({"description", "epilog", "expected", "help"})
 _FENCE = re.compile(r"\s*(```+|~~~+)")

@@ -1,4 +1,4 @@
-"""The command line: its commands and their flags, less those of versions, runs and events."""
+"""The command line: its commands and flags. Commands of versions, runs and events are elsewhere."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def program() -> Program:
 
 
 def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
-    """Parse a command line, with the settings that variables and a file of --config add.
+    """Parse a command line, with settings from variables and the file of --config.
 
     Raises UsageError for a mistake, and HostingError for settings that can't be used.
     """
@@ -79,7 +79,7 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
 
 
 def _find_service(command: Parser, options: argparse.Namespace) -> None:
-    """Have the service of TRAINER_LISTEN asked where no volume is given."""
+    """Choose the service of TRAINER_LISTEN if no volume is given."""
     found = vars(options)
     by_state = "state" in found and options.command == removal_command.NAME
     alone = ("fetch-dataset", "tune", completion.NAME)
@@ -95,13 +95,13 @@ def _find_service(command: Parser, options: argparse.Namespace) -> None:
 
 
 def _in_utf8(options: argparse.Namespace) -> list[str]:
-    """The flags with paths of any bytes otherwise, of which this command takes UTF-8 only."""
+    """List the flags with paths that must be UTF-8 for this command; other paths may have any bytes."""
     names = []
     if options.command in ("train", "publish", "serve"):
-        # What writes indexes takes no other path.
+        # The libraries that write indexes take no other path.
         names += ["volume", "cache_dir"]
     if options.command == "serve" or "target" in options:
-        # They are kept with the run.
+        # These paths are kept with the run.
         names += ["interactions", "items", "users"]
     return names
 
@@ -111,7 +111,7 @@ def _add_train(made: Program) -> None:
         "Train",
         "train",
         "Train a model and publish it.",
-        more=f"--help-all tells the columns of its files. {spec_arguments.SETTINGS}",
+        more=f"--help-all describes the columns of its files. {spec_arguments.SETTINGS}",
         epilog=" ".join(_TRAIN.split()),
     )
     where_arguments.add_where(train)
@@ -125,7 +125,7 @@ def _add_train(made: Program) -> None:
         "--request-id",
         default="",
         metavar="ID",
-        help="name the request: the same id with the same options again is the same run",
+        help="id of the request; repeating it with the same options returns the same run",
     )
     service.add_argument(
         "--detach", action="store_true", default=False, help="return without waiting for the run's end"
@@ -207,7 +207,7 @@ def _add_report(made: Program) -> None:
         "--max-items",
         type=int,
         default=1_000_000,
-        help="items of the largest catalogue that is made up",
+        help="items of the largest generated catalogue",
     )
     tuning = declared(TuningOptions)
     option_flags.add_one(report, tuning["seed"])

@@ -1,4 +1,4 @@
-"""Runs the commands; output.py prints their results."""
+"""Runs the commands; output.py and others print their results."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _log = logging.getLogger(__name__)
 def run(options: argparse.Namespace) -> int:
     """Run the chosen command; returns the exit status."""
     if hasattr(options, "target"):
-        # gRPC is needed by a service's commands only.
+        # Only the commands of a service need gRPC.
         from trainer.cli import service_commands
 
         return service_commands.run(options)
@@ -62,22 +62,22 @@ def _reporter(options: argparse.Namespace) -> Reporter:
 
 
 def _end(published: Checked, volume: Volume, options: argparse.Namespace) -> int:
-    """Move the label if every gate passed, and print what was published; returns the exit status."""
+    """Move the label if every gate passed, and print the result; returns the exit status."""
     label = spec_arguments.label_of(options)
     published = promote_if_passed(volume, published, label=label)
     output.published(published, as_json=options.json)
-    # Where no label was to be moved, what was asked for is done.
+    # Without a label, publishing is all of the work.
     done = published.passed or label is None
     return 0 if done else spec_arguments.LABEL_NOT_MOVED
 
 
 def _state(options: argparse.Namespace) -> Path:
-    """Where a trainer keeps what is its own: beside the volume."""
+    """Return the folder of the trainer's own state, which is next to the volume."""
     if hasattr(options, "state"):
         return Path(options.state)
     # `tune` has no volume.
     location = getattr(options, "volume", "volume")
-    # A store has no place beside it.
+    # A store has no folder next to it.
     volume = Path(location.name if isinstance(location, StoreUrl) else location).absolute()
     return volume.with_name(f"{volume.name}.trainer")
 
@@ -114,7 +114,7 @@ def _publish(options: argparse.Namespace) -> int:
 
 def _report(options: argparse.Namespace) -> int:
     try:
-        # Its libraries are an optional extra.
+        # The libraries of the report are an optional extra.
         from trainer import report
     except ModuleNotFoundError as error:
         raise ExtraMissingError("report", "report", str(error.name)) from error
@@ -133,7 +133,7 @@ def _report(options: argparse.Namespace) -> int:
             ),
             reporter=_reporter(options),
         )
-    text = f"wrote {path}, with its pictures and figures beside it"
+    text = f"wrote {path}, with its pictures and figures next to it"
     output.show({"page": str(path), "directory": str(path.parent)}, text, as_json=options.json)
     return 0
 
@@ -147,7 +147,7 @@ def _verify(options: argparse.Namespace) -> int:
         try:
             volume.verify(version)
         except (InvalidPublicationError, VolumeError) as error:
-            # Of a folder that may be one file, which says nothing about the other versions.
+            # In a folder the error may be of one file only, so check the other versions too.
             if volume.elsewhere and isinstance(error, VolumeError):
                 raise
             problem = str(error)
@@ -157,7 +157,7 @@ def _verify(options: argparse.Namespace) -> int:
 
 
 def _serve(options: argparse.Namespace) -> int:
-    # gRPC is needed by this command only.
+    # Only this command and those of a service need gRPC.
     from trainer.service import server
 
     hosting = made(flags.Hosting, vars(options))
@@ -170,7 +170,7 @@ def _serve(options: argparse.Namespace) -> int:
     flag = _retrains_by(options)
     if flag is not None and not spec_arguments.has_source(options):
         raise OptionError(flag, True, "used with --dataset, --interactions or the like")
-    # What is out of range is refused even where nothing is trained, or deleted, by it.
+    # Refuse values out of range, even if the service never trains or deletes by them.
     spec, retention = spec_arguments.checked_spec(options), _retention(options)
     serving = made(
         ServerOptions,
@@ -193,7 +193,7 @@ def _serve(options: argparse.Namespace) -> int:
 
 
 def _make_volume(location: Path | StoreUrl) -> None:
-    """Make a volume's folder where there is none yet: the first training run publishes to it."""
+    """Make the folder of a volume if it is missing: the first training run publishes to it."""
     if isinstance(location, StoreUrl) or location.exists():
         return
     try:
@@ -204,7 +204,7 @@ def _make_volume(location: Path | StoreUrl) -> None:
 
 
 def _retrains_by(options: argparse.Namespace) -> str | None:
-    """The flag that says when to train; None when none does."""
+    """Return the flag that says when to train; None if no flag does."""
     for name in ("retrain_every", "retrain_cron", "retrain_on_change"):
         if getattr(options, name, False):
             return f"--{name.replace('_', '-')}"

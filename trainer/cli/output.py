@@ -1,4 +1,4 @@
-"""What the commands print: for people, or as JSON."""
+"""Prints the results of the commands: for people, or as JSON."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ _PARTS = (
     ("test, all items", "test_{}"),
     ("test, seen items excluded", "test_{}_unseen"),
 )
-# What differs little between two publications.
+# Values that differ little between two publications.
 _UNSHOWN = {"seed", "threads", "candidates"}
 
 
 def published(result: Checked, *, as_json: bool) -> None:
-    """The outcome of `train` and `publish`."""
+    """Print the result of `train` and `publish`."""
     manifest = result.manifest
     if as_json:
         print_json(
@@ -72,7 +72,7 @@ def published(result: Checked, *, as_json: bool) -> None:
 
 
 def version(content: dict[str, Any], labels: Sequence[str], *, as_json: bool) -> None:
-    """One version's manifest."""
+    """Print the manifest of one version."""
     if as_json:
         print_json({**content, "labels": list(labels)})
         return
@@ -101,7 +101,7 @@ def version(content: dict[str, Any], labels: Sequence[str], *, as_json: bool) ->
 
 
 def diff(found: VersionDiff, *, as_json: bool) -> None:
-    """The outcome of `diff`."""
+    """Print the result of `diff`."""
     if as_json:
         print_json(asdict(found))
         return
@@ -126,7 +126,7 @@ def diff(found: VersionDiff, *, as_json: bool) -> None:
 
 
 def versions(rows: Sequence[VersionRow], *, as_json: bool) -> None:
-    """The versions, newest first."""
+    """Print the versions, newest first."""
     if as_json:
         print_json([row.content() for row in rows])
         return
@@ -152,21 +152,21 @@ def versions(rows: Sequence[VersionRow], *, as_json: bool) -> None:
             printing.share(row.recall_at_10.get(layout.RECOMMEND)),
         )
     tables.show(shown)
-    # A problem names a path and two checksums, more than a column holds.
+    # A problem names a path and two checksums, which are too long for a column.
     for row in rows:
         if row.problem:
             print(f"{row.name}: {row.problem}")
 
 
 def label_moved(label: str, previous: str | None, version: str, *, as_json: bool) -> None:
-    """The outcome of `promote` and `rollback`."""
+    """Print the result of `promote` and `rollback`."""
     text = f"label {label!r} names {version} (before: {previous or 'none'})"
     content = {"label": label, "previous": previous, "version": version}
     show(content, text, as_json=as_json)
 
 
 def verified(rows: Sequence[tuple[str, str | None]], *, as_json: bool) -> None:
-    """The outcome of `verify`."""
+    """Print the result of `verify`."""
     told = [f"{version}: {problem or 'every byte is as published'}" for version, problem in rows]
     content = [{"version": version, "problem": problem} for version, problem in rows]
     show(content, "\n".join(told) or "nothing is published on this volume", as_json=as_json)
@@ -221,7 +221,7 @@ def _print_indexes(manifest: Manifest) -> None:
 
 
 def _settings(settings: Mapping[str, object]) -> str:
-    # A number stays as it was set.
+    # Show a number as it was set.
     told = {key: own if isinstance(own, float) else printing.text(own) for key, own in settings.items()}
     return " ".join(f"{name}={value}" for name, value in told.items())
 

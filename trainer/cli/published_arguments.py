@@ -27,7 +27,7 @@ def add_versions(made: Program) -> None:
     for parser in (version, diff, promote):
         told = "the version's name, or a label that names it"
         parser.add_argument("version", type=spec_arguments.version, help=told)
-    # What a label names now may be another version than its caller means.
+    # A label could have moved to another version than the caller means.
     delete.add_argument("version", type=spec_arguments.version_name, help="the version's name")
     diff.add_argument("--users", metavar="N", **spec_arguments.whole(USERS, DEFAULT_USERS))
     for parser in (versions, version, delete, diff, promote, rollback):
@@ -94,8 +94,8 @@ def add_events(made: Program) -> None:
     append.add_argument(
         "--id-prefix",
         default="",
-        help="for a file without event_id: this and the row's number are the event's id, so give each "
-        "file its own",
+        help="for a file without event_id: the id of an event is this and the row's number, so give "
+        "each file its own",
     )
     where_arguments.add_target(append)
     add_json(append)
@@ -110,14 +110,14 @@ def add_events(made: Program) -> None:
 
 
 def add_health(made: Program) -> None:
-    """Add the probe."""
+    """Add the command of the probe."""
     health = made.command(
         "Serve",
         "health",
         "Ask whether the service takes calls, as a probe.",
         more="The exit status is 0 if it does, and 1 if it doesn't.",
     )
-    # A probe that waits for a minute tells nothing.
+    # A probe that waits for a minute is useless.
     where_arguments.add_target(health, timeout_seconds=5.0)
     add_json(health)
 

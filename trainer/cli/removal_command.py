@@ -19,24 +19,24 @@ from trainer.data.bounds import EARLIEST_TIME, MAX_SECONDS_AHEAD
 from trainer.errors import InputError
 
 if TYPE_CHECKING:
-    # At run time they are imported where they are used: the flags need none of it.
+    # At run time they are imported where they are used, because parsing flags needs none of them.
     from trainer.event_log.log import Removed, Selection
 
 NAME = "remove-events"
-# A log of hundreds of millions of events is read in that time.
+# Enough time to read a log of hundreds of millions of events.
 TIMEOUT_SECONDS = 600.0
 _YEAR = re.compile(r"(19|20)\d\d")
 
 
 def add(made: Program, topic: str) -> Parser:
-    """Add the command's parser, less the flags that say where the log is."""
+    """Add the command's parser, without the flags that locate the log."""
     parser = made.command(
         topic,
         NAME,
         "Remove events from the event log, or count them.",
         more="Ask the service (--target), or name the log (--state or --volume) while no service runs. "
-        "An event is removed if it meets every option; of an option given several times, one is "
-        "enough. Published versions keep the events until you train again and delete the old ones.",
+        "An event is removed if it matches every option. Of an option given several times, one match "
+        "is enough. Published versions keep the events until you train again and delete the old ones.",
         epilog="TIME is seconds since 1970, or an ISO 8601 date, with or without a time; in UTC unless "
         "it says otherwise.",
     )
@@ -65,7 +65,7 @@ def add(made: Program, topic: str) -> Parser:
 
 
 def selection(options: argparse.Namespace) -> Selection:
-    """Make the selection of the flags; raises FlagError."""
+    """Make the selection of the flags. Raises FlagError."""
     from trainer.event_log.errors import InvalidSelectionError
     from trainer.event_log.log import Selection
 
@@ -80,7 +80,7 @@ def selection(options: argparse.Namespace) -> Selection:
 
 
 def remove(directory: Path, selection: Selection, *, dry_run: bool) -> Removed:
-    """Remove from the log in a directory, which no service uses.
+    """Remove events from the log in a directory that no service uses.
 
     Raises:
         InputError: there is no log.
@@ -91,9 +91,9 @@ def remove(directory: Path, selection: Selection, *, dry_run: bool) -> Removed:
     from trainer.event_log.log import EventLog
 
     with os_errors(directory, "can't be read"):
-        # One that was removed is another thing than one that never was.
+        # Report a removed log as such, and not as a missing one.
         listing.list_kept(directory)
-    # To open one makes it.
+    # Opening a missing log would create it.
     if not directory.is_dir():
         raise InputError(directory, "there is no event log here")
     with EventLog(directory, recent_ids=1) as log:
@@ -101,7 +101,7 @@ def remove(directory: Path, selection: Selection, *, dry_run: bool) -> Removed:
 
 
 def show(removed: Removed, options: argparse.Namespace) -> None:
-    """Print the events that were removed, or would be."""
+    """Print the removed events, or with --dry-run the events to remove."""
     if options.json:
         print_json({**asdict(removed), "dry_run": options.dry_run})
         return
@@ -115,7 +115,7 @@ def show(removed: Removed, options: argparse.Namespace) -> None:
         f"weights {removed.min_weight:g} to {removed.max_weight:g}, {_shown(removed.oldest)} to "
         f"{_shown(removed.newest)}"
     )
-    # What is gone for a law's sake isn't left in a terminal's history.
+    # Events may be removed because of a law, so the terminal's history mustn't keep them.
     if options.dry_run:
         for event in removed.examples:
             kind = f" {event.event!r}" if event.event else ""
@@ -131,19 +131,19 @@ def _shown(seconds: float) -> str:
     try:
         when = datetime.fromtimestamp(seconds, UTC)
     except (OSError, ValueError, OverflowError):
-        # An old log may hold times that no event could have today.
+        # An old log may have times that are refused today.
         return f"{seconds:g} s after 1970"
     return when.isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
 def _time(text: str) -> float:
-    """A point in time, for argparse, as files have them."""
+    """Read a point in time, for argparse, in the forms that files may have."""
     import pyarrow as pa
 
     from trainer.data.times import time_forms, timestamps
 
     if _YEAR.fullmatch(text):
-        # Who means the year would remove all that there is.
+        # A user who means the year would remove all events.
         raise argparse.ArgumentTypeError(
             f"T is {text!r}, which would be so many seconds after 1970: write {text}-01-01 for the year"
         )
@@ -155,7 +155,7 @@ def _time(text: str) -> float:
     [seconds] = times.seconds.tolist()
     now = utc_now().timestamp()
     if times.as_numbers[0] and not EARLIEST_TIME <= seconds <= now + MAX_SECONDS_AHEAD:
-        # Dates in digits, and serial dates, would select all that there is.
+        # Dates in digits, and serial dates, would select all events.
         hint = time_forms.hint(times.seconds, now=now) or f"write it as {time_forms.EXPECTED}"
         raise argparse.ArgumentTypeError(
             f"T is {text!r}, which would be {time_forms.iso(seconds)}: {hint}"

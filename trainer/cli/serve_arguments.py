@@ -30,7 +30,7 @@ def add(made: Program) -> Parser:
 
 
 def add_serve_flags(serve: argparse.ArgumentParser) -> None:
-    """Add all that `serve` takes."""
+    """Add all flags of `serve`."""
     where_arguments.add_volume(serve)
     where_arguments.add_state(serve)
     serve.add_argument(

@@ -1,4 +1,4 @@
-"""Commands that ask a trainer's service: every RPC has one."""
+"""Commands that ask a trainer's service: each RPC has one."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _names(flags: dict[str, str]) -> dict[str, str]:
-    """Flags by the fields of requests that have other names."""
+    """Return flags by the fields of requests with other names."""
     fields = {"training_run_id": "run_id", "base_version": "base", "page_size": "limit"}
     return {field: flags[dest] for field, dest in fields.items() if dest in flags}
 
@@ -86,7 +86,7 @@ def _follow(client: TrainerClient, run_id: str, options: argparse.Namespace) -> 
 
 
 def follow(states: Iterator[pb.TrainingRun], reporter: Reporter) -> pb.TrainingRun:
-    """Report a run's steps as they come; returns its last state."""
+    """Report the steps of a run as they come; returns its last state."""
     last = pb.TrainingRun()
     with ExitStack() as step:
         stage, done, total = "", 0, 0
@@ -94,7 +94,7 @@ def follow(states: Iterator[pb.TrainingRun], reporter: Reporter) -> pb.TrainingR
         for last in states:
             if last.stage != stage:
                 if advance is not None and total > done:
-                    # What a short stage did last isn't always seen.
+                    # The last progress of a short stage isn't always seen.
                     advance(total - done)
                 step.close()
                 stage, done, advance = last.stage, 0, None
@@ -144,14 +144,14 @@ def _append(client: TrainerClient, options: argparse.Namespace) -> int:
 def _events(
     path: Path, interactions: Interactions, id_prefix: str
 ) -> Iterator[pb.AppendInteractionsRequest]:
-    """The rows of a file; without a column event_id the row's number is one. Raises InputError."""
+    """Yield the rows of a file. Without event_id, the row's number makes the id. Raises InputError."""
     table = tables.read_table(path, required=["user_id", "item_id"], optional=["event_id"])
     ids: list[str] | None = None
     if "event_id" in table.column_names:
         ids = tables.texts(path, table, "event_id")
     elif not id_prefix:
         raise InputError(path, "there is no column event_id: add one, or give --id-prefix")
-    # All is read by now: gRPC has its own words for what the iterator raises.
+    # The file has been read by now, because gRPC would hide an error of the iterator.
     return _batches(interactions, ids, id_prefix)
 
 
@@ -177,7 +177,7 @@ def _batches(
 
 
 class OfService:
-    """A trainer's service, with the methods of OfVolume; they raise TrainerCallError."""
+    """A trainer's service, with the methods of OfVolume, which raise TrainerCallError here."""
 
     def __init__(self, client: TrainerClient) -> None:
         self._client = client
@@ -186,7 +186,7 @@ class OfService:
         for row in self.rows():
             if label in row.labels:
                 return row.name
-        raise LabelError(label, "no version has it: 'versions' lists those that there are")
+        raise LabelError(label, "no version has it: 'versions' lists the versions that exist")
 
     def rows(self) -> list[VersionRow]:
         return [row_of(version) for version in list_versions(self._client).versions]

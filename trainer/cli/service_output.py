@@ -1,4 +1,4 @@
-"""What the commands for a service print of its messages, for people."""
+"""Prints a service's messages for people."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _MAPS = ("metrics", "event_weights")
 
 
 def run(shown: pb.TrainingRun, *, with_end: bool = True) -> None:
-    """Print one training run; without its end where an error has that."""
+    """Print one training run; `with_end=False` leaves out its end, which an error will show."""
     printing.print_warnings([*shown.warnings, *filter(None, [shown.problem])])
     if with_end:
         print(end_of(shown))
@@ -34,13 +34,13 @@ def run(shown: pb.TrainingRun, *, with_end: bool = True) -> None:
 
 
 def end_of(shown: pb.TrainingRun) -> str:
-    """Say a run's state, and the error of a failed run."""
+    """Describe a run's state, and the error of a failed run."""
     why = _why(shown)
     return f"training run {shown.id}: {_state(shown)}" + (f": {why}" if why else "")
 
 
 def runs(rows: Iterable[pb.TrainingRun], *, next_page: str) -> None:
-    """Training runs, the latest first."""
+    """Print training runs, the latest first."""
     table = tables.table("training run", "state", "stage", "queued", "took", "version", texts=6)
     table.add_column("error", overflow="fold", min_width=30)
     problems = []
@@ -50,7 +50,7 @@ def runs(rows: Iterable[pb.TrainingRun], *, next_page: str) -> None:
         if row.state == pb.TRAINING_RUN_STATE_UNSPECIFIED:
             table.add_row(row.id, "unreadable")
             continue
-        # Of several lines the first reason, which the line before it leads up to.
+        # Of several lines, the first introduces the first reason.
         causes = _why(row).splitlines()[:2]
         table.add_row(
             row.id,
@@ -69,7 +69,7 @@ def runs(rows: Iterable[pb.TrainingRun], *, next_page: str) -> None:
 
 
 def content(message: Message) -> dict[str, Any]:
-    """A message as JSON has it. A map of a message has no order, so each is put in one."""
+    """Convert a message to JSON. Maps of a message have no order, so their entries are put in one."""
     unordered = MessageToDict(message, preserving_proto_field_name=True)
     return {name: _ordered(name, value) for name, value in unordered.items()}
 
@@ -90,7 +90,7 @@ def _state(of: pb.TrainingRun) -> str:
 
 
 def _why(of: pb.TrainingRun) -> str:
-    """Its error, without the word that its state says already."""
+    """Return the error of a run, without the word that its state already says."""
     if of.state == pb.TRAINING_RUN_STATE_CANCELLED:
         return of.error.removeprefix("cancelled").strip()
     return of.error

@@ -21,7 +21,7 @@ from trainer.spec import DataSpec, TrainingSpec
 
 _VERSION = "20261124T043500Z-3fa9c1"
 LABEL_NOT_MOVED = 3
-"""Exit status when a version is published, but a gate keeps its label where it is."""
+"""Exit status if a version is published, but a gate keeps its label from moving."""
 
 SETTINGS = (
     "The command line overrides variables, such as TRAINER_EPOCHS, and they override the TOML file of "
@@ -40,25 +40,25 @@ def add_training(parser: argparse.ArgumentParser) -> None:
 
 
 def training_spec(options: argparse.Namespace) -> TrainingSpec:
-    """Make the spec of the flags; raises OptionError for a value out of range."""
+    """Make the spec of the flags. Raises OptionError for a value out of range."""
     return made(TrainingSpec, vars(options), label=label_of(options), spark=spark_als(options))
 
 
 def checked_spec(options: argparse.Namespace) -> TrainingSpec:
-    """Make the spec as `training_spec` does; without a source of interactions, of the event log."""
+    """Make the spec as `training_spec` does, but use the event log if no flag names interactions."""
     if has_source(options):
         return training_spec(options)
     data = made(DataSpec, {**vars(options), "event_log": True})
     spec = made(
         TrainingSpec, vars(options), data=data, label=label_of(options), spark=spark_als(options)
     )
-    # What makes the indexes checks their names, which a run would do at its end.
+    # Check the names of backends now. A run would check them only at its end.
     make_backends(spec.backend, trees=spec.trees)
     return spec
 
 
 def spark_als(options: argparse.Namespace) -> SparkAls | None:
-    """Make the options of Spark, None for LightFM; raises OptionError."""
+    """Make the options of Spark; None for LightFM. Raises OptionError."""
     given = {own.name: vars(options)[own.name] for own in fields(SparkAls) if own.name in options}
     if getattr(options, "engine", LIGHTFM) != ENGINE:
         for name, value in given.items():
@@ -77,7 +77,7 @@ def has_source(options: argparse.Namespace) -> bool:
 
 
 def label_of(options: argparse.Namespace) -> str | None:
-    """The label to move; None for none."""
+    """Return the label to move; None for no label."""
     if options.no_label:
         return None
     return CANARY if getattr(options, "canary", False) else str(options.label)
@@ -89,18 +89,19 @@ def add_publishing(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group(
         "gates",
         "A version that fails a gate is published, but its label isn't moved, and the exit status is "
-        f"{LABEL_NOT_MOVED}. Some gates hold without an option: one user in a hundred was evaluated, "
-        "or twenty users; AUC is at least 0.45; recall@10 of both indexes is at least 0.8, or the "
-        "target if that is lower; for the users whom the label's version knows too, precision@10 isn't "
-        "certainly less than half of that version's; the label still names the version that it named "
-        "when the training began.",
+        f"{LABEL_NOT_MOVED}. Some gates apply without an option. Twenty users, or one user in a "
+        "hundred, were evaluated. AUC is at least 0.45. Recall@10 of both indexes is at least 0.8, or "
+        "the target if that is lower. For users that the label's version also knows, precision@10 "
+        "isn't certainly less than half of that version's. The label still names the version that it "
+        "named when the training began.",
     )
     option_flags.add(group, Gates, group="gates")
     group = parser.add_argument_group(
         "continuity",
-        "An input that keeps too little of the label's version publishes nothing. For --canary, and "
-        "for a label that names no version yet, that is the version of 'current'. Users, items, "
-        "interactions, seen items, kinds of attributes, titles and names of features are compared.",
+        "Nothing is published if the input keeps too little of the label's version. With --canary, and "
+        "for a label that names no version yet, the input is compared with the version of 'current'. "
+        "The comparison covers users, items, interactions, seen items, kinds of attributes, titles and "
+        "names of features.",
     )
     option_flags.add(group, Gates, TrainingSpec, group="continuity", switches_last=True)
     output = parser.add_argument_group("publishing")
@@ -120,7 +121,7 @@ def add_publishing(parser: argparse.ArgumentParser) -> None:
 
 
 def add_engine(parser: argparse.ArgumentParser) -> None:
-    """Add the flags about the engine; a request to a service can't have them."""
+    """Add the flags about the engine. A request to a service can't have them."""
     group = parser.add_argument_group(
         "engine",
         f"With {ENGINE}, --components is the rank, and --epochs the number of iterations. All nodes of "
@@ -133,7 +134,7 @@ def add_engine(parser: argparse.ArgumentParser) -> None:
 
 
 def label(text: str) -> str:
-    """A label's name, for argparse."""
+    """Read the name of a label, for argparse."""
     if not layout.is_label_name(text):
         raise argparse.ArgumentTypeError(
             f"{text!r} should be 1 to 64 of a-z, 0-9, - and _, starting with a letter"
@@ -142,7 +143,7 @@ def label(text: str) -> str:
 
 
 def whole(option: Option, default: int) -> dict[str, Any]:
-    """Arguments of add_argument for a flag that takes the whole numbers that an option has."""
+    """Return the arguments of add_argument for a flag with an option's whole numbers."""
     low, high = option.ge, option.le
 
     def parse(text: str) -> int:
@@ -160,7 +161,7 @@ def whole(option: Option, default: int) -> dict[str, Any]:
 
 
 def version(text: str) -> str:
-    """A version's name or a label, for argparse; `versions_commands.named` looks a label up."""
+    """Read a version's name or a label, for argparse. `versions_commands.named` looks up a label."""
     if not layout.is_version_name(text) and not layout.is_label_name(text):
         raise argparse.ArgumentTypeError(
             f"{text[:64]!r} isn't a version's name, such as {_VERSION}, or a label, such as "
@@ -170,7 +171,7 @@ def version(text: str) -> str:
 
 
 def version_name(text: str) -> str:
-    """A version's name, for argparse; a service refuses others, too."""
+    """Read a version's name, for argparse. A service refuses other names too."""
     if not layout.is_version_name(text):
         raise argparse.ArgumentTypeError(f"{text[:64]!r} isn't a version's name, such as {_VERSION}")
     return text

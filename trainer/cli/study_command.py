@@ -1,4 +1,4 @@
-"""`lightfm-trainer tune`: what it does and prints."""
+"""`lightfm-trainer tune`: its work and its output."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ _SHOWN = 10
 
 
 def run(options: argparse.Namespace, event_log: Path) -> int:
-    """Search, write, print; returns the exit status. Raises TrainerError."""
+    """Search, write and print; returns the exit status. Raises TrainerError."""
     given = vars(options)
     data = made(DataSpec, given)
     start = {name: given[name] for name in ("seed", "threads", "sample_weights")}
     study = made(StudyOptions, given, start=Hyperparameters(**start))
-    # That it can't be written is known before the search, not after it.
+    # A folder that can't be written is an error before the search, not after it.
     _check_writable(options.output)
     result = run_study(
         read_source(data, data_dir=options.data_dir, event_log=event_log),
@@ -44,7 +44,7 @@ def run(options: argparse.Namespace, event_log: Path) -> int:
         print_json(asdict(result))
     else:
         _print(result)
-    # Printed first: what was found mustn't be lost with the disk.
+    # Print first: a full disk mustn't lose the results.
     try:
         files = write_study(result, options.output)
     except OSError as error:
@@ -56,7 +56,7 @@ def run(options: argparse.Namespace, event_log: Path) -> int:
 
 
 def _check_writable(directory: Path) -> None:
-    """Raise OptionError when a directory can't be made or written, without making it."""
+    """Raise OptionError if a folder can't be made or written, without making it."""
     there = next(path for path in (directory, *directory.absolute().parents) if path.exists())
     if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
         raise OptionError("--output", str(directory), f"a folder that can be written: {there} can't be")

@@ -16,7 +16,7 @@ from trainer.versions.catalogue import VersionRow
 from trainer.versions.diff import VersionDiff
 
 if TYPE_CHECKING:
-    # At run time they are imported where they are used: a volume's versions need none of it.
+    # At run time they are imported where they are used, because versions of a volume need none of them.
     from trainer.cli.service_commands import OfService
     from trainer.event_log.log import Removed, Selection
 
@@ -26,7 +26,7 @@ COMMANDS = ("versions", "version", "promote", "rollback", "delete", "diff", remo
 class OfVolume:
     """A volume, and the event log of a trainer whose service doesn't run.
 
-    OfService has the same. Methods raise what that place's errors are.
+    OfService has the same methods. The methods raise the errors of the volume and of the log.
     """
 
     def __init__(self, volume: Callable[[], Volume], events: Path) -> None:
@@ -42,7 +42,7 @@ class OfVolume:
         return [version.row() for version in catalogue.list_published(self._volume())]
 
     def version(self, name: str) -> tuple[VersionRow, dict[str, Any] | None]:
-        """Look one up; returns its row and its manifest, None when that is broken."""
+        """Look up a version; returns its row, and its manifest or None if that is broken."""
         found = catalogue.get(self._volume(), name)
         content = None if found.manifest is None else json.loads(manifest.encode(found.manifest))
         return found.row(), content
@@ -52,7 +52,7 @@ class OfVolume:
         return catalogue.promote(self._volume(), version, label=label)
 
     def rollback(self, *, label: str) -> tuple[str | None, str]:
-        """Move a label back; returns the versions that it named before, and names now."""
+        """Move a label back; returns its version before, and its version now."""
         return catalogue.rollback(self._volume(), label=label)
 
     def delete(self, version: str) -> None:
@@ -65,12 +65,12 @@ class OfVolume:
             return diff.diff(folder, before, after, users=users, seed=0)
 
     def remove_events(self, selection: Selection, *, dry_run: bool) -> Removed:
-        """Remove appended interactions, or tell which those would be."""
+        """Remove appended interactions, or with `dry_run` list the interactions to remove."""
         return removal_command.remove(self._events, selection, dry_run=dry_run)
 
 
 def named(read_label: Callable[[str], str], name: str) -> str:
-    """The version that is meant by its name, or by a label; what `read_label` raises passes."""
+    """Return the version of this name or label. Errors of `read_label` pass."""
     return name if layout.is_version_name(name) else read_label(name)
 
 

@@ -1,4 +1,4 @@
-"""The flags that say where versions and events are: on a volume, or at a service."""
+"""The flags that choose a volume or a service, and the folder of events."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _STATE = (
 
 
 class _Where(argparse.Action):
-    """A flag that the command line may have one of. What the environment has isn't given."""
+    """A flag of which the command line may have only one. A variable doesn't count as given."""
 
     def __init__(self, *, given: set[str], **options: Any) -> None:
         super().__init__(**options)
@@ -43,7 +43,7 @@ class _Where(argparse.Action):
 
 
 def add_volume(parser: argparse.ArgumentParser, **alone: Any) -> None:
-    """Add the flags about a volume, which has to be given unless something else may be (`alone`)."""
+    """Add the flags about a volume. --volume is required, unless `alone` has an action for --volume."""
     volume = parser.add_argument(
         "--volume",
         **alone,
@@ -61,7 +61,7 @@ def add_volume(parser: argparse.ArgumentParser, **alone: Any) -> None:
         default=argparse.SUPPRESS,
         metavar="DIR",
         help="for a volume that is a URL: make and copy versions in this folder, on a local disk "
-        "(default: the folder cache in that of --state)",
+        "(default: the folder cache in the --state folder)",
     )
     size = copies.add_argument(
         "--cache-gb",
@@ -83,12 +83,12 @@ def add_target(parser: argparse.ArgumentParser, *, timeout_seconds: float = 60.0
 
 
 def add_where(parser: argparse.ArgumentParser, *, timeout_seconds: float = 60.0) -> None:
-    """Add the flags about a volume, or a service that has one."""
+    """Add the flags about a volume, or about the service of one."""
     alone: dict[str, Any] = {"action": _Where, "given": set[str]()}
     add_volume(parser, **alone)
     told = "ask the service at this address (or set TRAINER_LISTEN, and no volume)"
     added = client_flags.add_target(parser, argparse.SUPPRESS, help=told, **alone)
-    # A volume that is set counts more: see `arguments.parse`.
+    # A volume from a variable has priority: see `arguments.parse`.
     layers.settable(added, "")
     connection = parser.add_argument_group(CONNECTION, "For --target.")
     client_flags.add(connection, timeout_seconds=timeout_seconds)

@@ -15,18 +15,18 @@ from lightfm_retriever.hosting.security.settings import ClientSecurity
 
 _FLAGS = (
     ("ca", Path, "FILE", "connect by TLS, and trust certificates that one of these CAs signed; PEM"),
-    ("cert", Path, "FILE", "the client's certificate, with those it was signed by; PEM"),
+    ("cert", Path, "FILE", "the client's certificate chain; PEM"),
     ("key", Path, "FILE", "the private key of --cert; PEM"),
-    ("server-name", str, "NAME", "a name in the service's certificate, where --target isn't one"),
+    ("server-name", str, "NAME", "a name in the service's certificate, if --target isn't in it"),
     ("client-token-file", Path, "FILE", "send the bearer token in this file"),
 )
 
-# What a reason may begin with that goes on from a name.
+# A reason that begins with one of these words continues a sentence with the name.
 _VERBS = ("is", "are", "has", "have", "can't")
 
 
 def add(parser: argparse._ActionsContainer, *, timeout_seconds: float | None) -> None:
-    """Add the flags. A variable such as PREFIX_CLIENT_CA can set each, but for --timeout.
+    """Add the flags. A variable such as PREFIX_CLIENT_CA sets each but --timeout.
 
     Args:
         parser: gets the flags.
@@ -38,7 +38,7 @@ def add(parser: argparse._ActionsContainer, *, timeout_seconds: float | None) ->
             type=seconds,
             default=timeout_seconds,
             metavar="SECONDS",
-            help="how long to wait for an answer (default: %(default)g)",
+            help="seconds to wait for an answer (default: %(default)g)",
         )
     for flag, of, metavar, what in _FLAGS:
         default = argparse.SUPPRESS
@@ -47,7 +47,7 @@ def add(parser: argparse._ActionsContainer, *, timeout_seconds: float | None) ->
 
 
 def add_target(parser: argparse._ActionsContainer, default: str, **more: Any) -> argparse.Action:
-    """Add --target, which the variable of the service's own --listen sets, too."""
+    """Add --target. The variable of the service's own --listen sets it too."""
     added = parser.add_argument(
         "--target",
         type=target,
@@ -69,7 +69,7 @@ def target(text: str) -> str:
 
 
 def seconds(text: str) -> float:
-    """Read how long to wait; ArgumentTypeError for another text."""
+    """Read a number of seconds to wait; ArgumentTypeError for another text."""
     try:
         return given.seconds("timeout", float(text))
     except ArgumentError as error:
@@ -80,7 +80,7 @@ def seconds(text: str) -> float:
 
 
 def client_security(options: argparse.Namespace) -> ClientSecurity:
-    """Make the security of the flags; HostingError for files that can't be read, or flags together."""
+    """Make the security of the flags; HostingError for unreadable files or a wrong combination."""
     given = {_dest(flag): getattr(options, _dest(flag), None) for flag, *_ in _FLAGS}
     token_file = given.pop("client_token_file")
     token = None if token_file is None else tokens.read_first(token_file)
@@ -92,11 +92,11 @@ def _dest(flag: str) -> str:
 
 
 def refusal(details: str, names: Mapping[str, str]) -> str:
-    """Say a service's refusal of a field by the flag that set it.
+    """Name the flag, and not the field, in a service's refusal of a field.
 
     Args:
-        details: as the service has it: "spec.data.users: is 'x', but should be ...".
-        names: of flags and arguments, by the field that each sets.
+        details: the service's text: "spec.data.users: is 'x', but should be ...".
+        names: flags and arguments, by the field that each sets.
     """
     field, colon, why = details.partition(": ")
     # A reason may name another field, such as the other end of a range.

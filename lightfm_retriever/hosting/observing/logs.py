@@ -1,4 +1,4 @@
-"""What is logged, and how."""
+"""Configures the log of a process."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class LogSettings:
-    """What the flags say. The console is for people, JSON for machines."""
+    """Settings of the log. The console format is for people, JSON for machines."""
 
     format: Annotated[str, Option("format of the log", offered=FORMATS, flag="log_format")] = "console"
     level: Annotated[str, Option("lowest level to log", offered=LEVELS, flag="log_level")] = "info"
@@ -54,28 +54,28 @@ def configure(role: str, settings: LogSettings) -> None:
     handler = logging.StreamHandler()
     handler.setFormatter(Formatter(_process.lines))
     logging.basicConfig(level=settings.level.upper(), handlers=[handler], force=True)
-    # It tells which of its libraries it can't load before it tells which it can.
+    # faiss first logs each library that it can't load, and then the one that it loads.
     logging.getLogger("faiss").setLevel(logging.WARNING)
     repeats.quieten_grpc()
 
 
 def say_version(version: Callable[[], str]) -> None:
-    """Have JSON lines tell the version in service; "" while there is none."""
+    """Add the served version to JSON lines; "" while there is none."""
     _process.version = version
 
 
 def role() -> str:
-    """Which of a service's processes this is, as told to `configure`."""
+    """Return the role of this process, as given to `configure`."""
     return _process.role
 
 
 def line_format() -> LineFormat:
-    """What lines look like since `configure`."""
+    """Return the format of lines that `configure` chose."""
     return _process.lines
 
 
 def _say_everything_in_json() -> None:
-    """What Python would print to standard error by itself is logged instead."""
+    """Log what Python itself would print to standard error."""
     logging.captureWarnings(capture=True)
     sys.excepthook = lambda *error: _log.critical("unexpected error: stopping", exc_info=error)
 

@@ -1,4 +1,4 @@
-"""Where spans go. Imports no OpenTelemetry before it is asked to."""
+"""Settings of traces. Imports OpenTelemetry only when traces are sent."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _OPENTELEMETRY = ("opentelemetry.sdk", "opentelemetry.exporter.otlp.proto.grpc")
 
 @dataclass(frozen=True, kw_only=True)
 class TraceSettings:
-    """What the flags say. Training runs are few: all are traced unless the share is 0."""
+    """Settings of traces. Training runs are few: all are traced unless the share is 0."""
 
     endpoint: Annotated[
         str | None,
@@ -28,7 +28,7 @@ class TraceSettings:
     share: Annotated[
         float,
         Option(
-            "share of calls to trace, 0 to 1, where the caller doesn't decide",
+            "share of calls to trace, 0 to 1, if the caller doesn't decide",
             ge=0,
             le=1,
             flag="trace_share",
@@ -46,7 +46,7 @@ class TraceSettings:
                 )
             if extras.first_missing(_OPENTELEMETRY) is not None:
                 raise HostingError(
-                    "--otlp-endpoint takes OpenTelemetry: pip install 'lightfm-retriever[otlp]'"
+                    "--otlp-endpoint needs OpenTelemetry: pip install 'lightfm-retriever[otlp]'"
                 )
 
 
@@ -57,7 +57,7 @@ def _refusal(flag: str, value: float, expected: str) -> FlagError:
 def _is_url(text: str) -> bool:
     try:
         url = urlsplit(text)
-        # Reading the port is what checks it.
+        # Reading the port also checks it.
         return url.scheme in ("http", "https") and bool(url.hostname) and url.port != 0
     except ValueError:
         return False

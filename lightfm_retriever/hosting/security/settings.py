@@ -1,4 +1,4 @@
-"""Who may call a service, and by which connections."""
+"""Settings of security: encryption, and the callers that a service accepts."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from lightfm_retriever.hosting.errors import ArgumentError, FlagError
 from lightfm_retriever.hosting.options import Option, names
 from lightfm_retriever.hosting.security import tokens
 
-# Of a part of a host's name.
+# The longest part of a host's name.
 _LONGEST_LABEL = 63
 _file = partial(Option, metavar="FILE")
 
@@ -22,19 +22,19 @@ _file = partial(Option, metavar="FILE")
 def _names(text: str) -> list[str]:
     found = names(text)
     if not found:
-        # Without the flag all that are signed may call: that must not come of an empty variable.
+        # Without the flag any signed certificate may call. An empty variable mustn't mean that.
         raise ArgumentTypeError("there is no name in it")
     return found
 
 
 @dataclass(frozen=True, kw_only=True)
 class SecuritySettings:
-    """What the flags say; all files are PEM, and None for none."""
+    """Settings of a service's security. All files are PEM; None means no file."""
 
     cert: Annotated[
         Path | None,
         _file(
-            "the server's certificate, with those it was signed by; PEM, read again when it changes",
+            "the server's certificate chain; PEM, read again when it changes",
             flag="tls_cert",
         ),
     ] = None
@@ -67,7 +67,7 @@ class SecuritySettings:
     ] = False
 
     def __post_init__(self) -> None:
-        """Raise FlagError for what can't be together."""
+        """Raise FlagError for flags that lack or exclude one another."""
         if (self.cert is None) != (self.key is None):
             have, lack = ("cert", "key") if self.key is None else ("key", "cert")
             raise FlagError(f"--tls-{have} is given without --tls-{lack}: TLS takes both")
@@ -85,16 +85,16 @@ class SecuritySettings:
 @given.named_fields
 @dataclass(frozen=True, kw_only=True)
 class ClientSecurity:
-    """How a client connects, and what it shows; all files are PEM, and read when it connects.
+    """The connection and the credentials of a client. All files are PEM, and read when it connects.
 
     Attributes:
-        ca: whose certificates it trusts; None for no TLS.
-        cert, key: the client's own certificate chain and its private key, for services that want one.
-        server_name: a name in the service's certificate, when the address that is called isn't.
-        token: the bearer token to send; without TLS, everybody on the way can read it.
-        of_flags: whether a command's flags said all this, which messages then name.
+        ca: the CAs whose certificates the client trusts; None for no TLS.
+        cert, key: the client's certificate chain and private key, for services that ask for them.
+        server_name: a name in the service's certificate, if the called address isn't in it.
+        token: the bearer token to send. Without TLS, others on the network can read it.
+        of_flags: whether flags of a command set these arguments, so that messages name the flags.
 
-    A file may be given as text too, and is kept as a Path.
+    A file may be given as text; it is kept as a Path.
     """
 
     ca: str | PathLike[str] | None = None
@@ -105,7 +105,7 @@ class ClientSecurity:
     of_flags: bool = field(default=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        """Raise FlagError for what can't be together, ArgumentError for what can't be sent."""
+        """Raise FlagError for a wrong combination, ArgumentError for a value that can't be sent."""
         for name in ("ca", "cert", "key"):
             object.__setattr__(self, name, _path(name, getattr(self, name)))
         if self.server_name is not None:
@@ -125,7 +125,7 @@ class ClientSecurity:
         _check_token(self.token)
 
     def named(self, name: str) -> str:
-        """What its reader calls one of these: an argument, or a command's flag."""
+        """Return the name of an argument as its reader knows it: the argument's, or the flag's."""
         return f"--{name.replace('_', '-')}" if self.of_flags else name
 
 
@@ -139,7 +139,7 @@ def _path(argument: str, value: Any) -> Path | None:
 
 
 def _check_token(token: Any) -> None:
-    """Raise ArgumentError, which doesn't show it: it is a secret."""
+    """Raise ArgumentError for a wrong token. The error doesn't show the token: it is a secret."""
     if token is None or (isinstance(token, str) and tokens.is_token(token)):
         return
     expected = "printable ASCII without spaces"
@@ -154,4 +154,4 @@ def _check_token(token: Any) -> None:
 
 
 PLAIN = ClientSecurity()
-"""No TLS, and nothing shown."""
+"""No TLS, and no credentials."""

@@ -1,4 +1,4 @@
-"""How a program's command ends that failed: what it prints, and its exit status."""
+"""Prints the error of a failed command, and chooses the exit status."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ def tell(
     """Print an error, as JSON under --json, and return the exit status.
 
     Args:
-        error: its text, and for JSON its `reason` and `field` where it has them.
-        program, arguments: of the command line.
-        options: what was read of it so far.
+        error: its text is printed. JSON also has its `reason` and `field`, if it has them.
+        program, arguments: the name of the program, and its command line.
+        options: the options that were read before the error.
         is_mistake: whether the command line is at fault.
     """
     text = layers.blamed(str(error), getattr(options, "origins", {}))

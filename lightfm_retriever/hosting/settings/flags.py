@@ -19,7 +19,7 @@ CACHE_GB = Option(ge=0, le=1_000_000)
 
 @dataclass(frozen=True, kw_only=True)
 class Hosting:
-    """How any service is run: its callers, its metrics, its traces and its log."""
+    """Settings of any service: its callers, metrics, traces and log."""
 
     security: SecuritySettings = field(default_factory=SecuritySettings)
     metrics_listen: Annotated[
@@ -34,10 +34,11 @@ class Hosting:
 
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
-    """Add them, --config too."""
+    """Add the flags of both services, and --config."""
     add_config_flag(parser)
     security = parser.add_argument_group(
-        "security", "Without TLS only loopback addresses are listened on, unless --insecure is given."
+        "security",
+        "Without TLS, the service listens on loopback addresses only, unless --insecure is given.",
     )
     option_flags.add(security, SecuritySettings)
     observed = parser.add_argument_group("metrics, traces and logs")

@@ -12,14 +12,14 @@ from typing import Any
 from lightfm_retriever.hosting.settings.values import PathType
 
 CONNECTION = "connection"
-"""The topic of flags that few calls need: where a command names no everyday flags, all others are."""
+"""The topic of flags that few calls need. --help hides them if a command names no everyday flags."""
 
 _HELP = ("help", "help_all")
 _WIDEST = 100
 
 
 class PlainHelp(argparse.HelpFormatter):
-    """Tells the defaults that are values: a flag that is off or left out has none."""
+    """Shows defaults that are values. A switch, or an option that may be missing, has none."""
 
     def __init__(self, prog: str) -> None:
         super().__init__(prog, max_help_position=28, width=_columns())
@@ -50,7 +50,7 @@ class PlainHelp(argparse.HelpFormatter):
 
 
 def usage(parser: argparse.ArgumentParser) -> str:
-    """Say in one line how a command is called: what has to be given, and that there are options."""
+    """Write in one line how to call a command: the required arguments, and that there are options."""
     every = parser._actions  # noqa: SLF001 - argparse has no other way to list them
     told = [parser.prog]
     for action in every:
@@ -91,7 +91,7 @@ def page(parser: argparse.ArgumentParser, everyday: Sequence[str], *, of_all: bo
         made.end_section()
     hidden = [str(one.title) for one in topics if any(own not in shown for own in _members(one))]
     if hidden:
-        # The first topic has no name that tells anything.
+        # The name of the first topic says nothing.
         named = ", ".join(one for one in hidden if one != "options")
         made.add_text("--help-all shows every option" + (f", by topic: {named}." if named else "."))
     return made.format_help()

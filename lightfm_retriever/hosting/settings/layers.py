@@ -1,4 +1,4 @@
-"""Settings of a service: from flags, else from environment variables, else from a file.
+"""Settings of a service: from flags, or environment variables, or a file.
 
 A command line's parser is the only list of the settings. The names of variables and keys are read from
 it, so that no flag lacks its variable, and no variable is silently ignored.
@@ -19,16 +19,16 @@ from lightfm_retriever.hosting import words
 from lightfm_retriever.hosting.errors import FlagError, HostingError, UsageError
 from lightfm_retriever.hosting.settings.values import PathType, value_of
 
-# Far more than all settings take, with paths of 4096 bytes and a hundred names.
+# Far more than all settings need, even with paths of 4096 bytes and a hundred names.
 _MAX_BYTES = 64 << 10
-# Of a line. A key of thousands of parts takes seconds to parse.
+# The most dots in a line: a key of thousands of parts takes seconds to parse.
 _MAX_DOTS = 1000
-# Of a number; one in hexadecimal may have more digits than can be written.
+# The most bits of a number: a hexadecimal number may have more digits than Python can write.
 _MAX_BITS = 1024
 _TRUE, _FALSE = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
 # Kubernetes sets these for a Service called retriever or trainer, in every container near it.
 _OF_KUBERNETES = re.compile(r"(.*_)?(PORT|SERVICE_HOST|SERVICE_PORT(_[A-Z0-9_]+)?|PORT_[0-9].*)")
-# What the commands that ask a service read.
+# The variables of the commands that ask a service.
 _OF_CLIENTS = "CLIENT_"
 _FLAG = re.compile(r"--[a-z0-9][a-z0-9-]*")
 
@@ -52,19 +52,19 @@ def apply(
     prefix: str,
     known: Collection[str] = (),
 ) -> None:
-    """Make what the environment and the file say the defaults of a parser's flags.
+    """Make the settings of the environment and of the file the defaults of a parser's flags.
 
-    The parsed namespace has `origins`: of each flag that one of them sets, where it was set.
+    The parsed namespace has `origins`: for each flag that they set, the variable or the key.
 
     Args:
-        parser: with all its flags. One without --config has those only that are marked as settings by
-            `settable`; one with it refuses what is no setting.
-        arguments: those that the parser will parse, to find --config.
-        environment: variables; empty ones count as not set.
-        prefix: of the variables, such as "RETRIEVER_".
-        known: the settings that there are, where this command has others of its own.
+        parser: with all its flags. If one is --config, variables and keys must name known settings.
+            Otherwise only flags marked by `settable` are settings.
+        arguments: the command line, to find --config.
+        environment: the variables; an empty variable counts as unset.
+        prefix: the beginning of the variables' names, such as "RETRIEVER_".
+        known: the names of all settings, if some flags of this command aren't settings.
 
-    Raises UsageError for a name or a value that no flag has, and HostingError for an unreadable file.
+    Raises UsageError for an unknown name or a wrong value, and HostingError for an unreadable file.
     """
     try:
         parser.set_defaults(origins=_apply(parser, arguments, environment, prefix, known))
@@ -79,7 +79,7 @@ def _apply(
     prefix: str,
     known: Collection[str],
 ) -> dict[str, str]:
-    """Apply as `apply` does; returns the origins."""
+    """Apply the settings as `apply` describes; returns the origins."""
     has_file = any(action.dest == "config" for action in actions(parser))
     flags = {_setting(action, known, has_file): action for action in actions(parser)}
     flags.pop("", None)
@@ -95,17 +95,17 @@ def _apply(
             what = f"the environment variable {variable}"
             _check_known(name, {*flags, *known}, what, lambda own: prefix + own.upper())
         file = _config_file(arguments, environment.get(f"{prefix}CONFIG"))
-        # No file names another one.
+        # A file can't name another file.
         keys = {*flags, *known} - {"config"}
         for key, value in ({} if file is None else _read(file)).items():
             if isinstance(value, dict):
-                # Whatever its name is: some expect a table for each command.
+                # Any table is wrong, whatever its name: some users expect a table for each command.
                 _text(value, f"{file}: [{key}]")
             _check_known(key, keys, f"{file}: the key {words.brief(key)}", str)
             layers[0][key] = (f"{file}: {key}", value)
     given = {argument.partition("=")[0] for argument in arguments}
     before = {name: action.default for name, action in flags.items()}
-    # The flag's own place is the strongest.
+    # The command line is the strongest.
     ranks = {name: len(layers) for name, own in flags.items() if given.intersection(own.option_strings)}
     origins: dict[str, str] = {}
     for rank, layer in enumerate(layers):
@@ -113,7 +113,7 @@ def _apply(
             origin, value = layer[name]
             made = _value(flags[name], value, origin)
             flags[name].required = False
-            # argparse would add to the default of a flag that repeats, but a flag that is given wins.
+            # argparse would append to the default of a repeated flag, but the command line replaces it.
             if ranks.get(name) != len(layers):
                 flags[name].default, origins[name], ranks[name] = made, origin, rank
     for name in _overruled(parser, flags, ranks, origins):
@@ -123,17 +123,17 @@ def _apply(
 
 
 def settable(action: argparse.Action, name: str | None = None) -> None:
-    """Have a flag set by variables in a command without --config; by none where its name is ""."""
+    """Let a variable set a flag of a command without --config; the name "" allows no variable."""
     vars(action)["setting"] = action.dest if name is None else name
 
 
 def blamed(text: str, origins: Mapping[str, str]) -> str:
-    """Name in an error's text where a setting was made, instead of the flag that nobody gave."""
+    """Replace a flag in an error's text by the variable or key that set it."""
     return _FLAG.sub(lambda found: origins.get(found[0], found[0]), text)
 
 
 def actions(parser: argparse.ArgumentParser) -> list[argparse.Action]:
-    """List the flags that a parser takes, in order, but those of help."""
+    """List the flags of a parser, in order, without the flags for help."""
     every = parser._actions  # noqa: SLF001 - argparse has no other way to list them
     return [one for one in every if one.option_strings and one.dest not in ("help", "help_all")]
 
@@ -145,7 +145,7 @@ def _is_others(name: str, flags: Collection[str]) -> bool:
 
 
 def _setting(action: argparse.Action, known: Collection[str], has_file: bool) -> str:
-    """Name the setting of a flag; "" for a flag that nothing else sets."""
+    """Return the name of a flag's setting; "" if only the command line sets the flag."""
     marked: str | None = getattr(action, "setting", None)
     if marked is not None:
         return marked
@@ -155,12 +155,12 @@ def _setting(action: argparse.Action, known: Collection[str], has_file: bool) ->
 
 def _check_known(name: str, known: Collection[str], what: str, spell: Callable[[str], str]) -> None:
     if name not in known:
-        hint = words.meant(name, known, spell=spell) or "--help-all lists what there is"
+        hint = words.meant(name, known, spell=spell) or "--help-all lists all settings"
         raise FlagError(f"{what} isn't a setting: {hint}")
 
 
 def _config_file(arguments: Sequence[str], variable: str | None) -> Path | None:
-    """Find the file; what is wrong with the flag itself is the parser's to say."""
+    """Find the file. The parser reports mistakes in --config itself."""
     found = variable
     for place, argument in enumerate(arguments):
         flag, equals, value = argument.partition("=")
@@ -186,17 +186,17 @@ def _read(file: Path) -> dict[str, Any]:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise FlagError(f"--config {file} isn't TOML: {words.reason(error)}") from error
     except ValueError as error:
-        # All else that it finds wrong is a TOMLDecodeError.
+        # Its other errors are TOMLDecodeErrors.
         raise FlagError(f"--config {file}: a number has too many digits") from error
 
 
 def _check_value(value: Any, name: str) -> None:
-    """Raise FlagError for what TOML has and settings haven't."""
+    """Raise FlagError for kinds of TOML values that no setting has."""
     if isinstance(value, dict) or (
         isinstance(value, list) and any(isinstance(own, dict) for own in value)
     ):
         raise FlagError(
-            f"{name} is a table, but settings stand in none: write NAME = VALUE, without [...]"
+            f"{name} is a table, but a file of settings has none: write NAME = VALUE, without [...]"
         )
     if isinstance(value, datetime | date | time):
         raise FlagError(
@@ -210,14 +210,14 @@ def _overruled(
     ranks: Mapping[str, int],
     origins: Mapping[str, str],
 ) -> list[str]:
-    """List the settings that give way to others that can't be beside them, and rank higher.
+    """List the settings that a stronger setting excludes.
 
-    Raises FlagError for two of the same rank.
+    Raises FlagError for two settings of the same rank.
     """
     found: list[str] = []
     for group in parser._mutually_exclusive_groups:  # noqa: SLF001 - argparse has no other way
         members = group._group_actions  # noqa: SLF001 - as above
-        # A switch that is off is as good as not there.
+        # A switch that is off counts as missing.
         on = [
             name
             for name, rank in ranks.items()
@@ -232,10 +232,10 @@ def _overruled(
 
 
 def _value(action: argparse.Action, value: Any, name: str) -> Any:
-    """Read a value, of a file or a variable's text, as the flag would be read."""
+    """Read a value of a file, or a variable's text, as the flag would read it."""
     if action.nargs == 0:
         return _boolean(value, name)
-    if isinstance(action, argparse._AppendAction):  # noqa: SLF001 - what flags that repeat are
+    if isinstance(action, argparse._AppendAction):  # noqa: SLF001 - the type of repeated flags
         texts = value if isinstance(value, list) else _text(value, name).split(",")
         return [value_of(action, _text(own, name), name) for own in texts]
     if not isinstance(value, list):
@@ -260,7 +260,7 @@ def _boolean(value: Any, name: str) -> bool:
 
 
 def _text(value: Any, name: str) -> str:
-    """Write a value of a file as its flag would be given it; FlagError for one that no flag takes."""
+    """Write a value of a file as a flag's text; FlagError for a value that no flag takes."""
     if isinstance(value, dict) or (
         isinstance(value, list) and any(isinstance(own, dict) for own in value)
     ):
@@ -274,5 +274,5 @@ def _text(value: Any, name: str) -> str:
         what = "a list" if isinstance(value, list) else words.brief(value)
         raise FlagError(f"{name} is {what}, but should be a text or a number")
     if isinstance(value, int) and value.bit_length() > _MAX_BITS:
-        raise FlagError(f"{name} is a number of too many digits")
+        raise FlagError(f"{name} is a number with too many digits")
     return str(value)

@@ -1,4 +1,4 @@
-"""The flags of declared options, and the dataclasses that they make; see `hosting.options`."""
+"""The flags of declared options, and the dataclasses made from them; see `hosting.options`."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ def add(
     """Add the flags of dataclasses' options.
 
     Args:
-        parser, of: what takes them, and the dataclasses.
-        group: only those of this group, as `Option.group` has it.
+        parser, of: the parser, and the dataclasses.
+        group: the group whose options are added; see `Option.group`.
         switches_last: whether switches come after the other flags.
-        only_given: whether a flag that isn't given leaves nothing: its help tells the default.
+        only_given: whether a missing flag leaves no value in the namespace; its help shows the default.
     """
     wanted = [one for own in of for one in declared(own).values() if one.option.group == group]
     if switches_last:
@@ -50,10 +50,10 @@ def add_one(
 
 
 def made(of: type[_Made], given: Mapping[str, Any], **own: Any) -> _Made:
-    """Make a dataclass of a parsed namespace; a field that isn't given has its default.
+    """Make a dataclass from a parsed namespace; a missing field has its default.
 
-    Its fields that are such dataclasses are made too, but for its `own`, which are as they are here.
-    Raises the error of the dataclass for a value out of range.
+    It also makes the fields that are such dataclasses. Fields in `own` have these values.
+    Raises the dataclass's error for a value out of range.
     """
     kind: Any = of
     options, hints = declared(kind), get_type_hints(kind)
@@ -88,7 +88,7 @@ def _arguments(one: Declared) -> dict[str, Any]:
     elif get_origin(kind) is list:
         found["type"] = names
     elif isinstance(one.default, timedelta):
-        # A duration is read by who makes the dataclass.
+        # The code that makes the dataclass reads the duration.
         found["default"] = f"{one.default / timedelta(hours=1):g}h"
     elif kind in (int, float, Path):
         found["type"] = kind

@@ -1,4 +1,4 @@
-"""The parser of both command lines: mistakes in words for people, and help that fits a screen."""
+"""The parser of both command lines: plain errors, and help that fits a screen."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from lightfm_retriever.hosting.release import release
 from lightfm_retriever.hosting.settings import help_pages
 from lightfm_retriever.hosting.settings.values import check_choice, value_of
 
-# argparse's own words, and ours.
+# Messages of argparse, and ours.
 _PLAIN = (
     (r"the following arguments are required: (.*)", r"missing: \1"),
     (r"argument (\S+): not allowed with argument (\S+)", r"give \1 or \2, not both"),
@@ -27,15 +27,15 @@ _PLAIN = (
 
 
 class Parser(argparse.ArgumentParser):
-    """An ArgumentParser whose mistakes are UsageErrors.
+    """An ArgumentParser that raises a UsageError for a mistake.
 
     Attributes:
-        everyday: the flags that --help shows, in this order; empty for all but those of the topic
-            `help_pages.CONNECTION`. --help-all shows all flags, by topic.
+        everyday: the flags that --help shows, in this order. If it is empty, --help shows all flags but
+            the topic `help_pages.CONNECTION`. --help-all shows all flags, by topic.
     """
 
     def __init__(self, **options: Any) -> None:
-        # An abbreviation would mean another flag, or none, once there is a flag more.
+        # An abbreviation would change its meaning when a flag is added.
         super().__init__(**options, add_help=False, allow_abbrev=False)
         self.everyday: Sequence[str] = ()
         self.add_argument("-h", "--help", action=_Help, help="show the everyday options")
@@ -43,7 +43,7 @@ class Parser(argparse.ArgumentParser):
 
     @property
     def names(self) -> dict[str, str]:
-        """Its flags and arguments, by where their values are kept; of several flags the first."""
+        """Its flags and arguments, by `dest`. If several flags share one, the first."""
         return {action.dest: shown_name(action) for action in reversed(self._actions)}
 
     def _add_help_all(self) -> None:
@@ -68,11 +68,11 @@ class Parser(argparse.ArgumentParser):
         raise UsageError(message, self.prog)
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
-        """Parse as argparse does, but refuse unknown flags first and here, where the known ones are."""
+        """Parse as argparse does, but refuse unknown flags first, here, where the known ones are."""
         given = list(sys.argv[1:] if args is None else args)
         own = given[: given.index("--")] if "--" in given else given
         if self._subparsers is not None:
-            # The others are of a command.
+            # The other arguments belong to a command.
             own = list(takewhile(lambda argument: argument.startswith("-"), own))
         for argument in own:
             self._check_flag(argument)
@@ -88,7 +88,7 @@ class Parser(argparse.ArgumentParser):
             self.error(f"there is no option {flag[:64]}" + (f"; {hint}" if hint else ""))
 
     def _get_value(self, action: argparse.Action, arg_string: str) -> Any:
-        # What follows a command's name is its own parser's to judge.
+        # The command's own parser checks the arguments after its name.
         if isinstance(action, argparse._SubParsersAction):  # noqa: SLF001 - no other name
             return arg_string
         try:
@@ -133,11 +133,11 @@ class Program(Parser):
         """Add a command.
 
         Args:
-            topic: that --help shows it in.
-            name: of the command.
-            told: what it does, in one sentence.
-            more: sentences that its own --help has after that.
-            epilog: those that its --help-all has, too.
+            topic: the topic of --help that lists it.
+            name: the name of the command.
+            told: its purpose, in one sentence.
+            more: further sentences of its --help.
+            epilog: further sentences of its --help-all.
         """
         self._topics.setdefault(topic, []).append((name, told))
         text = f"{told} {more}".strip()
@@ -170,7 +170,7 @@ class _Help(argparse.Action):
 
 
 def shown_name(action: argparse.Action) -> str:
-    """Name a flag or an argument as its reader knows it."""
+    """Return the name of a flag or an argument as its reader knows it."""
     if action.option_strings:
         return action.option_strings[-1]
     return str(action.metavar or action.dest.upper())

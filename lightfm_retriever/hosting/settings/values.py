@@ -1,4 +1,4 @@
-"""The value of one setting, read from the text of a flag, a variable or a file."""
+"""Reads one setting from the text of a flag, a variable or a file."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _LARGEST = {int: "of at most 18 digits", float: "of at most 1e308"}
 
 @dataclass(frozen=True)
 class PathType:
-    """The type of a flag that takes a path, which may have any bytes, as file names may."""
+    """The type of a flag that takes a path. A path may have any bytes, as file names may."""
 
     convert: Callable[[str], Any] = str
 
@@ -37,14 +37,14 @@ def is_utf8(text: str) -> bool:
 
 
 def value_of(action: argparse.Action, text: str, name: str) -> Any:
-    """Read the text that a setting was given.
+    """Read the text of a setting.
 
     Args:
         action: the setting's flag.
-        text: what was given.
-        name: where: a flag, a variable, or a file and its key.
+        text: the given text.
+        name: the name of its place: a flag, a variable, or a file and its key.
 
-    Raises FlagError that begins with the name.
+    Raises FlagError, whose text begins with the name.
     """
     if problem := _problem_of(action, text):
         raise FlagError(f"{name} {problem}")
@@ -67,29 +67,29 @@ def check_choice(action: argparse.Action, value: Any, name: str) -> None:
     """Raise FlagError for a value that isn't among a flag's choices."""
     if action.choices is not None and value not in action.choices:
         known = [str(one) for one in action.choices]
-        # A long list isn't told where the right one is near.
+        # The nearest choice is enough in place of a long list.
         hint = words.meant(str(value), known)
         expected = f"one of {', '.join(known)}" + (f"; {hint}" if hint else "")
         raise FlagError(f"{name} is {words.brief(value)}, but should be {expected}")
 
 
 def _problem_of(action: argparse.Action, text: str) -> str | None:
-    """Say what is wrong with a text, whatever the setting is; None for nothing."""
+    """Describe a fault of a text that is wrong for any setting; None if there is none."""
     if "\0" in text:
-        # A file of settings can hold one, and nothing that a setting names can.
+        # A TOML file can hold one, but no path or name can.
         return f"is {words.brief(text)}: it has a NUL character in it"
     if action.type is Path or isinstance(action.type, PathType):
-        # It would be the current directory.
+        # An empty path would be the current directory.
         return None if text else "is an empty path: give one, such as . for the current directory"
     return None if is_utf8(text) else f"is {words.brief(text)}, which isn't valid UTF-8"
 
 
 def _number(of: Any, text: str) -> Any:
-    """Read a number; ValueError, whose text is what it should be, for what is none."""
+    """Read a number. The text of its ValueError is the expected value."""
     try:
         value = of(text)
     except ValueError:
-        # Python reads no number of thousands of digits.
+        # Python refuses numbers of thousands of digits.
         if not text.strip().lstrip("+-").isdecimal():
             raise ValueError(_NUMBERS[of]) from None
         value = None

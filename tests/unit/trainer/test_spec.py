@@ -10,7 +10,7 @@ from trainer.spec import DataSpec, TrainingSpec, decode, encode
 
 LOG = {"event_log": True}
 OTHERS = "--interactions, --interactions-sql, --event-log"
-ONE = f", but should be the only one of --dataset, {OTHERS}, but that --event-log may come beside one"
+ONE = f", but should be the only one of --dataset, {OTHERS}; --event-log may come in addition"
 BOTH = {"dataset": "movielens-100k", "interactions": "a.csv"}
 QUERY = {"interactions_sql": "SELECT 1", "database_url": "sqlite:///a"}
 

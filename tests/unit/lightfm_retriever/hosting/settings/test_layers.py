@@ -115,7 +115,7 @@ def test_what_a_file_may_not_say_is_refused(parse, tmp_path):
         ("root = " + "[" * 100 + "]" * 100, "root is a list, but should be a text or a number"),
         ("workers = " + "1" * 6000, "a number has too many digits"),
         ("workers = " + "1" * 19, ", but should be a whole number of at most 18 digits"),
-        ("workers = 0x" + "f" * 60_000, "workers is a number of too many digits"),
+        ("workers = 0x" + "f" * 60_000, "workers is a number with too many digits"),
         ('share = "' + "1" * 6000 + '"', "1..., but should be a number of at most 1e308"),
         (".".join("a" * 20_000) + " = 1", "line 1 has more than 1000 dots"),
         ("a" * 60_000 + " = 1", "aaa... isn't a setting"),
@@ -134,7 +134,7 @@ def test_what_a_file_may_not_say_is_refused(parse, tmp_path):
 def test_what_a_variable_may_not_say_is_refused(parse):
     for name, value, message in (
         ("WORKER", "3", "the environment variable {} isn't a setting: did you mean SERVICE_WORKERS?"),
-        ("XYZ", "3", "the environment variable {} isn't a setting: --help-all lists what there is"),
+        ("XYZ", "3", "the environment variable {} isn't a setting: --help-all lists all settings"),
         ("WORKERS", "x", "{} is 'x', but should be a whole number"),
         ("WORKERS", "1e3", "{} is '1e3', but should be a whole number"),
         ("FORMAT", "jsn", "{} is 'jsn', but should be one of console, json; did you mean json?"),
