@@ -20,9 +20,7 @@ NOTEBOOKS ?= $(wildcard docs/tutorials/*.ipynb)
 DOCS_LISTEN ?= 127.0.0.1:8000
 # The files and folders that the prose linter checks. Leave it empty to check everything: all pages, help
 # texts, protos and public docstrings.
-PROSE ?= README.md CHANGELOG.md ARCHITECTURE.md CONTRIBUTING.md tests/README.md docker protos/recsys \
-	$(filter-out docs/capacity.py,$(wildcard docs/*/ docs/*.md docs/*.py)) \
-	lightfm_retriever retriever trainer/cli trainer/__main__.py trainer/spec.py tests/documents tests/prose
+PROSE ?=
 # They take a minute or two and a Java, so `make test` leaves them to `make spark`.
 SPARK_TESTS := tests/integration/trainer/test_spark.py
 

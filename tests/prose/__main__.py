@@ -16,7 +16,16 @@ from tests.prose.checks import findings
 ROOT = Path(__file__).parents[2]
 EVERYTHING = (
     *("README.md", "CHANGELOG.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "tests/README.md"),
-    *("docs", "docker", "protos/recsys", "lightfm_retriever", "retriever", "trainer"),
+    *(
+        "docs",
+        "docker",
+        "protos/recsys",
+        "lightfm_retriever",
+        "retriever",
+        "trainer",
+        "tests/documents",
+        "tests/prose",
+    ),
 )
 _KINDS = frozenset({".md", ".proto", ".py"})
 

@@ -42,8 +42,9 @@ class Gates:
 
     Attributes:
         min_recall: of both indexes, `indexes.*.recall_at_10` of the manifest.
-        min_coverage: over the top ten of up to measurement.SAMPLED_USERS users. They have at most ten
-            times as many items, so a catalogue of 100,000 reaches 0.1 at most.
+        min_coverage: share of the catalogue in the top ten of a sample, see
+            measurement.SAMPLED_USERS. The sample has at most ten items a user, so a catalogue of
+            100,000 reaches 0.1 at most.
         max_relative_loss: 0.05 allows at most 5 % less.
         min_users_kept, min_items_kept, min_pairs_kept: see trainer.promotion.continuity. Pairs are
             corrected for chance.
