@@ -219,7 +219,7 @@ help: ## Show this list
 
 $(INSTALLED): pyproject.toml constraints.txt
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed; name one with PYTHON=..."; exit 1; }
-	@echo "Installing into $(VENV) with $$($(PYTHON) --version)"
+	@echo "Installing into $(VENV) with $$($(PYTHON) --version); this takes some minutes, once"
 	@$(PYTHON) -m venv --clear $(VENV)
 	@PIP_CONSTRAINT=$(CURDIR)/constraints.txt $(BIN)/python -m pip install --quiet \
 	  --disable-pip-version-check --editable '.[dev]'

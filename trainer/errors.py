@@ -1,4 +1,4 @@
-"""What can go wrong before a publication is made."""
+"""Define the errors of the trainer."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from lightfm_retriever.hosting import extras, words
 
 
 class TrainerError(Exception):
-    """Base of all errors of this package."""
+    """The base of all errors of this package."""
 
 
 class InputError(TrainerError):
-    """A file, column or row that can't be used. `row` counts data rows from 1, without the header."""
+    """A file, a column or a row is invalid. `row` counts data rows from 1, without the header."""
 
     def __init__(self, path: Path, reason: str, *, row: int | None = None) -> None:
         super().__init__(f"{path}, row {row}: {reason}" if row is not None else f"{path}: {reason}")
@@ -22,7 +22,7 @@ class InputError(TrainerError):
 
 
 class OptionError(TrainerError):
-    """A flag or hyperparameter that can't be used; `problem` is the message without its name."""
+    """A flag or hyperparameter is invalid; `problem` is the message without the name."""
 
     def __init__(self, option: str, value: object, expected: str) -> None:
         self.problem = words.wrong(value, expected)
@@ -33,7 +33,7 @@ class OptionError(TrainerError):
 
 
 class ExtraMissingError(TrainerError):
-    """What needs packages that aren't installed."""
+    """A feature needs a package that isn't installed."""
 
     def __init__(self, what: str, extra: str, module: str) -> None:
         super().__init__(
@@ -43,21 +43,21 @@ class ExtraMissingError(TrainerError):
 
 
 class BackendMissingError(ExtraMissingError):
-    """A kind of index whose package isn't installed."""
+    """The package of an index backend isn't installed."""
 
     def __init__(self, backend: str, module: str) -> None:
-        # Annoy is no extra of its own.
+        # Annoy is part of the extra `trainer`.
         super().__init__(f"backend {backend!r}", "trainer" if backend == "annoy" else backend, module)
 
 
 class RecallError(TrainerError):
-    """No index finds as much as was asked for."""
+    """No index reaches the target recall."""
 
     def __init__(self, index: str, *, target: float, reached: float, by: str) -> None:
         super().__init__(
             f"index {index!r} reaches recall@10 {reached:.4f} by {by}, below the target of {target}: "
             "nothing was published; lower --target-recall, try --backend auto, or leave out "
-            "--strict-recall, so that exact search may stand in"
+            "--strict-recall to allow exact search"
         )
         self.index = index
         self.target = target
@@ -65,32 +65,32 @@ class RecallError(TrainerError):
 
 
 class RunError(TrainerError):
-    """About a training run."""
+    """The base of errors about a training run."""
 
 
 class RunNotFoundError(RunError):
-    """There is no run of that id."""
+    """No run has this id."""
 
     def __init__(self, run_id: str) -> None:
         super().__init__(f"there is no training run {run_id[:64]!r}")
 
 
 class RunEndedError(RunError):
-    """A run that can't be cancelled any more."""
+    """A run has ended, so it can't be cancelled."""
 
     def __init__(self, run_id: str, state: str) -> None:
         super().__init__(f"training run {run_id} has ended already: it is {state}")
 
 
 class DamagedRunError(RunError):
-    """A run whose stored row can't be read; the message names the file, the row and the column."""
+    """The stored row of a run can't be read; the message names the file, the row and the column."""
 
     def __init__(self, run_id: str, problem: str) -> None:
         super().__init__(f"training run {run_id[:64]!r}: {problem}")
 
 
 class RequestIdReusedError(RunError):
-    """A request id that came with another spec before."""
+    """A request id was used for another spec before."""
 
     def __init__(self, request_id: str, run_id: str) -> None:
         super().__init__(
@@ -100,14 +100,14 @@ class RequestIdReusedError(RunError):
 
 
 class TooManyRunsError(RunError):
-    """Too many runs wait already."""
+    """The queue of runs is full."""
 
     def __init__(self, queued: int) -> None:
         super().__init__(f"{queued} training runs wait already: cancel some, or try again later")
 
 
 class StateError(TrainerError):
-    """The file that runs are kept in can't be used."""
+    """The file that stores the runs can't be used."""
 
     def __init__(self, path: Path, reason: str) -> None:
         super().__init__(f"{path}: {reason}")
@@ -115,13 +115,13 @@ class StateError(TrainerError):
 
     @classmethod
     def of(cls, error: OSError, path: Path) -> StateError:
-        """Make one of an error of the system's; `path` is used where that names none."""
+        """Make one from a system error; `path` is used if the error names none."""
         named = Path(error.filename) if isinstance(error.filename, str | Path) else path
         return cls(named, error.strerror or str(error))
 
 
 class SparkError(TrainerError):
-    """A Spark cluster that can't be reached, or a job of it that failed; `log` has all that it said."""
+    """The Spark cluster can't be reached, or a job failed; `log` is the file with its output."""
 
     def __init__(self, message: str, *, log: Path | None = None) -> None:
         super().__init__(message if log is None else f"{message} (its log: {log})")
@@ -129,7 +129,7 @@ class SparkError(TrainerError):
 
 
 class DatasetMissingError(TrainerError):
-    """A named dataset that isn't on this machine."""
+    """A named dataset isn't on this machine."""
 
     def __init__(self, name: str, directory: Path) -> None:
         super().__init__(
@@ -139,10 +139,10 @@ class DatasetMissingError(TrainerError):
 
 
 class DivergedError(TrainerError):
-    """Training ended in numbers that aren't finite or too large to be served; `epoch` if it's known."""
+    """The numbers of a model aren't finite, or too large to be served; `epoch` is None if unknown."""
 
     def __init__(
-        self, epoch: int | None, *, problem: str = "the model's numbers aren't finite"
+        self, epoch: int | None, *, problem: str = "the numbers of the model aren't finite"
     ) -> None:
         when = "" if epoch is None else f" in epoch {epoch}"
         super().__init__(

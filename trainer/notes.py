@@ -1,11 +1,11 @@
-"""Warnings that ask nobody to do anything: notes."""
+"""Mark warnings that need no action as notes."""
 
 NOTE = "note: "
-"""How a note begins; a warning that doesn't begin so is one to look at."""
+"""The prefix of a note. A warning without it needs attention."""
 
 _ONE_IN = 200
 
 
 def note_if_few(text: str, count: int, total: int) -> str:
-    """Make a warning a note where fewer than one in 200 are concerned."""
+    """Make a warning a note if it concerns fewer than one in 200."""
     return f"{NOTE}{text}" if count * _ONE_IN < total else text

@@ -1,4 +1,4 @@
-"""From interactions, or from any model's vectors, to a checked publication, top to bottom."""
+"""Make a checked publication from interactions, or from the vectors of any model."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ from trainer.spec import LabelSpec, TrainingSpec
 from trainer.timings import Timings
 
 EVENTS = "events"
-"""Where appended interactions are, in the trainer's own directory."""
+"""The folder of appended interactions, in the trainer's directory."""
 
 
 @dataclass(frozen=True)
 class Places:
-    """Where things are: the shared volume, fetched datasets, appended interactions.
+    """The places of the shared volume, fetched datasets and appended interactions.
 
-    The folder of a volume elsewhere may get as large as `cache_bytes`; None for what its disk holds.
+    `cache_bytes` limits the local folder of an object store; None for the size of its disk.
     """
 
     volume: Volume
@@ -49,7 +49,7 @@ class Places:
 
 @dataclass(frozen=True)
 class TrainingResult(Checked):
-    """What `train_and_publish` made, and how it did at the gates; `model` is LightFM's own, if any."""
+    """The result of `train_and_publish`, with its gates; `model` is None from another engine."""
 
     model: LightFM | None
     dataset: Dataset
@@ -57,7 +57,7 @@ class TrainingResult(Checked):
 
 @dataclass(frozen=True, kw_only=True)
 class VectorsSpec(LabelSpec):
-    """Files of vectors to publish with what goes with them, and the kinds of index to choose among."""
+    """The files of vectors to publish, and the indexes to choose among."""
 
     files: OwnVectors
     indexing: Indexing
@@ -72,19 +72,20 @@ def train_and_publish(
     reporter: Reporter | None = None,
     clock: Clock = utc_now,
 ) -> TrainingResult:
-    """Read, train, evaluate, index, publish, verify and check the gates; no label is moved.
+    """Read, train, evaluate, index, publish, verify and check the gates; moves no label.
 
     Args:
-        spec: what to train on and how.
-        places: where data and volume are.
-        source: interactions and features that are in memory already, and not to be read.
-        run_id: of the training run, for the manifest; None for one by the time, of a command.
-        reporter: told of the steps.
-        clock: for the version's name, and for the age of interactions.
+        spec: the input and the options.
+        places: the places of data and volume.
+        source: interactions and features that are already in memory; None to read them.
+        run_id: the id of the training run, for the manifest; None to make one from the time.
+        reporter: gets the steps.
+        clock: for the name of the version and the age of interactions.
 
     Raises:
-        TrainerError: the spec, the data or the training is at fault, or an index isn't good enough.
-        PublicationError: the volume is, or the vectors can't be indexed.
+        TrainerError: the spec or the data is invalid, the training failed, or an index misses a strict
+            target.
+        PublicationError: the volume can't be used, or the vectors can't be indexed.
     """
     reporter = reporter or Silent()
     timings = Timings(clock, on_stage=reporter.stage, run_id=run_id)
@@ -93,12 +94,12 @@ def train_and_publish(
     volume.check_writable()
     with predecessor.followed(volume, spec.label):
         dataset = _dataset(spec, places, source, timings)
-        # The rows are gone, which take more memory than the matrix, and the fit comes next.
+        # The rows took more memory than the matrix: free it before the fit.
         tables.release_memory()
         checks = Checks(volume, spec.label, _gates(spec), spec.max_shrinkage, indexing.options.seed)
         names = dataset.item_feature_names, dataset.user_feature_names
         checks.before_training(lambda: content_in_making(_described(dataset), *names), dataset.warnings)
-        # A volume that can't be written is known before the training, not after it.
+        # Find a volume that can't be written before the training, not after it.
         with Staging(volume.folder):
             pass
         start = training.start_of(spec, volume.folder, dataset) if spec.warm_start else None
@@ -122,11 +123,11 @@ def train_and_publish(
 
 
 def publish_vectors(spec: VectorsSpec, volume: Volume, *, reporter: Reporter) -> Checked:
-    """Read, evaluate, index, publish, verify and check the gates; no label is moved.
+    """Read vectors, evaluate, index, publish, verify and check the gates; moves no label.
 
     Raises:
-        TrainerError: the files are at fault, or an index isn't good enough.
-        PublicationError: the volume is.
+        TrainerError: a file is invalid, or an index misses a strict target.
+        PublicationError: the volume can't be used.
     """
     timings = Timings(on_stage=reporter.stage)
     volume.check_writable()
@@ -144,7 +145,7 @@ def publish_vectors(spec: VectorsSpec, volume: Volume, *, reporter: Reporter) ->
 
 
 def indexing_of(spec: TrainingSpec) -> Indexing:
-    """The backends and options of a spec; raises OptionError and BackendMissingError."""
+    """Return the backends and options of a spec; raises OptionError and BackendMissingError."""
     tuning = TuningOptions(
         target_recall=spec.target_recall,
         strict=spec.strict_recall,
@@ -158,7 +159,7 @@ def indexing_of(spec: TrainingSpec) -> Indexing:
 def _dataset(
     spec: TrainingSpec, places: Places, source: TrainingInput | None, timings: Timings
 ) -> Dataset:
-    """What is read, split and made into matrices."""
+    """Read the input unless it is in memory, split it, and build the matrices."""
     data = spec.data
     if source is None:
         with timings.stage("read"):
@@ -174,7 +175,7 @@ def _dataset(
             items=source.items,
             users=source.users,
             splitting=Splitting(
-                # What isn't one of them is refused where the data is split.
+                # Splitting refuses an unknown split.
                 cast("Split", data.split or reading.default_split(data)),
                 spec.hyperparameters.seed,
                 data.split_count,
@@ -184,14 +185,14 @@ def _dataset(
 
 
 def _gates(spec: TrainingSpec) -> Gates:
-    """Those of the spec. A window that moves leaves out what users had seen, and nothing is wrong."""
+    """Return the gates of the spec; --last-days disables min_pairs_kept, since a window moves on."""
     if spec.data.last_days is None or spec.gates.min_pairs_kept is not None:
         return spec.gates
     return replace(spec.gates, min_pairs_kept=0.0)
 
 
 def _described(dataset: Dataset) -> Described:
-    """What is told of a dataset, whatever its vectors are."""
+    """Describe a dataset for its publication."""
     return Described(
         items=dataset.items,
         users=dataset.users,
@@ -212,14 +213,14 @@ def _described(dataset: Dataset) -> Described:
 
 
 def _needless_options(spec: TrainingSpec, dataset: Dataset, *, began_anew: bool) -> Iterator[str]:
-    """A warning of each option that changes nothing here."""
+    """Yield a warning for each option that has no effect here."""
     if began_anew:
-        yield "there is no model to go on from yet: this training began anew"
+        yield "the label names no version with a model, so --warm-start had no effect"
     if spec.hyperparameters.sample_weights:
         if not (dataset.train.data != 1).any():
-            yield f"--sample-weights has nothing to weigh: all interactions of {dataset.name} weigh 1"
+            yield f"--sample-weights had no effect: all weights of {dataset.name} are 1"
     elif spec.data.event_weights or spec.data.half_life_days is not None:
         yield (
-            "without --sample-weights the model sees only whether a weight is above 0: --event-weights "
-            "and --half-life-days hardly change it"
+            "without --sample-weights the model only sees whether a weight is above 0, so "
+            "--event-weights and --half-life-days hardly change it"
         )

@@ -1,5 +1,5 @@
-"""Progress of long work: bars on a terminal, nothing elsewhere."""
-# ruff: noqa: ARG002 - who derives from a Reporter uses them
+"""Report the progress of long work: bars on a terminal, lines elsewhere."""
+# ruff: noqa: ARG002 - subclasses of Reporter use the arguments
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ Advance = Callable[[int], None]
 
 
 class Reporter(Protocol):
-    """Told about the steps of long work; who derives from it may leave some out."""
+    """Receives the steps of long work; a subclass may override only some methods."""
 
     def stage(self, name: str) -> None:
-        """A stage begins, whose length isn't known."""
+        """Report the start of a stage of unknown length."""
         return
 
     def metrics(self, metrics: Mapping[str, float]) -> None:
-        """Metrics became known."""
+        """Report metrics."""
         return
 
     @contextmanager
     def step(self, name: str, total: int) -> Iterator[Advance]:
-        """A step of `total` parts; the function it yields is called with the parts done since."""
+        """Report a step of `total` parts; call the yielded function with the number of parts done."""
         yield lambda _: None
 
 
@@ -33,10 +33,10 @@ class Silent(Reporter):
 
 
 class Bars(Reporter):
-    """One progress bar for each step, on standard error; where that is no terminal, a line each."""
+    """Shows a progress bar for each step on standard error; without a terminal, one line each."""
 
     def __init__(self) -> None:
-        # Here, since who only asks what a reporter is need not have it installed.
+        # Imported here, since modules that only use the Reporter type don't need rich.
         from rich.console import Console
 
         self._console = Console(file=sys.stderr)

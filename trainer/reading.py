@@ -1,4 +1,4 @@
-"""What a training run reads, by its DataSpec, and how to tell that it changed."""
+"""Read the input of a training run by its DataSpec, and detect changes of the input."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from trainer.preparing.weighting import weigh
 from trainer.spec import DataSpec
 
 _SMALL_BYTES = 16 << 20
-"""A file up to this size is compared by its content, a larger one by its size and time of change."""
+"""Files up to this size are compared by content, larger ones by size and modification time."""
 
 
 @dataclass(frozen=True)
 class TrainingInput:
-    """What was read from files."""
+    """The interactions and features of a training run."""
 
     interactions: Interactions
     items: FeatureTable = field(default_factory=FeatureTable)
@@ -38,30 +38,30 @@ class TrainingInput:
 def read_source(
     data: DataSpec, *, data_dir: Path, event_log: Path | None, now: float | None = None
 ) -> TrainingInput:
-    """Read interactions and features, and weigh the interactions.
+    """Read interactions and features, and weight the interactions.
 
-    Where a log is read beside another source its events come last, in the order of their arrival, less
-    those that the other source has too (see trainer.data.combining).
+    If a log is read in addition to another source, its events come last, in order of arrival, without
+    the events that the other source has (see trainer.data.combining).
 
     Args:
-        data: what to read.
-        data_dir: where fetched datasets are.
-        event_log: directory of the log of appended interactions; None when there is none.
-        now: what the clock says, seconds since 1970; None for the machine's.
+        data: the input.
+        data_dir: the directory of fetched datasets.
+        event_log: the directory of the log of appended interactions; None if there is none.
+        now: the current time in seconds since 1970; None for the clock of the machine.
 
     Raises:
-        OptionError: options that don't go together.
+        OptionError: options contradict each other.
         InputError: names the file and the column or row.
-        TrainerError: the dataset isn't there, or the database or the log can't be read.
+        TrainerError: the dataset is missing, or the database or the log can't be read.
     """
     if data.dataset is not None:
         source = _read_dataset(data, data_dir)
     else:
-        # The features first: they are small, and a mistake in them is known before a long reading.
+        # Read the features first: they are small, and an error in them shows early.
         items, users = _features(data, "item"), _features(data, "user")
         source = TrainingInput(_read_interactions(data, event_log, now), items, users)
     weighed = _weighed(source.interactions, data, event_log, now)
-    # Else it is kept throughout the training: as much as several columns of all rows.
+    # Otherwise Arrow keeps memory for several columns of all rows throughout the training.
     tables.release_memory()
     return replace(source, interactions=weighed)
 
@@ -69,7 +69,7 @@ def read_source(
 def _weighed(
     read: Interactions, data: DataSpec, event_log: Path | None, now: float | None
 ) -> Interactions:
-    """What was read, with the events of the log where they are wanted beside it."""
+    """Add the events of the log if both are wanted, and weight the interactions."""
     parts = [read]
     if data.event_log and data.has_history:
         parts = _with_events(read, data, _log_directory(event_log), now)
@@ -86,32 +86,35 @@ def _weighed(
 def _with_events(
     history: Interactions, data: DataSpec, directory: Path, now: float | None
 ) -> list[Interactions]:
-    """The history, and the events that it hasn't; a warning instead when the log has none at all."""
+    """Return the history and the events that it lacks; or the history with a warning of no events."""
     events = event_reading.find_interactions(directory, now=now)
     if events is None:
         warning = (
-            f"{directory}: no interactions were appended yet, or all were removed: {history.name} is "
-            "all that is trained on"
+            f"{directory}: no interactions were appended yet, or all were removed: the training uses "
+            f"only {history.name}"
         )
         return [replace(history, warnings=[*history.warnings, warning])]
     if data.split in ("time", "leave-last-k"):
-        # Missing ones are said of the file, not of both.
+        # An error about missing timestamps should name the file, not both sources.
         history.times_for(f"--split {data.split}")
     return [history, combining.without_known(history, events)]
 
 
 def default_split(data: DataSpec) -> Split:
-    """How to hold out test interactions where a spec doesn't say it."""
+    """Return the split of a spec without --split."""
     return "first-10" if data.dataset is not None else "random"
 
 
 def fingerprint(data: DataSpec, *, data_dir: Path, event_log: Path | None) -> str:
-    """64 hexadecimal digits that are others when the input is: for training again when it changed.
+    """Return 64 hexadecimal digits that change with the input, for training again if it changed.
 
-    They cover the DataSpec less the password, and of what is read: the names of files with their
-    content up to 16 MiB and with their size and time of change above that; how many events the log
-    has, and a mark of the last removal; and the rows of a query, in any order, for which the whole
-    result is read. Files aren't parsed, so that those that are wrong have a fingerprint too.
+    The fingerprint covers the DataSpec without the password, and the input:
+
+    - files: their names, and the content up to 16 MiB; the size and modification time above that;
+    - the log: the number of its events, and a mark of the last removal;
+    - a query: its rows, in any order. The whole result is read.
+
+    Files aren't parsed, so invalid files have a fingerprint, too.
 
     Raises:
         InputError: a file can't be read.
@@ -120,7 +123,7 @@ def fingerprint(data: DataSpec, *, data_dir: Path, event_log: Path | None) -> st
     shown = data.database_url and url.parse(data.database_url).shown
     digest = hashlib.sha256(msgspec.json.encode(replace(data, database_url=shown)))
     for path in _paths(data, data_dir):
-        # The lengths keep the parts apart.
+        # The lengths separate the parts.
         for part in _file_parts(path):
             digest.update(f" {len(part)} ".encode() + part)
     if data.event_log:
@@ -163,7 +166,7 @@ def _read_interactions(data: DataSpec, event_log: Path | None, now: float | None
 
 def _log_directory(event_log: Path | None) -> Path:
     if event_log is None:
-        raise OptionError("--event-log", True, "left out: there is no log of interactions here")
+        raise OptionError("--event-log", True, "left out: this trainer has no log of interactions")
     return event_log
 
 
@@ -190,7 +193,7 @@ def _check_columns(flag: str, columns: list[str], known: tuple[str, ...]) -> Non
 
 
 def _paths(data: DataSpec, data_dir: Path) -> Iterator[Path]:
-    """The files and folders that are read."""
+    """Yield the files and folders of the input."""
     if data.dataset is not None:
         yield data_dir / data.dataset
     for path in (data.interactions, data.items, data.users):
@@ -199,7 +202,7 @@ def _paths(data: DataSpec, data_dir: Path) -> Iterator[Path]:
 
 
 def _file_parts(path: Path) -> Iterator[bytes]:
-    """What tells the contents of a file, or of a folder's files, from others."""
+    """Yield the parts of a fingerprint for a file, or for the files of a folder."""
     files = parquet_folder.data_files(path) if path.is_dir() else [path]
     for file in files:
         yield os.fsencode(file.relative_to(path))

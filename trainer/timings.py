@@ -1,4 +1,4 @@
-"""How long the stages of a run take."""
+"""Measure how long the stages of a run take."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ STAGES = ("read", "dataset", "fit", "evaluate", "index", "publish", "verify", "g
 
 
 def in_order(seconds: Mapping[str, float]) -> dict[str, float]:
-    """Sort seconds by stage into the stages' order; stages of another release follow by name."""
+    """Sort seconds by stage in the order of stages; unknown stages of another release come last."""
     known = {name: seconds[name] for name in STAGES if name in seconds}
     return known | {name: seconds[name] for name in sorted(seconds.keys() - known.keys())}
 
 
 class Timings:
-    """A run's id, one by the time unless it is given, when it began, and seconds by stage."""
+    """The id and the start of a run, and its seconds by stage."""
 
     def __init__(
         self,
@@ -29,7 +29,10 @@ class Timings:
         on_stage: Callable[[str], None] = lambda _: None,
         run_id: str | None = None,
     ) -> None:
-        """Begin; `on_stage` is called with the name of each stage as it begins."""
+        """Begin a run; without `run_id` its id is made from the time.
+
+        `on_stage` is called with the name of each stage as it begins.
+        """
         self.clock = clock
         self._on_stage = on_stage
         self.started_at = clock()
@@ -38,7 +41,7 @@ class Timings:
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
-        """Add a stage."""
+        """Measure a stage, the block."""
         self._on_stage(name)
         started = time.perf_counter()
         with span(name):

@@ -1,4 +1,4 @@
-"""A model, fitted and evaluated: in this process, or on Spark."""
+"""Fit and evaluate a model, in this process or on Spark."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _LIBRARIES = ("rectools-lightfm", "scipy")
 
 
 def start_of(spec: TrainingSpec, volume: Path, dataset: Dataset) -> LightFM | None:
-    """The model that the label names, fitted to the dataset's rows; None when there is none yet."""
+    """Return the model of the version that the label names, for a warm start; None without one."""
     try:
         version = labels.read_label(volume, spec.label or layout.DEFAULT_LABEL)
     except LabelError:
@@ -48,7 +48,7 @@ def trained_by(
     timings: Timings,
     reporter: Reporter,
 ) -> Iterator[Trained]:
-    """Fit and evaluate by the spec's engine; it may yield vectors in files that go after the block."""
+    """Fit and evaluate with the engine of the spec; vectors may be in files that the block deletes."""
     hyperparameters = spec.hyperparameters
     if spec.spark is not None:
         with trained_on_spark(
@@ -80,16 +80,16 @@ def trained_by(
 
 
 def evaluate(model: LightFM, dataset: Dataset, *, threads: int, seed: int) -> dict[str, float]:
-    """precision@10 and AUC by LightFM's own evaluation, as means over users.
+    """Compute precision@10 and AUC with LightFM's evaluation, as means over users.
 
-    `train_*` and `test_*` rank all items, as LightFM's evaluation does by default. `*_unseen` rank
-    for each user only the items without a training interaction, which is what users get. Users
-    without a positive in the evaluated part aren't counted, nor for AUC those to whom every ranked
-    item is one; of more than MAX_USERS, that many drawn with `seed` are.
+    `train_*` and `test_*` rank all items, as by default in LightFM. `*_unseen` leave out the items of
+    the user's training interactions, as recommendations do. Users without a positive in the evaluated
+    part don't count, and AUC also skips users whose ranked items are all positives. If there are more
+    than MAX_USERS, that many are drawn by `seed`.
 
     Returns:
-        Metrics by name; those of a part without interactions are missing. `evaluated_users` counts
-        the users of the test part.
+        Metrics by name, without those of an empty part. `evaluated_users` counts the users of the test
+        part.
     """
     random = np.random.default_rng(seed)
     metrics: dict[str, float] = {}
@@ -112,7 +112,7 @@ def evaluate(model: LightFM, dataset: Dataset, *, threads: int, seed: int) -> di
         precision = precision_at_k(model, positives, k=10, **options)
         metrics[part.format("precision_at_10")] = float(precision.mean())
         auc = auc_score(model, positives, **options)
-        # LightFM divides by the number of a user's negatives.
+        # LightFM divides by the number of negatives, so AUC is NaN for users without any.
         if len(defined := auc[~np.isnan(auc)]):
             metrics[part.format("auc")] = float(defined.mean())
     metrics["evaluated_users"] = float((test.getnnz(axis=1) > 0).sum())
@@ -120,7 +120,7 @@ def evaluate(model: LightFM, dataset: Dataset, *, threads: int, seed: int) -> di
 
 
 def _sample(interactions: sp.csr_matrix, random: np.random.Generator) -> sp.csr_matrix:
-    """The positives of at most MAX_USERS users; the other rows are empty."""
+    """Return the positives of at most MAX_USERS users; other rows are empty."""
     positives = interactions.multiply(interactions > 0).tocsr().astype(np.float32)
     positives.eliminate_zeros()
     users = np.flatnonzero(positives.getnnz(axis=1))
@@ -133,7 +133,7 @@ def _sample(interactions: sp.csr_matrix, random: np.random.Generator) -> sp.csr_
 
 
 def _two_rows(matrix: sp.csr_matrix) -> sp.csr_matrix:
-    """A single user gets company without interactions, since LightFM squeezes arrays of one away."""
+    """Add an empty row to a matrix of one row, since LightFM squeezes arrays of length 1."""
     if matrix.shape[0] != 1:
         return matrix
     return sp.vstack([matrix, sp.csr_matrix((1, matrix.shape[1]), dtype=matrix.dtype)], format="csr")

@@ -108,9 +108,9 @@ def table(own: Figures) -> str:
     ]
     lines = ["| | Measured |", "| --- | --- |"]
     lines += [f"| {name} | {text} |" for name, text in rows]
-    return "\n".join(
-        [*lines, "", f"{own.machine}, {own.date}; servers and callers share the two cores."]
-    )
+    where = f"{own.machine}, {own.date}; callers share the cores. `make figures` measures these;"
+    more = "[benchmarks](docs/explanation/benchmarks.md) has more."
+    return "\n".join([*lines, "", where, more])
 
 
 def with_table(page: str, own: Figures) -> str:

@@ -37,12 +37,13 @@ SERVICES = {
 
 @dataclass
 class Ran:
-    """What became of a step's command: its output as the page would show it, and its exit status."""
+    """Result of a command: its output as the page would show it, its status, and if it is a service."""
 
     step: Step
     command: int
     output: list[str] = field(default_factory=list)
     status: int = 0
+    serves: bool = False
 
 
 class PageRunner:
@@ -116,8 +117,8 @@ class PageRunner:
 
     def _run(self, step: Step, number: int, text: str) -> Ran:
         if text.rstrip().endswith(" &"):
-            self._serve(text.rstrip().removesuffix("&"))
-            return Ran(step, number)
+            log = self._serve(text.rstrip().removesuffix("&"))
+            return Ran(step, number, said(self._unmapped(log)), serves=True)
         assert self._shell.stdin is not None
         assert self._shell.stdout is not None
         self._shell.stdin.write(f"{self._mapped(text)}\necho; echo {_END} $?\n")
@@ -149,7 +150,8 @@ class PageRunner:
             os.chdir(here)
         return Ran(step, 0, said(self._unmapped(printed.getvalue())), status)
 
-    def _serve(self, command: str) -> None:
+    def _serve(self, command: str) -> str:
+        """Start a service, and wait until it serves; returns what it logged until then."""
         log = self._folder / f".service-{len(self._services)}.log"
         with log.open("wb") as errors:
             process = subprocess.Popen(
@@ -166,6 +168,7 @@ class PageRunner:
             if time.monotonic() > end or process.poll() is not None:
                 raise AssertionError(f"{command!r} doesn't serve: {log.read_text()}")
             time.sleep(0.05)
+        return log.read_text()
 
     def _mapped(self, text: str) -> str:
         return _PORTS.sub(lambda found: f"{found[1]}{self._free(found[2])}", text)

@@ -1,1 +1,1 @@
-"""Interactions and features, as they are read and checked."""
+"""Read and check interactions, features and item attributes."""

@@ -1,4 +1,4 @@
-"""What weights and times may be, wherever they come from: files, folders, queries and the event log."""
+"""The ranges of weights and times, for all sources: files, folders, queries and the event log."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from lightfm_retriever.hosting.options import Option
 from trainer.errors import OptionError
 
 MAX_WEIGHT = 1e9
-"""The largest weight, above or below 0.
+"""The largest absolute value of a weight.
 
-The model counts in float32, which ends at 3.4e38: with this bound the sum of ten billion weights, and
-the square of any weight, are far from that end. Amounts of money and milliseconds of use are below.
+The model computes in float32, whose largest number is 3.4e38. With this bound, sums of ten billion
+weights and squares of weights stay far below it. Amounts of money and milliseconds of use fit.
 """
 
 SMALLEST_WEIGHT = float(np.finfo(np.float32).tiny)
-"""The weight nearest to 0 that isn't 0. Smaller ones would be 0 to processors that round them away."""
+"""The smallest absolute value of a weight other than 0. Some processors round smaller ones to 0."""
 
 MAX_SECONDS_AHEAD = 86_400.0
-"""How far a time may lie in the future: clocks differ, but milliseconds for seconds are a mistake."""
+"""How far a time may lie in the future, in seconds. Clocks differ by less; wrong units by more."""
 
 EARLIEST_TIME = 31_536_000.0
-"""1971-01-01 in seconds since 1970. What lies before is a number of another kind read as seconds."""
+"""1971-01-01 in seconds since 1970. Earlier times are mostly numbers of another unit."""
 
 EVENT_WEIGHT = Option(
     ge=-MAX_WEIGHT,
@@ -49,7 +49,7 @@ def check_event_weights(weights: Mapping[str, float]) -> None:
 
 
 def weights_as_float32(weights: NDArray[np.float64]) -> NDArray[np.float32]:
-    """The nearest float32 of each weight, none beyond MAX_WEIGHT: a weight that isn't 0 stays so."""
+    """Round weights (n,) to float32; a weight other than 0 stays so. None may exceed MAX_WEIGHT."""
     result: NDArray[np.float32] = weights.astype(np.float32)
     near = np.abs(result) < np.float32(SMALLEST_WEIGHT)
     if near.any():

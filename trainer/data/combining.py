@@ -1,8 +1,8 @@
-"""History and events in one: an export of interactions, and then what the log has besides.
+"""Combine a history (an export of interactions) with the events of the log.
 
-An event that is in both counts once, as it is in the history. It is known by its event id where the
-history has those, else by user, item and time, and by its type where both have types. What the history
-repeats stays: people do buy the same again.
+An event in both sources counts once, with the values of the history. Events match by event id if the
+history has ids; else by user, item and time, and by type if both sources have types. Repeated rows of
+the history stay, since users do buy an item again.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from trainer.data.interactions import Interactions
 
 _MICROS = 1_000_000
 _DAY = 86_400 * _MICROS
-# What times may be exact to, in microseconds: a second, a millisecond, or the most that a float is.
+# The precisions of times, in microseconds: a second, a millisecond, or the limit of a float.
 _UNITS = (_MICROS, 1_000, 1)
 
 
 def without_known(history: Interactions, events: Interactions) -> Interactions:
-    """Those of the events that the history hasn't, without event ids, and with what looks wrong.
+    """Return the events that aren't in the history, without event ids, and with warnings.
 
-    Of several events that can't be told apart as many are left out as the history has, the first ones.
+    If several events are alike, the first k are left out, where k is their number in the history.
     """
     by_id, unsettled = _known_by_id(history, events)
     by_time = _known_by_time(history, events, unsettled, ~by_id)
@@ -39,8 +39,8 @@ def without_known(history: Interactions, events: Interactions) -> Interactions:
     for known, how in ((by_id, "event_id"), (by_time, "user, item and time")):
         if number := int(known.sum()):
             warnings.append(
-                f"{number} of {len(events)} events of {events.name} are in {history.name} too, by "
-                f"{how}: they count once"
+                f"{number} of {len(events)} events of {events.name} are also in {history.name}, with "
+                f"the same {how}: they count once"
             )
     kept = ~(by_id | by_time)
     left = events if kept.all() else events.where(kept)
@@ -48,9 +48,10 @@ def without_known(history: Interactions, events: Interactions) -> Interactions:
 
 
 def join(first: Interactions, second: Interactions) -> Interactions:
-    """The rows of both, one after the other, without event ids.
+    """Concatenate two sources, without event ids.
 
-    There are timestamps where both have them, and types where one has: those of the other are "".
+    The result has timestamps if both have them. It has event types if either has them; the missing
+    types are "".
     """
     user_ids, users = _merged(first.user_ids, first.users, second.user_ids, second.users)
     item_ids, items = _merged(first.item_ids, first.items, second.item_ids, second.items)
@@ -75,16 +76,21 @@ def join(first: Interactions, second: Interactions) -> Interactions:
 def _known_by_id(
     history: Interactions, events: Interactions
 ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Which events the history has the ids of, and for which of its rows ids can't tell."""
+    """Find events by their ids.
+
+    Returns:
+        Masks of the events (n,) that the history has, and of the history's rows (m,) without a usable
+        id.
+    """
     none = np.zeros(len(events), dtype=np.bool_)
     all_rows = np.ones(len(history), dtype=np.bool_)
     if history.event_ids is None or events.event_ids is None:
         return none, all_rows
     ids = history.event_ids
-    # The smaller set first: each is as much memory as its texts.
+    # Start with the smaller set: a set takes as much memory as its texts.
     shared = ids.filter(pc.is_in(ids, value_set=events.event_ids))
     known = _numpy(pc.is_in(events.event_ids, value_set=shared))
-    # Ids of another kind settle nothing.
+    # If no id matches, the ids may be of another kind, so they settle nothing.
     return (known, _numpy(pc.equal(ids, ""))) if known.any() else (none, all_rows)
 
 
@@ -94,14 +100,14 @@ def _known_by_time(
     of_history: NDArray[np.bool_],
     of_events: NDArray[np.bool_],
 ) -> NDArray[np.bool_]:
-    """Which of some events are rows of the history that nothing else tells, (events,)."""
+    """Find events by user, item and time, among the rows that the masks select; a mask (events,)."""
     known = np.zeros(len(events), dtype=np.bool_)
     if history.timestamps is None or events.timestamps is None or not of_history.any():
         return known
     users = _positions(history.user_ids, events.user_ids)[events.users]
     items = _positions(history.item_ids, events.item_ids)[events.items]
     old_types, types = _common_types(history, events)
-    # Mostly few are left: an export ends about where the log begins.
+    # Few rows are left mostly, since an export ends about where the log begins.
     near = _within(events.timestamps, history.timestamps)
     rows = np.flatnonzero(of_events & near & (users >= 0) & (items >= 0) & (types >= 0))
     if not len(rows):
@@ -113,7 +119,7 @@ def _known_by_time(
     old = np.flatnonzero(of_history & near & has_events[history.users])
     if not len(old):
         return known
-    # A user and an item in one code.
+    # One code for each pair of user and item.
     count = len(history.item_ids)
     micros = _micros(history.timestamps)
     known[rows] = _repeats(
@@ -121,7 +127,7 @@ def _known_by_time(
         micros[old],
         [types[rows], users[rows] * count + items[rows]],
         _micros(times),
-        # How exact the history's times are.
+        # The precision of the history's times.
         unit=next(unit for unit in _UNITS if not (micros % unit).any()),
     )
     return known
@@ -135,9 +141,10 @@ def _repeats(
     *,
     unit: int,
 ) -> NDArray[np.bool_]:
-    """Which of the new are among the old, by their codes and times, as often as those are there.
+    """Find new rows that repeat old rows, by codes and times; a mask of the new rows.
 
-    The old times may have been cut, or rounded, to the unit in microseconds: then the new ones are too.
+    The old times may have been cut or rounded to `unit` microseconds, so the new times are cut or
+    rounded too: the way that gives more matches.
     """
     cut, rounded = new_micros // unit, (new_micros + unit // 2) // unit
     best = _matches([*old, old_micros // unit], [*new, cut])
@@ -148,10 +155,10 @@ def _repeats(
 
 
 def _matches(old: Sequence[NDArray[np.int64]], new: Sequence[NDArray[np.int64]]) -> NDArray[np.bool_]:
-    """Of rows of several codes, which new ones are among the old: the first k where k old ones are."""
+    """Find new rows that equal old rows in all codes: the first k of equal ones for k old rows."""
     count = len(old[0])
     columns = [np.concatenate(pair) for pair in zip(old, new, strict=True)]
-    # Stable: of equal ones the old come first, and then the new in their order.
+    # A stable sort puts equal old rows first, and keeps the new ones in order.
     order = np.lexsort(columns)
     begins = np.zeros(len(order), dtype=np.bool_)
     begins[0] = True
@@ -170,7 +177,7 @@ def _matches(old: Sequence[NDArray[np.int64]], new: Sequence[NDArray[np.int64]])
 def _common_types(
     history: Interactions, events: Interactions
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Codes of the types of both, -1 for one that the history hasn't; all 0 where either has none."""
+    """Return event types as common codes: -1 if the history lacks one; all 0 if a source has none."""
     sides = (history, events)
     if any(side.events is None or not any(side.event_types) for side in sides):
         return np.zeros(len(history), dtype=np.int64), np.zeros(len(events), dtype=np.int64)
@@ -179,18 +186,18 @@ def _common_types(
 
 
 def _types(of: Interactions) -> tuple[list[str], NDArray[np.int64]]:
-    """The types of rows and each row's, "" where there are none."""
+    """Return the distinct event types and each row's position among them; "" if there are none."""
     if of.events is None:
         return [""], np.zeros(len(of), dtype=np.int64)
     return of.event_types, of.events
 
 
 def _strangers(kind: str, history: Interactions, events: Interactions) -> Iterator[str]:
-    """A warning when no id of the log is one of the history: they may be of another form."""
+    """Warn if no id of the log is in the history: the ids may be of another form."""
     old, new = (getattr(side, f"{kind}_ids") for side in (history, events))
     if old and new and not (_positions(old, new) >= 0).any():
         yield (
-            f"none of the {len(new)} {kind}s of {events.name} is in {history.name}: are their ids of "
+            f"none of the {len(new)} {kind}s of {events.name} is in {history.name}: do the ids have "
             f"another form? {events.name} has {new[0]!r}, {history.name} has {old[0]!r}"
         )
 
@@ -198,32 +205,32 @@ def _strangers(kind: str, history: Interactions, events: Interactions) -> Iterat
 def _doubts(
     history: Interactions, events: Interactions, unsettled: NDArray[np.bool_], *, by_time: bool
 ) -> Iterator[str]:
-    """What keeps events that are in both from being known."""
+    """Warn if events in both sources can't be matched, and say why."""
     rows = int(unsettled.sum())
     if not rows or by_time:
         return
     if history.timestamps is None:
         yield (
             f"{rows} of {len(history)} interactions of {history.name} have neither a timestamp nor an "
-            f"event_id of {events.name}: events that are in both count twice. Add one of these "
-            f"columns, or let {history.name} end where {events.name} begins"
+            f"event_id of {events.name}: events in both count twice. Add one of these columns, or let "
+            f"{history.name} end where {events.name} begins"
         )
         return
     micros = _micros(history.timestamps)
     if (micros % _DAY).any() or events.timestamps is None:
         return
-    # Unless it ends before the log begins.
+    # There is no overlap if the history ends before the log begins.
     if micros.max() + _DAY > _micros(events.timestamps).min():
         yield (
-            f"the timestamps of {history.name} are days: events of {events.name} that are in it too "
-            "can't be known by them and count twice. Add a column event_id, or the time of day"
+            f"the timestamps of {history.name} are days, so they can't match events of {events.name}: "
+            "events in both count twice. Add a column event_id, or the time of day"
         )
 
 
 def _merged(
     first: list[str], first_codes: NDArray[np.int64], second: list[str], second_codes: NDArray[np.int64]
 ) -> tuple[list[str], NDArray[np.int64]]:
-    """The distinct names of both in order of appearance, and each row's position among them."""
+    """Return the distinct names of both in order of appearance, and each row's position among them."""
     positions = _positions(first, second)
     new = np.flatnonzero(positions < 0)
     positions[new] = len(first) + np.arange(len(new))
@@ -232,14 +239,14 @@ def _merged(
 
 
 def _positions(names: list[str], wanted: list[str]) -> NDArray[np.int64]:
-    """Of each wanted name its position, -1 where it isn't there."""
+    """Return the position of each wanted name in `names`, -1 if it is missing."""
     found = pc.index_in(pa.array(wanted, pa.large_string()), pa.array(names, pa.large_string()))
     positions: NDArray[np.int64] = pc.fill_null(found, -1).to_numpy().astype(np.int64)
     return positions
 
 
 def _within(times: NDArray[np.float64], others: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Which times are between the first and the last of others, or a second beside them."""
+    """Return a mask of the times within the range of `others`, give or take a second."""
     mask: NDArray[np.bool_] = (times >= others.min() - 1) & (times <= others.max() + 1)
     return mask
 

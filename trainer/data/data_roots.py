@@ -1,4 +1,4 @@
-"""The directories that a request may name files in."""
+"""Resolve the paths in requests, within the directories that an operator allows."""
 
 from __future__ import annotations
 
@@ -11,36 +11,36 @@ from trainer.errors import OptionError
 
 
 class DataRootError(OptionError):
-    """A path that isn't in the allowed directories, or isn't there."""
+    """A path that doesn't exist, or lies outside the allowed directories."""
 
 
 class DataRoots:
-    """Directories that are allowed, with everything below them."""
+    """The allowed directories; everything below them is allowed too."""
 
     def __init__(self, roots: Sequence[Path]) -> None:
-        """Allow these; none at all allows no path."""
+        """Allow these directories; an empty list allows no path."""
         self._roots = [root.resolve() for root in roots]
 
     def resolve(self, path: str, *, option: str = "--interactions") -> Path:
-        """The file or folder that a path names, without symbolic links and "..".
+        """Return the file or folder that a path names, without symbolic links and "..".
 
         Args:
             path: absolute, or relative to the first of the allowed directories.
-            option: what an error names.
+            option: the flag that an error names.
 
         Raises:
-            DataRootError: the path is empty, leads out of the allowed directories, or names nothing or
-                neither a file nor a folder; or a link below the folder leads out.
+            DataRootError: the path is empty, leads out of the allowed directories, or doesn't name a
+                file or folder; or a link below the folder leads out.
         """
         if not path or "\0" in path:
             raise DataRootError(option, path, f"a path of a file or folder {self._allowed()}")
         try:
             resolved = Path(*self._roots[:1], path).resolve()
-            # Before looking for it: what lies outside is nobody's business.
+            # Check this first: an error must not reveal which files exist outside.
             if not self._contain(resolved):
                 raise DataRootError(option, path, self._allowed())
             if not resolved.exists():
-                raise DataRootError(option, path, f"there: {resolved} doesn't exist")
+                raise DataRootError(option, path, f"an existing path: {resolved} doesn't exist")
             if not (resolved.is_file() or resolved.is_dir()):
                 raise DataRootError(option, path, "a file or a folder")
             for link in _links(resolved):
@@ -52,7 +52,7 @@ class DataRoots:
         return resolved
 
     def resolve_url(self, url: str) -> str:
-        """The address of a database for a caller, with the path of an SQLite file from `resolve`.
+        """Return the address of a database that a caller may use; `resolve` checks an SQLite path.
 
         Raises:
             OptionError: the address can't be used by a caller, or `resolve` refuses the path.
@@ -72,7 +72,7 @@ class DataRoots:
 
 
 def _links(folder: Path) -> Iterator[Path]:
-    """The symbolic links below a folder; none for a file."""
+    """Yield the symbolic links below a folder; none for a file."""
     for parent, folders, files in os.walk(folder):
         for name in [*folders, *files]:
             path = Path(parent, name)

@@ -1,4 +1,4 @@
-"""Features, titles and attributes of items or users, read from a file of one row each."""
+"""Read features, titles and attributes from a file with one row for each item or user."""
 
 from __future__ import annotations
 
@@ -19,24 +19,23 @@ from trainer.data.item_attributes import WantedColumn
 from trainer.errors import InputError, OptionError
 
 Kind = Literal["item", "user"]
-# Of the ids of a table, or of those that there are if these are fewer, a smaller share in the other
-# looks like ids of another form.
+# If fewer ids match (as a share of the shorter list of ids), the ids seem to have another form.
 _FEW = 0.1
 _WHERE = "in the interactions"
 
 
 @dataclass(frozen=True)
 class FeatureTable:
-    """What is known of items or users beside their interactions.
+    """The features, titles and attributes of items or users.
 
     Attributes:
-        name: where it comes from.
+        name: the name of the file.
         ids: distinct external ids.
         features: for each id its features, named "column:value", distinct and sorted.
         columns: the columns that the features come from.
         titles: for each id its title ("" for none), or None when there are no titles.
         attributes: of items, in the order of the ids.
-        warnings: what looks wrong with them, in sentences.
+        warnings: what looks wrong, one sentence each.
     """
 
     name: str = ""
@@ -48,7 +47,7 @@ class FeatureTable:
     warnings: list[str] = field(default_factory=list)
 
     def by_row(self, ids: AnyIds) -> tuple[list[str] | None, list[Column]]:
-        """Titles and attributes in the order of an id map; an id that isn't in the table has none."""
+        """Return titles and attributes in the order of an id map; unknown ids have none."""
         rows = ids.rows(self.ids)
         known = rows >= 0
 
@@ -78,12 +77,12 @@ def read_features(
     separator: str = "|",
     attributes: Sequence[WantedColumn] = (),
 ) -> FeatureTable:
-    """Read item_id (or user_id), title where there is one, and the chosen columns.
+    """Read the column item_id (or user_id), the chosen columns and, for items, an optional title.
 
     Args:
-        path: CSV or Parquet. A list column of Parquet is multi-valued as it is.
+        path: CSV or Parquet. A list column of Parquet is multi-valued.
         kind: "item" or "user".
-        columns, attributes: those that are features, and that are published; one may be both.
+        columns, attributes: the feature columns and the published columns; one may be both.
         separator: what separates the values of a multi-valued text column.
 
     Raises:
@@ -105,7 +104,7 @@ def from_table(
     separator: str,
     attributes: Sequence[WantedColumn] = (),
 ) -> FeatureTable:
-    """Features of a table that was read from `path`; raises as `read_features`."""
+    """Return the features of a table that was read from `path`; raises as `read_features`."""
     if not separator:
         raise OptionError("--feature-separator", separator, "at least one character")
     key = f"{kind}_id"
@@ -133,7 +132,7 @@ def from_table(
         columns=list(columns),
         titles=tables.texts(path, table, "title") if has_titles else None,
         attributes=published,
-        # A column may be both.
+        # A column may be a feature and an attribute.
         warnings=list(dict.fromkeys([*warnings, *odd])),
     )
 
@@ -141,16 +140,16 @@ def from_table(
 def match_warnings(
     kind: str, table: FeatureTable, present: AbstractSet[str], others: Iterable[str]
 ) -> list[str]:
-    """Tell of a table of which few ids are known, with an example of both forms.
+    """Warn if the interactions have few ids of a table, with an example of both forms.
 
     Args:
         kind: "item" or "user".
         table: of features, titles or attributes.
         present: the ids of the interactions.
-        others: ids of the other kind, with which they may have been mixed up.
+        others: the ids of the other kind; the two columns may be swapped.
 
     Raises:
-        InputError: none is known.
+        InputError: the interactions have none of the ids.
     """
     strangers = [own for own in table.ids if own not in present]
     matched = len(table.ids) - len(strangers)
@@ -164,11 +163,11 @@ def match_warnings(
     swapped = set(others).intersection(table.ids)
     if len(swapped) > len(table.ids) // 2:
         other = "user" if kind == "item" else "item"
-        reason += f"; {len(swapped):,} are {other}s there: are the columns user_id and item_id swapped?"
+        reason += f"; {len(swapped):,} are {other}s: are the columns user_id and item_id swapped?"
     raise InputError(Path(table.name), reason)
 
 
 def what_it_has(table: FeatureTable) -> str:
-    """What a table has of its items or users, after "no"."""
+    """Name the contents of a table, to follow the word "no"."""
     parts = (("features", table.columns), ("titles", table.titles), ("attributes", table.attributes))
     return " and no ".join(name for name, has in parts if has) or "features"

@@ -1,4 +1,4 @@
-"""How ids of one source are written in another: what to tell whoever finds few of them there."""
+"""Explain how the same ids are written in two sources, to help users fix ids that don't match."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from operator import methodcaller
 from typing import Protocol, TypeAlias
 
 _COMPARED = 1000
-"""How many ids are looked at on either side."""
+"""The most ids that are compared on each side."""
 
 _LONGEST = 40
-"""Of what ids have in common at an end, so many characters are tried."""
+"""The longest common prefix or suffix that is tried, in characters."""
 
-# Of fewer a form isn't what happened to all.
+# A form must fit at least this share of the ids.
 _ENOUGH = 0.5
 _SOME = 0.05
 
 _Form: TypeAlias = tuple[str, Callable[[str], str]]
-"""What became of ids, and a way to write an id so."""
+"""A description of a change, and a function that makes it to an id."""
 
 
 class HasIds(Protocol):
-    """What tells whether it has an id."""
+    """A container that can say whether it has an id."""
 
     def __contains__(self, external_id: str, /) -> bool: ...
 
@@ -53,17 +53,18 @@ def explain(
     *,
     where: tuple[str, str] = ("before", "now"),
 ) -> tuple[str, bool]:
-    """Say how ids are written in two sources, with an example of each, and whether that is known.
+    """Explain how ids are written in two sources, with an example of each.
 
     Args:
-        before: ids of the first source that the second doesn't have; the first 1,000 are looked at.
-        now: ids of the second source; the first 1,000 are looked at for what they have in common.
+        before: ids of the first source that the second lacks; at most 1,000 are compared.
+        now: ids of the second source; at most 1,000 are searched for a common prefix or suffix.
         known: all ids of the second source.
-        where: what to call the two sources.
+        where: the names of the two sources in the text.
 
     Returns:
-        A clause such as "'3' before is '3.0' now: whole numbers became decimals", and True. Where no
-        form fits at least half of the ids, an example of both, and False; empty when either side is.
+        A clause such as "'3' before is '3.0' now: whole numbers became decimals", and True. If no form
+        fits at least half of the ids, an example of both sources, and False. If a source is empty, ""
+        and False.
     """
     lost, present = list(islice(before, _COMPARED)), list(islice(now, _COMPARED))
     if not lost or not present:
@@ -76,27 +77,27 @@ def explain(
 
 
 def doubles(kept: Iterable[str], new: Iterable[str], known: HasIds) -> str:
-    """Say how ids that are still there are there in another form too, among those that are new.
+    """Explain how kept ids appear a second time among the new ids, in another form.
 
     Args:
-        kept: ids that are still there; the first 1,000 are looked at.
-        new: ids that weren't there before; likewise.
-        known: all of the new ones.
+        kept: ids that both versions have; at most 1,000 are compared.
+        new: ids that only the new version has; at most 1,000 are searched.
+        known: all new ids.
 
     Returns:
-        A clause such as "'3' is there as '3.0' too: whole numbers became decimals"; empty when few are.
+        A clause such as "'3' also appears as '3.0': whole numbers became decimals"; "" if few do.
     """
     old, others = list(islice(kept, _COMPARED)), list(islice(new, _COMPARED))
     if old and others and (found := _find(old, others, known, least=_SOME)):
         example, written, what = found
-        return f"{example!r} is there as {written!r} too: {what}"
+        return f"{example!r} also appears as {written!r}: {what}"
     return ""
 
 
 def _find(
     lost: Sequence[str], present: Sequence[str], known: HasIds, *, least: float
 ) -> tuple[str, str, str] | None:
-    """An id, how it is written now, and what became of it; None when too few fit any form."""
+    """Return an id, its new form and the change; None if no form fits enough ids."""
     most: list[tuple[str, str, str]] = []
     for what, write in (*_FORMS, *_affixes(lost, present), *_padded(lost, present)):
         written = ((own, write(own)) for own in lost)
@@ -106,11 +107,11 @@ def _find(
 
 
 def _affixes(lost: Sequence[str], present: Sequence[str]) -> Iterable[_Form]:
-    """Forms by what all ids of a side begin or end with."""
-    # Numbers may be longer than others by chance.
+    """Yield forms for a prefix or suffix that all ids of a side share."""
+    # Numbers may share digits by chance.
     if all(own.isdigit() for own in (*lost, *present)):
         return
-    # Ids may begin alike by themselves, so every length is tried.
+    # The ids themselves may begin alike, so try every length.
     for start in _shorter(_prefix(present)):
         yield f"prefix {start!r} was added", start.__add__
     for start in _shorter(_prefix(lost)):
@@ -122,19 +123,19 @@ def _affixes(lost: Sequence[str], present: Sequence[str]) -> Iterable[_Form]:
 
 
 def _padded(lost: Sequence[str], present: Sequence[str]) -> Iterable[_Form]:
-    """Forms by the widths of ids that are digits."""
+    """Yield forms that pad numeric ids with zeros to a width."""
     for width in sorted({len(own) for own in present if own.isdigit()}):
         if any(len(own) < width for own in lost):
             yield "leading zeros were added", methodcaller("zfill", width)
 
 
 def _shorter(text: str) -> Iterable[str]:
-    """A text, and all that it begins with, the longest first."""
+    """Return all prefixes of a text, the longest first."""
     return (text[:length] for length in range(len(text), 0, -1))
 
 
 def _read_as(own: str, written: str, read: str) -> str:
-    """A text as bytes in one encoding, read in another; unchanged where that can't be."""
+    """Encode a text in one encoding and decode it in another; unchanged if that fails."""
     try:
         return own.encode(written).decode(read)
     except UnicodeError:
@@ -142,8 +143,8 @@ def _read_as(own: str, written: str, read: str) -> str:
 
 
 def _prefix(ids: Sequence[str]) -> str:
-    """What all ids begin with."""
-    # What these two have in common, all between them have.
+    """Return the common prefix of all ids."""
+    # The smallest and the largest id share it, and so do all ids between them.
     pairs = zip(min(ids), max(ids), strict=False)
     alike = takewhile(lambda pair: pair[0] == pair[1], islice(pairs, _LONGEST))
     return "".join(one for one, _ in alike)

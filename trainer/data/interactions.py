@@ -1,4 +1,4 @@
-"""Interactions: who did what, how strongly, when, and what kind of event it was."""
+"""Read interactions: users, items, weights, timestamps and event types."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from trainer.errors import InputError
 
 REQUIRED = ("user_id", "item_id")
 OPTIONAL = ("weight", "timestamp", "event")
-# How much larger the ninth tenth of all weights is than the first. Counts of plays reach a hundred.
+# Warn from this ratio of the 90th to the 10th percentile of weights on. Counts of plays reach 100.
 _SEVERAL_UNITS = 1000
 EVENT_ID = "event_id"
 
@@ -27,16 +27,16 @@ class Interactions:
     """Interactions in file order; n rows.
 
     Attributes:
-        name: where they come from.
+        name: the name of the source.
         user_ids, item_ids: the distinct external ids, in order of first appearance.
         users, items: (n,) int64, positions in user_ids and item_ids.
-        weights: (n,) float32, at most MAX_WEIGHT above or below 0; 1 where the file has no weights.
-            Values <= 0 are no positives.
-        timestamps: (n,) float64, seconds since 1970-01-01 UTC; None where the file has none.
-        events: (n,) int64, positions in event_types; None where the file has no event types.
-        event_types: the distinct event types, in order of first appearance; "" where one is missing.
-        warnings: what looks wrong with them, in sentences.
-        event_ids: (n,) text, "" where one is missing; None where there are none or none were asked for.
+        weights: (n,) float32, at most MAX_WEIGHT above or below 0; 1 without a column `weight`. Only
+            interactions with a weight above 0 are positives.
+        timestamps: (n,) float64, seconds since 1970-01-01 UTC; None without that column.
+        events: (n,) int64, positions in event_types; None without a column `event`.
+        event_types: the distinct event types, in order of first appearance; "" for a missing one.
+        warnings: what looks wrong, one sentence each.
+        event_ids: (n,) text, "" for a missing one; None if they are absent or weren't read.
     """
 
     name: str
@@ -55,14 +55,14 @@ class Interactions:
         return len(self.users)
 
     def times_for(self, option: str) -> NDArray[np.float64]:
-        """The timestamps; raises InputError, which names the option that needs them, without any."""
+        """Return the timestamps; raises InputError, which names `option`, if there are none."""
         if self.timestamps is None:
             reason = f"there is no column timestamp, which {option} needs"
             raise InputError(Path(self.name), reason)
         return self.timestamps
 
     def where(self, kept: NDArray[np.bool_]) -> Interactions:
-        """Those of the rows that `kept`, (n,), is true for, and the ids that they need."""
+        """Return the rows for which the mask `kept` (n,) is true, and only the ids that they use."""
         user_ids, users = _compact(self.user_ids, self.users[kept])
         item_ids, items = _compact(self.item_ids, self.items[kept])
         smaller = replace(
@@ -82,15 +82,15 @@ class Interactions:
 
 
 def read_interactions(path: Path, *, event_ids: bool = False, now: float | None = None) -> Interactions:
-    """Read the columns user_id, item_id and, where there are such, weight, timestamp and event.
+    """Read the columns user_id and item_id and, if present, weight, timestamp and event.
 
-    Others are ignored. `timestamps.read` and `timestamps.check` say what a timestamp may be; an
+    Other columns are ignored. `timestamps.read` and `timestamps.check` define valid timestamps. An
     event type is text.
 
     Args:
         path: a CSV or Parquet file, or a folder of Parquet files as `parquet_folder` reads it.
-        event_ids: whether to read a column event_id too, where there is one: text or integers.
-        now: what the clock says, seconds since 1970; None for the machine's.
+        event_ids: whether to read an optional column event_id, of text or integers.
+        now: the current time in seconds since 1970; None for the clock of the machine.
 
     Raises:
         InputError: names the file and the column or row.
@@ -105,19 +105,21 @@ def read_interactions(path: Path, *, event_ids: bool = False, now: float | None 
 
 
 def optional_columns(*, event_ids: bool) -> tuple[str, ...]:
-    """The columns that are read where they exist."""
+    """Return the optional columns of interactions."""
     return (*OPTIONAL, EVENT_ID) if event_ids else OPTIONAL
 
 
 def from_table(
     path: Path, table: pa.Table, *, name: str, now: float | None = None, times_are_certain: bool = False
 ) -> Interactions:
-    """Interactions of a table of at least one row, read from `path`; see `read_interactions`.
+    """Return the interactions of a table with at least one row; see `read_interactions`.
 
     Args:
-        path, table, now: see above.
-        name: of the interactions.
-        times_are_certain: whether numbers in the column timestamp are known to be seconds since 1970.
+        path: the file that errors name.
+        table: the columns.
+        name: the name of the source.
+        now: see `read_interactions`.
+        times_are_certain: whether numeric timestamps are known to be seconds since 1970.
     """
     now = utc_now().timestamp() if now is None else now
     user_ids, users = tables.ids(path, table, "user_id")
@@ -143,19 +145,19 @@ def from_table(
 
 
 def _of_several_units(name: str, weights: NDArray[np.float32]) -> Iterator[str]:
-    """A warning of positives so different in size that some may be of another unit."""
+    """Warn if positive weights differ so much that some may have another unit."""
     positives = weights[weights > 0]
     small, large = np.percentile(positives, [10, 90]) if len(positives) else (1, 1)
     if large >= _SEVERAL_UNITS * small:
         yield (
             f"the weights of {name} differ by a factor of {large / small:,.0f}: one in ten is "
-            f"{small:g} or less and one in ten {large:g} or more; are some of another unit?"
+            f"{small:g} or less, and one in ten is {large:g} or more; do some have another unit?"
         )
 
 
 def _compact(names: list[str], codes: NDArray[np.int64]) -> tuple[list[str], NDArray[np.int64]]:
-    """The names that are used, in order of first appearance, and the positions in those."""
-    # Not np.unique, which sorts all rows: of what is assigned to one place the last stays.
+    """Return the used names in order of first appearance, and each row's position among them."""
+    # np.unique would sort all rows. Assigned backwards, the first row of each name remains.
     first = np.full(len(names), len(codes))
     first[codes[::-1]] = np.arange(len(codes) - 1, -1, -1)
     used = np.flatnonzero(first < len(codes))

@@ -1,4 +1,4 @@
-"""Attributes of items: what users filter by and what comes with results. No training sees them."""
+"""Read item attributes: callers filter by them and get them with results. Training ignores them."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ _NOTHING = pa.scalar(None, pa.large_string())
 
 @dataclass(frozen=True)
 class WantedColumn:
-    """A column to publish; `kind` is None where its content decides."""
+    """A column to publish; if `kind` is None, the values decide."""
 
     name: str
     kind: AttributeKind | None
 
 
 def parse(names: Sequence[str]) -> list[WantedColumn]:
-    """Columns, each "NAME", "NAME:text" or "NAME:number".
+    """Parse columns of the form "NAME", "NAME:text" or "NAME:number".
 
     Raises:
-        OptionError: a name is empty, there twice, or that of the titles.
+        OptionError: a name is empty, repeated, or reserved for titles.
     """
     wanted: list[WantedColumn] = []
     for given in names:
@@ -44,7 +44,7 @@ def parse(names: Sequence[str]) -> list[WantedColumn]:
         if own.name == RESERVED_ATTRIBUTE:
             raise OptionError(OPTION, given, "another column: titles are published anyway")
         if own.name in {other.name for other in wanted}:
-            raise OptionError(OPTION, given, "there once")
+            raise OptionError(OPTION, given, "given once")
         wanted.append(own)
     return wanted
 
@@ -56,15 +56,15 @@ def read(
     *,
     separator: str,
 ) -> tuple[list[Column], list[str]]:
-    """The wanted columns of a table that was read from `path`, and sentences on what looks wrong.
+    """Read the wanted columns of a table that was read from `path`; also return warnings.
 
-    A numeric column is a number attribute, and so is a text column of which every value that isn't
-    empty is a finite number; any other is text. What marks a missing value among numbers, such as "N/A"
-    (column_types.MARKERS), is none. A list column of Parquet is multi-valued as it is, a text column by
-    the separator.
+    A numeric column becomes a number attribute, and so does a text column whose non-empty values are
+    all finite numbers. Any other column becomes text. Among numbers, a marker of a missing value such
+    as "N/A" (column_types.MARKERS) is no value. A list column of Parquet is multi-valued; a text column
+    is split at the separator.
 
     Raises:
-        InputError: names the file, the row and the column of a value that is too long or no number.
+        InputError: a value is too long or isn't a number; names the file, the row and the column.
     """
     warnings: list[str] = []
     return [_read(path, table, own, separator, warnings) for own in wanted], warnings
@@ -97,46 +97,46 @@ def _texts(path: Path, table: pa.Table, name: str, separator: str) -> list[list[
     for row, own in enumerate(values, start=1):
         for value in own:
             if (size := len(value.encode())) > MAX_VALUE_BYTES:
-                reason = f"{name} has a value of {size} bytes of UTF-8, at most {MAX_VALUE_BYTES}"
+                reason = f"{name} has a value of {size} bytes of UTF-8; at most {MAX_VALUE_BYTES} fit"
                 raise InputError(path, f"{reason}: {value[:40]!r}...", row=row)
     return values
 
 
-# Zeros at the beginning, or more digits than a number has.
+# A code begins with zeros, or has more digits than a float keeps.
 _CODE = r"^[-+]?0[0-9]|^[-+]?[0-9]{16,}$"
 
 
 class _Numbers(Texts):
-    """Which of a column's texts are finite numbers."""
+    """A column of text, and which of its values are finite numbers."""
 
     def __init__(self, path: Path, name: str, values: pa.ChunkedArray) -> None:
         super().__init__(path, name, values)
         self._name = name
         self.markers = column_types.is_marker(self.values)
-        # By the form first, since Arrow converts all of a column or nothing.
+        # Match the form first, since Arrow converts a whole column or nothing.
         written_so = pc.if_else(pc.fill_null(self.matching(NUMBER), False), self.values, _NOTHING)
         self._are = pc.fill_null(pc.is_finite(written_so.cast(pa.float64())), False)
         self._numbers = count_true(self._are)
 
     def are_all(self) -> bool:
-        """Whether there is a number, and nothing else but what marks a missing one."""
+        """Whether all values are numbers or markers of a missing one, and at least one is a number."""
         return self._numbers > 0 and self._numbers + count_true(self.markers) == self.count
 
     def code_warnings(self) -> list[str]:
-        """What to say where numbers would lose what is written, as in article numbers; else nothing."""
+        """Warn of codes, such as article numbers, that a number attribute would change."""
         remedy = f": the attribute is text; {self._name}:number makes it a number"
-        what = "are numbers that are written as codes"
+        what = "are numbers written as codes"
         return [*self.told(self.matching(_CODE), what, remedy)]
 
     def kind_warnings(self, separator: str) -> Iterator[str]:
-        """What to say where it is a text attribute that nobody asked for to be one."""
-        # With several values a row, numbers may be codes.
+        """Warn of a column that becomes text although most of its values are numbers."""
+        # If rows have several values, numbers may be codes.
         several = count_true(pc.match_substring(self.values, separator))
         if several or not self._numbers or self._numbers < self.count * _MOSTLY:
             return
         others = pc.and_(pc.invert(pc.or_(self._are, self.markers)), pc.is_valid(self.values))
         yield (
             f"{self.where} is published as text, although {self._numbers} of its {self.count} values "
-            f"are numbers: {count_true(others)} aren't, as {self.example(others)}. Mend or empty "
+            f"are numbers: {count_true(others)} aren't, such as {self.example(others)}. Fix or empty "
             f"those, or give {OPTION} {self._name}:number, which refuses them, or {self._name}:text"
         )

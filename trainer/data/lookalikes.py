@@ -1,7 +1,7 @@
-"""Ids that are likely to be a mistake, though ids are compared byte by byte and kept as they are.
+"""Warn of ids that are likely to be mistakes. Ids are compared byte by byte and never changed.
 
-Two ids that look the same are two users here, of which each has a part of what one user did; and all
-whose id a program didn't know are one user, by the name of "nan".
+Two ids that look alike are two users here, and each has a part of the interactions of one person. If a
+program writes "nan" for unknown ids, all those interactions become one user.
 """
 
 from __future__ import annotations
@@ -28,8 +28,7 @@ def _without_invisible(ids: pa.Array) -> pa.Array:
     return pc.replace_substring_regex(ids, _SPACES, " ")
 
 
-# Ways to make ids equal that differ in one thing only, by the name of that: of ids that have other
-# characters than ASCII, and of all.
+# Functions that remove one difference between ids, by its name: for ids beyond ASCII, and for all ids.
 _BEYOND_ASCII: dict[str, Callable[[pa.Array], pa.Array]] = {
     "Unicode normalisation": lambda ids: pc.utf8_normalize(ids, "NFC"),
     "invisible characters": _without_invisible,
@@ -45,18 +44,18 @@ _STEPS: dict[str, Callable[[pa.Array], pa.Array]] = {
 def warnings_of(
     kind: str, ids: Sequence[str], of_rows: NDArray[np.int64], others: Sequence[str] = ()
 ) -> list[str]:
-    """What is odd about ids, in sentences with how many there are and up to three of them.
+    """Warn of suspicious ids, with their number and up to three examples.
 
     Args:
         kind: "item" or "user".
         ids: distinct external ids.
-        of_rows: of each interaction its id's position in `ids`.
-        others: of a table of features; those that are among `ids` too count once.
+        of_rows: for each interaction the position of its id in `ids`.
+        others: ids of a table of features; ids that are also in `ids` count once.
 
     Returns:
-        A sentence each for marks of a missing id, integers written as floats, numbers that a
-        spreadsheet has shortened and ids with white space around them, and for each of the `_STEPS`
-        by which ids become equal.
+        One sentence for each finding: markers of a missing id, integers written as floats, numbers that
+        a spreadsheet shortened, ids with white space around them, and ids that differ only in one of
+        the `_STEPS`.
     """
     given = pc.unique(pa.array([*ids, *others], pa.large_string()))
     are_markers = column_types.is_marker(pc.utf8_trim_whitespace(given))
@@ -80,7 +79,7 @@ def warnings_of(
             sentences.append(
                 f"{kind} ids {shown}{more} differ only in {what}: they are different ids here"
             )
-            # Of each pair one goes on.
+            # Keep one id of each pair for the next step.
             kept = np.ones(len(given), dtype=bool)
             kept[again] = False
             given, unified = (own.filter(pa.array(kept)) for own in (given, unified))
@@ -88,23 +87,28 @@ def warnings_of(
 
 
 def missing_of(kind: str, ids: pa.Array) -> list[str]:
-    """What to say of marks of a missing id among ids, large_string, whose model is trained already.
+    """Warn of markers of a missing id among the ids (large_string) of a trained model.
 
-    What else `warnings_of` tells of can't be mended any more, and what may be a word is taken for one.
+    Ids of a trained model can't change any more, so other findings are left out. A marker that may be a
+    word counts as a word.
     """
     marked = ids.filter(column_types.is_marker(ids, among_texts=True))
     return [*_missing(kind, marked.to_pylist(), 0)]
 
 
 def _repeated(before: pa.Array, unified: pa.Array) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Positions of ids that others became equal to, and of those others, which rise."""
+    """Find ids that became equal to earlier ones.
+
+    Returns:
+        Positions of the earlier ids, and the ascending positions of the ids that equal them now.
+    """
     changed = unified.filter(pc.not_equal(before, unified))
-    # What was changed, and what it may be equal to now.
+    # The changed ids, and the ids that they may now equal.
     near = np.flatnonzero(pc.is_in(unified, changed).to_numpy(zero_copy_only=False))
     encoded = unified.take(pa.array(near)).dictionary_encode()
     codes = encoded.indices.to_numpy()
     first = np.empty(len(encoded.dictionary), dtype=np.int64)
-    # The first of those that have the same code is written last.
+    # Written backwards, the first position of each code remains.
     first[codes[::-1]] = near[::-1]
     is_again = first[codes] != near
     return first[codes[is_again]], near[is_again]
@@ -113,8 +117,8 @@ def _repeated(before: pa.Array, unified: pa.Array) -> tuple[NDArray[np.int64], N
 def _missing(kind: str, found: Sequence[str], rows: int) -> Iterator[str]:
     if found:
         where = f" in {rows} row{'s' if rows > 1 else ''}" if rows else ""
-        are = f"{kind} ids {_shown(found)}{where} look like marks of a missing id"
-        yield f"{are}: each is one {kind} like any other; leave such rows out"
+        are = f"{kind} ids {_shown(found)}{where} look like markers of a missing id"
+        yield f"{are}: each counts as one {kind}; leave such rows out"
 
 
 def _forms(kind: str, ids: pa.Array) -> Iterator[str]:
@@ -122,10 +126,10 @@ def _forms(kind: str, ids: pa.Array) -> Iterator[str]:
     are_short = pc.match_substring_regex(ids, _SPREADSHEET)
     have_space = pc.not_equal(ids, pc.utf8_trim_whitespace(ids))
     for mask, share, what in (
-        # Of some it may be meant, such as versions; of most it isn't.
+        # A few ids may be written so on purpose, such as versions; most ids aren't.
         (are_floats, 0.5, "are integers written as floats, as dataframes do when one is missing"),
-        (are_short, 0.0, "are numbers that a spreadsheet has shortened, so that several are one"),
-        (have_space, 0.0, "have white space around them, which is a part of the id"),
+        (are_short, 0.0, "are numbers that a spreadsheet has shortened, so several ids became one"),
+        (have_space, 0.0, "have white space around them, which is part of the id"),
     ):
         found = ids.filter(mask)
         if len(found) > share * len(ids):
@@ -134,7 +138,7 @@ def _forms(kind: str, ids: pa.Array) -> Iterator[str]:
 
 
 def _shown(ids: Sequence[str], *, count: int | None = None) -> str:
-    """Up to three of them, and how many more there are."""
+    """Show up to three ids, and the number of further ones."""
     examples = ", ".join(ascii(own) for own in ids[:_EXAMPLES])
     more = (count or len(ids)) - min(len(ids), _EXAMPLES)
     return f"{examples} and {more} more" if more else examples

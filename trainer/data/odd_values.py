@@ -1,4 +1,4 @@
-"""What looks wrong with the values of a text column, in sentences with a count and an example."""
+"""Warn of suspicious values in a text column, with a count and an example."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ from trainer.data.files import column_types, tables
 from trainer.data.files.column_names import SEPARATORS
 
 NUMBER = r"^[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?$"
-"""A number as Arrow reads it, but for those that aren't finite."""
+"""A finite number as Arrow reads it."""
 
 _LIST = r"""^\[.*['",].*\]$|^\{.*['",:].*\}$|^\(.*['",].*\)$|^\[\s*([-+.0-9]*\s*)*\]$"""
 _WHOLE = r"^-?[0-9]+\.0$"
 _DECIMAL_COMMA = r"^[-+]?[0-9]+,[0-9]+$"
 _INVISIBLE = "\u200b\u200c\u200d\u2060\ufeff"
 _SHOWN_CHARACTERS = 60
-# Of the values. A comma in some titles makes it no separator.
+# This share of the values must hold a separator. A comma in some titles isn't one.
 _MANY = 0.1
 
 
 class Texts:
-    """A column of text, and what is said of some of its values.
+    """A column of text, for sentences about some of its values.
 
     Attributes:
-        where: which column of which file, for sentences.
-        values: large_string, trimmed, null for nothing.
-        count: of those that aren't null.
+        where: the column and the file, as sentences name them.
+        values: large_string, trimmed; null for an empty value.
+        count: the number of values that aren't null.
     """
 
     def __init__(self, path: Path, column: str, values: pa.ChunkedArray) -> None:
@@ -39,33 +39,33 @@ class Texts:
         self.count = len(self.values) - self.values.null_count
 
     def matching(self, pattern: str) -> pa.ChunkedArray:
-        """Which values match a regular expression; null where there is none."""
+        """Return a mask of the values that match a regular expression; null for an empty value."""
         return pc.match_substring_regex(self.values, pattern)
 
     def example(self, mask: pa.ChunkedArray) -> str:
-        """The first value that the mask is true for, and its row."""
+        """Show the first value for which the mask is true, and its row."""
         row = tables.first(mask)
         return f"{_shown(self.values[row - 1].as_py())} in row {row}"
 
     def told(self, mask: pa.ChunkedArray, what: str, then: str) -> Iterator[str]:
-        """A sentence where the mask is true for some: how many, what of them, and an example."""
+        """Yield a sentence if the mask is true for any value: their number, `what`, and an example."""
         if found := count_true(mask):
             of = f"{found} of {self.count} values of {self.where}"
-            yield f"{of} {what}, as {self.example(mask)}{then}"
+            yield f"{of} {what}, such as {self.example(mask)}{then}"
 
 
 def count_true(mask: pa.ChunkedArray) -> int:
-    """How many are true."""
+    """Count the true values."""
     return int(pc.sum(mask).as_py() or 0)
 
 
 def warnings_of(path: Path, table: pa.Table, column: str, separator: str) -> list[str]:
-    """What is odd about a column of features or of a text attribute; nothing of one that isn't text.
+    """Warn of suspicious values in a feature column or a text attribute; [] if it isn't text.
 
     Args:
-        path: what the sentences name.
-        table, column: where the values are.
-        separator: what separates several values of a row.
+        path: the file that the sentences name.
+        table, column: the table, and the name of the column.
+        separator: the separator of several values in a row.
     """
     values = column_types.decoded(table.column(column))
     if not column_types.is_text(values.type):
@@ -77,12 +77,12 @@ def warnings_of(path: Path, table: pa.Table, column: str, separator: str) -> lis
         f", but aren't read as lists: put {separator!r} between the values, or write lists in Parquet"
     )
     are_markers = column_types.is_marker(texts.values, among_texts=True)
-    marks = "look like marks of a missing value"
+    marks = "look like markers of a missing value"
     return [
         *texts.told(texts.matching(_LIST), "look like lists written as text", not_lists),
         *_separators(texts, separator),
         *_whole_numbers(texts),
-        *texts.told(are_markers, marks, ", but are used as values: leave them empty"),
+        *texts.told(are_markers, marks, ", but count as values: leave them empty"),
         *_cases(texts, separator),
     ]
 
@@ -94,7 +94,7 @@ def _shown(text: str) -> str:
 def _separators(texts: Texts, separator: str) -> Iterator[str]:
     if count_true(pc.match_substring(texts.values, separator)):
         return
-    # Lists have been told of.
+    # Lists have a warning of their own.
     are_lists = texts.matching(_LIST)
     for other in (own for own in SEPARATORS if own.strip(" ") and own != separator):
         holds = pc.and_not(pc.match_substring(texts.values, other), are_lists)
@@ -102,10 +102,10 @@ def _separators(texts: Texts, separator: str) -> Iterator[str]:
         if found and found >= _MANY * texts.count:
             hint = f"--feature-separator {other!r}?"
             if other == "," and count_true(texts.matching(_DECIMAL_COMMA)) == found:
-                hint = f"decimal commas? Write 1.5 for 1,5. Or {hint}"
+                hint = f"decimal commas? Write 1.5 instead of 1,5. Or {hint}"
             yield (
                 f"no value of {texts.where} holds {separator!r}, but {found} of {texts.count} hold "
-                f"{other!r}, as {texts.example(holds)}: {hint}"
+                f"{other!r}, such as {texts.example(holds)}: {hint}"
             )
             return
 
@@ -114,14 +114,14 @@ def _whole_numbers(texts: Texts) -> Iterator[str]:
     are_whole = texts.matching(_WHOLE)
     if count_true(are_whole) == texts.count:
         yield (
-            f"all {texts.count} values of {texts.where} are integers written as floats, as "
-            f"{texts.example(are_whole)}, and are used as they are written: dataframes write integers "
-            "so when one is missing; convert the column (pandas: astype('Int64'))"
+            f"all {texts.count} values of {texts.where} are integers written as floats, such as "
+            f"{texts.example(are_whole)}, and are used as written: dataframes write integers as floats "
+            "if one is missing; convert the column (pandas: astype('Int64'))"
         )
 
 
 def _cases(texts: Texts, separator: str) -> Iterator[str]:
-    """Values that differ in case only; a column of nearly as many values as rows is no category."""
+    """Warn of values that differ only in case or form; skip columns with nearly one value per row."""
     distinct = pc.unique(texts.values).drop_null().to_pylist()
     if len(distinct) > max(1000, texts.count // 2):
         return
@@ -131,12 +131,12 @@ def _cases(texts: Texts, separator: str) -> Iterator[str]:
         by_case.setdefault(_plain(part), []).append(part)
     if alike := [own for own in by_case.values() if len(own) > 1]:
         yield (
-            f"{len(alike)} values of {texts.where} differ in case, space or Unicode form only, as "
-            f"{' and '.join(map(_shown, alike[0]))}: they are different values"
+            f"{len(alike)} values of {texts.where} differ only in case, space or Unicode form, such as "
+            f"{' and '.join(map(_shown, alike[0]))}: they count as different values"
         )
 
 
 def _plain(text: str) -> str:
-    """A text as it looks, whatever its case."""
+    """Return a text without differences in case, space, Unicode form and invisible characters."""
     shown = "".join(own for own in unicodedata.normalize("NFKC", text) if own not in _INVISIBLE)
     return " ".join(shown.split()).casefold()

@@ -1,1 +1,1 @@
-"""How good a model is."""
+"""Evaluate a model on held-out interactions."""

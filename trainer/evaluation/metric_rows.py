@@ -1,4 +1,4 @@
-"""Figures of a version's metrics that are held against one another."""
+"""Compare metrics of a version with one another."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from dataclasses import dataclass
 TRAINED = "test_precision_at_10_trained"
 POPULAR = "test_precision_at_10_popular"
 _COLD = (
-    ("by what they have seen", "test_precision_at_10_folded_in"),
+    ("by their seen items", "test_precision_at_10_folded_in"),
     ("by their features alone", "test_precision_at_10_features_only"),
-    ("by what is popular", POPULAR),
+    ("by the most popular items", POPULAR),
 )
 SERVED = "test_precision_at_10_served"
 EXACT = "test_precision_at_10_exact"
@@ -19,7 +19,7 @@ USERS = "served_users"
 
 @dataclass(frozen=True)
 class MetricRow:
-    """precision@10 of one kind of users or search, and its ratio to the best, None if not known."""
+    """precision@10 for one kind of users or search, and its ratio to the reference, None if unknown."""
 
     title: str
     precision: float
@@ -27,7 +27,7 @@ class MetricRow:
 
 
 def cold_rows(metrics: Mapping[str, float]) -> list[MetricRow]:
-    """How users without a vector do beside trained ones; empty when nothing is known of the former."""
+    """Compare users without a vector with trained users; [] if they weren't measured."""
     trained = metrics.get(TRAINED)
     cold = [_row(title, metrics[name], trained) for title, name in _COLD if name in metrics]
     if not cold or trained is None:
@@ -36,11 +36,11 @@ def cold_rows(metrics: Mapping[str, float]) -> list[MetricRow]:
 
 
 def served_rows(metrics: Mapping[str, float], backend: str) -> list[MetricRow]:
-    """What a retriever answers, then what exact search would; empty when that wasn't measured.
+    """Compare the answers of a retriever with exact search; [] if they weren't measured.
 
     Args:
-        metrics: a version's.
-        backend: of its index that recommends.
+        metrics: the metrics of a version.
+        backend: the backend of its index `recommend`.
     """
     if SERVED not in metrics or EXACT not in metrics:
         return []

@@ -1,11 +1,11 @@
-"""How good recommendations are for those who have no vector of their own.
+"""Evaluate recommendations for users without a vector of their own.
 
-All figures are precision@10 on the held-out positives with seen items left out, by exact scoring, as
+All metrics are precision@10 on the held-out positives, without seen items, by exact scoring. They are
 means over the same users: those with both a held-out positive and a seen item.
 
-What is measured is how well a user's vector is replaced. Item vectors and feature embeddings stay as
-they were trained, also on the interactions of the users that are evaluated. What folds a user in isn't
-learned from that user (cross-fitting), but the published one is learned from all.
+The evaluation replaces the vectors of trained users. Item vectors and feature embeddings stay as
+trained, also on interactions of the evaluated users. The fold-in for a user is learned without that
+user (cross-fitting), while the published fold-in is learned from all users.
 """
 
 from __future__ import annotations
@@ -35,22 +35,22 @@ def evaluate_cold(
     features_only: Float32Array | None = None,
     seed: int = 42,
 ) -> dict[str, float]:
-    """precision@10 of users whose vectors are hidden.
+    """Compute precision@10 for users whose vectors are hidden.
 
     Args:
         embeddings, seen, held_out: see evaluate_vectors.
         popular_items: (items,) all rows, the most popular first.
-        features_only: (users, components + 1) float32, embedding then bias: each user's as made of the
-            user's features alone. A user without features has a row of zeros and gets the items of the
-            highest bias.
-        seed: of the users that are drawn when there are many, and of the folds.
+        features_only: (users, components + 1) float32, embedding then bias: the vector of each user by
+            features alone. A user without features has a row of zeros, and gets the items with the
+            highest biases.
+        seed: of the sample of users and of the folds.
 
     Returns:
-        `test_precision_at_10_folded_in`: of users as the sessions that their seen items make; missing
-        when nothing can fold them in. `test_precision_at_10_features_only`: of `features_only`, if
-        given. `test_precision_at_10_popular`: of the most popular items, the same for all.
-        `test_precision_at_10_trained`: of the same users by their own vectors. Nothing when no user has
-        both a positive and a seen item.
+        Metrics by name; empty if no user has both a positive and a seen item.
+        `test_precision_at_10_folded_in`: by sessions of the seen items; missing without a fold-in.
+        `test_precision_at_10_features_only`: by `features_only`, if given.
+        `test_precision_at_10_popular`: by the most popular items.
+        `test_precision_at_10_trained`: by the users' own vectors.
     """
     users = evaluated_users(seen, held_out, seed=seed)
     if not len(users):
@@ -74,7 +74,7 @@ def evaluate_cold(
 def evaluate_cold_of(
     dataset: Dataset, embeddings: Embeddings, user_features: UserFeatureVectors | None, *, seed: int
 ) -> dict[str, float]:
-    """`evaluate_cold` of a dataset; {} if nothing is held out."""
+    """Call `evaluate_cold` for a dataset; {} if nothing is held out."""
     seen, held_out = dataset.seen(), dataset.held_out()
     if held_out is None:
         return {}
@@ -89,7 +89,7 @@ def evaluate_cold_of(
 
 
 def evaluated_users(seen: Ragged, held_out: Ragged, *, seed: int) -> NDArray[np.int64]:
-    """Rows, ascending, of the users with a held-out positive and a seen item; of many, some drawn."""
+    """Return the ascending rows of users with a held-out positive and a seen item, or a sample."""
     users = with_positives(held_out, seed=seed)
     rows: NDArray[np.int64] = users[np.diff(seen.offsets)[users] > 0]
     return rows
@@ -98,19 +98,18 @@ def evaluated_users(seen: Ragged, held_out: Ragged, *, seed: int) -> NDArray[np.
 def fold_users_in(
     embeddings: Embeddings, users: NDArray[np.int64], seen: Ragged, *, seed: int
 ) -> Float32Array | None:
-    """Vectors (users, components + 1) of sessions of what each user has seen, without the users' own.
+    """Compute vectors (users, components + 1) from sessions of the users' seen items.
 
-    The users are divided into folds. Those of a fold are folded in by what is learned from the
-    others, and from more users if there are many.
+    The users are divided into folds. The fold-in for each fold is learned from the other users.
 
     Returns:
-        None when a FoldIn can't be made.
+        None if a FoldIn can't be made.
     """
     random = np.random.default_rng(seed)
     others = np.setdiff1d(np.flatnonzero(np.diff(seen.offsets)), users)
     more = random.permutation(others)[: max(0, MOST_USERS - len(users))]
     folded = np.zeros((len(users), embeddings.components + 1), dtype=np.float32)
-    # As many in each fold as possible, give or take one.
+    # The sizes of the folds differ by one at most.
     fold_of = random.permutation(len(users)) % _FOLDS
     for fold in range(min(_FOLDS, len(users))):
         learned = np.concatenate([users[fold_of != fold], more])
@@ -135,13 +134,13 @@ def _popular(
 ) -> Iterator[tuple[int, NDArray[np.int64]]]:
     for user in users.tolist():
         own = seen[user]
-        # So many that ten are left when the user has seen all others.
+        # Take enough that ten remain without the seen items.
         first = popular_items[: K + len(own)]
         yield user, first[~np.isin(first, own)][:K].astype(np.int64)
 
 
 def _rows_of(of: Ragged, rows: NDArray[np.int64]) -> Ragged:
-    """Some rows, in the given order."""
+    """Return the given rows in the given order."""
     chosen = [of[row] for row in rows]
     offsets = np.cumsum([0, *map(len, chosen)], dtype=np.int64)
     return Ragged(offsets, np.concatenate([of.values[:0], *chosen]))

@@ -1,6 +1,6 @@
-"""Quality of rankings by vectors alone: of any model, and of what an index answers.
+"""Evaluate rankings by vectors alone, for any model, and the answers of an index.
 
-The metrics are LightFM's (lightfm.evaluation): means over users with at least one positive.
+The metrics are defined as in lightfm.evaluation: means over users with at least one positive.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ from trainer.index.exact import sample, score_chunks
 from trainer.index.tuning import TunedIndex
 
 if TYPE_CHECKING:
-    # The command line reads of this before LightFM may be missing.
+    # The command line imports this module, and LightFM may be missing there.
     from trainer.fitting.embeddings import Embeddings
 
 K = 10
-# Every evaluated user is scored against every item, so there is a limit.
+# Each evaluated user is scored against all items, so the number is limited.
 MAX_USERS = 10_000
-# Those who are asked for as a retriever is asked.
+# The limit for users whose answers are found as by a retriever.
 MAX_SERVED_USERS = 1000
-# All items are scored for each user, so of a large catalogue's users fewer are asked for.
+# All items are scored for each user, so a large catalogue is measured with fewer users.
 _MAX_SCORES = 150_000_000
 _MIN_USERS = 100
 
@@ -39,14 +39,14 @@ def evaluate_vectors(
     held_out: Ragged,
     seed: int = 42,
 ) -> dict[str, float]:
-    """precision@10 and AUC on held-out items, by exact scoring.
+    """Compute precision@10 and AUC on held-out items, by exact scoring.
 
-    `seen` and `held_out` are for each user the rows of seen items and of the positives, ascending. Of
-    more users than MAX_USERS so many are drawn, by the seed.
+    `seen` and `held_out` have for each user the ascending rows of seen items and of positives. If there
+    are more users than MAX_USERS, that many are drawn by the seed.
 
     Returns:
-        `test_precision_at_10`, `test_auc`: among all items. The same with `_unseen`: among those that
-        the user hasn't seen. AUC is missing when no user has both a positive and another item.
+        `test_precision_at_10`, `test_auc`: among all items. The same with `_unseen`: without the items
+        that the user has seen. AUC is missing if no user has both a positive and another item.
         `evaluated_users`: the number of users.
     """
     chosen = with_positives(held_out, seed=seed)
@@ -67,13 +67,13 @@ def evaluate_vectors(
 
 
 def with_positives(held_out: Ragged, *, seed: int = 42) -> NDArray[np.int64]:
-    """Rows of the users with at least one held-out item, ascending; of many, MAX_USERS drawn."""
+    """Return the ascending rows of users with a held-out item, or a sample of MAX_USERS."""
     rows: NDArray[np.int64] = np.flatnonzero(np.diff(held_out.offsets))
     return rows[sample(len(rows), MAX_USERS, seed=seed)]
 
 
 def precision_at_10(answers: Iterator[tuple[int, NDArray[np.int64]]], held_out: Ragged) -> float:
-    """Mean share of held-out items among ten answers; `answers` are user rows and item rows."""
+    """Return the mean share of held-out items in ten answers; `answers` are user and item rows."""
     shares = [len(np.intersect1d(rows[:K], held_out[user])) / K for user, rows in answers]
     return float(np.mean(shares)) if shares else 0.0
 
@@ -87,19 +87,19 @@ def served_precision(
     held_out: Ragged,
     seed: int,
 ) -> dict[str, float]:
-    """precision@10 of the very answers that a retriever gives, beside those of exact search.
+    """Compute precision@10 of the answers that a retriever gives, and of exact search.
 
-    Other metrics score all items, whatever the index finds. Here users with held-out positives are
-    answered as a retriever answers them by default: by the index or, where that takes less time or the
-    index gives too few, by scoring all; without what they have seen, equal scores by `ranks` (items,).
-    Of many users MAX_SERVED_USERS are drawn by the seed, of a large catalogue's fewer. `tuned` is the
-    index `recommend`, of the rows of `embeddings`; the other arguments are those of evaluate_vectors.
+    Other metrics score all items and ignore the index. Here users with held-out positives get the
+    default answers of a retriever: from the index, or by scoring all items if that is faster or the
+    index finds too few. Seen items are left out, and ties go by `ranks` (items,). The seed draws a
+    sample of at most MAX_SERVED_USERS, smaller for a large catalogue. `tuned` is the index `recommend`
+    over the rows of `embeddings`; the other arguments are those of evaluate_vectors.
 
     Returns:
-        `test_precision_at_10_served`, `test_precision_at_10_exact`: means over the same users, with
-        seen items left out. `served_users`: their number. Nothing when nobody has a positive.
+        `test_precision_at_10_served`, `test_precision_at_10_exact`: means over the same users.
+        `served_users`: their number. Empty if no user has a positive.
     """
-    # Here, since the command line needs other names of this module only.
+    # Imported here, since the command line needs only other names of this module.
     from threadpoolctl import threadpool_limits
 
     users = np.flatnonzero(np.diff(held_out.offsets))
@@ -109,8 +109,8 @@ def served_precision(
     if not len(users):
         return {}
     answers: dict[str, list[tuple[int, NDArray[np.int64]]]] = {SERVED: [], EXACT: []}
-    # A worker answers a request on one thread. All numbers are finite, but the product's SIMD code may
-    # flag what lies behind the last one, and NumPy would warn of that.
+    # A worker answers a request on one thread. All numbers are finite, but SIMD code may flag bytes
+    # behind the last number, and NumPy would warn.
     with threadpool_limits(1), np.errstate(invalid="ignore"):
         for user in users.tolist():
             query, excluded = user_queries(embeddings.user_vectors[user]), seen[user]
@@ -127,10 +127,10 @@ def served_precision(
 def top_items(
     item_vectors: Float32Array, user_vectors: Float32Array, excluded: Sequence[NDArray[np.integer]]
 ) -> Iterator[NDArray[np.int64]]:
-    """Yield the rows of each user's best K items by exact scoring, best first, equal ones by row.
+    """Yield the rows of each user's best K items by exact scoring, best first, ties by row.
 
-    Vectors are (n, components + 1), embedding then bias. The items `excluded` for a user are left out;
-    where fewer than K others are left, so are the rows.
+    Vectors are (n, components + 1), embedding then bias. The `excluded` items of a user are left out,
+    so fewer than K rows may remain.
     """
     for scores, left_out in zip(scores_of(item_vectors, user_vectors), excluded, strict=True):
         scores[left_out] = -np.inf
@@ -151,7 +151,7 @@ def _by_index(
     excluded: NDArray[np.int32],
     ranks: NDArray[np.int32],
 ) -> NDArray[np.int64] | None:
-    """The ten best of what the index proposes; None where a retriever would score all items."""
+    """Return the ten best candidates of the index; None if a retriever would score all items."""
     width = tuned.width(K, len(excluded))
     pays = IndexCosts().pay(width, items=len(vectors), most=len(vectors))
     if tuned.path is None or not pays:
@@ -163,12 +163,15 @@ def _by_index(
 
 
 def _auc(scores: Float32Array, positives: NDArray[np.int32], excluded: int) -> float | None:
-    """Share of pairs of a positive and another item, of those not excluded, in the right order."""
+    """Return the share of pairs of a positive and another item that are ranked in the right order.
+
+    Excluded items have score -inf and don't count. None if there are no other items.
+    """
     negatives = len(scores) - len(positives) - excluded
     if negatives <= 0:
         return None
     order = np.sort(scores)
     own = np.sort(scores[positives])
-    # How many score less, without the excluded ones at the bottom and the positives among them.
+    # The number of negatives below each positive: subtract excluded items and lower positives.
     below = order.searchsorted(own) - excluded - np.arange(len(own))
     return float(np.clip(below, 0, negatives).mean() / negatives)

@@ -1,1 +1,1 @@
-"""LightFM, and what it learned."""
+"""Fit LightFM, and export its vectors and its state."""

@@ -1,4 +1,4 @@
-"""A trained model as the vectors that are published: of items and users, and of users' features."""
+"""Export a trained model as the published vectors: of items, of users, and of user features."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from trainer.preparing.dataset import Dataset
 
 @dataclass(frozen=True)
 class Embeddings:
-    """Vectors whose rows are the dataset's.
+    """The vectors of items and users, by rows of the dataset.
 
     Attributes:
         item_vectors, user_vectors: (n, components + 1) float32, embedding then bias.
@@ -40,23 +40,23 @@ class Embeddings:
 
     @property
     def item_embeddings(self) -> Float32Array:
-        """(items, components), without bias: what SimilarItems compares by cosine."""
+        """Return (items, components) without biases, which SimilarItems compares by cosine."""
         return split_biases(self.item_vectors)[0]
 
     @property
     def queries(self) -> Float32Array:
-        """(users, components + 1), `[u, 1]`: their inner products with item_vectors rank items."""
+        """Return (users, components + 1), `[u, 1]`: inner products with item_vectors rank items."""
         return user_queries(self.user_vectors)
 
     @property
     def components(self) -> int:
-        """Dimensions of the embeddings without bias."""
+        """Return the number of dimensions of the embeddings, without bias."""
         return int(self.item_vectors.shape[1]) - 1
 
 
 @dataclass(frozen=True)
 class UserFeatureVectors:
-    """Features that a cold user can be described by.
+    """The features that can describe a user without a vector.
 
     Attributes:
         names: "column:value", distinct.
@@ -67,11 +67,11 @@ class UserFeatureVectors:
     vectors: Float32Array
 
     def check_servable(self) -> None:
-        """Raise TooLongError for one that is too large to be served, VectorError if it isn't finite."""
+        """Raise TooLongError for a vector that is too long to be served, VectorError if not finite."""
         check_length(self.vectors, what="user feature vector")
 
     def stage(self, staging: Staging) -> None:
-        """Write the names and, in the order of their rows, the vectors."""
+        """Write the names as an id map, and the vectors in the order of its rows."""
         id_map: AnyIds = IdMap.build(self.names)
         rows = [id_map.row(name) for name in self.names]
         vectors = np.empty_like(self.vectors)
@@ -80,10 +80,10 @@ class UserFeatureVectors:
         staging.add_array(layout.USER_FEATURE_VECTORS, vectors)
 
     def alone(self, dataset: Dataset) -> Float32Array:
-        """(users, components + 1): each user as made of these features alone, as LightFM would.
+        """Return a vector for each user by these features alone, (users, components + 1) float32.
 
-        That is their mean, since a row of a feature matrix is divided by its number of entries. A
-        user without any has a row of zeros.
+        As in LightFM it is the mean of the feature vectors, since a row of the feature matrix is
+        divided by its number of entries. A user without features has a row of zeros.
         """
         own = {name: column for column, name in enumerate(dataset.user_feature_names)}
         columns = [len(dataset.users) + own[name] for name in self.names]
@@ -95,17 +95,17 @@ class UserFeatureVectors:
 
 @dataclass(frozen=True, kw_only=True)
 class Trained:
-    """A model as it is evaluated and published, whichever engine fitted it.
+    """A trained model, for evaluation and publication, from either engine.
 
     Attributes:
         embeddings: of items and users, by row.
         metrics: on the held-out interactions, by name.
-        hyperparameters: by name, as the manifest tells them.
-        libraries: the packages whose versions made the embeddings.
-        model: LightFM's; None of another engine.
-        state: what a later training can go on from; None when there is none.
-        user_features: what was learned of each; None when there are none.
-        warnings: in sentences.
+        hyperparameters: by name, as in the manifest.
+        libraries: the packages that made the embeddings; the manifest has their versions.
+        model: the model of LightFM; None from another engine.
+        state: the state for a warm start; None if there is none.
+        user_features: the vectors of user features; None if there are none.
+        warnings: one sentence each.
     """
 
     embeddings: Embeddings
@@ -119,13 +119,13 @@ class Trained:
 
 
 def check_servable(embeddings: Embeddings) -> None:
-    """Refuse vectors that a retriever would refuse, or answer nonsense from.
+    """Refuse vectors that a retriever would refuse or couldn't rank with.
 
-    Embeddings and biases have a greatest length each, and so scores have one. A user may have an
-    embedding of zeros: then the items' biases decide.
+    Embeddings and biases have a largest length, which bounds the scores. The embedding of a user may be
+    zero; then the biases of the items decide.
 
     Raises:
-        VectorError: an item embedding is zero or nearly so, or something isn't finite.
+        VectorError: an item embedding is zero or nearly zero, or a number isn't finite.
         TooLongError: an embedding or a bias is too large.
     """
     check_indexable(embeddings.item_embeddings, what="item embedding")
@@ -136,10 +136,10 @@ def check_servable(embeddings: Embeddings) -> None:
 
 
 def extract_embeddings(model: LightFM, dataset: Dataset) -> Embeddings:
-    """Sum each item's and user's feature embeddings and biases, as LightFM does to predict.
+    """Sum the feature embeddings and biases of each item and user, as LightFM does for predictions.
 
     Raises:
-        VectorError: an item embedding is zero or nearly so, or something isn't finite.
+        VectorError: an item embedding is zero or nearly zero, or a number isn't finite.
         DivergedError: an embedding or a bias is finite, but too large to be served.
     """
     item_biases, item_embeddings = model.get_item_representations(dataset.item_features)
@@ -156,12 +156,12 @@ def extract_embeddings(model: LightFM, dataset: Dataset) -> Embeddings:
 
 
 def learned(state: ModelState) -> UserFeatureVectors | None:
-    """The features that a model learned something of; None when there is none.
+    """Return the user features that a model learned; None if there are none.
 
-    A name that is too long to be looked up is left out.
+    A name that is too long for an id map is left out.
 
     Raises:
-        DivergedError: what was learned of one is too large to be served.
+        DivergedError: the vector of a feature is too large to be served.
     """
     users = state.users
     vectors = users.vectors[len(users.rows) :]

@@ -1,4 +1,4 @@
-"""LightFM: hyperparameters and training."""
+"""Define the hyperparameters of LightFM, and train it."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from trainer.errors import DivergedError, OptionError
 from trainer.index.tuning import MAX_THREADS, SEED
 
 if TYPE_CHECKING:
-    # At run time they are imported where they are used: the flags need the hyperparameters only.
+    # Functions import these when they run: the flags need only the hyperparameters.
     import scipy.sparse as sp
     from lightfm import LightFM
 
     from trainer.preparing.dataset import Dataset
 
 LOSSES = ("warp", "bpr", "logistic", "warp-kos")
-# Measured on MovieLens 100K with --sample-weights. With all weights below this one the embeddings stay
-# about as random as they began: the AUC is 0.85, not 0.92.
+# Measured on MovieLens 100K with --sample-weights: if all weights are smaller, the embeddings stay
+# about as random as at the start, and the AUC is 0.85 instead of 0.92.
 _LEARNABLE = 0.02
 _STOPS_AT_SMALL = ("warp", "bpr")
-# With all weights above this one the AUC of BPR falls to 0.5, and with a single one of 10,000 from 0.86
-# to 0.69. WARP's steps have a limit.
+# If all weights are larger, the AUC of BPR falls to 0.5. A single weight of 10,000 makes it fall from
+# 0.86 to 0.69. WARP limits its steps.
 _BEARABLE = 50.0
 _RUINED_BY_LARGE = ("bpr", "logistic")
 _FEW = 0.1
@@ -34,9 +34,10 @@ _FEW = 0.1
 
 @dataclass(frozen=True, kw_only=True)
 class Hyperparameters:
-    """LightFM's options, by LightFM's names where it has one; the defaults are the notebook's.
+    """The options of LightFM, under LightFM's names.
 
-    The losses: Kula 2015; WARP: Weston et al. 2011. The rate is the first of the adagrad schedule.
+    Losses: Kula 2015; WARP: Weston et al. 2011. The learning rate is the first one of the adagrad
+    schedule (Duchi et al. 2011).
     """
 
     loss: Annotated[str, Option("loss function", choices=LOSSES)] = "warp"
@@ -64,7 +65,7 @@ class Hyperparameters:
 
 
 def new_model(hyperparameters: Hyperparameters) -> LightFM:
-    """A model that wasn't trained yet."""
+    """Return an untrained model."""
     from lightfm import LightFM
 
     return LightFM(
@@ -84,24 +85,25 @@ def train(
     on_epoch: Callable[[], None],
     start: LightFM | None = None,
 ) -> LightFM:
-    """Fit a model; `on_epoch` is called after each epoch.
+    """Fit a model, and call `on_epoch` after each epoch.
 
-    `start` is a model to go on with, whose columns are the dataset's (see warm_start). It is trained in
-    place and returned; of the hyperparameters only `epochs`, `sample_weights` and `threads` count then.
+    A warm start continues with the model `start`, whose columns are those of the dataset (see
+    warm_start). It is trained in place and returned. Then only the hyperparameters `epochs`,
+    `sample_weights` and `threads` count.
 
     Raises:
-        DivergedError: the model's numbers aren't finite.
-        OptionError: the loss can't be used with this few items.
+        DivergedError: a number of the model isn't finite.
+        OptionError: the loss needs more items.
     """
     model = new_model(hyperparameters) if start is None else start
-    # LightFM only reads it. A copy would take as much memory as the matrix does.
+    # LightFM only reads the matrix, so don't copy it.
     interactions = dataset.train.tocoo(copy=False)
     if model.loss == "warp-kos":
-        # LightFM takes the logarithm of 0 when it draws more negatives than there are other items.
+        # LightFM computes log(0) if it may draw more negatives than there are other items.
         if len(dataset.items) <= model.max_sampled:
             few = f"another one for {len(dataset.items)} items: it needs {model.max_sampled + 1}"
             raise OptionError("--loss", model.loss, few)
-        # Alone among the losses it takes every interaction for a positive, whatever its weight.
+        # Only this loss treats every interaction as a positive, whatever its weight.
         interactions = dataset.train.multiply(dataset.train > 0).tocoo()
     for epoch in range(1, hyperparameters.epochs + 1):
         try:
@@ -121,17 +123,17 @@ def train(
 
 
 def learning_warnings(matrix: sp.csr_matrix, *, name: str, loss: str) -> Iterator[str]:
-    """What LightFM makes of weights that it multiplies its steps by, where that ruins a model unseen.
+    """Warn of sample weights that would ruin a model without an error.
 
-    `name` is where the matrix of training interactions comes from.
+    LightFM multiplies its steps by the weights. `matrix` has the training interactions of `name`.
     """
     weights = matrix.data[matrix.data > 0]
     total, learnable = len(weights), np.count_nonzero(weights >= _LEARNABLE)
     if loss in _STOPS_AT_SMALL and learnable < total * _FEW:
         yield (
             f"only {learnable} of {total} positives of {name} weigh {_LEARNABLE:g} or more: with "
-            f"--sample-weights and --loss {loss} the model learns hardly anything of the others; "
-            "multiply the weights, or let age count less"
+            f"--sample-weights and --loss {loss} the model learns hardly anything from the others; "
+            "multiply the weights, or give a longer --half-life-days"
         )
     elif loss in _RUINED_BY_LARGE and weights.max() > _BEARABLE:
         yield (

@@ -1,13 +1,13 @@
-"""What a model learned, kept with its publication so that a later training goes on from there.
+"""Keep the state of a model in its publication, so that a later training can continue (warm start).
 
-LightFM learns a vector for each column of the feature matrices, an item's or user's own column among
-them; what is served are only sums of these. Beside the columns, its adagrad schedule (Duchi et al.
-2011) has a sum of squared gradients for each number, which makes the steps smaller the more a number
-was trained. LightFM's momentum is left out: adagrad has none.
+LightFM learns a vector for each column of the feature matrices: the own columns of items and users,
+and the features. Served vectors are sums of these. The adagrad schedule (Duchi et al. 2011) also keeps
+a sum of squared gradients for each number, which starts at 1, and makes steps smaller as it grows. The
+momentum of LightFM is left out, since adagrad has none.
 
-On a volume a side (items or users) has the five arrays that `layout` lists as its model. Its n
-columns are the own columns of some ids, then other features; an id and a feature of the same name stay
-apart. Each sum of squared gradients starts at 1.
+On a volume, each side (items or users) has the five arrays that `layout` lists as its model. Its n
+columns are the own columns of some ids, and then the features. An id and a feature may have the same
+name.
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ from trainer.errors import OptionError
 from trainer.fitting.lightfm_model import Hyperparameters, new_model
 from trainer.preparing.dataset import Dataset
 
-# LightFM's, of items and of users: what was learned, and how much of that.
+# Attributes of a LightFM model, for each side: the numbers, and their sums of squared gradients.
 _ARRAYS = (("embeddings", "biases"), ("embedding_gradients", "bias_gradients"))
 
 
 @dataclass(frozen=True)
 class SideState:
-    """What was learned of items or users; n columns, those of `rows` first.
+    """The state of items or users; n columns, those of `rows` first.
 
     Attributes:
         ids: external id <-> row.
@@ -57,14 +57,14 @@ class SideState:
 
 @dataclass(frozen=True)
 class ModelState:
-    """What a training can go on from. Columns that were never trained aren't in it."""
+    """The state that a training can continue from, without columns that were never trained."""
 
     items: SideState
     users: SideState
 
 
 def state_of(model: LightFM, dataset: Dataset) -> ModelState:
-    """Copy what a model learned of a dataset's columns."""
+    """Copy the state of a model for the columns of a dataset."""
     return ModelState(
         items=_side_of(model, "item", dataset.items, dataset.item_feature_names),
         users=_side_of(model, "user", dataset.users, dataset.user_feature_names),
@@ -72,7 +72,7 @@ def state_of(model: LightFM, dataset: Dataset) -> ModelState:
 
 
 def stage(staging: Staging, state: ModelState) -> None:
-    """Write the state's files beside the id maps of the same dataset.
+    """Write the files of a state next to the id maps of the same dataset.
 
     Raises:
         VectorError: a number isn't finite.
@@ -86,10 +86,9 @@ def stage(staging: Staging, state: ModelState) -> None:
 
 
 def load(volume: Path, version: str) -> ModelState | None:
-    """The state that a version carries, as read-only memory maps; None when it carries none.
+    """Load the state of a version as read-only memory maps; None if it has none.
 
-    The whole version is verified first: nothing would show that a model was trained on from damaged
-    numbers.
+    The whole version is verified first, since a training from damaged numbers would go unnoticed.
 
     Raises:
         VersionNotFoundError: the volume has no such version.
@@ -98,7 +97,7 @@ def load(volume: Path, version: str) -> ModelState | None:
     """
     facts = verification.verify(volume, version)
     directory = layout.version_dir(volume, version)
-    # The manifest has all of them or none.
+    # A manifest lists all model files or none.
     if layout.MODEL_ITEM_ROWS not in facts.files:
         return None
     sizes = {"components": facts.components}
@@ -107,19 +106,19 @@ def load(volume: Path, version: str) -> ModelState | None:
 
 
 def warm_model(state: ModelState, dataset: Dataset, hyperparameters: Hyperparameters) -> LightFM:
-    """A model of the dataset's columns that knows what the state knows of them, for train's `start`.
+    """Return a model for the columns of a dataset that starts from a state; see `start` of train.
 
-    New ids and features begin as in any training: small random embeddings, by the seed. What the
-    dataset doesn't have any more is forgotten.
+    New ids and features start with small random embeddings by the seed, as in any training. Columns
+    that the dataset lacks are dropped.
 
     Raises:
-        OptionError: the state's embeddings have another number of components.
+        OptionError: the embeddings of the state have another number of components.
     """
     if (components := state.items.vectors.shape[1] - 1) != hyperparameters.components:
-        expected = f"{components}, as in the version to go on from; or train without a warm start"
+        expected = f"{components}, as in the version of the warm start; or train without --warm-start"
         raise OptionError("--components", hyperparameters.components, expected)
     model = new_model(hyperparameters)
-    # There is no public way to the formula: `fit` with no epochs would do the same at greater length.
+    # LightFM has no public function for this; `fit` with no epochs would do the same more slowly.
     model._initialize(  # noqa: SLF001
         hyperparameters.components, dataset.item_features.shape[1], dataset.user_features.shape[1]
     )
@@ -138,14 +137,14 @@ def _side_of(model: LightFM, kind: str, ids: AnyIds, names: Sequence[str]) -> Si
     vectors, gradients = (
         fold_biases(*(getattr(model, f"{kind}_{array}") for array in arrays)) for arrays in _ARRAYS
     )
-    # Every step adds to the bias's sum, which starts at 1. The other columns are still random.
+    # Each step adds to the sum of the bias, which starts at 1. Untrained columns are still random.
     trained = np.flatnonzero(gradients[:, -1] > 1)
     return SideState(
         ids=ids,
         rows=trained[trained < len(ids)].astype(np.int32),
         features=[names[column - len(ids)] for column in trained[trained >= len(ids)].tolist()],
         vectors=vectors[trained],
-        # Beyond float32 a sum is infinite, and the step nothing: no reason not to publish.
+        # A sum beyond float32 is infinite and makes steps of 0, which is harmless: limit it.
         gradients=np.minimum(gradients[trained], np.finfo(np.float32).max),
     )
 
@@ -153,7 +152,7 @@ def _side_of(model: LightFM, kind: str, ids: AnyIds, names: Sequence[str]) -> Si
 def _shared(
     side: SideState, ids: AnyIds, names: Sequence[str]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Columns of a dataset that the state knows, and for each its row in the state."""
+    """Return the columns of a dataset that the state knows, and the row of each in the state."""
     place = np.full(len(side.ids), -1, dtype=np.int64)
     place[side.rows] = np.arange(len(side.rows))
     known = np.full(len(ids) + len(names), -1, dtype=np.int64)
@@ -187,7 +186,7 @@ def _open(directory: Path, ids_name: str, names: Sequence[str], sizes: dict[str,
     if not np.isfinite(vectors).all():
         raise InvalidPublicationError(vectors_path, "not every number is finite")
     gradients = map_file(gradients_path, sizes)
-    # Written so that NaN doesn't pass.
+    # This form also refuses NaN.
     if not (np.isfinite(gradients) & (gradients >= 1)).all():
         raise InvalidPublicationError(
             gradients_path, "not every sum of squared gradients is finite and 1 or more"

@@ -1,6 +1,6 @@
-"""Nearest-neighbour indexes: building them, measuring them, and choosing the settings.
+"""Build nearest-neighbour indexes, measure them, and choose their settings.
 
-A backend is one file here and one in the retriever, and a line in each registry; see
+A backend has one file here and one in the retriever, and a line in each registry; see
 docs/explanation/recall-and-tuning.md.
 """
 
@@ -15,7 +15,7 @@ from lightfm_retriever.hosting import words
 from trainer.errors import BackendMissingError, OptionError
 from trainer.index.protocol import Backend
 
-# Name: module and class, imported when asked for since all but Annoy are optional extras.
+# Name: module and class. They are imported on demand, since all but Annoy are optional extras.
 BACKENDS = {
     "annoy": ("trainer.index.annoy", "AnnoyBackend"),
     "exact": ("trainer.index.exact", "ExactBackend"),
@@ -24,19 +24,19 @@ BACKENDS = {
 }
 NAMES = tuple(BACKENDS)
 AUTO = "auto"
-# Of NMSLIB every worker would hold a copy, so it isn't chosen unasked.
+# NMSLIB isn't part of auto, since every worker would hold a copy of its index.
 _AUTO = ("exact", "annoy", "faiss")
 
 
 def make_backends(names: str, *, trees: int | None = None) -> list[Backend]:
-    """Make the backends to choose among, of names with commas between.
+    """Make the backends to choose among, from names separated by commas.
 
-    "auto" stands for those that are installed and whose indexes processes share. `trees` are those of
-    an Annoy index; None to choose by recall.
+    "auto" means all installed backends whose indexes processes share. `trees` is the number of trees of
+    an Annoy index; None to choose it by recall.
 
     Raises:
-        OptionError: there is no such backend, or none has trees.
-        BackendMissingError: a backend that was named isn't installed.
+        OptionError: a backend is unknown, or `trees` is set without Annoy.
+        BackendMissingError: a named backend isn't installed.
     """
     wanted: dict[str, bool] = {}
     for name in (name.strip() for name in names.split(",")):
@@ -61,17 +61,17 @@ def make_backends(names: str, *, trees: int | None = None) -> list[Backend]:
 
 
 def stand_ins(backends: Sequence[Backend]) -> list[Backend]:
-    """Those that may be tried where none of `backends` finds enough, which takes as long as they do.
+    """Return the backends to try if none of `backends` reaches the target.
 
-    Installed ones whose indexes processes share, as in "auto", but for those that were tried already.
-    Exact search is none of them: it is always at hand.
+    These are the installed backends of "auto" that weren't tried yet, without exact search, which is
+    always available.
     """
     tried = {"exact", *(backend.name for backend in backends)}
     return installed(name for name in _AUTO if name not in tried)
 
 
 def installed(names: Iterable[str] = NAMES) -> list[Backend]:
-    """Those of some backends that are installed, in that order: all of them, by their names."""
+    """Return those of the named backends that are installed, in the given order."""
     backends = []
     for name in names:
         with contextlib.suppress(BackendMissingError):
@@ -80,7 +80,7 @@ def installed(names: Iterable[str] = NAMES) -> list[Backend]:
 
 
 def distributions(backends: Sequence[Backend]) -> list[str]:
-    """The packages whose versions matter to indexes of these backends."""
+    """Return the packages whose versions matter for indexes of these backends."""
     return [backend.distribution for backend in backends if backend.distribution is not None]
 
 

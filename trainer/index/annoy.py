@@ -1,4 +1,4 @@
-"""Annoy: a forest of random projection trees in one file that processes map and share."""
+"""Build Annoy indexes: forests of random projection trees in a file that processes share."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from lightfm_retriever.publication.vectors.vector_space import Float32Array, aug
 from trainer.errors import OptionError
 from trainer.index.protocol import TREES, BuiltIndex, Effort, Indexed, IndexTask, Settings, Space
 
-# Annoy's own `dot` is wrong in release 1.17.3, so inner products are searched by angle.
+# Metric `dot` of Annoy 1.17.3 is wrong, so inner products are searched by angle.
 _METRIC: Final = "angular"
 _CHUNK = 1024
 _CANDIDATES = 10
-# From here on the time to build more trees is felt.
+# From this number of items on, building more trees takes noticeable time.
 _MANY_ITEMS = 200_000
 
 
 class AnnoyBackend:
-    """Builds in memory and saves: building on disk dies by SIGBUS when the disk is full."""
+    """Builds Annoy indexes in memory and saves them: on a full disk, building there dies by SIGBUS."""
 
     name = "annoy"
     distribution = "annoy"
@@ -51,7 +51,7 @@ class AnnoyBackend:
         count, dimensions = len(task.vectors), indexed.dimensions
         index = AnnoyIndex(dimensions, _METRIC)
         index.set_seed(task.seed)
-        # Room for all items, and no more: growing item by item it may have a third too much.
+        # Reserve room for all items first: growing item by item may take a third more.
         index.add_item(count - 1, [0.0] * dimensions)
         for rows in row_chunks(count, _CHUNK):
             # Annoy reads a list of floats several times faster than an array.
@@ -73,7 +73,7 @@ class AnnoyBackend:
 
 
 class _SavedIndex:
-    """Opens what was written, not what was built: VectorError where a write was short."""
+    """The saved file, opened again; raises VectorError if it is incomplete."""
 
     def __init__(self, path: Path, dimensions: int, items: int, *, augment: bool) -> None:
         index = AnnoyIndex(dimensions, _METRIC)
@@ -89,7 +89,7 @@ class _SavedIndex:
     ) -> NDArray[np.int64]:
         if self._augment:
             query = augment_queries(query)
-        # As Annoy's default does, a neighbour more looks at a node more in each tree.
+        # As by Annoy's default, each further neighbour inspects one more node in each tree.
         search_k = scaled(
             effort, count=count, candidates=_CANDIDATES, per_candidate=self._trees, effort=relative
         )

@@ -1,4 +1,4 @@
-"""Exact search by matrix products: the reference for all others, and enough for small catalogues."""
+"""Search exactly by matrix products: the reference for all indexes, enough for small catalogues."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _CHUNK_SCORES = 1 << 24
 
 
 class ExactBackend:
-    """No file: the retriever scores the mapped vectors themselves."""
+    """Exact search, which needs no file: the retriever scores the mapped vectors."""
 
     name = "exact"
     distribution: str | None = None
@@ -54,18 +54,18 @@ class _ExactIndex:
 
 
 def sample(count: int, most: int, *, seed: int) -> NDArray[np.int64]:
-    """Ascending positions below `count`: all of them, of many so many drawn."""
+    """Return ascending positions below `count`: all of them, or a sample of `most`."""
     if count <= most:
         return np.arange(count)
     return np.sort(np.random.default_rng(seed).choice(count, most, replace=False))
 
 
 def score_chunks(queries: Float32Array, vectors: Float32Array) -> Iterator[tuple[slice, Float32Array]]:
-    """Inner products of all queries (m, d) with all vectors (n, d), some queries at a time."""
+    """Yield inner products of queries (m, d) with all vectors (n, d), for some queries at a time."""
     step = max(1, _CHUNK_SCORES // max(1, len(vectors)))
     for start in range(0, len(queries), step):
         rows = slice(start, min(start + step, len(queries)))
-        # The product's SIMD code may flag what lies behind the last number, and NumPy would warn of it.
+        # SIMD code may flag bytes behind the last number, and NumPy would warn.
         with np.errstate(invalid="ignore"):
             scores = queries[rows] @ vectors.T
         yield rows, scores

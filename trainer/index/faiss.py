@@ -1,4 +1,4 @@
-"""FAISS: an inverted file of scalar-quantised vectors that processes map and share."""
+"""Build FAISS indexes: inverted files of scalar-quantised vectors that processes share."""
 
 from __future__ import annotations
 
@@ -22,15 +22,16 @@ from trainer.index.protocol import BuiltIndex, Effort, Indexed, IndexTask, Setti
 
 _METRIC = "l2"
 _CHUNK = 1 << 16
-# What the codes lose is made up for by scoring more candidates exactly.
+# Codes are inexact, so more candidates are scored exactly.
 _CANDIDATES = {"SQ8": 30, "SQfp16": 15}
-# Of a query, where all items have norm 1. The longer it is, the less its lists are chosen by how far
-# they spread, which is where long items are; the shorter, the more the codes' errors count. Measured on
-# even and on log-normal norms (sigma 1): 0.3 is best on the latter and costs the former nothing.
+# The norm of queries, for items of norm 1. A longer query ignores how far lists spread, which is where
+# long items are. A shorter query makes the errors of codes count more. Measured on even and log-normal
+# norms (sigma 1): 0.3 is best for the latter and costs the former nothing.
 _QUERY_NORM = 0.3
 _TRAINING_POINTS_PER_LIST = 64
-# Where a search takes longest to choose lists and to read them: twice as many lists, half as long,
-# learned from half as many points each; and a graph of their centres, of so many links.
+# In large catalogues a search spends most time on choosing lists and reading them. So there are twice
+# as many lists of half the length, learned from half as many points each. Beyond _MANY_LISTS lists, a
+# graph with _LINKS links finds their centres.
 _MANY_ITEMS = 200_000
 _MANY_LISTS = 1_000
 _LINKS = 32
@@ -39,14 +40,14 @@ _WRITTEN_BYTES = 1 << 20
 
 
 class FaissBackend:
-    """IVF over transformed vectors: near in Euclidean distance is near by inner product or cosine."""
+    """Builds IVF indexes of transformed vectors, whose distance ranks by inner product or cosine."""
 
     name = "faiss"
     distribution = "faiss-cpu"
 
     def rounds(self, items: int, space: Space) -> Sequence[Sequence[Settings]]:  # noqa: ARG002
-        """Eight bits a number; sixteen where these aren't enough."""
-        # FAISS' own advice is 4 to 16 times the root of n; at least eight items in a list.
+        """Try eight bits for each number, then sixteen; see Backend."""
+        # FAISS recommends 4 to 16 times the root of n; a list has at least eight items.
         each = 8 if items > _MANY_ITEMS else 4
         lists = max(1, min(round(each * items**0.5), items // 8))
         return [[{"lists": lists, "codes": codes}] for codes in _CANDIDATES]
@@ -63,7 +64,7 @@ class FaissBackend:
         index = faiss.index_factory(dimensions, f"IVF{lists}{centres},{codes}", faiss.METRIC_L2)
         index.cp.seed = task.seed
         index.cp.niter = _TRAINING_PASSES
-        # Few items for each list are no mistake here: a small catalogue has no more.
+        # FAISS warns of few items per list, but a small catalogue has no more.
         index.cp.min_points_per_centroid = 1
         index.cp.max_points_per_centroid = points
         index.train(_unit_rows(indexed, sample(count, lists * points, seed=task.seed)))
@@ -71,7 +72,7 @@ class FaissBackend:
             index.add(_unit_rows(indexed, np.arange(rows.start, rows.stop)))
             task.on_items(rows.stop - rows.start)
         _save(index, task.path)
-        # What was saved is mapped.
+        # Free the index in memory before the saved one is mapped.
         del index
         return BuiltIndex(
             metric=_METRIC,
@@ -87,8 +88,8 @@ class FaissBackend:
 def _unit_rows(indexed: Indexed, rows: NDArray[np.int64]) -> Float32Array:
     """Scale rows to norm 1.
 
-    Codes change norms a little, and where items are much longer than queries that would outweigh what
-    tells the items apart.
+    Codes change norms a little. If items were much longer than queries, these errors would outweigh the
+    differences between items.
     """
     made = np.empty((len(rows), indexed.dimensions), dtype=np.float32)
     for some in row_chunks(len(rows)):
@@ -101,7 +102,7 @@ class _SavedIndex:
         self._index = faiss.read_index(str(path), faiss.IO_FLAG_MMAP | faiss.IO_FLAG_READ_ONLY)
         if self._index.ntotal != items:
             raise VectorError(f"{path}: holds {self._index.ntotal} items after saving {items}")
-        # Starting threads to read ahead takes longer than the search of lists that are in memory.
+        # Starting threads to read ahead takes longer than searching lists in memory.
         faiss.downcast_InvertedLists(self._index.invlists).prefetch_nthread = 0
         self._augment = augment
         self._candidates = candidates
@@ -116,7 +117,7 @@ class _SavedIndex:
             effort,
             count=count,
             candidates=self._candidates,
-            # As many lists more as hold the candidates more.
+            # Each further candidate probes as many further lists as hold one item on average.
             per_candidate=self._per_candidate,
             effort=relative,
             most=self._index.nlist,
@@ -128,6 +129,6 @@ class _SavedIndex:
 
 
 def _save(index: faiss.IndexIVF, path: Path) -> None:
-    # FAISS' own writing to a file doesn't notice that the last bytes found no room.
+    # When FAISS writes the file itself, it misses an error at the end, such as a full disk.
     with path.open("wb", buffering=_WRITTEN_BYTES) as file:
         faiss.write_index(index, faiss.PyCallbackIOWriter(file.write, _WRITTEN_BYTES))

@@ -1,4 +1,4 @@
-"""Building indexes, and how well they answer: measured against exact search."""
+"""Build indexes, and measure their recall and time against exact search."""
 
 from __future__ import annotations
 
@@ -22,42 +22,42 @@ from trainer.index.protocol import Backend, BuiltIndex, IndexTask, Settings, Spa
 from trainer.progress import Reporter
 
 MAX_QUERIES = 1000
-# Scoring every item for every query takes most of the time on a large catalogue, where fewer do: 3,000
-# neighbours still tell recall to half a percent.
+# In a large catalogue, scoring every item for every query takes most of the time, so fewer queries are
+# asked. 3,000 neighbours still measure recall to half a percent.
 _MAX_SCORES = 300_000_000
-# Slow searches are measured with fewer of them: as many as fit into this, but some at the least.
+# Slow searches are measured with fewer queries: as many as fit into this time, but some at least.
 _SECONDS = 2.0
 _MIN_QUERIES = 100
-# More results than ten are measured with as many queries: a hundred times as many neighbours, at most.
+# Numbers of results beyond ten at which recall is measured, with _MIN_QUERIES queries each.
 _DEPTHS = (30, 100, 300, 1000)
-# Two items whose scores differ by less, relative to the norms of item and query, are as good as each
-# other: duplicates of one vector. float32 can't tell them apart.
+# Two scores that differ by less, relative to the norms of item and query, are equal: float32 can't
+# distinguish duplicates of a vector.
 _TIE = 1e-6
-# Above the target the curve goes on to about here, so that one sees what more recall would cost.
+# The curve continues beyond the target up to this recall, to show the cost of more recall.
 _NEARLY_ALL = 0.995
 _REFINEMENTS = 3
 
 
 @dataclass(frozen=True)
 class Measurement:
-    """Recall in [0, 1] and the median time of one query in microseconds, on one thread."""
+    """Recall in [0, 1], and the median time of a query in microseconds on one thread."""
 
     recall: float
     query_microseconds: float
 
 
 class Questions:
-    """Queries whose true ten nearest are known, asked as the retriever asks.
+    """Queries with known nearest neighbours, asked in the same way as by the retriever.
 
     Args:
-        vectors: (n, d), what is indexed, before any transform.
-        queries: (m, d), of which a sample of at most MAX_QUERIES is asked, in random order; of a large
-            catalogue's fewer.
-        space: what nearest means.
-        excluded: for each query the rows that aren't answers, ascending: the item itself, or what
-            a user has seen.
-        seed: of the sample.
-        prepare: what makes queries of the rows of `queries` that were drawn.
+        vectors: (n, d) float32, the indexed vectors before any transform.
+        queries: (m, d). A sample of at most MAX_QUERIES is asked in random order, fewer for a large
+            catalogue.
+        space: the meaning of nearest.
+        excluded: for each query the ascending rows that aren't answers: the item itself, or the seen
+            items of a user.
+        seed: the seed of the sample.
+        prepare: turns the drawn rows of `queries` into queries.
     """
 
     def __init__(
@@ -75,11 +75,11 @@ class Questions:
         queries = prepare(queries[chosen])
         self.vectors, self.space = vectors, space
         self._queries = unit_rows(queries) if space == "cosine" else queries
-        # Of cosines: what inner products are divided by, since unit vectors would be a copy of all.
+        # For cosines, inner products are divided by norms: unit vectors would need a copy of all.
         self._norms = row_norms(vectors) if space == "cosine" else None
-        # Copies, since views would keep those of all queries in memory.
+        # Copy the rows, since views would keep the rows of all queries in memory.
         self._excluded = [excluded[row].copy() for row in chosen.tolist()]
-        #: How many results more than ten recall is measured at: what a catalogue has twice over.
+        #: Numbers of results beyond ten at which recall is measured; the catalogue has twice as many.
         self.depths = [depth for depth in _DEPTHS if 2 * depth <= len(vectors)]
         self._thresholds: dict[int, list[float]] = {
             results: [] for results in (TUNED_FOR, *self.depths)
@@ -89,14 +89,14 @@ class Questions:
                 scores /= self._norms
             for position, own in zip(range(rows.start, rows.stop), scores, strict=True):
                 self._note_thresholds(own, position)
-            # Or they would be in memory together with the next ones.
+            # Free these scores before the next ones are made.
             del scores, own
 
     def _wanted(self, position: int, results: int) -> int:
         return min(results, len(self.vectors) - len(self._excluded[position]))
 
     def _note_thresholds(self, scores: Float32Array, position: int) -> None:
-        """What an item's score has to be at the least for it to be among the nearest."""
+        """Note the least score of an item that counts as one of the nearest, for each depth."""
         scores[self._excluded[position]] = -np.inf
         asked = [TUNED_FOR, *(self.depths if position < _MIN_QUERIES else ())]
         places = [len(scores) - self._wanted(position, results) for results in asked]
@@ -109,7 +109,7 @@ class Questions:
             self._thresholds[results].append(least)
 
     def _greatest(self, those: NDArray[np.bool_], position: int) -> np.float32:
-        """What a score could be at the most: of one query, and of those vectors."""
+        """Return the largest possible score of a query with the masked vectors."""
         if self._norms is not None:
             return np.float32(1)
         query = self._queries[position : position + 1]
@@ -118,16 +118,19 @@ class Questions:
     def ask(
         self, built: BuiltIndex, effort: int, results: int = TUNED_FOR, relative: float = 1.0
     ) -> Measurement:
-        """Search for candidates, score them exactly, keep the best: ten, or so many as `depths` has."""
-        # Here, since the flags need the defaults of tuning only.
+        """Search for candidates, score them exactly, and measure recall of the best `results`.
+
+        `results` is ten or one of `depths`; `effort` and `relative` are those of Searchable.search.
+        """
+        # Imported here, since the flags need only the defaults of tuning.
         from threadpoolctl import threadpool_limits
 
         found = wanted = 0
         thresholds = self._thresholds[results]
         nanoseconds: list[int] = []
         ends = time.perf_counter() + _SECONDS
-        # A worker answers a request on one thread. All numbers are finite, but the product's SIMD code
-        # may flag what lies behind the last one, and NumPy would warn of that.
+        # A worker answers a request on one thread. All numbers are finite, but SIMD code may flag bytes
+        # behind the last number, and NumPy would warn.
         with threadpool_limits(1), np.errstate(invalid="ignore"):
             for position, query in enumerate(self._queries[: len(thresholds)]):
                 if position >= _MIN_QUERIES and time.perf_counter() > ends:
@@ -153,7 +156,7 @@ class Questions:
 
 @dataclass(frozen=True)
 class Choice:
-    """A built index at one effort."""
+    """A built index, measured at one effort."""
 
     backend: Backend
     built: BuiltIndex
@@ -163,15 +166,15 @@ class Choice:
     path: Path
 
     def reaches(self, target: float) -> bool:
-        """Whether it finds enough."""
+        """Whether the index reaches the target recall."""
         return self.trial.recall_at_10 >= target
 
 
 @dataclass(frozen=True, kw_only=True)
 class Builds:
-    """Builds indexes of the vectors that there are questions of, and measures them.
+    """Builds indexes of the vectors of `questions`, and measures them.
 
-    Their files are in `directory`. The reporter is told of each build of the index called `name`.
+    The files are in `directory`. The reporter gets a step for each build of index `name`.
     """
 
     questions: Questions
@@ -218,18 +221,18 @@ class Builds:
             return Choice(backend, built, effort, trial, seconds, path)
 
         yield from _curve(built, measured, target, give_up)
-        # The next one is built in what memory this one had.
+        # Free the memory for the next build.
         built.release()
 
     def keep_only(self, best: Choice) -> None:
-        """Remove the files of all other indexes."""
+        """Delete the files of all other indexes."""
         for path in self.directory.iterdir():
             if path != best.path:
                 path.unlink()
 
 
 def query_settings(built: BuiltIndex, effort: int) -> Settings:
-    """The query parameters of one effort, as the manifest carries them."""
+    """Return the query parameters of an effort, as in the manifest."""
     own: Settings = {} if built.effort is None else {built.effort.name: effort}
     return {**own, "candidates": built.candidates}
 
@@ -237,7 +240,7 @@ def query_settings(built: BuiltIndex, effort: int) -> Settings:
 def _curve(
     built: BuiltIndex, measured: Callable[[int], Choice], target: float, give_up: float
 ) -> Iterator[Choice]:
-    """Double the effort until nearly all is found, then look closer at where the target is crossed."""
+    """Double the effort until nearly all neighbours are found, then refine around the target."""
     if built.effort is None:
         yield measured(0)
         return

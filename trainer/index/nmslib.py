@@ -1,4 +1,4 @@
-"""NMSLIB: a small-world graph (HNSW), fast and accurate, of which every process has its own copy."""
+"""Build NMSLIB indexes: small-world graphs (HNSW), fast and accurate; each process has a copy."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ _MOST_EF = 4096
 
 
 class NmslibBackend:
-    """HNSW (Malkov and Yashunin 2016, arXiv:1603.09320)."""
+    """Builds HNSW graphs (Malkov and Yashunin 2016, arXiv:1603.09320)."""
 
     name = "nmslib"
     distribution = "nmslib"
 
     def rounds(self, items: int, space: Space) -> Sequence[Sequence[Settings]]:  # noqa: ARG002
-        """Inner products are searched as they are and as angles of transformed vectors."""
+        """Try inner products directly, and as angles of transformed vectors; see Backend."""
         metrics = ("cosinesimil",) if space == "cosine" else ("negdotprod", "cosinesimil")
         return [
             [{"metric": metric, "M": m, "efConstruction": ef} for metric in metrics]
@@ -36,7 +36,7 @@ class NmslibBackend:
         ]
 
     def build(self, task: IndexTask) -> BuiltIndex:
-        """See Backend; there is no seed that can be set."""
+        """See Backend; NMSLIB has no seed."""
         count, settings = len(task.vectors), task.settings
         metric = str(settings["metric"])
         augment = task.space == "inner_product" and metric == "cosinesimil"
@@ -50,12 +50,12 @@ class NmslibBackend:
                 "M": settings["M"],
                 "efConstruction": settings["efConstruction"],
                 "indexThreadQty": task.threads,
-                # Without this the graph is polished afterwards, for hours on a large catalogue.
+                # Otherwise NMSLIB would polish the graph afterwards, for hours on a large catalogue.
                 "post": 0,
             }
         )
         _save(index, task.path, least_bytes=4 * count * indexed.dimensions)
-        # It has the vectors and the graph twice, and what was saved is opened beside it.
+        # Free it first: it holds the vectors and the graph twice, and the saved index is opened next.
         del index
         release_heap()
         task.on_items(count)
@@ -73,7 +73,7 @@ class NmslibBackend:
 
 
 class _SavedIndex:
-    """In memory until it is released, and again from the next search on."""
+    """The saved index: in memory until `release`, and again from the next search on."""
 
     def __init__(self, path: Path, metric: str, *, augment: bool) -> None:
         self._path = path
@@ -84,7 +84,7 @@ class _SavedIndex:
         self._open()
 
     def release(self) -> None:
-        """Give the memory back. The next search opens the file again."""
+        """Free the memory; the next search opens the file again."""
         self._index = None
         release_heap()
 
@@ -111,12 +111,12 @@ class _SavedIndex:
 
 
 def _save(index: nmslib.FloatIndex, path: Path, *, least_bytes: int) -> None:
-    """Save the graph, whose file holds the vectors as well."""
+    """Save the graph with its vectors; raises OSError if the file is incomplete."""
     try:
         index.saveIndex(str(path), save_data=False)
     except RuntimeError as error:
-        # Its own message doesn't tell why.
-        raise OSError(errno.EIO, f"NMSLIB can't save it: {error}", str(path)) from error
-    # What is written last is lost without a word.
+        # The message of NMSLIB doesn't name the file.
+        raise OSError(errno.EIO, f"NMSLIB can't save the index: {error}", str(path)) from error
+    # NMSLIB ignores errors while it writes the end of the file.
     if path.stat().st_size < least_bytes:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))

@@ -1,4 +1,4 @@
-"""What every backend offers to the trainer."""
+"""Define the interface of a backend."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from lightfm_retriever.publication.vectors.vector_space import (
 )
 
 Space = Literal["cosine", "inner_product"]
-"""What nearest means: highest cosine (similar items) or highest inner product (recommend)."""
+"""The meaning of nearest: highest cosine (similar items) or highest inner product (recommend)."""
 
 TREES = Option(
     "number of trees of an Annoy index (default: as few as reach the target)",
@@ -29,19 +29,19 @@ TREES = Option(
 )
 
 Settings = dict[str, Scalar]
-"""Build or query parameters by name, as the manifest carries them."""
+"""Build or query parameters by name, as in the manifest."""
 
 
 class Searchable(Protocol):
-    """An index that was built and saved."""
+    """A saved index."""
 
     def search(
         self, query: Float32Array, count: int, effort: int, relative: float = 1.0
     ) -> NDArray[np.int64]:
-        """Rows of at most `count` items near a query (d,), looking at as much as `effort` says.
+        """Return the rows (int64) of at most `count` items near a query (d,).
 
-        What an effort counts is the backend's (see Effort). It is scaled to `count`, and to a
-        `relative` effort, by lightfm_retriever.publication.search_effort, as the retriever does.
+        The backend defines the unit of `effort` (see Effort). It is scaled to `count` and to the
+        `relative` effort by lightfm_retriever.publication.search_effort, as in the retriever.
         """
         ...
 
@@ -51,8 +51,8 @@ class Effort:
     """The query parameter that trades time for recall.
 
     Attributes:
-        name: what it is called in the manifest.
-        least, most: whole numbers; with more than `most` nothing changes.
+        name: its name in the manifest.
+        least, most: the range; more than `most` changes nothing.
     """
 
     name: str
@@ -62,15 +62,15 @@ class Effort:
 
 @dataclass(frozen=True)
 class BuiltIndex:
-    """An index that was saved, and the facts about it that the manifest carries (see IndexFacts).
+    """A saved index with its facts for the manifest (see IndexFacts).
 
     Attributes:
-        candidates: how many to ask for when ten are wanted; more than ten when the index's own order
+        candidates: how many candidates to ask for ten results; more than ten if the order of the index
             is approximate.
-        effort: None when a search can't look at less than everything.
+        effort: None if a search always looks at all items.
         has_file: whether a file was saved.
-        release: gives back what memory the index has of its own, until the next search. One that maps
-            its file has next to none.
+        release: frees the memory of the index until the next search. An index that maps its file has
+            almost none.
     """
 
     metric: str
@@ -85,14 +85,15 @@ class BuiltIndex:
 
 @dataclass(frozen=True)
 class IndexTask:
-    """An index that is to be built.
+    """An index to build.
 
     Attributes:
         vectors: (n, d) float32, finite, no zero rows.
-        path: where to save it.
-        settings: one of the backend's `rounds`.
-        seed: of whatever is random.
-        threads: to build with; with more than 1 a build can't be reproduced exactly.
+        space: the meaning of nearest.
+        path: where to save the index.
+        settings: one of the `rounds` of the backend.
+        seed: of all random choices.
+        threads: for the build; with more than 1, a build can't be reproduced exactly.
         on_items: called with the number of items added since the last call.
     """
 
@@ -106,9 +107,10 @@ class IndexTask:
 
 
 class Indexed:
-    """Rows as an index holds them, made where they are asked for.
+    """Vectors as an index holds them, computed on demand.
 
-    Augmented, all have the same norm, so that near is high by inner product; see vector_space.
+    Augmented vectors have equal norms, so the nearest ones have the highest inner products; see
+    vector_space.
     """
 
     def __init__(self, vectors: Float32Array, *, augment: bool) -> None:
@@ -125,22 +127,23 @@ class Backend(Protocol):
     """Builds indexes of one kind.
 
     Attributes:
-        name: its name in the manifest and on the command line, and the suffix of its files.
-        distribution: the package that it needs, whose version is recorded; None for none.
+        name: the name in the manifest and on the command line, and the suffix of index files.
+        distribution: the package that it needs, whose version the manifest records; None for none.
     """
 
     name: str
     distribution: str | None
 
     def rounds(self, items: int, space: Space) -> Sequence[Sequence[Settings]]:
-        """Build parameters worth trying, the quickest to build first.
+        """Return rounds of build parameters to try, the quickest to build first.
 
-        All of a round are tried and the best is kept. The next round is for when that isn't enough.
+        All settings of a round are tried, and the best one is kept. The next round follows only if it
+        misses the target.
         """
         ...
 
     def build(self, task: IndexTask) -> BuiltIndex:
-        """Build an index, save it, and open what was saved.
+        """Build an index, save it, and open the saved file.
 
         Raises:
             OSError: the file can't be written.

@@ -1,4 +1,4 @@
-"""Choosing an index and its settings: the fastest that finds enough."""
+"""Choose an index and its settings: the fastest that reaches the target recall."""
 
 from __future__ import annotations
 
@@ -40,32 +40,32 @@ INDEX_THREADS = Option(
     group="index",
 )
 
-# A search that is so much slower than an exact one is of no use to anyone.
+# Give up settings that are this much slower than exact search.
 _GIVE_UP_AFTER = 3.0
 _GIVE_UP_MICROSECONDS = 1000.0
-# What more results than ten are searched with, relative to the effort that was chosen for ten.
+# Efforts for more than ten results, relative to the effort chosen for ten.
 _RELATIVE_EFFORTS = (1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0)
 
-# Exact search that is so quick stands in at once: no other index would save as much as a call's own way
-# through the network and the service takes, and this one needs no package and misses nothing.
+# If exact search is this quick, it replaces a missed target at once. Another index would save less than
+# the network and the service take for a call, and exact search needs no package and misses nothing.
 _AT_ONCE_MICROSECONDS = 1000.0
-# Where no index finds enough, right answers come first as long as nobody feels what they take: up to so
-# much, a hundred calls a second of each core.
+# If no index reaches the target, exact search is used as long as it takes less than this: a hundred
+# calls a second on each core.
 _FELT_MICROSECONDS = 10_000.0
-# So much quicker than exact search an index that misses the target has to be for what it misses.
+# An index that misses the target must be this much quicker than exact search to be used.
 _WORTH_MISSING = 3.0
 
 
 @dataclass(frozen=True, kw_only=True)
 class TuningOptions:
-    """How indexes are chosen.
+    """The options for choosing indexes.
 
     Attributes:
-        target_recall: the least recall@10 that a setting has to reach, in (0, 1].
-        strict: whether missing it is an error.
+        target_recall: the recall@10 that a setting must reach, in (0, 1].
+        strict: whether missing the target is an error.
         seed, threads: of the builds.
-        stand_ins: which backends, beside exact search, may be used where none that was asked for
-            reaches the target; None to stay with those that were asked for whatever they find.
+        stand_ins: further backends that may be used, as well as exact search, if no requested backend
+            reaches the target; None to use only requested backends.
     """
 
     target_recall: Annotated[float, TARGET_RECALL] = 0.95
@@ -84,13 +84,13 @@ class TunedIndex:
     """The chosen index, opened.
 
     Attributes:
-        facts: for the manifest, but for the file's name.
-        choice: for asking it.
-        path: its file, None when it has none.
-        reached: whether it finds enough.
-        backend: that built it.
-        instead_of: the best of those that were asked for, where another one stands in since none of
-            them finds enough; None where none does.
+        facts: for the manifest, without the name of the file.
+        choice: the built index and its effort.
+        path: the file; None if there is none.
+        reached: whether it reaches the target recall.
+        backend: the backend that built it.
+        instead_of: the best setting of the requested backends, if another backend replaces it because
+            it misses the target; else None.
     """
 
     facts: IndexFacts
@@ -101,11 +101,11 @@ class TunedIndex:
     instead_of: MeasuredSetting | None = None
 
     def width(self, limit: int, excluded: int) -> int:
-        """How many candidates the retriever asks for; see publication.search_effort."""
+        """Return how many candidates the retriever asks for; see publication.search_effort."""
         return min(candidates_for(limit, self.choice.built.candidates, excluded), self.facts.items)
 
     def search(self, query: Float32Array, *, limit: int, excluded: int) -> NDArray[np.int64]:
-        """Candidates as the retriever asks for them."""
+        """Search for candidates as the retriever does."""
         index = self.choice.built.index
         return index.search(query, self.width(limit, excluded), self.choice.effort)
 
@@ -121,13 +121,13 @@ def tune(
 ) -> TunedIndex:
     """Build indexes, measure them at several efforts, and keep the best setting.
 
-    Exact search is measured in any case: it is what the others have to be faster than. The files are
-    in an empty directory, and all but the chosen one's are removed. The reporter is told of each build.
+    Exact search is always measured, as the reference for time and recall. The empty `directory` gets
+    the files; all except that of the chosen index are deleted. The reporter gets a step for each build.
 
     Returns:
-        The quickest index that finds enough. Where none of `backends` does, one of the stand-ins or
-        exact search, as _stand_in has it; where none of these may or does, the one that finds the most,
-        and `reached` is False.
+        The quickest index that reaches the target. If none of `backends` does, a further backend or
+        exact search (see `_stand_in`). If none may be used, the index with the highest recall, and
+        `reached` is False.
 
     Raises:
         OSError: a file can't be written.
@@ -148,7 +148,7 @@ def tune(
     if not asked.reaches(target) and options.stand_ins is not None:
         best = _stand_in(search, asked, options.stand_ins)
     builds.keep_only(best)
-    # Just as many candidates as there can be answers.
+    # Measure also with no more candidates than results.
     bare = questions.ask(replace(best.built, candidates=0), best.effort)
     facts = IndexFacts(
         **vars(best.trial),
@@ -174,7 +174,7 @@ def tune(
 
 
 class _Search:
-    """Tries backends one after the other, and notes all trials."""
+    """Tries backends one after the other, and keeps all trials."""
 
     def __init__(self, builds: Builds, target: float) -> None:
         self._builds = builds
@@ -184,7 +184,10 @@ class _Search:
         self._give_up = max(_GIVE_UP_MICROSECONDS, _GIVE_UP_AFTER * self.exact.trial.query_microseconds)
 
     def best_of(self, backends: Sequence[Backend], best: Choice | None) -> Choice:
-        """The best setting of these backends but exact search, and of `best`, whose file is kept."""
+        """Return the best of `best` and all settings of the backends; keep only its file.
+
+        Exact search isn't tried again.
+        """
         questions = self._builds.questions
         for backend in backends:
             if backend.name == self.exact.backend.name:
@@ -206,16 +209,16 @@ class _Search:
                 yield choice
 
     def _merit(self, choice: Choice) -> tuple[float, float]:
-        """What the better one has more of: recall as far as it isn't enough, then less time."""
+        """Return a sort key: recall up to the target, then less time."""
         return min(choice.trial.recall_at_10, self.target), -choice.trial.query_microseconds
 
 
 def _stand_in(search: _Search, asked: Choice, others: Sequence[Backend]) -> Choice:
-    """What is used where nothing that was asked for finds enough: right answers before quick ones.
+    """Choose an index if no requested backend reaches the target: right answers before quick ones.
 
-    Exact search, if it is quick. Else the other backends are tried. Of those that find enough and exact
-    search the quicker one is used; where none does, exact search unless it would be felt and takes much
-    longer than what finds the most, which is used then.
+    Exact search is used if it is quick. Otherwise the further backends are tried. If one reaches the
+    target, the quicker of it and exact search is used. If none does, exact search is used, unless it is
+    slow and takes much longer than the index with the highest recall, which is used then.
     """
     exact = search.exact
     took = exact.trial.query_microseconds
@@ -229,14 +232,14 @@ def _stand_in(search: _Search, asked: Choice, others: Sequence[Backend]) -> Choi
 
 
 def _depths(questions: Questions, best: Choice, target: float, exact: float) -> list[Depth]:
-    """How hard to search for more than ten, as far as it takes less than `exact` microseconds."""
+    """Find the efforts for more than ten results, while a query takes less than `exact` µs."""
     depths: list[Depth] = []
     if best.built.effort is None or not best.reaches(target):
         return depths
     efforts = list(_RELATIVE_EFFORTS)
     for results in questions.depths:
         while efforts:
-            # What wasn't enough for fewer isn't enough for more.
+            # An effort that was too low for fewer results is too low for more.
             found = questions.ask(best.built, best.effort, results, efforts[0])
             if found.query_microseconds > exact:
                 return depths

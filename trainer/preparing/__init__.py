@@ -1,1 +1,1 @@
-"""From interactions to matrices: weights, splits, rows."""
+"""Turn interactions into matrices: weights, splits and rows."""

@@ -1,6 +1,6 @@
-"""Interactions and features as id maps and sparse matrices, split into train and test.
+"""Build a dataset: id maps and sparse matrices of interactions and features, split into train and test.
 
-Also the orders of items that are published: by external id, which breaks ties, and by popularity.
+Also compute the published orders of items: by external id, which breaks ties, and by popularity.
 """
 
 from __future__ import annotations
@@ -30,25 +30,26 @@ _FIRST = 10
 
 @dataclass(frozen=True)
 class Dataset:
-    """What a model is trained and evaluated on; rows of all matrices are the id maps' rows.
+    """The data for training and evaluation; all matrices have the rows of the id maps.
 
-    It holds the users and items of which the model can know something: those with at least one
-    training interaction, or a feature of another that has one.
+    It contains the users and items that the model can learn about. They have a training interaction, or
+    a feature of a user or item that has one.
 
     Attributes:
-        name: where it comes from.
+        name: the name of the source.
         split: how train and test were divided.
         items, users: external id <-> row.
-        train: (users, items) CSR float32, the weights of the training interactions, duplicates summed.
-        test: the same for the test interactions, less pairs that are in train too.
-        item_features: (items, n) CSR float32, each row summing to 1: the item's own column when it
-            has training interactions (without any, its own embedding would be noise), then features.
+        train: (users, items) CSR float32, the weights of training interactions, duplicates summed.
+        test: the same for test interactions, without the pairs in `train`.
+        item_features: (items, items + n) CSR float32, rows sum to 1. The first columns are the items'
+            own, used by items with training interactions; without any, an own embedding would stay
+            random. The features follow.
         user_features: the same for users.
-        item_feature_names, user_feature_names: names of the columns that follow the own ones.
-        item_columns, user_columns: columns of the files that the features come from.
-        titles: for each item its title, or None.
+        item_feature_names, user_feature_names: names of the n feature columns.
+        item_columns, user_columns: the file columns that the features come from.
+        titles: the title of each item; None if there are no titles.
         attributes: of the items, by row.
-        warnings: what was left out or looks wrong, in sentences.
+        warnings: rows left out and suspicious values, one sentence each.
     """
 
     name: str
@@ -68,21 +69,21 @@ class Dataset:
     warnings: list[str]
 
     def seen(self) -> Ragged:
-        """For each user the rows of the items of the training interactions, int32, ascending."""
+        """Return for each user the ascending item rows of the training interactions, int32."""
         return _rows(self.train)
 
     def weight(self) -> float:
-        """Sum of the weights of all positives, of training and test."""
+        """Return the sum of the weights of all positives, of train and test."""
         parts = (self.train.data, self.test.data)
         return float(sum(part[part > 0].sum(dtype=np.float64) for part in parts))
 
     def popularity(self) -> NDArray[np.int32]:
-        """For each item the number of users with a positive training interaction, (items,)."""
+        """Return for each item the number of users with a positive training interaction, (items,)."""
         positives = self.train.indices[self.train.data > 0]
         return np.bincount(positives, minlength=len(self.items)).astype(np.int32)
 
     def held_out(self) -> Ragged | None:
-        """The same for the positives among the test interactions; None when there is none."""
+        """Return for each user the ascending item rows of the test positives; None without any."""
         positives = self.test.multiply(self.test > 0).tocsr()
         positives.eliminate_zeros()
         return _rows(positives) if positives.nnz else None
@@ -100,10 +101,10 @@ def build_dataset(
     Args:
         interactions: in file order.
         items, users: features, titles and attributes; FeatureTable() for none.
-        splitting: what is tested on.
+        splitting: which interactions become test interactions.
 
     Raises:
-        TrainerError: nothing to train on is left, or the split is wrong or needs timestamps.
+        TrainerError: no training interaction is left, or the split is invalid or needs timestamps.
     """
     is_test = held_out(interactions, splitting)
     item_ids, user_ids = interactions.item_ids, interactions.user_ids
@@ -129,7 +130,7 @@ def build_dataset(
     )
     if is_test.all():
         raise TrainerError(
-            f"{interactions.name}: split {splitting.split!r} leaves no interaction to train on"
+            f"{interactions.name}: split {splitting.split!r} leaves no interaction for training"
         )
     if not (train.data > 0).any():
         raise TrainerError(
@@ -143,7 +144,7 @@ def build_dataset(
     lost = int(is_test.sum()) - test.nnz
     if lost:
         twice = known - test.nnz
-        causes = [f"{twice} are in the training data too"] if twice else []
+        causes = [f"{twice} are also in the training data"] if twice else []
         if lost > twice:
             causes.append(
                 f"{lost - twice} repeat others, or are of users or items without a training interaction"
@@ -172,10 +173,10 @@ def build_dataset(
 
 
 def held_out(interactions: Interactions, splitting: Splitting) -> NDArray[np.bool_]:
-    """For each interaction whether it is held out, (n,); file order orders those of the same time.
+    """Return a mask (n,) of the held-out interactions; equal timestamps keep the file order.
 
     Raises:
-        InputError: the split needs timestamps and there are none.
+        InputError: the split needs timestamps, but there are none.
     """
     split, count, share = splitting.split, splitting.count, splitting.share
     total = len(interactions)
@@ -196,8 +197,8 @@ def held_out(interactions: Interactions, splitting: Splitting) -> NDArray[np.boo
 
 
 def id_ranks(ids: AnyIds) -> NDArray[np.int32]:
-    """For each row the place of its id among all ids in byte order, (n,)."""
-    # As Python's own bytes they would take several times the memory.
+    """Return the rank of each row's id among all ids in byte order, (n,) int32."""
+    # Python's bytes objects would take several times the memory.
     names = pa.chunked_array(
         [
             pa.array([ids.external_id(row).encode() for row in range(rows.start, rows.stop)])
@@ -211,18 +212,18 @@ def id_ranks(ids: AnyIds) -> NDArray[np.int32]:
 
 
 def most_popular(popularity: NDArray[np.integer], ranks: NDArray[np.int32]) -> NDArray[np.int32]:
-    """All rows (n,) by falling popularity (n,), equal ones by their ids' ranks (n,)."""
+    """Sort all rows (n,) by falling popularity (n,); ties by the ranks of their ids (n,)."""
     return np.lexsort((ranks, -popularity.astype(np.int64))).astype(np.int32)
 
 
 def seen_popularity(seen: Ragged, items: int) -> NDArray[np.int32]:
-    """For each item the number of users who have seen it, (items,)."""
+    """Return for each item the number of users who have seen it, (items,) int32."""
     return np.bincount(seen.values, minlength=items).astype(np.int32)
 
 
 def _ranks(users: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """For each row its rank among its user's rows, and how many those are."""
-    # A stable sort keeps the order that they are in.
+    """Return each row's rank among the rows of its user, and the number of those rows."""
+    # A stable sort keeps the order of rows.
     order = np.argsort(users, kind="stable")
     grouped = users[order]
     starts = np.flatnonzero(np.concatenate([[True], grouped[1:] != grouped[:-1]]))
@@ -234,11 +235,11 @@ def _ranks(users: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int6
 
 
 def _without(matrix: sp.csr_matrix, other: sp.csr_matrix) -> sp.csr_matrix:
-    """The entries of `matrix` that `other`, whose indices are sorted, has no entry for."""
+    """Return the entries of `matrix` that `other` lacks; the indices of `other` must be sorted."""
     if not matrix.nnz or not other.nnz:
         return matrix
     own, taken = _positions(matrix), _positions(other)
-    # Not np.isin, which sorts millions of entries that are in order already.
+    # np.isin would sort millions of entries that are already sorted.
     nearest = np.minimum(np.searchsorted(taken, own), len(taken) - 1)
     kept = taken[nearest] != own
     coo = matrix.tocoo(copy=False)
@@ -246,7 +247,7 @@ def _without(matrix: sp.csr_matrix, other: sp.csr_matrix) -> sp.csr_matrix:
 
 
 def _positions(matrix: sp.csr_matrix) -> NDArray[np.int64]:
-    """Of each entry, counted row by row."""
+    """Return the position of each entry in the flattened matrix."""
     coo = matrix.tocoo(copy=False)
     positions: NDArray[np.int64] = coo.row.astype(np.int64)
     positions *= matrix.shape[1]

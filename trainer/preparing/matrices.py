@@ -1,4 +1,4 @@
-"""The matrices of a dataset: features of items and of users, and weights of their pairs."""
+"""Build the matrices of a dataset: item features, user features, and weights of pairs."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from trainer.data.bounds import MAX_WEIGHT, weights_as_float32
 from trainer.data.features import FeatureTable, match_warnings, what_it_has
 from trainer.notes import note_if_few
 
-# What weights of both signs leave of their sum's size by rounding alone.
+# What rounding may leave of weights that cancel, relative to the sum of their absolute values.
 _ROUNDING = 1e-6
 
 
@@ -31,10 +31,10 @@ class Side:
 
     Attributes:
         id_map: external id <-> row.
-        rows: for each distinct id of the interactions its row, -1 when it isn't in the dataset.
+        rows: the row of each distinct id of the interactions, -1 if the dataset lacks it.
         features: see Dataset.item_features.
-        feature_names: of its columns that follow the own ones.
-        warnings: what is left out or looks wrong, in sentences.
+        feature_names: names of the feature columns.
+        warnings: rows left out and suspicious values, one sentence each.
     """
 
     id_map: AnyIds
@@ -53,14 +53,14 @@ class Side:
         *,
         other_ids: Sequence[str],
     ) -> Side:
-        """Give rows to those that can be learned of.
+        """Give rows to the items or users that the model can learn about.
 
         Args:
             kind: "item" or "user".
             ids: distinct external ids of the interactions.
             trained: the positions in `ids` of the training interactions.
-            table: of features.
-            other_ids: those of the other side.
+            table: the features.
+            other_ids: the external ids of the other side.
 
         Raises:
             InputError: the interactions have none of the table's ids.
@@ -69,7 +69,7 @@ class Side:
         has_training[trained] = True
         warm = {external_id for external_id, has in zip(ids, has_training, strict=True) if has}
         of_ids = dict(zip(table.ids, table.features, strict=True))
-        # Of other features nothing is learned: their embeddings would stay as random as they began.
+        # The model learns nothing about other features: their embeddings would stay random.
         known = {name for external_id, own in of_ids.items() if external_id in warm for name in own}
         features = {
             external_id: learned
@@ -77,7 +77,7 @@ class Side:
             if (learned := [name for name in own if name in known])
         }
         id_map: AnyIds = IdMap.build(sorted(warm | features.keys()))
-        # Not int64: there are as many of these as interactions when the matrix is made.
+        # int32 saves memory: the matrix is made from one of these for each interaction.
         rows = id_map.rows(ids).astype(np.int32)
         names = sorted(known)
         warnings = []
@@ -94,21 +94,21 @@ def pair_weights(
     weights: NDArray[np.float32],
     shape: tuple[int, int],
 ) -> tuple[sp.csr_matrix, NDArray[np.int64]]:
-    """Sum the weights of the rows whose user and item are known.
+    """Sum the weights of each pair of user and item.
 
     Args:
-        users, items: (n,), rows of the matrix and columns; -1 for what isn't in it.
+        users, items: (n,), matrix rows and columns; -1 for an unknown user or item.
         weights: (n,).
-        shape: of the matrix.
+        shape: the shape of the matrix.
 
     Returns:
-        (users, items) CSR float32, the weights of each pair summed, at most MAX_WEIGHT above or below
-        0; and the positions in its data of sums that were larger than that.
+        (users, items) CSR float32, the summed weights, limited to MAX_WEIGHT above or below 0; and the
+        positions in its data of the sums that exceeded this limit.
     """
     known = (users >= 0) & (items >= 0)
     if not known.all():
         users, items, weights = users[known], items[known], weights[known]
-    # Summing here keeps LightFM from doing so in silence, with a shuffle between the duplicates.
+    # Otherwise LightFM would sum duplicates silently, after a shuffle.
     matrix = (_balanced if (weights < 0).any() else _summed)(users, items, weights, shape)
     too_large = np.flatnonzero(np.abs(matrix.data) > MAX_WEIGHT)
     np.clip(matrix.data, -MAX_WEIGHT, MAX_WEIGHT, out=matrix.data)
@@ -124,12 +124,12 @@ def weight_warnings(
     *,
     rows: int,
 ) -> Iterator[str]:
-    """What is odd about `pair_weights` of training interactions of that name, which have `rows`."""
+    """Yield warnings about the result of `pair_weights` for `rows` training interactions."""
     weights = matrix.data
     if repeated := rows - len(weights):
         yield (
             f"{repeated} of {rows} training interactions repeat a pair of user and item: "
-            "their weights are summed"
+            "the weights are summed"
         )
     if len(too_large):
         position = int(too_large[0])
@@ -155,25 +155,26 @@ def _left_out(
     featured: set[str],
     known: set[str],
 ) -> Iterator[str]:
-    """What of a table can't be learned, what lacks in it, and what makes a poor feature.
+    """Yield warnings about features that can't be learned, missing rows, and poor features.
 
-    `warm` have training interactions, `featured` a feature that one of them has, of which `known` are.
+    `warm` are the ids with training interactions, `known` the features of these, and `featured` the ids
+    that have a known feature.
     """
     given, distinct = set(table.ids), {name for own in table.features for name in own}
     if unlearned := len(distinct - known):
         yield (
-            f"{unlearned} features of {table.name} are of no {kind} with training interactions: "
-            "nothing can be learned of them, so they are left out"
+            f"{unlearned} features of {table.name} belong to no {kind} with training interactions: "
+            "the model can't learn them, so they are left out"
         )
     if cold := len(featured - warm):
         yield (
             f"{cold} {kind}s of {table.name} have no training interactions: "
-            "they are published by their features alone"
+            "their vectors come from their features alone"
         )
     if lost := len(given - warm - featured):
         yield note_if_few(
             f"{lost} {kind}s of {table.name} have neither training interactions nor features that "
-            "can be learned: they are left out",
+            "the model can learn: they are left out",
             lost,
             len(given),
         )
@@ -182,15 +183,17 @@ def _left_out(
     if table.columns and len(distinct) > max(1000, len(table.ids) // 2):
         yield (
             f"{table.name} has {len(distinct)} distinct features for {len(table.ids)} {kind}s: "
-            "a column of ids or measurements makes a poor feature"
+            "a column of ids or measurements makes a poor feature; leave it out"
         )
 
 
 def _feature_matrix(
     id_map: AnyIds, warm: NDArray[np.int32], features: Mapping[str, list[str]], names: list[str]
 ) -> sp.csr_matrix:
-    """(n, n + features): own column of the rows `warm`, then features; each row divided by its number
-    of entries, as LightFM's own Dataset does by default."""
+    """Build a feature matrix (n, n + features): own columns of the rows `warm`, then features.
+
+    Each row is divided by its number of entries, as by default in LightFM's Dataset.
+    """
     count = len(id_map)
     column = {name: count + position for position, name in enumerate(names)}
     featured = [
@@ -200,7 +203,7 @@ def _feature_matrix(
     ]
     pairs = np.array(featured, dtype=np.int32).reshape(-1, 2)
     rows = np.concatenate([warm, pairs[:, 0]])
-    # Stable: own columns stay first, and features in their order.
+    # A stable sort keeps own columns first, and features in order.
     order = np.argsort(rows, kind="stable")
     indices = np.concatenate([warm, pairs[:, 1]])[order]
     lengths = np.bincount(rows, minlength=count)
@@ -226,7 +229,7 @@ def _balanced(
     weights: NDArray[np.float32],
     shape: tuple[int, int],
 ) -> sp.csr_matrix:
-    """Sums of weights of both signs: those that cancel give 0, and no positive by rounding."""
+    """Sum weights of both signs; weights that cancel give exactly 0, so rounding makes no positive."""
     matrix = _summed(users, items, weights.astype(np.float64), shape)
     if matrix.nnz < len(weights):
         sizes = _summed(users, items, np.abs(weights).astype(np.float64), shape)

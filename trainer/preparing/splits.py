@@ -1,4 +1,4 @@
-"""How interactions are held out to test on."""
+"""Choose how interactions are held out for testing."""
 
 from __future__ import annotations
 
@@ -25,15 +25,16 @@ SPLIT_SHARE = Option(
 
 @dataclass(frozen=True)
 class Splitting:
-    """What is held out.
+    """The interactions to hold out.
 
     Attributes:
         split: "first-10" holds out each user's first ten interactions in file order (GroupLens' `ua`
             split), "random" a share of all, "time" the newest share of all, "leave-last-k" each
-            user's newest `count`, and "none" nothing. A user with no more than `count` interactions
-            keeps the oldest one.
-        seed: of the random split.
-        share: for "time" it is rounded to whole interactions.
+            user's newest `count`, and "none" nothing. A user with at most `count` interactions keeps
+            the oldest one.
+        seed: the seed of the random split.
+        count: the k of "leave-last-k".
+        share: the share of "random" and "time"; "time" rounds it to whole interactions.
     """
 
     split: Annotated[Split, SPLIT]

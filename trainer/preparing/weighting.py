@@ -1,4 +1,4 @@
-"""What counts how much: weights by event type, by age, and an end to what is too old."""
+"""Weight interactions by event type and age, and leave out old ones."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from trainer.data.times.time_forms import iso
 from trainer.errors import InputError
 
 DAY = 86_400.0
-# Beyond any float32, but not yet 0 in float64.
+# Such a small factor vanishes in float32, but isn't yet 0 in float64.
 _MOST_HALVINGS = 500
-# Among fewer interactions one that is far newer than the others is nothing strange.
+# With fewer interactions, a far newer one isn't suspicious.
 _FEWEST = 10
 _ISOLATED_SHARE = 0.01
-# After so many half-lives the model learns hardly anything of an interaction.
+# After this many half-lives the model learns hardly anything from an interaction.
 _ISOLATED_HALVINGS = 5
 _SMALL_SHARE = 0.1
-_WITHOUT_TYPE = "--event-weights =1 gives 1 to interactions without a type"
+_WITHOUT_TYPE = "--event-weights =1 gives weight 1 to interactions without a type"
 
 
 def weigh(
@@ -33,28 +33,29 @@ def weigh(
     half_life_days: float | None = None,
     last_days: float | None = None,
 ) -> list[Interactions]:
-    """Leave out what is too old and multiply the weights by those of event type and age.
+    """Leave out old interactions, and multiply the weights by event type and age.
 
-    Ages are relative to the newest of all interactions and not to the clock on the wall, so that the
-    same input gives the same weights whenever it is read.
+    Ages are relative to the newest interaction, not to the clock, so the same input always gives the
+    same weights.
 
     Args:
-        parts: of one input, each in file order; there is an interaction.
-        event_weights: by event type, of which "" is none; 0 or less for no positive; None for no such.
-        half_life_days: after so many days an interaction counts half; None for no decay.
-        last_days: the oldest age that is kept; None for any.
+        parts: the parts of one input, each in file order, with at least one interaction in total.
+        event_weights: weights by event type; "" is the missing type. Weights of 0 or less make no
+            positives. None multiplies by nothing.
+        half_life_days: the age in days at which an interaction counts half; None for no decay.
+        last_days: the largest age in days that is kept; None for any.
 
     Returns:
-        Of each part the rows that are left, in the order they were in. A weight that isn't 0 stays so,
-        however old it is. A warning says so where only a small share of a part is left, or nothing.
+        The remaining rows of each part, in their order. A weight other than 0 never becomes 0. A
+        warning says if little or nothing of a part remains.
 
     Raises:
-        InputError: names the part of which there are no timestamps or event types that an option needs,
-            of which an event type has no weight, or a weight becomes too large; or ages are relative to
-            a few interactions that are far newer than all others.
+        InputError: a part lacks timestamps or event types that an option needs, or an event type has
+            no weight; or a weight becomes too large. Also if a few interactions are far newer than all
+            others.
     """
     ages: list[NDArray[np.float64] | None] = [None] * len(parts)
-    # By option: how many days count, and what becomes of those that are older.
+    # For each option the days that count, and the effect on older interactions.
     windows: dict[str, tuple[float, str]] = {}
     if last_days is not None:
         windows["--last-days"] = last_days, "are left out"
@@ -79,10 +80,10 @@ def _warned_of_a_gap(
     in_order: NDArray[np.float64],
     windows: Mapping[str, tuple[float, str]],
 ) -> Sequence[Interactions]:
-    """The parts, the first with a warning where a gap alone makes many interactions too old.
+    """Return the parts, with a warning on the first if a gap makes many interactions too old.
 
-    Half of the devices with a clock a year behind leave such a gap. A pause longer than all the time
-    since is one; others of a long history are too old by what came after them.
+    For example, half of the devices have a clock that is a year behind. A gap counts if it is longer
+    than all the time after it. Otherwise interactions are too old because the history is long.
     """
     total = len(in_order)
     gaps = np.diff(in_order)
@@ -92,9 +93,9 @@ def _warned_of_a_gap(
         if total >= _FEWEST and len(found) and (before := int(found[-1]) + 1) >= total * _SMALL_SHARE:
             warning = (
                 f"{parts[0].name}: {before} of {total} interactions ({before / total:.1%}) {effect} by "
-                f"{option}: they are of {iso(in_order[before - 1])} and before, and nothing "
-                f"happened for {gaps[before - 1] / DAY:,.0f} days until {iso(in_order[before])}: "
-                "is a clock wrong?"
+                f"{option}: the newest of them is of {iso(in_order[before - 1])}, and the next "
+                f"interaction follows {gaps[before - 1] / DAY:,.0f} days later, at "
+                f"{iso(in_order[before])}: is a clock wrong?"
             )
             return [replace(parts[0], warnings=[*parts[0].warnings, warning]), *parts[1:]]
     return parts
@@ -107,7 +108,7 @@ def _weighed(
     half_life_days: float | None,
     last_days: float | None,
 ) -> Interactions:
-    """One part, whose interactions are of these ages in days; None where no option needs them."""
+    """Weight one part; `ages` are in days, None if no option needs them."""
     rows = np.arange(len(interactions))
     if ages is not None and last_days is not None:
         recent = ages <= last_days
@@ -131,15 +132,15 @@ def _refuse_isolated(
     days: float,
     effect: str,
 ) -> None:
-    """Raise InputError where a few interactions are so much newer than all others that only they count.
+    """Raise InputError if a few interactions are so much newer that all others would be too old.
 
-    By one such row, of a device with a wrong clock, all others would be too old.
+    One row of a device with a wrong clock is enough for that.
     """
     total = len(times)
     if total < _FEWEST:
         return
     few = max(1, int(total * _ISOLATED_SHARE))
-    # From the newest of all others on.
+    # The few newest, and the newest of the others.
     newest = in_order[total - few - 1 :]
     gaps = np.diff(newest) / DAY
     if not (gaps > days).any():
@@ -152,26 +153,26 @@ def _refuse_isolated(
     raise InputError(
         Path(parts[place].name),
         f"timestamp is {iso(times[row])}, but {total - count} of {total} interactions are of "
-        f"{iso(newest[position])} and before; {option} counts from the newest, so because of "
-        f"{count} that {'is' if count == 1 else 'are'} {gaps[position]:,.0f} days newer than all "
-        f"others, the others {effect}: mend or leave out "
-        f"{'that row' if count == 1 else 'those rows'}, or give more days",
+        f"{iso(newest[position])} and before, {gaps[position]:,.0f} days earlier; {option} counts "
+        f"from the newest interaction, so because of {count} {'row' if count == 1 else 'rows'} all "
+        f"others {effect}: fix or leave out {'that row' if count == 1 else 'those rows'}, or give "
+        "more days",
         row=row - int(ends[place]) + len(parts[place]) + 1,
     )
 
 
 def _last(interactions: Interactions, recent: NDArray[np.bool_], last_days: float) -> Interactions:
-    """The recent ones."""
+    """Keep the recent interactions, and warn if few or none remain."""
     left, total, warning = np.count_nonzero(recent), len(interactions), ""
     if not left:
         warning = (
-            f"none of {total} interactions of {interactions.name} is of the last {last_days:g} days"
+            f"none of {total} interactions of {interactions.name} is from the last {last_days:g} days"
         )
     elif left < total * _SMALL_SHARE:
         times = interactions.times_for("--last-days")
         warning = (
             f"--last-days {last_days:g} keeps only {left} of {total} interactions of "
-            f"{interactions.name} ({left / total:.1%}), which are of {iso(times.min())} to "
+            f"{interactions.name} ({left / total:.1%}), which range from {iso(times.min())} to "
             f"{iso(times.max())}"
         )
     warnings = [*interactions.warnings, warning] if warning else interactions.warnings
@@ -181,7 +182,7 @@ def _last(interactions: Interactions, recent: NDArray[np.bool_], last_days: floa
 def _by_event(
     interactions: Interactions, event_weights: Mapping[str, float], rows: NDArray[np.int64]
 ) -> NDArray[np.float64]:
-    """(n,) float64, the weight of each row's event type; `rows` are their positions in the file."""
+    """Return the weight of each row's event type, (n,) float64; errors name the file row in `rows`."""
     path = Path(interactions.name)
     if interactions.events is None:
         if "" in event_weights:
@@ -208,7 +209,7 @@ def _float32(
         position = int(bad.argmax())
         reason = (
             f"the weight {interactions.weights[position]:g} becomes {weights[position]:g}, which "
-            f"is too large: give --event-weights that make none of more than {MAX_WEIGHT:g}"
+            f"is too large: give smaller --event-weights, so that none exceeds {MAX_WEIGHT:g}"
         )
         raise InputError(Path(interactions.name), reason, row=int(rows[position]) + 1)
     return weights_as_float32(weights)

@@ -1,1 +1,1 @@
-"""What has to hold before a label is moved."""
+"""The gates that a version must pass before a label moves to it."""

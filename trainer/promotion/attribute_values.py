@@ -1,4 +1,4 @@
-"""How the attributes of items changed from one version to the next."""
+"""Compare the attributes of items in one version with those in the next."""
 
 from __future__ import annotations
 
@@ -10,29 +10,29 @@ import numpy as np
 from trainer.promotion.content import Content, Value
 
 _COMPARED = 5_000
-# Of the items that had an attribute, or of their values, fewer are worth a word, or a stop.
+# A smaller share of the items that had an attribute, or of their values, warns or fails.
 _MOST = 0.9
 _HALF = 0.5
 _FEW_VALUES = 0.7
 _HARDLY_ANY = 0.25
-# Values of an item, on average, of a column of several.
+# From this mean number of values per item on, a column is one of several values.
 _SEVERAL = 1.3
-# Prices change by some per cent. Other columns, other units and other items' prices differ by more.
+# Prices change by a few per cent. Another column, another unit or swapped items change more.
 _OTHER_SIZE = math.log(1.5)
 
 
 @dataclass(frozen=True)
 class AttributeChange:
-    """One attribute of the items that two versions have in common.
+    """The change of one attribute, over the items that two versions have in common.
 
     Attributes:
         name: of the attribute.
-        items: how many are in common.
-        had, has: how many of these items had it, and how many of those have it now.
-        values, kept: how many values these had, and how many of those are still there; of text only.
-        values_now: how many they have now.
-        sizes: of how many numbers by what factor the middle one differs, up or down; 1 for none.
-        example: an item's value before and now.
+        items: the number of items in common.
+        had, has: how many of these items had the attribute, and how many of those still have it.
+        values, kept: for text, how many values those items had, and how many of these are left.
+        values_now: for text, how many values those items have now.
+        sizes: for numbers, the median factor (1 or more) between old and new value; 1 without any.
+        example: the old and the new value of one item, as the end of a sentence.
     """
 
     name: str
@@ -47,22 +47,23 @@ class AttributeChange:
 
     @property
     def problem(self) -> str:
-        """What would ruin filters by it; empty for nothing.
+        """Describe a change that would break filters by this attribute; "" if there is none.
 
-        What few items have, such as a discount, ends; and seasons and badges change.
+        Attributes of few items, such as discounts, end, and values such as seasons change. Such
+        changes are no problem.
         """
         if self.had >= _HALF * self.items and self.has < _HALF * self.had:
             return f"only {self.has:,} of {self.had:,} items that had {self.name!r} have it now"
         joined = self.values >= _SEVERAL * self.has and self.values_now < self.values / _SEVERAL
         if joined and self.kept < _HARDLY_ANY * self.values:
             return (
-                f"only {self.kept:,} of {self.values:,} values of {self.name!r} are still there, and "
-                f"items have one where they had several{self.example}"
+                f"only {self.kept:,} of {self.values:,} values of {self.name!r} are left, and items "
+                f"that had several values have one now{self.example}"
             )
         return ""
 
     def warning(self, version: str) -> str:
-        """What is odd about it, but passes; empty for nothing."""
+        """Describe a suspicious change that passes; "" if there is none."""
         if self.problem:
             return ""
         if self.has < _MOST * self.had:
@@ -71,19 +72,18 @@ class AttributeChange:
         if self.kept < _FEW_VALUES * self.values:
             return (
                 f"only {self.kept:,} of {self.values:,} values of attribute {self.name!r} that items "
-                f"have in version {version} are still there{self.example}"
+                f"have in version {version} are left{self.example}"
             )
         if abs(math.log(self.sizes)) > _OTHER_SIZE:
             return (
-                f"attribute {self.name!r} of most items differs from that of version {version}, by a "
-                f"factor of {self.sizes:.3g} in the middle{self.example}: is it of another unit, or of "
-                "other items?"
+                f"attribute {self.name!r} of most items differs from version {version}, by a median "
+                f"factor of {self.sizes:.3g}{self.example}: did the unit change, or were items swapped?"
             )
         return ""
 
 
 def compare(name: str, before: Content, now: Content, random: np.random.Generator) -> AttributeChange:
-    """Compare an attribute of some items that both have; it is of the same kind in both."""
+    """Compare one attribute over a sample of the items in common; its kind is the same in both."""
     items = had = has = values = kept = values_now = 0
     factors: list[float] = []
     example = ""
@@ -98,7 +98,7 @@ def compare(name: str, before: Content, now: Content, random: np.random.Generato
             continue
         has += 1
         if not example and old != new:
-            example = f", as of item {external_id!r} {_shown(old)}, which is {_shown(new)} now"
+            example = f" (item {external_id!r} had {_shown(old)} and has {_shown(new)} now)"
         if isinstance(old, float) and isinstance(new, float):
             factors.append(_factor(old, new))
         elif not isinstance(old, float) and not isinstance(new, float):
@@ -110,7 +110,7 @@ def compare(name: str, before: Content, now: Content, random: np.random.Generato
 
 
 def _factor(old: float, new: float) -> float:
-    """By how much two numbers differ, 1 or more; large where one of them is 0 or of another sign."""
+    """Return the factor between two numbers, 1 or more; 1e9 if one is 0 or the signs differ."""
     if old == new:
         return 1.0
     if old * new <= 0:

@@ -1,4 +1,4 @@
-"""What has to hold before a label is moved to a version, for whatever made the version."""
+"""Check a version before a label moves to it, whether it was trained or made of own vectors."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ from trainer.timings import Timings
 
 @dataclass(frozen=True)
 class Expected:
-    """What a label named when a version was compared with it; None for nothing."""
+    """The version that the label named when the new version was compared; None if it named none."""
 
     version: str | None
 
 
 @dataclass(frozen=True)
 class Checked(Published):
-    """What was published, and how it did at the gates.
+    """A published version and its results at the gates.
 
     Attributes:
-        gates: how it did at each.
-        expected: what the label has to name still when it is moved; None where nothing was compared.
-        label: that was moved to it; None for none.
+        gates: the result of each gate.
+        expected: the version that the label must still name when it moves; None without a comparison.
+        label: the label that moved to the version; None if none did.
     """
 
     gates: list[GateResult]
@@ -40,7 +40,7 @@ class Checked(Published):
 
     @property
     def passed(self) -> bool:
-        """Whether it passed every gate."""
+        """Whether the version passed every gate."""
         return all(gate.passed for gate in self.gates)
 
 
@@ -48,12 +48,15 @@ _Checked = TypeVar("_Checked", bound=Checked)
 
 
 class Checks:
-    """What a version in the making is held against, and how it did so far."""
+    """The checks of one new version, and their results so far."""
 
     def __init__(
         self, volume: Volume, label: str | None, wanted: Gates, max_shrinkage: float | None, seed: int
     ) -> None:
-        """Open what the label names that is to be moved, None for none; see continuity.check."""
+        """Open the version that `label` names; without a label (None) nothing is compared.
+
+        `max_shrinkage` and `seed` are those of continuity.check.
+        """
         self.volume = volume
         self.results: list[GateResult] = []
         self.warnings: list[str] = []
@@ -64,13 +67,13 @@ class Checks:
         self._before = predecessor.find(volume.folder, label)
 
     def before_training(self, content: Callable[[], Content], warnings: Sequence[str]) -> None:
-        """Hold what the version is to be made of against the one that it is to replace, if any.
+        """Compare the content of a new version with the version that the label names, if any.
 
-        `content` is asked for only then, since it takes memory for a moment. The `warnings` of the
-        input tell why too little is kept.
+        `content` is called only for a comparison, since it takes memory for a moment. An error also
+        shows the `warnings` of the input, since they often name the cause.
 
         Raises:
-            DiscontinuityError: too little is kept.
+            DiscontinuityError: the input keeps too little of the version that the label names.
         """
         if (before := self._before) is None:
             return
@@ -93,10 +96,10 @@ class Checks:
         self.warnings += odd
 
     def published(self, published: Published, timings: Timings) -> Checked:
-        """Hold a published version against the gates, and upload it where it has to go.
+        """Check a published version at the gates, and upload it if the volume is an object store.
 
         Raises:
-            PublicationError: it can't be read, or not be uploaded.
+            PublicationError: the version can't be read or uploaded.
         """
         version = published.manifest.version
         with timings.stage("gates"):
@@ -118,12 +121,12 @@ class Checks:
 
     def _unreadable(self, before: Predecessor) -> GateResult:
         text = (
-            f"nothing tells what is kept of version {before.version or '(unknown)'}, which label "
-            f"{before.label!r} names: {before.problem}"
+            f"the new version can't be compared with version {before.version or '(unknown)'}, which "
+            f"label {before.label!r} names: {before.problem}"
         )
         allowed = self._wanted.allow_different_data
         if allowed:
-            text += ", which --allow-different-data allows"
+            text += "; --allow-different-data allows it"
         return GateResult("predecessor", allowed, None, 1.0, text)
 
 
@@ -139,9 +142,13 @@ def promote_if_passed(volume: Volume, result: _Checked, *, label: str | None) ->
 def move_label(
     volume: Volume, version: str, label: str, expected: Expected | None
 ) -> GateResult | None:
-    """Move a label to a version that passed, unless another one has come in between.
+    """Move a label to a version that passed, unless the label has moved since the comparison.
 
-    None when it is moved; else a gate that failed. Raises PublicationError when it can't be moved.
+    Returns:
+        None if the label moved; else the failed gate `label`.
+
+    Raises:
+        PublicationError: the label can't be written.
     """
     if expected is None:
         volume.promote(version, label=label)
@@ -149,6 +156,6 @@ def move_label(
     try:
         volume.swap(version, label=label, expected=expected.version, verb="promote")
     except LabelMovedError as error:
-        todo = "this version was compared with another one; train again, or promote it by hand"
+        todo = "this version was compared with another version; train again, or promote it by hand"
         return GateResult("label", False, None, 1.0, f"{error}: {todo}")
     return None

@@ -1,6 +1,6 @@
-"""What callers of a version rely on, of a version that is published or of one in the making.
+"""The content of a version that callers rely on, before or after the version is published.
 
-And what users keep of it in the next: what they had seen, and one id each.
+Also two comparisons of users: whether they keep their seen items, and whether each has one id.
 """
 
 from __future__ import annotations
@@ -27,25 +27,25 @@ from trainer.publishing.publishable import Described
 Value = Sequence[str] | float | None
 _DRAWN = 20_000
 _FEWEST_PAIRS = 50
-# Of the pairs of user and item beyond those that chance would keep: ids that were numbered anew keep
-# none, and an input that only grew keeps all.
+# Share of the pairs of user and item that are kept beyond chance. Renumbered ids keep none of them, and
+# an input that only grew keeps all.
 _FEW_PAIRS = 0.9
 
 
 @dataclass(frozen=True, kw_only=True)
 class Content:
-    """See the module.
+    """The content of a version that callers rely on.
 
     Attributes:
         items, users: external id <-> row.
         seen: for each user the rows of the items of the interactions, ascending.
         interactions: number of training and test interactions.
-        weight: sum of the weights above 0 of these; None where it isn't known.
-        attributes: kind of each attribute of the items.
-        value: of an attribute, by name, and an item's row: texts, or a number, None for none.
-        title: of an item's row, "" for none; None when there are no titles.
-        names: of each column of items and users that features come from, the values of these, as
-            "items.genres": {"Drama"}; none where they aren't known.
+        weight: sum of the weights above 0 of these interactions; None if unknown.
+        attributes: the kind of each item attribute, by name.
+        value: returns the value of an attribute for an item's row: texts, a number, or None.
+        title: returns the title of an item's row, or ""; None if there are no titles.
+        names: for each feature column its values, such as "items.genres": {"Drama"}; empty if
+            unknown.
     """
 
     items: ItemIds
@@ -59,7 +59,7 @@ class Content:
     names: Mapping[str, frozenset[str]]
 
     def active(self, kind: Literal["user", "item"]) -> NDArray[np.bool_]:
-        """Which users, or items, have interactions, by row; all of them where nobody has any."""
+        """Return a mask (n,) of the users or items with interactions; all True if there are none."""
         if not len(self.seen.values):
             return np.ones(len(self.users if kind == "user" else self.items), dtype=bool)
         if kind == "user":
@@ -68,7 +68,7 @@ class Content:
 
 
 def content_of(version: Publication) -> Content:
-    """What a published version has; its bytes have been verified."""
+    """Return the content of a published version, whose bytes the caller has verified."""
     facts, titles, user_names = version.manifest, version.titles, version.user_features
     return Content(
         items=version.items,
@@ -86,7 +86,7 @@ def content_of(version: Publication) -> Content:
 def content_in_making(
     told: Described, item_names: Iterable[str] = (), user_names: Iterable[str] = ()
 ) -> Content:
-    """What a version that is still to be published will have; the names are of features."""
+    """Return the content of a version that isn't published yet; the names are those of features."""
     rows, facts = told.seen, told.facts
     if told.held_out is not None:
         owners, values = (
@@ -110,16 +110,17 @@ def content_in_making(
 def kept_pairs(
     before: Content, now: Content, least: float, version: str, random: np.random.Generator
 ) -> GateResult | None:
-    """Tell how much of what users in common had seen they still have, beyond what chance would leave.
+    """Measure the share of seen items that users of both versions keep, corrected for chance.
 
-    Of an input with fewer interactions than the version has, that much less is expected.
+    An input with fewer interactions than the previous version is expected to keep fewer in proportion.
+    `least` is the required share, and `version` the name of the previous version.
 
-    `least` is the share that is required of version `version`, the one before. None where too few pairs
-    tell nothing.
+    Returns:
+        The result of gate min_pairs_kept; None if there are too few pairs to compare.
     """
     wanted = kept = 0
     by_chance = 0.0
-    # How likely a user has an item that has nothing to do with the user.
+    # The probability that a random user has seen each item.
     likely = np.bincount(now.seen.values, minlength=len(now.items)) / max(1, len(now.users))
     for row in random.permutation(len(before.users)).tolist():
         if wanted >= _DRAWN:
@@ -134,34 +135,34 @@ def kept_pairs(
         by_chance += float(likely[rows].sum())
     if wanted - by_chance < _FEWEST_PAIRS:
         return None
-    # How much smaller an input may be is another question.
+    # Gate `interactions` judges how much smaller an input may be.
     left = min(1.0, now.interactions / max(1, before.interactions))
     share = (kept - by_chance) / ((wanted - by_chance) * left)
     text = (
-        f"users have {kept:,} of {wanted:,} of the items that they had seen in version {version} "
-        f"({kept / wanted:.0%}; {by_chance / wanted:.0%} would be chance)"
+        f"users of both versions keep {kept:,} of {wanted:,} seen items of version {version} "
+        f"({kept / wanted:.0%}; chance alone would keep {by_chance / wanted:.0%})"
     )
     if share < _FEW_PAIRS:
-        text += ": were ids numbered anew, or are interactions missing?"
+        text += ": were ids renumbered, or are interactions missing?"
     return GateResult("min_pairs_kept", share >= least, share, least, text)
 
 
 def are_few_pairs(result: GateResult) -> bool:
-    """Whether pairs that pass are few all the same; of a window that moves nothing is asked."""
+    """Whether a passed min_pairs_kept deserves a warning; never if its threshold is 0."""
     return result.passed and result.required > 0 and (result.measured or 0.0) < _FEW_PAIRS
 
 
 def doubles(kind: str, before: AnyIds, now: AnyIds, random: np.random.Generator) -> list[str]:
-    """A warning when some have come a second time, under an id of another form."""
+    """Warn if users or items of the previous version appear again under ids of another form."""
     drawn = map(now.external_id, random.permutation(len(now))[:_DRAWN].tolist())
     new = [own for own in drawn if own not in before]
     old = map(before.external_id, random.permutation(len(before)).tolist())
     forms = id_forms.doubles((own for own in old if own in now), new, _New(before, now))
-    return [f"some {kind}s are there twice, under ids of two forms: {forms}"] if forms else []
+    return [f"some {kind}s appear twice, under ids of two forms: {forms}"] if forms else []
 
 
 class _New:
-    """The ids that weren't there before."""
+    """The ids that the previous version doesn't have."""
 
     def __init__(self, before: AnyIds, now: AnyIds) -> None:
         self._before, self._now = before, now
@@ -171,7 +172,7 @@ class _New:
 
 
 def _values(columns: Sequence[Column]) -> Callable[[str, int], Value]:
-    """Look up the values of attributes that are to be published, as `Content` has them."""
+    """Return a look-up of the values of unpublished attributes; see Content.value."""
     by_name = {own.name: own for own in columns}
 
     def value(name: str, row: int) -> Value:
@@ -199,7 +200,7 @@ def _published_values(version: Publication) -> Callable[[str, int], Value]:
 def names_by_column(
     facts: DatasetFacts, item_names: Iterable[str], user_names: Iterable[str]
 ) -> dict[str, frozenset[str]]:
-    """Features "column:value" as the values of each column, as `Content` has them."""
+    """Group features "column:value" by column; see Content.names."""
     return {
         **_by_column("items", facts.item_features, item_names),
         **_by_column("users", facts.user_features, user_names),
@@ -208,7 +209,7 @@ def names_by_column(
 
 def _by_column(side: str, columns: Sequence[str], names: Iterable[str]) -> dict[str, frozenset[str]]:
     values: dict[str, set[str]] = {column: set() for column in columns}
-    # A column's name may hold a colon: the longest that fits is meant.
+    # The name of a column may hold a colon, so the longest match wins.
     longest_first = sorted(columns, key=len, reverse=True)
     for name in names:
         for column in longest_first:
@@ -219,7 +220,7 @@ def _by_column(side: str, columns: Sequence[str], names: Iterable[str]) -> dict[
 
 
 def _item_features(version: Publication) -> list[str]:
-    """Names of the item features that the version's model learned; none when it has no model."""
+    """Return the names of the item features that the version's model learned; [] without a model."""
     if layout.MODEL_ITEM_FEATURE_OFFSETS not in version.manifest.files:
         return []
     names = (layout.MODEL_ITEM_FEATURE_OFFSETS, layout.MODEL_ITEM_FEATURE_BYTES)

@@ -1,7 +1,7 @@
-"""What a new input keeps of the version that it is to replace, and whether that is enough.
+"""Compare new input with the version that it will replace.
 
 Bad input often trains well: two events, ids that a spreadsheet wrote as decimals, a column that became
-text. What shows is that little of what is served would be left.
+text. The comparison finds it, since such input keeps little of the version that is served.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ Kind = Literal["user", "item"]
 Random = np.random.Generator
 
 _DRAWN = 20_000
-"""Of more ids or pairs on a side so many are drawn: enough to tell a share to half a percent."""
+"""Draw at most this many ids or pairs of a side: enough to measure a share to half a percent."""
 
 DEFAULT_KEPT = 0.5
-"""The least share of users, items and interactions that is kept, where nothing is asked for."""
+"""The default of the least share of users, items and interactions that must be kept."""
 
 DEFAULT_PAIRS = 0.2
-"""The least share of what users in common had seen, beyond chance, where nothing is asked for."""
+"""The default of the least share of seen items that users of both versions must keep, beyond chance."""
 
 _NAMES_KEPT = 0.5
 _TITLES_KEPT = 0.5
-# What passes, but with less than this share of users, items or interactions, is worth a look.
+# A result that passes with a smaller share of users, items or interactions gives a warning.
 _MOST = 0.9
 _MUCH_MORE = 0.5
 _OTHER_WEIGHT = 3.0
@@ -43,14 +43,14 @@ _TITLES_KNOWN = 200_000
 def check(
     before: Content, now: Content, gates: Gates, *, version: str, max_shrinkage: float | None, seed: int
 ) -> tuple[list[GateResult], list[str]]:
-    """Hold what a new version is to be made of against the one that it is to replace.
+    """Compare the content of a new version with the version that it will replace.
 
-    `version` is the name of the one before. Of the interactions, and of their weight, a share of
-    `max_shrinkage` may be missing; where it is None, half of the interactions and any weight.
+    `before` is the content of version `version`, `now` that of the new one. The interactions and the
+    sum of their weights may shrink by the share `max_shrinkage`. If it is None, half of the
+    interactions and any weight may be lost.
 
     Returns:
-        A result for each thing that is compared, of which all have passed where different data are
-        allowed; and warnings.
+        One result for each comparison, and warnings. If `gates` allow different data, all results pass.
     """
     random = np.random.default_rng(seed)
     users = _kept("user", before, now, gates.min_users_kept, version, random)
@@ -78,7 +78,7 @@ def check(
     warnings += doubles("user", before.users, now.users, random)
     warnings += doubles("item", before.items, now.items, random)
     if gates.allow_different_data:
-        told = ", which --allow-different-data allows"
+        told = "; --allow-different-data allows it"
         results = [
             own if own.passed else GateResult(own.name, True, own.measured, 0.0, own.text + told)
             for own in results
@@ -87,14 +87,14 @@ def check(
 
 
 def _is_odd(result: GateResult, before: Content, now: Content) -> bool:
-    """Whether what passed is little all the same, or much more than there was."""
+    """Whether a passed result deserves a warning: it keeps little, or grew much."""
     measured = result.measured or 0.0
     if result.name == "interactions":
-        # How much is missing; below 0 when there are more.
+        # The share that is missing; below 0 if the input grew.
         return not -_MUCH_MORE <= measured <= 1 - _MOST
     if result.name == "weight":
         each, was = (_mean_weight(own) for own in (now, before))
-        # Without a column of weights all are 1.
+        # Without a column `weight` every weight is 1.
         return not 1 / _OTHER_WEIGHT < each / was < _OTHER_WEIGHT or (each == 1 != was)
     return measured < _MOST
 
@@ -106,14 +106,17 @@ def _mean_weight(content: Content) -> float:
 def _kept(
     kind: Kind, before: Content, now: Content, least: float | None, version: str, random: Random
 ) -> GateResult:
-    """Count those with interactions: who is published by features alone isn't known any more."""
+    """Measure the share of ids that are kept, over users or items with interactions.
+
+    An id that has only features left counts as lost.
+    """
     name = f"min_{kind}s_kept"
     required = DEFAULT_KEPT if least is None else least
     old, new = (own.users if kind == "user" else own.items for own in (before, now))
     rows = np.flatnonzero(before.active(kind))
     if not len(rows):
         return GateResult(name, True, None, required, f"version {version} has no {kind}s to keep")
-    # In random order also when all are looked at, so that the examples aren't all alike.
+    # Shuffle even if all are compared, so that the examples vary.
     ids = [old.external_id(row) for row in random.permutation(rows)[:_DRAWN].tolist()]
     active = now.active(kind)
     lost = [own for own in ids if (row := new.row(own)) is None or not active[row]]
@@ -121,7 +124,7 @@ def _kept(
     of = f"{len(rows):,}" if len(ids) == len(rows) else f"{len(ids):,} drawn"
     text = f"{len(ids) - len(lost):,} of {of} {kind}s of version {version} are kept by id ({share:.1%})"
     if not (passed := share >= required):
-        text += f", at least {required:.0%} required (--min-{kind}s-kept)"
+        text += f"; at least {required:.0%} are required (--min-{kind}s-kept)"
     if share < _MOST:
         text += _how(kind, lost, share, before, now, random)
     return GateResult(name, passed, share, required, text)
@@ -130,28 +133,28 @@ def _kept(
 def _how(
     kind: Kind, lost: Sequence[str], share: float, before: Content, now: Content, random: Random
 ) -> str:
-    """What became of ids that are lost."""
+    """Explain lost ids: the form in which they appear now, or examples."""
     old: AnyIds
     (old, _), (new, other) = (
         (own.users, own.items) if kind == "user" else (own.items, own.users) for own in (before, now)
     )
     drawn = map(new.external_id, random.permutation(len(new)).tolist())
-    # What was there before is no other form of what is lost.
+    # An id of the previous version can't be another form of a lost one.
     forms, _ = id_forms.explain(lost, (own for own in drawn if own not in old), new)
-    # Numbers may be ids of both.
+    # Ids that are numbers often exist on both sides, so this needs a large share.
     if share < _HARDLY_ANY and sum(own in other for own in lost) > len(lost) / 2:
         forms += "; most of them are in the other column: are user_id and item_id swapped?"
-    return f": {forms}" if forms else f", lost are {', '.join(map(repr, lost[:_SHOWN]))}"
+    return f": {forms}" if forms else f"; lost are {', '.join(map(repr, lost[:_SHOWN]))}"
 
 
 def _amounts(before: Content, now: Content, version: str, most: float | None) -> list[GateResult]:
     allowed = 1 - DEFAULT_KEPT if most is None else most
-    text = f"{now.interactions:,} interactions, version {version} has {before.interactions:,}"
+    text = f"the input has {now.interactions:,} interactions, version {version} {before.interactions:,}"
     results = [_amount("interactions", text, before.interactions, now.interactions, allowed)]
     if before.weight and now.weight is not None:
-        text = f"the weights above 0 sum to {now.weight:,.6g}, those of version {version} to "
+        text = f"the weights above 0 sum to {now.weight:,.6g}, in version {version} to "
         text += f"{before.weight:,.6g}"
-        # Another half-life or other event weights change it, and nothing is wrong.
+        # A new half-life or new event weights may change the sum of good input.
         allowed = 1.0 if most is None else most
         results.append(_amount("weight", text, before.weight, now.weight, allowed))
     return results
@@ -162,7 +165,7 @@ def _amount(name: str, text: str, before: float, now: float, allowed: float) -> 
         return GateResult(name, True, None, allowed, text)
     change = now / before - 1
     text += f" ({change:+.1%})"
-    # A little more, since a share of a count is seldom exact.
+    # A small tolerance, since a share of a count is seldom exact.
     if before - now <= before * allowed + 1e-6:
         return GateResult(name, True, -change, allowed, text)
     text += f": at most {allowed:.1%} less is allowed (--max-shrinkage)"
@@ -185,12 +188,12 @@ def _attributes(
         text = f"the {len(before.attributes)} attributes of version {version} are kept with their kinds"
         return [GateResult("attributes", True, 1.0, 1.0, text)]
     share = 1 - len(problems) / len(before.attributes)
-    text = f"attributes of version {version}, which callers filter by: {'; '.join(problems)}"
+    text = f"attributes that callers filter by changed since version {version}: {'; '.join(problems)}"
     return [GateResult("attributes", False, share, 1.0, text)]
 
 
 def _such_as(name: str, now: Content) -> str:
-    """A value of a text attribute that is no number, for a column that was one of numbers."""
+    """Return an example of a value that made a number attribute text; "" if there is none."""
     for row in map(ItemRow, range(min(len(now.items), _DRAWN))):
         value = now.value(name, row)
         for text in () if isinstance(value, float) or value is None else value:
@@ -205,7 +208,7 @@ def _titles(before: Content, now: Content, version: str, random: Random) -> list
     if before.title is None:
         return []
     if now.title is None:
-        text = f"version {version} has titles of items, and the new one would have none"
+        text = f"version {version} has titles of items, but the input has none"
         return [GateResult("titles", False, 0.0, _TITLES_KEPT, text)]
     compared = 0
     changed: list[tuple[str, str, str]] = []
@@ -221,23 +224,26 @@ def _titles(before: Content, now: Content, version: str, random: Random) -> list
         return []
     same = compared - len(changed)
     share = same / compared
-    text = f"{same:,} of {compared:,} items have the title that they have in version {version}"
+    text = f"{same:,} of {compared:,} items have the same title as in version {version}"
     if share >= _MOST:
         return [GateResult("titles", True, share, 0.0, text)]
-    text += ": item {!r} was {!r} and is {!r} now".format(*changed[0])
+    text += ": the title of item {!r} was {!r} and is {!r} now".format(*changed[0])
     known = {before.title(row) for row in range(min(len(before.items), _TITLES_KNOWN))} - {""}
     emptied = sum(not new for _, _, new in changed)
     swapped = sum(new in known for _, _, new in changed)
     if max(emptied, swapped) < len(changed) / 2:
-        # Words that were added to most titles are no harm.
+        # Titles may change harmlessly, for example if each gets a year.
         return [GateResult("titles", True, share, 0.0, text)]
-    text += "" if emptied > swapped else ", a title of another item: were items numbered anew?"
+    text += "" if emptied > swapped else ", the title of another item: were items renumbered?"
     passed = share >= _TITLES_KEPT
     return [GateResult("titles", passed, share, _TITLES_KEPT, text)]
 
 
 def _features(before: Content, now: Content, version: str) -> tuple[list[GateResult], list[str]]:
-    """The result, and warnings of values that are gone though not in another form: seasons end."""
+    """Compare the values of feature columns.
+
+    Values that now have another form fail. Values that are gone only give a warning: seasons end.
+    """
     if not before.names:
         return [], []
     problems = [f"column {column!r} is gone" for column in before.names if column not in now.names]
@@ -253,7 +259,7 @@ def _features(before: Content, now: Content, version: str) -> tuple[list[GateRes
         if is_known or not found:
             problems.append(f"{problem}: {forms}" if forms else problem)
         else:
-            warnings.append(f"{problem} that version {version} has: {forms}")
+            warnings.append(f"{problem} since version {version}: {forms}")
     if not problems:
         text = f"the features of version {version} are kept"
         return [GateResult("features", True, 1.0, 1.0, text)], warnings

@@ -1,12 +1,12 @@
-"""What a version has to pass before a label is moved to it. Pure: `measurement` measures.
+"""The thresholds and results of gates. `measurement` measures a version, and `judging` decides.
 
-Some gates hold where nothing is asked for, since what fails them would ruin what is served: somebody
-was evaluated, the indexes find most of what they should, and users whom the version before knows get
-nothing much worse. What a new input keeps of that version is trainer.promotion.continuity's.
+Some gates always hold, since a version that fails them would harm users. Enough users must be
+evaluated, the indexes must reach a recall, and recommendations for known users mustn't get much worse.
+trainer.promotion.continuity compares new input with the previous version.
 
-precision@10 and AUC are those among the items that a user hasn't seen in the training data, since
-these are what users get: `test_precision_at_10_unseen` and `test_auc_unseen` of the manifest, not the
-ones among all items, which are mostly lower.
+precision@10 and AUC exclude the items that the user has seen in the training data, as recommendations
+do. They are `test_precision_at_10_unseen` and `test_auc_unseen` of the manifest. The metrics over all
+items are mostly lower.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from lightfm_retriever.hosting.options import Option
 from trainer.errors import OptionError, TrainerError
 
 DEFAULT_RECALL = 0.8
-"""The least recall@10 where nothing is asked for, unless indexes were tuned for less."""
+"""The default of the least recall@10; the target is used if the indexes were tuned for less."""
 
 DEFAULT_AUC = 0.45
-"""The least AUC where nothing is asked for and enough users are evaluated: 0.5 is chance."""
+"""The default of the least AUC if enough users are evaluated. Chance gives 0.5."""
 
 DEFAULT_LOSS = 0.5
-"""The largest relative loss of precision@10 where nothing is asked for."""
+"""The default of the largest relative loss of precision@10."""
 
 _gate = partial(Option, ge=0, le=1, group="gates", metavar="SHARE")
 _kept = partial(Option, ge=0, le=1, group="continuity", metavar="SHARE")
@@ -38,15 +38,15 @@ MAX_SHRINKAGE = _kept(
 
 @dataclass(frozen=True, kw_only=True)
 class Gates:
-    """Thresholds, each None when it isn't asked for. All are shares.
+    """The thresholds of the gates: shares in [0, 1]; None for the default.
 
     Attributes:
-        min_recall: of both, as the manifest's `indexes.*.recall_at_10`.
-        min_coverage: of the top ten of up to measurement.SAMPLED_USERS users. So many users can't name
-            more than ten times as many items: a catalogue of 100,000 reaches 0.1 at most.
-        max_relative_loss: 0.05 for at most 5 % less.
-        min_users_kept, min_items_kept, min_pairs_kept: see trainer.promotion.continuity; of pairs those
-            beyond what chance would leave.
+        min_recall: of both indexes, `indexes.*.recall_at_10` of the manifest.
+        min_coverage: over the top ten of up to measurement.SAMPLED_USERS users. They have at most ten
+            times as many items, so a catalogue of 100,000 reaches 0.1 at most.
+        max_relative_loss: 0.05 allows at most 5 % less.
+        min_users_kept, min_items_kept, min_pairs_kept: see trainer.promotion.continuity. Pairs are
+            corrected for chance.
     """
 
     min_precision_at_10: Annotated[
@@ -102,15 +102,15 @@ class Gates:
 
 @dataclass(frozen=True)
 class GateResult:
-    """How a version did at one gate.
+    """The result of one gate.
 
     Attributes:
-        name: the field of Gates, or what was compared.
-        passed: whether the version passes it.
-        measured: what it was held against, None when unknown; of max_relative_loss the loss, which is
-            negative when the new version is better.
+        name: the field of Gates, or the name of the comparison.
+        passed: whether the version passes.
+        measured: the measured value; None if unknown. For max_relative_loss it is the loss, which is
+            negative if the new version is better.
         required: the threshold.
-        text: a sentence that says what was measured, and of a failure by how much or why.
+        text: a sentence with the measured value and, if the gate failed, the reason.
     """
 
     name: str
@@ -122,18 +122,18 @@ class GateResult:
 
 @dataclass(frozen=True, kw_only=True)
 class Baseline:
-    """The version that a label names now beside the new one, both on the new one's test users.
+    """The comparison of the version that the label names with the new one, on the new test users.
 
     Attributes:
-        version: what the label names; empty when it can't be read.
-        precision_at_10: its precision@10; None when it can't be compared with.
-        candidate_precision_at_10: that of the new version, of the same users by the same code. It may
-            differ in the last digits from the manifest's, which LightFM's own evaluation gave, and by
-            more when that drew other users of a large test part.
-        trained_on: share of the positives that the label's version was trained on: what is held out
-            now it knows then, and its precision is too high.
-        common: the same of the users alone that both versions know; None when nobody is evaluated.
-        problem: why it can't be compared with; empty when it can.
+        version: the version that the label names; "" if it can't be read.
+        precision_at_10: precision@10 of that version; None if it can't be compared.
+        candidate_precision_at_10: precision@10 of the new version, for the same users and by the same
+            code. It may differ a little from the manifest, where LightFM evaluated the version, and
+            more if that evaluation drew other users.
+        trained_on: the share of the held-out positives that the label's version was trained on. They
+            make its precision too high.
+        common: the comparison over the users that both versions know; None if there are none.
+        problem: why the versions can't be compared; "" if they can.
     """
 
     version: str
@@ -146,14 +146,14 @@ class Baseline:
 
 @dataclass(frozen=True, kw_only=True)
 class Common:
-    """Two versions on the test users that both know, and on what neither was trained on.
+    """Two versions on the test users that both know, on positives that neither was trained on.
 
     Attributes:
-        users: how many users are evaluated.
+        users: the number of evaluated users.
         in_common: how many of them both versions know.
-        known: how many of those have a positive that neither was trained on.
-        before, after: precision@10 of the known ones by the version before and by the new one.
-        error: standard error of the mean of `before` less `after` over these users.
+        known: how many of those have a positive that neither version was trained on.
+        before, after: precision@10 for the `known` users by the previous and by the new version.
+        error: the standard error of the mean difference `before` - `after` over these users.
     """
 
     users: int
@@ -166,18 +166,18 @@ class Common:
 
 @dataclass(frozen=True, kw_only=True)
 class Measured:
-    """What the gates are held against. None and NaN both stand for what isn't known.
+    """The measured values that the gates judge. None and NaN mean unknown.
 
     Attributes:
-        precision_at_10, auc: of the test interactions among unseen items: what users get.
-        trained_precision_at_10, popular_precision_at_10: of the same users by their own vectors and by
-            what is popular; see trainer.evaluation.of_cold_users.
-        evaluated_users: of the test interactions.
-        users: all of the version.
+        precision_at_10, auc: on the test interactions, without seen items.
+        trained_precision_at_10, popular_precision_at_10: for the same users by their own vectors and by
+            the most popular items; see trainer.evaluation.of_cold_users.
+        evaluated_users: the number of users with test interactions.
+        users: the number of users of the version.
         recall_at_10: by name of the index.
-        target_recall: what the indexes were tuned for.
+        target_recall: the recall that the indexes were tuned for.
         coverage: see Gates.
-        baseline: None when the label named nothing before.
+        baseline: None if the label named no version.
     """
 
     precision_at_10: float | None = None
@@ -193,9 +193,10 @@ class Measured:
 
 
 class DiscontinuityError(TrainerError):
-    """An input that keeps too little of the version that a label names; `failed` says of what.
+    """The input keeps too little of the version that a label names.
 
-    `warnings` are those of the input, which may name the cause.
+    `failed` has the failed comparisons. The message also shows the `warnings` of the input, since they
+    may name the cause.
     """
 
     def __init__(
@@ -209,12 +210,12 @@ class DiscontinuityError(TrainerError):
     ) -> None:
         names = f"label {label!r} names"
         if wanted not in (None, label):
-            names += f" and label {wanted!r} is held against"
-        todo = "mend the input; for another catalogue, use another volume or --allow-different-data"
+            names += f" and label {wanted!r} is compared with"
+        todo = "fix the input; for another catalogue, use another volume or --allow-different-data"
         lines = [
-            f"nothing was published: too little is kept of version {version}, which {names}",
+            f"nothing was published: the input keeps too little of version {version}, which {names}",
             *(own.text for own in failed),
-            *(f"odd about the input: {warning}" for warning in warnings),
+            *(f"warning about the input: {warning}" for warning in warnings),
             todo,
         ]
         super().__init__("\n  ".join(lines))

@@ -1,4 +1,4 @@
-"""Holding what was measured of a version against the gates."""
+"""Judge the measured values of a version by the gates."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from trainer.promotion.gates import (
     Measured,
 )
 
-# Further below than rounding can bring an equal number.
+# Rounding can't make two equal numbers differ by more.
 _ROUNDING = 1e-9
 _INDEXES = (layout.SIMILAR, layout.RECOMMEND)
-# A loss counts only if chance is no explanation: so many standard errors of the mean difference.
+# A loss counts only from this many standard errors of the mean difference on: less may be chance.
 _ERRORS = 3.0
 _WORTH_A_WORD = 0.05
 _ENOUGH_USERS = 100
 _FEWEST_USERS = 20
-# A version that was trained on more than this share of what is held out now looks better than it is.
+# A version trained on more than this share of the held-out interactions looks better than it is.
 _KNOWN_ALREADY = 0.1
 _ENOUGH_IN_COMMON = 20
 _CHANCE = 2.0
@@ -39,7 +39,7 @@ _UNKNOWN = {
 
 
 def check(gates: Gates, measured: Measured) -> list[GateResult]:
-    """Hold what was measured against the gates that always hold, and each one that is asked for."""
+    """Judge the measured values by the gates that always hold and by the thresholds in `gates`."""
     results = [_evaluated(measured, allowed=gates.allow_unevaluated)]
     least_auc = gates.min_auc
     if least_auc is None and measured.evaluated_users >= _ENOUGH_USERS and _known(measured.auc):
@@ -62,37 +62,36 @@ def check(gates: Gates, measured: Measured) -> list[GateResult]:
 
 
 def doubts(measured: Measured) -> list[str]:
-    """Tell of what passes, but is worse than what is popular, or for certain worse than before."""
+    """Warn of a version that is worse than the most popular items, or surely worse than before."""
     warnings = []
     popular, own = measured.popular_precision_at_10, measured.trained_precision_at_10
     if _known(popular) and _known(own) and own < (1 - _WORTH_A_WORD) * popular:
         warnings.append(
-            f"precision@10 is {own:.4f}, and {popular:.4f} by what is popular, the same for all: the "
-            "vectors tell less than no vectors; do ids and vectors belong together, and is there "
-            "enough data?"
+            f"precision@10 is {own:.4f}, but {popular:.4f} if all users get the most popular items: do "
+            "ids and vectors belong together, and is there enough data?"
         )
     baseline = measured.baseline
     if baseline is not None and (common := baseline.common) is not None and common.known:
         lost = common.before - common.after
         if lost > _ERRORS * common.error and lost > _WORTH_A_WORD * common.before:
             sentence = _in_common(baseline, common)
-            warnings.append(f"{sentence}: {lost / common.before:.0%} less, which isn't chance")
+            warnings.append(f"{sentence}: {lost / common.before:.0%} less, more than chance explains")
     return warnings
 
 
 def _evaluated(measured: Measured, *, allowed: bool) -> GateResult:
-    """One in a hundred users, or twenty, tell something of what all get."""
+    """Require one evaluated user in a hundred, at least 1 and at most 20."""
     users = measured.evaluated_users
     required = max(1, min(_FEWEST_USERS, math.ceil(measured.users / 100)))
-    text = f"{users:,} users were evaluated" if users else "nobody was evaluated"
+    text = f"{users:,} users were evaluated" if users else "no user was evaluated"
     if users >= required:
         return GateResult("evaluated_users", True, users, required, text)
     if allowed:
-        text += ", which --allow-unevaluated allows"
+        text += "; --allow-unevaluated allows it"
         return GateResult("evaluated_users", True, users, 0.0, text)
     text += (
-        f", at least {required} of {measured.users:,} required to know what users would get: hold more "
-        "out (--split; publish: --held-out), or give --allow-unevaluated"
+        f"; at least {required} of {measured.users:,} are required to judge the version: hold out more "
+        "interactions (--split; publish: --held-out), or give --allow-unevaluated"
     )
     return GateResult("evaluated_users", False, users, required, text)
 
@@ -129,9 +128,9 @@ def _relative_loss(baseline: Baseline | None, allowed: float) -> GateResult:
         problem = f"version {baseline.version} knows none of the {common.users:,} evaluated users"
         baseline = replace(baseline, problem=problem)
     if not _known(before) or not _known(after):
-        reason = baseline.problem or f"of version {baseline.version} no test interaction is evaluated"
+        reason = baseline.problem or f"no test interaction of version {baseline.version} is evaluated"
         text = (
-            f"precision@10 can't be compared with that of the version before: {reason}; promote a "
+            f"precision@10 can't be compared with that of the previous version: {reason}; promote a "
             "version by hand, or leave out --max-relative-loss"
         )
         return GateResult(name, False, None, allowed, text)
@@ -142,37 +141,37 @@ def _relative_loss(baseline: Baseline | None, allowed: float) -> GateResult:
     if common is not None:
         before, after = common.before, common.after
     loss = (before - after) / before if before > 0 else 0.0
-    # Of few users chance alone may make as much.
+    # With few users, chance alone may make such a difference.
     chance = _CHANCE * common.error / before if common is not None and before > 0 else 0.0
     passed = loss <= allowed + chance + _ROUNDING
     text = (
-        f"precision@10 is {after:.4f}, that of version {baseline.version} on the same users "
-        f"{before:.4f}: {_change(loss)}, at most {100 * allowed:.4g} % less allowed"
+        f"precision@10 is {after:.4f}, that of version {baseline.version} for the same users is "
+        f"{before:.4f}: {_change(loss)}; at most {100 * allowed:.4g} % less is allowed"
     )
     if not passed:
         text += f": {_amount(before * (1 - allowed) - after)} short"
     if common is not None:
-        text += f"; of {common.known:,} users, on what neither was trained on"
+        text += f"; of {common.known:,} users, on interactions that neither was trained on"
     elif baseline.trained_on:
         text += (
-            f"; the latter was trained on {100 * baseline.trained_on:.1f} % of what is held out now, "
-            "so it looks better than it is"
+            f"; that version was trained on {100 * baseline.trained_on:.1f} % of the interactions that "
+            "are held out now, so it looks better than it is"
         )
     return GateResult(name, passed, loss, allowed, text)
 
 
 def _loss_in_common(baseline: Baseline, common: Common, *, allowed: bool) -> GateResult:
-    """Of users in common: a loss that is large, certain, and not due to what the other one knew."""
+    """Fail a large and certain loss for the users in common, on positives that are new to both."""
     name, version = "precision_kept", baseline.version
     if common.in_common and not common.known:
-        text = f"version {version} was trained on all that is held out now, so nothing is compared"
+        text = f"version {version} was trained on all held-out interactions, so nothing is compared"
         return GateResult(name, True, None, DEFAULT_LOSS, text)
     if not common.known:
         text = (
-            f"version {version} knows none of the {common.users:,} evaluated users, so nothing tells "
-            "whether the new one is as good"
+            f"version {version} knows none of the {common.users:,} evaluated users, so the new version "
+            "can't be compared with it"
         )
-        text += ", which --allow-different-data allows" if allowed else ""
+        text += "; --allow-different-data allows it" if allowed else ""
         return GateResult(name, allowed, None, DEFAULT_LOSS, text)
     lost = common.before - common.after
     text = _in_common(baseline, common)
@@ -186,8 +185,8 @@ def _loss_in_common(baseline: Baseline, common: Common, *, allowed: bool) -> Gat
 def _in_common(baseline: Baseline, common: Common) -> str:
     return (
         f"precision@10 of the {common.known:,} evaluated users that version {baseline.version} knows "
-        f"too, on what neither was trained on, is {common.after:.4f}, by that version "
-        f"{common.before:.4f}"
+        f"too, on interactions that neither was trained on, is {common.after:.4f}; by that version it "
+        f"is {common.before:.4f}"
     )
 
 

@@ -1,4 +1,4 @@
-"""Measures a published version for the gates, from the volume alone."""
+"""Measure a published version for the gates, from the volume alone."""
 
 from __future__ import annotations
 
@@ -21,19 +21,20 @@ from trainer.promotion.gates import Baseline, Common, Gates, Measured
 from trainer.promotion.predecessor import Predecessor
 
 SAMPLED_USERS = 1000
-"""How many users coverage is measured with at most, and a version that nothing is asked of."""
+"""The most users for measuring coverage, and for comparing precision without --max-relative-loss."""
 
-# A user's row, the rows of what is left out, and those of the positives: as one version has them.
+# A user's row, and the rows of the excluded items and of the positives, as one version has them.
 _Question: TypeAlias = tuple[int, Rows, Rows]
 
 
 def measure(
     volume: Path, version: str, *, gates: Gates, before: Predecessor | None, seed: int
 ) -> Measured:
-    """What the gates are held against, of a verified version; what costs much only if they ask for it.
+    """Measure a verified version for the gates; costly values only if a gate needs them.
 
     Raises:
-        PublicationError: the version can't be read. `baseline` tells when the one before can't be.
+        PublicationError: the version can't be read. (If the previous version can't be read,
+            `baseline.problem` says why.)
     """
     candidate = reader.open_publication(volume, version)
     manifest = candidate.manifest
@@ -41,7 +42,7 @@ def measure(
     if gates.min_coverage is not None:
         covered = coverage(candidate.item_vectors, candidate.user_vectors, candidate.seen, seed=seed)
     if before is not None and before.publication is not None:
-        # Where nothing is asked for, fewer users are enough to see what is certain.
+        # Without a threshold only large losses fail, and fewer users are enough to see these.
         most = SAMPLED_USERS if gates.max_relative_loss is None else MAX_USERS
         compared = compare(candidate, before.publication, seed=seed, most=most)
     elif before is not None:
@@ -64,9 +65,10 @@ def measure(
 def coverage(
     item_vectors: Float32Array, user_vectors: Float32Array, seen: Ragged, *, seed: int
 ) -> float | None:
-    """Share of items that are among the top ten unseen ones of at least one user.
+    """Return the share of items that are in the top ten of at least one user, without seen items.
 
-    There is at least one item. Of more than SAMPLED_USERS users so many are drawn; None without any.
+    If there are more users than SAMPLED_USERS, that many are drawn by the seed. There must be an item.
+    None if there are no users.
     """
     users = sample(len(user_vectors), SAMPLED_USERS, seed=seed)
     if not len(users):
@@ -80,19 +82,17 @@ def coverage(
 def compare(
     candidate: Publication, before: Publication, *, seed: int, most: int = MAX_USERS
 ) -> Baseline:
-    """precision@10 of two versions on what was held out from the candidate, by exact scoring.
+    """Compare precision@10 of two versions on the candidate's held-out positives, by exact scoring.
 
-    Both are evaluated for the same users: those with a positive in the candidate's held-out part, of
-    many `most` drawn. Users and items are matched by external id. Each version ranks its
-    own catalogue without what the user has seen in the candidate's training data, and its ten answers
-    are held against all of the user's positives. So a positive that the version before doesn't know is
-    missed by it, and of a user whom it doesn't know it misses everything: that user would get nothing.
+    Both versions are evaluated for the same users: those with a held-out positive, at most `most` of
+    them. Users and items are matched by external id. Each version ranks its own catalogue without the
+    items that the user has seen in the candidate's training data. Its ten answers are compared with all
+    positives of the user. So the previous version misses a positive that it doesn't know, and misses
+    all positives of a user that it doesn't know. A version compared with itself has equal precision.
 
-    A version compared with itself has the same precision.
-
-    `common` are the users whom both know, on positives that neither was trained on. What the version
-    before was trained on it ranks at the top, so it is left out of both rankings there: else one and
-    the same model would look worse whenever the split fell otherwise.
+    `common` compares the users that both versions know, on positives that neither was trained on. A
+    version ranks the items that it was trained on at the top. So both rankings leave out those of the
+    previous version; otherwise another random split alone would make the same model look worse.
     """
     held_out = candidate.held_out
     chosen = np.empty(0, dtype=np.int64) if held_out is None else with_positives(held_out, seed=seed)
@@ -136,7 +136,7 @@ def compare(
 
 def _compared(common: Common, before: NDArray[np.float64], after: NDArray[np.float64]) -> Common:
     differences = before - after
-    # One user's difference has no spread, and proves nothing.
+    # The difference of a single user has no spread, so it proves nothing.
     error = differences.std(ddof=1) / np.sqrt(len(before)) if len(before) > 1 else np.inf
     return replace(
         common,
@@ -148,7 +148,7 @@ def _compared(common: Common, before: NDArray[np.float64], after: NDArray[np.flo
 
 
 def _shares(version: Publication, asked: list[_Question]) -> NDArray[np.float64]:
-    """Of each question the share of ten answers that are positives."""
+    """Return for each question the share of the ten answers that are positives."""
     users = np.array([user for user, _, _ in asked], dtype=np.int64)
     found = top_items(version.item_vectors, version.user_vectors[users], [seen for _, seen, _ in asked])
     return np.array(
@@ -160,12 +160,12 @@ def _shares(version: Publication, asked: list[_Question]) -> NDArray[np.float64]
 
 
 def _rows(before: AnyIds, candidate: AnyIds, rows: NDArray[np.integer]) -> Rows:
-    """Rows before of the candidate's rows, -1 for those that are new."""
+    """Return the previous version's rows of the candidate's `rows`; -1 for new ids."""
     return before.rows(map(candidate.external_id, rows.tolist()))
 
 
 def _item_rows(before: AnyIds, candidate: AnyIds, used: list[Rows]) -> Rows:
-    """The same for each item of the candidate; -1 also for those that are not among `used`."""
+    """Return `_rows` for every item of the candidate; -1 also for items that aren't in `used`."""
     rows = np.full(len(candidate), -1, dtype=np.int64)
     wanted = np.unique(np.concatenate(used))
     rows[wanted] = _rows(before, candidate, wanted)

@@ -1,4 +1,4 @@
-"""The version that a new one is to replace."""
+"""Find the version that a new version will replace."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ CANARY = "canary"
 
 @dataclass(frozen=True)
 class Predecessor:
-    """What a label names before it is moved.
+    """The version that a label names before it moves.
 
     Attributes:
-        label: that names it.
-        expected: what the label that is to be moved names itself; None for nothing yet.
-        version: its name; empty when the label can't be read.
-        publication: opened, every byte verified; None when it can't be used.
-        problem: why it can't be used; empty when it can.
+        label: the label that names the version.
+        expected: the version that the label to be moved names; None if it names none yet.
+        version: the name of the version; "" if the label can't be read.
+        publication: the opened version, with every byte verified; None if it can't be used.
+        problem: why the version can't be used; "" if it can.
     """
 
     label: str
@@ -36,9 +36,9 @@ class Predecessor:
 
 
 def labels_of(label: str | None) -> list[str]:
-    """The labels that may name it, in the order in which they are asked; none for no label.
+    """Return the labels to look at for the predecessor, in order; [] without a label.
 
-    A canary is held against what everybody gets, since it is meant to replace that.
+    A canary is compared with the default label, since it is meant to replace that version.
     """
     if label is None:
         return []
@@ -48,19 +48,20 @@ def labels_of(label: str | None) -> list[str]:
 
 @contextlib.contextmanager
 def followed(volume: Volume, label: str | None) -> Iterator[None]:
-    """Keep here, within the block, what the labels name that may name it."""
+    """Keep the versions of these labels in the local cache of the volume, within the block."""
     with contextlib.ExitStack() as stack:
         for name in labels_of(label):
-            # What is wrong with a label is no reason not to publish what it could name next.
+            # A broken label must not prevent a publication that could replace it.
             with contextlib.suppress(LabelError):
                 stack.enter_context(volume.followed(name))
         yield
 
 
 def find(volume: Path, label: str | None) -> Predecessor | None:
-    """Open what a label names or, where it names nothing yet, what the default label names.
+    """Open the version that a label names or, if it names none yet, that of the default label.
 
-    None when there is nothing to replace, or no label is to be moved.
+    Returns:
+        None if no label will move, or no label names a version yet.
     """
     if label is None:
         return None
@@ -74,7 +75,7 @@ def find(volume: Path, label: str | None) -> Predecessor | None:
                 continue
             return Predecessor(name, expected, version, problem=str(error))
         try:
-            # A damaged id map may crash the process that asks it.
+            # A damaged id map may crash the process that reads it, so verify first.
             verification.verify(volume, version)
             return Predecessor(name, expected, version, reader.open_publication(volume, version))
         except PublicationError as error:

@@ -1,1 +1,1 @@
-"""From embeddings to a publication."""
+"""Publish embeddings with their indexes."""

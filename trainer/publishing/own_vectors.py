@@ -1,4 +1,4 @@
-"""Vectors of any model, read from files: a two-tower network's, a matrix factorisation's."""
+"""Read the vectors of any model from files, such as a two-tower network or a matrix factorisation."""
 
 from __future__ import annotations
 
@@ -27,18 +27,18 @@ from trainer.publishing.vector_files import VectorSide
 
 @dataclass(frozen=True, kw_only=True)
 class OwnVectors:
-    """Files to publish; `None` for what there isn't.
+    """The files to publish; None for a missing one.
 
     Attributes:
-        item_vectors: .npy, (items, d), any floating type and order.
-        item_ids: text, an id a line, in the order of the vectors.
+        item_vectors: .npy, (items, d), numbers of any type.
+        item_ids: text, one id per line, in the order of the vectors.
         user_vectors, user_ids: the same for users; both or none.
         item_biases, user_biases: .npy, (items,) and (users,): a score is `u·i + b_u + b_i`.
         seen: interactions (CSV or Parquet) whose items aren't recommended to their users again.
-        held_out: interactions to evaluate on.
-        items: CSV or Parquet with item_id, and title or attributes or both.
-        item_attributes: columns of it to publish as attributes, see trainer.data.item_attributes.
-        feature_separator: between the values of a multi-valued text column.
+        held_out: interactions for the evaluation.
+        items: CSV or Parquet with item_id, and a title or attributes or both.
+        item_attributes: columns of `items` to publish, see trainer.data.item_attributes.
+        feature_separator: the separator of several values in a text column.
     """
 
     item_vectors: Path
@@ -55,15 +55,15 @@ class OwnVectors:
 
 
 def read_own_vectors(files: OwnVectors, scratch: Path) -> Publishable:
-    """Read, check, and evaluate when something is held out.
+    """Read and check vectors, and evaluate them if interactions are held out.
 
-    The vectors are mapped from `scratch`, a folder of a disk that has room for them once more, out of a
-    file without a name, which is gone when the process ends.
+    The vectors are mapped from unnamed files in the folder `scratch`, whose disk needs room for a copy.
+    The files disappear when the process ends.
 
     Raises:
-        OSError: nothing can be written to `scratch`.
+        OSError: `scratch` can't be written.
         InputError: names the file and the row.
-        OptionError: files that need each other.
+        OptionError: a file needs another one that is missing.
     """
     if (files.user_vectors is None) != (files.user_ids is None):
         given = files.user_vectors and str(files.user_vectors)
@@ -85,7 +85,7 @@ def read_own_vectors(files: OwnVectors, scratch: Path) -> Publishable:
         item_vectors=items.by_row(scratch),
         user_vectors=nobody if users is None else users.by_row(scratch),
     )
-    # Of making the id maps.
+    # Return the memory that was needed for making the id maps.
     release_heap()
     warnings = [*items.warnings]
     if users is not None:
@@ -99,7 +99,7 @@ def read_own_vectors(files: OwnVectors, scratch: Path) -> Publishable:
         if left_out:
             warnings.append(
                 f"{left_out} positives of {files.held_out} are also in {files.seen}: "
-                "they aren't held out"
+                "they aren't evaluated"
             )
     metrics: dict[str, float] = {}
     if held_out is not None:
@@ -129,10 +129,10 @@ def read_own_vectors(files: OwnVectors, scratch: Path) -> Publishable:
 
 
 def _rows(path: Path, items: VectorSide, users: VectorSide, warnings: list[str]) -> Ragged:
-    """For each user the rows of the items of the file's positives, ascending.
+    """Return for each user the ascending item rows of the positives in a file.
 
     Raises:
-        InputError: the file can't be read, or none of its rows has vectors.
+        InputError: the file can't be read, or no row has both vectors.
     """
     interactions = read_interactions(path)
     warnings += interactions.warnings
@@ -142,32 +142,32 @@ def _rows(path: Path, items: VectorSide, users: VectorSide, warnings: list[str])
     if not has_vectors.any():
         raise InputError(
             path,
-            f"no row has both an item of {items.ids_path} and a user of {users.ids_path}: is it of the "
-            "same data as the vectors?",
+            f"no row has both an item of {items.ids_path} and a user of {users.ids_path}: does the "
+            "file belong to these vectors?",
         )
     known = has_vectors & (interactions.weights > 0)
     if not known.all():
         warnings.append(
-            f"{int((~known).sum())} of {len(known)} rows of {path} are of users or items without a "
-            "vector, or have a weight that makes them no positives: they are left out"
+            f"{int((~known).sum())} of {len(known)} rows of {path} have a user or an item without a "
+            "vector, or a weight of 0 or less: they are left out"
         )
     return ragged.of_pairs(user_rows[known], item_rows[known], len(users.ids))
 
 
 def _known_rows(path: Path, what: str, side: VectorSide, ids: Sequence[str]) -> Rows:
-    """For each id of a file its row, -1 where it has no vector; InputError when none has one."""
+    """Return the row of each id of a file, -1 without a vector; raises InputError if none has one."""
     rows = side.ids.rows(ids)
     if len(rows) and (rows < 0).all():
         raise InputError(
             path,
-            f"none of its {len(rows)} {what} ids is in {side.ids_path}: {ids[0]!r} here, for instance, "
-            f"and {side.first_id!r} there. Ids are compared character by character",
+            f"none of its {len(rows)} {what} ids is in {side.ids_path}: for example, {ids[0]!r} here "
+            f"and {side.first_id!r} there. Ids must be equal character by character",
         )
     return rows
 
 
 def _without_seen(held_out: Ragged, seen: Ragged) -> tuple[Ragged, int]:
-    """Rows without what the same user has seen, which is never an answer; and how many those are."""
+    """Remove items that the same user has seen, since they are never answers; also count them."""
     items = 1 + int(max(held_out.values.max(initial=0), seen.values.max(initial=0)))
     pairs, seen_pairs = (own.owners * items + own.values for own in (held_out, seen))
     kept = ~np.isin(pairs, seen_pairs)
@@ -190,7 +190,8 @@ def _read_items(files: OwnVectors, items: VectorSide, warnings: list[str]) -> Fe
     rows = _known_rows(files.items, "item", items, table.ids)
     if without := len(items.ids) - int((rows >= 0).sum()):
         warnings.append(
-            f"{without} items have a vector but aren't in {files.items}: no {what_it_has(table)}"
+            f"{without} items have a vector but aren't in {files.items}: they have no "
+            f"{what_it_has(table)}"
         )
     warnings += table.warnings
     return table

@@ -1,4 +1,4 @@
-"""From embeddings to a publication: choose and measure indexes, stage, verify, publish."""
+"""Make a publication of embeddings: choose and measure indexes, stage, verify, publish."""
 
 from __future__ import annotations
 
@@ -34,19 +34,19 @@ from trainer.timings import Timings
 
 SPACES: dict[str, Space] = {layout.SIMILAR: "cosine", layout.RECOMMEND: "inner_product"}
 _NO_SESSIONS = (
-    "sessions can't be answered by this version: the lengths of its items' and users' vectors differ "
-    "too much for what would turn a session into a vector"
+    "this version can't answer sessions: the lengths of item and user vectors differ too much to turn "
+    "a session into a vector"
 )
 _LIBRARIES = ("lightfm-retriever", "marisa-trie", "numpy")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Indexing:
-    """Which backends to choose among, by which options.
+    """The backends to choose among, and the options of the choice.
 
     Attributes:
-        fall_back: whether another backend or exact search may stand in where none of these reaches the
-            target (see trainer.index.tuning). Where missing it is an error none does.
+        fall_back: whether another backend or exact search may be used if none of these reaches the
+            target (see trainer.index.tuning). Ignored if missing the target is an error.
     """
 
     backends: Sequence[Backend]
@@ -56,7 +56,7 @@ class Indexing:
 
 @dataclass(frozen=True)
 class Published:
-    """What was published; `seconds` by stage."""
+    """A published version; `seconds` are by stage."""
 
     manifest: Manifest
     seconds: Mapping[str, float]
@@ -65,7 +65,7 @@ class Published:
 
 @dataclass(frozen=True)
 class _Indexed:
-    """An index that was staged: facts for the manifest, metrics of what it serves, what to warn of."""
+    """A staged index: facts for the manifest, metrics of its answers, and warnings."""
 
     name: str
     facts: IndexFacts
@@ -77,12 +77,12 @@ class _Indexed:
 def publish(
     source: Publishable, volume: Path, *, indexing: Indexing, timings: Timings, reporter: Reporter
 ) -> Published:
-    """Index, measure, verify and publish.
+    """Build and measure the indexes, write and verify all files, and publish the version.
 
     Raises:
-        RecallError: an index finds less than is asked for and that is an error.
+        RecallError: an index misses the target recall, and the options make that an error.
         VectorError: the vectors can't be served.
-        PublicationError: the volume is at fault.
+        PublicationError: the volume can't be used.
     """
     check_servable(source.embeddings)
     if source.user_features is not None:
@@ -90,7 +90,7 @@ def publish(
     ranks = id_ranks(source.items)
     with Staging(volume, clock=timings.clock) as staging:
         with timings.stage("index"):
-            # First, so that what follows reads the file, whose pages the system can take back.
+            # Write the vectors first: later steps map the file, and the system can reclaim its pages.
             source = _stage_vectors(staging, source)
             indexed = [_index(name, source, ranks, staging, indexing, reporter) for name in SPACES]
         served = {name: value for index in indexed for name, value in index.metrics.items()}
@@ -115,7 +115,7 @@ def publish(
                         seconds=dict(timings.seconds),
                     ),
                     libraries={own: importlib.metadata.version(own) for own in sorted(libraries)},
-                    # A manifest is text: the name of a file may be any bytes.
+                    # The name of a file may be any bytes, but a manifest is text.
                     dataset=replace(source.facts, name=name.encode("utf-8", "replace").decode()),
                     hyperparameters=source.hyperparameters,
                     metrics=metrics,
@@ -123,7 +123,7 @@ def publish(
                     attributes=[*attributes.facts],
                 )
             )
-        # Before anybody can see it. Afterwards there is nothing to take back.
+        # Verify before the version becomes visible, since it can't be withdrawn afterwards.
         with timings.stage("verify"):
             staging.verify(sealed)
         manifest = staging.appear(sealed)
@@ -132,7 +132,10 @@ def publish(
 
 
 def questions(name: str, embeddings: Embeddings, seen: Ragged, *, seed: int) -> Questions:
-    """What an index is measured with: items without themselves, or users without what they saw."""
+    """Return the queries for measuring an index.
+
+    They are items, which don't find themselves, or users, who don't find seen items.
+    """
     if name == layout.SIMILAR:
         rows = np.arange(len(embeddings.item_vectors) + 1)
         own = Ragged(rows, rows[:-1].astype(np.int32))
@@ -142,7 +145,7 @@ def questions(name: str, embeddings: Embeddings, seen: Ragged, *, seed: int) -> 
     if len(embeddings.user_vectors):
         asked, excluded = embeddings.user_vectors, seen
     else:
-        # There is no user yet: those who come will like what some item is like.
+        # Without users, item vectors are the best guess of future queries.
         asked, excluded = vectors, ragged.empty(len(vectors))
     return Questions(
         vectors, asked, "inner_product", excluded=excluded, seed=seed, prepare=user_queries
@@ -157,10 +160,10 @@ def _index(
     indexing: Indexing,
     reporter: Reporter,
 ) -> _Indexed:
-    """Choose and stage one of SPACES, and measure what it serves; `ranks` order items of equal scores.
+    """Choose and stage one of SPACES, and measure its answers; `ranks` break ties of equal scores.
 
     Raises:
-        RecallError: it finds less than is asked for and that is an error.
+        RecallError: the index misses the target recall, and the options make that an error.
         OSError: a file can't be written.
     """
     embeddings, options = source.embeddings, indexing.options
@@ -180,7 +183,7 @@ def _index(
         raise RecallError(name, target=options.target_recall, reached=reached, by=by)
     metrics = {}
     if name == layout.RECOMMEND and source.held_out is not None:
-        # Before its file moves, which some indexes open again.
+        # Measure before the file moves, since some indexes open it again.
         metrics = served_precision(
             tuned, embeddings, ranks, seen=source.seen, held_out=source.held_out, seed=options.seed
         )
@@ -189,12 +192,12 @@ def _index(
         tuned.path.rename(staging.path(str(facts.file)))
     warnings = [*_warnings(name, tuned)]
     if name == layout.RECOMMEND and not len(source.users):
-        warnings.append(f"index {name!r} was measured with items as queries, since there is no user")
+        warnings.append(f"index {name!r} was measured with items as queries, since there are no users")
     return _Indexed(name, facts, tuned.backend, metrics, warnings)
 
 
 def _warnings(name: str, tuned: TunedIndex) -> Iterator[str]:
-    """What whoever publishes an index should know, in sentences."""
+    """Yield warnings about an index that misses the target or is slower than exact search."""
     facts = tuned.facts
     exact, took = facts.trials[0], facts.query_microseconds
     found = f"{facts.recall_at_10:.4f} by {facts.backend} in {took:.0f} µs"
@@ -209,7 +212,7 @@ def _warnings(name: str, tuned: TunedIndex) -> Iterator[str]:
     if not tuned.reached:
         yield (
             f"index {name!r} reaches recall@10 {found}, below the target of "
-            f"{facts.target_recall}: exact search, which finds all, takes "
+            f"{facts.target_recall}: exact search finds all and takes "
             f"{exact.query_microseconds:.0f} µs (--backend exact)"
         )
     elif took > exact.query_microseconds:
@@ -221,7 +224,7 @@ def _warnings(name: str, tuned: TunedIndex) -> Iterator[str]:
 
 
 def _stage_vectors(staging: Staging, source: Publishable) -> Publishable:
-    """Write all vectors; returns the same to be published, but with vectors that are mapped."""
+    """Write all vectors; returns the same source with the vectors mapped from the files."""
     own = source.embeddings
     sides = {layout.ITEM_VECTORS: own.item_vectors, layout.USER_VECTORS: own.user_vectors}
     for name, vectors in sides.items():
@@ -247,7 +250,7 @@ def _stage_files(staging: Staging, source: Publishable) -> None:
 def _stage_cold(
     staging: Staging, source: Publishable, ranks: NDArray[np.int32], *, seed: int
 ) -> list[str]:
-    """What answers those without a vector of their own, and what breaks ties; returns warnings."""
+    """Write the files for users without a vector, and the ranks that break ties; returns warnings."""
     popularity = source.popularity
     if popularity is None:
         popularity = seen_popularity(source.seen, len(source.items))

@@ -1,4 +1,4 @@
-"""What a publication is made of, whatever model it is of."""
+"""Define the content of a publication, for any model."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from trainer.fitting.embeddings import Trained
 
 @dataclass(frozen=True, kw_only=True)
 class Described:
-    """What is known of a publication before there is a model; rows are the id maps'.
+    """The content of a publication before there is a model; rows are those of the id maps.
 
     Attributes:
         items, users: external id <-> row.
-        seen: for each user the rows of the items that aren't recommended again, ascending.
-        held_out: for each user the rows of the test items, ascending; None when there are none.
-        titles: for each item its title, or None.
+        seen: for each user the ascending rows of the items that aren't recommended again.
+        held_out: for each user the ascending rows of the test items; None without test interactions.
+        titles: the title of each item; None if there are no titles.
         facts: about the data.
         attributes: of the items, by row.
     """
@@ -39,10 +39,10 @@ class Described:
 
 @dataclass(frozen=True, kw_only=True)
 class Publishable(Described, Trained):
-    """A model, whose rows are the id maps', and what it is of.
+    """A model with the content that it was made from; rows are those of the id maps.
 
     Attributes:
-        popularity: (items,) the number of users with a positive of each; None for that of `seen`.
+        popularity: (items,) int32, the number of users with a positive; None to count `seen`.
     """
 
     popularity: NDArray[np.int32] | None = None

@@ -1,4 +1,4 @@
-"""Files of ids and vectors, of items or of users, mapped and brought into the order of the id map."""
+"""Read files of ids and vectors, of items or users, and bring them into the order of the id map."""
 
 from __future__ import annotations
 
@@ -31,22 +31,22 @@ from trainer.errors import InputError
 
 _SNIFFED_BYTES = 1 << 16
 _FINE = "is the file damaged, or the model? Lengths around 1 are fine"
-_TOO_LARGE = f"scores made of them are beyond what float32 holds; {_FINE}"
+_TOO_LARGE = f"their scores could exceed float32; {_FINE}"
 _TOO_SHORT = f"shorter than {SHORTEST:g}"
 _VANISH = f"their squares vanish in float32, and so does their direction; {_FINE}"
 
 
 class VectorSide:
-    """Items or users: their ids, and their vectors (n, d) and biases (n,) in the order of the files.
+    """Items or users: their ids, vectors (n, d) and biases (n,), in the order of the files.
 
     Attributes:
-        ids: the map of their ids.
-        ids_path: the file of them.
+        ids: the id map.
+        ids_path: the file of ids.
         components: d.
-        warnings: what looks wrong with the ids, in sentences.
+        warnings: what looks wrong with the ids, one sentence each.
 
     Raises:
-        InputError: names the file, and the row of what can't be used.
+        InputError: names the file and the wrong row.
     """
 
     def __init__(
@@ -69,10 +69,10 @@ class VectorSide:
         if self.components < 1:
             raise InputError(vectors_path, "has vectors of no dimensions")
         if components not in (None, self.components):
-            reason = f"has vectors of {self.components} dimensions, the items' have {components}"
+            reason = f"has vectors of {self.components} dimensions, but item vectors have {components}"
             raise InputError(vectors_path, reason)
         self._squares = _squared_lengths(self._vectors)
-        # The square of what isn't finite isn't either.
+        # The square of a number that isn't finite isn't finite either.
         _check_finite(vectors_path, np.isfinite(self._squares))
         self._refuse(self._squares > LONGEST**2, f"longer than {LONGEST:g}", _TOO_LARGE)
         self._biases: NDArray[Any] = np.zeros(count, dtype=np.float32)
@@ -81,17 +81,17 @@ class VectorSide:
 
     @property
     def first_id(self) -> str:
-        """The id in the first line."""
+        """Return the id in the first line."""
         return str(self.ids.external_id(int(self._rows[0])))
 
     def check_directions(self) -> None:
-        """Raise InputError for vectors that have no direction: of length 0, or nearly so."""
-        reason = "a zero vector has no direction and so no similar items; leave these items out"
+        """Raise InputError for vectors without a direction: of length 0 or nearly 0."""
+        reason = "a zero vector has no direction, and so no similar items; leave these items out"
         self._refuse(self._squares == 0, "zero", reason)
         self._refuse(self._squares < SHORTEST**2, _TOO_SHORT, _VANISH)
 
     def check_most_directions(self) -> list[str]:
-        """Raise InputError if all vectors but those of length 0 are too short; warn if some are."""
+        """Raise InputError if all vectors except zero vectors are too short; warn if some are."""
         zero = self._squares == 0
         short = (self._squares < SHORTEST**2) & ~zero
         if zero[~short].all():
@@ -99,8 +99,8 @@ class VectorSide:
         return [
             f"{self._told(bad, problem)}: {what}"
             for bad, problem, what in (
-                (zero, "zero", "all of these get the items of the largest bias"),
-                (short, _TOO_SHORT, "what these get is no more than rounding"),
+                (zero, "zero", "all of these users get the items with the largest biases"),
+                (short, _TOO_SHORT, "the recommendations for these users are only rounding errors"),
             )
             if bad.any()
         ]
@@ -110,19 +110,19 @@ class VectorSide:
             raise InputError(self._vectors_path, f"{self._told(bad, problem)}: {reason}")
 
     def _told(self, bad: NDArray[np.bool_], problem: str) -> str:
-        """How many vectors are bad, and the first one by its id and its row in the file of ids."""
+        """Say how many vectors are bad, and name the first one by its id and its row in the id file."""
         first = int(bad.argmax())
         external_id = self.ids.external_id(int(self._rows[first]))
         length = float(np.sqrt(self._squares[first]))
         return (
-            f"{int(bad.sum())} of {len(bad)} vectors are {problem}, the first is that of row "
+            f"{int(bad.sum())} of {len(bad)} vectors are {problem}; the first is that of row "
             f"{first + 1} in {self.ids_path}, {external_id!r}, with a length of {length:.3g}"
         )
 
     def by_row(self, scratch: Path) -> Float32Array:
-        """Vectors with their biases (n, d + 1) in the order of the id map, which has its own.
+        """Return vectors with their biases (n, d + 1) in the order of the id map.
 
-        They are mapped from a file in `scratch`; raises OSError when that can't be written.
+        They are mapped from a file in `scratch`; raises OSError if it can't be written.
         """
         count = len(self._rows)
         order = np.empty(count, dtype=np.int32)
@@ -134,12 +134,12 @@ class VectorSide:
                 file.write(fold_biases(vectors, biases).tobytes())
             file.flush()
             shape = (count, self.components + 1)
-            # A plain ndarray over the same map: indexing a np.memmap costs several times more.
+            # View the map as a plain ndarray: indexing a np.memmap takes several times longer.
             return np.memmap(file, dtype=np.float32, mode="r", shape=shape).view(np.ndarray)
 
 
 def _read_ids(path: Path, kind: str) -> tuple[AnyIds, NDArray[np.int32], list[str]]:
-    """The map of a file's ids, for each line its id's row (n,), and what looks wrong with them."""
+    """Return the id map of a file, the row of each line's id (n,), and warnings about the ids."""
     try:
         content = read_regular(path)
     except OSError as error:
@@ -168,7 +168,7 @@ def _read_ids(path: Path, kind: str) -> tuple[AnyIds, NDArray[np.int32], list[st
 
 
 def _line_array(content: bytes) -> pa.Array:
-    """The lines as `_lines` has them, without an object for each."""
+    """Return the same lines as `_lines`, without one Python object for each."""
     ends = np.flatnonzero(np.frombuffer(content, np.uint8) == ord("\n")) + 1
     offsets = np.unique(np.concatenate([[0], ends, [len(content)]])).astype(np.int64)
     buffers = [pa.py_buffer(own) for own in (offsets, content)]
@@ -177,13 +177,13 @@ def _line_array(content: bytes) -> pa.Array:
 
 
 def _lines(content: bytes) -> Iterator[str]:
-    # Not splitlines, which also splits at characters that an id may hold.
+    # splitlines would also split at characters that an id may hold.
     for line in io.BytesIO(content):
         yield line.removesuffix(b"\n").removesuffix(b"\r").decode()
 
 
 def _checked(path: Path, content: bytes) -> Iterator[str]:
-    """The ids; raises InputError, which names the row, for one that can't be used."""
+    """Yield the ids; raises InputError, which names the row, for an invalid one."""
     for row, line in enumerate(_lines(content), start=1):
         try:
             yield check_id(line)
@@ -198,9 +198,9 @@ def _map_array(path: Path, *, dimensions: int) -> NDArray[Any]:
     except OSError as error:
         raise InputError(path, error.strerror or str(error)) from error
     except Exception as error:  # numpy parses the header as Python: what it raises isn't documented
-        # What it says of other files is about pickles.
+        # For other files the message of NumPy is about pickles.
         is_array = read_regular(path, max_bytes=6) == b"\x93NUMPY"
-        reason = str(error) if is_array else "numpy.save makes one"
+        reason = str(error) if is_array else "write it with numpy.save"
         raise InputError(path, f"isn't a .npy array: {reason}") from error
     if not isinstance(array, np.ndarray):
         array.close()
@@ -219,7 +219,7 @@ def _float32(array: NDArray[Any]) -> Float32Array:
 
 
 def _squared_lengths(vectors: NDArray[Any]) -> NDArray[np.float64]:
-    """(n, d) -> (n,), of the vectors as float32."""
+    """Return the squared lengths (n,) of vectors (n, d) as float32."""
     squares = np.empty(len(vectors))
     for rows in row_chunks(len(vectors)):
         squares[rows] = squared_norms(_float32(vectors[rows]))
@@ -236,17 +236,17 @@ def _read_biases(path: Path, vectors_path: Path, count: int) -> NDArray[Any]:
         first = int(large.argmax())
         raise InputError(
             path,
-            f"{int(large.sum())} of {count} biases are beyond {LONGEST:g}, the first is row {first}, "
+            f"{int(large.sum())} of {count} biases are beyond {LONGEST:g}; the first is row {first}, "
             f"counted from 0, with {float(biases[first]):g}: {_TOO_LARGE}",
         )
     return biases
 
 
 def _check_finite(path: Path, finite: NDArray[np.bool_]) -> None:
-    """Raise InputError for rows, or numbers, that aren't finite as float32."""
+    """Raise InputError for rows or numbers that aren't finite as float32."""
     if not finite.all():
         raise InputError(
             path,
-            f"{int((~finite).sum())} of {len(finite)} rows aren't finite as float32, the first is row "
+            f"{int((~finite).sum())} of {len(finite)} rows aren't finite as float32; the first is row "
             f"{int(finite.argmin())}, counted from 0",
         )

@@ -7,7 +7,7 @@ from tests.hostile.draft import Draft, copied
 from tests.hostile.writing import TABLES
 
 _ALL = (*TABLES, "events")
-_LOST = r"of 300 users|of 120 items|interactions, version|nobody was evaluated|precision@10"
+_LOST = r"of 300 users|of 120 items|interactions, version|no user was evaluated|precision@10"
 _RECIPES = ("plain", "weights", "features")
 _kind = partial(kind, sources=_ALL, recipes=_RECIPES)
 _beside_history = partial(kind, sources=("events",), accepted=True)

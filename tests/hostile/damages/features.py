@@ -37,7 +37,7 @@ def other_ids(draft: Draft, *, side: str, form: str, share: str) -> str:
 @_kind("few items or users", side=("items", "users"), rows=(3, 30))
 def few(draft: Draft, *, side: str, rows: int) -> str:
     draft.keep(range(rows), table=_TABLES[side][0])
-    return r"have no features|values of '|features of version|in the interactions|titles|have the title"
+    return r"have no features|values of '|features of version|in the interactions|titles|same title"
 
 
 @_kind("items twice", side=("items", "users"))
@@ -85,7 +85,7 @@ def column_gone(draft: Draft, *, column: str) -> str:
 def titles_shuffled(draft: Draft) -> str:
     titles = draft.tables[GOODS]["title"]
     draft.tables[GOODS]["title"] = draft.random.permutation(titles).tolist()
-    return r"have the title|numbered anew"
+    return r"same title|renumbered"
 
 
 # What str() makes of a list.

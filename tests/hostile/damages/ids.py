@@ -85,7 +85,7 @@ def numbered_anew(draft: Draft, *, side: str) -> str:
         distinct = sorted(set(values))
         others = dict(zip(distinct, draft.random.permutation(distinct).tolist(), strict=True))
         draft.log[column] = [others[own] for own in values]
-    return r"numbered anew|renumber"
+    return r"renumber"
 
 
 @kind("columns swapped", sources=_ALL)

@@ -70,7 +70,7 @@ def heavy_tails(draft: Draft, *, side: str, spread: float) -> str:
 def shuffled(draft: Draft, *, side: str) -> str:
     own = draft.sides[side]
     own.ids = draft.random.permutation(own.ids).tolist()
-    return r"precision@10|another order|another row|numbered anew"
+    return r"precision@10|another order|another row|renumbered"
 
 
 @_of_a_side("another model's vectors")
@@ -136,7 +136,7 @@ def ids_twice(draft: Draft, *, side: str) -> str:
 def other_form(draft: Draft, *, side: str, form: str) -> str:
     own = draft.sides[side]
     own.ids = [form.format(external_id) for external_id in own.ids]
-    return r"none of its \d+|decimal|prefix|white space|suffix|\.0'|shop-|nobody was evaluated"
+    return r"none of its \d+|decimal|prefix|white space|suffix|\.0'|shop-|no user was evaluated"
 
 
 @_kind("sides mixed up")
@@ -154,7 +154,7 @@ def seen_of_others(draft: Draft, *, column: str, share: str) -> str:
 @_kind("held-out items of other ids", column=("user_id", "item_id"))
 def held_out_of_others(draft: Draft, *, column: str) -> str:
     draft.held_out[column] = [f"shop-{own}" for own in draft.held_out[column]]
-    return r"later\.csv|nobody was evaluated"
+    return r"later\.csv|no user was evaluated"
 
 
 _kind("titles of other items beside vectors")(titles_shuffled)

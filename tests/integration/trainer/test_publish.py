@@ -113,7 +113,7 @@ def test_users_are_recommended_what_their_and_the_items_vectors_say(model, publi
     assert made["dataset"]["train_interactions"] == 8 * USERS
     assert list(made["seconds"]) == ["read", "index", "publish", "verify", "gates"]
     assert made["warnings"][0].startswith(
-        f"1 of {8 * USERS + 1} rows of {model.folder}/seen.parquet are"
+        f"1 of {8 * USERS + 1} rows of {model.folder}/seen.parquet have"
     )
     volume, version = tmp_path / "volume", made["version"]
     assert verify(volume, version).users == USERS
@@ -150,7 +150,7 @@ def test_items_alone_are_served_as_similar_ones(model, publish, tmp_path):
     made = publish(*model.flags(users=False), *flags)
     assert (made["users"], made["metrics"]) == (0, {})
     assert made["warnings"] == [
-        "index 'recommend' was measured with items as queries, since there is no user"
+        "index 'recommend' was measured with items as queries, since there are no users"
     ]
     volume = tmp_path / "volume"
     assert read_label(volume, "canary") == made["version"]

@@ -152,7 +152,7 @@ def test_a_statement_that_writes_changes_nothing_in_postgresql(server, execute, 
         ("SELECT nope", 'column "nope" does not exist'),
         ("SELECT * FROM none", 'relation "none" does not exist'),
         ("SELECT 1 / (250000 - n) AS user_id, n AS item_id FROM generate_series(1, 500000) n", "zero"),
-        ("SELECT 1 AS user_id, 2 AS item_id WHERE false", "the query gives no row"),
+        ("SELECT 1 AS user_id, 2 AS item_id WHERE false", "the query returns no row"),
     ],
 )
 def test_what_postgresql_says_is_told_with_the_querys_first_line(server, query, message):

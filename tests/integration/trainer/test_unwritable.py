@@ -19,7 +19,7 @@ from trainer.index.protocol import IndexTask
 PAGE = 4096
 BACKENDS = [backend.name for backend in installed() if backend.name != "exact"]
 # NMSLIB doesn't tell why it can't write.
-NO_ROOM = ("No space left on device", "written", "NMSLIB can't save it")
+NO_ROOM = ("No space left on device", "written", "NMSLIB can't save the index")
 
 
 def errors_of(here, *arguments):

@@ -31,7 +31,7 @@ QUICK = replace(datasets.QUICK, epochs=3)
 STAGES = ["dataset", "fit", "evaluate", "index", "publish", "verify", "gates"]
 PASSES = Gates(min_auc=0.0, min_recall=0.5)
 FAILS = Gates(min_precision_at_10=0.0, min_auc=1.0)
-ANEW = "this training began anew"
+ANEW = "--warm-start had no effect"
 
 
 def places_of(volume):
@@ -285,7 +285,7 @@ def test_weights_that_the_training_does_not_look_at_are_warned_of(tmp_path):
         for sees in (False, True):
             own = replace(QUICK, sample_weights=sees)
             result = run(tmp_path, rows, data=data, hyperparameters=own)
-            unseen = warnings_of(result, "the model sees only whether a weight is above 0")
+            unseen = warnings_of(result, "the model only sees whether a weight is above 0")
             assert len(unseen) == (is_weighed and not sees)
             assert len(warnings_of(result, "weigh 0.02 or more")) == sees
 

@@ -122,7 +122,7 @@ def test_features_are_read_beside_any_source(path, database, tmp_path):
         (DATASET, {"item_features": ["x"]}, "--item-features is 'x', but .* genres, release_year"),
         (DATASET, {"user_features": ["x"]}, "--user-features is 'x', but .* age, gender, occup"),
         ({"dataset": "iris"}, {}, "--dataset is 'iris', but should be movielens-100k"),
-        ({"event_log": True}, {}, "--event-log is set, but should be left out: there is no"),
+        ({"event_log": True}, {}, "--event-log is set, but should be left out: this trainer has no"),
     ],
 )
 def test_what_does_not_go_with_the_source_is_named(source, options, message):
@@ -231,7 +231,7 @@ def test_events_come_after_the_history_and_what_is_in_both_counts_once(each, tmp
     assert [found.event_types[event] for event in found.events] == types
     assert found.name == f"{name} + log"
     assert found.warnings == [
-        f"1 of 3 events of log are in {name} too, by user, item and time: they count once"
+        f"1 of 3 events of log are also in {name}, with the same user, item and time: they count once"
     ]
 
 
@@ -280,7 +280,7 @@ def test_a_log_that_is_empty_or_not_there_beside_a_history_is_a_warning(path, tm
         assert (weighed_pairs(found), found.name) == (ROWS, "interactions.csv")
         [warning] = found.warnings
         assert warning.startswith(f"{directory}: no interactions were appended yet, or all were rem")
-        assert warning.endswith(": interactions.csv is all that is trained on")
+        assert warning.endswith(": the training uses only interactions.csv")
     assert not (tmp_path / "none").exists()
 
 

@@ -1,1 +1,1 @@
-"""Interactions from SQL databases, and what their addresses may say."""
+"""Read interactions from SQL databases, and check the addresses of databases."""

@@ -1,4 +1,4 @@
-"""Addresses at which a cloud tells its machines their credentials, where no database is."""
+"""Recognise the metadata addresses of clouds, which serve credentials and never a database."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _NAMES = frozenset(
 _IPV4 = ("100.100.100.200", "168.63.129.16", "192.0.0.192")
 _IPV6 = ("fd00:ec2::23", "fd00:ec2::254", "fd20:ce::254")
 _ADDRESSES = frozenset(map(ipaddress.ip_address, _IPV4 + _IPV6))
-# Where an address of version 6 holds one of version 4: how many bits follow it, by network.
+# Networks of IPv6 whose addresses contain an IPv4 address, and how many bits follow it.
 _HOLD_IPV4 = tuple(
     (ipaddress.IPv6Network(text), follow)
     for text, follow in (
@@ -25,24 +25,24 @@ _HOLD_IPV4 = tuple(
         ("::ffff:0:0/96", (0,)),
         ("::ffff:0:0:0/96", (0,)),
         ("64:ff9b::/96", (0,)),
-        # A network's own NAT64, whose prefix may have 96, or 64 bits; 48 and 56 are below.
+        # Local NAT64 with a prefix of 96 or 64 bits; `_held` handles 48 and 56 bits.
         ("64:ff9b:1::/48", (0, 24)),
         # 6to4
         ("2002::/16", (80,)),
-        # Teredo: its server, and its client, whose bits are inverted.
+        # Teredo: the server. `_held` handles the client, whose bits are inverted.
         ("2001::/32", (64,)),
     )
 )
 _TEREDO = ipaddress.IPv6Network("2001::/32")
 _OWN_NAT64 = ipaddress.IPv6Network("64:ff9b:1::/48")
-# The first bits of the last 64 where a tunnel within a site (ISATAP) has the address in the others.
+# The upper half of the last 64 bits in ISATAP addresses; the lower half is the IPv4 address.
 _ISATAP = (0x00005EFE, 0x02005EFE)
 
 
 def is_metadata(host: str) -> bool:
-    """Whether a name or an address, in any form that libraries read, is a metadata or link-local one.
+    """Whether a host is a metadata or link-local address, in any form that libraries read.
 
-    A name isn't looked up: ask this of each address that it has, too.
+    Names aren't looked up, so call this for each address of a name, too.
     """
     name = host.strip().rstrip(".").lower()
     if name in _NAMES:
@@ -51,11 +51,11 @@ def is_metadata(host: str) -> bool:
 
 
 def _addresses(text: str) -> list[_Address]:
-    """The address that a text is, and those that it may lead to; none for a name."""
-    # A zone follows a link-local address, which says all.
+    """Return the address and the IPv4 addresses that it may lead to; [] for a name."""
+    # Drop the zone of a link-local address: the address alone decides.
     text = text.partition("%")[0]
     try:
-        # Also 2852039166, 0xa9fea9fe and 169.254.43518, as the system's own look-up reads them.
+        # inet_aton also reads 2852039166, 0xa9fea9fe and 169.254.43518, as the system does.
         if ":" not in text:
             return [ipaddress.IPv4Address(socket.inet_aton(text))]
         address = ipaddress.IPv6Address(text)
@@ -65,7 +65,7 @@ def _addresses(text: str) -> list[_Address]:
 
 
 def _held(address: ipaddress.IPv6Address) -> Iterator[int]:
-    """The addresses of version 4 in one of version 6, as numbers."""
+    """Yield the IPv4 addresses in an IPv6 address, as numbers."""
     bits = int(address)
     for network, follow in _HOLD_IPV4:
         if address in network:
@@ -73,7 +73,7 @@ def _held(address: ipaddress.IPv6Address) -> Iterator[int]:
     if address in _TEREDO:
         yield ~bits & _IPV4_BITS
     if address in _OWN_NAT64:
-        # The eight bits from the 64th on are left out.
+        # Bits 64 to 71 aren't part of the address.
         for before in (16, 8):
             after = 32 - before
             yield (bits >> 64 & (1 << before) - 1) << after | bits >> 56 - after & (1 << after) - 1

@@ -1,12 +1,12 @@
-"""What an address of PostgreSQL may carry beside a host, a user and a database."""
+"""Check the options in the address of a PostgreSQL database."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from urllib.parse import quote, unquote
 
-# Of libpq's options those that name no file, run no program, send nobody's tickets, and reach no host
-# but the database's: libpq gets new ones with each release.
+# The options of libpq that are safe: they name no file, run no program, send no Kerberos ticket, and
+# reach no other host. A list of allowed options is needed, since each release of libpq adds some.
 ALLOWED = (
     "application_name",
     "channel_binding",
@@ -39,9 +39,9 @@ CALLERS = {
     "require_auth": "scram-sha-256,md5,password",
     "sslcertmode": "disable",
 }
-"""Of a caller's address, so that its own password alone opens a database, and no host gets another."""
+"""Options forced on the address of a caller: only its own password may open a database."""
 
-# What else an operator may want, and where it belongs.
+# Further options that an operator may need, and the variable to set instead.
 _VARIABLES = {
     "passfile": "PGPASSFILE",
     "sslcert": "PGSSLCERT",
@@ -50,7 +50,7 @@ _VARIABLES = {
     "sslkey": "PGSSLKEY",
     "sslrootcert": "PGSSLROOTCERT",
 }
-# May be shown: other names could be a piece of a password.
+# Errors may show these names. Unknown names could be part of a password.
 _KNOWN = (
     "gssdelegation",
     "gsslib",
@@ -66,40 +66,41 @@ _KNOWN = (
 
 
 class BadOptionError(ValueError):
-    """Options that can't be used; the text says what an address should be."""
+    """An address has options that can't be used; the text says how it should be."""
 
 
 def parse(query: str, given: Mapping[str, str]) -> dict[str, str]:
-    """The options after an address's "?", decoded as libpq does it.
+    """Parse the options after the "?" of an address, decoded as by libpq.
 
     Args:
-        query: NAME=VALUE with "&" between, percent-encoded.
-        given: what the address says before its "?", by option.
+        query: NAME=VALUE pairs, separated by "&", percent-encoded.
+        given: the values before the "?", by option.
 
     Raises:
-        BadOptionError: an option isn't allowed, or is there twice; never shows a value.
+        BadOptionError: an option isn't allowed, or is repeated. The text never shows a value.
     """
     found: dict[str, str] = {}
     for part in query.split("&") if query else []:
         name, equals, value = part.partition("=")
-        # libpq decodes names too, but takes no "+" for a space.
+        # libpq also decodes names, and doesn't read "+" as a space.
         name, value = unquote(name), unquote(value)
         if not equals:
-            raise BadOptionError("with options of the form NAME=VALUE")
+            raise BadOptionError("an address with options of the form NAME=VALUE")
         if name in _VARIABLES and (name, value) != ("sslrootcert", "system"):
             variable = _VARIABLES[name]
             raise BadOptionError(
-                f"without {name}, which names a file: set {variable} in the trainer's environment"
+                f"an address without {name}, which names a file: set {variable} in the "
+                "trainer's environment"
             )
         if name not in ALLOWED:
             shown = name if name in _KNOWN else "other options"
-            raise BadOptionError(f"without {shown}; the options are {', '.join(ALLOWED)}")
+            raise BadOptionError(f"an address without {shown}; the options are {', '.join(ALLOWED)}")
         if name in found or given.get(name):
-            raise BadOptionError(f"with one {name} only")
+            raise BadOptionError(f"an address with one {name} only")
         found[name] = value
     return found
 
 
 def encode(options: Mapping[str, str]) -> str:
-    """Inverse of `parse`."""
+    """Encode options for an address; the inverse of `parse`."""
     return "&".join(f"{name}={quote(value, safe='')}" for name, value in options.items())

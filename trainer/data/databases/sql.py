@@ -1,4 +1,4 @@
-"""Interactions from a query of an SQL database, read in Arrow record batches through ADBC."""
+"""Read interactions by an SQL query, in Arrow record batches through ADBC."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from trainer.data.interactions import Interactions
 from trainer.errors import ExtraMissingError, InputError, TrainerError
 
 OPTION = "--interactions-sql"
-# A query has no path; its errors name the flag.
+# A query has no path, so errors name the flag.
 _PATH = Path(OPTION)
 _DRIVERS = {"sqlite": "adbc_driver_sqlite.dbapi", "postgresql": "adbc_driver_postgresql.dbapi"}
 _BATCH_ROWS = 1 << 16
@@ -37,7 +37,7 @@ _Result = TypeVar("_Result")
 
 
 class SqlError(TrainerError):
-    """A query that the database refuses or can't answer, or a database that can't be reached."""
+    """The database can't be reached, or refuses the query or can't answer it."""
 
     def __init__(self, query: str, reason: str) -> None:
         super().__init__(f"{OPTION} {first_line(query)!r}: {reason}")
@@ -46,15 +46,15 @@ class SqlError(TrainerError):
 def read_interactions_sql(
     query: str, database_url: str, *, event_ids: bool = False, now: float | None = None
 ) -> Interactions:
-    """The rows of a query, with the columns that `interactions.read_interactions` reads of a file.
+    """Read the rows of a query, with the same columns as `interactions.read_interactions`.
 
     Args:
-        query: one statement that only reads; give it an ORDER BY where the order of rows matters.
+        query: one statement that only reads; add an ORDER BY if the order of rows matters.
         database_url: see trainer.data.databases.url.parse.
-        event_ids, now: see there.
+        event_ids, now: see `interactions.read_interactions`.
 
     Raises:
-        SqlError: the database can't be reached or refuses the query, or there is no row.
+        SqlError: the database can't be reached or refuses the query, or the result has no row.
         InputError: the SQLite file can't be read, or a column or a row is wrong.
         OptionError: the address can't be used.
         ExtraMissingError: the driver isn't installed.
@@ -65,9 +65,9 @@ def read_interactions_sql(
 
 
 def read_result(query: str, database_url: str, *, event_ids: bool = False) -> pa.Table:
-    """The columns of interactions of a query's rows, a chunk for each batch.
+    """Read the interaction columns of a query's result, one chunk for each batch.
 
-    A uuid is text, and so is a number that the database has more exactly than a float. Raises as
+    A uuid becomes text, and so does a number that a float can't hold exactly. Raises as
     `read_interactions_sql`.
     """
     columns = interactions.optional_columns(event_ids=event_ids)
@@ -75,16 +75,15 @@ def read_result(query: str, database_url: str, *, event_ids: bool = False) -> pa
 
 
 def digest(query: str, database_url: str, *, event_ids: bool = False) -> str:
-    """A digest of the same columns and rows, whatever order the rows come in.
+    """Return a digest of the same columns and rows, independent of the order of rows.
 
-    It takes as long as to read them, but only the memory for one batch. Raises as
-    `read_interactions_sql`.
+    It reads all rows, but needs memory for one batch only. Raises as `read_interactions_sql`.
     """
     return _read(query, database_url, interactions.optional_columns(event_ids=event_ids), _digest)
 
 
 def first_line(query: str) -> str:
-    """The first line that isn't blank, cut where it is long."""
+    """Return the first line that isn't blank, shortened if it is long."""
     line = next((line.strip() for line in query.splitlines() if line.strip()), "")
     return line if len(line) <= _SHOWN_CHARACTERS else f"{line[:_SHOWN_CHARACTERS]}..."
 
@@ -105,19 +104,19 @@ def _read(
     try:
         with _errors(query, url), _connection(url) as connection, connection.cursor() as cursor:
             if url.scheme == "sqlite":
-                # A writer that is about to commit is waited for.
+                # Wait for a writer that is about to commit.
                 cursor.execute(f"PRAGMA busy_timeout = {_BUSY_MILLISECONDS}")
                 cursor.adbc_statement.set_options(**{"adbc.sqlite.query.batch_rows": str(batch_rows)})
             else:
                 cursor.execute("SET default_transaction_read_only = on")
-            # The line break ends a comment, after which the driver writes something of its own.
+            # The driver appends text to the query, so the line break must end a comment.
             cursor.execute(f"{query.strip().removesuffix(';')}\n")
             return use(_batches(query, cursor.fetch_record_batch(), optional))
     except _MixedTypesError:
         if batch_rows == _ALL_ROWS:
             raise
-        # The driver takes the types of a column from the first batch: the values of SQLite have types
-        # and its columns don't. With one batch it finds a type that fits all values.
+        # In SQLite the values have types, not the columns, and the driver takes a column's type from
+        # the first batch. With a single batch it finds a type that fits all values.
         return _read(query, database_url, optional, use, _ALL_ROWS)
 
 
@@ -129,11 +128,11 @@ def _connection(url: DatabaseUrl) -> Any:
     if url.path is None:
         return driver.connect(database_urls.pinned(url), autocommit=True)
     try:
-        # The driver's own message for a file that isn't there is about memory.
+        # Check the file first: the driver's message for a missing file is about memory.
         with open_regular(url.path) as file:
-            # A file of /proc looks regular and empty, and SQLite might wait for what it will say.
+            # A file in /proc looks regular and empty, and SQLite might block on reading it.
             if file.read(1) and not os.fstat(file.fileno()).st_size:
-                raise InputError(url.path, "isn't an SQLite database, but a file of the kernel's")
+                raise InputError(url.path, "isn't an SQLite database, but a file of the kernel")
         check_database(url.path)
     except OSError as error:
         reason = error.strerror or str(error)
@@ -146,7 +145,7 @@ def _connection(url: DatabaseUrl) -> Any:
 
 @contextmanager
 def _errors(query: str, url: DatabaseUrl) -> Iterator[None]:
-    """Turn what a driver raises into SqlError; without its cause, which could show a password."""
+    """Turn errors of a driver into SqlError, without the cause, which could show a password."""
     try:
         yield
     except (TrainerError, _MixedTypesError):
@@ -165,7 +164,7 @@ def _errors(query: str, url: DatabaseUrl) -> Iterator[None]:
 def _batches(
     query: str, reader: pa.RecordBatchReader, optional: Collection[str]
 ) -> Iterator[pa.RecordBatch]:
-    """The batches that have rows, with the columns that interactions have; at least one."""
+    """Yield the batches with rows, with interaction columns only; at least one batch."""
     names = reader.schema.names
     chosen = column_names.wanted(_PATH, names, interactions.REQUIRED, optional)
     rows = 0
@@ -175,25 +174,25 @@ def _batches(
             columns = [column_types.decoded(batch.column(names.index(name))) for name in chosen]
             yield pa.RecordBatch.from_arrays(columns, chosen)
     if not rows:
-        raise SqlError(query, "the query gives no row")
+        raise SqlError(query, "the query returns no row")
 
 
 def _check_reads(query: str) -> None:
-    """Raise SqlError for what isn't a SELECT.
+    """Raise SqlError for a statement that isn't a SELECT.
 
-    Databases have statements that write files even where all tables are read-only, such as
-    PostgreSQL's COPY ... TO and SQLite's VACUUM INTO and ATTACH.
+    Some statements write files even if all tables are read-only, such as COPY ... TO in PostgreSQL, and
+    VACUUM INTO and ATTACH in SQLite.
     """
     position = 0
     while match := _COMMENT.match(query, position):
         position = match.end()
     word = re.match(r"\w*", query[position:])
     if word is None or word.group().lower() not in _READING:
-        raise SqlError(query, "isn't a query that reads: it should begin with SELECT or WITH")
+        raise SqlError(query, "isn't a query that only reads: it should begin with SELECT or WITH")
 
 
 def _digest(batches: Iterator[pa.RecordBatch]) -> str:
-    """The sum of the rows' digests, which is the same in every order."""
+    """Return a digest of the sum of all row digests, which no order changes."""
     total = 0
     names: list[str] = []
     for batch in batches:
@@ -204,7 +203,7 @@ def _digest(batches: Iterator[pa.RecordBatch]) -> str:
 
 
 def _comparable(values: pa.Array) -> list[Any]:
-    # Python's dates end before those of databases do.
+    # Python's dates cover fewer years than those of databases.
     if pa.types.is_timestamp(values.type) or pa.types.is_date64(values.type):
         values = values.cast(pa.int64())
     elif pa.types.is_date32(values.type):

@@ -1,4 +1,4 @@
-"""Addresses of databases, which may hold a password that nobody is to see."""
+"""Check the addresses of databases, and keep their passwords out of messages."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from trainer.errors import OptionError
 
 OPTION = "--database-url"
 LookUp = Callable[[str], list[str]]
-"""The addresses of a name; raises OSError."""
+"""Returns the addresses of a name; raises OSError."""
 
 _KNOWN = (
     "sqlite:///relative/path, sqlite:////absolute/path or postgresql://user:password@host:port/database"
@@ -27,24 +27,24 @@ _HOST = r"(\[[^\[\],]*\]|[^:\[\],]*)(:\d*)?"
 _HOSTS = re.compile(rf"{_HOST}(,{_HOST})*")
 _ONE_HOST = re.compile(r"(?P<host>\[[^\]]*\]|[^:]*)(:(?P<port>\d*))?")
 _NAME = re.compile(r"[A-Za-z0-9._:%-]*")
-# What libpq takes for a Unix socket: a directory, or an abstract name.
+# A host that begins so is a Unix socket to libpq: a directory, or an abstract name.
 _SOCKET = ("/", "@")
 _BAD_ESCAPE = re.compile("%(?![0-9A-Fa-f]{2})|%00|[\0-\x20]")
 
 
 @dataclass(frozen=True)
 class DatabaseUrl:
-    """A checked address.
+    """A checked address of a database.
 
     Attributes:
-        scheme: which kind of database.
-        text: the whole of it, with the password.
-        shown: what messages may show.
-        name: of the database; of the file for SQLite.
-        path: of the file for SQLite.
-        secrets: what `hide` replaces.
-        hosts: of PostgreSQL, each with its port or ""; none for libpq's own defaults.
-        has_login: whether PostgreSQL's user and password are in it.
+        scheme: the kind of database.
+        text: the whole address, with the password.
+        shown: the address for messages, without the password.
+        name: the name of the database; for SQLite the name of the file.
+        path: the path of the file, for SQLite.
+        secrets: the texts that `hide` replaces.
+        hosts: for PostgreSQL the hosts, each with its port or ""; empty for libpq's defaults.
+        has_login: whether the address has a user and a password, for PostgreSQL.
     """
 
     scheme: Literal["sqlite", "postgresql"]
@@ -57,41 +57,42 @@ class DatabaseUrl:
     has_login: bool = False
 
     def hide(self, message: str) -> str:
-        """The message, without any password."""
+        """Return the message with all passwords replaced by ***."""
         for secret in self.secrets:
             message = message.replace(secret, "***")
         return message
 
 
 def parse(url: str) -> DatabaseUrl:
-    """Check an address.
+    """Parse and check an address.
 
-    The path of SQLite is relative after three slashes and absolute after four, as with SQLAlchemy. An
-    address of PostgreSQL is one of libpq's, with the options of `postgresql_options.ALLOWED` only. A
-    special character of a password has to be percent-encoded. (libpq takes the rest of such a password
-    for a host or a port, and prints it.)
+    An SQLite path is relative after three slashes and absolute after four, as in SQLAlchemy. An address
+    of PostgreSQL is a libpq URI with the options of `postgresql_options.ALLOWED` only. Special
+    characters of a password must be percent-encoded: otherwise libpq would take the rest of the
+    password for a host or a port, and print it.
 
     Raises:
-        OptionError: another kind of database, or no valid address; never shows user or password.
+        OptionError: the address is invalid, or of another kind of database. The message never shows
+            user or password.
     """
     scheme, separator, rest = url.partition("://")
     if separator and scheme == "sqlite":
         return _sqlite(url, rest)
     if separator and scheme in {"postgresql", "postgres"}:
         return _postgresql(rest)
-    # What isn't a scheme may be a password in the wrong place.
+    # A text that isn't a scheme may be a misplaced password.
     shown = f"{scheme}://***" if separator and _SCHEME.fullmatch(scheme) else "***"
     raise OptionError(OPTION, shown, _KNOWN)
 
 
 def sqlite_url(path: Path) -> str:
-    """The address of a file."""
+    """Return the address of an SQLite file."""
     return f"sqlite:///{quote(str(path.absolute()))}"
 
 
 def _sqlite(url: str, rest: str) -> DatabaseUrl:
     if not rest.startswith("/") or len(rest) == 1:
-        # What is there in place of a path could be a user and a password.
+        # A text in place of the path could be a user and a password.
         raise OptionError(OPTION, "sqlite://***" if rest.strip("/") else url, _KNOWN)
     if "?" in rest or "#" in rest or "\0" in unquote(rest):
         raise OptionError(OPTION, url, "a path without options; write ? as %3F and # as %23")
@@ -100,17 +101,19 @@ def _sqlite(url: str, rest: str) -> DatabaseUrl:
 
 
 def for_caller(url: str) -> str:
-    """A caller's address of PostgreSQL, which shows the host nothing of the trainer's own.
+    """Return a caller's address of PostgreSQL, such that the host gets no credentials of the trainer.
 
     Raises:
-        OptionError: it can't be used, names a Unix socket or no host, or has no user or no password.
+        OptionError: the address is invalid, names a Unix socket or no host, or lacks user or password.
     """
     parsed = parse(url)
     if not parsed.hosts or not all(host and not host.startswith(_SOCKET) for host, _ in parsed.hosts):
-        raise OptionError(OPTION, parsed.shown, "with the name of a host: callers reach no Unix socket")
+        expected = "an address with the name of a host: callers can't use Unix sockets"
+        raise OptionError(OPTION, parsed.shown, expected)
     if not parsed.has_login:
-        # Else libpq would take the trainer's own: PGPASSWORD, a password file or a certificate.
-        raise OptionError(OPTION, parsed.shown, "with a user and a password: user:password@host")
+        # Otherwise libpq would use the trainer's PGPASSWORD, password file or certificate.
+        expected = "an address with a user and a password: user:password@host"
+        raise OptionError(OPTION, parsed.shown, expected)
     main, _, query = parsed.text.partition("?")
     options = postgresql_options.parse(query, {}) | postgresql_options.CALLERS
     return f"{main}?{postgresql_options.encode(options)}"
@@ -141,10 +144,10 @@ def _postgresql(rest: str) -> DatabaseUrl:
         ports = options["port"].split(",")
     shown_user = f"{user}{colon and ':***'}@" if user_info else ""
     shown = f"postgresql://{shown_user}{hosts}{'/' if database else ''}{database}"
-    # The longest first, in case one is a part of another.
+    # Sort the longest first, since one secret may be part of another.
     values = {value for name, value in options.items() if name.endswith("password")}
     secrets = {password, unquote(password), *values, *(quote(value, safe="") for value in values)}
-    # libpq's own default is to wait for as long as the network takes to give up.
+    # By default libpq waits until the network gives up.
     text = postgresql_options.encode({"connect_timeout": "10"} | options)
     return DatabaseUrl(
         scheme="postgresql",
@@ -158,7 +161,7 @@ def _postgresql(rest: str) -> DatabaseUrl:
 
 
 def _hosts(text: str) -> tuple[list[str], list[str]]:
-    """Names and ports of the hosts before an address's path; none for libpq's own."""
+    """Return names and ports of the hosts before the path; none for libpq's defaults."""
     if not text:
         return [], []
     found = [_ONE_HOST.fullmatch(part) for part in text.split(",")]
@@ -169,32 +172,35 @@ def _hosts(text: str) -> tuple[list[str], list[str]]:
 
 
 def _checked(names: list[str], ports: list[str], shown: str) -> tuple[tuple[str, str], ...]:
-    """Hosts with their ports; raises OptionError for a host where no database can be."""
+    """Return hosts with their ports; raises OptionError for an invalid host or a metadata address."""
     ports = ports or [""]
     if len(ports) == 1:
         ports = ports * len(names)
     if len(ports) != len(names):
-        raise OptionError(OPTION, shown, f"with as many ports as hosts, {len(names)}")
+        expected = f"an address with as many ports as hosts, {len(names)}"
+        raise OptionError(OPTION, shown, expected)
     for name in names:
         if not (name.startswith(_SOCKET) or _NAME.fullmatch(name)) or "," in name:
-            raise OptionError(OPTION, shown, "with hosts of letters, digits, '.', '_', '-' and ':'")
+            expected = "an address with hosts of letters, digits, '.', '_', '-' and ':'"
+            raise OptionError(OPTION, shown, expected)
         if is_metadata(name):
-            raise OptionError(OPTION, shown, f"of a database: {name} is a cloud's metadata address")
+            expected = f"the address of a database: {name} is a cloud's metadata address"
+            raise OptionError(OPTION, shown, expected)
     return tuple(zip(names, ports, strict=True))
 
 
 def addresses(name: str) -> list[str]:
-    """The addresses of a name, as the system knows them; raises OSError."""
-    # As bytes: Python's own coding of names has errors that aren't OSError.
+    """Look up the addresses of a name with the system's resolver; raises OSError."""
+    # Pass bytes: encoding a name in Python may raise other errors than OSError.
     found: list[Any] = socket.getaddrinfo(name.encode(), None, type=socket.SOCK_STREAM)
     return [str(address[0]) for *_, address in found]
 
 
 def pinned(url: DatabaseUrl, look_up: LookUp = addresses) -> str:
-    """The address for libpq, with the hosts' own addresses.
+    """Return the address for libpq, with the IP addresses of the hosts.
 
-    libpq asks for no name again, so a name whose addresses change between two questions leads nowhere
-    else than was checked here.
+    libpq doesn't look up the names again. So a name whose addresses change after this check can't lead
+    elsewhere.
 
     Raises:
         OptionError: a host has a metadata address.
@@ -205,7 +211,7 @@ def pinned(url: DatabaseUrl, look_up: LookUp = addresses) -> str:
         return url.text
     columns = map(",".join, zip(*_looked_up(url, look_up), strict=True))
     main, _, query = url.text.partition("?")
-    # Of an option that is there twice libpq takes the last.
+    # If an option is repeated, libpq uses the last.
     last = dict(zip(("host", "hostaddr", "port"), columns, strict=True))
     return f"{main}?{query}&{postgresql_options.encode(last)}"
 
@@ -220,7 +226,7 @@ def _looked_up(url: DatabaseUrl, look_up: LookUp) -> Iterator[tuple[str, str, st
             continue
         for address in own:
             if is_metadata(address):
-                expected = f"of a database: {host} is {address}, a cloud's metadata address"
+                expected = f"the address of a database: {host} is {address}, a cloud's metadata address"
                 raise OptionError(OPTION, url.shown, expected)
             is_any = True
             yield host, address, port

@@ -1,1 +1,1 @@
-"""CSV and Parquet files as Arrow tables."""
+"""Read CSV and Parquet files as Arrow tables."""

@@ -1,4 +1,4 @@
-"""Arrow's many types of a column as the few that readers tell apart."""
+"""Reduce the many column types of Arrow to the few that the readers distinguish."""
 
 from __future__ import annotations
 
@@ -9,26 +9,26 @@ import pyarrow.compute as pc
 MARKERS = frozenset(
     {"n/a", "#n/a", "na", "<na>", "nan", "nat", "null", "none", "nil", "undefined", "-", "?", "\\n"}
 )
-"""What programs write where a value is missing, in lower case; the last is MySQL's and Hive's."""
+"""Markers of a missing value that programs write, in lower case. MySQL and Hive write the last."""
 
 _ALSO_WORDS = frozenset({"na", "none", "nil", "-", "?"})
-"""Those that may be meant as a value among other texts."""
+"""The markers that may be real values among other texts."""
 
 _UUID_BYTES = 16
-# Where a group of its digits begins and ends.
+# Where each group of the hexadecimal digits begins and ends.
 _UUID_GROUPS = ((0, 8), (8, 12), (12, 16), (16, 20), (20, 32))
 _WHOLE_BELOW = float(2**53)
 
 
 def is_text(kind: pa.DataType) -> bool:
-    """Whether it is one of Arrow's types of text."""
+    """Whether a type is text."""
     return bool(
         pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
     )
 
 
 def is_list(kind: pa.DataType) -> bool:
-    """Whether it is one of Arrow's types of list."""
+    """Whether a type is a list."""
     return bool(
         pa.types.is_list(kind)
         or pa.types.is_large_list(kind)
@@ -39,20 +39,20 @@ def is_list(kind: pa.DataType) -> bool:
 
 
 def is_integer(kind: pa.DataType) -> bool:
-    """Whether it holds integers only: databases write large ones as decimals without a fraction."""
+    """Whether a type has only integers; databases write large ones as decimals without a fraction."""
     return bool(pa.types.is_integer(kind) or (pa.types.is_decimal(kind) and kind.scale == 0))
 
 
 def is_number(kind: pa.DataType) -> bool:
-    """Whether it is a type of numbers."""
+    """Whether a type is numeric."""
     return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind))
 
 
 def decoded(values: pa.Array | pa.ChunkedArray) -> pa.Array | pa.ChunkedArray:
-    """The values themselves, of a type that isn't a disguise of another.
+    """Decode a column to a plain type.
 
-    Codes become what they stand for, and UUIDs text, as databases show them. Extension types become
-    what they are stored as. A column of no type, in which all is missing, becomes text.
+    Dictionary codes become their values, UUIDs become text as databases show it, and extension types
+    become their storage type. A column of type null becomes text.
     """
     kind = values.type
     if isinstance(values, pa.ChunkedArray) and (
@@ -69,7 +69,7 @@ def decoded(values: pa.Array | pa.ChunkedArray) -> pa.Array | pa.ChunkedArray:
 
 
 def decoded_type(kind: pa.DataType) -> pa.DataType:
-    """The type of what `decoded` makes of a column."""
+    """Return the type of a column after `decoded`."""
     if isinstance(kind, pa.BaseExtensionType):
         return decoded_type(kind.storage_type)
     if pa.types.is_dictionary(kind):
@@ -78,10 +78,10 @@ def decoded_type(kind: pa.DataType) -> pa.DataType:
 
 
 def is_whole(values: pa.ChunkedArray) -> bool:
-    """Whether a floating column holds integers and nothing else that is there.
+    """Whether all values of a float column are integers; missing values don't count.
 
-    Dataframes write a column of integers so when one is missing. From 2**53 on a float can't tell
-    neighbouring integers apart, so such a column isn't whole.
+    Dataframes write integers as floats if one is missing. From 2**53 on, floats can't represent every
+    integer, so a column with such values isn't whole.
     """
     if not pa.types.is_floating(values.type):
         return False
@@ -93,7 +93,7 @@ def is_whole(values: pa.ChunkedArray) -> bool:
 
 
 def has_text(kind: pa.DataType) -> bool:
-    """Whether `as_text` takes a decoded column of that type: one of single values, but not of bytes."""
+    """Whether `as_text` accepts a decoded column of this type: single values, but not bytes."""
     return (
         is_text(kind)
         or is_number(kind)
@@ -102,9 +102,10 @@ def has_text(kind: pa.DataType) -> bool:
 
 
 def as_text(values: pa.ChunkedArray) -> pa.ChunkedArray:
-    """A decoded column of a type that `has_text` as text, null where a value is missing.
+    """Convert a decoded column whose type `has_text` to text; null for a missing value.
 
-    Floats are written as Python does, but as integers where all of the column are. NaN is missing.
+    Floats are written as by Python, or as integers if all values of the column are whole. NaN is
+    missing.
     """
     kind = values.type
     if is_text(kind) or is_integer(kind):
@@ -121,23 +122,23 @@ def as_text(values: pa.ChunkedArray) -> pa.ChunkedArray:
 
 
 def is_marker(texts: pa.ChunkedArray, *, among_texts: bool = False) -> pa.ChunkedArray:
-    """For each text, trimmed, whether it marks a missing value, in letters of any case; never null.
+    """Return a mask of the texts that mark a missing value, in any case; it has no null.
 
     Args:
-        texts: large_string.
-        among_texts: leave out what is a word among other texts, such as "none".
+        texts: large_string, trimmed.
+        among_texts: whether words such as "none" count as values.
     """
     known = MARKERS - _ALSO_WORDS if among_texts else MARKERS
     return pc.is_in(pc.utf8_lower(texts), pa.array(sorted(known), texts.type), skip_nulls=True)
 
 
 def _is_uuid(kind: pa.DataType) -> bool:
-    # Arrow's datasets, drivers of databases and old writers leave out that such bytes are a UUID.
+    # Arrow datasets, database drivers and old writers don't mark such bytes as a UUID.
     return bool(pa.types.is_fixed_size_binary(kind) and kind.byte_width == _UUID_BYTES)
 
 
 def _uuid_texts(values: pa.Array) -> pa.Array:
-    # Where a value is missing there may be no bytes.
+    # A missing value may have no bytes.
     filled = pc.fill_null(values, bytes(_UUID_BYTES))
     ends = (np.array([0, len(filled)]) + filled.offset) * _UUID_BYTES
     digits = memoryview(filled.buffers()[1] or b"")[slice(*ends)].hex().encode()

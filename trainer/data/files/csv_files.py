@@ -1,6 +1,6 @@
-"""CSV files as Arrow tables of text, and where in one something is wrong, which Arrow doesn't say.
+"""Read CSV files as Arrow tables of text, and find the first wrong row.
 
-That is found by a second, slower reading of a file that Arrow has failed to read, row by row.
+Arrow doesn't name the row of an error. So a file that Arrow can't read is read again, row by row.
 """
 
 from __future__ import annotations
@@ -26,18 +26,18 @@ from trainer.errors import InputError
 _COMPRESSIONS = {".gz": "gzip", ".bz2": "bz2", ".zst": "zstd", ".lz4": "lz4"}
 _READERS: dict[str | None, Callable[[BinaryIO], Any]] = {"gzip": gzip.open, "bz2": bz2.open}
 _SNIFFED_BYTES = 1 << 16
-# Characters of the longest row, which is what Arrow reads in one go.
+# The longest row in characters: the block size of Arrow.
 _MAX_ROW = 1 << 20
 _READ_BYTES = 1 << 20
 _SHOWN_CHARACTERS = 60
-# A part of what the module says of a value that is too long.
+# A part of the message of module csv for a value that is too long.
 _TOO_LONG = "field limit"
 _END = "\0end of the file"
 _DAMAGED = (OSError, EOFError, zlib.error)
 
 
 class _File:
-    """A CSV file, what is between its columns, and "gzip", "bz2", "zstd", "lz4" or None."""
+    """A CSV file, its delimiter, and its compression: "gzip", "bz2", "zstd", "lz4" or None."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -47,16 +47,16 @@ class _File:
 
 
 def read(path: Path, required: Collection[str], optional: Collection[str] | None) -> pa.Table:
-    """Read columns of a CSV file, all as text, an empty field as "".
+    """Read columns of a CSV file as text; an empty field is "".
 
     Args:
-        path: a file with commas, or with tabs where its name ends in .tsv; compressed where it goes on
-            with .gz, .bz2, .zst or .lz4.
-        required: columns that must be there.
-        optional: further columns to read where they exist; None reads all.
+        path: a file separated by commas, or by tabs if its name ends in .tsv. A further ending .gz,
+            .bz2, .zst or .lz4 means that it is compressed.
+        required: columns that must exist.
+        optional: further columns to read if they exist; None reads all.
 
     Raises:
-        InputError: the file isn't CSV, or has no such columns or no rows; names the row that is wrong.
+        InputError: the file isn't CSV, lacks a column, or has no rows; names the wrong row.
     """
     file = _File(path)
     parse = pa.csv.ParseOptions(delimiter=file.delimiter, newlines_in_values=True)
@@ -72,27 +72,27 @@ def read(path: Path, required: Collection[str], optional: Collection[str] | None
         with _arrow_stream(file) as stream:
             table = pa.csv.read_csv(stream, parse_options=parse, convert_options=convert)
     except (pa.ArrowException, OSError) as error:
-        # What Arrow says of a header without a line break, of blank lines, and of nothing in a .gz.
+        # Arrow says this of a header without a line break, of blank lines, and of an empty .gz.
         if "Empty CSV file" in str(error):
             raise InputError(path, "there is no row after the header") from error
         found_there = _find(file, columns)
         raise found_there or InputError(path, f"can't be read as CSV: {error}") from error
     except UnicodeDecodeError as error:
-        # Arrow itself looks at the values only.
+        # Arrow checks the values only, not the names.
         hint = file_kinds.how_to_convert(error)
         raise InputError(path, f"a column's name isn't UTF-8: {error.object!r}: {hint}") from error
-    # Arrow takes all that follows a quote that is never closed for one value, which may lie in a column
-    # that isn't read. Where no quote is open at the end there may still be one within a value.
+    # Arrow reads everything after an unclosed quote as one value, perhaps of a column that isn't read.
+    # An odd number of quotes may also come from a quote within a value, so look for the row.
     if stream.quotes % 2 and (error_there := _find(file, columns)):
         raise error_there
     return table
 
 
 class _Stream(io.RawIOBase):
-    """A stream that counts the quotes in what was read, and that may be closed while it is read.
+    """A stream that counts quotes, and that one thread may close while another reads.
 
-    A thread of Arrow's reads ahead, and still does when a reader was closed or has failed. The file's
-    descriptor is another file's by then, from which it would take what the next reader misses.
+    Arrow reads ahead in a thread, which continues after a reader was closed or failed. By then the
+    descriptor may belong to another file, and the thread would steal data from its reader.
     """
 
     def __init__(self, stream: pa.NativeFile) -> None:
@@ -118,7 +118,7 @@ class _Stream(io.RawIOBase):
 
 
 def _check_text(file: _File) -> None:
-    """Raise InputError when a file begins, decompressed, as one that is no text does."""
+    """Raise InputError if the decompressed file doesn't begin like text."""
     with _arrow_stream(file) as stream:
         start: bytes = stream.read(_SNIFFED_BYTES)
     inside = "" if file.compression is None else f"inside of {file.compression}, "
@@ -140,33 +140,33 @@ def _arrow_stream(file: _File) -> Iterator[_Stream]:
 
 
 def _find(file: _File, columns: Collection[str]) -> InputError | None:
-    """An error that names the first row that is wrong, or None when nothing is wrong with any.
+    """Return an error that names the first wrong row; None if no row is wrong.
 
-    A row is wrong when it has more or fewer values than the header, when one that is read isn't UTF-8,
-    when a quote is opened in it and never closed, or when it is longer than Arrow reads. A file that is
-    damaged is wrong from the row on that can't be decompressed.
+    A row is wrong if it has more or fewer values than the header, if a wanted value isn't UTF-8, if a
+    quote in it is never closed, or if it is longer than Arrow reads. A damaged file is wrong from the
+    row on that can't be decompressed.
     """
-    # It is a setting of the whole process.
+    # The limit holds for the whole process, so only raise it.
     csv.field_size_limit(max(csv.field_size_limit(), _MAX_ROW))
     rows = _Rows(file)
     try:
         with _stream(file) as stream:
             try:
                 found = rows.check(stream, columns)
-                # What a damaged part is decompressed to may be wrong long before its checksum is.
+                # Damaged data may decompress to wrong text first and fail its checksum later.
                 while found is not None and file.compression is not None and stream.read(_READ_BYTES):
                     pass
             except (*_DAMAGED, csv.Error) as error:
                 return rows.broken(error)
             return found
     except OSError:
-        # It can't even be opened: what Arrow said of it says more.
+        # The file can't be opened. Arrow's error says more.
         return None
 
 
 @contextmanager
 def _stream(file: _File) -> Iterator[Any]:
-    """The content, of which all that comes before a damaged part can be read."""
+    """Open the content such that everything before a damaged part can be read."""
     if file.compression in _READERS:
         with open_regular(file.path) as opened, _READERS[file.compression](opened) as stream:
             yield stream
@@ -176,7 +176,7 @@ def _stream(file: _File) -> Iterator[Any]:
 
 
 class _Rows:
-    """The rows of a file, counted as errors count them: without the header and blank lines."""
+    """The rows of a file, counted as in errors: without the header and blank lines."""
 
     def __init__(self, file: _File) -> None:
         self._file = file
@@ -192,7 +192,7 @@ class _Rows:
                 return None
             self._row += 1
             if any(_END in value for value in values):
-                return self._error("a quote begins in this row that is never closed")
+                return self._error("a quote opens in this row and is never closed")
             if not self._row:
                 header = [name.encode("latin-1").decode(errors="replace") for name in values]
                 read = [(place, name) for place, name in enumerate(header) if name in columns]
@@ -204,7 +204,7 @@ class _Rows:
         return None
 
     def broken(self, error: Exception) -> InputError | None:
-        """What an exception while reading says of the row after the last."""
+        """Return the error for an exception that was raised while reading the next row."""
         if isinstance(error, csv.Error):
             self._row += 1
             if _TOO_LONG not in str(error):
@@ -214,17 +214,17 @@ class _Rows:
             return None
         name = self._file.compression
         if self._row < 1:
-            state = f"can't be decompressed as {name} ({error}): is it what its name says?"
+            state = f"can't be decompressed as {name} ({error}): does its name have the right ending?"
             return InputError(self._file.path, f"can't be read as CSV: {state}")
         short = isinstance(error, EOFError) or "runcated" in str(error)
         state = f"was cut short after row {self._row}"
         if not short:
-            state = f"is damaged, which shows after row {self._row} ({error})"
+            state = f"is damaged after row {self._row} ({error})"
         reason = f"can't be read as CSV: its {name} data {state}: copy it again"
         return InputError(self._file.path, reason)
 
     def _lines(self, stream: IO[bytes]) -> Iterator[str]:
-        # Latin-1 keeps every byte as it is. Line breaks are kept too, for values that hold some.
+        # Latin-1 keeps every byte. Keep line breaks too, since values may hold some.
         text = io.TextIOWrapper(stream, encoding="latin-1", newline="")
         try:
             line = text.readline(_MAX_ROW).removeprefix("\xef\xbb\xbf")
@@ -234,13 +234,13 @@ class _Rows:
                 yield line
                 line = text.readline(_MAX_ROW)
         finally:
-            # Else the stream is closed with it.
+            # Otherwise the wrapper would close the stream.
             text.detach()
-        # A row of its own, unless a quote is still open.
+        # This becomes a row of its own, unless a quote is still open.
         yield _END
 
     def _error(self, reason: str) -> InputError:
-        # The header is no row.
+        # The header isn't a row.
         return InputError(self._file.path, reason, row=self._row or None)
 
     def _uneven(self, values: list[str], header: list[str]) -> InputError:

@@ -1,4 +1,4 @@
-"""What a file that is no text holds, by its first bytes, and what to do about it."""
+"""Recognise files that aren't text by their first bytes, and say how to convert them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _COMPRESSED = {
     b"\x28\xb5\x2f\xfd": ("Zstandard", ".zst"),
     b"\x04\x22\x4d\x18": ("LZ4", ".lz4"),
 }
-_AS_CSV = "save it as CSV there"
+_AS_CSV = "save it as CSV in that program"
 _CONTAINERS = {
     b"PK\x03\x04": ("a zip archive", "unpack it"),
     b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1": ("an old Excel workbook (.xls)", _AS_CSV),
@@ -35,7 +35,7 @@ _IN_ZIP = {
     b"xl/": ("an Excel workbook (.xlsx)", _AS_CSV),
     b"mimetypeapplication/vnd.oasis": ("an OpenDocument file", _AS_CSV),
 }
-# In this order: a mark of UTF-32 begins as one of UTF-16.
+# The order matters: a byte order mark of UTF-32 begins like one of UTF-16.
 _MARKS = {
     codecs.BOM_UTF32_LE: "utf-32",
     codecs.BOM_UTF32_BE: "utf-32",
@@ -43,25 +43,25 @@ _MARKS = {
     codecs.BOM_UTF16_BE: "utf-16",
 }
 _HEAD_BYTES = 64
-# A shorter file has too few zeros to tell by: it may be a single id.
+# A shorter file has too few zeros for a decision: it may be a single id.
 _LEAST_WIDE_BYTES = 8
 _AROUND_BYTES = 30
 _MOST = 0.8
 
 
 def problem(start: bytes, *, by_name: bool) -> str | None:
-    """Why a file that begins so can't be text in UTF-8, and what to do; None when it may be.
+    """Say why a file isn't text in UTF-8, with advice; None if it may be.
 
     Args:
-        start: its first bytes.
-        by_name: whether it would be decompressed if its name said that it is compressed.
+        start: the first bytes of the file.
+        by_name: whether a file with the right ending would be decompressed.
     """
     if b"\0" not in start and _is_utf8(start):
-        # Text may begin as any of these does.
+        # Text may begin like any of these formats.
         return None
     for magic, (name, suffix) in _COMPRESSED.items():
         if start.startswith(magic):
-            remedy = f"let its name end in {suffix}" if by_name else "decompress it"
+            remedy = f"rename it to end in {suffix}" if by_name else "decompress it"
             return f"it is compressed by {name}: {remedy}"
     for magic, (name, remedy) in _CONTAINERS.items():
         if start.startswith(magic):
@@ -75,15 +75,15 @@ def problem(start: bytes, *, by_name: bool) -> str | None:
 
 
 def bad_byte(error: UnicodeDecodeError) -> str:
-    """The byte of text that isn't UTF-8, and what is around it."""
+    """Describe the byte that isn't UTF-8, with the text around it."""
     start, data = error.start, error.object
     around = data[max(0, start - _AROUND_BYTES) : start + _AROUND_BYTES]
     return f"a byte 0x{data[start]:02x} that isn't UTF-8, in {around!r}"
 
 
 def how_to_convert(error: UnicodeDecodeError) -> str:
-    """The command that makes UTF-8 of a text file, by what its encoding is likely to be."""
-    # Latin-1 has control characters there, Windows-1252 letters and quotes.
+    """Return the command that converts a text file to UTF-8 from its likely encoding."""
+    # Below 0xA0, Latin-1 has control characters, and Windows-1252 has letters and quotes.
     is_latin = error.object[error.start] >= 0xA0
     name, encoding = ("Latin-1", "latin1") if is_latin else ("Windows-1252", "cp1252")
     return f"is the file {name}? Convert it: {_conversion(encoding)}"
@@ -95,7 +95,7 @@ def _conversion(encoding: str) -> str:
 
 def _is_utf8(start: bytes) -> bool:
     try:
-        # A character may be cut at the end.
+        # The last character may be incomplete.
         codecs.getincrementaldecoder("utf-8")().decode(start)
     except UnicodeDecodeError:
         return False
@@ -103,7 +103,7 @@ def _is_utf8(start: bytes) -> bool:
 
 
 def _wide_encoding(start: bytes) -> str | None:
-    """UTF-16 or UTF-32 by its mark, or without one by the zeros in its header, which is ASCII."""
+    """Recognise UTF-16 or UTF-32 by its byte order mark, or by the zeros in an ASCII header."""
     for mark, encoding in _MARKS.items():
         if start.startswith(mark):
             return encoding
@@ -118,7 +118,7 @@ def _wide_encoding(start: bytes) -> str | None:
 
 
 def start_of(path: Path) -> bytes:
-    """As many of a file's first bytes as PARQUET_MAGIC has; InputError when it can't be read."""
+    """Read the first len(PARQUET_MAGIC) bytes of a file; raises InputError if it can't be read."""
     try:
         return read_regular(path, max_bytes=len(PARQUET_MAGIC))
     except OSError as error:

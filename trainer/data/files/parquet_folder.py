@@ -1,9 +1,8 @@
-"""A folder of Parquet files as one table.
+"""Read a folder of Parquet files as one table.
 
-Files and folders whose names begin with "." or "_" are left out, as Spark, Hive and Arrow do: that is
-where writers keep what isn't data, or isn't yet. All others have to be Parquet files. A folder in it
-that is named as "event=purchase" gives all rows below it a column `event` of that text (Hive's
-partitioning).
+Files and folders whose names begin with "." or "_" are left out, as by Spark, Hive and Arrow: writers
+keep metadata and unfinished files there. All other files must be Parquet. A folder named like
+"event=purchase" gives all rows below it a column `event` with that text (Hive partitioning).
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ _TABLES = {"_delta_log": "is a Delta table", ".hoodie": "is a Hudi table"}
 
 @dataclass(frozen=True)
 class ParquetFolder:
-    """What was read from a folder.
+    """The contents of a folder.
 
     Attributes:
         table: the rows of all files, in the order of the files.
@@ -42,7 +41,7 @@ class ParquetFolder:
 
     @contextmanager
     def errors_by_file(self) -> Iterator[None]:
-        """Have an InputError that names a row of the folder name the file and the row in it."""
+        """Make an InputError for a row of the whole folder name the file and the row in that file."""
         try:
             yield
         except InputError as error:
@@ -57,18 +56,18 @@ class ParquetFolder:
 def read_folder(path: Path, *, required: Collection[str], optional: Collection[str]) -> ParquetFolder:
     """Read columns of all Parquet files below a folder.
 
-    Where files have a column of different types it is of one that has all values exactly: text of any
-    form is text, numbers are of the larger type, and a column or a file without any value is of any
-    type. Integers and floats are floats in optional columns only.
+    If the types of a column differ between files, the result has a type that keeps all values exactly.
+    Text types become text, and numbers take the larger type. A column without values fits any type.
+    Integers and floats together become floats in optional columns only.
 
     Args:
         path: the folder.
-        required: columns that must be there, in the files or as partitions; of ids.
-        optional: further columns to read where they exist.
+        required: id columns that must exist, in the files or as partitions.
+        optional: further columns to read if they exist.
 
     Raises:
-        InputError: there is no row or no such column, a file isn't Parquet, or the files differ in the
-            type of a column in another way, or in its presence; names the file.
+        InputError: there is no row, a column is missing, a file isn't Parquet, or the files have
+            incompatible types of a column; names the file.
     """
     files = data_files(path)
     others = [file for file in files if file_kinds.start_of(file) != file_kinds.PARQUET_MAGIC]
@@ -86,7 +85,7 @@ def read_folder(path: Path, *, required: Collection[str], optional: Collection[s
 
 
 def _refuse_double_columns(files: Sequence[Path]) -> None:
-    """Name the file that has a column twice, and the column: Arrow names neither."""
+    """Raise InputError for the file that has a column twice, since Arrow names neither."""
     for file in files:
         with held_open(file) as opened:
             names = pa.parquet.read_schema(opened).names
@@ -94,7 +93,7 @@ def _refuse_double_columns(files: Sequence[Path]) -> None:
 
 
 def data_files(path: Path) -> list[Path]:
-    """All files below a folder but those that are left out, in the order of their paths.
+    """Return all data files below a folder, in the order of their paths.
 
     Raises:
         InputError: the folder can't be read.
@@ -104,7 +103,7 @@ def data_files(path: Path) -> list[Path]:
     def fail(error: OSError) -> None:
         raise InputError(path, error.strerror or str(error)) from error
 
-    # Not rglob, which takes a folder that it may not read for an empty one.
+    # rglob would treat an unreadable folder as empty.
     for folder, folders, files in os.walk(path, onerror=fail):
         for name in (*folders, *files):
             _refuse_other_tables(Path(folder, name))
@@ -114,7 +113,7 @@ def data_files(path: Path) -> list[Path]:
 
 
 def _refuse_other_tables(path: Path) -> None:
-    """Raise InputError for what would be left out in silence, or read with what was removed."""
+    """Raise InputError for Delta and Hudi tables, which hold removed rows, and for links to folders."""
     if path.name in _TABLES:
         reason = f"{_TABLES[path.name]}, whose files hold removed rows too: export it to a folder"
         raise InputError(path.parent, reason)
@@ -126,7 +125,7 @@ def _read(
     path: Path, files: list[Path], required: Collection[str], optional: Collection[str]
 ) -> ParquetFolder:
     keys = _partition_keys(path, files)
-    # As text, since numbers would lose what tells ids apart, such as leading zeros.
+    # Read partitions as text: as numbers, ids would lose leading zeros.
     schema = pa.schema([(key, pa.string()) for key in keys])
     dataset = pads.dataset(
         [str(file) for file in files],
@@ -140,7 +139,7 @@ def _read(
     for file, own in zip(files, schemas, strict=True):
         _check_columns(file, own, files[0], schemas[0], [*required, *optional])
     rows = [fragment.count_rows() for fragment in fragments]
-    # Writers that have no row often have no types either.
+    # Files without rows often have no types either.
     filled = [position for position, count in enumerate(rows) if count]
     if not filled:
         raise InputError(path, "there is no row in the files of this folder")
@@ -150,7 +149,7 @@ def _read(
         for name in wanted
     ]
     missing = [pa.field(key, pa.string()) for key in keys if key not in wanted]
-    # Not replace_schema, which takes a schema of the first file's types only.
+    # replace_schema would only accept the types of the first file.
     chosen = [fragments[position] for position in filled]
     typed = pads.FileSystemDataset(chosen, pa.schema([*fields, *missing]), dataset.format)
     table = typed.to_table(columns=wanted)
@@ -161,21 +160,21 @@ def _read(
 
 
 def _partition_keys(path: Path, files: list[Path]) -> list[str]:
-    """The columns that the names of folders give, which have to be the same for all files."""
+    """Return the columns that folder names give; raises InputError if they differ between files."""
     keys: list[list[str]] = []
     for file in files:
         parts = file.relative_to(path).parts[:-1]
         keys.append([part.partition("=")[0] for part in parts if "=" in part])
         if sorted(keys[-1]) != sorted(keys[0]):
-            reason = f"lies in folders that give the columns {keys[-1]}, but those of {files[0]} give"
-            raise InputError(file, f"{reason} {keys[0]}")
+            reason = f"is in folders that give the columns {keys[-1]}, but the folders of {files[0]}"
+            raise InputError(file, f"{reason} give {keys[0]}")
     return keys[0]
 
 
 def _check_columns(
     file: Path, own: pa.Schema, first_file: Path, first: pa.Schema, columns: Collection[str]
 ) -> None:
-    """Raise InputError unless a file has those of the columns that the first file has."""
+    """Raise InputError unless a file has the same of the columns as the first file."""
     for name in columns:
         if (name in own.names) != (name in first.names):
             with_it, without = (file, first_file) if name in own.names else (first_file, file)
@@ -185,7 +184,7 @@ def _check_columns(
 def _common_type(
     name: str, schemas: Sequence[tuple[Path, pa.Schema]], exact: Collection[str]
 ) -> pa.DataType:
-    """The type that a column is read as; InputError, which names two files, where there is none."""
+    """Return the common type of a column; raises InputError, which names two files, if none exists."""
     found: dict[pa.DataType, Path] = {}
     for file, schema in schemas:
         found.setdefault(schema.field(name).type, file)
@@ -202,7 +201,7 @@ def _common_type(
 
 
 def _unified(one: pa.DataType, other: pa.DataType, *, is_exact: bool) -> pa.DataType | None:
-    """A type that has all values of both exactly; None when there is none."""
+    """Return a type that keeps all values of both exactly; None if there is none."""
     one, other = (_plain(kind) for kind in (one, other))
     if one == other or pa.types.is_null(other):
         return one
@@ -213,10 +212,10 @@ def _unified(one: pa.DataType, other: pa.DataType, *, is_exact: bool) -> pa.Data
         for is_kind in (column_types.is_integer, column_types.is_number, pa.types.is_timestamp)
     )
     if integers and is_exact:
-        # No integer type has those of 64 bits with a sign and those without.
+        # No integer type holds both signed and unsigned integers of 64 bits.
         return pa.large_string()
     if times and (one.tz is None) == (other.tz is None):
-        # Arrow keeps points in time in UTC, whatever their zone.
+        # Arrow stores times in UTC, whatever their time zone.
         one, other = (pa.timestamp(kind.unit, kind.tz and "UTC") for kind in (one, other))
     elif numbers and not is_exact and not integers:
         return pa.float64()
@@ -227,7 +226,7 @@ def _unified(one: pa.DataType, other: pa.DataType, *, is_exact: bool) -> pa.Data
 
 
 def _plain(kind: pa.DataType) -> pa.DataType:
-    """The type without what doesn't change the values."""
+    """Return the type without dictionaries, extensions and variants of text."""
     if pa.types.is_dictionary(kind):
         return _plain(kind.value_type)
     if isinstance(kind, pa.BaseExtensionType):

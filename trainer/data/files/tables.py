@@ -1,4 +1,4 @@
-"""CSV and Parquet files as Arrow tables, with errors that name the file, the column and the row."""
+"""Read CSV and Parquet files as Arrow tables; errors name the file, the column and the row."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ _WITHOUT = "leave out rows without one"
 def read_table(
     path: Path, *, required: Collection[str], optional: Collection[str] | None = None
 ) -> pa.Table:
-    """Read columns of a CSV (see `csv_files.read`) or Parquet file, which is known by its content.
+    """Read columns of a CSV (see `csv_files.read`) or Parquet file; the content decides which.
 
     Args:
         path: the file.
-        required: columns that must be there.
-        optional: further columns to read where they exist; None reads all.
+        required: columns that must exist.
+        optional: further columns to read if they exist; None reads all.
 
     Raises:
-        InputError: the file can't be read, has no row or no such columns, or is of another kind; names
-            the row where one is to blame.
+        InputError: the file can't be read, is of another kind, has no row or lacks a column; names the
+            wrong row if there is one.
     """
     start = start_of(path)
     if not start:
@@ -49,10 +49,10 @@ def read_table(
 
 
 def ids(path: Path, table: pa.Table, column: str) -> tuple[list[str], NDArray[np.int64]]:
-    """The distinct external ids of a column, and for each row the position of its id among them.
+    """Return the distinct external ids of a column, and each row's position among them (n,).
 
     Raises:
-        InputError: an id is empty, missing, too long or isn't text or an integer; names the row.
+        InputError: an id is empty, missing, too long, or not text or an integer; names the row.
     """
     values = _as_text(path, table, column)
     if values.null_count:
@@ -70,16 +70,16 @@ def ids(path: Path, table: pa.Table, column: str) -> tuple[list[str], NDArray[np
 
 
 def numbers(path: Path, table: pa.Table, column: str) -> NDArray[np.float32]:
-    """A column of weights as float32; what isn't 0 stays so, however near it is.
+    """Return a column of weights as float32 (n,); a weight other than 0 never becomes 0.
 
     Raises:
-        InputError: a value isn't a number, or beyond MAX_WEIGHT; names the row and the value.
+        InputError: a value isn't a number, or exceeds MAX_WEIGHT; names the row and the value.
     """
     numeric = _as_float64(path, trimmed(decoded(table.column(column))), column)
     if numeric.null_count:
         raise InputError(path, f"{column} is empty", row=first(pc.is_null(numeric)))
     values: NDArray[np.float64] = numeric.to_numpy()
-    # Not `> MAX_WEIGHT`, which NaN passes.
+    # `> MAX_WEIGHT` would be false for NaN.
     bad = ~(np.abs(values) <= MAX_WEIGHT)
     if bad.any():
         row = int(bad.argmax())
@@ -88,17 +88,17 @@ def numbers(path: Path, table: pa.Table, column: str) -> NDArray[np.float32]:
         if math.isfinite(value):
             reason = (
                 f"{column} is {value!r}, but should be between {-MAX_WEIGHT:g} and {MAX_WEIGHT:g}: "
-                f"mend or leave out such rows ({np.count_nonzero(bad)} of {len(bad)}), or divide all "
-                "by one number"
+                f"fix or leave out such rows ({np.count_nonzero(bad)} of {len(bad)}), or divide all "
+                "weights by one number"
             )
         raise InputError(path, reason, row=row + 1)
     return weights_as_float32(values)
 
 
 def numbers_or_gaps(path: Path, table: pa.Table, column: str) -> NDArray[np.float64]:
-    """A column of finite numbers as float64, NaN where there is none.
+    """Return a column of finite numbers as float64 (n,), NaN for a missing one.
 
-    NaN in a numeric column is none too, since dataframes write it so.
+    NaN in a numeric column counts as missing, since dataframes write it so.
 
     Raises:
         InputError: names the row and the value that isn't a finite number.
@@ -116,24 +116,24 @@ def numbers_or_gaps(path: Path, table: pa.Table, column: str) -> NDArray[np.floa
 
 
 def text_column(path: Path, table: pa.Table, column: str) -> pa.ChunkedArray:
-    """A column as Arrow's large text, "" where it is missing; InputError when it can't be text."""
+    """Return a column as large_string, "" for a missing value; raises InputError for other types."""
     values = pc.fill_null(_as_text(path, table, column), "")
-    # Text of a single chunk comes as an array of its own from some of Arrow's functions.
+    # Some functions of Arrow return a plain array for a single chunk.
     return values if isinstance(values, pa.ChunkedArray) else pa.chunked_array([values])
 
 
 def texts(path: Path, table: pa.Table, column: str) -> list[str]:
-    """A column as text, "" where it is missing. Floats that are all whole are text as integers are."""
+    """Return a column as text, "" for a missing value; floats that are all whole become integers."""
     return [*pc.fill_null(_as_text(path, table, column, are_labels=True), "").to_pylist()]
 
 
 def multi_valued(path: Path, table: pa.Table, column: str, separator: str) -> Iterator[list[str]]:
-    """The values of each row as text, trimmed, without empty ones.
+    """Yield the values of each row as text, trimmed, without empty ones.
 
-    They are those of a list, or of text cut at a separator, or the one of another type.
+    A list gives its values, text is split at the separator, and another type gives one value.
 
     Raises:
-        InputError: it is a column of bytes, of structs or of lists of those or of lists.
+        InputError: the column has bytes, structs, or lists of bytes, structs or lists.
     """
     values = decoded(table.column(column))
     if not column_types.is_list(values.type):
@@ -142,7 +142,7 @@ def multi_valued(path: Path, table: pa.Table, column: str, separator: str) -> It
             yield [value for part in parts if (value := part.strip())]
         return
     own = _labels(path, decoded(pc.list_flatten(values)), values.type, column).to_pylist()
-    # Of a list that is missing there is nothing.
+    # A missing list has no values.
     lengths = pc.if_else(pc.is_valid(values), pc.list_value_length(values), 0).to_pylist()
     end = 0
     for length in lengths:
@@ -151,19 +151,19 @@ def multi_valued(path: Path, table: pa.Table, column: str, separator: str) -> It
 
 
 def categories(path: Path, table: pa.Table, column: str) -> tuple[list[str], NDArray[np.int64]]:
-    """The distinct texts of a column, "" where it is missing, and for each row the position of its."""
+    """Return the distinct texts of a column, "" for a missing one, and each row's position (n,)."""
     return _encoded(pc.fill_null(_as_text(path, table, column, are_labels=True), ""))
 
 
 def release_memory() -> None:
-    """Give back to the system what Arrow keeps for itself of the memory of tables that are gone."""
+    """Return the memory of deleted tables, which Arrow keeps, to the system."""
     pa.default_memory_pool().release_unused()
 
 
 def trimmed(values: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Text without space around it, and null for nothing, as an empty field of a CSV file is.
+    """Strip white space around text; empty text, such as an empty CSV field, becomes null.
 
-    Columns of codes are decoded; those of other types than text are returned as they are.
+    Dictionary columns are decoded. Columns of other types are returned unchanged.
     """
     values = decoded(values)
     if not is_text(values.type):
@@ -173,7 +173,7 @@ def trimmed(values: pa.ChunkedArray) -> pa.ChunkedArray:
 
 
 def check_text(path: Path, table: pa.Table) -> None:
-    """Raise InputError, which names the row, for text that isn't UTF-8, which Arrow reads as it is."""
+    """Raise InputError, which names the row, for text that isn't UTF-8: Arrow doesn't check it."""
     try:
         table.validate(full=True)
     except pa.ArrowException as error:
@@ -184,7 +184,7 @@ def check_text(path: Path, table: pa.Table) -> None:
 
 
 def first(mask: pa.ChunkedArray) -> int:
-    """The row, counted from 1, of the first true value."""
+    """Return the row, counted from 1, of the first true value."""
     return int(pc.index(mask, True).as_py()) + 1
 
 
@@ -210,7 +210,7 @@ def _read_parquet(path: Path, required: Collection[str], optional: Collection[st
 
 
 def _check_text(path: Path, values: pa.ChunkedArray, column: str) -> None:
-    # Not from every type of text to bytes at once.
+    # Arrow can't cast every type of text to bytes directly.
     texts = decoded(values).cast(pa.large_string()).cast(pa.large_binary()).to_pylist()
     for row, text in enumerate(texts, start=1):
         try:
@@ -221,7 +221,7 @@ def _check_text(path: Path, values: pa.ChunkedArray, column: str) -> None:
 
 
 def _as_text(path: Path, table: pa.Table, column: str, *, are_labels: bool = False) -> pa.ChunkedArray:
-    """Ids as text; or labels, which may be missing, and so be floats that were integers."""
+    """Return ids as text; or labels, which may be missing, so integers may have become floats."""
     values = decoded(table.column(column))
     is_known = is_text(values.type) or column_types.is_integer(values.type)
     if are_labels:
@@ -235,20 +235,20 @@ def _as_text(path: Path, table: pa.Table, column: str, *, are_labels: bool = Fal
 
 
 def _how_to_write(values: pa.ChunkedArray) -> str:
-    """What a dataframe did to integers, and how to undo it; "" where it didn't."""
+    """Explain how to fix integers that a dataframe wrote as floats; "" for other columns."""
     if not column_types.is_whole(values):
         return ""
     gaps = pc.or_kleene(pc.is_null(values), pc.is_nan(values)).fill_null(fill_value=True)
     if not pc.any(gaps).as_py():
-        return ": they are all whole, so write them as integers"
+        return ": all values are whole, so write them as integers"
     return (
-        f": dataframes write integers so when one is missing, as in row {first(gaps)}. Leave such rows "
-        "out, or write the column as integers that may be missing (pandas: astype('Int64'))"
+        f": dataframes write integers as floats if one is missing, as in row {first(gaps)}. Leave such "
+        "rows out, or write the column as nullable integers (pandas: astype('Int64'))"
     )
 
 
 def _labels(path: Path, values: pa.ChunkedArray, shown: pa.DataType, column: str) -> pa.ChunkedArray:
-    """Values of any type that has a text, as that text; `shown` is the type of the column."""
+    """Return values as text, if their type has one; errors name `shown`, the type of the column."""
     if not column_types.has_text(values.type):
         reason = f"column {column} holds {shown}, but should hold text or integers, or lists of such"
         raise InputError(path, f"{reason}: flatten it, or take one field out of it")
@@ -257,7 +257,7 @@ def _labels(path: Path, values: pa.ChunkedArray, shown: pa.DataType, column: str
 
 def _as_float64(path: Path, values: pa.ChunkedArray, column: str) -> pa.ChunkedArray:
     try:
-        # Not "safe", which refuses integers that a float can only come close to.
+        # A safe cast would refuse integers that a float can only approximate.
         return pc.cast(values, pa.float64(), safe=False)
     except pa.ArrowInvalid:
         row, value = _first_not_a_number(values)

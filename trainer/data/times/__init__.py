@@ -1,1 +1,1 @@
-"""Points in time, and numbers that are taken for them."""
+"""Read and check timestamps, and recognise numbers in other units of time."""

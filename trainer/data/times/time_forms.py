@@ -1,4 +1,4 @@
-"""Numbers that are points in time, but not as seconds since 1970: what they look like."""
+"""Recognise numbers that are times in another unit than seconds since 1970."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from trainer.data.bounds import EARLIEST_TIME
 
 EXPECTED = "seconds since 1970, as 1767225600, or a date and time of ISO 8601, as 2026-01-01T00:00:00Z"
 FIRST_OF_THE_WEB = 788_918_400.0
-"""1995-01-01 in seconds since 1970: the oldest public data sets of ratings begin in that month."""
+"""1995-01-01 in seconds since 1970: the oldest public datasets of ratings begin in that month."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _DAY = 86_400.0
-# Of Excel's day 0, 1899-12-30.
+# Day 0 of Excel, 1899-12-30, in seconds since 1970.
 _EXCEL = -2_209_161_600.0
-# Of 2001-01-01, from which Apple's systems count.
+# 2001-01-01, from which Apple's systems count, in seconds since 1970.
 _APPLE = 978_307_200.0
 # A few rows may be something else, such as 0 for an unknown time.
 _MOST = 0.99
-# Of another form there may be times of the future among them, too.
+# Times in another unit may include some in the future.
 _AHEAD = 365 * _DAY
 # No form has larger numbers.
 _LARGEST = 1e19
@@ -31,7 +31,7 @@ _LARGEST = 1e19
 
 @dataclass(frozen=True)
 class _Form:
-    """A linear one: seconds since 1970 = number * scale + offset."""
+    """A linear form of times: seconds since 1970 = number * scale + offset."""
 
     name: str
     scale: float
@@ -66,21 +66,24 @@ _FORMS = (
         1,
         _APPLE,
         "add 978307200 to them",
-        # Or all small numbers would look so.
+        # Otherwise all small numbers would match.
         smallest=EARLIEST_TIME,
     ),
 )
-# With the hour, the minute and the second, too.
+# Dates, also with hour, minute and second.
 _DIGITS = ("YYYYMMDD", "YYYYMMDDHH", "YYYYMMDDHHMM", "YYYYMMDDHHMMSS")
 
 
 def hint(numbers: NDArray[np.float64], *, now: float) -> str:
-    """What numbers that aren't seconds since 1970 look like, and how to mend them; "" when unknown.
+    """Guess the unit of numbers that aren't seconds since 1970, and say how to convert them.
 
     Args:
-        numbers: (n,).
-        now: seconds since 1970. A form counts only where nearly all numbers are times since 1995
-            by it, and not far ahead of now.
+        numbers: (n,) float64.
+        now: the current time in seconds since 1970. A form fits only if it makes nearly all numbers
+            times since 1995 that are not far ahead of `now`.
+
+    Returns:
+        A question and advice; "" if no form fits.
     """
     if in_digits := digits_hint(numbers):
         return in_digits
@@ -95,7 +98,7 @@ def hint(numbers: NDArray[np.float64], *, now: float) -> str:
 
 
 def digits_hint(numbers: NDArray[np.float64]) -> str:
-    """The same for dates in digits, such as 20260115, which hardly any other numbers look like."""
+    """Recognise dates in digits, such as 20260115; see `hint`. Few other numbers look like that."""
     numbers = numbers[np.abs(numbers) < _LARGEST]
     for position, form in enumerate(_DIGITS):
         fits = _are_digits(numbers, 100**position)
@@ -113,12 +116,12 @@ def digits_hint(numbers: NDArray[np.float64]) -> str:
 
 
 def iso(seconds: float) -> str:
-    """A point in time of the years 1 to 9999 as a date and time of ISO 8601, to the second."""
+    """Format seconds since 1970, of the years 1 to 9999, as ISO 8601 to the second."""
     return (_EPOCH + timedelta(seconds=math.floor(seconds))).isoformat().replace("+00:00", "Z")
 
 
 def plain(number: float) -> str:
-    """A number as it was written."""
+    """Format a number as it was written."""
     return str(int(number)) if number.is_integer() else repr(number)
 
 
@@ -127,7 +130,7 @@ def _nearly_all(fits: NDArray[np.bool_]) -> bool:
 
 
 def _are_digits(numbers: NDArray[np.float64], beyond_the_day: int) -> NDArray[np.bool_]:
-    """Which of them are a date of the years 1900 to 2100 in digits, and so many more digits."""
+    """Return a mask of the numbers that are dates of 1900 to 2100 in digits, with further digits."""
     dates = np.floor(numbers / beyond_the_day)
     years, rest = np.divmod(dates, 10_000)
     months, days = np.divmod(rest, 100)

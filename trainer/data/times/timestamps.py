@@ -1,6 +1,6 @@
-"""Columns of points in time, in the forms that files and databases have them, and whether they can be.
+"""Read columns of timestamps in all forms of files and databases, and check them.
 
-What can't be when interactions happened are other numbers, or of a wrong clock.
+Impossible times of interactions are numbers in another unit, or come from a wrong clock.
 """
 
 from __future__ import annotations
@@ -22,27 +22,27 @@ from trainer.data.times.time_forms import EXPECTED, FIRST_OF_THE_WEB, iso, plain
 from trainer.errors import InputError
 
 _PER_SECOND = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
-# 0001-01-01 and the end of 9999-12-31, which is where databases and Python's datetime end as well.
+# 0001-01-01 and the end of 9999-12-31, the range of databases and of Python's datetime.
 _EARLIEST = -62_135_596_800.0
 _LATEST = 253_402_300_800.0
 _YEAR = 365.25 * 86_400
 _OLD = 20 * _YEAR
-# So many years in which nothing happened are a pause of no shop.
+# A gap of more years isn't a pause of a shop, but a wrong clock.
 _MANY_YEARS = 5
 _MANY_ROWS = 100
-# A few rows may have 0 for an unknown time, or another form than the others.
+# A few rows may have 0 for an unknown time, or another form.
 _NEARLY_ALL = 0.99
-_MEND = f"write them as {EXPECTED}, or give the column another name if it holds no times"
+_FIX = f"write them as {EXPECTED}, or rename the column if it holds no times"
 
 
 @dataclass(frozen=True)
 class Times:
-    """A column of points in time.
+    """A column of timestamps.
 
     Attributes:
-        path, column: what errors name.
-        seconds: (n,) float64, finite, since 1970-01-01 UTC.
-        as_numbers: (n,) bool, which of them were written as bare numbers, and not as dates.
+        path, column: the file and the column that errors name.
+        seconds: (n,) float64, finite, seconds since 1970-01-01 UTC.
+        as_numbers: (n,) bool, whether each was written as a bare number and not as a date.
     """
 
     path: Path
@@ -51,25 +51,25 @@ class Times:
     as_numbers: NDArray[np.bool_]
 
     def shown(self, row: int) -> str:
-        """One of them for a message: its date and, where it was written as a number, that too."""
+        """Show one timestamp as a date, and as a number if it was written as one."""
         seconds = float(self.seconds[row])
         return f"{plain(seconds)}, which is {iso(seconds)}" if self.as_numbers[row] else iso(seconds)
 
 
 def read(path: Path, table: pa.Table, column: str, *, now: float) -> Times:
-    """A column of points in time as seconds since 1970-01-01 UTC.
+    """Read a column of timestamps as seconds since 1970-01-01 UTC.
 
-    Numbers are such seconds already, and so are texts of a number. Other texts are dates, with or
-    without a time, of ISO 8601. What says no offset or time zone is UTC.
+    Numbers, also as text, are seconds since 1970. Other text is an ISO 8601 date, with or without a
+    time. Values without an offset or a time zone are UTC.
 
     Args:
-        path: what errors name.
-        table: where the column is.
+        path: the file that errors name.
+        table: the table with the column.
         column: numbers, text, dates or timestamps of any unit and time zone, or a dictionary of those.
-        now: seconds since 1970, for what errors say of numbers.
+        now: the current time in seconds since 1970, for hints in errors.
 
     Raises:
-        InputError: a value is missing or isn't a point in time of the years 1 to 9999; names its row.
+        InputError: a value is missing, or isn't a time of the years 1 to 9999; names its row.
     """
     values = column_types.decoded(table.column(column))
     kind = values.type
@@ -80,7 +80,7 @@ def read(path: Path, table: pa.Table, column: str, *, now: float) -> Times:
         result = _floats(path, pc.cast(values, pa.float64(), safe=False), column)
         as_numbers = np.broadcast_to(np.True_, len(values))
     elif pa.types.is_timestamp(kind):
-        # Arrow keeps points in time in UTC, whatever their time zone.
+        # Arrow stores times in UTC, whatever their time zone.
         counts = _floats(path, pc.cast(values.cast(pa.int64()), pa.float64(), safe=False), column)
         result = counts / _PER_SECOND[kind.unit]
     elif pa.types.is_date(kind):
@@ -102,21 +102,21 @@ def read(path: Path, table: pa.Table, column: str, *, now: float) -> Times:
 
 
 def check(times: Times, *, now: float) -> list[str]:
-    """Refuse times that interactions can't have, and say what is odd about the others.
+    """Refuse impossible times of interactions, and warn of suspicious ones.
 
-    Refused are times more than a day ahead of the clock, nearly all times before 1971, and numbers of
-    which none is after 1994. Those are what other forms give when they are read as seconds since 1970.
-    Dates leave no doubt about what they mean, so dates of 1971 to 1994 are only warned of.
+    Three cases are refused: a time is more than a day ahead of the clock, nearly all times are before
+    1971, or all times are numbers before 1995. Such values come from other units, read as seconds since
+    1970. Dates are unambiguous, so dates of 1971 to 1994 only give a warning.
 
     Args:
         times: at least one.
-        now: what the clock says, seconds since 1970.
+        now: the current time in seconds since 1970.
 
     Returns:
-        Warnings, in sentences.
+        Warnings, one sentence each.
 
     Raises:
-        InputError: names the first such row and its value, how many there are, and what to do.
+        InputError: names the first wrong row and its value, the number of such rows, and the remedy.
     """
     oldest, newest = times.seconds.min(), times.seconds.max()
     if newest > now + MAX_SECONDS_AHEAD:
@@ -124,7 +124,7 @@ def check(times: Times, *, now: float) -> list[str]:
     early = times.seconds < EARLIEST_TIME if oldest < EARLIEST_TIME else None
     if early is not None and np.count_nonzero(early) >= _NEARLY_ALL * len(early):
         raise _of_another_form(times, early, now)
-    # Dates in digits among others, too; but not other forms, since 18000 may be midnight in New York.
+    # Some dates in digits are refused, too. Other forms aren't: 18000 may be midnight in New York.
     if early is not None and time_forms.digits_hint(times.seconds[early & times.as_numbers]):
         raise _of_another_form(times, early & times.as_numbers, now)
     if newest < FIRST_OF_THE_WEB and times.as_numbers.all():
@@ -133,16 +133,16 @@ def check(times: Times, *, now: float) -> list[str]:
     if early is not None:
         row = int(early.argmax())
         warnings.append(
-            f"{times.path}: {np.count_nonzero(early)} of {len(early)} rows have a {times.column} of "
-            f"before 1971, such as row {row + 1} ({times.shown(row)}): they count as the oldest; is "
-            "that how an unknown time is written?"
+            f"{times.path}: {np.count_nonzero(early)} of {len(early)} rows have a {times.column} "
+            f"before 1971, such as row {row + 1} ({times.shown(row)}): they count as the oldest; are "
+            "these unknown times?"
         )
     elif len(times.seconds) >= _MANY_ROWS:
         warnings += _warning_of_a_gap(times)
     if newest < now - _OLD:
         years = (now - newest) / _YEAR
         hint = time_forms.hint(times.seconds[times.as_numbers], now=now)
-        doubt = f": {hint}, if that isn't so" if hint else ""
+        doubt = f"; if that is wrong: {hint}" if hint else ""
         warnings.append(
             f"{times.path}: the newest {times.column} is {times.shown(int(times.seconds.argmax()))}, "
             f"{years:.0f} years ago{doubt}"
@@ -165,7 +165,7 @@ def _of_text(
         return numbers, np.broadcast_to(np.True_, len(values))
     except pa.ArrowInvalid:
         pass
-    # Arrow's parser takes a column at once, but only where all have an offset, or none has.
+    # Arrow parses a whole column at once, but only if all values have an offset or none has.
     for kind in (pa.timestamp("us"), pa.timestamp("us", "UTC")):
         try:
             counts = pc.cast(values, kind).cast(pa.int64())
@@ -183,9 +183,9 @@ def _of_text(
 
 
 def _parsed(text: str) -> tuple[float, bool]:
-    """Seconds since 1970, NaN when it isn't a point in time; and whether it is a bare number."""
+    """Return seconds since 1970, or NaN for an invalid time; and whether the text is a bare number."""
     try:
-        # Python's own float() takes more than numbers in files look like, such as "1_000".
+        # Python's float() would also accept texts such as "1_000".
         return float(pc.cast(pa.scalar(text), pa.float64()).as_py()), True
     except pa.ArrowInvalid:
         pass
@@ -201,7 +201,7 @@ def _ahead(times: Times, now: float) -> InputError:
     count, row = np.count_nonzero(ahead), int(ahead.argmax())
     hint = time_forms.hint(times.seconds[ahead & times.as_numbers], now=now)
     todo = hint or (
-        f"mend or leave out {'that row' if count == 1 else 'those rows'}, or set this machine's clock "
+        f"fix or leave out {'that row' if count == 1 else 'those rows'}, or set this machine's clock "
         "if it is slow"
     )
     return InputError(
@@ -213,20 +213,20 @@ def _ahead(times: Times, now: float) -> InputError:
 
 
 def _of_another_form(times: Times, bad: NDArray[np.bool_], now: float) -> InputError:
-    """Of all times, or of numbers among dates, that aren't seconds since 1970."""
+    """Return the error for times, or numbers among dates, that aren't seconds since 1970."""
     count, row = np.count_nonzero(bad), int(bad.argmax())
     hint = time_forms.hint(times.seconds[bad], now=now)
     before = "1971" if times.seconds[bad].max() < EARLIEST_TIME else "1995"
     return InputError(
         times.path,
-        f"{times.column} is {times.shown(row)}; {count} of {len(bad)} rows are of before {before}, "
-        f"which no interactions are: {hint or _MEND}",
+        f"{times.column} is {times.shown(row)}; {count} of {len(bad)} rows are before {before}, too "
+        f"early for interactions: {hint or _FIX}",
         row=row + 1,
     )
 
 
 def _warning_of_a_gap(times: Times) -> Iterator[str]:
-    """A warning where nothing happened for many years: a clock that starts anew says 2000, or 1996."""
+    """Warn of a gap of many years: a clock without power restarts at 1996 or 2000, for example."""
     years = (times.seconds // _YEAR).astype(np.int64)
     first = int(years.min())
     found = np.flatnonzero(np.bincount(years - first)) + first

@@ -9,7 +9,7 @@ from lightfm_retriever.hosting import extras
 
 PROJECT = tomllib.loads((Path(__file__).parents[4] / "pyproject.toml").read_text())["project"]
 # For developers; and what another package brings along.
-NOT_FOR_USERS = {"audit", "dev"}
+NOT_FOR_USERS = {"audit", "dev", "docs"}
 BROUGHT_ALONG = {"py4j"}
 INSTALLED = importlib.metadata.packages_distributions()
 

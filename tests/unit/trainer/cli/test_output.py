@@ -80,7 +80,7 @@ def test_what_was_published_for_people_tells_metrics_indexes_and_the_version(cap
         "by exact search 0.1144 100%",
         "the same users, seen items excluded precision@10 of their own",
         "by their own vectors 0.2500 100%",
-        "by what is popular 0.1250 50%",
+        "by the most popular items 0.1250 50%",
         "index backend settings recall@10 µs a query exact, µs file, MB",
         "similar annoy trees=10 search_k=-1 1.0000 26 30 0.0",
         "recommend annoy trees=10 search_k=-1 1.0000 26 30 0.0",
@@ -88,7 +88,7 @@ def test_what_was_published_for_people_tells_metrics_indexes_and_the_version(cap
         "seconds: fit 1.25, publish 0.50",
         f"published {manifest.version}, label 'current' names it",
     ]
-    assert "by what is popular 0.1250 -" in told({**more, "test_precision_at_10_trained": 0.0})
+    assert "by the most popular items 0.1250 -" in told({**more, "test_precision_at_10_trained": 0.0})
     lines = told({"train_precision_at_10": 0.5, "evaluated_users": 0.0}, label=None)
     assert lines[1:3] == ["precision@10 AUC", "train, all items 0.5000 -"]
     assert lines[3].startswith("index backend")

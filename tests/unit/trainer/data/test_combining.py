@@ -111,7 +111,10 @@ def test_times_are_compared_as_exactly_as_the_history_has_them(of_history, of_lo
     found = without_known(old, new)
     assert len(found) == 0
     assert found.warnings == [
-        "2 of 2 events of events are in shop.csv too, by user, item and time: they count once"
+        (
+            "2 of 2 events of events are also in shop.csv, with the same user, item and time: "
+            "they count once"
+        )
     ]
     later = replace(new, timestamps=new.timestamps + 2)
     assert len(without_known(old, later)) == 2
@@ -120,7 +123,7 @@ def test_times_are_compared_as_exactly_as_the_history_has_them(of_history, of_lo
 def test_ids_of_another_form_are_shown_beside_one_another():
     old = history(("1", "10", 1.0, 0, "", 0))
     assert without_known(old, log(("U-1", "I-10", 1.0, 5, "", 0))).warnings == [
-        f"none of the 1 {kind}s of events is in shop.csv: are their ids of another form? "
+        f"none of the 1 {kind}s of events is in shop.csv: do the ids have another form? "
         f"events has {new!r}, shop.csv has {own!r}"
         for kind, new, own in (("item", "I-10", "10"), ("user", "U-1", "1"))
     ]
@@ -135,9 +138,9 @@ def test_what_keeps_events_from_being_known_is_told():
     assert warning.startswith(neither.format(2))
     first, twice = without_known(history(*rows, times=False), events).warnings
     assert first.startswith(neither.format(1))
-    assert twice.startswith("1 of 2 events of events are in shop.csv too, by event_id")
+    assert twice.startswith("1 of 2 events of events are also in shop.csv, with the same event_id")
     days = replace(history(*rows, ids=False), timestamps=np.array([MIDNIGHT - DAY, MIDNIGHT]))
-    are_days = "the timestamps of shop.csv are days: events of events that are in it too"
+    are_days = "the timestamps of shop.csv are days, so they can't match events of events"
     # Unless some are known by them, or the log begins later.
     for times, told in (
         ([NOW - 4000, NOW + 4000], True),

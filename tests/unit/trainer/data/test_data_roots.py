@@ -69,7 +69,7 @@ def test_a_path_that_leads_out_is_refused_whether_it_exists_or_not(places, roots
 def test_what_is_no_path_or_missing_or_no_file_is_told(places, roots, path):
     with pytest.raises(DataRootError, match=r"^--interactions is "):
         roots.resolve(path)
-    gone = f"'none.csv', but should be there: {places}/data/none.csv doesn't exist$"
+    gone = f"'none.csv', but should be an existing path: {places}/data/none.csv doesn't exist$"
     with pytest.raises(DataRootError, match=gone):
         roots.resolve("none.csv")
     with pytest.raises(DataRootError, match=r"is 'pipe', but should be a file or a folder$"):

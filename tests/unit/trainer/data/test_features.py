@@ -138,19 +138,19 @@ def test_nothing_looks_wrong_with_these(values):
 LISTS = ["['a', 'b']", '["a","b"]', "['a' 'b']", "[1, 2]", "[]", "('a', 'b')", "{'a': 1}", "{1, 2}"]
 MARKS = "nan NaN N/A null <NA> undefined"
 AS_LISTS = "but aren't read as lists: put '|' between the values, or write lists in Parquet"
-AS_VALUES = "but are used as values: leave them empty"
+AS_VALUES = "but count as values: leave them empty"
 
 
 @pytest.mark.parametrize(
     ("value", "what", "then"),
     [
         *((value, "lists written as text", AS_LISTS) for value in LISTS),
-        *((mark, "marks of a missing value", AS_VALUES) for mark in MARKS.split()),
+        *((mark, "markers of a missing value", AS_VALUES) for mark in MARKS.split()),
     ],
 )
 def test_what_looks_like_something_else_is_told_of(value, what, then):
     assert read(["a", None, value, value]).warnings == [
-        f"2 of 3 values of column g of items.csv look like {what}, as {value!r} in row 3, {then}"
+        f"2 of 3 values of column g of items.csv look like {what}, such as {value!r} in row 3, {then}"
     ]
 
 
@@ -160,7 +160,7 @@ def test_another_separator_is_told_of(other):
     values = ["War", f"War{other}Drama", "", f"War{other} Sci-Fi"]
     [warning] = read(values, separator=separator).warnings
     assert warning == (
-        f"no value of column g of items.csv holds {separator!r}, but 2 of 3 hold {other!r}, as "
+        f"no value of column g of items.csv holds {separator!r}, but 2 of 3 hold {other!r}, such as "
         f"{values[1]!r} in row 2: --feature-separator {other!r}?"
     )
     assert read([*values, f"a{separator}b"], separator=separator).warnings == []
@@ -171,16 +171,16 @@ def test_another_separator_is_told_of(other):
 @pytest.mark.parametrize(
     ("values", "warning"),
     [
-        (["1,5", "2,25"], r"decimal commas\? Write 1.5 for 1,5. Or --feature-separator ','\?"),
+        (["1,5", "2,25"], r"decimal commas\? Write 1.5 instead of 1,5. Or --feature-separator ','\?"),
         (
             ["30.0", "", "25.0"],
-            "^all 2 values {} are integers written as floats, as '30.0' in row 1, and ",
+            "^all 2 values {} are integers written as floats, such as '30.0' in row 1, and ",
         ),
         (pa.nulls(2), "^{} has no value in any row"),
         (["", None], "^{} has no value in any row"),
         (
             ["Drama", "drama ", "x"],
-            "^1 values {} differ in case, space or Unicode form only, as 'Drama' and 'drama'",
+            "^1 values {} differ only in case, space or Unicode form, such as 'Drama' and 'drama'",
         ),
     ],
 )

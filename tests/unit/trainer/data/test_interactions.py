@@ -51,7 +51,7 @@ def test_odd_times_are_warnings_and_by_the_machines_clock_a_year_ahead_is_refuse
     path = datasets.write(tmp_path / "a.csv", columns)
     early, old = read_interactions(path, now=NOW).warnings
     assert early.startswith(
-        f"{path}: 1 of 2 rows have a timestamp of before 1971, such as row 2 (0, which"
+        f"{path}: 1 of 2 rows have a timestamp before 1971, such as row 2 (0, which"
     )
     assert "the newest timestamp is 893286638, which is 1998-04-22T23:10:38Z, 28 years ago" in old
     ahead = (datetime.now(UTC) + timedelta(days=365)).isoformat()

@@ -47,7 +47,7 @@ def test_a_column_is_given_by_name_and_perhaps_kind():
     [
         ([""], "", "the name of a column, or NAME:text or NAME:number"),
         (["title:text"], "title:text", "another column: titles are published anyway"),
-        (["a:number", "a:text"], "a:text", "there once"),
+        (["a:number", "a:text"], "a:text", "given once"),
     ],
 )
 def test_names_that_cannot_be_used_are_named(names, value, expected):
@@ -100,8 +100,8 @@ def test_a_column_is_a_number_or_text_and_nothing_is_told_of_what_is_meant(value
 def test_marks_of_a_missing_number_are_gaps_that_are_told_of(mark, given):
     values = ["1", mark, "", "2.5", mark, None]
     told = (
-        f"2 of 4 values of column g of items.csv mark a missing number, as {mark.strip()!r} in row 2: "
-        "these items have none"
+        f"2 of 4 values of column g of items.csv mark a missing number, such as "
+        f"{mark.strip()!r} in row 2: these items have none"
     )
     for of in (values, pa.array(values).dictionary_encode()):
         assert read(of, given) == ([1, None, None, 2.5, None, None], [told])
@@ -115,8 +115,8 @@ def test_a_column_that_is_text_for_few_values_is_told_of():
     assert texts[3] == ["twelve"]
     assert told[0] == (
         "column g of items.csv is published as text, although 4 of its 7 values are numbers: 2 aren't, "
-        "as 'twelve' in row 4. Mend or empty those, or give --item-attributes g:number, which refuses "
-        "them, or g:text"
+        "such as 'twelve' in row 4. Fix or empty those, or give --item-attributes g:number, which "
+        "refuses them, or g:text"
     )
     # No number that can be sorted or compared.
     texts, told = read(["1", "2", "inf"])
@@ -144,7 +144,7 @@ def test_what_is_a_number_is_what_arrow_takes_for_one(values):
 def test_numbers_that_are_codes_are_text_and_are_told(codes):
     texts, [told] = read(codes)
     assert texts == [[code] for code in codes]
-    assert "written as codes, as " in told
+    assert "written as codes, such as " in told
     assert "g:number makes it a number" in told
     assert read(codes, "g:number") == ([float(code) for code in codes], [])
 
@@ -167,7 +167,7 @@ def test_a_value_that_is_too_long_is_named_by_row_and_column(as_list):
     # Two bytes each.
     longest = "é" * (MAX_VALUE_BYTES // 2)
     assert read(filled(longest))[0] == [["a"], ["b", longest]]
-    reason = "^items.csv, row 2: g has a value of 501 bytes of UTF-8, at most 500: 'é{40}'[.]{3}$"
+    reason = "^items.csv, row 2: g has a value of 501 bytes of UTF-8; at most 500 fit: 'é{40}'[.]{3}$"
     with pytest.raises(InputError, match=reason):
         read(filled(longest + "x"))
 

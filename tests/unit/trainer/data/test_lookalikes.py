@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from trainer.data.lookalikes import missing_of, warnings_of
 
 MARKS = r"nan NaN None NULL N/A n/a <NA> NaT undefined \N"
-LEAVE_OUT = "each is one user like any other; leave such rows out"
+LEAVE_OUT = "each counts as one user; leave such rows out"
 FLOATS = "integers written as floats, as dataframes do when one is missing"
-SHORT = "numbers that a spreadsheet has shortened, so that several are one"
+SHORT = "numbers that a spreadsheet has shortened, so several ids became one"
 USUAL = "7 70 v1.0 a 東京 café a@b.c 1e5 10.5 x-1"
 
 
@@ -30,11 +30,11 @@ def test_nothing_is_odd_about_most_ids(ids):
     ("ids", "warning"),
     [
         *(
-            (["a", mark], f"{mark!r} look like marks of a missing id: {LEAVE_OUT}")
+            (["a", mark], f"{mark!r} look like markers of a missing id: {LEAVE_OUT}")
             for mark in MARKS.split()
         ),
         # White space is told of even alone.
-        ([" 1", " 2", "3"], "' 1', ' 2' of 3 have white space around them, which is a part of the id"),
+        ([" 1", " 2", "3"], "' 1', ' 2' of 3 have white space around them, which is part of the id"),
         (["1.0", "2.0", "3.0", "4.0", "x"], f"'1.0', '2.0', '3.0' and 1 more of 5 are {FLOATS}"),
         (["4.00599E+12", "x", "y"], f"'4.00599E+12' of 3 are {SHORT}"),
     ],
@@ -46,7 +46,7 @@ def test_odd_forms_are_told_of(ids, warning):
 def test_rows_of_marks_are_counted_where_they_are_known():
     rows = np.repeat(range(3), [12, 5, 30])
     [warning] = warnings_of("item", ["nan", "a", "null"], rows, ["NaN", " nan ", "nan"])
-    assert warning.startswith("item ids 'nan', 'null', 'NaN' and 1 more in 42 rows look like marks")
+    assert warning.startswith("item ids 'nan', 'null', 'NaN' and 1 more in 42 rows look like markers")
     # That they differ in case goes without saying.
     assert "upper" not in warning
 
@@ -118,4 +118,6 @@ def test_every_pair_that_looks_the_same_is_counted_once(ids):
 def test_of_ids_that_are_trained_already_only_marks_are_told_of():
     ids = pa.array(["a", "A", "nan", "none", "-", "a "], pa.large_string())
     [warning] = missing_of("item", ids)
-    assert warning.startswith("item ids 'nan' look like marks of a missing id: each is one item like")
+    assert warning.startswith(
+        "item ids 'nan' look like markers of a missing id: each counts as one item"
+    )

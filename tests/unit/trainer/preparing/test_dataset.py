@@ -22,9 +22,9 @@ ROWS = st.lists(st.tuples(USER_IDS, ITEM_IDS, WEIGHTS), min_size=1, max_size=80)
 FEATURES = st.lists(st.sampled_from(["g:x", "g:y", "h:x", "a", "item:b"]), max_size=3, unique=True)
 ITEM_FEATURES = st.dictionaries(ITEM_IDS | st.sampled_from(["new", "newer"]), FEATURES, max_size=8)
 NO_POSITIVES = "have a weight of 0 or less: they count as seen, but not as positives"
-UNLEARNED = "with training interactions: nothing can be learned of them, so they are left out"
-BY_FEATURES = "have no training interactions: they are published by their features alone"
-LOST = "have neither training interactions nor features that can be learned: they are left out"
+UNLEARNED = "with training interactions: the model can't learn them, so they are left out"
+BY_FEATURES = "have no training interactions: their vectors come from their features alone"
+LOST = "have neither training interactions nor features that the model can learn: they are left out"
 
 
 def summed(rows):
@@ -144,7 +144,7 @@ def test_what_is_published_by_features_alone_and_what_is_left_out_are_counted():
         warning
         for kind, more in (("item", 2), ("user", 1))
         for warning in (
-            f"1 features of {kind}s.csv are of no {kind} {UNLEARNED}",
+            f"1 features of {kind}s.csv belong to no {kind} {UNLEARNED}",
             f"{more} {kind}s of {kind}s.csv {BY_FEATURES}",
             f"{more} {kind}s of {kind}s.csv {LOST}",
             f"{more} {kind}s aren't in {kind}s.csv: they have no features",
@@ -155,7 +155,7 @@ def test_what_is_published_by_features_alone_and_what_is_left_out_are_counted():
 def test_what_is_repeated_or_no_positive_is_counted():
     rows = [("u", "a", 1.0), ("u", "a", 2.0), ("u", "a", 2.0), ("u", "b", 0.0), ("u", "c", -1.0)]
     assert datasets.dataset(rows).warnings == [
-        "2 of 5 training interactions repeat a pair of user and item: their weights are summed",
+        "2 of 5 training interactions repeat a pair of user and item: the weights are summed",
         f"2 training interactions of interactions.csv {NO_POSITIVES}",
     ]
 
@@ -168,7 +168,7 @@ def test_a_test_interaction_that_is_trained_on_too_is_not_evaluated():
     assert datasets.pairs(dataset, dataset.test) == {("v", "i0"): 1.0}
     [warning] = dataset.warnings
     assert warning == (
-        "19 of 20 test interactions aren't evaluated: 1 are in the training data too, "
+        "19 of 20 test interactions aren't evaluated: 1 are also in the training data, "
         "18 repeat others, or are of users or items without a training interaction"
     )
 
@@ -198,7 +198,7 @@ def test_odd_ids_are_told_of_with_their_rows_and_kept_as_they_are(kind, where):
     dataset = datasets.dataset(rows, **{f"{kind}s": table})
     assert {composed, decomposed, "cafe", "nan"} <= ids(getattr(dataset, f"{kind}s"))
     marks, alike = dataset.warnings[:2]
-    assert marks.startswith(f"{kind} ids 'nan', 'NULL' in 2 rows look like marks of a missing id: ")
+    assert marks.startswith(f"{kind} ids 'nan', 'NULL' in 2 rows look like markers of a missing id: ")
     assert alike.startswith(f"{kind} ids 'caf\\xe9' and 'cafe\\u0301' differ only in Unicode norma")
 
 

@@ -66,7 +66,7 @@ def test_what_is_exactly_as_old_as_allowed_is_kept():
     newest = datasets.interactions([("newest", "newest", 1.0)], timestamps=[23 * DAY])
     nothing, _ = weigh([interactions, newest], last_days=2)
     assert len(nothing) == 0
-    assert nothing.warnings == ["none of 3 interactions of interactions.csv is of the last 2 days"]
+    assert nothing.warnings == ["none of 3 interactions of interactions.csv is from the last 2 days"]
 
 
 def test_an_event_without_a_weight_is_named_with_its_row_and_those_that_have_one():
@@ -111,9 +111,9 @@ def a_year(interactions_a_day):
 @pytest.mark.parametrize(
     ("options", "effect"),
     [
-        ({"last_days": 30}, "the others are left out"),
-        ({"half_life_days": 30}, "the others hardly count"),
-        ({"half_life_days": 30, "last_days": 5000}, "the others hardly count"),
+        ({"last_days": 30}, "all others are left out"),
+        ({"half_life_days": 30}, "all others hardly count"),
+        ({"half_life_days": 30, "last_days": 5000}, "all others hardly count"),
     ],
 )
 @pytest.mark.parametrize(("many", "few", "gap"), [(2, 7, 200), (1, 1, 3650), (20, 70, 200)])
@@ -125,7 +125,8 @@ def test_a_few_that_are_far_newer_than_all_others_are_refused(options, effect, m
     message = refused(at(days), **options)
     assert message.startswith("interactions.csv, row 51: timestamp is ")
     assert f"{len(days) - few} of {len(days)} interactions are of 1998-05-" in message
-    assert f"because of {few} that {'is' if few == 1 else 'are'} {gap:,} days newer than all" in message
+    assert f" and before, {gap:,} days earlier; " in message
+    assert f"because of {few} {'row' if few == 1 else 'rows'} all others" in message
     assert f"--{next(iter(options)).replace('_', '-')} counts from the newest" in message
     assert effect in message
 
@@ -187,7 +188,7 @@ def test_a_small_share_that_is_kept_is_warned_of_with_the_numbers():
     assert odd == "odd"
     kept = "--last-days 10 keeps only 21 of 730 interactions of interactions.csv (2.9%)"
     assert warning.startswith(kept)
-    assert warning.endswith("which are of 1997-05-19T00:00:00Z to 1998-05-18T12:00:00Z")
+    assert warning.endswith("which range from 1997-05-19T00:00:00Z to 1998-05-18T12:00:00Z")
     assert weighed(read, last_days=40).warnings == ["odd"]
 
 
@@ -197,7 +198,7 @@ def test_without_types_all_have_the_weight_of_those_without():
         of = made(rows, events=events)
         assert weighed(of, event_weights={"view": 1.0, "": 5.0}).weights.tolist() == [10.0]
         message = refused(of, event_weights={"view": 1.0})
-        assert "--event-weights =1 gives 1 to interactions without" in message
+        assert "--event-weights =1 gives weight 1 to interactions without" in message
 
 
 @given(ROWS, ROWS, st.none() | DAYS, st.none() | DAYS)

@@ -66,7 +66,7 @@ def test_what_is_kept_is_told_and_what_is_not_stops_the_run(good, train, volume,
     changed = ["--interactions", datasets.write_rows(tmp_path / "changed.csv", rows)]
     status, said = train(*changed, "--canary")
     assert status == 1
-    assert "label 'current' names and label 'canary' is held against" in said
+    assert "label 'current' names and label 'canary' is compared with" in said
     assert "0 of 24 users" in said
     assert "whole numbers became decimals" in said
     status, said = train(*changed, "--allow-different-data", "--max-relative-loss", "0.9")
@@ -92,7 +92,7 @@ def test_nothing_that_nobody_was_evaluated_of_takes_the_label(train, volume, tmp
     tiny = ["--interactions", datasets.write_rows(tmp_path / "tiny.csv", [("u", "i", 1.0)])]
     status, said = train(*tiny, "--split", "none")
     assert status == NOT_MOVED
-    assert "gate FAILED: nobody was evaluated" in said
+    assert "gate FAILED: no user was evaluated" in said
     assert "no label moved" in said
     assert len(list_versions(volume)) == 1
     # Without a label to move nothing is amiss.

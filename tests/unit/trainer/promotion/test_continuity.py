@@ -89,19 +89,21 @@ def two_of_each(first, second):
 def test_ids_that_were_numbered_anew_fail_and_are_told_from_chance():
     before, now = content(seen=two_of_each(0, 1)), content(seen=two_of_each(5, 11))
     text = failed(now, before)["min_pairs_kept"]
-    assert text.startswith("users have 0 of 80 of the items that they had seen in version")
-    assert text.endswith("10% would be chance): were ids numbered anew, or are interactions missing?")
+    assert text.startswith("users of both versions keep 0 of 80 seen items of version")
+    assert text.endswith(
+        "chance alone would keep 10%): were ids renumbered, or are interactions missing?"
+    )
     # A window that moved has left behind what they had seen.
     assert failed(now, before, gates=Gates(min_pairs_kept=0.0)).keys() == {"min_pairs_kept"}
     assert failed(before, before, gates=Gates(min_pairs_kept=1.0)) == {}
     half = [own if row % 2 else [(row + 7) % 20] for row, own in enumerate(two_of_each(0, 1))]
     _, [warning] = compared(content(seen=half), before)
-    assert re.search("users have 40 of 80.* are interactions missing[?]", warning)
+    assert re.search("users of both versions keep 40 of 80.* are interactions missing[?]", warning)
     # Where everybody has most items, next to nothing is kept by those that are someone else's.
     most = [[item for item in range(20) if (item * 7 + row * 3) % 5] for row in range(40)]
     assert compared(content(seen=most), content(seen=most))[1] == []
     text = failed(content(seen=[*most[1:], most[0]]), content(seen=most))["min_pairs_kept"]
-    assert "80% would be chance" in text
+    assert "chance alone would keep 80%" in text
 
 
 def valued(name, change):
@@ -133,12 +135,16 @@ FEW = [[] if row % 10 else [row % 20] for row in range(len(USERS))]
 TEXTS = valued("price", lambda _, item_id: ["€9.48" if item_id == "i7" else "5"])
 TEXT = {"genres": "text", "price": "text"}
 KINDS = {"genres": "text", "price": "number", "year": "number"}
-DIFFERS = "attribute 'price' of most items differs from that of"
+DIFFERS = "attribute 'price' of most items differs from version"
 BOTH_KEPT = "min_users_kept min_items_kept"
 WEIGHTS = "the weights above 0 sum to"
 # What changed, which comparisons fail, and what is told of them, or of what passes and is odd.
 CHANGED = [
-    ({"users": SHOP}, "min_users_kept", "^0 of 40 users .* kept by id .0.0%., at least 50% required"),
+    (
+        {"users": SHOP},
+        "min_users_kept",
+        "^0 of 40 users .* kept by id .0.0%.; at least 50% are required",
+    ),
     ({"users": SHOP}, "min_users_kept", "prefix 'shop:' was added"),
     ({"items": [f"shop:{own}" for own in ITEMS]}, "min_items_kept", "prefix 'shop:' was added"),
     ({"users": [*USERS[:30], *SHOP[30:]]}, "", "^30 of 40 users .*prefix 'shop:' was added"),
@@ -146,10 +152,10 @@ CHANGED = [
     ({"users": ITEMS, "items": USERS}, BOTH_KEPT, "user_id and item_id swapped.$"),
     # Who has features alone isn't kept.
     ({"seen": FEW}, BOTH_KEPT, "^4 of 40 users"),
-    ({"users": [*USERS, *AGAIN]}, "", "^some users are there twice, .*too: prefix 'shop-' was added$"),
-    ({"interactions": 100}, "", "^100 interactions, version"),
+    ({"users": [*USERS, *AGAIN]}, "", "^some users appear twice, .*: prefix 'shop-' was added$"),
+    ({"interactions": 100}, "", "^the input has 100 interactions, version"),
     ({"interactions": 99}, "interactions", "at most 50.0% less is allowed"),
-    ({"interactions": 99, "most": 0.6}, "", "^99 interactions, version"),
+    ({"interactions": 99, "most": 0.6}, "", "^the input has 99 interactions, version"),
     ({"interactions": 185, "most": 0.04}, "interactions", "at most 4.0% less is allowed"),
     *(({"interactions": count}, "", None) for count in (185, 280)),
     ({"interactions": 320, "most": 0.0}, "", "60.0%"),
@@ -168,16 +174,16 @@ CHANGED = [
     (of_the_first(17), "", "only 17 of 20 items that have attribute 'price'"),
     (of_the_first(18), "", None),
     (valued("genres", lambda *_: ["Drama", "x"]), "", "only 20 of 40 values of attribute 'genres'"),
-    (valued("genres", lambda own, _: [";".join(own)]), "attributes", "one where they had several"),
+    (valued("genres", lambda own, _: [";".join(own)]), "attributes", "several values have one now"),
     (valued("price", lambda price, _: price * 1.45), "", None),
     (valued("price", lambda price, _: price * 1.55), "", DIFFERS),
     (valued("price", lambda price, _: price / 100), "", DIFFERS),
     (valued("price", lambda *_: 0.0), "", DIFFERS),
     (valued("price", lambda price, _: -price), "", DIFFERS),
-    ({"title": None}, "titles", "has titles of items, and the new one would have none"),
-    ({"titles": lambda _: ""}, "titles", "^0 of 20 items have the title that they have in version"),
-    *((wrong_titles(own), "titles", f"^{20 - own} of 20 .*numbered anew") for own in (20, 11)),
-    *((wrong_titles(own), "", f"^{20 - own} of 20 .*a title of another item") for own in (10, 3)),
+    ({"title": None}, "titles", "has titles of items, but the input has none"),
+    ({"titles": lambda _: ""}, "titles", "^0 of 20 items have the same title as in version"),
+    *((wrong_titles(own), "titles", f"^{20 - own} of 20 .*renumbered") for own in (20, 11)),
+    *((wrong_titles(own), "", f"^{20 - own} of 20 .*the title of another item") for own in (10, 3)),
     (wrong_titles(2), "", None),
     # Words that are added to all titles are no other titles.
     ({"titles": "Sale! Title of {}".format}, "", "is 'Sale! Title of i[0-9]+' now$"),
@@ -185,7 +191,7 @@ CHANGED = [
     (aged("30.0", "40.0", "50.0"), "features", "of 'users.age' are gone: '30' before is '30.0' now"),
     (aged("30", "40", "60"), "", None),
     # Seasons end.
-    (aged("young", "old"), "", "3 of 3 values of 'users.age' are gone that version"),
+    (aged("young", "old"), "", "3 of 3 values of 'users.age' are gone since version"),
 ]
 
 

@@ -20,9 +20,12 @@ FINE = {
 
 NOBODY = "no test interaction could be evaluated; choose another --split"
 BY_HAND = "; promote a version by hand, or leave out --max-relative-loss"
-KNEW = f"100 evaluated users that version {OLD} knows too, on what neither was trained on,"
-KNEW_MORE = "; the latter was trained on 12.5 % of what is held out now, so it looks better than it is"
-ON_NEITHER = " users, on what neither was trained on"
+KNEW = f"100 evaluated users that version {OLD} knows too, on interactions that neither was trained on,"
+KNEW_MORE = (
+    "; that version was trained on 12.5 % of the interactions that are held out now, so it looks "
+    "better than it is"
+)
+ON_NEITHER = " users, on interactions that neither was trained on"
 LESS = ": more than 50% less (--max-relative-loss allows more)"
 
 
@@ -96,38 +99,44 @@ JUDGED = {
                 for own in ((0, 0), (1, 101), (19, 5_000))
             ),
             *((None, *own, True, "users were evaluated") for own in ((1, 100), (2, 101), (20, 10**6))),
-            (ALLOWED, 0, 9, True, "nobody was evaluated, which --allow-unevaluated allows"),
+            (ALLOWED, 0, 9, True, "no user was evaluated; --allow-unevaluated allows it"),
             (ALLOWED, 1, 9, True, "1 users were evaluated"),
         )
     ],
     # A loss of more than half counts where it is certain.
     "precision_kept": [
-        (None, common(0.2, 0.2), True, 0.0, "is 0.2000, by that version 0.2000"),
-        (None, common(0.2, 0.1), True, 0.5, f"{KNEW} is 0.1000, by that version 0.2000"),
-        (None, common(0.2, 0.099), False, 0.505, f"is 0.0990, by that version 0.2000{LESS}"),
+        (None, common(0.2, 0.2), True, 0.0, "is 0.2000; by that version it is 0.2000"),
+        (None, common(0.2, 0.1), True, 0.5, f"{KNEW} is 0.1000; by that version it is 0.2000"),
+        (None, common(0.2, 0.099), False, 0.505, f"is 0.0990; by that version it is 0.2000{LESS}"),
         # Of few users chance makes as much.
-        (None, common(0.2, 0.0, error=0.07), True, 1.0, "is 0.0000, by that version 0.2000"),
-        (None, common(0.2, 0.0, error=0.06), False, 1.0, f"is 0.0000, by that version 0.2000{LESS}"),
-        (None, common(0.0, 0.0), True, 0.0, "is 0.0000, by that version 0.0000"),
-        (ALLOWED, common(0.2, 0.0), True, 1.0, "is 0.0000, by that version 0.2000"),
+        (None, common(0.2, 0.0, error=0.07), True, 1.0, "is 0.0000; by that version it is 0.2000"),
+        (
+            None,
+            common(0.2, 0.0, error=0.06),
+            False,
+            1.0,
+            f"is 0.0000; by that version it is 0.2000{LESS}",
+        ),
+        (None, common(0.0, 0.0), True, 0.0, "is 0.0000; by that version it is 0.0000"),
+        (ALLOWED, common(0.2, 0.0), True, 1.0, "is 0.0000; by that version it is 0.2000"),
         # Who says how much may be lost has said it.
         ({"max_relative_loss": 0.9}, common(0.2, 0.0), None, None, None),
-        (None, TRAINED, True, None, "on all that is held out now, so nothing is compared"),
-        (None, STRANGERS, False, None, "so nothing tells whether the new one is as good"),
-        (ALLOWED, STRANGERS, True, None, "is as good, which --allow-different-data allows"),
+        (None, TRAINED, True, None, "on all held-out interactions, so nothing is compared"),
+        (None, STRANGERS, False, None, "so the new version can't be compared with it"),
+        (ALLOWED, STRANGERS, True, None, "be compared with it; --allow-different-data allows it"),
     ],
     "max_relative_loss": [
         # 0.2 * 0.95 is a little more than 0.19 in floating point.
-        (0.05, beside(0.2, 0.19), True, 0.05, "0.2000: 5.00 % less, at most 5 % less allowed"),
-        (0.05, beside(0.2, 0.18), False, 0.1, "at most 5 % less allowed: 0.0100 short"),
-        (0.0, beside(0.2, 0.2), True, 0.0, ": no less, at most 0 % less allowed"),
-        (0.0, beside(0.2, 0.1999), False, 0.0005, "at most 0 % less allowed: 0.0001 short"),
-        (0.0, beside(0.2, 0.3), True, -0.5, ": 50.00 % more, at most 0 % less allowed"),
+        (0.05, beside(0.2, 0.19), True, 0.05, "0.2000: 5.00 % less; at most 5 % less is allowed"),
+        (0.05, beside(0.2, 0.18), False, 0.1, "at most 5 % less is allowed: 0.0100 short"),
+        (0.0, beside(0.2, 0.2), True, 0.0, ": no less; at most 0 % less is allowed"),
+        (0.0, beside(0.2, 0.1999), False, 0.0005, "at most 0 % less is allowed: 0.0001 short"),
+        (0.0, beside(0.2, 0.3), True, -0.5, ": 50.00 % more; at most 0 % less is allowed"),
         # A version before that hit nothing is no obstacle, nor is none.
-        (0.0, beside(0.0, 0.0), True, 0.0, ": no less, at most 0 % less allowed"),
+        (0.0, beside(0.0, 0.0), True, 0.0, ": no less; at most 0 % less is allowed"),
         (0.0, {}, True, None, "so there is nothing to compare precision@10 with"),
         (0.5, STRANGERS, False, None, f"version {OLD} knows none of the 120 evaluated users{BY_HAND}"),
-        (0.5, BROKEN, False, None, f"before: users.trie: isn't an id map{BY_HAND}"),
+        (0.5, BROKEN, False, None, f"version: users.trie: isn't an id map{BY_HAND}"),
         (0.05, beside(0.25, 0.2, trained_on=0.125), False, 0.2, f"0.0375 short{KNEW_MORE}"),
         # It is that on what neither was trained on where the other one knows more.
         (0.025, known_more(20, 0.11, 0.003), True, 0.05, f"; of 20{ON_NEITHER}"),
@@ -177,10 +186,13 @@ def test_each_gate_is_judged_by_its_own_number_in_order(precision, auc, recall, 
     ("measured", "said"),
     [
         ({}, None),
-        ({"trained_precision_at_10": 0.1, "popular_precision_at_10": 0.2}, "0.2000 by what is popular"),
+        (
+            {"trained_precision_at_10": 0.1, "popular_precision_at_10": 0.2},
+            "but 0.2000 if all users get the most popular items",
+        ),
         ({"trained_precision_at_10": 0.191, "popular_precision_at_10": 0.2}, None),
         ({"trained_precision_at_10": math.nan, "popular_precision_at_10": 0.2}, None),
-        ({"baseline": common(0.2, 0.15)}, ": 25% less, which isn't chance"),
+        ({"baseline": common(0.2, 0.15)}, ": 25% less, more than chance explains"),
         ({"baseline": common(0.2, 0.19, error=0.01)}, None),
         # Certain, but not worth a word.
         ({"baseline": common(0.2, 0.191)}, None),

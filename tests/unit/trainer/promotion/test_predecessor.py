@@ -25,7 +25,7 @@ def test_it_is_what_the_label_names_or_else_what_everybody_gets(tmp_path, two):
     assert find(tmp_path, "beta").publication.manifest.version == first
     assert found(tmp_path, "other") == ("other", second, second)
     assert found(tmp_path, None) is None
-    # A canary is held against what everybody gets.
+    # A canary is compared with the version that all users get.
     promote(tmp_path, second, label="canary")
     assert found(tmp_path, "canary") == ("current", first, second)
     layout.label_file(tmp_path, "current").unlink()

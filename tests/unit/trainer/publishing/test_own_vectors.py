@@ -160,8 +160,8 @@ def test_a_user_without_a_direction_is_a_warning_while_others_have_one(both):
     own = f"in {both.user_ids}, 'Ünal'"
     for factors, said in (
         ([0, 0, 0], "3 of 3 vectors are zero"),
-        ([1, 1, 0], f"1 of 3 vectors are zero, the first is that of row 3 {own}, with a length of 0"),
-        ([1, 1, 1e-25], f"1 of 3 vectors are shorter than 1e-15, the first is that of row 3 {own}"),
+        ([1, 1, 0], f"1 of 3 vectors are zero; the first is that of row 3 {own}, with a length of 0"),
+        ([1, 1, 1e-25], f"1 of 3 vectors are shorter than 1e-15; the first is that of row 3 {own}"),
     ):
         vectors = USER_VECTORS * np.array(factors, dtype=np.float32)[:, None]
         save(both.user_vectors, vectors)
@@ -238,12 +238,12 @@ def test_interactions_that_are_no_use_are_left_out_and_counted(tmp_path, both):
     assert by_id(source, source.held_out) == {"u1": {"b"}, "u2": set(), "Ünal": {"a"}}
     assert source.held_out.problem() is None
     assert source.facts.test_interactions == source.metrics["evaluated_users"] == 2
-    what = "are of users or items without a vector, or have a weight that makes them no positives"
+    what = "have a user or an item without a vector, or a weight of 0 or less"
     assert source.warnings == [
         f"4 of 5 rows of {files.seen} {what}: they are left out",
         f"1 of 4 rows of {files.held_out} {what}: they are left out",
         # They aren't recommended, so nobody can say whether they would have been; LightFM refuses them.
-        f"1 positives of {files.held_out} are also in {files.seen}: they aren't held out",
+        f"1 positives of {files.held_out} are also in {files.seen}: they aren't evaluated",
     ]
     nothing = [("u1", "a", 0.0), ("u2", "b", -1.0)]
     source = read(with_rows(both, tmp_path, seen=nothing, held_out=nothing))
@@ -261,13 +261,13 @@ def test_titles_and_attributes_are_those_of_the_items_that_have_vectors(tmp_path
     own = {"item_id": ["a", "x", "東京", "b"]}
     datasets.write(path, {**own, "title": ["Film a", "No film", "映画", ""]})
     source = read(replace(items, items=path))
-    assert source.warnings == [f"2 items have a vector but aren't in {path}: no titles"]
+    assert source.warnings == [f"2 items have a vector but aren't in {path}: they have no titles"]
     assert by_item(source.titles) == {"a": "Film a", "東京": "映画", "b": "", "c": "", "d": ""}
     columns = {"year": ["1995", "2001", "", "2003"], "tags": ["war;film", "x", "", "film"]}
     datasets.write(path, {**own, **columns})
     files = replace(items, items=path, item_attributes=["tags", "year"], feature_separator=";")
     source = read(files)
-    assert source.warnings == [f"2 items have a vector but aren't in {path}: no attributes"]
+    assert source.warnings == [f"2 items have a vector but aren't in {path}: they have no attributes"]
     # Who gives attributes need not give titles.
     assert source.titles is None
     tags, year = source.attributes
@@ -281,11 +281,11 @@ def test_titles_and_attributes_are_those_of_the_items_that_have_vectors(tmp_path
 def test_interactions_and_items_are_held_against_the_vectors(tmp_path, both):
     def none_of(kind, ids, own, other):
         return (
-            f": none of its 2 {kind} ids is in {ids}: {own!r} here, for instance, and {other!r} there. "
+            f": none of its 2 {kind} ids is in {ids}: for example, {own!r} here and {other!r} there. "
         )
 
     path, items, users = tmp_path / "rows.csv", both.item_ids, both.user_ids
-    neither = f": no row has both an item of {items} and a user of {users}: is it of the same data as"
+    neither = f": no row has both an item of {items} and a user of {users}: does the file belong to"
     # They are of other data, or their ids are written in another way.
     for rows, reason, row in (
         ([("u1", "1", 1.0), ("u2", "2", 1.0)], none_of("item", items, "1", "b"), None),
@@ -315,14 +315,14 @@ def times(*factors):
     return ITEM_VECTORS * np.array(factors, dtype=np.float64)[:, None]
 
 
-COUNTED = "are {}, the first is that of row {} in {{folder}}/items.txt, {}"
-LENGTH = "'a', with a length of 1e+30: scores"
+COUNTED = "are {}; the first is that of row {} in {{folder}}/items.txt, {}"
+LENGTH = "'a', with a length of 1e+30: their scores"
 WRONG_ARRAYS = [
     (np.ones((6, 3)), "has 6 vectors, but {folder}/items.txt has 5 ids"),
-    (not_finite([1, 3], np.nan), "2 of 5 rows aren't finite as float32, the first is row 1,"),
+    (not_finite([1, 3], np.nan), "2 of 5 rows aren't finite as float32; the first is row 1,"),
     # A sum of infinities may be no infinity.
-    (times(1, 1, 1, np.inf, 1), "1 of 5 rows aren't finite as float32, the first is row 3,"),
-    (not_finite([0], 1e39, "f8"), "1 of 5 rows aren't finite as float32, the first is row 0, counted"),
+    (times(1, 1, 1, np.inf, 1), "1 of 5 rows aren't finite as float32; the first is row 3,"),
+    (not_finite([0], 1e39, "f8"), "1 of 5 rows aren't finite as float32; the first is row 0, counted"),
     (times(1, 1, 0, 1, 0), "2 of 5 vectors " + COUNTED.format("zero", 3, "'東京'")),
     (not_finite([1, 3], 1e30), "2 of 5 vectors " + COUNTED.format("longer than 1e+15", 2, LENGTH)),
     (times(*[1e-25] * 5), "5 of 5 vectors " + COUNTED.format("shorter than 1e-15", 1, "'b'")),
@@ -340,17 +340,17 @@ def test_item_vectors_that_cannot_be_used_are_named_with_the_reason(tmp_path, it
 
 
 def test_user_vectors_and_biases_that_cannot_be_used_are_named_with_the_reason(both):
-    short = f"1 of 3 vectors are shorter than 1e-15, the first is that of row 2 in {both.user_ids}"
-    beyond = "beyond 1e+15, the first is"
+    short = f"1 of 3 vectors are shorter than 1e-15; the first is that of row 2 in {both.user_ids}"
+    beyond = "beyond 1e+15; the first is"
     for name, array, reason in (
-        ("user_vectors", np.ones((3, 4)), "has vectors of 4 dimensions, the items' have 3"),
+        ("user_vectors", np.ones((3, 4)), "has vectors of 4 dimensions, but item vectors have 3"),
         ("user_vectors", [[0, 0, 0], [1e-25, 0, 0], [0, 0, 0]], short),
         ("user_biases", np.ones(4), f"has 4 biases, but {both.user_vectors} has 3 vectors"),
         ("item_biases", np.ones(6), f"has 6 biases, but {both.item_vectors} has 5 vectors"),
         (
             "item_biases",
             [0, 0, np.inf, 0, 0],
-            "1 of 5 rows aren't finite as float32, the first is row 2",
+            "1 of 5 rows aren't finite as float32; the first is row 2",
         ),
         (
             "user_biases",
@@ -421,7 +421,7 @@ def test_marks_of_a_missing_id_are_told_of(both):
     save_ids(both.user_ids, ["NaN", *USERS[1:]])
     source = read(both)
     for side, warning in zip(("item", "user"), source.warnings, strict=True):
-        assert f"{side} ids 'NaN' look like marks of a missing id" in warning
+        assert f"{side} ids 'NaN' look like markers of a missing id" in warning
     assert "NaN" in source.items
 
 

@@ -172,7 +172,7 @@ def test_where_nobody_can_be_folded_in_there_is_no_file_of_it_and_a_warning(tmp_
     for own in published:
         version = verify(tmp_path, own.manifest.version).version
         assert open_publication(tmp_path, version).fold_in is None
-        assert [one for one in own.warnings if one.startswith("sessions can't be answered")]
+        assert [one for one in own.warnings if one.startswith("this version can't answer sessions")]
         warm_up(open_snapshot(tmp_path, version))
 
 
@@ -293,7 +293,7 @@ def test_where_nothing_may_stand_in_what_is_published_and_that_is_a_warning(tmp_
     monkeypatch.setattr("trainer.publishing.publish.stand_ins", lambda _: [])
     published = run(tmp_path, backends=[POOR])
     assert published.manifest.indexes["similar"].recall_at_10 == 0
-    said = "below the target of 0.95: exact search, which finds all, takes .*µs .--backend exact.$"
+    said = "below the target of 0.95: exact search finds all and takes .*µs .--backend exact.$"
     for name, warning in zip(("similar", "recommend"), published.warnings, strict=True):
         assert re.search(f"index {name!r} reaches recall@10 0.0000 by poor in .*{said}", warning)
 
@@ -322,7 +322,7 @@ def test_without_users_items_are_asked_for_what_is_like_them_and_all_are_as_popu
     published = run(tmp_path, source(items=200, users=0), backends="annoy")
     assert published.manifest.indexes["recommend"].recall_at_10 >= 0.95
     assert published.warnings[-1] == (
-        "index 'recommend' was measured with items as queries, since there is no user"
+        "index 'recommend' was measured with items as queries, since there are no users"
     )
     opened = open_publication(tmp_path, published.manifest.version)
     assert opened.fold_in is not None

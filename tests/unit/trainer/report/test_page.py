@@ -93,7 +93,7 @@ def test_users_without_a_vector_are_held_against_those_with_one(render):
     metrics = {"test_precision_at_10_trained": 0.25, "test_precision_at_10_popular": 0.125}
     read = render(replace(MANIFEST, metrics=metrics))
     assert "Users without a vector" in read.text
-    rows = [["by their own vectors", "0.2500", "100%"], ["by what is popular", "0.1250", "50%"]]
+    rows = [["by their own vectors", "0.2500", "100%"], ["by the most popular items", "0.1250", "50%"]]
     assert read.table("of that by their own vectors") == rows
     metrics["test_precision_at_10_trained"] = 0.0
     ratios = render(replace(MANIFEST, metrics=metrics)).table("of that by their own vectors")

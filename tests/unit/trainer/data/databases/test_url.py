@@ -128,7 +128,7 @@ WITHOUT_LOGIN = "h/d ann@h/d ann:@h/d :x@h/d"
 @pytest.mark.parametrize(
     ("url", "reason"),
     [
-        *((f"ann:s3cret{own}", "callers reach no Unix socket") for own in SOCKETS.split()),
+        *((f"ann:s3cret{own}", "callers can't use Unix sockets") for own in SOCKETS.split()),
         *((own, "with a user and a password") for own in WITHOUT_LOGIN.split()),
     ],
 )
@@ -184,7 +184,9 @@ def test_hosts_that_are_not_found_or_lead_to_a_metadata_address_are_named():
     assert database_url.addresses("127.0.0.1") == ["127.0.0.1"]
     with pytest.raises(OSError, match=r"not known|too long"):
         database_url.addresses("x" * 300)
-    with pytest.raises(OptionError, match=r"but should be of a database: cloud is 169\.254\.169\.254"):
+    with pytest.raises(
+        OptionError, match=r"but should be the address of a database: cloud is 169\.254\.169\.254"
+    ):
         last_options("postgresql://one,cloud/d")
     with pytest.raises(OSError, match="host none can't be found: Name or service not known; host oth"):
         last_options("postgresql://ann:secret@none,other/d")

@@ -99,7 +99,7 @@ def test_a_quote_that_is_never_closed_swallows_no_rows(tmp_path, repeats, row, e
 def test_a_row_without_an_end_is_named(tmp_path):
     long = b"x" * (3 << 20) + b",y,z\n"
     for end, reason in (
-        (b'u,x,"the end', "a quote begins in this row that is never closed"),
+        (b'u,x,"the end', "a quote opens in this row and is never closed"),
         (long, "is longer than 1048576 bytes: is a quote in it never closed?"),
     ):
         error = refused(tmp_path / "a.csv", HEADER + GOOD + end)
@@ -151,7 +151,7 @@ def test_a_compressed_file_that_is_damaged_says_so(tmp_path):
     whole = bytearray(gzip.compress(numbered(LARGE)))
     whole[-6] ^= 0xFF
     error = refused(tmp_path / "a.csv.gz", whole)
-    assert "its gzip data is damaged, which shows after row 40000 (CRC check failed" in error.reason
+    assert "its gzip data is damaged after row 40000 (CRC check failed" in error.reason
     whole[len(whole) // 2] ^= 0xFF
     assert "its gzip data is damaged" in refused(tmp_path / "a.csv.gz", whole).reason
     # Nor is what isn't compressed as its name says taken for text.
@@ -174,8 +174,8 @@ def archive(*names):
             ((HEADER + GOOD).decode().encode(name), f"{name.upper()}: convert it: iconv -f {name}")
             for name in ("utf-16", "utf-16le", "utf-16be", "utf-32")
         ),
-        (gzip.compress(HEADER + GOOD, mtime=0), "compressed by gzip: let its name end in .gz"),
-        (bz2.compress(HEADER + GOOD), "compressed by bzip2: let its name end in .bz2"),
+        (gzip.compress(HEADER + GOOD, mtime=0), "compressed by gzip: rename it to end in .gz"),
+        (bz2.compress(HEADER + GOOD), "compressed by bzip2: rename it to end in .bz2"),
         (archive("a.csv"), "a zip archive: unpack it"),
         (archive("[Content_Types].xml", "xl/workbook.xml"), "an Excel workbook (.xlsx): save it"),
         (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(64), "an old Excel workbook (.xls): save it"),
@@ -199,17 +199,29 @@ def test_what_a_file_holds_instead_of_csv_is_told(tmp_path, data, hint):
 @pytest.mark.parametrize(
     ("name", "header", "hint"),
     [
-        ("a.csv", "user_id;item_id;weight", "';' separates the columns: separate them by ',', or"),
-        ("a.csv", "user_id\titem_id", "'\\t' separates the columns: let the file's name end in .tsv"),
-        ("a.csv", '"user_id"|"item_id"', "'|' separates the columns: separate them by ','"),
-        ("a.tsv", "user_id,item_id", "',' separates the columns: let the file's name end in .csv"),
-        ("a.tsv.gz", "user_id;item_id", "';' separates the columns: separate them by tabs"),
+        (
+            "a.csv",
+            "user_id;item_id;weight",
+            "';' seems to separate the columns: separate them by ',', or",
+        ),
+        (
+            "a.csv",
+            "user_id\titem_id",
+            "'\\t' seems to separate the columns: rename the file to end in .tsv",
+        ),
+        ("a.csv", '"user_id"|"item_id"', "'|' seems to separate the columns: separate them by ','"),
+        (
+            "a.tsv",
+            "user_id,item_id",
+            "',' seems to separate the columns: rename the file to end in .csv",
+        ),
+        ("a.tsv.gz", "user_id;item_id", "';' seems to separate the columns: separate them by tabs"),
         ("a.csv", "user_id, item_id", "rename ' item_id' to 'item_id'"),
         ("a.csv", "user_id,item_id\ufeff", r"rename 'item_id\ufeff' to 'item_id'"),
         ("a.csv", '{"user_id": "u", "item_id": "x"}', "it looks like JSON, but should be CSV"),
         ("a.csv", "<!DOCTYPE html>", "it looks like HTML or XML, but should be CSV"),
         ("a.csv", "sep=;", "the line 'sep=;' is for spreadsheets only: remove it"),
-        ("a.csv", "196,242,3", "the first row, which should name the columns, is missing"),
+        ("a.csv", "196,242,3", "the header seems to be missing: add a first row"),
     ],
 )
 def test_a_header_without_the_columns_tells_why(tmp_path, name, header, hint):
@@ -222,7 +234,7 @@ def test_a_header_without_the_columns_tells_why(tmp_path, name, header, hint):
 def test_a_column_is_not_left_out_for_the_space_around_its_name(tmp_path):
     path = tmp_path / "a.csv"
     assert read(path, b"user_id,item_id, weight\nu,x,1\n").num_rows == 1
-    with pytest.raises(InputError, match="column ' weight' would be left out, since it isn't named"):
+    with pytest.raises(InputError, match="column ' weight' would be ignored, since its name isn't"):
         tables.read_table(path, required=["user_id"], optional=["weight"])
     path.write_text("user_id,item_id, weight,weight\nu,x,1,2\n")
     assert tables.read_table(path, required=[], optional=["weight"])["weight"].to_pylist() == ["2"]

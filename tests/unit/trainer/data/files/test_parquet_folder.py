@@ -184,7 +184,7 @@ def column_twice(path):
         *((data, "1.parquet", NO_PARQUET) for data in (b"user_id,item_id\n1,2\n", b"", b"PAR")),
         (cut_short, "1.parquet", "can't be read as Parquet: .*1\\.parquet"),
         (column_twice, "0.parquet", "column item_id is there more"),
-        (lambda path: part(path, ROW), "event=buy/1.parquet", "lies in folders that give"),
+        (lambda path: part(path, ROW), "event=buy/1.parquet", "is in folders that give"),
         (Path.mkdir, "_delta_log", "is a Delta table, whose files hold removed rows"),
         (Path.mkdir, ".hoodie", "is a Hudi table, whose files hold removed rows"),
         (lambda path: path.symlink_to(path.parents[1]), "more", "is a link to a folder"),

@@ -212,12 +212,10 @@ def test_numbers_in_other_forms(values, expected):
 
 
 TYPE = ": column it holds {}, but should hold text or integers"
-GAPS = ": dataframes write integers so when one is missing, as in row 2. Leave such rows out, or write"
+GAPS = ": dataframes write integers as floats if one is missing, as in row 2. Leave such rows out, or "
 EMPTY = "row 3: it is empty: leave out rows without one"
 NOT_FINITE = "which isn't a finite number"
-TOO_LARGE = (
-    "but should be between -1e+09 and 1e+09: mend or leave out such rows (2 of 5), or divide all"
-)
+TOO_LARGE = "but should be between -1e+09 and 1e+09: fix or leave out such rows (2 of 5), or divide all"
 OTHERS = {
     "bool": True,
     "binary": b"a",
@@ -233,7 +231,7 @@ OTHERS = {
         *((ids, [value], None, TYPE.format(kind)) for kind, value in OTHERS.items()),
         # Integers that a dataframe wrote as floats come with what to do.
         *((ids, [7.0, gap, 8.0, gap], kind, GAPS) for kind in FLOATS for gap in (None, np.nan)),
-        (ids, [7.0, 8.0], pa.float64(), ": they are all whole, so write them as integers"),
+        (ids, [7.0, 8.0], pa.float64(), ": all values are whole, so write them as integers"),
         (ids, [7.5, None], pa.float64(), TYPE.format("double")),
         *((texts, [value, 1.0], None, TYPE.format("double")) for value in (1.5, float(2**53), np.inf)),
         *((ids, [*"ab", empty, "c", empty], None, EMPTY) for empty in ("", None)),
