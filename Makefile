@@ -145,7 +145,7 @@ spark: setup ## Install PySpark and Debian's Java 17, and test training on a Spa
 .PHONY: docs
 docs: setup $(if $(NOTEBOOKS),.notebooks/tutorials/.complete) ## Build the documentation into site/; fails on any warning (NOTEBOOKS= doesn't run the notebooks)
 	@$(mkdocs) build --strict --quiet
-	@echo "Open site/index.html"
+	@echo "Open site/index.html; make docs-serve has the search, too"
 
 .PHONY: docs-serve
 docs-serve: setup ## Show the documentation at 127.0.0.1:8000 while you write, until Ctrl-C (DOCS_LISTEN=...)
