@@ -30,15 +30,15 @@ SPARK_TESTS := tests/integration/trainer/test_spark.py
 ##@ Start here
 
 .PHONY: demo
-demo: setup ## Train on MovieLens 100K, publish, serve, ask both RPCs, show the answers
+demo: setup ## Train on MovieLens 100K, publish, serve, call both RPCs and show the answers
 	@$(BIN)/python docs/demo.py
 
 .PHONY: serve
-serve: setup $(VOLUME)/labels/current ## The same publication, served until Ctrl-C (LISTEN=..., WORKERS=..., VOLUME=...)
+serve: setup $(VOLUME)/labels/current ## Serve the demo's publication until Ctrl-C (LISTEN=..., WORKERS=..., VOLUME=...)
 	@$(BIN)/python -m retriever serve --volume $(VOLUME) --listen $(LISTEN) --workers $(WORKERS)
 
 .PHONY: test
-test: setup ## The tests and the import rules; load is for make smoke; T="-k name" passes arguments to pytest instead
+test: setup ## Run the tests and check the import rules, without load tests (T="-k name": only pytest, with these arguments)
 	@$(BIN)/lint-imports
 ifdef T
 	@$(BIN)/python -m pytest $(T)
@@ -52,37 +52,37 @@ endif
 ##@ Before you trust it
 
 .PHONY: chaos
-chaos: setup ## Two minutes of reloads, broken versions, kills, garbage and rapid resets under load; fails unless all is kept
+chaos: setup ## Reload, break, kill and attack a retriever under load; fails if a promise is broken (two minutes)
 	@$(BIN)/python -m tests.load.chaos
 
 .PHONY: fleet
-fleet: setup ## Three retrievers of one object store behind Envoy: under load each is killed, cut off and replaced
+fleet: setup ## Kill, cut off and restart three retrievers behind Envoy under load; fails if a promise is broken (two minutes)
 	@$(BIN)/python -m tests.load.fleet
 
 .PHONY: smoke
-smoke: setup ## Each benchmark and load once, as briefly as it can: that it runs and reports (five minutes)
+smoke: setup ## Run each benchmark and load test once, in its shortest form (five minutes)
 	@$(BIN)/python -m pytest tests/benchmarks/test_smoke.py tests/load
 
 .PHONY: load
-load: setup $(VOLUME)/labels/current ## The demo's publication under load by k6: calls of every kind, then a steady rate (VOLUME=..., WORKERS=..., FLAGS="--target ...")
+load: setup $(VOLUME)/labels/current ## Load the demo's publication with k6: calls of every kind, then a steady rate (VOLUME=..., WORKERS=..., FLAGS="--target ...")
 	@$(BIN)/python -m tests.load.k6 smoke steady --volume $(VOLUME) --workers $(WORKERS) $(FLAGS)
 
 .PHONY: fuzz
-fuzz: setup ## Hostile files and messages for every parser, for SECONDS=3600; fails on a new finding (SEED=... repeats)
+fuzz: setup ## Feed random hostile files and messages to every parser; fails on a new finding (SECONDS=3600; SEED=... repeats a run)
 	@$(BIN)/python -m tests.fuzz --seconds $(SECONDS) $(if $(SEED),--seed $(SEED))
 
 .PHONY: hostile-data
-hostile-data: setup ## Damage good input in every known way, for SECONDS=3600; fails when any gets past unseen (SEED=... repeats)
+hostile-data: setup ## Damage good input in every known way; fails if damage isn't detected (SECONDS=3600; SEED=... repeats a run)
 	@$(BIN)/python -m tests.hostile --seconds $(SECONDS) $(if $(SEED),--seed $(SEED))
 
 .PHONY: audit
-audit: $(INSTALLED) ## Ask about known vulnerabilities of every pinned package; fails where it can't ask
+audit: $(INSTALLED) ## Check every pinned package for known vulnerabilities; fails if the database can't be reached
 	@PIP_CONSTRAINT=$(CURDIR)/constraints.txt $(BIN)/python -m pip install --quiet \
 	  --disable-pip-version-check --editable '.[audit]'
 	@$(BIN)/python -m tests.audit
 
 .PHONY: bench
-bench: setup ## Everything measured, a table each (half an hour; BENCH_ITEMS="1682 1000000" BENCH_USERS=1000000: two hours)
+bench: setup ## Run all benchmarks and print their tables (half an hour; BENCH_ITEMS="1682 1000000" BENCH_USERS=1000000: two hours)
 	@$(BIN)/python -m tests.benchmarks.training
 	@$(BIN)/python -m tests.benchmarks.serving --items $(BENCH_ITEMS) --users $(BENCH_USERS) --folder $(BENCH_FOLDER)
 	@$(BIN)/python -m tests.benchmarks.footprint --items $(lastword $(BENCH_ITEMS)) --users $(BENCH_USERS) --folder $(BENCH_FOLDER)
@@ -92,40 +92,40 @@ bench: setup ## Everything measured, a table each (half an hour; BENCH_ITEMS="16
 	@$(BIN)/python -m tests.benchmarks.freshness
 
 .PHONY: serve-trainer
-serve-trainer: setup ## The trainer as a service until Ctrl-C (TRAINER_LISTEN=..., VOLUME=...)
+serve-trainer: setup ## Run the trainer's service until Ctrl-C (TRAINER_LISTEN=..., VOLUME=...)
 	@mkdir -p $(VOLUME)
 	@$(BIN)/python -m trainer serve --volume $(VOLUME) --listen $(TRAINER_LISTEN) --data-root .
 
 .PHONY: tune
-tune: setup ## Search for hyperparameters for MovieLens 100K, with a picture, in study/ (ten minutes)
+tune: setup ## Search for hyperparameters on MovieLens 100K, and write results and a picture to study/ (ten minutes)
 	@$(BIN)/python -m trainer tune --dataset movielens-100k --output study
 
 .PHONY: report
-report: setup $(VOLUME)/labels/current ## Compare all kinds of index, with pictures, in report/ (half an hour; ITEMS=10000: one minute)
+report: setup $(VOLUME)/labels/current ## Compare all index backends, and write a page with pictures to report/ (half an hour; ITEMS=10000: one minute)
 	@$(BIN)/python -m trainer report --volume $(VOLUME) --output report --max-items $(ITEMS)
 
 .PHONY: containers
-containers: ## Build the images and try the compose project with docker or podman; skipped without either
+containers: ## Build the images and test the compose project with docker or podman; skipped without both
 	@docker/containers.sh
 
 ##@ Development
 
 .PHONY: setup
-setup: $(INSTALLED) $(MOVIELENS) ## Install into .venv and fetch MovieLens 100K into .data (both are kept)
+setup: $(INSTALLED) $(MOVIELENS) ## Install into .venv, and download MovieLens 100K to .data; does nothing if both exist
 
 .PHONY: postgresql
-postgresql: ## Install Debian's PostgreSQL for its tests, which are skipped without it (needs root)
+postgresql: ## Install Debian's PostgreSQL for the tests that need it (needs root)
 	@command -v initdb >/dev/null || ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || \
 	{ apt-get update -qq && apt-get install -y -qq --no-install-recommends postgresql; }
 
 .PHONY: prometheus
-prometheus: ## Install Debian's Prometheus for its tests, which are skipped without it (needs root)
+prometheus: ## Install Debian's Prometheus for the tests that need it (needs root)
 	@command -v prometheus >/dev/null && command -v promtool >/dev/null || \
 	{ apt-get update -qq && apt-get install -y -qq --no-install-recommends prometheus; \
 	  systemctl disable --now prometheus >/dev/null 2>&1 || true; }  # The tests start their own.
 
 .PHONY: callers
-callers: ## Install grpc-js and Debian's Node and gRPC for Java, for tests that are skipped without them (needs root)
+callers: ## Install grpc-js, and Debian's Node and gRPC for Java, for the tests that need them (needs root)
 	@missing="$$(command -v npm >/dev/null || echo npm) $$(command -v javac >/dev/null || echo default-jdk-headless)"; \
 	for jar in grpc-netty:libgrpc-java netty-all:libnetty-java gson:libgoogle-gson-java \
 	  perfmark-api:libperfmark-java; do \
@@ -155,7 +155,7 @@ docs-serve: setup ## Show the documentation at 127.0.0.1:8000 while you write, u
 mkdocs = NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs
 
 .PHONY: check
-check: setup ## Format, lint, English, types, protobuf rules, and that generated code is fresh
+check: setup ## Check format, lint rules, English, types, protobuf rules, and that generated code is up to date
 	@$(BIN)/ruff format --check --quiet . || { echo "Run 'make format' to fix this."; exit 1; }
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/python -m tests.prose $(PROSE)
@@ -190,23 +190,23 @@ generate = $(protoc) --plugin=protoc-gen-mypy_grpc=$(BIN)/protoc-gen-mypy_grpc -
 	--pyi_out=$(1) --grpc_python_out=$(1) --mypy_grpc_out=quiet:$(1) $(ours)
 
 .PHONY: settings
-settings: $(INSTALLED) ## Write the tables of flags and variables in docs/reference/settings.md anew
+settings: $(INSTALLED) ## Update the tables of flags and variables in docs/reference/settings.md
 	@$(BIN)/python docs/settings.py
 
 .PHONY: files
-files: $(INSTALLED) ## Write the table of a version's files in lightfm_retriever/publication/README.md anew
+files: $(INSTALLED) ## Update the table of a version's files in lightfm_retriever/publication/README.md
 	@$(BIN)/python docs/files.py
 
 .PHONY: figures
-figures: setup ## Run the documents' commands, write what they say into the pages, and measure the README's figures (ten minutes)
+figures: setup ## Run the commands of the documents, write their output into the pages, and measure the README's figures (ten minutes)
 	@$(BIN)/python -m tests.documents
 
 .PHONY: golden
-golden: $(INSTALLED) ## Show how the golden publication was made (it is never made anew for format 1)
+golden: $(INSTALLED) ## Show how the golden publication was created (for format 1, it never changes)
 	@sed -n '/^"""/,/"""$$/p' tests/contract/make_golden.py
 
 .PHONY: clean
-clean: ## Remove everything that the other targets made
+clean: ## Remove all files that the other targets create
 	rm -rf $(VENV) tests/callers/node_modules .data .demo .notebooks site $(BENCH_FOLDER) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis \
 	  .import_linter_cache
 

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# containers.sh: builds the images, brings the compose project up under a name and on ports of its own,
-# and checks what README.md says of it. Takes everything but the images down, however it ends.
+# containers.sh: builds the images, starts the compose project under its own name and ports, and checks
+# what README.md says about it. At the end, it removes everything but the images, even after an error.
 #
-# Runs with docker (and its compose plugin) or podman (and podman-compose), and without either says so
-# and ends with status 0. PATIENCE: seconds to wait for anything but the build, 180 by default.
+# Needs docker (and its compose plugin) or podman (and podman-compose). Without both, prints that and
+# ends with status 0. PATIENCE: seconds to wait for each step but the build, 180 by default.
 set -Eeuo pipefail
 cd "$(dirname "$0")"
 
@@ -17,7 +17,7 @@ fail() { say "FAILED: $*"; exit 1; }
 if docker info >/dev/null 2>&1 && docker compose version >/dev/null 2>&1; then
   engine=docker compose=(docker compose)
 elif podman info >/dev/null 2>&1 && podman-compose --version >/dev/null 2>&1; then
-  # A pod is of no use here, and its own image isn't on every machine.
+  # No pod: it isn't needed, and its image isn't on every machine.
   engine=podman compose=(podman-compose --in-pod=false)
 else
   say "skipped: no engine is found (docker with compose, or podman with podman-compose)"
@@ -107,7 +107,7 @@ refused() { # refused WHAT SERVICE COMMAND...
 
 say "building with $engine"
 log=$(mktemp)
-# One by one: their first stage is the same.
+# Build one image after the other: they share the first stage.
 for service in trainer movielens retriever; do
   timeout 3600 "${compose[@]}" build "$service" >"$log" 2>&1 ||
     { tail -40 "$log"; fail "$service: the build; all of its log is in $log"; }
@@ -140,7 +140,7 @@ for service in trainer retriever; do
   refused "$service: its root file system can be written" "$service" touch /written
   refused "$service: has a compiler" "$service" sh -c 'command -v gcc g++ cc c++'
 done
-# The owner of the volume is who it runs as: only the mount keeps it from writing.
+# The retriever runs as the owner of the volume, so only the read-only mount prevents it from writing.
 refused "the retriever can write the volume" retriever touch /volume/written
 refused "the retriever has LightFM" retriever python -c "import lightfm"
 say "no root, no writable root file systems, no compilers; the retriever can't write the volume"

@@ -1,18 +1,19 @@
 # Build it from the project's root: docker build --file docker/trainer.Dockerfile .
 ARG PYTHON=3.11.14-slim-bookworm
 
-# This stage is the retriever's too, so it is built once.
+# The retriever's image has the same stage, so it is built once.
 FROM python:${PYTHON} AS compiled
-# Debian keeps only its newest packages, and the base's tag says which Debian.
+# No pinned versions: Debian keeps only its newest packages, and the tag of the base image pins the
+# Debian release.
 # hadolint ignore=DL3008
 RUN apt-get update \
     && apt-get install --yes --no-install-recommends g++ \
     && rm -rf /var/lib/apt/lists/*
 COPY constraints.txt docker/portable/portable-cc /portable/
-# Build dependencies too are of the pinned versions.
+# Pin the build dependencies, too.
 ENV PIP_CONSTRAINT=/portable/constraints.txt PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 \
     CC="/portable/portable-cc gcc" CXX="/portable/portable-cc g++" LDFLAGS="-Wl,--strip-all"
-# A wheel of NMSLIB that is for download has no SIMD code at all.
+# Compile NMSLIB: its published wheels have no SIMD code.
 RUN pip wheel --no-deps --no-binary annoy,nmslib --wheel-dir /wheels annoy nmslib
 
 FROM compiled AS installed
@@ -29,8 +30,8 @@ RUN python -m venv --without-pip /opt/venv \
     && /opt/venv/bin/python /portable/check_portable.py \
        annoy.annoylib nmslib lightfm._lightfm_fast_openmp
 
-# MovieLens 100K, in an image of its own (--target movielens): its licence forbids passing it on, so
-# don't push that one to a registry that others read.
+# MovieLens 100K, in its own image (--target movielens). Its licence forbids passing it on, so don't
+# push this image to a registry that others read.
 FROM installed AS fetched
 RUN /opt/venv/bin/python -m ensurepip \
     && /opt/venv/bin/python -m trainer fetch-dataset movielens-100k --data-dir /dataset
@@ -48,7 +49,7 @@ LABEL org.opencontainers.image.title="lightfm-retriever: trainer" \
       org.opencontainers.image.version="0.1.0" \
       org.opencontainers.image.licenses="MIT" \
       org.opencontainers.image.base.name="python:${PYTHON}"
-# LightFM is compiled with OpenMP. A new named volume takes the owner of the folder that it is mounted on.
+# LightFM needs OpenMP's library. A new named volume gets the owner of the folder that it is mounted on.
 # hadolint ignore=DL3008
 RUN apt-get update \
     && apt-get install --yes --no-install-recommends libgomp1 \

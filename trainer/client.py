@@ -1,9 +1,15 @@
-"""A client of the trainer's service: stubs, deadlines, and errors in words.
+"""Call the trainer's service from Python, with deadlines and with errors that say what to do.
 
-with TrainerClient("127.0.0.1:50052") as client:
-    run = client.call("Train", pb.TrainRequest(spec=...)).training_run
-    for run in client.watch(run.id):
-        print(run.stage, run.done, run.total)
+    from recsys.trainer.v1 import trainer_service_pb2 as pb
+    from trainer.client import TrainerClient
+
+    request = pb.TrainRequest(spec={"data": {"dataset": "movielens-100k"}})
+    with TrainerClient("127.0.0.1:50052") as client:
+        run = client.call("Train", request).training_run
+        for run in client.watch(run.id):
+            print(run.stage, run.done, run.total)
+
+Requests and responses are the messages of `protos/recsys/trainer/v1/trainer_service.proto`.
 """
 
 from __future__ import annotations
@@ -41,14 +47,20 @@ DEFAULT_TIMEOUT_SECONDS = 60.0
 _SERVICES = (
     "recsys.trainer.v1.TrainerService",
     {
-        "recsys.retriever.v1.RetrieverService": "a retriever answers there, which trains nothing: give "
-        "the trainer's own port, or ask the retriever by 'lightfm-retriever'"
+        "recsys.retriever.v1.RetrieverService": "a retriever answers there, not a trainer: "
+        "give the trainer's port, or ask the retriever by 'lightfm-retriever'"
     },
 )
 
 
 class TrainerCallError(TrainerError):
-    """The service said no, or nothing in time. `code` is gRPC's; the cause is the RpcError."""
+    """The service refused a call, or didn't answer in time. Its `__cause__` is gRPC's RpcError, if any.
+
+    Attributes:
+        target: address of the service, "host:port".
+        code: gRPC status code.
+        details: the problem in words.
+    """
 
     def __init__(self, target: str, code: grpc.StatusCode, details: str) -> None:
         super().__init__(f"{target}: {code.name}: {details}")
@@ -58,11 +70,11 @@ class TrainerCallError(TrainerError):
 
 
 class TrainerUnreachableError(TrainerCallError):
-    """No trainer is at the address: none was found, or the one that answered before is gone.
+    """No trainer answers at the address: the client found none, or an earlier one is gone.
 
     Attributes:
-        cause: for programs, such as "refused", "name_not_found", "tls_wanted" or "other_service";
-            `lightfm_retriever.hosting.calling.diagnosis.Cause` has them all.
+        cause: reason for programs, such as "refused", "name_not_found", "tls_wanted" or
+            "other_service". `lightfm_retriever.hosting.calling.diagnosis.Cause` lists all values.
     """
 
     def __init__(self, target: str, problem: Problem, *, code: grpc.StatusCode | None = None) -> None:
@@ -71,15 +83,21 @@ class TrainerUnreachableError(TrainerCallError):
 
 
 class TrainerClient:
-    """Asks one trainer. Threads may share it.
+    """Call one trainer. Threads may share a client.
 
-    Until a trainer has answered once, a call fails within a second where none can be reached, by an
-    TrainerUnreachableError that says why. Afterwards calls wait for one that is being replaced.
+    Until a trainer has answered once, a call to an unreachable address fails within a second, with a
+    TrainerUnreachableError that names the cause. Afterwards, calls wait for a service that is being
+    replaced.
 
     Args:
-        target: "host:port"; AddressError for what is none.
-        timeout_seconds: of each call.
-        security: TLS and what the client shows; HostingError for files that can't be used.
+        target: address of the trainer, "host:port".
+        timeout_seconds: deadline of each call.
+        security: TLS and the credentials of the client.
+
+    Raises:
+        AddressError: `target` isn't "host:port".
+        ArgumentError: another argument can't be used.
+        HostingError: a certificate or token file can't be used.
     """
 
     @given.named()
@@ -98,7 +116,7 @@ class TrainerClient:
             target,
             security,
             [
-                # A watch of hours notices a service that is gone.
+                # A watch can take hours. With keepalive, it notices that the service is gone.
                 ("grpc.keepalive_time_ms", 30_000),
                 ("grpc.keepalive_timeout_ms", 10_000),
             ],
@@ -109,11 +127,21 @@ class TrainerClient:
 
     @given.named()
     def call(self, method: str, request: Message | Iterator[Message]) -> Any:
-        """Call a method that answers once, such as "Train"; AppendInteractions takes an iterator.
+        """Call a method that answers once: any method but WatchTrainingRun.
+
+        Example:
+            client.call("ListVersions", pb.ListVersionsRequest(page_size=10)).versions
+
+        Args:
+            method: name of the method, such as "Train".
+            request: request message of that method. AppendInteractions takes an iterator of messages.
+
+        Returns:
+            The response message of that method.
 
         Raises:
-            TrainerCallError: the service said no, or nothing in time.
-            ArgumentError: there is no such method, or its request is another.
+            TrainerCallError: the service refused the call, or didn't answer in time.
+            ArgumentError: no such method exists, the request has another type, or the client is closed.
         """
         _check(method, request)
         return self._answer(
@@ -122,10 +150,20 @@ class TrainerClient:
 
     @given.named()
     def watch(self, run_id: str) -> Iterator[pb.TrainingRun]:
-        """A run as it is, and again whenever it changed, to its end.
+        """Yield a training run as it is now, and again after each change, until it ends.
 
-        The first is waited for as long as a call may take, the others as long as the service is there.
-        Raises TrainerCallError, and ArgumentError for what is no id.
+        The first message has the deadline of a call. The later ones have none: the watch lasts until
+        the run ends, or until the service is gone.
+
+        Args:
+            run_id: `id` of a training run, as Train answers it.
+
+        Yields:
+            The training run. The last one has a final state.
+
+        Raises:
+            TrainerCallError: the service refused the call, didn't answer in time, or is gone.
+            ArgumentError: `run_id` isn't a text, or the client is closed.
         """
         given.text("run_id", run_id, "the id of a training run, as Train answers it")
         seconds = self._seconds_after_contact()
@@ -137,7 +175,7 @@ class TrainerClient:
             is_late.set()
             responses.cancel()
 
-        # Not the call's own timeout, which would end a watch of hours.
+        # gRPC's timeout would end a watch that takes hours. This timer only limits the first message.
         patience = threading.Timer(seconds, give_up)
         patience.daemon = True
         patience.start()
@@ -148,7 +186,7 @@ class TrainerClient:
                 yield response.training_run
         except grpc.RpcError as error:
             if is_late.is_set():
-                raise self._late(f"nobody answered within {seconds:.3g} s") from error
+                raise self._late(f"no answer within {seconds:.3g} s") from error
             raise self._error(error) from error
         finally:
             patience.cancel()
@@ -156,13 +194,19 @@ class TrainerClient:
 
     @given.named()
     def is_serving(self) -> bool:
-        """Whether the service says that it takes calls; TrainerCallError, at once if nobody listens."""
+        """Return whether the service reports, as its health, that it takes calls.
+
+        Raises:
+            TrainerCallError: the service didn't answer. The call fails at once when no program listens
+                at the address.
+            ArgumentError: the client is closed.
+        """
         check = health_pb2_grpc.HealthStub(self._channel).Check
         response = self._answer(check, health_pb2.HealthCheckRequest())
         return bool(response.status == health_pb2.HealthCheckResponse.SERVING)
 
     def close(self) -> None:
-        """Close the connection; calls in flight are cancelled, and later ones are ArgumentErrors."""
+        """Close the connection and cancel the calls in flight. Later calls raise ArgumentError."""
         self._closed = True
         self._channel.close()
 
@@ -182,7 +226,7 @@ class TrainerClient:
         return response
 
     def _seconds_after_contact(self) -> float:
-        """What a call may take once the service was looked for; raises TrainerUnreachableError."""
+        """Return the seconds left after the first contact. Raises TrainerUnreachableError."""
         if self._closed:
             raise ArgumentError("client", None, "open", text="the client is closed: make another")
         if self._contact.reached:
@@ -219,7 +263,7 @@ _METHODS = {
 
 
 def _check(method: Any, request: Any) -> None:
-    """Raise ArgumentError unless there is such a method and it takes such a request."""
+    """Raise ArgumentError unless the method exists and takes requests of this type."""
     if not (isinstance(method, str) and method in _METHODS):
         raise ArgumentError("method", method, f"one of {', '.join(sorted(_METHODS))}")
     found = _METHODS[method]

@@ -1,4 +1,4 @@
-"""A lock that keeps a directory to one process."""
+"""Locks a directory for one process."""
 
 from __future__ import annotations
 
@@ -11,14 +11,19 @@ from lightfm_retriever.files.regular_files import open_descriptor
 
 
 def hold(directory: Path, name: str) -> contextlib.ExitStack:
-    """Hold the lock of a directory, by a file in it that is made; closing what is returned lets go.
+    """Lock a directory, and a lock file in it, which is created if it is missing.
 
-    Raises BlockingIOError when another process holds it, and OSError when the file can't be opened.
+    Returns:
+        A context. Closing it releases the lock.
+
+    Raises:
+        BlockingIOError: another process holds the lock.
+        OSError: the lock file can't be opened.
     """
     with contextlib.ExitStack() as stack:
         file = open_descriptor(directory / name, os.O_CREAT | os.O_RDWR)
         stack.callback(_let_go, file)
-        # The directory too, since who removes the file would take the lock away.
+        # Lock the directory too: removing the file would otherwise remove the lock.
         own = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
         stack.callback(_let_go, own)
         for descriptor in (file, own):
@@ -27,6 +32,6 @@ def hold(directory: Path, name: str) -> contextlib.ExitStack:
 
 
 def _let_go(descriptor: int) -> None:
-    # A child that was forked meanwhile may still have the file open.
+    # Closing isn't enough: a process that was forked in the meantime may still have the file open.
     fcntl.flock(descriptor, fcntl.LOCK_UN)
     os.close(descriptor)

@@ -1,4 +1,4 @@
-"""Fails unless the machine code of extension modules runs on any x86-64-v2, or armv8-a, processor.
+"""Check that the machine code of extension modules runs on any x86-64-v2 or armv8-a processor.
 
 python check_portable.py MODULE...      (needs objdump)
 """
@@ -15,26 +15,27 @@ from collections.abc import Iterable
 
 BASELINES = {"x86_64": "x86-64-v2", "amd64": "x86-64-v2", "aarch64": "armv8-a", "arm64": "armv8-a"}
 
-# Of x86-64-v3 and later, beside what begins with v (AVX, AVX2, AVX-512, FMA, F16C) or k (its masks).
-# tzcnt isn't here: older processors run it as bsf, and compilers use it only where both agree.
+# Instructions of x86-64-v3 and later, in addition to those that begin with v (AVX, AVX2, AVX-512, FMA,
+# F16C) or k (its masks). Not tzcnt: older processors run it as bsf, and compilers use it only where
+# both give the same result.
 _LATER = {
     "andn", "bextr", "blsi", "blsmsk", "blsr", "bzhi", "lzcnt", "movbe",
     "mulx", "pdep", "pext", "rorx", "sarx", "shlx", "shrx",
 }  # fmt: skip
-# Of armv8.2-a and later, beside what has SVE's registers. Atomics of armv8.1-a aren't here: the
-# compiler's own library has them, and asks the processor before it uses them.
+# Instructions of armv8.2-a and later, in addition to those with SVE registers. Not the atomics of
+# armv8.1-a: the compiler's own library has them, and checks the processor before it uses them.
 _LATER_ON_ARM = {
     "bfcvt", "bfdot", "bfmlalb", "bfmlalt", "bfmmla", "fcadd", "fcmla", "fjcvtzs", "fmlal", "fmlal2",
     "fmlsl", "fmlsl2", "sdot", "smmla", "sudot", "udot", "ummla", "usdot", "usmmla",
 }  # fmt: skip
-# Registers of SVE, and arithmetic with 16 bits: "z0.s", "p0/m", "v0.8h" of an instruction on floats.
+# Registers of SVE, and 16-bit arithmetic: "z0.s", "p0/m", "v0.8h" of an instruction on floats.
 _SVE = re.compile(r"\b(z\d+\.[bhsdq]|p\d+(/[mz]|\.[bhsd]))\b")
 _HALF = re.compile(r"\bv\d+\.[48]h\b")
 _CONVERSIONS = ("fcvt", "fmov")
 
 
 def beyond(disassembly: Iterable[str], machine: str = "x86_64") -> tuple[int, Counter[str]]:
-    """How many instructions there are, and those that the machine's baseline lacks.
+    """Return the number of instructions, and the counts of those that the machine's baseline lacks.
 
     Args:
         disassembly: lines of `objdump --disassemble --no-show-raw-insn`.
@@ -68,10 +69,10 @@ def _is_later_on_arm(mnemonic: str, operands: str) -> bool:
 
 
 def main(modules: list[str]) -> int:
-    """Check each; returns the exit status."""
+    """Check each module. Returns the exit status, 1 if a check failed."""
     status, machine = 0, platform.machine()
     if machine not in BASELINES:
-        # What portable-cc leaves to the compiler has nothing to be compared with.
+        # portable-cc only sets a baseline for these machines.
         print(f"not checked: {machine} isn't one of {', '.join(BASELINES)}")
         return 0
     baseline = BASELINES[machine]
@@ -94,7 +95,7 @@ def main(modules: list[str]) -> int:
             )
             status = 1
         else:
-            print(f"{spec.origin}: {instructions:,} instructions, all of them {baseline}'s")
+            print(f"{spec.origin}: {instructions:,} instructions, all of {baseline}")
     return status
 
 

@@ -1,19 +1,18 @@
-"""Callers of one server or several, in a process of their own, and how long each call took.
+"""Runs callers of one or more servers in their own process, and measures the latency of each call.
 
-Started as `python -m tests.benchmarks.asking TARGET[,TARGET...] PLAN`, a Plan as JSON. Requests are
-ready-made bytes, so that the callers leave as much as possible of the machine to the server.
+Start it by `python -m tests.benchmarks.asking TARGET[,TARGET...] PLAN`; PLAN is a Plan as JSON.
+Requests are prepared bytes, so that the callers leave as much of the machine as possible to the server.
 
-In a closed loop each caller asks again as soon as it is answered. With several targets it asks them in
-turn, call by call.
+In a closed loop, each caller calls again as soon as it has the answer. With several targets, it calls
+them in turn.
 
-In an open loop calls come by a schedule, whether or not those before have been answered: at random and
-independently, as many callers who know nothing of each other would ask. The next caller that is free
-asks each. A call's latency counts from when it was due: where a server stalls, the calls that had to
-wait for a caller count with all the time that they waited, which callers who ask again when they are
-answered would not have noticed ("coordinated omission").
+In an open loop, calls follow a schedule, even if earlier calls have no answer yet. They come at random
+and independently, like calls of many independent callers. The next free caller makes each call. Latency
+counts from the time when a call was due. If a server stalls, calls that had to wait for a caller count
+with their whole waiting time. A closed loop would miss that time ("coordinated omission").
 
-Writes a byte when all are connected, and in the end for each target when each call was due, asked and
-answered, float64 on the monotonic clock, to standard output.
+Writes a byte to standard output when all callers are connected. At the end, writes for each target when
+each call was due, made and answered: float64 seconds on the monotonic clock.
 """
 
 from __future__ import annotations
@@ -40,85 +39,85 @@ from tests.load.models import ITEM_IDS, USER_IDS
 
 METHODS = ("Recommend", "SimilarItems")
 BATCH = 64
-# From when all are connected to the first call of a schedule.
+# Seconds between the last connection and the first call of a schedule.
 _HEAD_START = 0.1
 _SLOWEST_CALL = 30
-# A server that can't keep up is no longer waited for.
+# The benchmark fails if a server is this many seconds behind the schedule.
 _TOO_LATE = 20.0
 
 Ask = Callable[..., bytes]
 
 
 class Server(NamedTuple):
-    """Where a server listens, and the processes whose CPU time counts as its own."""
+    """A server's address, and the processes whose CPU time counts."""
 
     target: str
     pids: Sequence[int]
 
     def cpu_seconds(self) -> float:
-        """What the processes have used."""
+        """Return the CPU time of the processes so far."""
         fields = [Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split() for pid in self.pids]
         return sum(int(own[11]) + int(own[12]) for own in fields) / os.sysconf("SC_CLK_TCK")
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
-    """What is asked, and when."""
+    """The calls to make, and their times."""
 
     method: str  # Recommend, SimilarItems or BatchRecommend (of BATCH users)
-    seconds: float  # for how long, whatever the number of servers
-    # A file of what is asked over and over, as `write_requests` has it; without one each id of
+    seconds: float  # duration, for all servers together
+    # A file of requests to repeat, from `write_requests`; without it, requests for each id of
     # tests.load.models.
     requests: str = ""
-    # Each with a connection of its own to each server. Ask several servers with one caller: more would
-    # queue up at the slower server, and look worse for it than they are.
+    # Each caller has its own connection to each server. Use one caller for several servers: with more,
+    # calls would queue at the slower server, which would then look even slower.
     callers: int = 16
-    rate: float = 0  # calls a second of an open loop; 0 for a closed one
-    seed: int = 0  # of the schedule: with equal ones two servers are asked at the same times
+    rate: float = 0  # calls per second of an open loop; 0 for a closed one
+    seed: int = 0  # seed of the schedule; with equal seeds, two servers get calls at the same times
 
 
 @dataclass(frozen=True)
 class Calls:
     """Calls to one server; times are seconds on the monotonic clock."""
 
-    # (calls,) each; in a closed loop a call is due when it is asked.
+    # (calls,) each; in a closed loop, a call is due when it is made.
     due: NDArray[np.float64]
     asked: NDArray[np.float64]
     answered: NDArray[np.float64]
-    callers: int = 0  # of a closed loop; 0 for an open one
-    cpu_seconds: float = 0.0  # of the server's processes, for all calls together
+    callers: int = 0  # callers of a closed loop; 0 for an open one
+    cpu_seconds: float = 0.0  # CPU time of the server's processes, for all calls together
 
     @property
     def seconds(self) -> NDArray[np.float64]:
-        """How long each call took from when it was due."""
+        """Return the latency of each call, from the time when it was due."""
         return self.answered - self.due
 
     @property
     def late(self) -> NDArray[np.float64]:
-        """How long after it was due each was asked: no connection was free, or the caller was slow."""
+        """Return the delay of each call before it was made: no caller was free, or it was slow."""
         return self.asked - self.due
 
     @property
     def calls_per_second(self) -> float:
-        """In a closed loop of the time that callers spent on this server; else to the last answer."""
+        """Return the rate, in a closed loop over the time that callers spent on this server."""
         if self.callers:
             return self.callers / float(self.seconds.mean())
         return len(self.due) / float(self.answered.max() - self.due.min())
 
     @property
     def cpu_microseconds(self) -> float:
-        """Of the server's processes, a call."""
+        """Return the CPU time of the server's processes per call."""
         return self.cpu_seconds / len(self.due) * 1e6
 
     def chosen(self, which: NDArray[np.bool_]) -> Calls:
-        """Some of them."""
+        """Return the selected calls."""
         return Calls(self.due[which], self.asked[which], self.answered[which])
 
 
 def ask(servers: Sequence[Server], plan: Plan) -> list[Calls]:
-    """Have a process of its own ask the servers in turn; returns the calls of each.
+    """Call the servers in turn, from a separate process. Returns the calls to each server.
 
     Raises:
-        subprocess.CalledProcessError: a call failed, or a server is far from keeping up.
+        subprocess.CalledProcessError: a call failed, or a server is too slow for the schedule.
     """
     before = [server.cpu_seconds() for server in servers]
     with start(servers, plan) as process:
@@ -129,23 +128,26 @@ def ask(servers: Sequence[Server], plan: Plan) -> list[Calls]:
 
 
 def ask_each(servers: Sequence[Server], plan: Plan) -> list[Calls]:
-    """As `ask`, but one server after the other, each for the plan's time."""
+    """Call one server after the other, each for the plan's time. Otherwise like `ask`."""
     return [calls for server in servers for calls in ask([server], plan)]
 
 
 def start(servers: Sequence[Server], plan: Plan) -> subprocess.Popen[bytes]:
-    """Start the process, which `finish` waits for; returns when its first call is about to come."""
+    """Start the process of callers, and return shortly before the first call."""
     command = [sys.executable, "-m", "tests.benchmarks.asking", ",".join(one.target for one in servers)]
     command.append(msgspec.json.encode(plan).decode())
     process = subprocess.Popen(command, stdout=subprocess.PIPE)
     assert process.stdout is not None
-    # When all are connected; nothing comes when one fails.
+    # The byte comes when all callers are connected, and never if one fails.
     process.stdout.read(1)
     return process
 
 
 def finish(process: subprocess.Popen[bytes], servers: int) -> NDArray[np.float64]:
-    """(servers, 3, calls): when each was due, asked and answered; raises what `ask` does."""
+    """Return (servers, 3, calls): the times when each call was due, made and answered.
+
+    Raises as `ask` does.
+    """
     written, _ = process.communicate()
     if process.returncode:
         raise subprocess.CalledProcessError(process.returncode, process.args)
@@ -153,13 +155,13 @@ def finish(process: subprocess.Popen[bytes], servers: int) -> NDArray[np.float64
 
 
 def write_requests(path: Path, requests: Sequence[bytes]) -> str:
-    """Write serialized requests; returns the path."""
+    """Write serialized requests to a file. Returns its path."""
     path.write_bytes(msgspec.msgpack.encode(requests))
     return str(path)
 
 
 def asker(stack: contextlib.ExitStack, target: str, method: str) -> Ask:
-    """What asks a method by a connection of its own, in serialized messages."""
+    """Return a function that calls a method over its own connection, with serialized messages."""
     channel = grpc.insecure_channel(target, options=[("grpc.use_local_subchannel_pool", 1)])
     ask: Ask = stack.enter_context(channel).unary_unary(
         f"/recsys.retriever.v1.RetrieverService/{method}"
@@ -168,20 +170,20 @@ def asker(stack: contextlib.ExitStack, target: str, method: str) -> Ask:
 
 
 def schedule(rate: float, seconds: float, seed: int) -> NDArray[np.float64]:
-    """When calls are due, from 0 to `seconds`: a Poisson process of `rate` a second; at least one."""
+    """Draw the times of calls in 0..`seconds`: a Poisson process of `rate` per second, at least one."""
     gaps = np.random.default_rng(seed).exponential(1 / rate, max(1, round(rate * seconds)))
     times: NDArray[np.float64] = np.cumsum(gaps)
-    # As many calls as were asked for in just that time, whatever was drawn.
+    # Scale the times, so that exactly the wanted number of calls fits the duration.
     times *= seconds / times[-1]
     return times
 
 
 class Turns:
-    """What is to be asked when, by any number of threads, and when it was.
+    """Assigns scheduled calls to threads, and records their times.
 
     Attributes:
-        began: what the times are due from, on the monotonic clock.
-        asked, answered: of each call, on the same.
+        began: start of the schedule, on the monotonic clock.
+        asked, answered: times of each call, on the same clock.
     """
 
     def __init__(self, due: Sequence[float]) -> None:
@@ -192,14 +194,14 @@ class Turns:
         self._failed = False
 
     def begin(self) -> None:
-        """Let the first call be due in a moment, and say so."""
+        """Start the schedule in a moment, and write the byte to standard output."""
         self.began = time.perf_counter() + _HEAD_START
         sys.stdout.buffer.write(b"\n")
         sys.stdout.buffer.flush()
 
     def keep(self, ask: Callable[[int], object]) -> None:
-        """Ask what is due next, again and again, until nothing is or another thread failed."""
-        # Taking a number is one instruction, so no two threads get the same.
+        """Make the next call, again and again, until none is left or another thread failed."""
+        # Taking a number is atomic, so each thread gets another one.
         for number in self._numbers:
             if number >= len(self._due) or self._failed:
                 return
@@ -214,7 +216,7 @@ class Turns:
         if wait > 0:
             time.sleep(wait)
         elif wait < -_TOO_LATE:
-            raise RuntimeError("the server can't keep up with the schedule")
+            raise RuntimeError("the server is too slow for the schedule")
         self.asked[number] = time.perf_counter()
         ask(number)
         self.answered[number] = time.perf_counter()
@@ -225,7 +227,7 @@ def main(targets: Sequence[str], plan: Plan) -> None:
     due = schedule(plan.rate, plan.seconds, plan.seed) if plan.rate else np.empty(0)
     turns = Turns(due.tolist())
     begin = threading.Barrier(plan.callers, action=turns.begin)
-    # Of each caller of a closed loop: when it began, and when each of its calls was answered.
+    # For each caller of a closed loop: its start, and the time of each answer.
     stamps: list[list[float]] = [[] for _ in range(plan.callers)]
 
     def call(caller: int) -> None:
@@ -235,7 +237,7 @@ def main(targets: Sequence[str], plan: Plan) -> None:
                 for ask in asks:
                     ask(requests[0], timeout=_SLOWEST_CALL, wait_for_ready=True)
             except grpc.RpcError:
-                # The others must not wait for this caller for ever.
+                # The other callers mustn't wait forever for this one.
                 begin.abort()
                 raise
             begin.wait()
@@ -244,7 +246,7 @@ def main(targets: Sequence[str], plan: Plan) -> None:
                     lambda number: asks[0](requests[number % len(requests)], timeout=_SLOWEST_CALL)
                 )
             else:
-                # Not the same as the others ask at the same time.
+                # Start at different requests, so that callers don't send the same ones.
                 first = caller * (len(requests) // plan.callers)
                 own = itertools.cycle(requests[first:] + requests[:first])
                 _again(asks, own, plan.seconds, stamps[caller].append)
@@ -277,7 +279,7 @@ def _of_target(stamps: Sequence[list[float]], number: int, targets: int) -> NDAr
 
 
 def _run_callers(count: int, call: Callable[[int], None]) -> None:
-    """Have each number below `count` called in a thread of its own; exits when one fails."""
+    """Call `call` with each number below `count`, each in its own thread. Exits if one fails."""
     failures: list[threading.ExceptHookArgs] = []
     threading.excepthook = failures.append
     threads = [threading.Thread(target=call, args=(caller,)) for caller in range(count)]
@@ -286,7 +288,7 @@ def _run_callers(count: int, call: Callable[[int], None]) -> None:
     for thread in threads:
         thread.join()
     if failures:
-        # Not those who were only waiting for the one who failed.
+        # Leave out the callers that only waited for the one that failed.
         causes = [one.exc_value for one in failures if one.exc_type is not threading.BrokenBarrierError]
         sys.exit(f"{len(failures)} of {count} callers failed, the first by {causes[0]!r}")
 

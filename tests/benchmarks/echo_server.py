@@ -1,7 +1,7 @@
-"""The least that a gRPC server in Python can do: a process that answers the same bytes to every call.
+"""Runs a minimal gRPC server in Python, which answers every call with the same bytes.
 
-Started as `python -m tests.benchmarks.echo_server ADDRESS HEX THREADS`; any number of them share a
-port. Says "ready", and ends with its standard input.
+Start it by `python -m tests.benchmarks.echo_server ADDRESS HEX THREADS`. Several can share a port. It
+prints "ready", and ends when its standard input ends.
 """
 
 import sys
@@ -12,7 +12,7 @@ import grpc
 
 def main(address: str, reply: str, threads: str) -> None:
     content = bytes.fromhex(reply)
-    # No request is parsed.
+    # Don't parse requests.
     handler = grpc.unary_unary_rpc_method_handler(lambda *_: content)
     methods = dict.fromkeys(("Recommend", "SimilarItems", "BatchRecommend"), handler)
     server = grpc.server(

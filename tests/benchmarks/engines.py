@@ -1,12 +1,13 @@
-"""LightFM beside MLlib's ALS on MovieLens 100K, each with its defaults and tuned: precision@10.
+"""Compare LightFM with MLlib's ALS on MovieLens 100K, each with defaults and tuned: precision@10.
 
     python -m tests.benchmarks.engines               # forty trials, about ten minutes
     python -m tests.benchmarks.engines --trials 5
 
-ALS is tuned by random search, on the validation split that `trainer tune` uses: a random tenth of the
-training interactions, of the `ua` split's test none. What is best there is fitted once more to all of
-the training data and evaluated on the test once. LightFM's tuned hyperparameters are those that `make
-tune` found in sixty trials on the same validation split (see the README). One Spark session fits all.
+Random search tunes ALS on the validation split of `trainer tune`: a random tenth of the training
+interactions, none of the `ua` split's test interactions. The best setting is fitted again to all
+training data, and evaluated once on the test interactions. `make tune` found LightFM's tuned
+hyperparameters in sixty trials on the same validation split (see the README). One Spark session fits
+all models.
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ LIGHTFM = {
 
 @dataclass(frozen=True)
 class Setting:
-    """What is varied of ALS."""
+    """The settings of ALS to search."""
 
     rank: int
     regularization: float
@@ -55,7 +56,7 @@ class Setting:
 
     @classmethod
     def drawn(cls, random: np.random.Generator) -> Setting:
-        """One by chance, evenly on logarithmic scales."""
+        """Draw a setting, uniformly on log scales."""
 
         def log(low: float, high: float) -> float:
             return float(np.exp(random.uniform(np.log(low), np.log(high))))
@@ -79,7 +80,7 @@ DEFAULTS = Setting(
 
 
 class Als:
-    """Fits ALS to datasets in one session."""
+    """Fits ALS to datasets, all in one session."""
 
     def __init__(self, session: Any, folder: Path) -> None:
         from trainer.spark import source
@@ -88,7 +89,7 @@ class Als:
         self._session, self._folder = session, folder
 
     def fit(self, dataset: Dataset, setting: Setting) -> tuple[Embeddings, float]:
-        """Vectors, and seconds."""
+        """Fit ALS to a dataset. Returns the vectors, and the seconds."""
         from trainer.spark import als
 
         with tempfile.TemporaryDirectory(dir=self._folder) as temporary:
@@ -125,8 +126,8 @@ class Als:
 
 def main() -> None:
     parser = frame.parser(__spec__.name, __doc__)
-    parser.add_argument("--trials", type=int, default=40, help="of ALS (default: 40)")
-    parser.add_argument("--spark-master", default="local[2]", help="default: local[2]")
+    parser.add_argument("--trials", type=int, default=40, help="number of trials of ALS (default: 40)")
+    parser.add_argument("--spark-master", default="local[2]", help="Spark master (default: local[2])")
     options = parser.parse_args()
     with (
         tempfile.TemporaryDirectory(prefix="engines-") as temporary,

@@ -1,4 +1,4 @@
-"""What rounds of calls come to."""
+"""Computes figures from rounds of calls."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
-    # It loads gRPC, which would count as the memory of who needs ratios alone.
+    # The import loads gRPC, whose memory would count in benchmarks that only need ratios.
     from tests.benchmarks.asking import Calls
 
 
 @dataclass(frozen=True)
 class Ratio:
-    """The median of the rounds' ratios, and the range that they lie in."""
+    """The median and the range of the rounds' ratios."""
 
     median: float
     lowest: float
@@ -24,7 +24,7 @@ class Ratio:
 
     @classmethod
     def of(cls, heads: Sequence[float], bases: Sequence[float]) -> Ratio:
-        """Of each round's head to the same round's base; both of one length, at least 1."""
+        """Compute the ratio of head to base in each round. Both have the same length, at least 1."""
         ratios = np.divide(heads, bases)
         return cls(float(np.median(ratios)), float(ratios.min()), float(ratios.max()))
 
@@ -34,7 +34,7 @@ class Ratio:
 
 @dataclass(frozen=True)
 class Figures:
-    """Of one server's calls in one round, or in several."""
+    """Figures of one server's calls, in one or more rounds."""
 
     calls_per_second: float
     cpu_microseconds: float
@@ -45,7 +45,7 @@ class Figures:
 
     @classmethod
     def of(cls, *rounds: Calls) -> Figures:
-        """Medians of the rounds' rates; percentiles of all calls."""
+        """Compute the medians of the rounds' rates, and the percentiles over all calls."""
         return cls(
             float(np.median([one.calls_per_second for one in rounds])),
             float(np.median([one.cpu_microseconds for one in rounds])),
@@ -54,5 +54,5 @@ class Figures:
 
 
 def percentiles(seconds: Sequence[NDArray[np.float64]], *wanted: float) -> list[float]:
-    """In milliseconds, of all calls of the rounds together, at least one."""
+    """Return percentiles in milliseconds, over the calls of all rounds (at least one call)."""
     return [float(value) * 1000 for value in np.percentile(np.concatenate(seconds), wanted)]

@@ -1,13 +1,20 @@
-"""Recall and latency of Recommend under filters, beside the unfiltered search in the same run.
+"""Measure recall and latency of Recommend with filters, next to unfiltered search in the same run.
 
     python -m tests.benchmarks.filters --items 100000 --backend annoy
 
-Vectors are made of MovieLens 100K's factors, interpolated between random pairs, so they lie in
-clusters; queries are users. The index is tuned to recall@10 of 0.95 as publishing does, and the version
-is published and opened, so that all is mapped. Each filter lets through 50 %, 10 %, 1 % or 0.1 % of the
-items, which are chosen in one of three ways: a text attribute `at random`, another `near` one of a few
-items (so that most users' best items don't match, and others' all do), or a `number` in a range. All is
-asked in process, on one thread. Recall is against exact search among the items that match.
+Item vectors are interpolated between random pairs of MovieLens 100K's factors, so they form clusters.
+Queries are users. The index is tuned to recall@10 of 0.95, as in publishing, and the version is
+published and opened, so that its files are mapped.
+
+Each filter matches 50 %, 10 %, 1 % or 0.1 % of the items, in one of three ways:
+
+    at random   a text attribute of random items
+    near        a text attribute of the items near a few items: of most users, no best item matches,
+                but of some, all do
+    number      a range of a number
+
+All queries run in this process on one thread. Recall is relative to exact search among the matching
+items.
 """
 
 import tempfile
@@ -49,7 +56,7 @@ _ANCHORS = 20
 
 @dataclass(frozen=True)
 class Kind:
-    """One way to ask: what it is called, its options, and which items match."""
+    """One kind of query: its name, its options, and the items that match."""
 
     name: str
     share: float
@@ -59,10 +66,10 @@ class Kind:
 
 def main() -> None:
     parser = frame.parser(__spec__.name, __doc__)
-    parser.add_argument("--items", type=int, default=100_000, help="default: 100000")
-    parser.add_argument("--backend", choices=NAMES, default="annoy", help="default: annoy")
+    parser.add_argument("--items", type=int, default=100_000, help="items (default: 100000)")
+    parser.add_argument("--backend", choices=NAMES, default="annoy", help="index (default: annoy)")
     parser.add_argument("--queries", type=int, default=300, help="at most 500 (default: 300)")
-    parser.add_argument("--seed", type=int, default=42, help="of everything random (default: 42)")
+    parser.add_argument("--seed", type=int, default=42, help="random seed (default: 42)")
     options = parser.parse_args()
     vectors, users = indexes.make("interpolated", options.items, options.seed)
     users = users[: options.queries]
@@ -90,7 +97,7 @@ def main() -> None:
 
 
 def make_kinds(vectors: Float32Array, seed: int) -> tuple[list[Column], list[Kind]]:
-    """The attributes to publish, and all ways to ask."""
+    """Return the attributes to publish, and all kinds of query."""
     random = np.random.default_rng(seed)
     count = len(vectors)
     everything = np.ones(count, dtype=bool)
@@ -128,8 +135,8 @@ def _kind(name: str, share: float, condition: AnyCondition, matching: NDArray[np
 
 
 def measure(snapshot: Snapshot, kind: Kind, users: Float32Array) -> dict[str, Any]:
-    """Ask for every user, after a few that don't count."""
-    # An id map numbers the ids as it likes.
+    """Query for every user, after a warm-up with a few users."""
+    # The id map may number the users in another order.
     user_ids = [snapshot.publication.users.external_id(row) for row in range(len(users))]
     for user_id in user_ids[:WARM_UP]:
         retrievable.recommend(snapshot, user_id, kind.options)

@@ -1,14 +1,16 @@
-"""Memory of 1, 2, 4 and 8 workers that serve one large publication.
+"""Measure the memory of 1, 2, 4 and 8 workers that serve one large publication.
 
     python -m tests.benchmarks.footprint --items 1000000 --users 1000000 --backend faiss
 
-Every worker answers all kinds of call before it is measured. As Linux accounts it: a page that n
-processes map counts 1/n in each one's PSS, so the sum over all processes is what they take together; a
-page that only one process has is private, dirty when it is not a file's. A page of a file that only one
-worker has asked for so far counts as that worker's own and clean: with one worker, all that it maps.
-What a further worker costs is the slope of the straight line through the sums. Private dirty memory is
-what it costs for good; the sum of PSS also grows a little with the pages of the files that more calls
-have asked for.
+Each worker answers all kinds of call before the measurement.
+
+Linux counts memory as follows. A page that n processes map counts 1/n in the PSS of each, so the sum of
+PSS is the memory of all processes together. A page of only one process is private; it is dirty if it
+isn't a page of a file. If only one worker has used a page of a file so far, the page is private and
+clean. With one worker, that applies to all mapped pages.
+
+The cost of another worker is the slope of a straight line through the sums. Private dirty memory is the
+permanent cost. The sum of PSS also grows a little when more calls use more pages of the files.
 """
 
 from __future__ import annotations
@@ -36,14 +38,14 @@ from tests.service import Service
 _PARENT = 60e6
 _WORKER = 250e6
 _CONNECTIONS = 4
-# Of each kind on each connection. Some worker without its calls after so many turns is a mistake.
+# Calls of each kind on each connection. It is an error if a worker lacks calls after so many turns.
 _CALLS_IN_A_TURN = 25
 _TURNS = 400
 
 
 @dataclass(frozen=True)
 class Memory:
-    """Of one process, in bytes."""
+    """Memory of one process, in bytes."""
 
     pss: int
     private_clean: int
@@ -51,25 +53,25 @@ class Memory:
 
     @property
     def private(self) -> int:
-        """Clean and dirty."""
+        """Private memory, clean and dirty."""
         return self.private_clean + self.private_dirty
 
     @classmethod
     def of(cls, pid: int) -> Memory:
-        """Of a process that runs; raises OSError when it doesn't."""
+        """Read the memory of a running process. Raises OSError if it has ended."""
         figures = room.of_process(pid, "smaps_rollup")
         return cls(*(figures[name] for name in ("Pss", "Private_Clean", "Private_Dirty")))
 
 
 @dataclass(frozen=True)
 class Footprint:
-    """Of the parent and of each worker."""
+    """Memory of the parent and of each worker."""
 
     parent: Memory
     workers: list[Memory]
 
     def total(self, figure: str) -> int:
-        """The sum of one of Memory's figures over all processes."""
+        """Return the sum of a figure of Memory over all processes."""
         return sum(int(getattr(one, figure)) for one in (self.parent, *self.workers))
 
     def median(self, figure: str) -> float:
@@ -112,7 +114,7 @@ def main() -> None:
 
 
 def measure(made: Large, options: argparse.Namespace) -> dict[int, Footprint]:
-    """By number of workers, after so many calls to each of them."""
+    """Measure each number of workers, after the given number of calls to each worker."""
     questions = Questions(made, queries=1, seed=made.recipe.seed)
     kinds = [questions.kind(name) for name in KINDS]
     results = {}
@@ -131,14 +133,14 @@ def measure(made: Large, options: argparse.Namespace) -> dict[int, Footprint]:
 
 
 def warm_up(service: Service, kinds: Sequence[Kind], calls: int) -> None:
-    """Ask all kinds of call, by new connections, until every worker has answered as many as wanted.
+    """Make all kinds of call over new connections, until each worker has answered `calls` of them.
 
     Raises:
-        BenchmarkError: some worker is given none.
+        BenchmarkError: a worker gets too few calls.
     """
     end = time.monotonic() + PATIENCE
     for turn in range(_TURNS):
-        # The kernel chooses a worker for each connection.
+        # The kernel assigns each connection to a worker.
         for _ in range(_CONNECTIONS):
             with contextlib.ExitStack() as stack:
                 for kind in kinds:
@@ -156,7 +158,7 @@ def warm_up(service: Service, kinds: Sequence[Kind], calls: int) -> None:
 
 
 def further_worker(by_workers: dict[int, Footprint], figure: str) -> float | None:
-    """Bytes that each further worker adds to the sum of a figure; None for one number of workers."""
+    """Return the bytes per additional worker in the sum of a figure; None for one number of workers."""
     if len(by_workers) < 2:
         return None
     counts = list(by_workers)

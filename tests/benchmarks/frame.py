@@ -1,4 +1,4 @@
-"""The command of every benchmark: flags, rounds, errors of one line, a report."""
+"""Shared code of all benchmark commands: flags, rounds, one-line errors, and reports."""
 
 import argparse
 import json
@@ -23,14 +23,14 @@ _Found = TypeVar("_Found")
 
 
 class BenchmarkError(Exception):
-    """A benchmark can't be run here, or was asked for what there isn't."""
+    """A benchmark can't run on this machine, or with these flags."""
 
 
 _FAILURES = (BenchmarkError, TrainerError, PublicationError, RuntimeError, OSError, ValueError)
 
 
 def parser(name: str, description: str | None) -> argparse.ArgumentParser:
-    """Start the command of a module, its `__spec__.name` and docstring, with the flag of all."""
+    """Create the parser of a module from its `__spec__.name` and docstring, with the shared flags."""
     made = argparse.ArgumentParser(
         prog=f"python -m {name}",
         description=description,
@@ -41,7 +41,7 @@ def parser(name: str, description: str | None) -> argparse.ArgumentParser:
 
 
 def positive(text: str) -> int:
-    """A whole number above 0, as a flag's value."""
+    """Parse a flag's value as a whole number above 0."""
     number = int(text) if text.isdecimal() else 0
     if not number:
         raise argparse.ArgumentTypeError(f"{text!r} should be a whole number above 0")
@@ -49,24 +49,24 @@ def positive(text: str) -> int:
 
 
 def above_0(text: str) -> float:
-    """A number above 0, as a flag's value."""
+    """Parse a flag's value as a number above 0."""
     if (number := float(text)) <= 0:
         raise argparse.ArgumentTypeError(f"{text!r} should be above 0")
     return number
 
 
 def run(main: Callable[[], object]) -> NoReturn:
-    """Run a command, and end with status 1 and one line when it fails."""
+    """Run a command. If it fails, print one line and exit with status 1."""
 
     def command() -> int:
         try:
             main()
         except subprocess.CalledProcessError as error:
-            problem = f"the callers failed, as they said above (exit status {error.returncode})"
+            problem = f"the callers failed with exit status {error.returncode}; see their message above"
         except _FAILURES as error:
             problem = str(error)
         except Exception as error:
-            # Those that call have it. Of the others it would count as the memory that they measure.
+            # Benchmarks that call have loaded gRPC. In the others, its memory would count.
             grpc = sys.modules.get("grpc")
             if grpc is None or not isinstance(error, grpc.RpcError):
                 raise
@@ -80,12 +80,12 @@ def run(main: Callable[[], object]) -> NoReturn:
 
 
 def last_line(said: str) -> str:
-    """The last that a program said, which tells why it failed."""
-    return (said.strip().splitlines() or ["nothing said why"])[-1]
+    """Return the last line of a program's output, which usually has the reason of a failure."""
+    return (said.strip().splitlines() or ["it printed no reason"])[-1]
 
 
 def reporter(options: argparse.Namespace) -> Reporter:
-    """What is told about long work: nothing where a program reads."""
+    """Return a reporter of progress; with --json, one that prints nothing."""
     return Silent() if options.json else Bars()
 
 
@@ -95,13 +95,16 @@ def alternating(
     measure: Callable[[Sequence[_Way], int], Iterable[_Found]],
     advance: Advance = lambda _: None,
 ) -> list[list[_Found]]:
-    """What each way takes in every round, by way. Who is first changes from round to round.
+    """Measure several ways in each round. The order changes from round to round.
 
     Args:
-        rounds: how many, at least 1.
-        ways: what is compared.
-        measure: is given the ways in their order, and the round's number.
-        advance: told of each round.
+        rounds: number of rounds, at least 1.
+        ways: the ways to compare.
+        measure: called with the ways in their order, and the number of the round.
+        advance: called after each round.
+
+    Returns:
+        For each way, its measurements in all rounds.
     """
     results = []
     for number in range(rounds):
@@ -112,7 +115,7 @@ def alternating(
 
 
 def table(title: str, rows: Iterable[Mapping[str, str]], *, left: int = 1) -> Table:
-    """A table of rows, at least one, by column; the columns after the first `left` hold numbers."""
+    """Create a table of at least one row. The columns after the first `left` hold numbers."""
     made = Table(box=None, pad_edge=False, header_style="bold", title=title, title_justify="left")
     for row in rows:
         if not made.columns:
@@ -123,7 +126,7 @@ def table(title: str, rows: Iterable[Mapping[str, str]], *, left: int = 1) -> Ta
 
 
 def report(options: argparse.Namespace, *parts: RenderableType, **content: object) -> None:
-    """Print tables and lines, or with --json `content` and the machine that it was measured on."""
+    """Print tables and lines; with --json, print `content` and the machine instead."""
     if options.json:
         print(json.dumps({"machine": machine_name(), **content}, indent=2))
         return

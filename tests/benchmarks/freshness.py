@@ -1,13 +1,15 @@
-"""Training anew against going on from the last model, as MovieLens 100K grows.
+"""Compare cold starts with warm starts of training, while MovieLens 100K grows.
 
     python -m tests.benchmarks.freshness --epochs 3,5 --seeds 3
 
-The ratings are cut by time. The first model is trained on 80 %, then 4 % are added at a time. At each
-step every model is asked for what comes in the next 4 %, of the users and items that it was trained on:
-precision@10 and AUC among the items that a user hasn't rated yet. A cold start trains all epochs of the
-defaults; a warm start goes on from the warm model of the step before; "none" trains nothing any more:
-new users get the most popular items. Figures are means over the steps and seeds (± is the deviation
-between seeds), seconds those of one training on one thread.
+The ratings are split by time. The first model is trained on 80 %, and each step adds 4 %. At each step,
+every model is evaluated on the next 4 %, for the users and items that it knows. The metrics are
+precision@10 and AUC among the items that a user hasn't rated yet. A cold start trains all default
+epochs. A warm start continues from the warm model of the previous step. "none" doesn't train again, and
+new users get the most popular items.
+
+Figures are means over steps and seeds; ± is the deviation between seeds. Seconds are of one training on
+one thread.
 """
 
 import time
@@ -39,16 +41,16 @@ COLD, WARM, STALE = "cold", "warm", "none"
 
 @dataclass(frozen=True)
 class Step:
-    """One state of the data, and what comes next."""
+    """One state of the data, and the interactions that follow."""
 
-    share: float  # of all ratings, in time's order
-    dataset: Dataset  # those
-    next_items: Ragged  # for each user of the dataset the rows of the items of the next 4 %
+    share: float  # share of all ratings, in order of time
+    dataset: Dataset  # the ratings so far
+    next_items: Ragged  # for each user of the dataset, the rows of the items in the next 4 %
 
 
 @dataclass(frozen=True)
 class Figure:
-    """One model at one step: `epochs` were trained in `seconds`."""
+    """The result of one model at one step. Its `epochs` took `seconds`."""
 
     start: str
     epochs: int
@@ -62,8 +64,10 @@ class Figure:
 
 def main() -> None:
     parser = frame.parser(__spec__.name, __doc__)
-    parser.add_argument("--epochs", default="1,3,5,10,20", help="of warm starts (default: 1,3,5,10,20)")
-    parser.add_argument("--seeds", type=int, default=5, help="how many (default: 5)")
+    parser.add_argument(
+        "--epochs", default="1,3,5,10,20", help="epochs of warm starts (default: 1,3,5,10,20)"
+    )
+    parser.add_argument("--seeds", type=int, default=5, help="number of seeds (default: 5)")
     options = parser.parse_args()
     epochs = [int(text) for text in options.epochs.split(",")]
     steps = list(cut(movielens.read_interactions(DATA_DIR)))
@@ -80,7 +84,7 @@ def main() -> None:
 
 
 def cut(interactions: Interactions) -> Iterator[Step]:
-    """The data at each step. The last one's next 4 % are the last of all."""
+    """Yield the data at each step. The next 4 % of the last step are the end of the data."""
     count = len(interactions)
     assert interactions.timestamps is not None
     rank = np.empty(count, dtype=np.int64)
@@ -97,7 +101,7 @@ def cut(interactions: Interactions) -> Iterator[Step]:
 
 
 def measure(steps: Sequence[Step], epochs: Sequence[int], seed: int) -> Iterator[Figure]:
-    """Every kind of start at each step but the first, whose model they all go on from."""
+    """Measure each kind of start at each step. All begin with the model of the first step."""
     options = Hyperparameters(seed=seed)
     first = train(steps[0].dataset, options, on_epoch=lambda: None)
     state = warm_start.state_of(first, steps[0].dataset)
@@ -123,7 +127,7 @@ def measure(steps: Sequence[Step], epochs: Sequence[int], seed: int) -> Iterator
 
 
 def summary(figures: Sequence[Figure]) -> list[dict[str, float | str]]:
-    """Means over steps and seeds."""
+    """Return the means over steps and seeds."""
 
     def mean(own: Sequence[Figure], name: str = "precision_at_10") -> float:
         return float(np.mean([getattr(figure, name) for figure in own]))
@@ -133,7 +137,7 @@ def summary(figures: Sequence[Figure]) -> list[dict[str, float | str]]:
         own = [figure for figure in figures if (figure.start, figure.epochs) == (start, epochs)]
         row = {"start": start, "epochs": epochs}
         row |= {name: mean(own, name) for name in ("seconds", "precision_at_10", "auc")}
-        # How much a mean over the steps moves with the seed.
+        # The deviation of the mean over the steps, between seeds.
         seeds = {figure.seed for figure in own}
         of_seeds = [mean([figure for figure in own if figure.seed == seed]) for seed in seeds]
         row["precision_spread"] = float(np.std(of_seeds))
@@ -145,7 +149,7 @@ def summary(figures: Sequence[Figure]) -> list[dict[str, float | str]]:
 
 
 def _rows_of(dataset: Dataset, coming: Interactions) -> Ragged:
-    """For each user of the dataset the items to come: known ones that the user hasn't seen."""
+    """Return for each user of the dataset the known items that follow and that the user hasn't seen."""
     users, items = (
         np.array([-1 if (row := ids.row(name)) is None else row for name in names])[own]
         for ids, names, own in (

@@ -1,11 +1,11 @@
-"""Kinds of index on one catalogue: recall@10, time of a query, build time and size, tuned alike.
+"""Compare tuned index backends on one catalogue: recall@10, time per query, build time and size.
 
     python -m tests.benchmarks.indexes --n 200000 --backends annoy,faiss --vectors heavy-tailed
 
-Vectors are made of MovieLens 100K's factors: `interpolated` between random pairs (no two alike) or
-`repeated` as in the notebook. `heavy-tailed` ones have random directions and log-normal norms (sigma
-1), which is as hard as inner-product search gets. Queries are users. Recall is of inner-product search,
-against exact search; times are medians on one thread.
+Vectors come from MovieLens 100K's factors: `interpolated` between random pairs (all distinct), or
+`repeated` as in the notebook. `heavy-tailed` vectors have random directions and log-normal norms (sigma
+1), a hard case for inner-product search. Queries are users. Recall is of inner-product search, relative
+to exact search. Times are medians on one thread.
 """
 
 import argparse
@@ -40,13 +40,19 @@ def main() -> None:
     parser = frame.parser(__spec__.name, __doc__)
     parser.add_argument("--n", type=int, default=50_000, help="vectors (default: 50000)")
     parser.add_argument(
-        "--backends", help=f"names with commas between, of {', '.join(NAMES)} (default: all installed)"
+        "--backends",
+        help=f"comma-separated names: {', '.join(NAMES)} (default: all that are installed)",
     )
-    parser.add_argument("--vectors", choices=KINDS, default=KINDS[0], help="default: interpolated")
     parser.add_argument(
-        "--target-recall", type=float, default=TuningOptions.target_recall, help="default: 0.95"
+        "--vectors", choices=KINDS, default=KINDS[0], help="kind of vectors (default: interpolated)"
     )
-    parser.add_argument("--seed", type=int, default=42, help="of everything random (default: 42)")
+    parser.add_argument(
+        "--target-recall",
+        type=float,
+        default=TuningOptions.target_recall,
+        help="target of recall@10 (default: 0.95)",
+    )
+    parser.add_argument("--seed", type=int, default=42, help="random seed (default: 42)")
     options = parser.parse_args()
     vectors, queries = make(options.vectors, options.n, options.seed)
     results = measure(vectors, queries, options)
@@ -68,7 +74,7 @@ def main() -> None:
 
 
 def settings(facts: IndexFacts) -> str:
-    """How an index is built and asked, without what is the same for all."""
+    """Return the settings of an index, without those that all indexes share."""
     return " ".join(
         f"{name}={value}"
         for name, value in {**facts.build, **facts.query}.items()
@@ -77,7 +83,7 @@ def settings(facts: IndexFacts) -> str:
 
 
 def movielens_model(split: str, seed: int) -> tuple[Embeddings, Dataset]:
-    """What the defaults make of MovieLens 100K, without features."""
+    """Train on MovieLens 100K with the defaults, without features."""
     dataset = build_dataset(
         movielens.read_interactions(DATA_DIR),
         items=FeatureTable(),
@@ -89,7 +95,7 @@ def movielens_model(split: str, seed: int) -> tuple[Embeddings, Dataset]:
 
 
 def make(kind: str, count: int, seed: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Item vectors (count, d) and queries (m, d)."""
+    """Return item vectors (count, d) and queries (m, d)."""
     if kind == "heavy-tailed":
         random = np.random.default_rng(seed)
         directions = random.standard_normal((count, 65), dtype=np.float32)
@@ -105,7 +111,7 @@ def make(kind: str, count: int, seed: int) -> tuple[NDArray[np.float32], NDArray
 def measure(
     vectors: NDArray[np.float32], queries: NDArray[np.float32], options: argparse.Namespace
 ) -> list[tuple[IndexFacts, int]]:
-    """The facts of each backend's best index, and the size of its file in bytes."""
+    """Return the facts of each backend's best index, and the bytes of its file."""
     backends = make_backends(options.backends) if options.backends else installed()
     tuning = TuningOptions(target_recall=options.target_recall, seed=options.seed)
     excluded = no_rows(len(queries))

@@ -1,12 +1,12 @@
-"""A publication of any size, as the trainer makes it, kept in a folder for the next benchmark.
+"""Create a publication of any size with the trainer's code, and keep it for the next benchmark.
 
     python -m tests.benchmarks.large --items 1000000 --users 1000000 --backend faiss --folder DIR
 
-Items and users are MovieLens 100K's, trained with the defaults; where more are wanted, they are
-interpolated between random pairs, so they lie in clusters. A user has seen items near those that the
-nearest MovieLens user has seen. The trainer's own publishing indexes, tunes and stages all of it: both
-indexes, users, seen items, popularity, what folds sessions in, and two attributes to filter by. A
-`tenth`, a text from "0" to "9", lets through 10 % of the items; a `number` is uniform in 0..1.
+Items and users are those of MovieLens 100K, trained with the defaults. More of them are interpolated
+between random pairs, so they form clusters. A user has seen items near those of the nearest MovieLens
+user. The trainer's own code publishes it: both indexes (tuned), users, seen items, popularity, data for
+sessions, and two attributes for filters. The text `tenth`, from "0" to "9", matches 10 % of the items.
+The `number` is uniform in 0..1.
 """
 
 import argparse
@@ -45,38 +45,37 @@ MOST = 10_000_000
 TENTHS = [str(number) for number in range(10)]
 
 _CHUNK = 100_000
-# Of the number of items that a user has seen: log-normal, so that a few have seen many.
+# The number of seen items of a user is log-normal: a few users have seen many.
 _SEEN_MEDIAN, _SEEN_SIGMA, _MOST_SEEN = 14, 0.8, 200
 
-# What making one takes at its peak, in bytes, with room to spare: 2.2 GB were measured for a million
-# items and a million users by FAISS.
+# Peak memory in bytes, with a reserve. With FAISS, a million items and a million users took 2.2 GB.
 _MEMORY = 500e6
 _MEMORY_AN_ITEM = {"annoy": 2400, "exact": 1100, "faiss": 1300, "nmslib": 3000, AUTO: 2400}
 _MEMORY_A_USER = 900
 _DISK = 20e6
-# The indexes that are tried for one purpose lie there together until the best is chosen.
+# All candidates for an index are on the disk at the same time, until the best is chosen.
 _DISK_AN_ITEM = {"annoy": 2600, "exact": 350, "faiss": 700, "nmslib": 2700, AUTO: 3200}
 _DISK_A_USER = 420
 
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """What to make; equal ones make the same."""
+    """What to create. Equal recipes create equal publications."""
 
     items: int
     users: int
-    backend: str  # of both indexes, as the trainer's --backend
-    seed: int  # of everything random
+    backend: str  # backend of both indexes, as of the trainer's --backend
+    seed: int  # random seed
 
     @property
     def name(self) -> str:
-        """The folder's; what is made by other rules than before needs another one."""
+        """Name of the folder. Change it when the rules change."""
         return f"{self.items}x{self.users}-{self.backend.replace(',', '+')}-{self.seed}"
 
 
 @dataclass(frozen=True)
 class Large:
-    """A volume with one version, which label "current" names."""
+    """A volume with one version, which the label "current" names."""
 
     recipe: Recipe
     volume: Path
@@ -84,22 +83,22 @@ class Large:
 
     @property
     def directory(self) -> Path:
-        """Where the version's files are."""
+        """Folder of the version's files."""
         return layout.version_dir(self.volume, self.version)
 
     @property
     def bytes(self) -> int:
-        """Of all its files."""
+        """Size of all files of the version."""
         return sum(path.stat().st_size for path in self.directory.iterdir())
 
     @property
     def title(self) -> str:
-        """How large it is."""
+        """Title with the numbers of items and users."""
         return f"{self.recipe.items:,} items, {self.recipe.users:,} users"
 
     @property
     def indexes(self) -> list[str]:
-        """A line for each index: its backend, settings, and recall when it was tuned."""
+        """Return a line for each index: its backend, settings, and recall when it was tuned."""
         facts = reader.read_manifest(self.volume, self.version).indexes
         return [
             f"index {name!r}: {facts[name].backend} {settings(facts[name])} "
@@ -109,7 +108,7 @@ class Large:
 
     @property
     def described(self) -> dict[str, object]:
-        """All of it for a program."""
+        """Return a description for JSON."""
         return {**asdict(self.recipe), "indexes": self.indexes}
 
 
@@ -118,7 +117,7 @@ def main() -> None:
     add_arguments(parser, items=[1_000_000])
     options = parser.parse_args()
     if options.folder is None:
-        raise BenchmarkError("--folder says where it is kept, and is needed")
+        raise BenchmarkError("--folder is missing: give the folder for the publications")
     started = time.perf_counter()
     for made in each(options, lambda _: Room(0, 0)):
         seconds = time.perf_counter() - started
@@ -134,31 +133,37 @@ def main() -> None:
 
 
 def add_arguments(parser: argparse.ArgumentParser, *, items: Sequence[int]) -> None:
-    """Add the flags of what is made; `items` are the default's."""
+    """Add the flags of a recipe. `items` is the default of --items."""
     shown = " ".join(map(str, items))
     parser.add_argument(
-        "--items", type=int, nargs="+", default=items, help=f"of each catalogue (default: {shown})"
+        "--items",
+        type=int,
+        nargs="+",
+        default=items,
+        help=f"items of each catalogue (default: {shown})",
     )
-    parser.add_argument("--users", type=int, default=1_000_000, help="default: 1000000")
+    parser.add_argument("--users", type=int, default=1_000_000, help="users (default: 1000000)")
     parser.add_argument(
         "--backend",
         default="faiss",
-        help=f"{AUTO}, or names with commas between, of {', '.join(NAMES)} (default: faiss)",
+        help=f"{AUTO}, or comma-separated names: {', '.join(NAMES)} (default: faiss)",
     )
-    parser.add_argument("--seed", type=int, default=42, help="of everything random (default: 42)")
-    parser.add_argument("--folder", type=Path, help="where publications are kept (default: nowhere)")
+    parser.add_argument("--seed", type=int, default=42, help="random seed (default: 42)")
+    parser.add_argument(
+        "--folder", type=Path, help="folder to keep publications in (default: delete them)"
+    )
 
 
 def each(options: argparse.Namespace, besides: Callable[[Recipe], Room]) -> Iterator[Large]:
-    """Make what the flags of `add_arguments` ask for, one after the other, unless it is there already.
+    """Create the publications of the flags of `add_arguments`, one after the other, unless they exist.
 
     Args:
-        options: those flags, and `json`, which takes the progress bars away.
-        besides: what the caller will need beside a publication.
+        options: these flags, and `json`, which turns progress bars off.
+        besides: memory and disk that the caller needs in addition to a publication.
 
     Raises:
-        BenchmarkError, TrainerError: memory or disk won't do for all, or a number or a backend; before
-            any is made.
+        BenchmarkError, TrainerError: memory or disk is too small, or a number or backend is wrong. This
+            is checked before the first publication.
         OSError, PublicationError: the folder can't be written.
     """
     recipes = [
@@ -182,7 +187,7 @@ def each(options: argparse.Namespace, besides: Callable[[Recipe], Room]) -> Iter
 
 @contextlib.contextmanager
 def kept_in(folder: Path | None) -> Iterator[Path]:
-    """The folder that was given, or one that is removed afterwards."""
+    """Yield the given folder, or a temporary one."""
     if folder is not None:
         yield folder
         return
@@ -191,11 +196,11 @@ def kept_in(folder: Path | None) -> Iterator[Path]:
 
 
 def make(folder: Path, recipe: Recipe, reporter: Reporter) -> Large:
-    """Make a publication in a folder of its own in `folder`, unless it is there already."""
+    """Create a publication in its own folder below `folder`, unless it exists."""
     place = folder / recipe.name
     if (found := _made(place, recipe)) is not None:
         return found
-    # What a run that was killed has left.
+    # Remove leftovers of a run that was killed.
     shutil.rmtree(place, ignore_errors=True)
     version = published(
         place / "volume", generate(recipe), recipe.backend, recipe.seed, reporter
@@ -206,7 +211,7 @@ def make(folder: Path, recipe: Recipe, reporter: Reporter) -> Large:
 
 
 def again(large: Large) -> str:
-    """Publish the same once more, as files of its own; returns the version. No label is moved."""
+    """Publish the same content again, as new files. Returns the version. Moves no label."""
     with Staging(large.volume) as staging:
         facts = reader.read_manifest(large.volume, large.version)
         for name in facts.files:
@@ -215,7 +220,7 @@ def again(large: Large) -> str:
 
 
 def needs(recipe: Recipe) -> Room:
-    """What making it takes, roughly; of several backends what the hungriest takes."""
+    """Estimate memory and disk for a recipe; with several backends, for the most expensive one."""
     names = [name.strip() for name in recipe.backend.split(",")]
     memory, disk = (
         max(of.get(name, of[AUTO]) for name in names) for of in (_MEMORY_AN_ITEM, _DISK_AN_ITEM)
@@ -227,7 +232,7 @@ def needs(recipe: Recipe) -> Room:
 
 
 def generate(recipe: Recipe) -> Publishable:
-    """What the trainer would have after training, made up but for MovieLens' own vectors."""
+    """Create the trainer's content after training: MovieLens' vectors, and synthetic ones."""
     seed = recipe.seed
     own, dataset = movielens_model("none", seed)
     item_vectors = _scaled(own.item_vectors, recipe.items, seed)
@@ -252,7 +257,7 @@ def generate(recipe: Recipe) -> Publishable:
 def publishable(
     name: str, embeddings: Embeddings, seen: Ragged, attributes: list[Column]
 ) -> Publishable:
-    """What the trainer would have after training; ids are "item-0", ... and "user-0", ... ."""
+    """Return the trainer's content after training, with ids "item-0", ... and "user-0", ... ."""
     return Publishable(
         items=IdMap.build(f"item-{row}" for row in range(len(embeddings.item_vectors))),
         users=IdMap.build(f"user-{row}" for row in range(len(embeddings.user_vectors))),
@@ -277,13 +282,13 @@ def publishable(
 def published(
     volume: Path, content: Publishable, backend: str, seed: int, reporter: Reporter
 ) -> Manifest:
-    """Publish as the trainer does; no label is moved."""
+    """Publish as the trainer does. Moves no label."""
     indexing = Indexing(backends=make_backends(backend), options=TuningOptions(seed=seed))
     return publish(content, volume, indexing=indexing, timings=Timings(), reporter=reporter).manifest
 
 
 def nearest(vectors: Float32Array, own: Float32Array) -> NDArray[np.int32]:
-    """For each vector (n, d) the row of the nearest among others (m, d), by Euclidean distance."""
+    """Return for each vector (n, d) the row of the nearest of `own` (m, d), by Euclidean distance."""
     halves = np.square(own).sum(axis=1) / 2
     rows = np.empty(len(vectors), dtype=np.int32)
     for chunk in _chunks(len(vectors)):
@@ -294,10 +299,15 @@ def nearest(vectors: Float32Array, own: Float32Array) -> NDArray[np.int32]:
 def draw_seen(
     user_near: NDArray[np.int32], own_seen: Ragged, item_near: NDArray[np.int32], *, seed: int
 ) -> Ragged:
-    """For each user rows of items, ascending: near those that the user nearby has seen.
+    """Draw seen items for each user, near the items that the nearest MovieLens user has seen.
 
-    Of each user (users,) and item (items,) the one of MovieLens is given that it is near, and what
-    MovieLens' users have seen, none of them nothing.
+    Args:
+        user_near: (users,) nearest MovieLens user of each user.
+        own_seen: seen items of each MovieLens user, at least one.
+        item_near: (items,) nearest MovieLens item of each item.
+
+    Returns:
+        For each user, the rows of items, ascending.
     """
     random = np.random.default_rng([seed, 1])
     items = len(item_near)
@@ -313,7 +323,7 @@ def draw_seen(
         owners = np.repeat(np.arange(len(close)), many.clip(1, _MOST_SEEN).astype(np.int64))
         base = close[owners]
         own = own_seen.values[own_seen.offsets[base] + _below(lengths[base], random)]
-        # Where no item is near, any will do.
+        # If no item is near, take any item.
         places = np.where(counts[own] > 0, starts[own] + _below(counts[own], random), 0)
         rows = np.where(counts[own] > 0, near[places], random.integers(0, items, len(own)))
         pairs = np.unique(owners * items + rows)
@@ -323,7 +333,7 @@ def draw_seen(
 
 
 def _below(most: NDArray[np.int64], random: np.random.Generator) -> NDArray[np.int64]:
-    """For each number one in 0..number - 1; 0 for 0."""
+    """Draw for each number an integer in 0..number - 1; 0 for 0."""
     return (random.random(len(most)) * most).astype(np.int64)
 
 
@@ -337,7 +347,7 @@ def _scaled(own: Float32Array, count: int, seed: int) -> Float32Array:
 
 
 def _made(place: Path, recipe: Recipe) -> Large | None:
-    """What is there already: the label is moved last, and names nothing else."""
+    """Return an existing publication, which is complete if it has its label; else None."""
     version = labels.read_label_or_none(place / "volume", layout.DEFAULT_LABEL)
     return None if version is None else Large(recipe, place / "volume", version)
 

@@ -1,14 +1,14 @@
-"""What metrics cost: a retriever of one worker without them, beside ones that count, compare and tell.
+"""Measure the cost of metrics: compare a retriever of one worker without metrics with three variants.
 
-    counted     --metrics-listen alone
-    watched     as it is run: also online recall of the default share, and a scrape every second
-    compared    online recall of every call: as much as it may ever take
+    counted     only --metrics-listen
+    watched     also online recall of the default share of calls, and a scrape every second
+    compared    also online recall of every call, up to its time limit
 
-All serve one publication, and each is asked beside the one without, `off`, as in
-tests.benchmarks.revisions: by one caller who asks both in turn, call by call, and by 16 callers who ask
-one at a time, in rounds. CPU time is the worker's and the parent's, who answers the scrapes. The ratios
-to the one without are what counts. Scrapes and comparisons take their time each second, not each call:
-only 16 callers tell what that costs a call.
+All variants serve one publication. Each is compared with the retriever without metrics, `off`, as in
+tests.benchmarks.revisions: one caller calls both in turn, and 16 callers call one of them at a time, in
+rounds. CPU time is of the worker and of the parent, which answers the scrapes. Look at the ratios to
+`off`. Scrapes and comparisons cost time per second, not per call, so only the 16 callers show their
+cost per call.
 """
 
 import contextlib
@@ -41,8 +41,10 @@ _SCRAPE_SECONDS = 1.0
 def main() -> None:
     parser = frame.parser(__spec__.name, __doc__)
     parser.add_argument("--items", type=int, default=20_000, help="items of the catalogue")
-    parser.add_argument("--rounds", type=frame.positive, default=8, help="of each way to ask")
-    parser.add_argument("--seconds", type=frame.above_0, default=2.0, help="of each round and variant")
+    parser.add_argument("--rounds", type=frame.positive, default=8, help="rounds of each comparison")
+    parser.add_argument(
+        "--seconds", type=frame.above_0, default=2.0, help="seconds of each round and variant"
+    )
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
         volume = Path(temporary) / "volume"
@@ -61,7 +63,7 @@ def main() -> None:
 
 
 def measure(volume: Path, rounds: int, seconds: float) -> dict[str, list[Comparison]]:
-    """Ask each variant beside the one without metrics; by variant its comparisons."""
+    """Compare each variant with the retriever without metrics. Returns the comparisons by variant."""
     with contextlib.ExitStack() as stack:
         servers = {}
         for name, flags in VARIANTS.items():
@@ -80,7 +82,7 @@ def measure(volume: Path, rounds: int, seconds: float) -> dict[str, list[Compari
 
 @contextlib.contextmanager
 def _scraped(service: Service) -> Iterator[None]:
-    """Read a service's metrics every second until the block ends."""
+    """Scrape a service's metrics every second until the block ends."""
     found = re.search(r"metrics on (\S+)", service.log)
     assert found is not None
     url = f"http://{found[1]}/metrics"

@@ -1,18 +1,16 @@
-"""Memory and time of publishing vectors, beside the size of the largest index that is published.
+"""Measure memory and time of publishing vectors, relative to the size of the largest index.
 
     python -m tests.benchmarks.publishing --items 1000000 5000000 --backend annoy faiss --folder DIR
 
-Vectors are made by tests.benchmarks.synthetic and published by `trainer publish` in a process of its
-own for each size and backend. Of each kind one index is built: Annoy's trees are given, and of the
-others the first settings are taken, since any recall is enough. All items are measured with a tenth as
-many users.
+tests.benchmarks.synthetic creates the vectors, with a tenth as many users as items. For each size and
+backend, `trainer publish` publishes them in its own process. It builds one index of each kind, without
+tuning: with the given number of Annoy's trees, or with the first settings of the other backends.
 
-Anonymous memory is what the kernel can't take back: it is looked at every few milliseconds, so a
-shorter peak isn't seen. Resident memory has pages of files that are mapped as well, which the kernel
-drops where memory is short; the kernel itself notes its peak. The ratio is that of the anonymous peak
-to the file of the largest index, which of FAISS and NMSLIB is as large as the index in memory. The
-target is at most 1.5. What the interpreter and its libraries take counts as well, and is most of it
-where the index is small.
+The kernel can't take back anonymous memory. The benchmark reads it every few milliseconds, so it may
+miss shorter peaks. Resident memory also has pages of mapped files, which the kernel drops if memory is
+short; the kernel itself records the peak. The ratio is the anonymous peak divided by the file of the
+largest index. For FAISS and NMSLIB, that file is as large as the index in memory. The target is at most
+1.5. The interpreter and its libraries count, too; with small indexes, they are most of the memory.
 """
 
 import json
@@ -34,7 +32,7 @@ TARGET = 1.5
 ITEMS_PER_USER = 10
 ROOT = Path(__file__).parents[2]
 _SAMPLING_SECONDS = 0.005
-# Both indexes, the vectors, and those that were reordered, relative to the vectors: at the most.
+# Maximum size of both indexes, the vectors, and the reordered vectors, relative to the vectors.
 _FILES = 10
 
 
@@ -42,14 +40,14 @@ def main() -> None:
     parser = frame.parser(__spec__.name, __doc__)
     indexed = [name for name in NAMES if name != "exact"]
     for name, default, of, more in (
-        ("items", [1_000_000], "of each catalogue (default: 1000000)", {"nargs": "+"}),
-        ("components", 64, "of the vectors (default: 64)", {}),
-        ("trees", 10, "of Annoy (default: 10)", {}),
+        ("items", [1_000_000], "items of each catalogue (default: 1000000)", {"nargs": "+"}),
+        ("components", 64, "dimensions of the vectors (default: 64)", {}),
+        ("trees", 10, "trees of Annoy (default: 10)", {}),
     ):
         parser.add_argument(f"--{name}", type=frame.positive, default=default, help=of, **more)
-    told = "of index (default: annoy)"
+    told = "backends of the index (default: annoy)"
     parser.add_argument("--backend", nargs="+", default=["annoy"], choices=indexed, help=told)
-    parser.add_argument("--folder", type=Path, help="where vectors are kept (default: nowhere)")
+    parser.add_argument("--folder", type=Path, help="folder to keep vectors in (default: delete them)")
     options = parser.parse_args()
     reporter = frame.reporter(options)
     results = []
@@ -71,7 +69,7 @@ def main() -> None:
 
 
 def made(folder: Path, items: int, components: int, reporter: Reporter) -> Path:
-    """Where the vectors are, which are made unless they are there."""
+    """Return the folder of the vectors, and create them unless they exist."""
     place = folder / f"vectors-{items}-{components}"
     users, clusters = -(-items // ITEMS_PER_USER), min(items, VectorsSpec.clusters)
     spec = VectorsSpec(users=users, items=items, components=components, clusters=clusters)
@@ -84,10 +82,10 @@ def made(folder: Path, items: int, components: int, reporter: Reporter) -> Path:
 
 
 def measure(subject: dict[str, Any], vectors: Path, volume: Path) -> dict[str, Any]:
-    """Publish in a process of its own; raises BenchmarkError when that fails.
+    """Publish in a separate process. Raises BenchmarkError if it fails.
 
     Returns:
-        Peaks of memory and the index files in bytes, recall by index, and seconds by stage.
+        Peaks of memory and sizes of index files in bytes, recall by index, and seconds by stage.
     """
     command = [sys.executable, "-m", "trainer", "publish", "--json", f"--volume={volume}", "--no-label"]
     command += [f"--{side}-vectors={vectors / f'{side}s.npy'}" for side in ("item", "user")]
@@ -120,10 +118,10 @@ def measure(subject: dict[str, Any], vectors: Path, volume: Path) -> dict[str, A
 
 
 def watch(process: subprocess.Popen[bytes]) -> dict[str, int]:
-    """The most memory that a process had until it ended, bytes: anonymous, and with pages of files."""
+    """Return the peaks of a process's memory in bytes: anonymous, and resident."""
     anonymous = resident = 0
     while True:
-        # Until it is waited for, a process that ended still has this file.
+        # A process that has ended still has this file until `wait`.
         seen = room.of_process(process.pid)
         anonymous = max(anonymous, seen.get("RssAnon", 0))
         resident = seen.get("VmHWM", resident)

@@ -1,7 +1,7 @@
-"""What benchmarks of large publications ask, and what the right answers are.
+"""Creates requests for benchmarks of large publications, and computes the right answers.
 
-Exact answers are numpy's, over the very vectors that are served. An answer counts as found when its
-exact score is as good as the tenth best among the items that may be returned.
+NumPy computes exact answers from the served vectors. An item of an answer counts as found if its exact
+score is at least that of the tenth best allowed item.
 """
 
 from collections.abc import Sequence
@@ -32,16 +32,16 @@ SESSION = 10
 
 _REQUESTS = 20_000
 _BATCHES = 500
-# Scores closer than this, relative to the norms of item and query, are as good as each other.
+# Scores count as equal within this difference, relative to the norms of item and query.
 TIE = 1e-6
 
 
 @dataclass(frozen=True)
 class Asked:
-    """One list of results that was asked for."""
+    """One requested list of results."""
 
-    query: Float32Array  # (d,) what the items' vectors are multiplied with
-    excluded: NDArray[np.integer]  # rows that may not be returned
+    query: Float32Array  # (d,) query vector
+    excluded: NDArray[np.integer]  # rows of excluded items
 
 
 @dataclass(frozen=True)
@@ -49,26 +49,26 @@ class Kind:
     """One kind of call."""
 
     name: str  # one of KINDS
-    method: str  # of the service
-    # Serialized, at random; more than any cache of a processor holds the answers to.
+    method: str  # method of the service
+    # Serialized, at random; more than a processor's cache can hold the answers of.
     requests: Sequence[bytes]
-    answers: int  # of a call
-    asked: Sequence[Asked]  # what the first requests ask for, `answers` of each
-    allowed: NDArray[np.bool_] | None = None  # (items,) which may be returned at all; None for all
+    answers: int  # lists of results in a call
+    asked: Sequence[Asked]  # the lists that the first requests ask for, `answers` of each
+    allowed: NDArray[np.bool_] | None = None  # (items,) the allowed items; None for all
     cosine: bool = False  # whether scores are cosines
 
     @property
     def measured(self) -> int:
-        """How many of the first requests recall is measured by."""
+        """Number of first requests that measure recall."""
         return len(self.asked) // self.answers
 
 
 class Questions:
-    """All kinds of call to a publication, and the right answers to as many of each as `queries`.
+    """Requests of all kinds for a publication, and the right answers to `queries` lists of each kind.
 
     Raises:
-        BenchmarkError: no user has seen enough for a session.
-        PublicationError: it can't be opened.
+        BenchmarkError: no user has seen enough items for a session.
+        PublicationError: the publication can't be opened.
     """
 
     def __init__(self, large: Large, *, queries: int, seed: int) -> None:
@@ -77,15 +77,15 @@ class Questions:
         self._seed = seed
 
     def kind(self, name: str) -> Kind:
-        """One of KINDS."""
+        """Return a kind of call, one of KINDS."""
         made: Kind = getattr(self, f"_{name}")()
         return made
 
     def found(self, kind: Kind, replies: Sequence[bytes]) -> float:
-        """recall@10 of the replies to the first requests.
+        """Return recall@10 of the replies to the first requests.
 
         Raises:
-            BenchmarkError: a reply holds an item that the publication doesn't have, or an error.
+            BenchmarkError: a reply has an error, or an unknown item.
         """
         items = self._publication.items
         rows = [_rows(items, answer) for reply in replies for answer in _answers(kind, reply)]
@@ -128,7 +128,7 @@ class Questions:
     def _filtered(self) -> Kind:
         attributes = self._publication.attributes
         if attributes is None or (position := attributes.position("tenth")) is None:
-            raise BenchmarkError(f"{self._publication.directory} has no attribute to filter by")
+            raise BenchmarkError(f"{self._publication.directory} has no attribute 'tenth' for filters")
         wanted = TENTHS[0]
         token = attributes.token(position, wanted)
         allowed = np.zeros(len(self._publication.items), dtype=bool)
@@ -176,7 +176,7 @@ class Questions:
         return Kind("session", "Recommend", requests, 1, asked)
 
     def _draw(self, count: int, most: int) -> NDArray[np.int64]:
-        """Rows below `count`, at random; each again when there are fewer than wanted."""
+        """Draw rows below `count`; repeats rows if there are fewer than requested."""
         random = np.random.default_rng([self._seed, count])
         return (
             np.resize(random.permutation(count), most)
@@ -199,10 +199,14 @@ class Questions:
 def among_the_best(
     scores: Float32Array, returned: NDArray[np.integer], count: int, slack: Float32Array
 ) -> tuple[int, int]:
-    """How many of the `count` best are among the rows returned, and how many of these there are.
+    """Return how many of the returned rows are among the `count` best, and the number of best rows.
 
-    Scores are exact, (items,), -inf for an item that may not be returned. By `slack`, for each row, its
-    score may be below the last of the best: items that are equally good may take each other's place.
+    Args:
+        scores: (items,) exact scores, -inf for items that aren't allowed.
+        returned: rows of the answer.
+        count: number of best rows.
+        slack: (items,) how far a row's score may be below the last of the best. So items with equal
+            scores can replace each other.
     """
     possible = min(count, int(np.isfinite(scores).sum()))
     if not possible:
@@ -227,5 +231,5 @@ def _answers(kind: Kind, reply: bytes) -> list[pb.RecommendResponse | pb.Similar
 def _rows(items: IdMap, answer: pb.RecommendResponse | pb.SimilarItemsResponse) -> NDArray[np.int64]:
     rows = [items.row(item.item_id) for item in answer.items]
     if None in rows:
-        raise BenchmarkError("an answer has an item that the publication doesn't have")
+        raise BenchmarkError("an answer has an item that isn't in the publication")
     return np.array(rows, dtype=np.int64)

@@ -1,17 +1,17 @@
-"""From a version in a folder to one that serves, by way of an S3 store on this machine.
+"""Measure how long a version takes from a folder to a serving retriever, through a local S3 store.
 
     python -m tests.benchmarks.remote --items 1000000 --users 1000000 --folder DIR
 
-The store is SeaweedFS, the trainer's side is `remote.volume`, the other side a retriever with a cache.
-All run on the same cores and disk: with machines of their own it takes less.
+The store is SeaweedFS. `remote.volume` uploads, and a retriever with a cache downloads. All run on the
+same cores and disk, so separate machines would be faster.
 
-- all of it: a retriever serves a small version, the large one is uploaded and the label moved, until
-  the workers serve it;
-- what changed: another version whose vectors of users are others and whose other files are the same;
-- again: the retriever is started anew, while the store is away and its cache holds both.
+- all of it: a retriever serves a small version. The large version is uploaded and the label moved,
+  until the workers serve it.
+- what changed: the same for a version with new user vectors, whose other files are unchanged.
+- again: the retriever restarts without the store, and its cache has both versions.
 
-Beside them the bandwidth of the loopback (one connection between two processes), and of the store
-alone: the same bytes, read by as many requests at a time as the cache sends, and thrown away.
+For comparison, it measures two bandwidths: of the loopback, by one connection between two processes,
+and of the store alone. The latter reads the same bytes with as many parallel requests as the cache.
 """
 
 import multiprocessing
@@ -63,19 +63,20 @@ def main() -> None:
             options,
             frame.table(f"{made.title}; {machine_name()}", map(_row, result["ways"])),
             f"bandwidth: {loopback} of the loopback by one connection, {store} of the store alone",
-            f"started anew while the store is away, until it serves: {anew}",
+            f"restart without the store, until it serves: {anew}",
             **asdict(made.recipe),
             **result,
         )
 
 
 def measure(made: Large, program: Path, folder: Path | None) -> dict[str, Any]:
-    """Bring a version to a store and from there to a retriever's workers.
+    """Upload versions to a store, and measure until a retriever's workers serve them.
 
     Returns:
-        Bandwidths in bytes a second, `ways` of the versions, and the seconds from the command to the
-        workers' serving. `moved` bytes went from the store to the cache; `fetch_seconds` of the
-        `serve_seconds` from the label's move are what it took by the retriever's own log.
+        Bandwidths in bytes per second, the `ways` of the versions, and the seconds from the command of
+        a restart until the workers serve. `moved` is the number of bytes from the store to the cache.
+        `serve_seconds` begin with the move of the label. They include `fetch_seconds`, which are from
+        the retriever's log.
     """
     with (
         tempfile.TemporaryDirectory(dir=folder) as temporary,
@@ -109,7 +110,7 @@ def measure(made: Large, program: Path, folder: Path | None) -> dict[str, Any]:
                     {
                         "name": name,
                         "bytes": sum(own.st_size for own in files),
-                        # Which no other version in the cache has.
+                        # Files that no other version in the cache shares.
                         "moved": sum(own.st_size for own in files if own.st_nlink == 1),
                         "upload_seconds": uploaded - started,
                         "fetch_seconds": _fetch_seconds(service.log, version),
@@ -129,7 +130,7 @@ def measure(made: Large, program: Path, folder: Path | None) -> dict[str, Any]:
 
 
 def _changed(made: Large) -> str:
-    """The same with other vectors of users; no label names it."""
+    """Publish the same version with other user vectors. Moves no label."""
     facts = reader.read_manifest(made.volume, made.version)
     with Staging(made.volume) as staging:
         for name in facts.files:
@@ -161,7 +162,7 @@ def _store_bandwidth(store: Store, made: Large) -> float:
 
 
 def _loopback_bandwidth() -> float:
-    """Of one TCP connection between two processes, in both of which only the kernel works."""
+    """Measure one TCP connection between two processes, with all copying in the kernel."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         sender = multiprocessing.get_context("spawn").Process(
             target=_send, args=(listener.getsockname()[1],)

@@ -1,14 +1,14 @@
-"""Is a plain call as fast as it was at an earlier commit?
+"""Compare the speed of plain calls with an earlier commit.
 
     python -m tests.benchmarks.revisions --base HEAD~1
 
-One retriever of each of two revisions, of one worker, serves the same small publication, which the
-base's code makes. Both are asked in two ways: by one caller who asks them in turn, call by call, which
-tells best whether a call takes longer; and by 16 callers who ask one at a time, in rounds, which tells
-what a worker can do at most. Who comes first changes from round to round. A machine that gets slower
-does so for both, so the ratios of the rounds are what counts. Dependencies are this interpreter's.
+A retriever of each revision, with one worker, serves the same small publication of the base's code.
+There are two kinds of calls. One caller calls both retrievers in turn, which best shows whether a call
+takes longer. And 16 callers call one retriever at a time, in rounds, which shows a worker's maximum
+rate. The order changes from round to round. If the machine gets slower, both get slower, so look at the
+ratios of the rounds. Both revisions use this interpreter's dependencies.
 
-Compare a commit with itself (--base HEAD --head HEAD) to see how far from 1 chance alone takes a ratio.
+Compare a commit with itself (--base HEAD --head HEAD) to see how far a ratio is from 1 by chance.
 """
 
 import contextlib
@@ -42,10 +42,10 @@ FIGURES = {
     "p50_milliseconds": ("p50 ms", ".3f"),
     "p99_milliseconds": ("p99 ms", ".3f"),
 }
-# What is imported and compiled at a first call isn't what a call costs.
+# The first calls import and compile code, so they don't count.
 WARM_UP_SECONDS = 0.5
 
-# Of a package that both revisions have, whatever they call what is in it.
+# The packages must exist in both revisions; the names of their modules may differ.
 _IMPORTED = "import retriever, recsys.retriever.v1.retriever_service_pb2 as stubs"
 _WHERE = f"{_IMPORTED}; print(retriever.__file__, stubs.__file__, sep='\\n')"
 _PUBLISH = """
@@ -64,20 +64,20 @@ labels.promote(volume, models.publish(volume, "a", 1, size).version)
 
 @dataclass(frozen=True)
 class Revision:
-    """The code of one revision: what it is called, and where it lies."""
+    """The code of a revision: its name, and its folder."""
 
     name: str
     tree: Path
 
     @property
     def environment(self) -> dict[str, str]:
-        """Variables with which this interpreter imports the tree's code and stubs, and no other's."""
+        """Return variables that make this interpreter import only this tree's code and stubs."""
         path = os.pathsep.join([str(self.tree), str(self.tree / "protos" / "gen")])
-        # Safe: without the current directory, which would come before them.
+        # The safe path leaves out the current directory, which would come first.
         return {"PYTHONPATH": path, "PYTHONSAFEPATH": "1"}
 
     def run(self, code: str, *arguments: str) -> str:
-        """Run code in this revision; returns what it prints. BenchmarkError if it fails."""
+        """Run code in this revision. Returns its output. Raises BenchmarkError if it fails."""
         done = subprocess.run(
             [sys.executable, "-c", code, *arguments],
             env={**os.environ, **self.environment},
@@ -92,7 +92,7 @@ class Revision:
 
 @dataclass(frozen=True)
 class Comparison:
-    """One method's rounds by so many callers: the base's and, in the same order, the head's."""
+    """The rounds of one method and number of callers, of the base and of the head."""
 
     method: str
     callers: int
@@ -100,16 +100,16 @@ class Comparison:
     head: list[Figures]
 
     def ratio(self, figure: str) -> Ratio:
-        """Head to base of a figure, one of Figures' fields."""
+        """Return the ratio of head to base of a figure, a field of Figures."""
         return Ratio.of(*([getattr(one, figure) for one in side] for side in (self.head, self.base)))
 
     @property
     def described(self) -> dict[str, object]:
-        """All of it for a program."""
+        """Return the comparison for JSON."""
         return {**asdict(self), "ratios": {name: asdict(self.ratio(name)) for name in FIGURES}}
 
     def rows(self) -> Iterator[dict[str, str]]:
-        """For a table: medians of both, and the ratios."""
+        """Yield rows for a table: medians of both, and the ratios."""
         for name, rounds in (("base", self.base), ("head", self.head)):
             yield {"method": self.method, "callers": str(self.callers), "revision": name} | {
                 column: f"{np.median([getattr(each, figure) for each in rounds]):{form}}"
@@ -122,10 +122,14 @@ class Comparison:
 def main() -> None:
     parser = frame.parser(__spec__.name, __doc__)
     parser.add_argument("--base", required=True, help="the commit to compare with")
-    parser.add_argument("--head", default=WORKING_TREE, help=f"a commit; default: the {WORKING_TREE}")
+    parser.add_argument(
+        "--head", default=WORKING_TREE, help=f"the other commit (default: the {WORKING_TREE})"
+    )
     parser.add_argument("--items", type=int, default=1682, help="items of the catalogue")
-    parser.add_argument("--rounds", type=frame.positive, default=8, help="of each method and way")
-    parser.add_argument("--seconds", type=frame.above_0, default=1.0, help="of each round and revision")
+    parser.add_argument("--rounds", type=frame.positive, default=8, help="rounds of each comparison")
+    parser.add_argument(
+        "--seconds", type=frame.above_0, default=1.0, help="seconds of each round and revision"
+    )
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary, contextlib.ExitStack() as stack:
         place = Path(temporary)
@@ -148,9 +152,9 @@ def main() -> None:
 
 
 def check_out(revision: str, tree: Path) -> Revision:
-    """A commit's files unpacked into a new directory, or the working tree where it lies.
+    """Unpack a commit into a new directory, or use the working tree in its place.
 
-    Nothing is left behind in the repository. BenchmarkError if it isn't a commit, or can't be run.
+    Leaves the repository unchanged. Raises BenchmarkError if it isn't a commit, or can't run.
     """
     if revision == WORKING_TREE:
         made = Revision(WORKING_TREE, ROOT)
@@ -161,17 +165,17 @@ def check_out(revision: str, tree: Path) -> Revision:
         with tarfile.open(fileobj=io.BytesIO(packed)) as archive:
             archive.extractall(tree, filter="data")
         made = Revision(f"{revision} ({name[:9]})", tree)
-    # Else both could be the same code, and nobody would notice.
+    # Check that each revision runs its own code, not the same code twice.
     for file in made.run(_WHERE).splitlines():
         if not Path(file).is_relative_to(made.tree):
-            raise BenchmarkError(f"{made.name} doesn't run its own code, but {file}")
+            raise BenchmarkError(f"{made.name} runs {file} instead of its own code")
     return made
 
 
 def compare(
     servers: Sequence[Server], methods: Sequence[str], rounds: int, seconds: float
 ) -> list[Comparison]:
-    """Ask base and head by one caller and by many: a comparison of each method and way."""
+    """Call base and head with one caller and with many. Returns a comparison of each method."""
     results = []
     for method in methods:
         asking.ask_each(servers, Plan(method=method, seconds=WARM_UP_SECONDS))
@@ -190,7 +194,7 @@ def compare(
 
 @contextlib.contextmanager
 def _serving(revision: Revision, volume: Path, log: Path) -> Iterator[Server]:
-    """A retriever of a revision that has loaded the publication."""
+    """Run a retriever of a revision, until it has loaded the publication."""
     with contextlib.ExitStack() as stack:
         try:
             service = stack.enter_context(
@@ -206,7 +210,7 @@ def _serving(revision: Revision, volume: Path, log: Path) -> Iterator[Server]:
 def _git(problem: str, *arguments: str) -> bytes:
     git = shutil.which("git")
     if git is None:
-        raise BenchmarkError("git isn't installed, so an earlier commit can't be had")
+        raise BenchmarkError("git isn't installed, so the earlier commit can't be unpacked")
     done = subprocess.run([git, "-C", str(ROOT), *arguments], capture_output=True, check=False)
     if done.returncode:
         raise BenchmarkError(f"{problem}: {frame.last_line(done.stderr.decode(errors='replace'))}")

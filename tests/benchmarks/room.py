@@ -1,4 +1,4 @@
-"""Memory and disk: what there is, what is needed, and what a process has taken."""
+"""Reads free memory and disk, compares them with the need, and reads the memory of processes."""
 
 from __future__ import annotations
 
@@ -11,43 +11,43 @@ from trainer.errors import TrainerError
 
 
 class NoRoomError(TrainerError):
-    """What is to be made or measured doesn't fit."""
+    """Memory or disk is too small."""
 
 
 @dataclass(frozen=True)
 class Room:
-    """Bytes of memory and of disk: what is needed, or what there is."""
+    """Bytes of memory and of disk, needed or free."""
 
     memory: float
     disk: float
 
     def then(self, later: Room) -> Room:
-        """What both take, one after the other: what is on the disk stays there."""
+        """Return the need of both, one after the other. Files stay on the disk, so they add up."""
         return Room(max(self.memory, later.memory), self.disk + later.disk)
 
     def check(self, what: str, folder: Path) -> None:
-        """Raise NoRoomError, which names what is needed and what there is, when that is less."""
+        """Raise NoRoomError if less memory or disk is free than needed."""
         have = room_in(folder)
         for kind in ("memory", "disk"):
             needed, there = getattr(self, kind), getattr(have, kind)
             if needed > there:
                 raise NoRoomError(
                     f"{what} needs about {needed / 1e9:.1f} GB of {kind}, but {there / 1e9:.1f} GB are "
-                    "free: ask for less of it"
+                    "free: choose a smaller size"
                 )
 
 
 def room_in(folder: Path) -> Room:
-    """What there is: memory left to the system or control group, and disk where a folder will be."""
+    """Return the free memory of the system or control group, and the free disk of a folder."""
     there = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
     return Room(_memory_left(), shutil.disk_usage(there).free)
 
 
 def of_process(process: int | str = "self", file: str = "status") -> dict[str, int]:
-    """Read the figures of a file of /proc/PID, in bytes; hardly any for a process that has ended.
+    """Read the figures of a file of /proc/PID, in bytes; few or none for a process that has ended.
 
-    VmHWM of `status` is the most memory that it has had resident. getrusage tells another: for a
-    program that was started that of the one that started it.
+    VmHWM of `status` is the peak of resident memory. getrusage is no replacement: a new process begins
+    with the peak of its parent.
     """
     return figures(Path(f"/proc/{process}/{file}"))
 
@@ -61,7 +61,7 @@ def _memory_left() -> float:
         statistics = dict(
             line.split() for line in (group / "memory.stat").read_text("ascii").splitlines()
         )
-        # The page cache makes room when there is need.
+        # The kernel frees the page cache when memory is short.
         used -= int(statistics.get("inactive_file", 0))
         return left if most == "max" else min(left, int(most) - used)
     except OSError:

@@ -1,16 +1,19 @@
-"""What calls cost and find at each size of catalogue, beside a bare echo server.
+"""Measure cost and recall of calls by size of the catalogue, next to a minimal echo server.
 
     python -m tests.benchmarks.serving --items 1682 100000 1000000 --users 1000000 --backend faiss
 
-For each size a publication is made (or taken from --folder, see tests/benchmarks/large.py) and served
-by real workers. Each kind of call is asked in three ways: by one caller and by 16 who each ask again
-when they are answered (a closed loop: what the worker can do at most), and by a schedule at half of
-what the 16 got (an open loop), whose latencies count from when a call was due. The same is asked of an
-echo server, one process that answers the same bytes to every call, in alternating rounds of the same
-run: a machine that gets slower does so for both, so the ratios of the rounds are what counts. Callers
-run on the same cores as the servers, so the servers' own CPU time a call is measured too. Recall@10 is
-that of the replies, against exact answers by numpy over the same vectors, among the items that the
-filter lets through and the user hasn't seen.
+For each size, it creates a publication (or takes it from --folder, see tests/benchmarks/large.py), and
+real workers serve it. Each kind of call is measured in three ways:
+
+- one caller, and 16 callers, in a closed loop: each calls again after the answer. 16 callers show the
+  maximum rate of a worker.
+- an open loop at half of that maximum rate. Latencies count from the time when a call was due.
+
+An echo server, one process that answers every call with the same bytes, gets the same calls, in
+alternating rounds of the same run. If the machine gets slower, both get slower, so look at the ratios
+of the rounds. Callers run on the same cores as the servers, so the servers' CPU time per call is
+measured, too. Recall@10 compares the replies with exact answers by NumPy over the same vectors, among
+the items that match the filter and that the user hasn't seen.
 """
 
 from __future__ import annotations
@@ -39,24 +42,24 @@ from tests.service import Service
 from trainer.progress import Advance
 
 CALLERS = (1, 16)
-# Of what the callers got at most.
+# Rate of the open loop, as a share of the maximum rate.
 LOAD = 0.5
-# Opening, verifying and warming up a large version takes its time.
+# Opening, verifying and warming up a large version takes long.
 PATIENCE = 600
 _WARM_UP_SECONDS = 1.0
 _ECHO_THREADS = 4
-# Of exact answers, and of the retriever itself.
+# Memory for exact answers, and for the retriever itself.
 _BESIDES = 1.5e9
 _BESIDES_AN_ITEM = 800
-# A program can't be given more in one argument.
+# One argument of a program can't be larger.
 _MOST_REPLY = 60_000
 
 
 @dataclass(frozen=True)
 class Compared:
-    """The retriever and the echo server, asked alike; ratios are the first to the second."""
+    """Retriever and echo server with the same calls. Ratios are of the retriever to the echo server."""
 
-    how: str  # the way they were asked
+    how: str  # kind of loop
     # Figures of each.
     retriever: Figures
     echo: Figures
@@ -64,20 +67,20 @@ class Compared:
     throughput: Ratio
     cpu: Ratio
     p99: Ratio
-    # In an open loop, by how much 99 % of the retriever's calls were asked late at most: what the
-    # callers themselves may have added.
+    # In an open loop, the 99th percentile of the delay of calls to the retriever before they were made:
+    # the callers may have added this much.
     late_milliseconds: float = 0.0
 
     @classmethod
     def of(cls, how: str, own: Sequence[Calls], echo: Sequence[Calls]) -> Compared:
-        """From rounds of the retriever and of the echo server, at least one."""
+        """Compare rounds of the retriever and of the echo server, at least one."""
         sides = (own, echo)
         return cls(
             how,
             Figures.of(*own),
             Figures.of(*echo),
             Ratio.of(*([one.calls_per_second for one in side] for side in sides)),
-            # A round can be shorter than the clock of CPU time tells.
+            # A round can be shorter than a tick of the CPU clock.
             Ratio.of(*([max(one.cpu_microseconds, 1e-3) for one in side] for side in sides)),
             Ratio.of(*([percentiles([one.seconds], 99)[0] for one in side] for side in sides)),
             *percentiles([one.late for one in own], 99),
@@ -86,14 +89,14 @@ class Compared:
 
 @dataclass(frozen=True)
 class Result:
-    """One kind of call to one publication."""
+    """The results of one kind of call to one publication."""
 
-    kind: str  # what was asked
+    kind: str  # kind of call
     answers: int  # lists of results in a call
-    recall_at_10: float  # of the replies
-    reply_bytes: int  # of a typical reply, and of every one of the echo server's
+    recall_at_10: float  # recall@10 of the replies
+    reply_bytes: int  # size of a typical reply, and of the echo server's replies
     closed: dict[int, Compared]  # by number of callers
-    open: Compared  # by a schedule, at LOAD of what the most callers got
+    open: Compared  # by a schedule, at LOAD of the maximum rate
 
 
 def main() -> None:
@@ -101,13 +104,17 @@ def main() -> None:
     large.add_arguments(parser, items=[1682, 100_000, 1_000_000])
     for name, default, of in (
         ("workers", 1, "processes of each server"),
-        ("rounds", 3, "of each way to ask"),
-        ("queries", 300, "by which recall is measured"),
+        ("rounds", 3, "rounds of each loop"),
+        ("queries", 300, "queries for recall"),
     ):
         told = f"{of} (default: {default})"
         parser.add_argument(f"--{name}", type=frame.positive, default=default, help=told)
-    parser.add_argument("--kinds", nargs="+", choices=KINDS, default=KINDS, help="default: all")
-    parser.add_argument("--seconds", type=frame.above_0, default=3.0, help="of each round (default: 3)")
+    parser.add_argument(
+        "--kinds", nargs="+", choices=KINDS, default=KINDS, help="kinds of call (default: all)"
+    )
+    parser.add_argument(
+        "--seconds", type=frame.above_0, default=3.0, help="seconds of each round (default: 3)"
+    )
     options = parser.parse_args()
     sizes, parts = [], []
     for made in large.each(options, besides):
@@ -118,8 +125,8 @@ def main() -> None:
             f"{options.seconds:g} s; ratios are medians of the rounds, with their range"
         )
         closed = [row for result in results for row in _closed_rows(result)]
-        scheduled = f"By a schedule, at {LOAD:.0%} of what {CALLERS[-1]} callers got"
-        parts += [title, *made.indexes, frame.table("Asked again when answered", closed), ""]
+        scheduled = f"Open loop, at {LOAD:.0%} of the rate of {CALLERS[-1]} callers"
+        parts += [title, *made.indexes, frame.table("Closed loop", closed), ""]
         of_due = f"{scheduled}; ms from when a call was due"
         parts += [frame.table(of_due, map(_open_row, results)), ""]
     asked = {
@@ -129,12 +136,12 @@ def main() -> None:
 
 
 def besides(recipe: Recipe) -> Room:
-    """What measuring takes beside the publication."""
+    """Return the need of the measurement in addition to the publication."""
     return Room(_BESIDES + recipe.items * _BESIDES_AN_ITEM, 10e6)
 
 
 def measure(made: Large, options: argparse.Namespace) -> list[Result]:
-    """Ask the workers, and as many echo servers, in all ways."""
+    """Measure the workers, and as many echo servers, with all kinds of call and loops."""
     questions = Questions(made, queries=options.queries, seed=made.recipe.seed)
     results = []
     with (
@@ -159,7 +166,7 @@ def measure(made: Large, options: argparse.Namespace) -> list[Result]:
 
 @contextlib.contextmanager
 def serving(made: Large, place: Path, *, workers: int) -> Iterator[tuple[Service, Server]]:
-    """A retriever all of whose workers serve, and these."""
+    """Run a retriever until all workers serve. Yields the service, and its address and processes."""
     with Service(made.volume, place / "log", workers=workers) as service:
         status = service.wait_until(
             lambda status: (
@@ -173,9 +180,11 @@ def serving(made: Large, place: Path, *, workers: int) -> Iterator[tuple[Service
 
 @contextlib.contextmanager
 def echoing(reply: bytes, workers: int) -> Iterator[Server]:
-    """Processes on one port that answer the same to every call."""
+    """Run processes on one port that answer every call with the same bytes."""
     if len(reply) > _MOST_REPLY:
-        raise BenchmarkError(f"a reply has {len(reply)} bytes, more than the echo server can be given")
+        raise BenchmarkError(
+            f"a reply has {len(reply)} bytes, but the echo server takes at most {_MOST_REPLY}"
+        )
     with socket.socket() as held, contextlib.ExitStack() as stack:
         held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         held.bind(("127.0.0.1", 0))
@@ -193,7 +202,7 @@ def echoing(reply: bytes, workers: int) -> Iterator[Server]:
         for server in servers:
             assert server.stdout is not None
             if not server.stdout.readline():
-                raise RuntimeError("the echo server didn't start, as it said above")
+                raise RuntimeError("the echo server didn't start; see its message above")
         yield Server(target, [server.pid for server in servers])
 
 

@@ -1,18 +1,18 @@
-"""From the command to a first answer, a worker's start, and a reload; by a cold and a warm page cache.
+"""Measure starts of a retriever and of a worker, and reloads, with a cold and a warm page cache.
 
     python -m tests.benchmarks.startup --items 1000000 --users 1000000 --backend faiss
 
-- start: the command is given, until a Recommend is answered; the parent verifies every byte meanwhile;
-- worker: one is killed, and its successor is started, until it serves; it is warm in any case, since
-  the other workers have the version's files mapped;
-- reload: the label moves to another version of the same, as files of its own, and the parent is told
-  to look (SIGHUP), until all workers serve it. Calls come by a schedule meanwhile, at half of what the
-  service can do at most; their p99 while it reloads is compared with that of those before.
+- start: from the command until the answer to a Recommend. The parent verifies every byte.
+- worker: a worker is killed. From the start of its successor until that serves. The cache is always
+  warm, because the other workers have mapped the files.
+- reload: from the move of the label to another version, with the same content but its own files, until
+  all workers serve it. The parent gets SIGHUP. Meanwhile calls come in an open loop, at half of the
+  maximum rate. Their p99 during the reload is compared with the p99 before.
 
-Cold means that none of the version's files is in the page cache. Without --drop-caches the system is
-asked to forget these files alone (posix_fadvise), so that Python and its libraries stay; with it, which
-only root may do, all that it can (/proc/sys/vm/drop_caches), at the cost of everyone on the machine.
-How much of the files was in the cache all the same is told.
+Cold means that no file of the version is in the page cache. By default, the benchmark asks the system
+to forget only these files (posix_fadvise), so Python and its libraries stay in the cache. With
+--drop-caches, which needs root, it empties the whole cache (/proc/sys/vm/drop_caches), which slows the
+whole machine down. The report shows the share of the files that was still in the cache.
 """
 
 import argparse
@@ -50,9 +50,9 @@ from tests.service import Service
 DROP_CACHES = Path("/proc/sys/vm/drop_caches")
 CACHES = ("cold", "warm")
 
-# Between two tries to get a first answer.
+# Seconds between two attempts to get a first answer.
 _AGAIN_SECONDS = 0.005
-# How long calls come before a reload, and how long a reload may take, relative to the slowest start.
+# Seconds of calls before a reload, and maximum duration of a reload relative to the slowest start.
 _BEFORE = 4.0
 _LONGEST = 3.0
 _SATURATION_SECONDS = 2.0
@@ -61,7 +61,7 @@ _BESIDES_AN_ITEM = 800
 _BESIDES_A_USER = 300
 
 
-# What one start or reload took, by the words of the report.
+# Durations of one start or reload, by the names in the report.
 Took = dict[str, float]
 
 
@@ -70,13 +70,13 @@ def main() -> None:
     large.add_arguments(parser, items=[1_000_000])
     add = parser.add_argument
     add("--workers", type=frame.positive, default=2, help="worker processes (default: 2)")
-    add("--rounds", type=frame.positive, default=3, help="of each measurement (default: 3)")
-    told = f"calls/s during a reload (default: {LOAD:.0%}% of what it can do)"
+    add("--rounds", type=frame.positive, default=3, help="rounds of each measurement (default: 3)")
+    told = f"calls/s during a reload (default: {LOAD:.0%}% of the maximum rate)"
     add("--rate", type=frame.above_0, help=told)
-    add("--drop-caches", action="store_true", help="empty the whole page cache; for root only")
+    add("--drop-caches", action="store_true", help="empty the whole page cache (needs root)")
     options = parser.parse_args()
     if options.drop_caches and not os.access(DROP_CACHES, os.W_OK):
-        raise BenchmarkError(f"--drop-caches needs to write {DROP_CACHES}, which only root may")
+        raise BenchmarkError(f"--drop-caches must write {DROP_CACHES}, which needs root")
     how = "drop_caches" if options.drop_caches else "posix_fadvise"
     sizes, parts = [], []
     for made in large.each(options, besides):
@@ -91,20 +91,20 @@ def main() -> None:
             f"{made.title}; files of {made.bytes / 1e6:,.0f} MB; {options.workers} workers; "
             f"{machine_name()}; cold by {how}"
         )
-        calls = f"Calls by a schedule of {result['rate']:,.0f}/s; ms from when they were due"
+        calls = f"Calls in an open loop of {result['rate']:,.0f}/s; ms from the time when they were due"
         parts += [title, *made.indexes, frame.table("", _times(result)), ""]
         parts += [frame.table(calls, _calls(result)), ""]
     frame.report(options, *parts, workers=options.workers, cold_by=how, sizes=sizes)
 
 
 def besides(recipe: Recipe) -> Room:
-    """What measuring takes beside the publication: a second version of it among other things."""
+    """Return the need of the measurement in addition to the publication, with a second version."""
     own = large.needs(recipe)
     return Room(_BESIDES + recipe.items * _BESIDES_AN_ITEM + recipe.users * _BESIDES_A_USER, own.disk)
 
 
 def measure(made: Large, other: str, options: argparse.Namespace) -> dict[str, Any]:
-    """Starts, workers' starts and reloads, by state of the page cache a figure for each round."""
+    """Measure starts, starts of workers, and reloads: a figure per round and state of the cache."""
     kind = Questions(made, queries=1, seed=made.recipe.seed).kind("recommend")
     starts: dict[str, list[Took]] = {cache: [] for cache in CACHES}
     reloads: dict[str, list[Took]] = {cache: [] for cache in CACHES}
@@ -142,12 +142,12 @@ def measure(made: Large, other: str, options: argparse.Namespace) -> dict[str, A
 
 
 def start(made: Large, place: Path, workers: int, request: bytes) -> Took:
-    """Start a service and ask it until it answers; TimeoutError when it never does."""
+    """Start a service, and call it until it answers. Raises TimeoutError."""
     cached = cached_share(files_of(made.volume, made.version))
     began = time.perf_counter()
     with Service(made.volume, place / "log", workers=workers) as service:
         listening = time.perf_counter() - began
-        # gRPC would wait a second after a first connection that is refused.
+        # After a refused connection, gRPC would wait a second.
         _wait_for_port(service.target, began + PATIENCE)
         with contextlib.ExitStack() as stack:
             ask = asking.asker(stack, service.target, "Recommend")
@@ -157,7 +157,7 @@ def start(made: Large, place: Path, workers: int, request: bytes) -> Took:
                     seconds = time.perf_counter() - began
                     return {"listening_seconds": listening, "seconds": seconds, "cached": cached}
                 except grpc.RpcError as error:
-                    # Nothing is loaded yet.
+                    # No version is loaded yet.
                     if error.code() is not grpc.StatusCode.UNAVAILABLE:
                         raise
                 time.sleep(_AGAIN_SECONDS)
@@ -171,11 +171,11 @@ def _wait_for_port(target: str, end: float) -> None:
             socket.create_connection((host, int(port)), timeout=1).close()
             return
         time.sleep(_AGAIN_SECONDS)
-    raise TimeoutError(f"nobody listens at {target}")
+    raise TimeoutError(f"no program listens at {target}")
 
 
 def start_worker(service: Service) -> float:
-    """Kill a worker; seconds from its successor's start until that serves."""
+    """Kill a worker. Returns the seconds from the start of its successor until that serves."""
     before = service.status()
     victim = before.workers[0]
     os.kill(victim.pid, signal.SIGKILL)
@@ -195,10 +195,10 @@ def start_worker(service: Service) -> float:
 
 
 def reload(service: Service, volume: Path, version: str, plan: Plan) -> Took:
-    """Move the label while calls come by a schedule, and wait until all workers serve.
+    """Move the label during an open loop of calls, and wait until all workers serve the version.
 
     Raises:
-        BenchmarkError: the reload takes longer than the calls come, or no call came.
+        BenchmarkError: the reload took longer than the calls, or no call came.
     """
     cached = cached_share(files_of(volume, version))
     process = asking.start([Server(service.target, [])], plan)
@@ -217,7 +217,7 @@ def reload(service: Service, volume: Path, version: str, plan: Plan) -> Took:
     steady, during = parted(calls, began, ended)
     return {
         "seconds": ended - began,
-        # As the service says: of all workers, and between the first and the last one's taking over.
+        # By the service's report: the duration for all workers, and between the first and the last one.
         "own_seconds": status.last_reload.duration_seconds,
         "spread_seconds": status.last_reload.commit_spread_seconds,
         "calls": len(during.due),
@@ -229,30 +229,28 @@ def reload(service: Service, volume: Path, version: str, plan: Plan) -> Took:
 
 
 def parted(calls: Calls, began: float, ended: float) -> tuple[Calls, Calls]:
-    """The calls that were over before a reload began, and those during it.
+    """Split calls into those that ended before a reload began, and those during it.
 
     Raises:
-        BenchmarkError: there are none of either, or the calls were over first.
+        BenchmarkError: one of both is empty, or the calls ended before the reload.
     """
     if calls.due[-1] < ended:
-        raise BenchmarkError(f"the reload took {ended - began:.1f} s, longer than calls came")
+        raise BenchmarkError(f"the reload took {ended - began:.1f} s, but the calls ended earlier")
     steady = calls.chosen(calls.answered < began)
     during = calls.chosen((calls.due <= ended) & (calls.answered >= began))
     if not len(steady.due) or not len(during.due):
-        raise BenchmarkError(
-            "no call came before the reload, or none during it: ask at a higher --rate"
-        )
+        raise BenchmarkError("no call came before the reload, or none during it: give a higher --rate")
     return steady, during
 
 
 def files_of(volume: Path, version: str) -> list[Path]:
-    """All files of a version but the manifest."""
+    """Return all files of a version but the manifest."""
     directory = layout.version_dir(volume, version)
     return [directory / name for name in reader.read_manifest(volume, version).files]
 
 
 def prepare(cache: str, files: Sequence[Path], options: argparse.Namespace) -> None:
-    """Have files in the page cache, or what no process has mapped of them not."""
+    """Bring files into the page cache, or remove their pages that no process has mapped."""
     if cache == "cold" and options.drop_caches:
         os.sync()
         DROP_CACHES.write_text("3\n")
@@ -266,7 +264,7 @@ def prepare(cache: str, files: Sequence[Path], options: argparse.Namespace) -> N
 
 
 def cached_share(files: Sequence[Path]) -> float:
-    """How much of some files is in the page cache, 0 to 1."""
+    """Return the share of some files that is in the page cache, 0 to 1."""
     page = mmap.PAGESIZE
     libc = ctypes.CDLL(None, use_errno=True)
     libc.mincore.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_void_p)
@@ -316,7 +314,7 @@ def _calls(result: dict[str, Any]) -> Iterator[dict[str, str]]:
 
 
 def spread(values: Sequence[float]) -> str:
-    """The median and the range."""
+    """Format the median and the range."""
     return f"{np.median(values):.3f} ({min(values):.3f}..{max(values):.3f})"
 
 

@@ -1,21 +1,22 @@
-"""Make interactions or vectors at scale, the same ones for the same arguments.
+"""Create many synthetic interactions or vectors; equal arguments create equal data.
 
     python -m tests.benchmarks.synthetic interactions --users 1000000 --items 1000000 \\
         --interactions 20000000 --output FOLDER     # then: trainer train --interactions FOLDER
     python -m tests.benchmarks.synthetic vectors --items 10000000 --users 1000000 --output FOLDER
         # then: trainer publish --item-vectors FOLDER/items.npy --item-ids FOLDER/items.txt ...
 
-Interactions are ordered by time. How popular an item is follows Zipf's law, within its cluster and
-overall. A user belongs to one cluster at first and to another later: to which of the two an interaction
-goes moves with the time, and so does the share that each cluster has of all. An interaction that isn't
-of the user's cluster is of any item. Where there are at least four interactions for each user and item,
-each of them appears.
+Interactions are in order of time. The popularity of items follows Zipf's law, within a cluster and
+overall. Each user has an early and a late cluster, and over time, interactions move from the early to
+the late one. So each cluster's share of all interactions changes, too. Interactions outside the user's
+clusters are with any item. With at least four interactions per user and item, every user and item
+appears.
 
-Vectors lie around centres, items and users around the same ones, and vary along some directions more
-than along others, as embeddings do; their norms differ a little.
+Vectors form clusters, and items and users share the centres. Like embeddings, they vary more along some
+directions than along others. Their norms differ a little.
 
-Each block of rows has a random generator of its own, made of the seed and the block's number. Memory
-grows with the users, items and clusters, not with the interactions; for vectors with clusters alone.
+Each block of rows has its own random generator, from the seed and the number of the block. For
+interactions, memory grows with users, items and clusters, but not with interactions. For vectors, it
+grows only with clusters.
 """
 
 import argparse
@@ -44,29 +45,30 @@ from tests.machine import machine_name
 from trainer.errors import OptionError
 from trainer.progress import Reporter
 
-# A row group; what is in memory at a time.
+# Rows of a row group, and in memory at a time.
 BLOCK_ROWS = 125_000
 PART_ROW_GROUPS = 8
 VECTOR_BLOCK_ROWS = 50_000
-# Upper bounds, for the check before the start.
+# Upper bounds for the check of free disk space.
 ROW_BYTES = 30
 ID_BYTES = 12
 
 START = 1_735_689_600
 SPAN_SECONDS = 365 * 86_400
-# The larger, the fewer users do most of it. This gives the busiest of a million 100 times the mean.
+# With a larger value, fewer users have most interactions. With this one, the most active of a million
+# users has 100 times the mean.
 _ACTIVITY = 1.5
-# With fewer interactions for each user and item, not each of them appears.
+# With fewer interactions per user and item, some don't appear.
 _ENOUGH = 4
-# Of the logarithms of the vectors' norms: the standard deviation.
+# Standard deviation of the logarithms of the norms.
 _NORMS = 0.2
 
-# Which random generator is for what.
+# Purposes of random generators.
 _MODEL, _ROWS, _CENTRES, _ITEMS, _USERS = range(5)
 
 
-_Many = Annotated[int, Option("how many", ge=1, le=100_000_000)]
-_Seed = Annotated[int, Option("of everything random", ge=0, le=2**31 - 1)]
+_Many = Annotated[int, Option("number to create", ge=1, le=100_000_000)]
+_Seed = Annotated[int, Option("random seed", ge=0, le=2**31 - 1)]
 _Share = partial(Option, ge=0, le=1)
 
 
@@ -82,36 +84,34 @@ class _Spec:
 
 @dataclass(frozen=True, kw_only=True)
 class InteractionsSpec(_Spec):
-    """What interactions to make."""
+    """The options for interactions."""
 
-    interactions: Annotated[int, Option("how many", ge=1, le=10_000_000_000)]
+    interactions: Annotated[int, Option("number of interactions", ge=1, le=10_000_000_000)]
     seed: _Seed = 42
     # The share of the item of rank r is proportional to r ** -exponent.
     exponent: Annotated[
-        float, Option("of Zipf's law, which says how popular items are; 0: all alike", ge=0, le=3)
+        float, Option("exponent of Zipf's law for the popularity of items; 0: all equal", ge=0, le=3)
     ] = 1.0
     clusters: Annotated[
-        int, Option("that users and items are in; no more than the items", ge=1, le="items")
+        int, Option("number of clusters, at most the number of items", ge=1, le="items")
     ] = 100
-    concentration: Annotated[
-        float, _Share("share of the interactions that are of the user's own cluster")
-    ] = 0.8
+    concentration: Annotated[float, _Share("share of interactions within the user's clusters")] = 0.8
     # 0 at the start.
     drift: Annotated[
-        float, _Share("share of those that is of the user's later cluster, at the end")
+        float, _Share("share of these in the user's late cluster, at the end of the time")
     ] = 0.5
 
 
 @dataclass(frozen=True, kw_only=True)
 class VectorsSpec(_Spec):
-    """What vectors to make."""
+    """The options for vectors."""
 
     components: Annotated[int, Option("dimensions of the vectors", ge=1, le=4096)] = 64
     seed: _Seed = 42
-    clusters: Annotated[int, Option("that users and items are in", ge=1, le=1_000_000)] = 1000
+    clusters: Annotated[int, Option("number of clusters", ge=1, le=1_000_000)] = 1000
     spread: Annotated[
         float,
-        Option("how far a vector is from its cluster's centre, to the centre's norm", ge=0, le=10),
+        Option("distance of a vector from its centre, relative to the centre's norm", ge=0, le=10),
     ] = 0.7
 
 
@@ -123,7 +123,7 @@ SPECS: dict[str, type[InteractionsSpec | VectorsSpec]] = {
 
 @dataclass(frozen=True)
 class Block:
-    """Interactions in the order of time: (n,) each; users and items by number, seconds since 1970."""
+    """Interactions in order of time, (n,) each: numbers of users and items, and seconds since 1970."""
 
     users: NDArray[np.int64]
     items: NDArray[np.int64]
@@ -131,12 +131,12 @@ class Block:
 
 
 class Interests:
-    """Who likes what, and when."""
+    """Draws interactions: the users' interests, over time."""
 
     def __init__(self, spec: InteractionsSpec) -> None:
         self._spec = spec
         random = np.random.default_rng([spec.seed, _MODEL])
-        # Numbers tell nothing of how popular an item or how busy a user is: ids in files don't either.
+        # Shuffle the numbers: as in real files, an id says nothing about popularity or activity.
         self._by_rank = random.permutation(spec.items).astype(np.int32)
         self._by_activity = random.permutation(spec.users).astype(np.int32)
         cluster_of_rank = random.permutation(spec.items) % spec.clusters
@@ -155,7 +155,7 @@ class Interests:
         )
 
     def blocks(self) -> Iterator[Block]:
-        """All interactions, BLOCK_ROWS in each block but the last."""
+        """Yield all interactions, BLOCK_ROWS in each block but the last."""
         return map(self._block, range(-(-self._spec.interactions // BLOCK_ROWS)))
 
     def _block(self, number: int) -> Block:
@@ -180,12 +180,12 @@ class Interests:
         if spec.interactions >= _ENOUGH * max(spec.users, spec.items):
             items = np.where((rest == 0) & (each < spec.items), each % spec.items, items)
             users = np.where((rest == 1) & (each < spec.users), each % spec.users, users)
-        # In whole numbers, since a float can't hold the product.
+        # Use integers: a float can't hold the product.
         return Block(users, items, START + rows * SPAN_SECONDS // spec.interactions)
 
 
 class Clustered:
-    """Vectors around centres."""
+    """Draws vectors around centres."""
 
     def __init__(self, spec: VectorsSpec) -> None:
         self._spec = spec
@@ -196,7 +196,7 @@ class Clustered:
         self._scale = spec.spread * scale / np.linalg.norm(scale)
 
     def block(self, kind: int, number: int, count: int) -> NDArray[np.float32]:
-        """(count, components): the block of that number of one kind, _ITEMS or _USERS."""
+        """Return a block of one kind (_ITEMS or _USERS) by its number: (count, components) float32."""
         spec = self._spec
         random = np.random.default_rng([spec.seed, kind, number])
         made = random.standard_normal((count, spec.components), dtype=np.float32)
@@ -247,9 +247,9 @@ def main() -> None:
 
 
 def write_interactions(spec: InteractionsSpec, folder: Path, reporter: Reporter) -> tuple[int, int]:
-    """Write Parquet files into a folder; returns how many distinct users and items they have.
+    """Write Parquet files to a folder. Returns the numbers of distinct users and items.
 
-    Columns are user_id and item_id, text, and timestamp, seconds since 1970 as integers.
+    The columns are user_id and item_id (text), and timestamp (integer seconds since 1970).
     """
     interests = Interests(spec)
     users, items = np.zeros(spec.users, dtype=bool), np.zeros(spec.items, dtype=bool)
@@ -269,20 +269,20 @@ def write_interactions(spec: InteractionsSpec, folder: Path, reporter: Reporter)
 
 
 def write_vectors(spec: VectorsSpec, folder: Path, reporter: Reporter) -> None:
-    """Write items.npy, items.txt, users.npy and users.txt into a folder."""
+    """Write items.npy, items.txt, users.npy and users.txt to a folder."""
     clustered = Clustered(spec)
     with reporter.step("Vectors", spec.users + spec.items) as advance:
         for name, stream, count in (("items", _ITEMS, spec.items), ("users", _USERS, spec.users)):
             path = folder / f"{name}.npy"
             shape = (count, spec.components)
             np.lib.format.open_memmap(path, "w+", dtype=np.float32, shape=shape)
-            # A full disk is an error here, but would be a SIGBUS in a map of a file with holes.
+            # Allocate the file first: a full disk is then an error, and not a SIGBUS in a sparse map.
             with path.open("r+b") as file:
                 os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
             with (folder / f"{name}.txt").open("w") as ids:
                 for number, start in enumerate(range(0, count, VECTOR_BLOCK_ROWS)):
                     rows = range(start, min(start + VECTOR_BLOCK_ROWS, count))
-                    # Mapped anew, so that what was written doesn't stay in this process's memory.
+                    # Map the file again, so that written pages leave this process's memory.
                     array = np.lib.format.open_memmap(path, "r+")
                     array[rows.start : rows.stop] = clustered.block(stream, number, len(rows))
                     ids.writelines(f"{name[0]}{row}\n" for row in rows)
@@ -291,13 +291,13 @@ def write_vectors(spec: VectorsSpec, folder: Path, reporter: Reporter) -> None:
 
 @contextmanager
 def making(output: Path, needed: int) -> Iterator[Path]:
-    """A folder to fill, which becomes `output` when all is written, and is removed otherwise.
+    """Yield a folder to fill. After the block, it is renamed to `output`, or removed after an error.
 
     Raises:
-        NoRoomError: there is something of that name, or too little space.
+        NoRoomError: `output` exists and isn't an empty folder, or the disk is too full.
     """
     if output.exists() and not (output.is_dir() and not any(output.iterdir())):
-        raise NoRoomError(f"{output} is there already: name a folder that isn't, or is empty")
+        raise NoRoomError(f"{output} exists already: give a new or empty folder")
     output.parent.mkdir(parents=True, exist_ok=True)
     Room(0, needed).check(str(output), output.parent)
     with tempfile.TemporaryDirectory(prefix=".synthetic-", dir=output.parent) as temporary:
@@ -308,14 +308,14 @@ def making(output: Path, needed: int) -> Iterator[Path]:
 
 
 def needed_bytes(spec: InteractionsSpec | VectorsSpec) -> int:
-    """The space that the files take at the most."""
+    """Return the maximum size of the files."""
     if isinstance(spec, InteractionsSpec):
         return spec.interactions * ROW_BYTES
     return (spec.users + spec.items) * (4 * spec.components + ID_BYTES)
 
 
 def _mass(ranks: NDArray[np.int64], exponent: float) -> NDArray[np.float64]:
-    """(n + 1,): what lies before each position, and at last all."""
+    """Return the cumulative mass (n + 1,): the mass before each position, and the total."""
     return np.concatenate([[0.0], np.cumsum((1.0 + ranks) ** -exponent)])
 
 
@@ -325,9 +325,9 @@ def _draw(
     last: NDArray[np.int64] | int,
     quantile: NDArray[np.float64],
 ) -> NDArray[np.int64]:
-    """Positions from `first` to before `last`, each with a chance of its share of the mass there."""
+    """Draw positions from `first` to before `last`, with probabilities proportional to the mass."""
     wanted = mass[first] + (mass[last] - mass[first]) * quantile
-    # A sum that was rounded up may reach the next position.
+    # A sum that was rounded up may be at the next position.
     return np.clip(np.searchsorted(mass, wanted, side="right") - 1, first, np.asarray(last) - 1)
 
 
@@ -346,8 +346,8 @@ def _parser() -> argparse.ArgumentParser:
                 told = f"{one.option.help} (default: {one.default})"
                 changes = {"help": told, "default": one.default}
             option_flags.add_one(own, one, **changes)
-        own.add_argument("--output", type=Path, required=True, help="a folder that isn't there yet")
-        own.add_argument("--json", action="store_true", help="print what was made as JSON")
+        own.add_argument("--output", type=Path, required=True, help="new or empty folder")
+        own.add_argument("--json", action="store_true", help="print a description as JSON")
     return parser
 
 

@@ -1,4 +1,4 @@
-"""Every benchmark runs, as briefly as it can, and reports what it measured."""
+"""Runs every benchmark in its shortest form, and checks its report."""
 
 import importlib.util
 import json
@@ -13,7 +13,7 @@ from tests import benchmarks
 
 LARGE = "--items 300 --users 200 --backend exact --folder FOLDER"
 BRIEF = "--items 300 --rounds 1 --seconds 0.1"
-# What a benchmark needs to be brief, and the part of its report that has figures.
+# For each benchmark, flags that make it short, and the part of its report with figures.
 FLAGS = {
     "engines": ("--trials 1", "rows"),
     "filters": ("--items 2000 --queries 3", "results"),

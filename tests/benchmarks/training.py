@@ -1,20 +1,19 @@
-"""What the trainer costs beside a bare LightFM fit on the same matrix, and how fast it reads rows.
+"""Compare the cost of the trainer with a bare LightFM fit on the same matrix, and measure its reader.
 
     python -m tests.benchmarks.training                                # 2 million interactions
     python -m tests.benchmarks.training --interactions 20000000 --epochs 1 --rounds 1
 
-Interactions are made by tests.benchmarks.synthetic, with a user and an item for every 20, or read from
-a folder (--data). Each of these runs in a process of its own, one after another, so that each peak of
-memory is its own:
+tests.benchmarks.synthetic creates the interactions, 20 per user and 20 per item, or --data names a
+folder. Each part runs in its own process, one after the other, so each has its own peak of memory:
 
-- reading: the trainer's reader on the files, and making the matrix, which is saved;
-- the bare fit: LightFM and scipy alone, on that matrix loaded from its file;
-- the trainer: the very function that a training run calls, which reads, makes the matrix and fits it
-  for as many epochs, ended where the fit is over.
+- reading: the trainer's reader reads the files, creates the matrix and saves it.
+- the bare fit: only LightFM and SciPy, on the matrix from its file.
+- the trainer: the function of a training run, which reads, creates the matrix and fits the same number
+  of epochs. It stops after the fit.
 
-Neither evaluates or publishes. The bare fit and the trainer take turns, in rounds, and who is first
-changes. Ratios are medians of the rounds, with their range; on a machine that does other work, trust
-those of CPU time. Targets: at most 1.1 times the time of the bare fit, and 1.5 times its memory.
+No part evaluates or publishes. The bare fit and the trainer alternate in rounds, and the order changes.
+Ratios are medians of the rounds, with their range. On a busy machine, trust the ratios of CPU time.
+Targets: at most 1.1 times the time of the bare fit, and at most 1.5 times its memory.
 """
 
 import argparse
@@ -56,15 +55,15 @@ from trainer.spec import DataSpec, TrainingSpec
 ROOT = Path(__file__).parents[2]
 TIME_TARGET = 1.1
 MEMORY_TARGET = 1.5
-# For each user and each item.
+# Interactions per user and per item.
 INTERACTIONS_EACH = 20
-# Estimates, for the check before the start: of what is imported, and of a row while all are read, and
-# while the model is fitted.
+# Estimates for the check of free memory: of the imports, of a row during reading, and of a row during
+# the fit.
 BASE_BYTES = 250_000_000
 READ_ROW_BYTES = 110
 FIT_ROW_BYTES = 25
 
-# What one who has the matrix would write; it imports nothing of this project.
+# The program that a user with a matrix would write. It imports nothing of this project.
 BARE_FIT = """
 import json, sys, time
 from pathlib import Path
@@ -94,7 +93,7 @@ _TRAIN = "import sys; from tests.benchmarks import training; training.train(*sys
 
 @dataclass
 class Stages:
-    """What each stage of a process took; its peak of memory is that since its start."""
+    """Time and memory of each stage of a process. The peak of memory is the peak within the stage."""
 
     seconds: dict[str, float] = field(default_factory=dict)
     cpu_seconds: dict[str, float] = field(default_factory=dict)
@@ -103,7 +102,7 @@ class Stages:
     @contextlib.contextmanager
     def stage(self, name: str) -> Iterator[None]:
         """Measure a stage."""
-        # The kernel's way to let the peak begin anew (proc(5)).
+        # This resets the peak of the process: see proc(5).
         Path("/proc/self/clear_refs").write_text("5")
         wall, cpu = time.perf_counter(), time.process_time()
         yield
@@ -114,15 +113,15 @@ class Stages:
 
 @dataclass(frozen=True)
 class Measured:
-    """Of one subject: reading, and in the order of the rounds the bare fit and the trainer."""
+    """The measurements: of reading, and of the bare fit and the trainer in each round."""
 
-    subject: dict[str, int]  # rows and bytes of the files, and the size of the matrix made of them
+    subject: dict[str, int]  # rows and bytes of the files, and the size of the matrix
     reading: Stages
     bare: list[Stages]
     trainer: list[Stages]
 
     def ratios(self) -> dict[str, tuple[Ratio, float]]:
-        """The trainer's to the bare fit's, each with its target."""
+        """Return the ratios of the trainer to the bare fit, each with its target."""
         sides = (self.trainer, self.bare)
 
         def of_fit(figure: str) -> Ratio:
@@ -139,13 +138,15 @@ class Measured:
 
 def main() -> None:
     parser = frame.parser(__spec__.name, __doc__)
-    parser.add_argument("--interactions", type=int, default=2_000_000, help="default: 2000000")
-    parser.add_argument("--data", type=Path, help="a folder of Parquet files to read instead")
-    parser.add_argument("--components", type=int, default=64, help="default: 64")
-    parser.add_argument("--epochs", type=int, default=4, help="of each fit (default: 4)")
-    parser.add_argument("--threads", type=int, default=1, help="of the fit (default: 1)")
-    parser.add_argument("--rounds", type=frame.positive, default=3, help="of both fits (default: 3)")
-    parser.add_argument("--seed", type=int, default=42, help="of everything random (default: 42)")
+    parser.add_argument(
+        "--interactions", type=int, default=2_000_000, help="number of interactions (default: 2000000)"
+    )
+    parser.add_argument("--data", type=Path, help="folder of Parquet files to read instead")
+    parser.add_argument("--components", type=int, default=64, help="components (default: 64)")
+    parser.add_argument("--epochs", type=int, default=4, help="epochs of each fit (default: 4)")
+    parser.add_argument("--threads", type=int, default=1, help="threads of the fit (default: 1)")
+    parser.add_argument("--rounds", type=frame.positive, default=3, help="rounds (default: 3)")
+    parser.add_argument("--seed", type=int, default=42, help="random seed (default: 42)")
     options = parser.parse_args()
     reporter = frame.reporter(options)
     varied = ("components", "epochs", "threads", "seed")
@@ -190,7 +191,7 @@ def main() -> None:
 def measure(
     data: Path, place: Path, hyperparameters: Hyperparameters, rounds: int, reporter: Reporter
 ) -> Measured:
-    """Run all processes, with files in `place`; raises BenchmarkError when one fails."""
+    """Run all processes, with files in `place`. Raises BenchmarkError if one fails."""
     matrix = str(place / "matrix.npz")
     asked = json.dumps(asdict(hyperparameters))
     ways = [
@@ -207,7 +208,7 @@ def measure(
 
 
 def read(data: str, matrix: str) -> None:
-    """The reading process: read the files, make the matrix and save it; prints what it took."""
+    """Read the files, and create and save the matrix. Prints the measurements."""
     stages = Stages()
     with stages.stage("read"):
         interactions = read_interactions(Path(data))
@@ -227,7 +228,7 @@ def read(data: str, matrix: str) -> None:
 
 
 def train(data: str, volume: str, hyperparameters: str) -> None:
-    """The trainer's process: a training run that ends when it is fitted; prints what it took."""
+    """Run a training until its fit has ended. Prints the measurements."""
     until_fitted = _UntilFitted()
     spec = TrainingSpec(
         data=DataSpec(interactions=data, split="none"),
@@ -240,7 +241,7 @@ def train(data: str, volume: str, hyperparameters: str) -> None:
 
 
 class _FittedError(Exception):
-    """Ends a training run where its fit is over."""
+    """Ends a training run after its fit."""
 
 
 class _UntilFitted(Silent):
@@ -259,8 +260,8 @@ class _UntilFitted(Silent):
 
 
 def needed_memory(spec: InteractionsSpec, hyperparameters: Hyperparameters) -> int:
-    """About what the largest of the processes needs, bytes."""
-    # LightFM keeps three arrays of float32 for each side, and draws the larger one's in float64.
+    """Estimate the bytes of memory of the largest process."""
+    # LightFM has three float32 arrays for each side, and draws those of the larger side in float64.
     model = (spec.users + spec.items) * hyperparameters.components * 12
     drawn = max(spec.users, spec.items) * hyperparameters.components * 12
     fit = model + drawn + spec.interactions * FIT_ROW_BYTES
@@ -268,14 +269,14 @@ def needed_memory(spec: InteractionsSpec, hyperparameters: Hyperparameters) -> i
 
 
 def run_part(name: str, code: str, *arguments: str) -> dict[str, Any]:
-    """Run code in an interpreter of its own; returns what it prints last."""
+    """Run code in another interpreter. Returns the JSON of its last line."""
     done = subprocess.run(
         [sys.executable, "-c", code, *arguments], cwd=ROOT, capture_output=True, text=True, check=False
     )
     if done.returncode < 0:
         killed = signal.Signals(-done.returncode).name
         hint = " (is there enough memory?)" if killed == "SIGKILL" else ""
-        raise BenchmarkError(f"{name} was ended by {killed}{hint}")
+        raise BenchmarkError(f"{name} was killed by {killed}{hint}")
     if done.returncode:
         raise BenchmarkError(f"{name} failed: {frame.last_line(done.stderr)}")
     result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
@@ -283,7 +284,7 @@ def run_part(name: str, code: str, *arguments: str) -> dict[str, Any]:
 
 
 def _spec(options: argparse.Namespace) -> InteractionsSpec:
-    """What is made, or of --data what it is about as large as."""
+    """Return the options of the synthetic data, or options of about the size of --data."""
     rows = options.interactions
     if options.data is not None:
         try:
@@ -301,7 +302,7 @@ def _stages(measured: Measured, epochs: int) -> Iterator[dict[str, str]]:
     processes = {"reading": [measured.reading], "bare fit": measured.bare, "trainer": measured.trainer}
     for name, rounds in processes.items():
         for stage in rounds[0].seconds:
-            # An epoch sees pairs, in which rows that repeat are one.
+            # An epoch goes over pairs. Repeated rows are one pair.
             parts, of = (epochs, "pairs") if stage == "fit" else (1, "rows")
             count = measured.subject[of]
             seconds, cpu_seconds, peak = (

@@ -1,8 +1,8 @@
-"""A process of callers: each has a connection of its own and asks at a steady rate until told to stop.
+"""Runs a process of callers. Each caller has its own connection, and calls at a steady rate.
 
-Started as `python -m tests.load.callers TARGET PLAN FILE`; says "ready" when every caller has had an
-answer, stops when its standard input ends, and then writes one line for each call to FILE. A process of
-its own, so that what else the campaign does doesn't slow the callers down.
+Start it by `python -m tests.load.callers TARGET PLAN FILE`. It prints "ready" when every caller has had
+an answer. It stops when its standard input ends, and writes one line for each call to FILE. It is a
+separate process, so that the rest of the campaign doesn't slow the callers down.
 """
 
 import random
@@ -25,7 +25,7 @@ from tests.load.models import ITEM_IDS, LIMIT, USER_IDS
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
-    """Who calls: `plain` callers by generated stubs that never retry, `careful` ones by our client."""
+    """The callers: `plain` ones use generated stubs without retries, `careful` ones use our client."""
 
     plain: int
     careful: int
@@ -40,7 +40,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Call(msgspec.Struct, frozen=True, array_like=True):
-    """One call as its caller saw it; `started` is time.monotonic(), the same for all processes."""
+    """One call as its caller saw it. `started` is time.monotonic(), which all processes share."""
 
     started: float
     seconds: float
@@ -54,12 +54,12 @@ class Call(msgspec.Struct, frozen=True, array_like=True):
     scores: list[float] = []
 
 
-# What answers a kind of call about an id.
+# Makes a call of a kind about an id, and returns the answer.
 Ask = Callable[[str, str], Any]
 
 
 class Callers:
-    """The process, as the campaign sees it; a context manager that leaves none."""
+    """The process of callers, for the campaign. It is a context manager, which ends the process."""
 
     def __init__(self, target: str, plan: Plan, file: Path) -> None:
         self._file = file
@@ -71,10 +71,10 @@ class Callers:
         )
         assert self._process.stdout is not None
         if self._process.stdout.readline() != b"ready\n":
-            raise RuntimeError("the callers didn't get an answer each")
+            raise RuntimeError("not every caller got an answer")
 
     def stop(self) -> list[Call]:
-        """Stop calling; returns every call."""
+        """Stop the callers, and return all calls."""
         assert self._process.stdin is not None
         self._process.stdin.close()
         self._process.wait(timeout=60)
@@ -90,7 +90,7 @@ class Callers:
 
 
 class Caller(threading.Thread):
-    """One of them; `calls` are those that it has made."""
+    """One caller. `calls` are the calls that it has made."""
 
     def __init__(self, number: int, plan: Plan, ask: Ask, stop: threading.Event) -> None:
         super().__init__()
@@ -103,8 +103,8 @@ class Caller(threading.Thread):
         self._stop_event = stop
 
     def run(self) -> None:
-        """Call steadily until told to stop."""
-        # Callers are spread evenly over the interval, and a late call doesn't make the next one late.
+        """Call at a steady rate until the stop event is set."""
+        # The callers start at random times of the interval. A late call doesn't delay the next one.
         due = time.monotonic() + self._interval * self._random.random()
         while not self._stop_event.wait(max(0.0, due - time.monotonic())):
             due = max(due + self._interval, time.monotonic())
@@ -159,7 +159,7 @@ def main(target: str, plan_text: str, file: str) -> None:
 
 @contextmanager
 def connection(target: str) -> Iterator[Ask]:
-    """Asks over one connection, by generated stubs and without retries, for versions and items."""
+    """Call over one connection, by generated stubs without retries."""
     channel, ask = _plain(target, 10)
     with channel:
         yield lambda kind, asked: ((answer := ask(kind, asked)).version, answer.items)

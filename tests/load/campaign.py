@@ -1,4 +1,4 @@
-"""The fault campaign: what is done to a service that is being called all the time."""
+"""Runs the fault campaign on a service that is under load."""
 
 import os
 import shutil
@@ -24,7 +24,7 @@ from tests.service import PATIENCE, Resources, Service
 
 @dataclass(frozen=True, kw_only=True)
 class Scale:
-    """How much of everything; 0 seconds of an attack for none."""
+    """The size of a campaign. 0 seconds of an attack leave it out."""
 
     switches: int
     pause_seconds: float
@@ -47,7 +47,7 @@ FLAGS = {
     "workers": WORKERS,
     "poll_seconds": POLL_SECONDS,
     "heartbeat_seconds": 3.0,
-    # Short, so that connections come to their age all the time.
+    # Short, so that connections reach their maximum age often.
     "max_connection_age_seconds": 5,
     "drain_seconds": 1,
 }
@@ -55,9 +55,9 @@ FLAGS = {
 
 @dataclass(frozen=True)
 class Switch:
-    """One move of the label; times are time.monotonic().
+    """One move of the label. Times are time.monotonic().
 
-    `held_seconds` is how long something kept the version from being served.
+    `held_seconds` is how long a fault kept the retriever from serving the version.
     """
 
     version: str
@@ -69,20 +69,20 @@ class Switch:
 
 @dataclass
 class Observations:
-    """What the campaign saw, for judging."""
+    """The observations of a campaign, for the verdicts."""
 
     phases: dict[str, tuple[float, float]] = field(default_factory=dict)  # begin and end of each
     models: dict[str, Model] = field(default_factory=dict)  # every version that was ever whole, by name
-    # Every move of the label to a version that could be served.
+    # All moves of the label to a valid version.
     switches: list[Switch] = field(default_factory=list)
-    # What each process held after each switch of the phase "publish and switch".
+    # Resources of each process after each switch of the phase "publish and switch".
     resources: list[dict[str, Resources]] = field(default_factory=list)
-    # What else was tried, and what came of it; a text that begins with "wrong" is a failure.
+    # All other attempts and their results. A result that begins with "wrong" is a failure.
     outcomes: list[tuple[str, str]] = field(default_factory=list)
 
 
 class Noting:
-    """A campaign that notes what it does, when, and what comes of it."""
+    """A campaign that records its actions, their times and their results."""
 
     def __init__(self) -> None:
         self.seen = Observations()
@@ -99,7 +99,7 @@ class Noting:
 
 
 class Campaign(Noting):
-    """Does one thing after the other to a service and its volume."""
+    """Applies one fault after the other to a service and its volume."""
 
     def __init__(self, service: Service, volume: Path, scale: Scale) -> None:
         super().__init__()
@@ -113,8 +113,8 @@ class Campaign(Noting):
         self._switch(self._publish())
 
     def run(self) -> None:
-        """Everything but the end, in an order in which each fault starts from a sound service."""
-        # What publishing costs the machine is part of both phases: they differ by the label's moves.
+        """Run all phases but the end. Each fault starts with a healthy service."""
+        # Both phases publish, so they only differ by the moves of the label.
         with self._phase("publish only"):
             for _ in range(self._scale.switches):
                 self._publish()
@@ -150,7 +150,7 @@ class Campaign(Noting):
             for number in [signal.SIGKILL] * self._scale.kills + [signal.SIGSTOP]:
                 self._try_kill(number)
             self._try_changed_files()
-            # And it still follows the label.
+            # Check that the service still follows the label.
             self._switch(self._publish())
 
     # ---- versions
@@ -195,7 +195,7 @@ class Campaign(Noting):
             self._note(name, f"{status.version} serves, the reasons are {reasons}", right=False)
         else:
             self._note(name, reasons[0].removeprefix(f"{layout.versions_dir(self._volume)}/"))
-        # A sound version after it is served as ever.
+        # Check that the service still serves a new valid version.
         self._switch(self._publish())
 
     # ---- labels and volumes
@@ -217,7 +217,7 @@ class Campaign(Noting):
 
     @contextmanager
     def _label_problem(self, name: str, undo: Callable[[], object] | None = None) -> Iterator[None]:
-        """Something that keeps the label from being followed, which is undone after the block."""
+        """Check that the status reports the label problem that the block causes, then undo it."""
         status = self._service.status()
         before, known = status.version, {failed.version for failed in status.failed_versions}
         yield
@@ -237,7 +237,7 @@ class Campaign(Noting):
         self._service.wait_until(
             lambda status: not status.label_problem and status.label_target == before
         )
-        # Without a restart it follows the label again.
+        # Check that the service follows the label again without a restart.
         self._switch(self._publish())
 
     def _try_full_disk(self) -> None:
@@ -297,7 +297,7 @@ class Campaign(Noting):
             [failed] = [own for own in status.failed_versions if own.version == model.version]
             served = self._service.wait_until_all_serve(model.version)
         served_at = time.monotonic()
-        # It is tried again after a pause that is as long as it was tried before, and a second.
+        # The retriever retries after a pause: as long as the attempts so far, and a second.
         held = 2 * (closed_at - moved_at) + 1
         spread = served.last_reload.commit_spread_seconds
         self.seen.switches.append(Switch(model.version, moved_at, served_at, spread, held))
@@ -311,7 +311,7 @@ class Campaign(Noting):
         self._switch(self._publish())
 
     def _try_changed_files(self) -> None:
-        """Replace files of what serves, have a worker come back amid that, and put them back."""
+        """Replace files of the version in service, restart a worker, and put the files back."""
         other = layout.version_dir(self._volume, self._publish().version)
         status = self._service.status()
         directory = layout.version_dir(self._volume, status.version)
@@ -319,7 +319,7 @@ class Campaign(Noting):
         shutil.copytree(directory, backup)
         replaced = faults.replace_files(directory, other)
         problem = self._service.wait_until(lambda status: status.served_problem).served_problem
-        # One that answers no status meanwhile needn't be the one that is asked.
+        # Take the last worker: the status calls may reach another one.
         victim = status.workers[-1]
         os.kill(victim.pid, signal.SIGKILL)
         back = self._service.wait_until(
@@ -340,7 +340,7 @@ class Campaign(Noting):
         )
 
     def _try_kill(self, number: signal.Signals) -> None:
-        # Another one each time.
+        # Kill another worker each time.
         status = self._service.status()
         victim, version = min(status.workers, key=lambda worker: worker.restarts), status.version
         began = time.monotonic()

@@ -1,7 +1,7 @@
-"""A service is called all the time while it is reloaded, misled, starved and killed.
+"""Call a service all the time, while it reloads versions, gets broken input and loses processes.
 
-`make chaos` runs it for about two minutes, `make smoke` a shorter form. It prints what was done and
-what came of it, and exits with 1 unless every promise was kept.
+`make chaos` runs it for about two minutes, and `make smoke` runs a shorter form. It prints each fault
+and its result. The exit status is 1 if a promise was broken.
 """
 
 import contextlib
@@ -18,13 +18,13 @@ from tests.load.campaign import FLAGS, FULL, SHORT, WORKERS, Campaign
 from tests.load.judge import judge
 from tests.service import Service
 
-# Longer than a worker that hangs may go unnoticed.
+# The timeout is longer than the parent needs to notice a worker that hangs.
 PLAN = Plan(plain=8, careful=4, calls_per_second=15, timeout_seconds=10)
 _DISK_BYTES = 64 << 20
 
 
 def run(directory: Path, short: bool) -> outcome.Came:
-    """Start a service on a volume on a small disk and callers, do everything, stop, and judge."""
+    """Start a service with a small disk, and callers. Run the campaign, stop, and give the verdicts."""
     scale = SHORT if short else FULL
     log = directory / "retriever.log"
     with small_disk(directory) as disk:
@@ -44,14 +44,14 @@ def run(directory: Path, short: bool) -> outcome.Came:
                 print(log.read_text()[-4000:], file=sys.stderr)
                 raise
         if scale.attack_seconds:
-            # With a service of its own, which wants tokens.
+            # This part starts its own service, with tokens.
             campaign.seen.outcomes += resets.outcomes(volume, directory, scale.attack_seconds)
     return calls, campaign.seen, judge(calls, campaign.seen, exit_status, left)
 
 
 @contextlib.contextmanager
 def small_disk(directory: Path) -> Iterator[Path]:
-    """A disk of 64 MiB where the user may mount one, so that it can be filled; else a folder."""
+    """Mount a disk of 64 MiB, which the campaign can fill; without the right to mount, use a folder."""
     disk = directory / "disk"
     disk.mkdir()
     size = f"size={_DISK_BYTES}"
@@ -66,12 +66,12 @@ def small_disk(directory: Path) -> Iterator[Path]:
 
 
 def main() -> int:
-    """Run the campaign; returns the exit status."""
+    """Run the campaign. Returns the exit status."""
     return outcome.command(
         __spec__.name,
         __doc__,
         run,
-        short="a tenth of it, in about 20 seconds",
+        short="run a tenth of it, in about 20 seconds",
         setting=f"{WORKERS} workers; {PLAN}",
     )
 

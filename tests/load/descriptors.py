@@ -1,4 +1,4 @@
-"""Taking the file descriptors of processes that run, by connections to them, and giving them back."""
+"""Takes all file descriptors of running processes, by connections to them, and gives them back."""
 
 import contextlib
 import os
@@ -8,15 +8,15 @@ import time
 from collections.abc import Iterator, Sequence
 
 _LOOK_SECONDS = 0.02
-# For what comes beside the connections: less than a version takes.
+# Descriptors in addition to the connections: fewer than a version needs.
 ROOM = 20
-# In the way of callers that connect anew, so no more than it takes.
+# These connections block callers that connect again, so open only a few at a time.
 _AT_ONCE = 8
 
 
 @contextlib.contextmanager
 def limited(pids: Sequence[int]) -> Iterator[None]:
-    """Let processes have some descriptors more than they have, and no more."""
+    """Limit processes to ROOM more descriptors than they have."""
     before = {pid: resource.prlimit(pid, resource.RLIMIT_NOFILE) for pid in pids}
     try:
         for pid, (_, hard) in before.items():
@@ -24,16 +24,16 @@ def limited(pids: Sequence[int]) -> Iterator[None]:
         yield
     finally:
         for pid, limits in before.items():
-            # It may be gone.
+            # The process may have ended.
             with contextlib.suppress(ProcessLookupError):
                 resource.prlimit(pid, resource.RLIMIT_NOFILE, limits)
 
 
 @contextlib.contextmanager
 def taken(target: str, pids: Sequence[int], *, seconds: float) -> Iterator[int]:
-    """Connect until none of the processes that listen there has a descriptor left.
+    """Open connections until none of the processes that listen there has a descriptor left.
 
-    Gives the number of connections, which end with the block. TimeoutError after so many seconds.
+    Yields the number of connections, and closes them after the block. Raises TimeoutError.
     """
     host, port = target.split(":")
     end = time.monotonic() + seconds
@@ -41,7 +41,7 @@ def taken(target: str, pids: Sequence[int], *, seconds: float) -> Iterator[int]:
         count = 0
         while any(_opened(pid) < _limit(pid) for pid in pids):
             if time.monotonic() > end:
-                raise TimeoutError(f"after {count} connections there are still descriptors left")
+                raise TimeoutError(f"after {count} connections, the processes still have descriptors")
             for _ in range(_AT_ONCE):
                 stack.enter_context(socket.create_connection((host, int(port)), timeout=seconds))
                 count += 1

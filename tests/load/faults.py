@@ -1,4 +1,4 @@
-"""What can be wrong with a version, a label or a volume."""
+"""Damages versions, labels and volumes."""
 
 import os
 from collections.abc import Callable
@@ -35,7 +35,7 @@ def _publish_nan(directory: Path) -> None:
 
 
 def _signed(part: Callable[[Any], dict[str, Any]], **changes: object) -> Callable[[Path], None]:
-    """What changes a part of a manifest, and gives it a checksum that fits."""
+    """Return a function that changes a part of a manifest, and corrects its checksum."""
     return lambda directory: edit_manifest(directory, lambda content: part(content).update(changes))
 
 
@@ -61,7 +61,7 @@ DAMAGES: dict[str, Callable[[Path], object]] = {
     ),
     "NaN in the vectors, signed": _publish_nan,
 }
-"""By name: each spoils a version that was published whole."""
+"""Damages by name. Each function damages a valid version."""
 
 BAD_LABELS: dict[str, bytes] = {
     "empty": b"",
@@ -70,11 +70,11 @@ BAD_LABELS: dict[str, bytes] = {
     "a version that doesn't exist": b"20200101T000000Z-abcdef\n",
     "far too long": b"20200101T000000Z-abcdef" * 1000,
 }
-"""What a label's file may hold by mistake."""
+"""Wrong contents of a label's file, by name."""
 
 
 def write_label(volume: Path, content: bytes) -> None:
-    """Replace the text of the label `current` as a whole, past our own writer's checks."""
+    """Replace the text of the label `current` atomically, without the checks of our own writer."""
     path = layout.label_file(volume, layout.DEFAULT_LABEL)
     temporary = layout.staging_dir(volume) / "label"
     temporary.write_bytes(content)
@@ -82,7 +82,7 @@ def write_label(volume: Path, content: bytes) -> None:
 
 
 def fill_disk(disk: Path) -> Path:
-    """Leave no byte free on a small disk of the campaign's own; returns the file to remove."""
+    """Fill the campaign's small disk to the last byte. Returns the file to remove afterwards."""
     filler = disk / "filler"
     state = os.statvfs(disk)
     with filler.open("wb") as file:
@@ -91,16 +91,16 @@ def fill_disk(disk: Path) -> Path:
 
 
 def replace_by_fifo(path: Path) -> None:
-    """Put a FIFO without a writer in a file's place: to wait for it is to wait for ever."""
+    """Replace a file by a FIFO without a writer: a process that opens it would wait forever."""
     fifo = path.with_name(f".{path.name}-fifo")
     os.mkfifo(fifo)
     os.replace(fifo, path)
 
 
 def replace_files(directory: Path, source: Path) -> list[str]:
-    """Put another version's files in the place of those of equal size and other bytes.
+    """Replace files by another version's files of equal size and other bytes.
 
-    Their times stay, and the manifest. Returns which.
+    Keeps the files' times, and the manifest. Returns the names of the replaced files.
     """
     replaced = []
     for path in sorted(directory.iterdir()):
@@ -116,7 +116,7 @@ def replace_files(directory: Path, source: Path) -> list[str]:
 
 
 def make_endless(directory: Path) -> None:
-    """Have reading a version take hours, without taking room on the disk."""
+    """Make reading a version take hours, by a sparse file that needs no space on the disk."""
     path = directory / layout.USER_VECTORS
     path.chmod(0o644)
     os.truncate(path, _ENDLESS_BYTES)

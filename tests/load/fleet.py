@@ -1,7 +1,7 @@
-"""Three retrievers of one volume behind Envoy are called all the time while each is killed and cut off.
+"""Call three retrievers behind Envoy all the time, while each is killed and cut off from its volume.
 
-Each has a cache and a way to the object store of its own. `make fleet` runs it for about two minutes.
-It prints what was done and what came of it, and exits with 1 unless every promise was kept.
+Each retriever has its own cache, and its own connection to the object store. `make fleet` runs it for
+about two minutes. It prints each fault and its result. The exit status is 1 if a promise was broken.
 """
 
 import contextlib
@@ -22,12 +22,12 @@ from tests.load.fleet_judge import judge
 from tests.load.fleet_member import VOLUME, Member
 
 NAMES = ("a", "b", "c")
-# Longer than Envoy waits for one that hangs before it asks another one.
+# The timeout is longer than Envoy waits for a retriever that hangs, before it tries another one.
 PLAN = Plan(plain=8, careful=4, calls_per_second=12, timeout_seconds=10)
 
 
 def run(directory: Path, short: bool) -> outcome.Came:
-    """Start all of it, do everything, stop, and judge."""
+    """Start the fleet and the callers. Run the campaign, stop, and give the verdicts."""
     program = seaweedfs.program()
     if program is None:
         raise RuntimeError(seaweedfs.MISSING)
@@ -41,7 +41,7 @@ def run(directory: Path, short: bool) -> outcome.Came:
         for member in members:
             member.start()
         envoy = stack.enter_context(Envoy([member.address for member in members], directory))
-        # Of who publishes, whose network never fails.
+        # The publisher's volume. Its network never fails.
         volume = open_volume(parse_location(server.url(VOLUME)), directory / "made")
         campaign = FleetCampaign(members, volume, envoy, SHORT if short else FULL)
         campaign.begin()
@@ -57,12 +57,12 @@ def run(directory: Path, short: bool) -> outcome.Came:
 
 
 def main() -> int:
-    """Run the campaign; returns the exit status."""
+    """Run the campaign. Returns the exit status."""
     return outcome.command(
         __spec__.name,
         __doc__,
         run,
-        short="less of it, in about 30 seconds",
+        short="run a part of it, in about 30 seconds",
         setting=f"{len(NAMES)} retrievers of {WORKERS} workers behind Envoy; {PLAN}",
     )
 

@@ -1,4 +1,4 @@
-"""What is done to a fleet that is being called all the time, and what it says of itself meanwhile."""
+"""Runs the fault campaign on a fleet under load, and checks what `status --fleet` reports."""
 
 import json
 import subprocess
@@ -20,9 +20,9 @@ POLL_SECONDS = 0.5
 FLAGS: dict[str, object] = {
     "workers": WORKERS,
     "poll_seconds": POLL_SECONDS,
-    # Short, so that connections come to their age all the time.
+    # Short, so that connections reach their maximum age often.
     "max_connection_age_seconds": 10,
-    # Longer than Envoy needs to see that a retriever drains: see health_checks in its configuration.
+    # Longer than Envoy needs to notice that a retriever drains: see health_checks in its configuration.
     "drain_seconds": 4,
 }
 MOVE = "move the label"
@@ -30,7 +30,7 @@ MOVE = "move the label"
 
 @dataclass(frozen=True, kw_only=True)
 class Scale:
-    """How much of everything; a round is one that is killed and another that is cut off."""
+    """The size of a campaign. In a round, one retriever is killed and another is cut off."""
 
     moves: int
     pause_seconds: float
@@ -43,7 +43,7 @@ SHORT = Scale(moves=3, pause_seconds=0.3, rounds=1, restarts=1)
 
 
 class FleetCampaign(Noting):
-    """Does one thing after the other to retrievers behind Envoy, each time to one of them."""
+    """Applies one fault after the other to the retrievers behind Envoy, one retriever at a time."""
 
     def __init__(
         self, members: Sequence[Member], volume: RemoteVolume, envoy: Envoy, scale: Scale
@@ -57,21 +57,21 @@ class FleetCampaign(Noting):
         self._version = ""
 
     def begin(self) -> None:
-        """Publish the first version, and wait until all serve it and Envoy knows them."""
+        """Publish the first version, and wait until all retrievers serve it and Envoy knows them."""
         self._move(self._members)
         self._wait_for_envoy()
 
     def run(self) -> None:
-        """Everything but the end, in an order in which each fault starts from a sound fleet."""
+        """Run all phases but the end. Each fault starts with a healthy fleet."""
         self._see("nothing done yet", {})
         with self._phase(MOVE):
             for _ in range(self._scale.moves):
                 self._move(self._members)
                 time.sleep(self._scale.pause_seconds)  # the time itself is wanted
         for number in range(self._scale.rounds):
-            # Each is killed once in three rounds, and cut off once.
+            # In three rounds, each retriever is killed once and cut off once.
             killed, cut, *_ = [*self._members[number:], *self._members]
-            # As when a host is gone, and as when nobody listens there.
+            # Alternate between a lost host (silence) and a closed port (refused connections).
             silently = number % 2 == 1
             with self._phase(f"kill {killed.name}"):
                 self._kill(killed, silently=silently)
@@ -93,7 +93,7 @@ class FleetCampaign(Noting):
         self._wait_for_envoy(without=member)
         self._move(self._others(member))
         self._see(f"{member.name} is dead", {member: ("unreachable", None)})
-        # What it serves now is what it has kept: there is nobody to ask.
+        # Without the store, it can only serve the version in its cache.
         member.cut(silently=silently)
         member.start()
         began = time.monotonic()
@@ -142,7 +142,7 @@ class FleetCampaign(Noting):
     # ---- the label
 
     def _move(self, members: Sequence[Member]) -> None:
-        """Publish, move the label, and wait until these serve it."""
+        """Publish a version, move the label, and wait until these members serve it."""
         self._published += 1
         family = "ab"[self._published % 2]
         model = models.publish(self._volume.folder, family, self._published)
@@ -161,7 +161,7 @@ class FleetCampaign(Noting):
         return [other for other in self._members if other is not member]
 
     def _wait_for_envoy(self, *, without: Member | None = None) -> None:
-        """Wait until calls go to all of them, or to all but one."""
+        """Wait until Envoy sends calls to all members, or to all but one."""
         expected = {member.address for member in self._members if member is not without}
         self._envoy.wait_for(lambda: self._envoy.healthy() == expected)
 
@@ -171,14 +171,14 @@ class FleetCampaign(Noting):
     # ---- what `status --fleet` says
 
     def _see(self, when: str, odd: Mapping[Member, tuple[str, str | None]]) -> None:
-        """Check that it says who serves what: the current version, but for those that are odd."""
+        """Check that `status --fleet` reports the current version, except for the odd members."""
         expected = {member.address: ("serving", self._version) for member in self._members}
         expected |= {member.address: what for member, what in odd.items()}
         same = len(set(expected.values())) == 1
         end = time.monotonic() + PATIENCE
         while True:
-            # Workers know of one another what was so an interval of polling ago, and that a network
-            # lets nothing through is told only when it has lasted.
+            # Reports are up to a polling interval old, and a silent network is only reported after a
+            # while. So try again until the end.
             code, content = self._fleet_status()
             retrievers = content["retrievers"]
             found = {one["address"]: (one["state"], *(one["versions"] or [None])) for one in retrievers}

@@ -1,4 +1,4 @@
-"""Whether a fleet kept its promises during a campaign."""
+"""Checks whether a fleet kept its promises during a campaign."""
 
 from collections.abc import Sequence
 
@@ -7,20 +7,20 @@ from tests.load.campaign import Observations
 from tests.load.fleet_campaign import MOVE, POLL_SECONDS
 from tests.load.judge import Verdict, answers, no_failures, outcomes, right_answers
 
-# Looking, fetching, verifying, and preparing in each worker, on a machine that has much to do.
+# Time to look, fetch, verify and prepare in each worker, on a busy machine.
 _MOST_POLLS = 10
 
 
 def judge(calls: Sequence[Call], seen: Observations) -> list[Verdict]:
-    """Every promise. `calls` are those of the whole campaign."""
+    """Return the verdict on each promise. `calls` are all calls of the campaign."""
     return [
-        no_failures("no failed call, whatever is done to one of them, without retries", calls),
+        no_failures("no failed call without retries, for any fault of one retriever", calls),
         right_answers(calls, seen),
         _reached(seen),
         _in_time(calls, seen),
         outcomes(
-            "who is away serves on and follows again without a restart; "
-            "`status --fleet` names all of it",
+            "a retriever that is cut off still serves, and follows again without a restart; "
+            "`status --fleet` reports each fault",
             "looks",
             seen,
         ),
@@ -28,10 +28,10 @@ def judge(calls: Sequence[Call], seen: Observations) -> list[Verdict]:
 
 
 def _reached(seen: Observations) -> Verdict:
-    # The first one is found at the start.
+    # The retrievers find the first version at their start.
     polls = [(each.all_serve_at - each.moved_at) / POLL_SECONDS for each in seen.switches[1:]]
     return Verdict(
-        f"a label reaches all that aren't away within {_MOST_POLLS} intervals of {POLL_SECONDS} s",
+        f"a label reaches all other retrievers within {_MOST_POLLS} intervals of {POLL_SECONDS} s",
         max(polls) <= _MOST_POLLS,
         f"{len(polls)} moves, {sum(polls) / len(polls):.1f} intervals on average, "
         f"{max(polls):.1f} at the most",
@@ -39,7 +39,7 @@ def _reached(seen: Observations) -> Verdict:
 
 
 def _in_time(calls: Sequence[Call], seen: Observations) -> Verdict:
-    """By what callers see, not by what the retrievers say of themselves."""
+    """Judge by the answers to the callers, not by the retrievers' own reports."""
     began, ended = seen.phases[MOVE]
     moves = [each for each in seen.switches if began <= each.moved_at < ended]
     ends = [*(each.moved_at for each in moves[1:]), ended]
@@ -48,7 +48,7 @@ def _in_time(calls: Sequence[Call], seen: Observations) -> Verdict:
     ]
     checked, late = map(sum, zip(*found, strict=True))
     return Verdict(
-        "once all say that they serve a version, no call is answered from another",
+        "once all report that they serve a version, no other version answers a call",
         not late if checked else None,
         f"{late} of {checked:,} calls between the moves",
     )

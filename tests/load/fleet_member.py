@@ -1,4 +1,4 @@
-"""One retriever of a fleet: its port, its network to the volume, its process, which comes and goes."""
+"""Runs one retriever of a fleet: its port, its network to the volume, and its process."""
 
 import contextlib
 import itertools
@@ -15,14 +15,14 @@ VOLUME = "fleet"
 
 
 class Member:
-    """A retriever that keeps its address when it is started again; a context manager.
+    """A retriever that keeps its address when it restarts. It is a context manager.
 
     Args:
-        name: for people.
-        server: of the object store with the volume.
-        proxy: the retriever's own way there, which can be cut.
-        directory: for its cache, and for what it writes to standard error.
-        flags: of `serve`, by their names with _ for -.
+        name: name for people.
+        server: object store with the volume.
+        proxy: the retriever's connection to the store, which can be cut.
+        directory: folder for its cache and its log.
+        flags: flags of `serve`, by their names with _ for -.
     """
 
     def __init__(
@@ -36,7 +36,7 @@ class Member:
         self._flags = {**flags, "cache_dir": directory / name}
         self._logs = (directory / f"{name}-{number}.log" for number in itertools.count())
         self._process = contextlib.ExitStack()
-        # Holds the port while the retriever is away, as its own parent does while it runs.
+        # Hold the port while the retriever is away, as its own parent does while it runs.
         self._port = socket.socket()
         for option in (socket.SO_REUSEADDR, socket.SO_REUSEPORT):
             self._port.setsockopt(socket.SOL_SOCKET, option, 1)
@@ -44,7 +44,7 @@ class Member:
         self.address = f"127.0.0.1:{self._port.getsockname()[1]}"
 
     def start(self) -> None:
-        """Start it; it may not serve yet."""
+        """Start the retriever, without waiting until it serves."""
         self.service = self._process.enter_context(
             Service(
                 self._volume,
@@ -56,7 +56,7 @@ class Member:
         )
 
     def kill(self) -> None:
-        """SIGKILL to the parent; returns when none of its processes is left."""
+        """Kill the parent (SIGKILL). Returns when none of its processes is left."""
         pids = self.service.worker_pids()
         self.service.signal(signal.SIGKILL)
         self.service.wait()
@@ -64,21 +64,21 @@ class Member:
         self._process.close()
 
     def stop(self) -> tuple[int, int]:
-        """SIGTERM; returns the exit status, and how many of its processes are left."""
+        """Stop the retriever (SIGTERM). Returns the exit status, and the number of processes left."""
         pids = self.service.worker_pids()
         status = self.service.terminate()
         self._process.close()
         return status, sum(Path(f"/proc/{pid}").exists() for pid in pids if pid)
 
     def cut(self, *, silently: bool) -> None:
-        """From now on connections to the store are closed, open ones too; or nothing comes through."""
+        """Cut it off from the store: close all connections, or let no bytes through."""
         if silently:
             self._proxy.hang()
         else:
             self._proxy.refuse()
 
     def mend(self) -> None:
-        """Let all through again."""
+        """Connect it to the store again."""
         self._proxy.forward()
 
     def __enter__(self) -> Self:

@@ -1,4 +1,4 @@
-"""Whether the service kept its promises during a campaign."""
+"""Checks whether the service kept its promises during a campaign."""
 
 import math
 from collections import Counter
@@ -10,9 +10,9 @@ import numpy as np
 from tests.load.callers import Call
 from tests.load.campaign import POLL_SECONDS, Observations, Switch
 
-# Over how many of the last reloads files, maps and memory are to be flat.
+# Open files, maps and memory must be flat over this many of the last reloads.
 FLAT_RELOADS = 20
-# Python's allocator and the kernel's accounting move by some pages all the time.
+# Python's allocator and the kernel's accounting vary by some pages.
 _FLAT_BYTES = 1 << 20
 _FLAT_SHARE = 0.03
 _SWITCH_SECONDS = 1.0
@@ -21,7 +21,7 @@ _P99_RATIO = 1.5
 
 @dataclass(frozen=True)
 class Verdict:
-    """One promise; `kept` is None where the campaign was too short to tell."""
+    """The verdict on one promise. `kept` is None if the campaign was too short to tell."""
 
     promise: str
     kept: bool | None
@@ -30,7 +30,7 @@ class Verdict:
 
 @dataclass(frozen=True)
 class PhaseRow:
-    """The calls of one phase; latencies in milliseconds, of the plain callers' answered calls."""
+    """The calls of one phase. Latencies are in milliseconds, of answered calls of plain callers."""
 
     phase: str
     plain: int
@@ -42,7 +42,7 @@ class PhaseRow:
 
 
 def phase_rows(calls: Sequence[Call], seen: Observations) -> list[PhaseRow]:
-    """Calls by the phase in which they started."""
+    """Return the calls of each phase, by the time when they started."""
     rows = []
     for phase, (began, ended) in seen.phases.items():
         own = [call for call in calls if began <= call.started < ended]
@@ -56,18 +56,21 @@ def phase_rows(calls: Sequence[Call], seen: Observations) -> list[PhaseRow]:
 
 
 def judge(calls: Sequence[Call], seen: Observations, exit_status: int, left: int) -> list[Verdict]:
-    """Every promise. `calls` are those of the whole campaign, `left` the processes left at its end."""
+    """Return the verdict on each promise.
+
+    `calls` are all calls of the campaign. `left` is the number of processes left at its end.
+    """
     killing_began, killing_ended = seen.phases["kill workers"]
     before_kills = [call for call in calls if call.started + call.seconds < killing_began]
     return [
-        no_failures("no failed call before workers are killed, without retries", before_kills),
+        no_failures("no failed call without retries, before workers are killed", before_kills),
         no_failures(
-            "no failed call through our client, also while workers are killed",
+            "no failed call of our client, even while workers are killed",
             [call for call in calls if call.careful and call.started < killing_ended],
         ),
         right_answers(calls, seen),
         outcomes(
-            "each fault is named in the status, and the version before it serves on", "faults", seen
+            "the status names each fault, and the earlier version stays in service", "faults", seen
         ),
         _quick_switches(calls, seen.switches),
         _every_worker_flat(seen),
@@ -78,7 +81,7 @@ def judge(calls: Sequence[Call], seen: Observations, exit_status: int, left: int
 
 
 def no_failures(promise: str, calls: Iterable[Call]) -> Verdict:
-    """Whether each of these calls was answered."""
+    """Judge whether each of these calls was answered."""
     calls = list(calls)
     failed = Counter(f"{call.code} {call.details[:60]}" for call in calls if call.code != "OK")
     examples = "; ".join(f"{count} x {text}" for text, count in failed.most_common(3))
@@ -90,7 +93,7 @@ def no_failures(promise: str, calls: Iterable[Call]) -> Verdict:
 
 
 def right_answers(calls: Sequence[Call], seen: Observations) -> Verdict:
-    """Whether each answer is the one that its version has to give."""
+    """Judge whether each answer is the right one for its version."""
     problems: Counter[str] = Counter()
     checked = 0
     for call in calls:
@@ -99,14 +102,14 @@ def right_answers(calls: Sequence[Call], seen: Observations) -> Verdict:
         checked += 1
         model = seen.models.get(call.version)
         problem = (
-            f"version {call.version!r}, which was never whole"
+            f"version {call.version!r}, which was never valid"
             if model is None
             else model.problem(call.kind, call.asked, call.item_ids, call.scores)
         )
         if problem:
             problems[f"{call.kind}: {problem}"] += 1
     return Verdict(
-        "every answer is exactly right for the version it names",
+        "every answer is exactly right for the version that it names",
         not problems and checked > 0,
         f"{checked:,} checked, {len({call.version for call in calls} - {''})} versions"
         + "".join(f"; {count} x {problem}" for problem, count in problems.most_common(3)),
@@ -114,7 +117,7 @@ def right_answers(calls: Sequence[Call], seen: Observations) -> Verdict:
 
 
 def answers(calls: Sequence[Call], switch: Switch, start: float, end: float) -> tuple[int, int]:
-    """How many calls were answered wholly between two times, and how many from another version."""
+    """Count the calls that ran between two times, and those among them with another version."""
     own = [
         call.version
         for call in calls
@@ -124,7 +127,7 @@ def answers(calls: Sequence[Call], switch: Switch, start: float, end: float) -> 
 
 
 def outcomes(promise: str, noun: str, seen: Observations) -> Verdict:
-    """Whether all else that was tried came out right."""
+    """Judge whether all other attempts had the right result."""
     wrong = [f"{what}: {outcome}" for what, outcome in seen.outcomes if outcome.startswith("wrong")]
     return Verdict(promise, not wrong, "; ".join([f"{len(seen.outcomes)} {noun}", *wrong]))
 
@@ -135,7 +138,7 @@ def _quick_switches(calls: Sequence[Call], switches: Sequence[Switch]) -> Verdic
         switch.all_serve_at - switch.moved_at - switch.held_seconds for switch in switches[1:]
     )
     spread = max(switch.commit_spread_seconds for switch in switches)
-    # What callers see, not what the service says of itself.
+    # Judge by the answers to the callers, not by the service's own report.
     ends = [*(following.moved_at for following in switches[2:]), math.inf]
     late = sum(
         answers(calls, switch, switch.moved_at + switch.held_seconds + limit, end)[1]
@@ -158,7 +161,7 @@ def _every_worker_flat(seen: Observations) -> Verdict:
     for name in last[0]:
         first_half = [each[name] for each in last[: FLAT_RELOADS // 2]]
         second_half = [each[name] for each in last[FLAT_RELOADS // 2 :]]
-        # While a version comes, the one before it is still open: the lowest count is what stays.
+        # During a reload, the earlier version is open, too. The lowest count leaves that out.
         files = [min(r.files for r in half) for half in (first_half, second_half)]
         maps = [min(r.maps for r in half) for half in (first_half, second_half)]
         private = [
@@ -177,11 +180,11 @@ def _steady_latency(calls: Sequence[Call], seen: Observations) -> Verdict:
     rows = {row.phase: row for row in phase_rows(calls, seen)}
     steady, switch = rows["publish only"], rows["publish and switch"]
     ratio = switch.p99 / steady.p99
-    # The 99th percentile of a few hundred calls is one or two of them.
+    # With a few hundred calls, one or two of them decide the 99th percentile.
     enough = min(steady.plain, switch.plain) >= 1000
     return Verdict(
-        f"p99 latency during reloads is at most {_P99_RATIO} times the steady one",
+        f"p99 latency during reloads is at most {_P99_RATIO} times the p99 without reloads",
         ratio <= _P99_RATIO if enough else None,
         f"{steady.p99:.2f} ms without, {switch.p99:.2f} ms during reloads: {ratio:.2f} times"
-        + ("" if enough else ", of too few calls to tell"),
+        + ("" if enough else ", but there were too few calls to tell"),
     )

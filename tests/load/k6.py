@@ -1,16 +1,16 @@
-"""Put a load on a retriever with k6, print what it measured, and fail unless every threshold is met.
+"""Load a retriever with k6, print the results, and fail unless every threshold is met.
 
 The scenarios are in tests/load/k6:
-  smoke                  a few calls of every kind: does it answer, and rightly?
-  steady                 the usual mix at a steady rate: is the tail short, and nothing refused?
-  spike                  ten times the rate for a while: nothing fails, and after it all is as before
+  smoke                  a few calls of every kind: are the answers right?
+  steady                 the usual mix at a steady rate: is p99 low, and is no call refused?
+  spike                  ten times the rate for a while: no call fails, and latency recovers
   soak                   a modest rate for half an hour: does anything leak, slow down or restart?
-  publish_and_roll_back  a steady rate while a label moves to another version and back: nothing fails
+  publish_and_roll_back  a steady rate while a label moves to another version and back: no call fails
 
-A guarded retriever takes the flags that the client has: --ca, --cert, --key, --server-name and
---client-token-file. Without --target a retriever is started on a free port and stopped at the end; it
-serves --volume, or two versions made up for it. publish_and_roll_back moves the label of the volume and
-puts it back. All loads end by themselves.
+For a retriever with TLS or tokens, give the client's flags: --ca, --cert, --key, --server-name and
+--client-token-file. Without --target, this command starts a retriever on a free port, and stops it at
+the end. That retriever serves --volume, or two synthetic versions. publish_and_roll_back moves the
+volume's label, and moves it back. Every scenario ends by itself.
 """
 
 import argparse
@@ -58,7 +58,7 @@ PUBLISH_AND_ROLL_BACK = "publish_and_roll_back"
 
 @dataclass(frozen=True)
 class Subject:
-    """What is asked: the retriever, what is known of it, and the versions that its label names."""
+    """The retriever to call, its known ids, and the versions that its label names."""
 
     target: Target
     known: Known
@@ -67,10 +67,10 @@ class Subject:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run scenarios; returns the exit status."""
+    """Run scenarios. Returns the exit status."""
     parser = _parser()
     options = parser.parse_args(arguments)
-    # So that whoever stops us leaves no retriever and no k6 behind.
+    # On SIGTERM, stop the retriever and k6, too.
     before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     try:
         security = client_flags.client_security(options)
@@ -78,7 +78,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             parser.error("--ca, --cert, --key, --server-name and --client-token-file are for --target")
         k6 = k6_run.find_k6()
         with retriever(options, security) as target:
-            # All of them, also after one that didn't pass.
+            # Run all scenarios, even after one that didn't pass.
             passed = [_run(k6, name, target, options) for name in options.scenarios]
     except (LoadError, CallError, PublicationError, HostingError) as error:
         print(f"error: {error}", file=sys.stderr)
@@ -93,27 +93,37 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = frame.parser("tests.load.k6", __doc__)
     add = parser.add_argument
-    told = "one or several, in turn"
+    told = "one or more scenarios, run one after the other"
     add("scenarios", nargs="+", choices=list(k6_run.DEFAULTS), metavar="SCENARIO", help=told)
-    add("--target", metavar="HOST:PORT", help="a retriever that runs")
-    client_flags.add(parser, {})
-    add("--volume", type=Path, help="what to serve, or what --target serves, for its ids and versions")
-    add("--label", default=layout.DEFAULT_LABEL, help="that the retriever follows (default: current)")
-    add("--workers", type=frame.positive, default=2, help="of the one that is started (default: 2)")
+    add("--target", metavar="HOST:PORT", help="address of a running retriever")
+    client_flags.add(parser, timeout_seconds=None)
+    add("--volume", type=Path, help="volume to serve, or the volume of --target, for ids and versions")
+    add(
+        "--label",
+        default=layout.DEFAULT_LABEL,
+        help="label that the retriever follows (default: current)",
+    )
+    add("--workers", type=frame.positive, default=2, help="workers without --target (default: 2)")
     add("--duration", type=duration, metavar="TIME", help="30s, 10m, 2h (default: the scenario's)")
-    add("--rate", type=frame.positive, help="calls a second (default: the scenario's)")
-    add("--connections", type=frame.positive, help="one call at a time each (default: the scenario's)")
-    add("--max-p99-ms", type=float, help="a 99th percentile that fails (default: the scenario's)")
-    add("--timeout", type=duration, metavar="TIME", default=5.0, help="of a call (default: 5s)")
-    add("--user-ids", type=Path, metavar="FILE", help="known users, an id a line")
-    add("--item-ids", type=Path, metavar="FILE", help="known items, an id a line")
-    add("--filter", metavar="ATTRIBUTE=VALUE", help="of filtered calls")
-    add("--reflect", action="store_true", help="ask the retriever for its protos; don't use the files")
+    add("--rate", type=frame.positive, help="calls per second (default: the scenario's)")
+    add(
+        "--connections",
+        type=frame.positive,
+        help="each has one call at a time (default: the scenario's)",
+    )
+    add("--max-p99-ms", type=float, help="maximum 99th percentile in ms (default: the scenario's)")
+    add(
+        "--timeout", type=duration, metavar="TIME", default=5.0, help="deadline of a call (default: 5s)"
+    )
+    add("--user-ids", type=Path, metavar="FILE", help="file of known users, one id per line")
+    add("--item-ids", type=Path, metavar="FILE", help="file of known items, one id per line")
+    add("--filter", metavar="ATTRIBUTE=VALUE", help="filter of the filtered calls")
+    add("--reflect", action="store_true", help="use the retriever's reflection, not the proto files")
     return parser
 
 
 def duration(text: str) -> float:
-    """Seconds of "30s", "10m" or "2h"."""
+    """Parse "30s", "10m" or "2h" to seconds."""
     try:
         seconds = parse_duration(text, option="duration").total_seconds()
     except OptionError:
@@ -124,10 +134,10 @@ def duration(text: str) -> float:
 
 
 def _run(k6: str, scenario: str, target: Target, options: argparse.Namespace) -> bool:
-    """Run one scenario and print what came of it; whether it passed.
+    """Run one scenario, and print its results. Returns whether it passed.
 
     Raises:
-        LoadError: it ended before its time.
+        LoadError: the scenario ended early.
     """
     load = Load.of(scenario, options)
     before = target.check()
@@ -176,7 +186,7 @@ def _subject(scenario: str, target: Target, version: str, options: argparse.Name
     versions = [version]
     if scenario == PUBLISH_AND_ROLL_BACK:
         if target.volume is None:
-            raise LoadError(f"{PUBLISH_AND_ROLL_BACK} needs --volume, the one that --target serves")
+            raise LoadError(f"{PUBLISH_AND_ROLL_BACK} needs --volume, the volume that --target serves")
         versions.append(other_version(target.volume, version))
     known = known_of(target, versions)
     known = Known(
@@ -186,7 +196,7 @@ def _subject(scenario: str, target: Target, version: str, options: argparse.Name
     )
     if not (known.users and known.items):
         raise LoadError(
-            f"{target.address} knows no ids of MovieLens: name some by --volume, or by --user-ids "
+            f"{target.address} knows no ids of MovieLens: give known ids by --volume, or by --user-ids "
             "and --item-ids"
         )
     kinds = answered_kinds(target.client, known, filter_wanted=options.filter is not None)
@@ -201,7 +211,7 @@ def _lines(path: Path | None) -> list[str]:
     except (OSError, UnicodeDecodeError) as error:
         raise LoadError(f"{path}: {getattr(error, 'strerror', None) or error}") from error
     if not found:
-        raise LoadError(f"{path}: should hold an id a line, but is empty")
+        raise LoadError(f"{path}: should have one id per line, but is empty")
     return found
 
 
@@ -230,9 +240,9 @@ def _environment(
 
 
 def _security(address: str, security: ClientSecurity, folder: Path) -> dict[str, str]:
-    """What k6 needs of it; the token in a file, since other users can see a process's variables."""
+    """Return k6's variables for TLS and the token. The token is in a file: others can see variables."""
     files = {"TLS_CA": security.ca, "TLS_CERT": security.cert, "TLS_KEY": security.key}
-    # k6 takes a relative path for one beside the script.
+    # k6 resolves a relative path from the script's folder.
     found = {name: str(Path(path).absolute()) for name, path in files.items() if path is not None}
     if security.server_name is not None:
         found["SERVER_NAME"] = security.server_name
@@ -252,11 +262,11 @@ def _security(address: str, security: ClientSecurity, folder: Path) -> dict[str,
 def _notes(results: k6_results.Results, subject: Subject, switches: Sequence[float]) -> Iterator[str]:
     missing = [kind for kind in OPTIONAL if kind not in subject.kinds]
     if missing:
-        yield f"not asked, since the publication lacks what it needs: {', '.join(missing)}"
+        yield f"left out, because the publication doesn't support them: {', '.join(missing)}"
     if switches:
-        yield f"{len(switches)} changes of versions, the slowest within {max(switches):.2f} s"
+        yield f"{len(switches)} changes of versions, the slowest took {max(switches):.2f} s"
     if results.dropped:
-        yield f"{results.dropped:,} calls not made, since every connection waited for an answer"
+        yield f"{results.dropped:,} calls not made, because every connection waited for an answer"
 
 
 if __name__ == "__main__":

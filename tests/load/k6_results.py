@@ -1,4 +1,4 @@
-"""What a run of k6 measured: read from the summary that it exports, and shown to people or machines."""
+"""Reads the results of a k6 run from its exported summary, and shows them."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -10,7 +10,7 @@ from rich.table import Table
 
 from tests.benchmarks import frame
 
-# In the order of the table; what each kind of call is called there.
+# Name of each kind of call in the table, in its order.
 KINDS = {
     "recommend": "Recommend",
     "session": "Recommend, session",
@@ -25,13 +25,13 @@ PARTS = {"before": "all, before the spike", "after": "all, after the spike"}
 _LATENCY = "grpc_req_duration"
 
 
-# The calls of one kind, or of one part of a run; None where it wasn't counted.
+# Numbers of the calls of one kind, or of one part of a run; None for a number that wasn't counted.
 Row = dict[str, Any]
 
 
 @dataclass(frozen=True)
 class Worker:
-    """What one worker process did meanwhile."""
+    """The work of one worker process during the run."""
 
     index: int
     calls: int
@@ -50,18 +50,18 @@ class Worker:
 
 @dataclass(frozen=True)
 class Results:
-    """What came of a run."""
+    """The results of a run."""
 
     rows: Sequence[Row]
     wrong_answers: int
     dropped: int
     missed: Sequence[str]
-    # Of the calls those that a worker counts, whatever it answered.
+    # Number of the calls that workers count, with any answer.
     counted_calls: int
 
 
 def read(summary: Mapping[str, Any]) -> Results:
-    """The results in what `k6 run --summary-export` wrote."""
+    """Read the results from the file that `k6 run --summary-export` wrote."""
     metrics = summary["metrics"]
     seconds = _seconds(metrics)
     rows = [_row(metrics, f"{{kind:{kind}}}", name, seconds) for kind, name in KINDS.items()]
@@ -114,13 +114,13 @@ def _missed(metrics: Mapping[str, Any]) -> Iterator[str]:
             if missed:
                 key = re.split(r"[<>=]", threshold)[0].strip()
                 was = values.get("value" if key == "rate" and "count" not in values else key)
-                yield f"{name}: {threshold} was wanted" + (
-                    f", it was {was:g}" if was is not None else ""
+                yield f"{name}: should be {threshold}" + (
+                    f", but was {was:g}" if was is not None else ""
                 )
 
 
 def workers(before: pb.GetStatusResponse, after: pb.GetStatusResponse) -> list[Worker]:
-    """What each worker did between two statuses; a restarted one counts from its restart."""
+    """Return the work of each worker between two statuses, or since its restart."""
     found = []
     by_index = {worker.index: worker for worker in before.workers}
     for worker in after.workers:
@@ -152,7 +152,7 @@ _COLUMNS = {
 
 
 def table(results: Results) -> Table:
-    """For people."""
+    """Return the results as a table."""
     rows = []
     for row in results.rows:
         numbers = {name: (row[figure], digits) for name, (figure, digits) in _COLUMNS.items()}

@@ -1,4 +1,4 @@
-"""k6 itself: what a scenario is to do, and the process that does it."""
+"""Runs k6: the parameters of a scenario, and k6's process."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ DEFAULTS: dict[str, dict[str, float]] = json.loads((SCRIPTS / "defaults.json").r
 # k6's exit statuses.
 THRESHOLDS_MISSED = 99
 ABORTED = 108
-# To start, to finish calls in flight, and to write the summary.
+# Time for k6 to start, to finish calls in flight, and to write the summary.
 _SPARE_SECONDS = 60
 
 
 @dataclass(frozen=True)
 class Load:
-    """What a scenario is to do."""
+    """The parameters of a scenario."""
 
     scenario: str
     seconds: float
@@ -41,13 +41,13 @@ class Load:
 
     @classmethod
     def of(cls, scenario: str, options: argparse.Namespace) -> Load:
-        """The scenario's defaults, unless the flags say otherwise."""
+        """Return the scenario's defaults, changed by the flags."""
         given = (options.duration, options.rate, options.connections, options.max_p99_ms)
         defaults = DEFAULTS[scenario].values()
         return cls(scenario, *(own or default for own, default in zip(given, defaults, strict=True)))
 
     def title(self, workers: int) -> str:
-        """What was done to how many workers, and on which machine."""
+        """Return a title: the load, the number of workers, and the machine."""
         rate = f"{self.rate:g} calls a second, " if self.rate else ""
         return (
             f"{self.scenario}: {rate}{self.connections} connections, {workers} workers; "
@@ -56,7 +56,7 @@ class Load:
 
 
 def find_k6() -> str:
-    """Where k6 is; LoadError when it isn't installed."""
+    """Return the path of k6. Raises LoadError if it isn't installed."""
     beside = Path(sys.executable).with_name("k6")
     found = str(beside) if beside.exists() else shutil.which("k6")
     if found is None:
@@ -65,13 +65,13 @@ def find_k6() -> str:
 
 
 class K6:
-    """k6, running a scenario; a context manager that leaves no process."""
+    """k6's process, which runs a scenario. It is a context manager, which ends the process."""
 
     def __init__(self, k6: str, load: Load, environment: Mapping[str, str], folder: Path) -> None:
         self.load = load
         self._summary = folder / "summary.json"
         self._log = folder / "k6.log"
-        # Without its own server on a fixed port, so that several can run.
+        # Turn off k6's own server on a fixed port, so that several can run.
         command = [k6, "run", "--quiet", "--no-usage-report", "--address", "", "--log-format", "json"]
         command += ["--summary-export", str(self._summary), str(SCRIPTS / f"{load.scenario}.js")]
         with self._log.open("wb") as log:
@@ -81,40 +81,44 @@ class K6:
                 stdout=subprocess.DEVNULL,
                 stderr=log,
                 env={**os.environ, **environment},
-                # Ctrl-C is for this process, which then stops k6.
+                # Ctrl-C only reaches this process, which then stops k6.
                 process_group=0,
             )
 
     def wait(self) -> int:
-        """Wait for its end, with a bar on a terminal; returns the exit status."""
+        """Wait for the end, with a progress bar on a terminal. Returns the exit status."""
         with Bars().step(self.load.scenario, round(self.load.seconds)) as advance:
             for passed in range(round(self.load.seconds) + _SPARE_SECONDS):
                 try:
                     return self._process.wait(1)
                 except subprocess.TimeoutExpired:
                     advance(passed < round(self.load.seconds))
-        raise LoadError(f"{self.load.scenario}: k6 didn't end {_SPARE_SECONDS} s after it should")
+        raise LoadError(f"{self.load.scenario}: k6 still runs {_SPARE_SECONDS} s after its planned end")
 
     def results(self, exit_status: int) -> k6_results.Results:
-        """What it measured; LoadError when it measured nothing."""
+        """Return the results. Raises LoadError if there are none."""
         if exit_status not in (0, THRESHOLDS_MISSED, ABORTED):
-            raise LoadError(f"{self.load.scenario}: k6 ended with {exit_status}: {self.last_words()}")
+            raise LoadError(
+                f"{self.load.scenario}: k6 ended with exit status {exit_status}: {self.last_words()}"
+            )
         try:
             summary = json.loads(self._summary.read_text("utf-8"))
         except (OSError, ValueError) as error:
-            raise LoadError(f"{self.load.scenario}: no summary of k6: {self.last_words()}") from error
+            raise LoadError(
+                f"{self.load.scenario}: k6 wrote no summary: {self.last_words()}"
+            ) from error
         return k6_results.read(summary)
 
     def complaints(self) -> list[tuple[str, int]]:
-        """What the scripts said of failed calls, and how often: the three most frequent."""
+        """Return the three most frequent messages about failed calls, with their counts."""
         said = (line["msg"] for line in self._lines() if line.get("source") == "console")
         return Counter(said).most_common(3)
 
     def last_words(self) -> str:
-        """The last that k6 said."""
+        """Return the last message of k6."""
         said = [str(line["msg"]) for line in self._lines()]
-        # Without the place in the script.
-        return re.sub(r" at \S+ \(file:.*", "", said[-1]) if said else "k6 said nothing"
+        # Leave out the place in the script.
+        return re.sub(r" at \S+ \(file:.*", "", said[-1]) if said else "k6 printed no message"
 
     def _lines(self) -> Iterator[dict[str, Any]]:
         for line in self._log.read_text("utf-8", "replace").splitlines():
@@ -127,6 +131,6 @@ class K6:
         return self
 
     def __exit__(self, *_: object) -> None:
-        # It ends by itself only at the end of its time.
+        # k6 would run until the end of the scenario.
         self._process.kill()
         self._process.wait()

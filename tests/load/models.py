@@ -1,6 +1,6 @@
-"""Small publications of clearly different models, and what they must answer to the letter.
+"""Publishes small versions of clearly different models, and checks their answers exactly.
 
-Their Annoy indexes look at every item, so the right answer is the exact one and any other is wrong.
+Their Annoy indexes look at every item, so only the exact answer is right.
 """
 
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ USERS = 100
 SEEN = 5
 LIMIT = 10
 TREES = 5
-# Known to every model; each has some of its own beside them.
+# Items of all models. Each model also has its own items.
 ITEM_IDS = [f"item-{number}" for number in range(250)]
 USER_IDS = [f"user-{number}" for number in range(USERS)]
 _TOLERANCE = 1e-4
@@ -35,7 +35,7 @@ _TOLERANCE = 1e-4
 
 @dataclass(frozen=True, kw_only=True)
 class Size:
-    """How large a version is, and whether its indexes look at every item or at as many as usual."""
+    """The size of a version, and whether its indexes look at every item."""
 
     items: int = 300
     components: int = 16
@@ -44,7 +44,7 @@ class Size:
 
 @dataclass(frozen=True)
 class Model:
-    """One version's vectors and id maps: enough to answer for it."""
+    """One version's vectors and id maps, to compute its right answers."""
 
     version: str
     items: IdMap
@@ -54,7 +54,7 @@ class Model:
     seen: Ragged
 
     def problem(self, kind: str, asked: str, item_ids: list[str], scores: list[float]) -> str | None:
-        """What is wrong with an answer that names this version; None when it is right."""
+        """Return the problem of an answer that names this version; None if the answer is right."""
         expected = self._recommended(asked) if kind == "Recommend" else self._similar(asked)
         rows = [self.items.row(item_id) for item_id in item_ids]
         if None in rows:
@@ -65,7 +65,7 @@ class Model:
         if not np.allclose(own, scores, atol=_TOLERANCE):
             return "scores of another version"
         top = expected[best(expected, LIMIT)]
-        # By scores: two items that are equally good may change places.
+        # Compare scores: two items with equal scores may swap places.
         return None if np.allclose(top, scores, atol=_TOLERANCE) else "not the best items"
 
     def _recommended(self, user_id: str) -> Float32Array:
@@ -83,7 +83,7 @@ class Model:
 
 
 def publish(volume: Path, family: str, seed: int, size: Size = Size()) -> Model:
-    """Publish a version of a family ("a", "b", ...): its own items, vectors drawn by the seed.
+    """Publish a version of a family ("a", "b", ...), with its own items, and vectors drawn by the seed.
 
     Raises:
         VolumeError: the volume can't be written.

@@ -1,4 +1,4 @@
-"""The command of a campaign: it runs, and what came of it is told to people or to machines."""
+"""Runs a campaign as a command, and prints its results for people or as JSON."""
 
 import tempfile
 from collections.abc import Callable, Sequence
@@ -13,20 +13,20 @@ from tests.load.campaign import Observations
 from tests.load.judge import Verdict, phase_rows
 from tests.machine import machine_name
 
-# What the callers saw, what the campaign saw, and what is judged of both.
+# The callers' calls, the campaign's observations, and the verdicts.
 Came = tuple[Sequence[Call], Observations, Sequence[Verdict]]
 
 
 def command(
     name: str, description: str | None, run: Callable[[Path, bool], Came], *, short: str, setting: str
 ) -> int:
-    """Run a campaign in a temporary folder, in full or in short; 1 unless every promise was kept.
+    """Run a campaign in a temporary folder. Returns the exit status, 1 if a promise was broken.
 
     Args:
         name, description: the module's `__spec__.name` and docstring.
         run: the campaign.
-        short: what the short form is.
-        setting: who calls whom.
+        short: help of --short.
+        setting: sentence about services and callers.
     """
     parser = frame.parser(name, description)
     parser.add_argument("--short", action="store_true", help=short)
@@ -47,7 +47,7 @@ def command(
         }
         for row in rows
     ]
-    faults = [{"what": what, "what came of it": came} for what, came in seen.outcomes]
+    faults = [{"what": what, "result": came} for what, came in seen.outcomes]
     words = {True: "kept", False: "BROKEN", None: "open"}
     frame.report(
         options,

@@ -1,7 +1,8 @@
-"""A caller without a token that begins calls and resets them at once, as fast as it can.
+"""Begin calls without a token and reset them at once, as fast as possible (a rapid-reset attack).
 
-`python -m tests.load.rapid_reset TARGET SECONDS CONNECTIONS`, TARGET being HOST:PORT without TLS, says
-how many streams it began, and on how many connections, another one whenever it is turned away.
+Start it by `python -m tests.load.rapid_reset TARGET SECONDS CONNECTIONS`. TARGET is HOST:PORT without
+TLS. It prints the numbers of streams and connections. When the server closes a connection, it opens
+another one.
 """
 
 import select
@@ -11,12 +12,12 @@ import time
 from tests import http2
 
 _RECOMMEND = http2.headers("/recsys.retriever.v1.RetrieverService/Recommend")
-# Streams that are sent with one write.
+# Number of streams per write.
 _TOGETHER = 50
 
 
 class Attacker:
-    """One connection at a time; how many `streams` and `connections` it has had."""
+    """Attacks over one connection at a time, and counts its `streams` and `connections`."""
 
     def __init__(self, target: str) -> None:
         self.streams = self.connections = 0
@@ -25,7 +26,7 @@ class Attacker:
         self._next = 1
 
     def strike(self) -> None:
-        """Begin and reset some streams, and read what has come."""
+        """Begin and reset some streams, and read the server's frames."""
         try:
             if self._connection is None:
                 self._connection = http2.Connection(self._target, seconds=1)
@@ -36,10 +37,10 @@ class Attacker:
             connection.sendall(b"".join(map(_reset, numbers)))
             self._next = numbers.stop
             self.streams += _TOGETHER
-            # Pings are answered, and a server that waits for its reader doesn't wait for this one.
+            # Answer pings, and read everything, so that the server never waits for this reader.
             while select.select([connection], [], [], 0)[0]:
                 if not self._connection.take():
-                    raise ConnectionError("turned away")
+                    raise ConnectionError("the server closed the connection")
         except OSError:
             if self._connection is not None:
                 self._connection.socket.close()

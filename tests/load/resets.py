@@ -1,6 +1,6 @@
-"""How many calls are answered while somebody without a token begins and resets others.
+"""Measures how many calls are answered during a rapid-reset attack by a caller without a token.
 
-The services and the attacker have cores of their own where there are two.
+With two cores, the services and the attacker each have their own.
 """
 
 import contextlib
@@ -31,7 +31,7 @@ _OPTIONS = [("grpc.use_local_subchannel_pool", 1), ("grpc.enable_retries", 0)]
 
 @dataclass(frozen=True)
 class Front:
-    """What is attacked: a worker, or Envoy before it, by so many connections."""
+    """The target of an attack, a worker or Envoy, and the number of attacking connections."""
 
     name: str
     connections: int
@@ -43,25 +43,25 @@ FRONTS = (Front("a worker", 1, envoy=False), Front("Envoy", 5, envoy=True))
 
 @dataclass(frozen=True)
 class Measured:
-    """What came of it."""
+    """The result of an attack."""
 
-    # How many calls were answered, in equal times.
+    # Numbers of answered calls, in equal times.
     before: int
     during: int
-    failed: Counter[str]  # how the others failed
-    attack: str  # what the attacker says that it did
+    failed: Counter[str]  # gRPC codes of the failed calls
+    attack: str  # the attacker's own summary
 
     @property
     def outcome(self) -> str:
-        """In words; begins with "wrong" when calls failed or none was answered."""
+        """The result in words. Begins with "wrong" if calls failed or none was answered."""
         wrong = "wrong: " if self.failed or not self.during else ""
         share = self.during / max(1, self.before)
         failed = f", {dict(self.failed)} failed" if self.failed else ", none failed"
-        return f"{wrong}{self.attack}: {share:.0%} of the calls before were answered{failed}"
+        return f"{wrong}{self.attack}: {share:.0%} of the calls without the attack{failed}"
 
 
 def outcomes(volume: Path, directory: Path, seconds: float) -> list[tuple[str, str]]:
-    """What is attacked, and what came of it, for a campaign."""
+    """Attack each front. Returns pairs of a name and a result, for a campaign."""
     return [
         (f"rapid reset of {front.name}", measure(front, volume, directory, seconds).outcome)
         for front in FRONTS
@@ -69,14 +69,14 @@ def outcomes(volume: Path, directory: Path, seconds: float) -> list[tuple[str, s
 
 
 def measure(front: Front, volume: Path, directory: Path, seconds: float) -> Measured:
-    """Count calls without an attack, and then with one, for so long each."""
+    """Count answered calls without an attack and then during one, for `seconds` each."""
     with _attacked(front, volume, directory) as target:
         before, failed = _call(target, seconds)
         command = [*_on_core(0), sys.executable, "-m", "tests.load.rapid_reset", target]
         command += [str(seconds), str(front.connections)]
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as attack:
             assert attack.stdout is not None
-            # It says so when it begins, and ends by itself.
+            # The attacker prints a line when it begins. It ends by itself.
             attack.stdout.readline()
             during, failed_during = _call(target, seconds)
             said = attack.stdout.read().strip()
@@ -101,7 +101,7 @@ def _attacked(front: Front, volume: Path, directory: Path) -> Iterator[str]:
 
 
 def _call(target: str, seconds: float) -> tuple[int, Counter[str]]:
-    """How many calls with a token are answered, and how the others fail; none is tried again."""
+    """Call with a token, without retries. Returns the number of answers, and the codes of failures."""
     end = threading.Event()
     request = pb.RecommendRequest(user_id=USER_IDS[0])
     metadata = [("authorization", f"Bearer {_TOKEN}")]
@@ -120,7 +120,7 @@ def _call(target: str, seconds: float) -> tuple[int, Counter[str]]:
 
     with ThreadPoolExecutor(_CALLERS) as pool:
         calling = [pool.submit(call) for _ in range(_CALLERS)]
-        time.sleep(seconds)  # nothing is waited for: the time itself is wanted
+        time.sleep(seconds)  # this is the duration of the measurement
         end.set()
         codes = sum((each.result() for each in calling), Counter[str]())
     return codes.pop("OK", 0), codes

@@ -1,4 +1,4 @@
-"""Changes of versions while a load is on: publish, take over, roll back, again and again."""
+"""Changes versions under load: promotes a version and rolls back, again and again."""
 
 import contextlib
 import threading
@@ -11,18 +11,18 @@ from retriever.client import CallError
 from tests import publications
 from tests.load.target import LoadError, Target
 
-# For a change to be taken over; a service that is being called looks at its label every second.
+# Time limit for a change. A service under load looks at its label every second.
 MOST_SECONDS = 30.0
-# Between a change of versions and the next.
+# Pause between two changes of versions.
 _PAUSE_SECONDS = 1.0
 _LOOK_SECONDS = 0.05
 
 
 @contextlib.contextmanager
 def switching(target: Target, label: str, first: str, other: str) -> Iterator[list[float]]:
-    """Promote another version and roll back, again and again; yields how long each change took.
+    """Promote another version and roll back, again and again. Yields the seconds of each change.
 
-    In the end the label names what it did before. LoadError when a change isn't taken over.
+    At the end, the label names its earlier version. Raises LoadError if the service doesn't follow.
     """
     volume = target.volume
     took: list[float] = []

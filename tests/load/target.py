@@ -1,4 +1,4 @@
-"""The retriever that a load tool asks: one that runs already, or one that it starts and stops."""
+"""Provides the retriever for a load tool: a running one, or one that it starts and stops."""
 
 import argparse
 import contextlib
@@ -28,28 +28,28 @@ from retriever.client import (
 from tests.load import models
 from tests.service import Service
 
-# In which workers tell one another what they have counted.
+# Workers share their counts within this time.
 _REPORT_SECONDS = 3.0
 _LOOK_SECONDS = 0.1
-# So many of a catalogue's ids are asked for: enough that no cache of answers could hide anything.
+# Number of ids to call with: enough that no cache could hold all answers.
 _MOST_IDS = 2000
 _FILTER_ROWS = 100
-# The most that a batch may hold.
+# Maximum size of a batch.
 _BATCH = 256
-# Kinds of call that a publication may lack something for, and the codes of such calls.
+# Kinds of call that a publication may not support, and the codes of such calls.
 OPTIONAL = ("session", "filter")
 _LACKING = (grpc.StatusCode.FAILED_PRECONDITION, grpc.StatusCode.INVALID_ARGUMENT)
-# What MovieLens 100K has, which `make demo` publishes.
+# Numbers of MovieLens 100K, which `make demo` publishes.
 _MOVIELENS_USERS, _MOVIELENS_ITEMS, _MOVIELENS_FILTER = 943, 1682, "genres=Drama"
 
 
 class LoadError(Exception):
-    """The load can't be put on a retriever, or ended before its time."""
+    """The load test can't start, or ended early."""
 
 
 @dataclass(frozen=True)
 class Known:
-    """Ids that the retriever knows, and a filter that some items match, "ATTRIBUTE=VALUE"."""
+    """Known ids of the retriever, and a filter that some items match, "ATTRIBUTE=VALUE"."""
 
     users: Sequence[str]
     items: Sequence[str]
@@ -58,7 +58,7 @@ class Known:
 
 @dataclass(frozen=True)
 class Target:
-    """A retriever at HOST:PORT, and its volume as far as that is known."""
+    """A retriever at HOST:PORT, and its volume if that is known."""
 
     address: str
     volume: Path | None
@@ -66,7 +66,7 @@ class Target:
     client: RetrieverClient
 
     def check(self) -> pb.GetStatusResponse:
-        """Its status. LoadError unless something is there, is a retriever, and serves a version."""
+        """Return the status. Raises LoadError unless a retriever answers and serves a version."""
         try:
             status = self.client.status()
         except CallError as error:
@@ -74,16 +74,16 @@ class Target:
             if error.code in (grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED):
                 way_out = "; give --client-token-file, or --cert and --key"
             elif isinstance(error, UnreachableError) and error.cause == "refused":
-                way_out = "; start one (make serve), or leave out --target and one is started"
+                way_out = "; start one (make serve), or leave out --target to start one"
             raise LoadError(f"no retriever answers at {error}{way_out}") from error
         if not status.version:
             raise LoadError(f"the retriever at {self.address} serves nothing: publish a version first")
         return status
 
     def status_after(self, before: pb.GetStatusResponse, calls: int) -> pb.GetStatusResponse:
-        """Its status once the workers have reported so many calls, which may take a second."""
+        """Return the status after workers have reported `calls` more calls, within seconds."""
         end = time.monotonic() + _REPORT_SECONDS
-        # It may stay below: a worker that was restarted begins from none.
+        # The count may stay below: a restarted worker begins from 0.
         while _counted(status := self.client.status()) < _counted(before) + calls:
             if time.monotonic() > end:
                 break
@@ -97,10 +97,10 @@ def _counted(status: pb.GetStatusResponse) -> int:
 
 @contextlib.contextmanager
 def retriever(options: argparse.Namespace, security: ClientSecurity) -> Iterator[Target]:
-    """A retriever that answers, by the flags of `tests.load.k6`.
+    """Yield a running retriever, by the flags of `tests.load.k6`.
 
-    Without --target one is started on a free port, of --volume, or else of two versions made up in a
-    temporary folder; it is stopped at the end. `security` is for --target.
+    Without --target, starts a retriever on a free port, and stops it at the end. It serves --volume, or
+    two synthetic versions in a temporary folder. `security` is for --target.
     """
     with contextlib.ExitStack() as stack:
         address, volume = options.target, options.volume
@@ -115,7 +115,7 @@ def retriever(options: argparse.Namespace, security: ClientSecurity) -> Iterator
 
 
 def _made_up(volume: Path, label: str) -> Path:
-    """Two versions of the size of MovieLens 100K, the label at the first."""
+    """Publish two synthetic versions of the size of MovieLens 100K. The label names the first one."""
     size = models.Size(items=1682, components=64, every=False)
     first, _ = (models.publish(volume, family, 1, size).version for family in ("a", "b"))
     labels.promote(volume, first, label=label)
@@ -132,13 +132,13 @@ def _started(volume: Path, log: Path, options: argparse.Namespace) -> Iterator[s
             service.wait_until_all_serve(version)
         except (RuntimeError, TimeoutError) as error:
             last = log.read_text().strip().splitlines()[-1:]
-            raise LoadError(f"the retriever to ask didn't start: {' '.join(last) or error}") from error
+            raise LoadError(f"the retriever didn't start: {' '.join(last) or error}") from error
         yield service.target
         service.terminate()
 
 
 def known_of(target: Target, versions: Sequence[str]) -> Known:
-    """What each of the versions has; without a volume those of MovieLens' ids that the target knows."""
+    """Return ids that all versions have; without a volume, MovieLens ids that the target knows."""
     if target.volume is None:
         return _movielens(target.client)
     opened = [open_publication(target.volume, version) for version in versions]
@@ -173,7 +173,7 @@ def _movielens(client: RetrieverClient) -> Known:
 
 
 def _some(of_versions: Sequence[IdMap]) -> list[str]:
-    """Ids of the first that all have; always the same ones."""
+    """Draw ids of the first map that all maps have. The draw is always the same."""
     ids = of_versions[0]
     rows = random.Random(0).sample(range(len(ids)), min(len(ids), _MOST_IDS))  # noqa: S311
     some = map(ids.external_id, rows)
@@ -191,20 +191,20 @@ def _filter_of(publication: Publication) -> str | None:
 
 
 def other_version(volume: Path, version: str) -> str:
-    """The newest version on the volume but one."""
+    """Return the newest version on the volume, apart from `version`."""
     others = [each for each in list_versions(volume) if each != version]
     if not others:
         raise LoadError(
-            f"{volume} has no version but {version}, so none to publish and roll back from: "
-            "train another, or leave out --volume and two are made up"
+            f"{volume} only has version {version}, but this scenario needs two: train another version, "
+            "or leave out --volume to use synthetic versions"
         )
     return others[-1]
 
 
 def answered_kinds(client: RetrieverClient, known: Known, *, filter_wanted: bool) -> list[str]:
-    """The kinds of call that the retriever can answer, each asked once.
+    """Return the kinds of call that the retriever can answer, after one call of each kind.
 
-    A publication may lack what sessions need, or attributes; a filter that was wanted must work.
+    A publication may not support sessions or filters. But if --filter was given, it must work.
     """
     user, item = known.users[0], known.items[0]
     asks: dict[str, Callable[[], object]] = {
@@ -223,8 +223,8 @@ def answered_kinds(client: RetrieverClient, known: Known, *, filter_wanted: bool
         except CallError as error:
             if needed or error.code not in _LACKING:
                 raise LoadError(
-                    f"a call of kind {kind!r} fails: {error}; ids that it knows can be given by "
-                    "--volume, or by --user-ids and --item-ids"
+                    f"a call of kind {kind!r} fails: {error}; give known ids by --volume, or by "
+                    "--user-ids and --item-ids"
                 ) from error
         else:
             answered.append(kind)

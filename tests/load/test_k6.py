@@ -1,4 +1,4 @@
-"""Each load runs, briefly, on a real retriever; what it promises fails the run when it is missed."""
+"""Runs each load shortly on a real retriever. A missed threshold must fail the run."""
 
 import json
 import os
@@ -54,7 +54,7 @@ def of_its_own(volume, tmp_path):
 
 @pytest.fixture
 def run(volume, capsys):
-    """Runs a load; returns the exit status, the results, and what stands on standard error."""
+    """Runs a load. Returns the exit status, the results, and the text on standard error."""
 
     def run(scenario, target, flags=""):
         where = ["--target", target] if target else []
@@ -101,7 +101,7 @@ def test_a_threshold_that_is_missed_fails_the_run_and_is_named(service, run):
     assert status == 1
     assert not results["passed"]
     assert len(results["missed"]) == 1
-    assert "steady missed: grpc_req_duration: p(99)<0.001 was wanted, it was " in err
+    assert "steady missed: grpc_req_duration: should be p(99)<0.001, but was " in err
 
 
 def test_a_spike_may_be_refused_but_not_fail(volume, tmp_path, run):

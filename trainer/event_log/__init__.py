@@ -1,1 +1,1 @@
-"""The log of appended interactions."""
+"""Stores appended interactions in a log on the trainer's disk."""

@@ -1,4 +1,4 @@
-"""What can go wrong with the log of appended interactions."""
+"""Errors of the event log."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from trainer.errors import TrainerError
 
 
 class EventLogError(TrainerError):
-    """The log can't be written or read: a full disk, another writer, a damaged file."""
+    """The event log can't be read or written: the disk is full or a file is damaged, for instance."""
 
     def __init__(self, path: Path, reason: str) -> None:
         super().__init__(f"{path}: {reason}")
@@ -17,17 +17,17 @@ class EventLogError(TrainerError):
 
 
 class InvalidEventError(TrainerError):
-    """An event that can't be kept. `position` counts from 0 in its batch, `field` is one of Event's."""
+    """An event isn't valid. `position` is its place in the batch, from 0; `field` is Event's."""
 
     def __init__(self, position: int, field: str, reason: str) -> None:
-        super().__init__(f"events[{position}].{field}: {reason}; nothing of this batch was kept")
+        super().__init__(f"events[{position}].{field}: {reason}; no event of this batch was stored")
         self.position = position
         self.field = field
         self.reason = reason
 
 
 class InvalidSelectionError(TrainerError):
-    """A selection of events that can't be meant. `field` is one of Selection's."""
+    """A selection has a wrong value. `field` is the name of the attribute."""
 
     def __init__(self, field: str, reason: str) -> None:
         super().__init__(f"{field}: {reason}")

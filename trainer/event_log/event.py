@@ -1,4 +1,4 @@
-"""Events: interactions as they are appended, each with an id that its sender gave it"""
+"""Defines events, the interactions that senders append, and checks their values."""
 
 from __future__ import annotations
 
@@ -14,21 +14,20 @@ from trainer.event_log.errors import InvalidEventError
 MAX_EVENT_ID_BYTES = 128
 MAX_TYPE_BYTES = 64
 Row = tuple[str, str, str, str, float, float]
-"""The values of an event in the order of its fields."""
+"""Values of an event, in the order of its fields."""
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One thing that a user did.
+    """One interaction of a user with an item.
 
     Attributes:
-        event_id: given by the sender, 1 to 128 bytes of UTF-8; an event that comes again under its id
-            is kept once.
+        event_id: id that the sender chose, 1 to 128 bytes of UTF-8. The log stores one event per id.
         user_id, item_id: external ids.
-        event: its type, at most 64 bytes of UTF-8; "" for none.
-        weight: at most MAX_WEIGHT above or below 0.
-        timestamp: seconds since 1970-01-01 UTC, from 1971 on and at most a day ahead; None or 0 for the
-            time at which it arrives.
+        event: type of the event, at most 64 bytes of UTF-8; "" for none.
+        weight: number between -MAX_WEIGHT and MAX_WEIGHT.
+        timestamp: seconds since 1970-01-01 UTC, from 1971 on and at most a day in the future; None or 0
+            for the time of arrival.
     """
 
     event_id: str
@@ -41,7 +40,7 @@ class Event:
 
 @dataclass(frozen=True)
 class Appended:
-    """How many events of a batch were new, and how many were known already."""
+    """Numbers of new and of already known events in a batch."""
 
     accepted: int
     duplicates: int
@@ -49,23 +48,23 @@ class Appended:
 
 @dataclass(frozen=True)
 class Stats:
-    """What a log holds: stored events, with those that came again too late, and bytes of all files."""
+    """Number of stored events, including late repetitions, and bytes of all files of a log."""
 
     events: int
     bytes: int
 
 
 def checked_rows(batch: Sequence[Event], *, now: float) -> list[Row]:
-    """The events' values, complete and valid; `now` is seconds since 1970-01-01 UTC.
+    """Return the values of valid events, with defaults filled in.
 
-    Raises InvalidEventError, which names the first event that isn't valid, and its field.
+    `now` is in seconds since 1970-01-01 UTC. Raises InvalidEventError for the first invalid event.
     """
     latest = now + MAX_SECONDS_AHEAD
     rows = []
     for position, event in enumerate(batch):
         timestamp = event.timestamp or now
         row = (event.event_id, event.user_id, event.item_id, event.event, event.weight, timestamp)
-        # The rule first, so that what is wrong is looked for only where something is.
+        # One fast check of all rules; `_problem` only finds out which rule failed.
         if not (
             EARLIEST_TIME <= timestamp <= latest
             and abs(event.weight) <= MAX_WEIGHT
@@ -86,12 +85,12 @@ def checked_rows(batch: Sequence[Event], *, now: float) -> list[Row]:
 
 
 def brief(text: str) -> str:
-    """Show the beginning of a text from outside, in ASCII."""
+    """Return the beginning of a text from outside, in ASCII."""
     return ascii(text if len(text) <= 60 else f"{text[:57]}...")
 
 
 def _fits(text: str, size: int) -> bool:
-    # No character takes more than four bytes.
+    # A character takes at most four bytes.
     if text.isascii():
         return len(text) <= size
     try:
@@ -102,7 +101,7 @@ def _fits(text: str, size: int) -> bool:
 
 def _problem(position: int, event: Event, timestamp: float, latest: float) -> InvalidEventError:
     if not event.event_id:
-        return InvalidEventError(position, "event_id", "is empty: give each event an id of its own")
+        return InvalidEventError(position, "event_id", "is empty: give each event its own id")
     for field, text, size in (
         ("event_id", event.event_id, MAX_EVENT_ID_BYTES),
         ("event", event.event, MAX_TYPE_BYTES),

@@ -1,17 +1,16 @@
-"""The files of an event log, and what is in them.
+"""Lists, reads, replaces and removes the files of an event log.
 
-    segment-00000001-5a3c91d0.parquet   events in the order of their arrival, immutable; the last eight
-                                        digits are the CRC-32 of the file
-    segment-00000002.lost               stands for a segment that an operator has given up
-    _wal-00000003                       a write-ahead file that is full and will be segment 3
-    _wal-00000004                       the one that is written
-    _segment-00000001-77e02b14.new      what takes the place of segment 1, from which events are removed
-    _removals                           a random text, another one after each removal
+    segment-00000001-5a3c91d0.parquet   events in the order of arrival, immutable; the last eight digits
+                                        are the file's CRC-32
+    segment-00000002.lost               replaces a lost segment that an operator has given up
+    _wal-00000003                       full write-ahead file, which will become segment 3
+    _wal-00000004                       current write-ahead file
+    _segment-00000001-77e02b14.new      new version of segment 1, without the removed events
+    _removals                           random text, which changes with each removal
 
-The numbers run from 1 without gaps, and the last file is a write-ahead file, so that a file that has
-vanished is noticed; `record` notices that all are gone, or the last ones. Other files whose names
-begin with "_" or "." are no part of the log; tools that read folders of Parquet files leave out all of
-those.
+The numbers run from 1 without gaps, and the last file is a write-ahead file. So a missing file in
+between is detected here, and `record` detects missing files at the end. Other files whose names begin
+with "_" or "." aren't part of the log. Tools that read folders of Parquet files skip all such names.
 """
 
 from __future__ import annotations
@@ -58,7 +57,7 @@ _decoder = msgspec.msgpack.Decoder(
 
 @dataclass(frozen=True)
 class LogFile:
-    """One file of a log; of a write-ahead file at least `valid_bytes` are known to have been valid."""
+    """One file of a log. The first `valid_bytes` of a write-ahead file are known to be valid."""
 
     number: int
     path: Path
@@ -67,19 +66,19 @@ class LogFile:
 
     @property
     def is_successor(self) -> bool:
-        """Whether it is a segment that takes the place of another one, which may still be there."""
+        """Whether the file is a new version of a segment, whose old version may still exist."""
         return self.path.suffix == ".new"
 
     @property
     def lasting_name(self) -> str:
-        """The name that it has once it has taken the place of what was before."""
+        """Name of the file after it has replaced the old version."""
         name = self.path.name
         return f"{name[1:-4]}.parquet" if self.is_successor else name
 
 
 @contextmanager
 def os_errors(directory: Path, what: str) -> Iterator[None]:
-    """Have an OSError become an EventLogError that names the file, or else the directory."""
+    """Turn an OSError into an EventLogError that names the file, or else the directory."""
     try:
         yield
     except OSError as error:
@@ -88,21 +87,21 @@ def os_errors(directory: Path, what: str) -> Iterator[None]:
 
 
 def wal_path(directory: Path, number: int) -> Path:
-    """Where a write-ahead file is."""
+    """Return the path of a write-ahead file."""
     return directory / f"_wal-{number:08d}"
 
 
 def list_files(directory: Path) -> list[LogFile]:
-    """The files that make up the log, in the order of their events.
+    """Return the files of the log, in the order of their events.
 
-    Raises EventLogError when one is missing or doesn't belong there, and OSError.
+    Raises EventLogError if a file is missing or doesn't belong to the log, and OSError.
     """
-    # A listing may miss a file that is renamed meanwhile; two that agree don't.
+    # A listing may miss a file that is renamed at the same time. Two equal listings don't.
     names = sorted(os.listdir(directory))
     while names != (again := sorted(os.listdir(directory))):
         names = again
     found: dict[int, LogFile] = {}
-    # Successors come first, then segments: what is in one may still be in the file before it too.
+    # New versions come first, then segments: the file that one replaces may still exist.
     for name in sorted(names, key=lambda name: (not name.endswith(".new"), name.startswith("_"))):
         file = _log_file(directory / name)
         if file is None:
@@ -120,41 +119,41 @@ def list_files(directory: Path) -> list[LogFile]:
 
 
 def clean(directory: Path, record: EventRecord) -> None:
-    """Remove what a crash has left behind, and end what it interrupted; only for the writer.
+    """Remove leftovers of a crash, and finish replacements that it interrupted; only for the writer.
 
-    What can't be noted in the record now stays as it is. Raises as `list_files`.
+    A replacement that can't be recorded now is left for later. Raises as `list_files` does.
     """
     for file in list_files(directory):
         if file.is_successor:
             try:
                 record.become(file.number, file.lasting_name)
             except OSError as error:
-                _log.warning("%s: can't take its place yet: %s", file.path, error)
+                _log.warning("%s: can't replace the old segment yet: %s", file.path, error)
             else:
                 _succeed(file)
     names = os.listdir(directory)
     kept = {file.path.name for file in list_files(directory)}
     for name in names:
-        # A write-ahead file that isn't part of the log any more has become a segment.
+        # A write-ahead file that is no longer part of the log has become a segment.
         if _TEMPORARY.fullmatch(name) or (_WAL.fullmatch(name) and name not in kept):
             (directory / name).unlink()
     fsync_directory(directory)
 
 
 def encode(rows: Sequence[Row]) -> bytes:
-    """The payload of a block; at least one row."""
+    """Encode at least one row as the payload of a block."""
     return msgspec.msgpack.encode(tuple(zip(*rows, strict=True)))
 
 
 def read_wal(path: Path, *, complete: bool, at_least: int = 0) -> tuple[pa.Table, int]:
-    """The events of a write-ahead file, and how many bytes of it are valid; raises as `read_blocks`.
+    """Return the events of a write-ahead file, and the number of its valid bytes.
 
-    Fewer valid bytes than `at_least` are damage too.
+    Raises as `read_blocks` does, and EventLogError for fewer valid bytes than `at_least`.
     """
     try:
         payloads, size = read_blocks(path, complete=complete)
         if size < at_least:
-            raise EventLogError(path, f"{size} bytes of it are valid, but {at_least} were")
+            raise EventLogError(path, f"{size} bytes of it are valid, but {at_least} were before")
         return pa.Table.from_batches(_batches(payloads), SCHEMA), size
     except (EventLogError, msgspec.DecodeError) as error:
         reason = error.reason if isinstance(error, EventLogError) else str(error)
@@ -164,7 +163,7 @@ def read_wal(path: Path, *, complete: bool, at_least: int = 0) -> tuple[pa.Table
 def roll(directory: Path, record: EventRecord) -> None:
     """Turn all write-ahead files but the last into segments; only for the writer.
 
-    Raises EventLogError when one is damaged, and OSError; the events stay where they are.
+    Raises EventLogError for a damaged file, and OSError. The events then stay in their files.
     """
     for file in list_files(directory)[:-1]:
         if file.kind == "wal":
@@ -173,21 +172,21 @@ def roll(directory: Path, record: EventRecord) -> None:
 
 
 def replace(file: LogFile, table: pa.Table, record: EventRecord) -> None:
-    """Have a segment with these events take the place of a file; only for the writer.
+    """Replace a segment or a full write-ahead file by a segment with these events; only for the writer.
 
-    The file is a segment or a write-ahead file that isn't the last. The record is told of the segment
-    when that is on the disk, and before the file goes. A crash leaves one of both, or what `clean`
-    makes the new one of. After an OSError the file is mostly as it was.
+    Records the new segment after it is on the disk and before the old file is removed. After a crash,
+    the log has the old or the new file, or files that `clean` turns into the new one. After an OSError,
+    the old file is mostly unchanged.
     """
     directory = file.path.parent
     if file.kind == "wal":
-        # A segment counts more than the write-ahead file of its number.
+        # If both exist after a crash, the segment counts, not the write-ahead file.
         path = write_segment(directory, file.number, table)
         try:
             record.become(file.number, path.name)
         except OSError as error:
-            # The record says that there is the write-ahead file, whose place a segment may take.
-            _log.warning("%s: can't be noted as one that must exist: %s", path, error)
+            # The record still names the write-ahead file, and accepts a segment instead.
+            _log.warning("%s: can't be recorded as a required file: %s", path, error)
         file.path.unlink()
         fsync_directory(directory)
     else:
@@ -203,13 +202,13 @@ def replace(file: LogFile, table: pa.Table, record: EventRecord) -> None:
 
 
 def mark_removal(directory: Path) -> None:
-    """Have the log have another `removal_mark` from now on, durably; OSError when it can't be done."""
+    """Change the log's `removal_mark` durably. Raises OSError."""
     temporary = directory / f"{_REMOVALS}.tmp"
     write_durably(temporary, secrets.token_hex(8).encode(), directory / _REMOVALS)
 
 
 def removal_mark(directory: Path) -> str:
-    """What differs after events were removed; "" before that. OSError when it can't be read."""
+    """Return a text that changes with each removal; "" before the first one. Raises OSError."""
     try:
         return read_regular(directory / _REMOVALS, max_bytes=_MARK_BYTES).hex()
     except FileNotFoundError:
@@ -217,7 +216,7 @@ def removal_mark(directory: Path) -> str:
 
 
 def _batches(payloads: Sequence[memoryview]) -> Iterator[pa.RecordBatch]:
-    """Batches of a good size: small ones take time, and long lists far more memory than Arrow."""
+    """Yield batches of medium size: small ones take time, and long Python lists take memory."""
     columns: list[list[Any]] = [[] for _ in SCHEMA]
     blocks: Iterator[tuple[list[Any], ...]] = map(_decoder.decode, payloads)
     for block in blocks:
@@ -230,20 +229,23 @@ def _batches(payloads: Sequence[memoryview]) -> Iterator[pa.RecordBatch]:
 
 
 def _succeed(successor: LogFile) -> None:
-    """Give a segment the place of the one that it was made for, which is removed; raises OSError."""
+    """Rename a new version of a segment, and remove the old version. Raises OSError."""
     directory = successor.path.parent
     own = directory / successor.lasting_name
     for old in directory.glob(f"segment-{successor.number:08d}-*.parquet"):
         if old != own:
             old.unlink()
-    # Not both names at once, whatever order a crash leaves them in.
+    # Sync in between: a crash must never leave both names.
     fsync_directory(directory)
     os.rename(successor.path, own)
     fsync_directory(directory)
 
 
 def _log_file(path: Path) -> LogFile | None:
-    """What a file is, None when it is no part of the log; EventLogError when it mustn't be there."""
+    """Return the file of a path; None if it isn't part of the log.
+
+    Raises EventLogError for a file that mustn't be in the directory.
+    """
     for pattern, kind in _KINDS.items():
         if match := pattern.fullmatch(path.name):
             return LogFile(int(match[1]), path, kind)
@@ -255,6 +257,6 @@ def _log_file(path: Path) -> LogFile | None:
 def _missing(directory: Path, number: int) -> EventLogError:
     return EventLogError(
         directory,
-        f"part {number} of the event log is missing: restore it, or make an empty file "
-        f"segment-{number:08d}.lost to go on without its events",
+        f"part {number} of the event log is missing: restore it, or create an empty file "
+        f"segment-{number:08d}.lost to continue without its events",
     )

@@ -1,4 +1,4 @@
-"""The files of an event log, held against the record of those that it must have."""
+"""Compares the files of an event log with the record of the files that it must have."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from trainer.event_log.record import Record
 
 
 def list_kept(directory: Path) -> list[LogFile]:
-    """The files of a log as `event_files.list_files` has them; of a directory that never was, none.
+    """Return the files of a log as `event_files.list_files` does; none for a log that never existed.
 
-    Raises EventLogError when one is missing, was replaced or cut, or doesn't belong there, and OSError.
+    Raises EventLogError if a file is missing, replaced, cut, or not part of a log, and OSError.
     """
     record = event_record.read(directory)
     while True:
@@ -26,7 +26,7 @@ def list_kept(directory: Path) -> list[LogFile]:
         problem = _problem(directory, record, files)
         if problem is None:
             return [replace(file, valid_bytes=record.bytes.get(file.path.name, 0)) for file in files]
-        # Its writer may have changed both meanwhile.
+        # The writer may have changed the files and the record in the meantime.
         again = event_record.read(directory)
         if again is None or again.files == record.files:
             raise problem
@@ -34,28 +34,28 @@ def list_kept(directory: Path) -> list[LogFile]:
 
 
 def _problem(directory: Path, record: Record, files: Sequence[LogFile]) -> EventLogError | None:
-    """What was lost, None when nothing was."""
+    """Return the error of the first lost file; None if no file was lost."""
     for number, name in enumerate(record.files, 1):
         if number > len(files):
             return _lost(directory, f"part {number} of the event log is missing: {name}")
         file = files[number - 1]
-        # A removal that a crash has interrupted may not have come to the record.
+        # After a crash during a removal, the record may not name the new version yet.
         if file.kind == "lost" or file.is_successor:
             continue
         if file.path.name == name:
-            # A segment may have got what was to be said of the file that it was made of.
+            # A segment may have the recorded bytes of the write-ahead file that it replaced.
             least = record.bytes.get(name, 0) if file.kind == "wal" else 0
             try:
                 size = file.path.stat().st_size if least else 0
             except FileNotFoundError:
-                # It has become a segment meanwhile.
+                # The file has become a segment in the meantime.
                 continue
             if size < least:
                 return _lost(
                     directory, f"{name} has {size} bytes, but had at least {least}: it was cut"
                 )
         elif file.kind == "wal" or not name.startswith("_"):
-            # A segment takes the place of a write-ahead file, and of another segment after it is noted.
+            # A segment may replace a write-ahead file, but another segment only if the record names it.
             return _lost(
                 directory, f"{file.path.name} is in the place of {name}, which is newer or was lost"
             )
@@ -65,6 +65,6 @@ def _problem(directory: Path, record: Record, files: Sequence[LogFile]) -> Event
 def _lost(directory: Path, what: str) -> EventLogError:
     return EventLogError(
         directory,
-        f"{what}; restore it, or remove {event_record.path_of(directory)}, which says what there was, "
-        "to go on with what is there",
+        f"{what}; restore it, or remove {event_record.path_of(directory)}, the record of all files, to "
+        "continue with the files in the directory",
     )

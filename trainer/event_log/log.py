@@ -1,18 +1,18 @@
-"""The log of appended interactions, on the trainer's own disk.
+"""Stores appended interactions in an event log on the trainer's own disk.
 
-What `append` returned for is on the disk: it lies in a write-ahead file (`write_ahead`), which becomes
-a Parquet segment when it is large enough (`files`). Threads that append at the same time share a
-write and an fsync.
+When `append` returns, its events are on the disk, in a write-ahead file (`write_ahead`). A large
+write-ahead file becomes a Parquet segment (`files`). Threads that append at the same time share a write
+and an fsync.
 
-An event that comes again under its id is recognised as long as its id is among the recent ones, and not
-stored again. After that it is stored again, but `read_interactions` always leaves it out: it knows all
-ids. So the service needs bounded memory, and what is trained on has every event once.
+The log doesn't store an event again if its id is among the recent ids. Later repetitions are stored
+again, but `read_interactions` leaves them out, because it knows all ids. So the service needs bounded
+memory, and a training run has every event once.
 
-A record beside the directory says which files there must be (`record`): a log that was lost isn't
-taken for an empty one.
+A record next to the directory says which files the log must have (`record`), so that a lost log doesn't
+count as an empty one.
 
-What `remove` returned for is in no file any more (`removal`). Its ids are forgotten with it: an
-event that was removed and comes again is a new one.
+When `remove` returns, no file has the removed events (`removal`). The log forgets their ids, too: a
+removed event that is appended again is a new event.
 """
 
 from __future__ import annotations
@@ -43,22 +43,22 @@ from trainer.event_log.tail import Tail
 __all__ = ["Appended", "Event", "EventLog", "Removed", "Selection", "read_interactions"]
 
 _CLOSED = "the event log is closed"
-# How many ids are forgotten in one turn: appends wait for that long only.
+# How many ids to forget at a time, because appends wait meanwhile.
 _FORGOTTEN = 10_000
 
 _log = logger_of_calls(__name__)
 
 
 class EventLog:
-    """The writer of a log; threads may share it. A context manager that closes it.
+    """Writes a log. Threads may share a writer. It is a context manager, which closes the log.
 
     Args:
-        directory: made when it isn't there; on a local disk.
-        clock: for events without a timestamp, and to refuse those of the future.
-        segment_bytes: how large a write-ahead file gets before it becomes a segment, which is some four
+        directory: directory of the log, on a local disk. Created if it is missing.
+        clock: time for events without a timestamp. Events from the future are refused.
+        segment_bytes: size at which a write-ahead file becomes a segment. The segment is about four
             times smaller.
-        recent_ids: how many of the last events are certainly recognised when they come again. Each
-            takes up to 220 bytes of memory.
+        recent_ids: number of latest events that aren't stored again. Each one takes up to 220 bytes of
+            memory.
 
     Raises:
         EventLogError: the directory can't be used, a file in it is damaged or was lost, or another
@@ -76,14 +76,14 @@ class EventLog:
         self._directory = directory
         self._clock = clock
         self._segment_bytes = segment_bytes
-        # Batches on their way to the disk, and what will come of each.
+        # Batches to store, and the future result of each.
         self._queue: list[tuple[list[Row], Future[Appended]]] = []
-        # Guards the queue and whether somebody writes to the disk.
+        # Guards the queue, and lets one thread at a time write to the disk.
         self._turn = threading.Condition()
         self._busy = False
         self._unusable = ""
         with os_errors(directory, "can't be opened"), contextlib.ExitStack() as stack:
-            # One that was removed isn't made anew.
+            # Check the record first: if the log was removed, creating an empty one would hide that.
             listing.list_kept(directory)
             make_directory(directory)
             try:
@@ -107,18 +107,18 @@ class EventLog:
         self.close()
 
     def append(self, batch: Sequence[Event]) -> Appended:
-        """Store the events of a batch that are new; returns when they are on the disk.
+        """Store the new events of a batch. Returns when they are on the disk.
 
         Raises:
-            InvalidEventError: an event isn't valid; nothing of the batch is stored.
-            EventLogError: the disk is full, for instance; the batch may be sent again.
+            InvalidEventError: an event isn't valid. No event of the batch is stored.
+            EventLogError: the disk is full, for instance. The batch may be sent again.
         """
         rows = checked_rows(batch, now=self._clock().timestamp())
         waiting: Future[Appended] = Future()
         with self._turn:
             self._queue.append((rows, waiting))
             self._turn.wait_for(lambda: waiting.done() or not self._busy)
-            # Whoever comes first when nobody writes stores what all have queued by then.
+            # The first thread that may write stores all batches that are queued by then.
             if is_first := not waiting.done():
                 self._busy = True
                 group, self._queue = self._queue, []
@@ -135,28 +135,27 @@ class EventLog:
         return waiting.result()
 
     def stats(self) -> Stats:
-        """What the log holds now; EventLogError when the directory can't be read."""
+        """Return the current numbers of events and bytes. Raises EventLogError."""
         with self._own_turn(), os_errors(self._directory, "can't be read"):
             size = 0
             for name in os.listdir(self._directory):
-                # A file may become another one meanwhile, and a link may lead nowhere.
+                # A file may be replaced at the same time, and a link may lead nowhere.
                 with contextlib.suppress(OSError):
                     size += (self._directory / name).stat().st_size
-            # Raises when one is gone.
+            # This raises an error if a file is gone.
             self._tail.files()
             return Stats(events=self._tail.held.total(), bytes=size)
 
     def remove(self, selection: Selection, *, dry_run: bool = False) -> Removed:
-        """Remove events from the disk; returns when no file has them any more.
+        """Remove the selected events from the disk. Returns when no file has them any more.
 
-        With `dry_run` it only looks which those are. Threads append meanwhile; of the events that they
-        append, those of the selection may stay.
+        With `dry_run`, only finds the events. Events that are appended at the same time may stay.
 
-        Raises EventLogError when the disk is full, for instance, a file is damaged or the log closed;
-        some events may be gone then, and removing the same again removes the others.
+        Raises EventLogError if the disk is full, a file is damaged or the log is closed, for instance.
+        Some events may be removed by then. Removing the same selection again removes the others.
         """
         try:
-            # On the thread that makes segments, so that no file becomes another one meanwhile.
+            # The thread that creates segments does it, so that no file is replaced at the same time.
             return self._roller.submit(self._remove, selection, dry_run=dry_run).result()
         except (CancelledError, RuntimeError) as error:
             if self._unusable != _CLOSED:
@@ -164,7 +163,7 @@ class EventLog:
             raise EventLogError(self._directory, f"can't be changed: {_CLOSED}") from error
 
     def close(self) -> None:
-        """Wait for appends that are under way, and let another process write. Can be repeated."""
+        """Wait for running appends, and let another process write. Can be called again."""
         with self._own_turn():
             if self._unusable == _CLOSED:
                 return
@@ -190,7 +189,7 @@ class EventLog:
             self._turn.notify_all()
 
     def _commit(self, group: list[tuple[list[Row], Future[Appended]]]) -> None:
-        """Store what is new in the batches, and tell each what came of it."""
+        """Store the new events of the batches, and set the result of each batch."""
         try:
             if self._unusable:
                 raise OSError(self._unusable)
@@ -208,7 +207,7 @@ class EventLog:
             self._seal()
 
     def _seal(self) -> None:
-        """Go on in another write-ahead file. The events are stored already, so this never fails."""
+        """Continue in a new write-ahead file. The events are stored already, so this never fails."""
         number = self._tail.number
         self._unusable = self._tail.seal()
         if self._tail.number != number:
@@ -218,10 +217,10 @@ class EventLog:
         try:
             event_files.roll(self._directory, self._record)
         except (EventLogError, OSError) as error:
-            # They stay write-ahead files, which are read as well, until there is a next one.
-            _log.warning("%s: can't make a segment: %s", self._directory, error)
+            # The events stay in write-ahead files, which readers read too, until the next attempt.
+            _log.warning("%s: can't create a segment: %s", self._directory, error)
 
-    # ---- what follows runs on the thread that makes segments
+    # ---- the methods below run on the thread that creates segments
 
     def _remove(self, selection: Selection, *, dry_run: bool) -> Removed:
         search = EventSearch(self._directory, selection)
@@ -235,14 +234,14 @@ class EventLog:
                 search.look(file, last=False)
             if not dry_run and search.is_in(files[-1]):
                 self._end_file(files[-1].number)
-                # All that it has by now: it may have grown.
+                # Search the last file again: it may have grown.
                 search.look(files[-1], last=False)
             elif dry_run:
                 search.look(files[-1], last=True)
             found = search.summary()
             if found.events and not dry_run:
                 search.remove(self._note_removed, self._record)
-                _log.info("%s: %d events were removed", self._directory, found.events)
+                _log.info("%s: removed %d events", self._directory, found.events)
         return found
 
     def _note_removed(self, number: int, left: int, ids: list[str]) -> None:
@@ -252,20 +251,20 @@ class EventLog:
             with self._own_turn():
                 for event_id in ids[start : start + _FORGOTTEN]:
                     self._tail.recent.discard(event_id)
-        # There may be many more files.
+        # Stop here if the log was closed: many files may be left.
         self._check_usable()
 
     def _end_file(self, number: int) -> None:
-        """Have a write-ahead file be one that isn't written any more."""
+        """Continue in a new write-ahead file if this one is still written."""
         with self._own_turn():
             self._check_usable()
             if self._tail.number == number:
-                # What follows a file must find it as it was written.
+                # A file may only be followed by another one if it is as it was written.
                 self._tail.wal.check_place()
                 self._seal()
             if self._tail.number == number:
                 raise EventLogError(
-                    self._directory, "can't be changed: there is no room for another write-ahead file"
+                    self._directory, "can't be changed: no room is left for another write-ahead file"
                 )
 
     def _check_usable(self) -> None:

@@ -1,4 +1,4 @@
-"""Reading the log of appended interactions, while another process writes to it."""
+"""Reads an event log, while another process may write to it."""
 
 from __future__ import annotations
 
@@ -29,16 +29,21 @@ _SHOWN = 3
 
 
 def read_interactions(directory: Path, *, now: float | None = None) -> Interactions:
-    """The interactions of a log in the order of their arrival, each event once; named as its directory.
+    """Return the interactions of a log in the order of arrival, each event once.
 
-    Another process may append and remove meanwhile: what it had acknowledged before is there, and of
-    what it writes now there may be a part, in its order. They have timestamps, events and event ids.
-    Events that couldn't be appended today, since their weight or time is out of bounds, are left out
-    with a warning. `now` is what the clock says, seconds since 1970; None for the machine's.
+    The interactions have timestamps, event types and event ids; their name is the directory. Another
+    process may append and remove at the same time. The result has all events that it acknowledged
+    before, and perhaps the first of the newer ones.
+
+    Leaves out events with a weight or time outside today's bounds, with a warning.
+
+    Args:
+        directory: directory of the log.
+        now: seconds since 1970; None for the machine's clock.
 
     Raises:
-        InputError: there is no log, or no event in it.
-        EventLogError: a file is damaged, missing or can't be read.
+        InputError: the log doesn't exist or has no events.
+        EventLogError: a file is damaged or missing, or can't be read.
     """
     found = find_interactions(directory, now=now)
     if found is None:
@@ -49,15 +54,15 @@ def read_interactions(directory: Path, *, now: float | None = None) -> Interacti
 
 
 def find_interactions(directory: Path, *, now: float | None = None) -> Interactions | None:
-    """The same, but None when there is no log, or no event in it; raises EventLogError."""
+    """Do the same as `read_interactions`, but return None for a missing or empty log."""
     with os_errors(directory, "can't be read"):
         files = listing.list_kept(directory)
-        # The newest first, since write-ahead files go away.
+        # Read the newest first, because write-ahead files become segments.
         tables = [read_file(file, last=file == files[-1]) for file in reversed(files)]
     if not any(map(len, tables)):
         return None
     table = pa.concat_tables(reversed(tables))
-    # Where an id appears first, its code is larger than all before it.
+    # The first event of an id has a larger code than all events before it.
     codes = pc.dictionary_encode(table["event_id"]).combine_chunks().indices.to_numpy()
     largest = np.maximum.accumulate(codes)
     first = np.ones(len(codes), dtype=np.bool_)
@@ -69,17 +74,17 @@ def find_interactions(directory: Path, *, now: float | None = None) -> Interacti
 
 
 def _within(directory: Path, table: pa.Table, *, now: float) -> tuple[pa.Table, list[str]]:
-    """Leave out the events whose weight or time is out of bounds, with a warning of each bound.
+    """Leave out the events with a weight or time out of bounds, with a warning for each bound.
 
-    A log may be older than a bound, and its writer's clock may have been wrong. What is in a log stays
-    there, so a training that refused such events would fail for ever. InputError when none is left.
+    A log may be older than a bound, or the clock of its writer may have been wrong. If such events were
+    errors, every training run on this log would fail. Raises InputError if no event is left.
     """
     weights, times = (table[name].to_numpy() for name in ("weight", "timestamp"))
     latest = now + MAX_SECONDS_AHEAD
     beyond = {
         f"weigh more than {MAX_WEIGHT:g}": ~(np.abs(weights) <= MAX_WEIGHT),
         f"are more than a day ahead of this machine's clock, which says {iso(now)}": ~(times <= latest),
-        "are of before 1971": times < EARLIEST_TIME,
+        "are from before 1971": times < EARLIEST_TIME,
     }
     left_out = np.logical_or.reduce([*beyond.values()])
     if not left_out.any():
@@ -112,7 +117,7 @@ def _when(seconds: float) -> str:
 
 
 def stored_events(directory: Path) -> int:
-    """How many events a log holds, 0 when there is none; EventLogError as `read_interactions`."""
+    """Return the number of events in a log, 0 for a missing log. Raises EventLogError."""
     with os_errors(directory, "can't be read"):
         files = listing.list_kept(directory)
         return sum(
@@ -124,10 +129,10 @@ def stored_events(directory: Path) -> int:
 
 
 def fingerprint(directory: Path) -> str:
-    """A text that is another one when the events of a log are.
+    """Return a text that changes when the events of a log change.
 
-    Between two removals a log only grows, so how many events it has tells a change. Raises as
-    `stored_events`.
+    Between two removals, a log only grows, so the number of events shows a change. Raises
+    EventLogError.
     """
     with os_errors(directory, "can't be read"):
         mark = event_files.removal_mark(directory)
@@ -135,10 +140,10 @@ def fingerprint(directory: Path) -> str:
 
 
 def read_file(file: LogFile, *, last: bool) -> pa.Table:
-    """The events of one file of a log that was listed as `file`, or of what has taken its place since.
+    """Return the events of a listed file, or of the file that has replaced it since.
 
-    `last`: whether it was the last one, which is written to. Raises EventLogError when it is damaged or
-    missing, and OSError.
+    `last` says that the file was the current write-ahead file. Raises EventLogError if the file is
+    damaged or missing, and OSError.
     """
     return _as_it_is_now(file, partial(_read, last=last))
 
@@ -153,12 +158,12 @@ def _read(file: LogFile, *, last: bool) -> pa.Table:
     except EventLogError:
         if not last:
             raise
-        # Its writer may just have taken back a write that failed, and begun another one.
+        # The writer may have undone a failed write at this moment, and begun another one.
         return event_files.read_wal(file.path, complete=False, at_least=file.valid_bytes)[0]
 
 
 def _as_it_is_now(file: LogFile, read: Callable[[LogFile], _T]) -> _T:
-    """What is read of a file, or of what has its number since: a segment, or less events."""
+    """Read a file, or the file that has its number now: a segment, or one with fewer events."""
     while True:
         try:
             return read(file)

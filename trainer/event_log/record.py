@@ -1,14 +1,15 @@
-"""A record of which files an event log must have; beside its directory, so that it outlives that.
+"""Records which files an event log must have. The record is a file next to the log's directory.
 
     LFMUST1 CRC {"files": ["segment-00000001-5a3c91d0.parquet", "_wal-00000002"], "bytes": {...}}
     00000002 000000004711 CRC
 
-The first line is on the disk when it is needed: after a file was begun and before an event in it is
-acknowledged, and after a segment was rewritten and before the one of before is removed. So a crash
-leaves a record that says less than there is, and never more. The second line says how many bytes of the
-last write-ahead file are valid. It is overwritten at most ten times a second, at most 0.1 s after an
-append, and without waiting for the disk: it outlives the process, mostly also the machine, and one that
-is torn counts for nothing.
+The log writes the first line durably after it has created a file, and before it acknowledges an event
+in that file. It also writes the line after it has rewritten a segment, and before it removes the old
+segment. So after a crash, the log has all files of the record, and perhaps more.
+
+The second line says how many bytes of the last write-ahead file are valid. The log overwrites it at
+most ten times a second, and at most 0.1 s after an append, without waiting for the disk. The line
+survives the end of the process, and usually a power cut. A torn line is ignored.
 """
 
 from __future__ import annotations
@@ -30,15 +31,17 @@ from lightfm_retriever.files.regular_files import open_descriptor, read_regular
 from trainer.event_log.errors import EventLogError
 
 _MAGIC = b"LFMUST1"
-# At each append it would be measurable.
+# Writing it at each append would slow appends down measurably.
 _NOTE_SECONDS = 0.1
 
 
 @dataclass(frozen=True)
 class Record:
-    """What an event log must have: files by their names, the first of which is of number 1.
+    """The files that an event log must have.
 
-    `bytes`: of write-ahead files, how many are valid at least.
+    Attributes:
+        files: names of the files, in order; the first one has number 1.
+        bytes: minimum number of valid bytes of each write-ahead file, by name.
     """
 
     files: tuple[str, ...] = ()
@@ -46,15 +49,15 @@ class Record:
 
 
 def path_of(directory: Path) -> Path:
-    """Where the record of a log's directory is."""
+    """Return the path of the record of a log's directory."""
     own = directory.absolute()
     return own.with_name(f"must-have-{own.name}")
 
 
 def read(directory: Path) -> Record | None:
-    """The record of a log; None when there is none, as of a log of a release before.
+    """Read the record of a log; None if it is missing, as with logs of earlier releases.
 
-    Raises EventLogError when it is damaged, and OSError.
+    Raises EventLogError if the record is damaged, and OSError.
     """
     path = path_of(directory)
     try:
@@ -70,8 +73,8 @@ def read(directory: Path) -> Record | None:
     if record is None:
         raise EventLogError(
             path,
-            f"is damaged, so that nobody can say whether {directory} has all its files: look, and "
-            "remove this file to go on with what is there",
+            f"is damaged, so the trainer can't tell whether files of {directory} were lost: check the "
+            "files, and remove this file to continue with them",
         )
     if record.files and tail == _tail(len(record.files), size := _size(tail)):
         last = record.files[-1]
@@ -80,32 +83,33 @@ def read(directory: Path) -> Record | None:
 
 
 class EventRecord:
-    """The record of a log, for its only writer; threads may share it. Raises as `read`."""
+    """Updates the record of a log, for its only writer. Threads may share it. Raises as `read` does."""
 
     def __init__(self, directory: Path) -> None:
         self._path = path_of(directory)
         self._lock = threading.RLock()
-        # What it is to say, and the files that the one on the disk has.
+        # The record to write, and the files of the record on the disk.
         self._wanted = read(directory) or Record()
         self._written = self._wanted.files
         self._descriptor: int | None = None
         self._at = 0
-        # The number and size of the last write-ahead file, and when to write them.
+        # Number and size of the last write-ahead file, and when to write them.
         self._last = (0, 0)
         self._note_at = 0.0
-        # Writes the last when no append follows; None while all of it is written.
+        # Writes the last size if no append follows; None if the record is up to date.
         self._later: threading.Timer | None = None
 
     def begin(self, names: Sequence[str], sizes: Mapping[str, int]) -> None:
-        """Say that a log has these files; OSError when that can't be written."""
+        """Record all files of a log. Raises OSError."""
         with self._lock:
             self._wanted = Record(tuple(names), dict(sizes))
             self._write()
 
     def add(self, name: str, *, size: int, before: int) -> None:
-        """Have another write-ahead file be the last; `before`: how large the one before it has become.
+        """Record a new last write-ahead file.
 
-        After an OSError the next change says this too.
+        `before` is the final size of the previous one, in bytes. After an OSError, the next change
+        records this one, too.
         """
         with self._lock:
             files = self._wanted.files
@@ -114,12 +118,12 @@ class EventRecord:
             self._write()
 
     def become(self, number: int, name: str) -> None:
-        """Have a segment be the file of a number; OSError when that can't be written."""
+        """Record a segment as the file of a number. Raises OSError."""
         with self._lock:
             before = self._wanted
             files = list(before.files)
             if len(files) < number:
-                # The one on the disk says nothing of it: `begin` comes after the clearing up.
+                # The record on the disk doesn't have it: `begin` follows after the cleaning.
                 return
             files[number - 1] = name
             sizes = {own: size for own, size in before.bytes.items() if own in files}
@@ -132,12 +136,12 @@ class EventRecord:
                 raise
 
     def says(self, name: str) -> bool:
-        """Whether the one on the disk, or the one that a crash leaves there, has a file."""
+        """Return whether the record on the disk, now or after a crash, may name a file."""
         with self._lock:
             return name in self._written
 
     def grew(self, number: int, size: int) -> None:
-        """Say how many bytes of the last write-ahead file are valid; never fails."""
+        """Record the number of valid bytes of the last write-ahead file. Never fails."""
         self._last = (number, size)
         if self._later is not None:
             return
@@ -146,7 +150,7 @@ class EventRecord:
             later = threading.Timer(self._note_at - now, self._note_later)
             later.daemon = True
             self._later = later
-            # Where no thread can be had it is written now.
+            # If no thread can be started, write the size now.
             with contextlib.suppress(RuntimeError):
                 later.start()
                 return
@@ -155,7 +159,7 @@ class EventRecord:
         self._note()
 
     def keep(self) -> None:
-        """Write it again where somebody removed it; never fails."""
+        """Write the record again if it was removed. Never fails."""
         with self._lock, contextlib.suppress(OSError):
             if self._descriptor is not None:
                 own = os.fstat(self._descriptor)
@@ -163,7 +167,7 @@ class EventRecord:
                     self._write()
 
     def close(self) -> None:
-        """Have all of it on the disk. Can be repeated."""
+        """Write the whole record to the disk. Can be called again."""
         if (later := self._later) is not None:
             later.cancel()
         with self._lock:
@@ -176,7 +180,7 @@ class EventRecord:
 
     def _note_later(self) -> None:
         self._note_at = time.monotonic() + _NOTE_SECONDS
-        # First: an append that still sees it set has told its size, which is written below.
+        # Reset it first: an append that still sees it has set its size, which is written below.
         self._later = None
         self._note()
 

@@ -1,4 +1,4 @@
-"""Removing events from a log: which, what they look like, and the rewriting of files without them."""
+"""Finds and removes selected events of a log, and rewrites the files without them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from trainer.event_log.reading import read_file
 from trainer.event_log.record import EventRecord
 
 MAX_VALUES = 10_000
-"""How many ids of all kinds a selection may have."""
+"""Maximum number of ids in a selection, of all kinds together."""
 EXAMPLES = 10
 
 _IDS = {"event_ids": "event_id", "user_ids": "user_id", "item_ids": "item_id"}
@@ -35,13 +35,13 @@ _BOUNDS = {
 
 @dataclass(frozen=True, kw_only=True)
 class Selection:
-    """Which events: those that meet all that is given; at least one thing has to be.
+    """Conditions that select events. An event must meet all of them; at least one must be set.
 
     Attributes:
-        event_ids, user_ids, item_ids: any of these; empty for all.
-        happened_from: the earliest timestamp, seconds since 1970-01-01 UTC.
-        happened_before: what the timestamp has to be before, likewise.
-        min_weight, max_weight: the least and the largest weight.
+        event_ids, user_ids, item_ids: the event has one of these ids; empty for any.
+        happened_from: smallest timestamp, in seconds since 1970-01-01 UTC.
+        happened_before: the timestamp is below this one, in the same unit.
+        min_weight, max_weight: smallest and largest weight.
     """
 
     event_ids: Sequence[str] = ()
@@ -53,7 +53,7 @@ class Selection:
     max_weight: float | None = None
 
     def __post_init__(self) -> None:
-        """Raise InvalidSelectionError when it can't be meant."""
+        """Raise InvalidSelectionError for a wrong value, or if no condition is set."""
         count = 0
         for name in _IDS:
             values = getattr(self, name)
@@ -62,10 +62,12 @@ class Selection:
                 raise InvalidSelectionError(name, "has an empty id, which no event has")
             if count > MAX_VALUES:
                 raise InvalidSelectionError(
-                    name, f"makes it {count} ids, but at most {MAX_VALUES} go at a time: send several"
+                    name,
+                    f"brings the request to {count} ids, but it may have at most {MAX_VALUES}: send "
+                    "several requests",
                 )
             for place, value in enumerate(values):
-                # A text from a command line may be no Unicode.
+                # A text from a command line may not be valid Unicode.
                 if (size := len(value.encode("utf-8", "replace"))) > MAX_ID_BYTES:
                     raise InvalidSelectionError(
                         f"{name}[{place}]",
@@ -90,7 +92,7 @@ class Selection:
         raise InvalidSelectionError(low, f"is {least}, but should be below {high}, which is {most}")
 
     def mask(self, table: pa.Table) -> pa.ChunkedArray:
-        """Which rows of a table of events meet it, (n,) booleans."""
+        """Return which rows of a table of n events are selected: (n,) booleans."""
         masks = [
             pc.is_in(table[column], value_set=pa.array(ids, pa.string()))
             for name, column in _IDS.items()
@@ -106,15 +108,15 @@ class Selection:
 
 @dataclass(frozen=True, kw_only=True)
 class Removed:
-    """What was removed, or would be.
+    """The events that were removed, or would be removed.
 
     Attributes:
-        events: how many are stored, with those that came again too late to be recognised.
-        users, items: how many distinct ones they have.
-        oldest, newest: their timestamps, seconds since 1970-01-01 UTC; None when there is no event.
-        min_weight, max_weight: their weights; likewise.
-        examples: the first EXAMPLES in the order of their arrival.
-        warnings: what isn't looked at, in sentences.
+        events: number of stored events, including late repetitions.
+        users, items: numbers of distinct users and items.
+        oldest, newest: range of the timestamps, in seconds since 1970-01-01 UTC; None without events.
+        min_weight, max_weight: range of the weights; None without events.
+        examples: the first EXAMPLES events in the order of arrival.
+        warnings: sentences about files that weren't searched.
     """
 
     events: int = 0
@@ -129,10 +131,10 @@ class Removed:
 
 
 class EventSearch:
-    """Where the events of a selection are; for the only writer of a log.
+    """Finds the events of a selection; for the only writer of a log.
 
-    An event goes with all that came under its id later: else reading, which takes the first, would take
-    one of those.
+    An event is removed together with its later repetitions. Otherwise readers, who take the first event
+    of an id, would then find a repetition.
     """
 
     def __init__(self, directory: Path, selection: Selection) -> None:
@@ -142,24 +144,24 @@ class EventSearch:
         self._ids = pa.chunked_array([], pa.string())
         self._found: dict[int, tuple[LogFile, pa.ChunkedArray]] = {}
         self._count = 0
-        # Of each file only what the summary needs: there may be millions of such events.
+        # Only the columns that the summary needs: millions of events may match.
         self._users: list[pa.Array] = []
         self._items: list[pa.Array] = []
         self._bounds: list[tuple[float, float, float, float]] = []
         self._examples: list[Event] = []
 
     def is_in(self, file: LogFile) -> bool:
-        """Whether the last file, which is written to, has any; raises as `look`."""
+        """Return whether the current write-ahead file has selected events. Raises as `look` does."""
         _, mask = self._mask(file, last=True)
         return bool(pc.any(mask).as_py())
 
     def look(self, file: LogFile, *, last: bool) -> None:
-        """Look for them in a file, after those before it; `last` and what it raises as `read_file`."""
+        """Search a file, after all files before it. `last` and errors are as of `read_file`."""
         if file.kind == "lost":
             if size := file.path.stat().st_size:
                 self._warnings.append(
-                    f"{file.path} was given up and isn't searched: its {size} bytes may hold such "
-                    "events. Make it an empty file"
+                    f"{file.path} was given up, so its {size} bytes weren't searched and may hold such "
+                    "events. Replace it by an empty file"
                 )
             return
         table, mask = self._mask(file, last=last)
@@ -170,17 +172,22 @@ class EventSearch:
             self._note(found)
 
     def remove(self, note: Callable[[int, int, list[str]], None], record: EventRecord) -> None:
-        """Write the files that have some anew, without them.
+        """Rewrite the files that have selected events, without these events.
 
-        It begins with the last file, so that a search after an interruption finds the same events.
-        `note` is told of each file's number, how many events are left in it, and the ids of the others.
+        Begins with the last file, so that a search after an interruption finds the same events.
 
-        Raises EventLogError when there is no room, for instance, or as `note` does: files that weren't
-        rewritten are as they were.
+        Args:
+            note: called for each rewritten file, with its number, the number of events that are left,
+                and the ids of the removed events.
+            record: record of the log's files.
+
+        Raises:
+            EventLogError: the disk is full, for instance, or `note` raised it. The other files are
+                unchanged.
         """
         removed = 0
         try:
-            # Before the first and after the last: who reads in between reads again later.
+            # Change the mark before the first file and after the last: readers in between read again.
             event_files.mark_removal(self._directory)
             for number in sorted(self._found, reverse=True):
                 file, mask = self._found[number]
@@ -194,11 +201,11 @@ class EventSearch:
             raise EventLogError(
                 self._directory,
                 f"{removed} of {self._count} events were removed, and the others stay: "
-                f"{words.reason(error)}. Remove the same again when that is mended",
+                f"{words.reason(error)}. Fix this, then repeat the same removal",
             ) from error
 
     def summary(self) -> Removed:
-        """What was found."""
+        """Return a summary of the selected events."""
         if not self._found:
             return Removed(warnings=self._warnings)
         oldest, newest, least, most = zip(*self._bounds, strict=True)

@@ -1,4 +1,4 @@
-"""Segments of an event log: its events as Parquet files, whose names have their CRC-32."""
+"""Reads and writes the segments of an event log: Parquet files with their CRC-32 in their names."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ SCHEMA = pa.schema(
 
 SEGMENT = re.compile(r"segment-(\d{8})-([0-9a-f]{8})\.parquet")
 SUCCESSOR = re.compile(r"_segment-(\d{8})-([0-9a-f]{8})\.new")
-"""Names: of a segment, and of one that takes the place of another."""
+"""Names of a segment, and of a new version of a segment."""
 
 
 def read_segment(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
-    """Some columns, or all, of a segment; EventLogError when it is damaged, and OSError."""
+    """Read all or some columns of a segment. Raises EventLogError if it is damaged, and OSError."""
     content = read_regular(path)
     match = SEGMENT.fullmatch(path.name) or SUCCESSOR.fullmatch(path.name)
     if match is None or zlib.crc32(content) != int(match[2], 16):
-        raise damaged(path, "its checksum isn't the one in its name")
+        raise damaged(path, "its checksum differs from the one in its name")
     try:
         return pa.parquet.read_table(pa.BufferReader(content), columns=columns)
     except pa.ArrowException as error:
@@ -44,12 +44,12 @@ def read_segment(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
 
 
 def count_events(path: Path) -> int:
-    """How many events a segment has, from its footer alone; raises as `read_segment`."""
+    """Return the number of events in a segment, from its footer. Raises as `read_segment` does."""
     try:
         with held_open(path) as name:
             return int(pa.parquet.read_metadata(name).num_rows)
     except (pa.ArrowException, OSError) as error:
-        # Arrow's own OSErrors, which have no number, are about the content.
+        # Arrow's own OSErrors have no errno. They are about the content.
         if isinstance(error, OSError) and error.errno is not None:
             raise
         raise damaged(path, str(error)) from error
@@ -58,7 +58,7 @@ def count_events(path: Path) -> int:
 def write_segment(
     directory: Path, number: int, table: pa.Table, name: str = "segment-{:08d}-{:08x}.parquet"
 ) -> Path:
-    """Write a segment of a number, durably, under a name of the number and the CRC-32; OSError."""
+    """Write a segment durably. Its name has its number and its CRC-32. Raises OSError."""
     buffer = pa.BufferOutputStream()
     pa.parquet.write_table(table, buffer, compression="zstd")
     content = buffer.getvalue()
@@ -68,10 +68,10 @@ def write_segment(
 
 
 def damaged(path: Path, why: str) -> EventLogError:
-    """The error of a file of the log whose content can't be used, which says what to do."""
+    """Return the error of a damaged file of the log, which says what to do."""
     number = path.name.split("-")[1]
     return EventLogError(
         path,
-        f"is damaged ({why}): restore it, or rename it to segment-{number}.lost to go on without its "
-        "events",
+        f"is damaged ({why}): restore it, or rename it to segment-{number}.lost to continue without "
+        "its events",
     )

@@ -1,4 +1,4 @@
-"""The end of a log: the file that is written, and what is known of all before it."""
+"""Appends to the end of a log, and remembers recent ids and the number of events per file."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ _log = logger_of_calls(__name__)
 
 
 class RecentIds:
-    """Knows the last `size` ids that were added for certain, and of those before up to as many again.
+    """Remembers at least the last `size` ids, and at most twice as many.
 
-    It keeps 128-bit digests in two sets; when the younger one is full, it takes the place of the older
-    one. So an id costs about 110 bytes whatever its length, twice `size` of them at most.
+    Stores 128-bit digests in two sets. When the younger set is full, it replaces the older one. Each id
+    takes about 110 bytes, for any length.
     """
 
     def __init__(self, size: int) -> None:
@@ -38,14 +38,14 @@ class RecentIds:
         return digest in self._younger or digest in self._older
 
     def add(self, event_id: str) -> None:
-        """Add an id that isn't known."""
+        """Add an unknown id."""
         if len(self._younger) >= self._size:
             self._older = self._younger
             self._younger = set()
         self._younger.add(_digest(event_id))
 
     def discard(self, event_id: str) -> None:
-        """Know an id no more; no error when it isn't known."""
+        """Forget an id, if it is known."""
         digest = _digest(event_id)
         self._younger.discard(digest)
         self._older.discard(digest)
@@ -56,13 +56,15 @@ def _digest(event_id: str) -> bytes:
 
 
 class Tail:
-    """For the only writer of a log, and one thread at a time; raises as `listing.list_kept`.
+    """The end of a log, for its only writer, and for one thread at a time.
+
+    Cuts off a torn block at the end of the last file. Raises as `listing.list_kept` does.
 
     Attributes:
-        number: of the file that is written.
-        wal: that file; a torn end is cut off.
-        held: how many events each file has, by its number.
-        recent: the ids of the last events.
+        number: number of the current write-ahead file.
+        wal: the current write-ahead file.
+        held: number of events in each file, by the file's number.
+        recent: ids of the last events.
     """
 
     def __init__(self, directory: Path, recent_ids: int, record: EventRecord) -> None:
@@ -105,11 +107,11 @@ class Tail:
         try:
             record.begin(names, sizes)
         except OSError as error:
-            # The one before says less, and nothing that isn't so.
+            # The older record has fewer files, but all of them exist.
             _log.warning("%s: the record of its files can't be written: %s", directory, error)
 
     def files(self) -> list[LogFile]:
-        """All files of the log; EventLogError and OSError as `listing.list_kept`."""
+        """Return all files of the log. Raises as `listing.list_kept` does."""
         self._record.keep()
         files = listing.list_kept(self._directory)
         if not files or files[-1].number != self.number:
@@ -118,10 +120,9 @@ class Tail:
         return files
 
     def add(self, batches: Sequence[Sequence[Row]]) -> list[Appended]:
-        """Store the events that aren't known, each once; says of each batch how many those are.
+        """Store the unknown events, each once. Returns the numbers of each batch.
 
-        Raises EventLogError when a file is gone in which known ones are, and OSError; nothing is stored
-        then.
+        Raises EventLogError if a file with known events is gone, and OSError. No event is stored then.
         """
         new: dict[str, Row] = {}
         results = []
@@ -135,7 +136,7 @@ class Tail:
         if any(own.duplicates for own in results):
             self._check_kept()
         if not new:
-            # What is known already has to be there for a restart, too.
+            # A restart must find the known events, too, because the sender won't send them again.
             self.wal.check_place()
             return results
         self.wal.append(event_files.encode([*new.values()]))
@@ -147,26 +148,26 @@ class Tail:
 
     def _check_kept(self) -> None:
         for file in self.files():
-            # Since the start senders were told that its events are stored.
+            # Since the start, the log has answered that these events are stored.
             if file.kind == "lost" and (events := self.held[file.number]):
-                again = "start the service again, and they can be sent anew"
+                again = "restart the service, then the senders can send them again"
                 raise EventLogError(file.path, f"gives up {events} events: {again}")
 
     def seal(self) -> str:
-        """Go on in another file, where there is room for one; why nothing can be written, or ""."""
+        """Continue in a new file if the disk has room. Returns why the log is unusable, or ""."""
         path = event_files.wal_path(self._directory, self.number + 1)
         try:
             successor = WriteAheadFile.create(path)
         except OSError as error:
-            _log.warning("%s: can't be made, so the one before it grows: %s", path, error)
-            # A file that is followed by another one mustn't grow.
-            return f"{path.name} can't be removed: start the service again" if path.exists() else ""
+            _log.warning("%s: can't be created, so the file before it grows: %s", path, error)
+            # If the new file exists after all, the file before it mustn't grow.
+            return f"{path.name} can't be removed: restart the service" if path.exists() else ""
         try:
-            # Before an event in it is acknowledged.
+            # Record the file before an event in it is acknowledged.
             self._record.add(path.name, size=successor.size, before=self.wal.size)
         except OSError as error:
-            # Only who removes the file would notice; the next change notes it too.
-            _log.warning("%s: can't be noted as one that must exist: %s", path, error)
+            # This only matters if the file is lost. The next change records the file, too.
+            _log.warning("%s: can't be recorded as a required file: %s", path, error)
         self.wal.close()
         self.number += 1
         self.wal = successor

@@ -1,13 +1,12 @@
-"""A write-ahead file: blocks of bytes, each of which is on the disk before the next one is begun.
+"""Writes and reads write-ahead files: blocks of bytes, each on the disk before the next one begins.
 
     head:     "LFEVENT1", the file's mark (8 bytes), CRC-32 of the mark (uint32)
     blocks:   mark, length of the payload (uint64), CRC-32 of length and payload (uint32), payload
 
-All numbers are little-endian. The mark is random, so that no content can be made to look like a block.
+All numbers are little-endian. The mark is random, so that no sender can forge a block.
 
-A crash can cut short, or garble, the last block only, and that one was not yet acknowledged. So an
-invalid block at the end is left out; one with a valid block after it, or in a file that is complete, is
-damage.
+A crash can only cut or garble the last block, which wasn't acknowledged yet. So readers ignore an
+invalid block at the end. An invalid block before a valid one, or in a complete file, is damage.
 """
 
 from __future__ import annotations
@@ -29,19 +28,19 @@ from trainer.event_log.errors import EventLogError
 _MAGIC = b"LFEVENT1"
 _HEAD = struct.Struct("<8s8sI")
 _BLOCK = struct.Struct("<8sQI")
-# At each append it would be measurable.
+# Looking at each append would slow appends down measurably.
 _LOOK_SECONDS = 0.1
 
 
 class WriteAheadFile:
-    """The end of a write-ahead file, of which `size` bytes are durable; for one writer at a time."""
+    """The end of a write-ahead file, for one writer at a time. Its first `size` bytes are durable."""
 
     def __init__(self, path: Path, descriptor: int, mark: bytes, size: int) -> None:
         self._path = path
         self._descriptor = descriptor
         found = os.fstat(descriptor)
         self._identity = (found.st_dev, found.st_ino)
-        # When to look again what its name leads to.
+        # When to check again which file has the name.
         self._look_at = 0.0
         self._mark = mark
         self.size = size
@@ -49,20 +48,20 @@ class WriteAheadFile:
 
     @classmethod
     def create(cls, path: Path) -> WriteAheadFile:
-        """Make an empty file, durably; OSError when that can't be done."""
+        """Create an empty file durably. Raises OSError."""
         mark = secrets.token_bytes(8)
         head = _HEAD.pack(_MAGIC, mark, zlib.crc32(mark))
         try:
             write_durably(path.with_name(f"{path.name}.tmp"), head, path)
             return cls(path, open_descriptor(path, os.O_RDWR), mark, _HEAD.size)
         except BaseException:
-            # It may have got its name already, under which it would be found.
+            # The file may have its final name already. Readers mustn't find it.
             path.unlink(missing_ok=True)
             raise
 
     @classmethod
     def open(cls, path: Path, *, size: int) -> WriteAheadFile:
-        """Open a file that `read_blocks` has read, to go on after its valid bytes; cuts off others."""
+        """Open a file that `read_blocks` has read, to append to it. Cuts off its invalid bytes."""
         descriptor = open_descriptor(path, os.O_RDWR)
         try:
             _, mark, _ = _HEAD.unpack(os.pread(descriptor, _HEAD.size, 0))
@@ -74,11 +73,11 @@ class WriteAheadFile:
         return file
 
     def append(self, payload: bytes) -> None:
-        """Add a block, durably. After an OSError it isn't there, and the next one may be possible."""
+        """Append a block durably. After an OSError, the file lacks it, and may take the next one."""
         if not self._is_cut:
             self._cut()
         block = _BLOCK.pack(self._mark, len(payload), _crc(payload)) + payload
-        # Else a block may go to a file that was removed, or behind zeros where the file was cut.
+        # Without this check, a block may go to a removed file, or behind zeros in a file that was cut.
         self.check_place()
         self._is_cut = False
         try:
@@ -96,8 +95,8 @@ class WriteAheadFile:
         os.close(self._descriptor)
 
     def check_place(self) -> None:
-        """Raise OSError unless a restart would find the file by its name, as large as it must be."""
-        # Of what is removed or cut this tells at once, and costs least.
+        """Raise OSError unless a restart would find this file, with the right size, at its path."""
+        # This is the cheapest check, and shows at once that the file was removed or cut.
         found = os.fstat(self._descriptor)
         now = time.monotonic()
         if found.st_nlink and found.st_size == self.size and now < self._look_at:
@@ -109,28 +108,29 @@ class WriteAheadFile:
         if (found.st_dev, found.st_ino) != self._identity:
             raise OSError(
                 errno.ESTALE,
-                f"{self._path.name} was replaced: put the file of before back, or, where "
-                f"this one has all of its {self.size} bytes, start the service again",
+                f"{self._path.name} was replaced: put the earlier file back. If this file has all "
+                f"{self.size} bytes of it, restart the service instead",
             )
         if found.st_size != self.size:
             raise OSError(
                 errno.ESTALE,
                 f"{self._path.name} has {found.st_size} bytes, but should have {self.size}: restore "
-                "the whole file before the service starts again, for a start may lose the rest",
+                "the whole file before you restart the service, since a restart may lose the rest",
             )
         self._look_at = now + _LOOK_SECONDS
 
     def _cut(self) -> None:
-        """Remove what a failed or interrupted write has left, so that nothing comes to lie after it."""
+        """Remove the bytes of a failed or interrupted write, so that no block follows them."""
         os.ftruncate(self._descriptor, self.size)
         os.fsync(self._descriptor)
         self._is_cut = True
 
 
 def read_blocks(path: Path, *, complete: bool) -> tuple[Sequence[memoryview], int]:
-    """The payloads of a file, and how many bytes of it are valid; EventLogError for damage.
+    """Return the payloads of a file, and the number of its valid bytes.
 
-    `complete`: whether nobody writes to it any more, so that its last block has to be whole.
+    `complete` says that the file is no longer written, so its last block must be valid. Raises
+    EventLogError if the file is damaged.
     """
     content = read_regular(path)
     head = content[: _HEAD.size]
@@ -156,7 +156,7 @@ def _crc(payload: bytes | memoryview) -> int:
 
 
 def _block(view: memoryview, at: int, mark: bytes) -> memoryview | None:
-    """The payload of the block at a position, None when it isn't whole."""
+    """Return the payload of the block at a position; None if the block isn't valid."""
     start = at + _BLOCK.size
     if start > len(view):
         return None

@@ -1,4 +1,4 @@
-"""How good and how fast indexes are: one publication, all backends, pictures."""
+"""Reports accuracy, speed and memory of all index backends for one publication, with pictures."""
 
 from __future__ import annotations
 
@@ -28,18 +28,23 @@ _LIBRARIES = ("lightfm-retriever", "numpy", "scikit-learn")
 def write_report(
     volume: Path, version: str, directory: Path, *, options: ReportOptions, reporter: Reporter
 ) -> Path:
-    """Measure, draw, and write a page, its pictures and its figures (JSON); returns the page.
+    """Measure all backends, and write a page, its pictures and its figures (JSON).
+
+    Returns:
+        The path of the page.
 
     Raises:
-        PublicationError: the version isn't there or isn't valid.
-        OptionError: the directory can't be made, or the version has no users.
-        TrainerError: a retriever doesn't serve what was published for it.
+        PublicationError: the version doesn't exist or isn't valid.
+        OptionError: the directory can't be created, or the version has no users.
+        TrainerError: a retriever doesn't serve its version.
         OSError: the directory can't be written.
     """
     verification.verify(volume, version)
     subject = reader.open_publication(volume, version)
     if not len(subject.users):
-        raise OptionError("VERSION", version, "one with users: a report asks what they would like")
+        raise OptionError(
+            "VERSION", version, "a version with users: a report measures their recommendations"
+        )
     try:
         directory.mkdir(parents=True, exist_ok=True)
     except OSError as error:

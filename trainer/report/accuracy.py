@@ -1,4 +1,4 @@
-"""What users get from each backend: precision on held-out items, and samples to look at."""
+"""Measures what users get from each backend: precision on held-out items, and some samples."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _WITHOUT_BIASES = "recommend without biases"
 
 @dataclass(frozen=True)
 class Precision:
-    """precision@10 of one backend: of all items and of unseen ones, with item biases and without."""
+    """Precision@10 of a backend: among all items or unseen ones, with or without item biases."""
 
     backend: str
     all_items: float
@@ -41,7 +41,7 @@ class Precision:
 
 @dataclass(frozen=True)
 class Sample:
-    """A user or an item, and what each backend answers, by name."""
+    """A user or an item, and the answer of each backend, by name."""
 
     subject: str
     known: list[str]
@@ -60,7 +60,7 @@ class Accuracy:
 
 
 def measure_accuracy(subject: Publication, options: ReportOptions, reporter: Reporter) -> Accuracy:
-    """Build every backend's indexes of a publication, tuned alike, and ask them."""
+    """Build and tune each backend's indexes of a publication, and query them."""
     seed = options.tuning.seed
     with tempfile.TemporaryDirectory() as directory:
         tuned: dict[str, dict[str, TunedIndex]] = {}
@@ -107,7 +107,7 @@ def _precision(
 def _answers(
     embeddings: Embeddings, index: TunedIndex, users: NDArray[np.int64], excluded: Ragged
 ) -> Iterator[tuple[int, NDArray[np.int64]]]:
-    """Each user's ten best, found by an index and scored exactly."""
+    """Yield each user's ten best items, which an index finds and exact scores rank."""
     for user, query in zip(users.tolist(), embeddings.queries[users], strict=True):
         yield user, _ask(index, query, embeddings.item_vectors, excluded[user], 10)
 
@@ -141,7 +141,7 @@ def _sample_users(subject: Publication, indexes: dict[str, TunedIndex], seed: in
 def _sample_items(subject: Publication, indexes: dict[str, TunedIndex], seed: int) -> list[Sample]:
     vectors = unit_rows(embeddings_of(subject).item_embeddings)
     samples = []
-    # The ones that most users know, so that a reader can judge.
+    # Popular items, so that a reader can judge the answers.
     popular = best(np.bincount(subject.seen.values, minlength=len(vectors)).astype(np.float32), 200)
     chosen = np.random.default_rng(seed).permutation(popular)[:_SAMPLES]
     for item in chosen.tolist():
@@ -159,7 +159,7 @@ def _names(subject: Publication, items: NDArray[np.integer]) -> list[str]:
 
 
 def _distinct(indexes: Iterable[TunedIndex]) -> list[MeasuredSetting]:
-    """All trials, of which each index has the same exact search: once is enough."""
+    """Return all trials. All indexes have the same exact search, so it appears once."""
     kept: dict[str, MeasuredSetting] = {}
     for trial in (trial for index in indexes for trial in index.facts.trials):
         kept.setdefault(f"{trial.backend} {trial.build} {trial.query}", trial)

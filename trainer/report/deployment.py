@@ -1,4 +1,4 @@
-"""From a fitted model to a service that answers: seconds, bytes on disk, bytes in memory."""
+"""Measures deployments, from a fitted model to a service that answers: seconds, disk and memory."""
 
 from __future__ import annotations
 
@@ -42,16 +42,16 @@ _SECONDS = 600
 
 @dataclass(frozen=True)
 class Deployment:
-    """One backend at one size of the catalogue.
+    """The measurements of one backend at one size of the catalogue.
 
     Attributes:
-        index_seconds: building, measuring and tuning both indexes.
-        publish_seconds: writing, hashing and verifying all files, after that.
-        load_seconds: until a retriever with one worker served it, after that.
-        build_seconds: building and saving the two chosen indexes, a part of index_seconds.
-        index_bytes: both files.
-        pss_bytes: memory of all workers together (proportional set size), by number of workers, after
-            some hundred queries; what they share is counted once.
+        index_seconds: duration of building, measuring and tuning both indexes.
+        publish_seconds: duration of writing, hashing and verifying all files.
+        load_seconds: time from the publication until a retriever with one worker served it.
+        build_seconds: duration of building and saving the two chosen indexes, part of index_seconds.
+        index_bytes: size of both files.
+        pss_bytes: memory of all workers together, by number of workers, after some hundred queries. PSS
+            (proportional set size) counts shared memory once.
     """
 
     items: int
@@ -65,23 +65,23 @@ class Deployment:
 
     @property
     def total_seconds(self) -> float:
-        """From the fitted model to an answer."""
+        """Time from the fitted model to the first answer."""
         return self.index_seconds + self.publish_seconds + self.load_seconds
 
 
 def measure_deployments(
     subject: Publication, options: ReportOptions, reporter: Reporter
 ) -> list[Deployment]:
-    """Publish catalogues of interpolated vectors and serve them with real retrievers.
+    """Publish catalogues of interpolated vectors, and serve them with real retrievers.
 
     Raises:
-        TrainerError: a retriever doesn't start or doesn't serve what was published.
+        TrainerError: a retriever doesn't start, or doesn't serve its version.
     """
     deployments = []
     for size in [size for size in _SIZES if size <= options.max_items] or [options.max_items]:
         source = _catalogue(subject, size, options.tuning.seed)
         for backend in options.backends:
-            # Each kind for what it is worth.
+            # Build each backend with its first settings, without tuning.
             first = [FirstBuild(backend)]
             indexing = Indexing(backends=first, options=options.tuning, fall_back=False)
             with tempfile.TemporaryDirectory() as directory:
@@ -109,7 +109,7 @@ def _catalogue(subject: Publication, size: int, seed: int) -> Publishable:
 
 def _deploy(source: Publishable, volume: Path, indexing: Indexing, reporter: Reporter) -> Deployment:
     (volume / layout.VERSIONS).mkdir()
-    # It runs before there is anything to serve, as one that waits for the next model.
+    # Start the retriever before the publication, like one that waits for the next model.
     with _retriever(volume, workers=1) as target:
         published = publish(source, volume, indexing=indexing, timings=Timings(), reporter=reporter)
         labels.promote(volume, published.manifest.version)
@@ -138,7 +138,7 @@ def _deploy(source: Publishable, volume: Path, indexing: Indexing, reporter: Rep
 
 @contextlib.contextmanager
 def _retriever(volume: Path, *, workers: int) -> Iterator[str]:
-    """A retriever on a free port; yields where it listens."""
+    """Run a retriever on a free port; yields its address."""
     command = [sys.executable, "-m", "retriever", "serve", "--volume", str(volume)]
     command += ["--listen", "127.0.0.1:0", "--workers", str(workers), "--drain-seconds", "0"]
     with (
@@ -164,7 +164,7 @@ def _retriever(volume: Path, *, workers: int) -> Iterator[str]:
 
 
 def _channel(target: str) -> grpc.Channel:
-    # Each with a connection of its own, so that all workers are reached.
+    # Each channel has its own connection, so that the calls reach all workers.
     return grpc.insecure_channel(target, options=[("grpc.use_local_subchannel_pool", 1)])
 
 
@@ -174,7 +174,7 @@ def _wait_until_served(target: str, version: str) -> None:
         stub = pb_grpc.RetrieverServiceStub(channel)
         while time.monotonic() < ends:
             status = stub.GetStatus(pb.GetStatusRequest(), timeout=10, wait_for_ready=True)
-            # One that has just begun to answer may not know of any worker yet.
+            # A retriever that has just started may not list any worker yet.
             if {worker.version for worker in status.workers} == {version}:
                 return
             if failed := [f for f in status.failed_versions if f.version == version]:
@@ -184,7 +184,7 @@ def _wait_until_served(target: str, version: str) -> None:
 
 
 def _memory_after_queries(target: str, users: UserIds) -> int:
-    """Ask over many connections, then add up all workers' PSS."""
+    """Send queries over many connections, then return the sum of all workers' PSS in bytes."""
     rows = np.linspace(0, len(users) - 1, _QUERIES).astype(int).tolist()
     with contextlib.ExitStack() as stack:
         stubs = [pb_grpc.RetrieverServiceStub(stack.enter_context(_channel(target))) for _ in range(16)]
@@ -197,5 +197,5 @@ def _memory_after_queries(target: str, users: UserIds) -> int:
     told = {pid: pss_bytes(pid) for pid in pids}
     for pid, pss in told.items():
         if not pss:
-            raise TrainerError(f"process {pid} tells no PSS")
+            raise TrainerError(f"the memory (PSS) of worker process {pid} can't be read")
     return sum(told.values())

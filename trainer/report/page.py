@@ -1,4 +1,4 @@
-"""The report as one HTML page that needs no other file."""
+"""Renders the report as one HTML page that needs no other file."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from trainer.report.deployment import Deployment
 from trainer.report.pictures import name_of
 from trainer.report.scaling import Point
 
-# What stands in a column, of a row's figures, by its head.
+# For each column's heading, a function from a row's figures to the text of the cell.
 _Columns = dict[str, Callable[..., str]]
 _STYLE = """
 :root { color-scheme: light }
@@ -39,7 +39,7 @@ def render(
     pictures: dict[str, Path],
     conditions: Sequence[str],
 ) -> str:
-    """The page; `conditions` are sentences about how it was measured."""
+    """Render the page. `conditions` are sentences about the machine and the method."""
     title = f"Indexes of {manifest.version}"
     parts = [
         f"<h1>{escape(title)}</h1>",
@@ -48,10 +48,10 @@ def render(
             f"published {escape(manifest.created_at)} from {escape(manifest.dataset.name)}.</p>"
         ),
         _list(conditions),
-        "<h2>What is published</h2>",
+        "<h2>The published indexes</h2>",
         _published(manifest),
         "<h2>(a) Time per query and number of vectors</h2>",
-        _image(pictures["scaling"], "Time of one query against the number of vectors"),
+        _image(pictures["scaling"], "Time of one query by number of vectors"),
         _points(points),
         "<h2>(b) Precision on the held-out test</h2>",
     ]
@@ -62,23 +62,23 @@ def render(
         ]
     else:
         parts.append(
-            "<p>The publication has no held-out interactions: train with a split, or publish with "
-            "--held-out.</p>"
+            "<p>The publication has no held-out interactions. For this section, train with a split, or "
+            "publish with --held-out.</p>"
         )
     parts += _cold(manifest)
     parts += [
         "<h2>(c) Recall and time per query</h2>",
-        _image(pictures["curves"], "Recall@10 against time per query, a curve for each backend"),
+        _image(pictures["curves"], "Recall@10 by time per query, a curve for each backend"),
         "<h2>(d) Build time, file size, memory</h2>",
         _image(pictures["deployments"], "Seconds to serving, size of files, memory of workers"),
         _deployments(deployments),
         "<h2>(e) Samples</h2>",
         (
-            "<p class=note>Users: three of the items they have seen, those that the model scores "
-            "highest, then the best three of those they haven't.</p>"
+            "<p class=note>Users: the three seen items with the highest scores of the model, then the "
+            "three best unseen items.</p>"
         ),
         _samples(accuracy.users, known="seen"),
-        "<p class=note>Items: the three nearest by cosine.</p>",
+        "<p class=note>Items: the three nearest items by cosine similarity.</p>",
         _samples(accuracy.items, known=""),
     ]
     body = "\n".join(parts)
@@ -138,11 +138,11 @@ def _cold(manifest: Manifest) -> list[str]:
     columns: _Columns = {
         "users, seen excluded": lambda row: row.title,
         "precision@10": lambda row: f"{row.precision:.4f}",
-        "of that by their own vectors": lambda row: "-" if row.ratio is None else f"{row.ratio:.0%}",
+        "share of that with own vectors": lambda row: "-" if row.ratio is None else f"{row.ratio:.0%}",
     }
     return [
         "<h3>Users without a vector</h3>",
-        "<p class=note>The same users, as if the model had no vector of them; exact search.</p>",
+        "<p class=note>The same users, without their vectors in the model, by exact search.</p>",
         _table(rows, columns, texts=("users, seen excluded",)),
     ]
 
@@ -166,7 +166,7 @@ def _deployments(rows: Sequence[Deployment]) -> str:
 
 def _samples(samples: Sequence[Sample], *, known: str) -> str:
     if not samples:
-        return "<p>There is none.</p>"
+        return "<p>The publication has no samples.</p>"
     columns: _Columns = {"": lambda sample: sample.subject}
     if known:
         columns[known] = lambda sample: "\n".join(sample.known)
@@ -176,7 +176,7 @@ def _samples(samples: Sequence[Sample], *, known: str) -> str:
 
 
 def _table(rows: Iterable[Any], columns: _Columns, *, texts: Container[str]) -> str:
-    """A table whose columns of these heads hold text, the others numbers."""
+    """Render a table. The columns with the headings `texts` hold text, the others numbers."""
 
     def cells(tag: str, values: Mapping[str, str]) -> str:
         return "".join(

@@ -1,4 +1,4 @@
-"""The report's pictures."""
+"""Draws the pictures of the report."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ _LOOKS = {
     "nmslib": ("#d55e00", "NMSLIB (HNSW)"),
 }
 _DPI = 110
-# Below this share the curves say nothing that anyone would serve.
+# Nobody would serve an index with a lower recall, so the curves begin here.
 _LEAST_RECALL = 0.5
 _LONG_AXIS = 100
 
 
 def name_of(backend: str) -> str:
-    """A backend as it is called in the report."""
+    """Return the name of a backend in the report."""
     return _look(backend)[1]
 
 
 def scaling(points: Sequence[Point], target: float, path: Path) -> None:
-    """(a) Time of one query against the number of vectors."""
+    """Draw (a): the time of one query over the number of vectors."""
     figure = Figure(figsize=(12, 5.2), layout="constrained")
     axes = figure.subplots(1, 2, sharey=True)
     for ax, kind in zip(axes, ("repeated", "interpolated"), strict=True):
@@ -60,7 +60,7 @@ def scaling(points: Sequence[Point], target: float, path: Path) -> None:
 
 
 def precision(rows: Sequence[Precision], path: Path) -> None:
-    """(b) precision@10 on held-out items."""
+    """Draw (b): precision@10 on held-out items."""
     figure = Figure(figsize=(12, 4.2), layout="constrained")
     axes = figure.subplots(1, 2)
     rows = [row for name in _in_order(r.backend for r in rows) for row in rows if row.backend == name]
@@ -84,7 +84,7 @@ def precision(rows: Sequence[Precision], path: Path) -> None:
 def curves(
     panels: Sequence[tuple[str, Sequence[MeasuredSetting], Sequence[MeasuredSetting]]], path: Path
 ) -> None:
-    """(c) Recall against time; a panel is a title, all trials, and the chosen ones."""
+    """Draw (c): recall over time. A panel is a title, all trials, and the chosen trials."""
     figure = Figure(figsize=(5.2 * len(panels), 5), layout="constrained")
     [axes] = figure.subplots(1, len(panels), squeeze=False)
     for ax, (title, trials, chosen) in zip(axes, panels, strict=True):
@@ -98,13 +98,13 @@ def curves(
         ax.set_ylim(min([*shown, 0.95]) - 0.01, 1.005)
         ax.xaxis.set_major_formatter(_count)
         low, high = ax.get_xlim()
-        # Labels between powers of ten would crowd on a long axis.
+        # On a long axis, labels between powers of ten would be too close.
         if high / low < _LONG_AXIS:
             ax.xaxis.set_minor_formatter(_minor)
         ax.grid(visible=True, which="both", alpha=0.25)
     axes[0].set_ylabel("recall@10")
     axes[0].legend(loc="lower right")
-    figure.suptitle("Recall against time, a line for each way to build (star: the chosen setting)")
+    figure.suptitle("Recall by time, a line for each build setting (star: the chosen setting)")
     figure.savefig(path, dpi=_DPI)
 
 
@@ -126,7 +126,7 @@ def _draw_curves(ax: Axes, backend: str, trials: Sequence[MeasuredSetting]) -> N
 
 
 def deployments(rows: Sequence[Deployment], path: Path) -> None:
-    """(d) Build time, file size and memory by backend and size."""
+    """Draw (d): build time, file size and memory, by backend and size of the catalogue."""
     figure = Figure(figsize=(16, 5), layout="constrained")
     axes = figure.subplots(1, 3)
     sizes = sorted({row.items for row in rows})
@@ -141,7 +141,7 @@ def deployments(rows: Sequence[Deployment], path: Path) -> None:
         (axes[0], "From fitted model to serving", "seconds"),
         (axes[1], "Files of both indexes (exact search has none)", "MB"),
     ):
-        # Exact search alone has no files at all.
+        # Exact search has no files. A log scale can't show zeros alone.
         scale = "log" if any(bar.get_height() > 0 for bar in ax.patches) else "linear"
         ax.set(yscale=scale, title=title, ylabel=unit, xlabel="items")
         ax.set_xticks(range(len(sizes)), [f"{size:,}" for size in sizes])
@@ -171,7 +171,7 @@ def _look(backend: str) -> tuple[str, str]:
 
 
 def _in_order(backends: Iterable[str]) -> list[str]:
-    """Distinct backends, the exact ones first."""
+    """Return the distinct backends, exact search first."""
     found = dict.fromkeys(backends)
     return sorted(found, key=lambda name: (*_LOOKS, name).index(name))
 
@@ -181,6 +181,6 @@ def _count(value: float, _: object = None) -> str:
 
 
 def _minor(value: float, _: object = None) -> str:
-    """Labels between powers of ten, where they don't crowd."""
+    """Label a tick between powers of ten, unless the labels would be too close."""
     leading = int(f"{value:e}"[0])
     return _count(value) if leading in (2, 5) else ""

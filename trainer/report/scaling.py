@@ -1,4 +1,4 @@
-"""Time of one query against the number of vectors."""
+"""Measures the time of one query by the number of vectors."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ PAIRWISE = "scikit-learn"
 
 @dataclass(frozen=True)
 class Point:
-    """One backend on one catalogue, at the fastest setting that reaches the target."""
+    """A backend on one catalogue, with the fastest setting that reaches the target."""
 
     vectors: str
     items: int
@@ -44,7 +44,7 @@ class Point:
 
 
 class FirstBuild:
-    """A backend that is built with its first settings only: the quickest to build."""
+    """A backend with only its first build settings, which are the quickest to build."""
 
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
@@ -58,10 +58,10 @@ class FirstBuild:
 
 
 def measure_scaling(subject: Publication, options: ReportOptions, reporter: Reporter) -> list[Point]:
-    """Inner-product search of catalogues of growing size, by every backend.
+    """Measure inner-product search by each backend, on catalogues of growing size.
 
-    The queries are the publication's users. `repeated` vectors are what the notebook measured with;
-    `interpolated` ones are no two alike, as a real catalogue's.
+    The queries are the publication's users. The notebook measured with `repeated` vectors.
+    `interpolated` vectors all differ, as in a real catalogue.
     """
     points = []
     queries, tuning = embeddings_of(subject).queries, options.tuning
@@ -86,7 +86,7 @@ def measure_scaling(subject: Publication, options: ReportOptions, reporter: Repo
 
 
 def _pairwise(kind: str, vectors: Float32Array, queries: Float32Array) -> Point:
-    """As the notebook does it: all cosine distances of one query by scikit-learn, then sort them."""
+    """Measure the notebook's method: sort all cosine distances of a query, by scikit-learn."""
     nanoseconds = []
     ends = time.perf_counter() + _PAIRWISE_SECONDS
     with threadpool_limits(1):

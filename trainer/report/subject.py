@@ -1,4 +1,4 @@
-"""What a report is about: which backends, a publication's vectors, and more of their kind."""
+"""Prepares the subject of a report: a publication's vectors, and larger catalogues made from them."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from trainer.index.protocol import Backend
 from trainer.index.tuning import TuningOptions
 
 _CHUNK = 100_000
-# How far an interpolated vector strays from the line between its parents, in standard deviations.
+# Noise of an interpolated vector around the line between its parents, in standard deviations.
 _STRAY = 0.05
 
 
 @dataclass(frozen=True, kw_only=True)
 class ReportOptions:
-    """Which backends to compare, how to tune them, and the size of the largest made-up catalogue."""
+    """The backends to compare, how to tune them, and the size of the largest synthetic catalogue."""
 
     backends: Sequence[Backend]
     max_items: int = 1_000_000
@@ -37,7 +37,7 @@ class ReportOptions:
 
 
 def embeddings_of(version: Publication, *, item_biases: bool = True) -> Embeddings:
-    """Take a version's embeddings; without item biases each of these is 0."""
+    """Return a version's embeddings. Without item biases, sets each bias to 0."""
     vectors = version.item_vectors
     if not item_biases:
         vectors = vectors.copy()
@@ -46,18 +46,18 @@ def embeddings_of(version: Publication, *, item_biases: bool = True) -> Embeddin
 
 
 def name_of(version: Publication, item: ItemRow) -> str:
-    """Tell an item's title, or its id when it has none."""
+    """Return an item's title, or its id if it has no title."""
     title = "" if version.titles is None else ragged.text(version.titles, item)
     return title or version.items.external_id(item)
 
 
 def repeated(vectors: Float32Array, count: int) -> Float32Array:
-    """The same vectors again and again, as the notebook scales its catalogue: (count, d)."""
+    """Repeat the vectors, as the notebook does to scale its catalogue. Returns (count, d) float32."""
     return np.ascontiguousarray(np.resize(vectors, (count, vectors.shape[1])))
 
 
 def interpolated(vectors: Float32Array, count: int, *, seed: int) -> Float32Array:
-    """Vectors between random pairs of vectors, straying a little: (count, d), no two alike."""
+    """Draw distinct vectors between random pairs of vectors, with noise. Returns (count, d) float32."""
     random = np.random.default_rng(seed)
     spread = _STRAY * vectors.std(axis=0)
     made = np.empty((count, vectors.shape[1]), dtype=np.float32)
@@ -71,7 +71,7 @@ def interpolated(vectors: Float32Array, count: int, *, seed: int) -> Float32Arra
 
 
 def some_users(version: Publication, count: int, *, seed: int) -> NDArray[np.int64]:
-    """Rows of at most `count` users, of those with held-out items if there are any."""
+    """Draw the rows of up to `count` users; only users with held-out items, if there are any."""
     rows = np.arange(len(version.users))
     if version.held_out is not None:
         rows = np.flatnonzero(np.diff(version.held_out.offsets))

@@ -1,1 +1,1 @@
-"""Training runs: the queue, their processes, and what came of them."""
+"""Queues training runs, starts their processes, and stores their results."""

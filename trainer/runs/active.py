@@ -1,4 +1,4 @@
-"""A run that runs, from its process to its noted end."""
+"""Follows a running training run, from the start of its process until its result is stored."""
 
 from __future__ import annotations
 
@@ -25,32 +25,34 @@ _log = logging.getLogger(__name__)
 
 
 class ActiveRun:
-    """What a run told last, and whether it is to end; threads may share it.
+    """The latest state of a running training run. Threads may share it.
 
-    `run` is as it was taken from the queue at first; `on_change` is called when it has told something.
+    Args:
+        run: the run as it left the queue.
+        on_change: called after each event of the run's process.
     """
 
     def __init__(self, run: Run, store: RunStore, on_change: Callable[[], None]) -> None:
         self.run = run
         self._store = store
         self._on_change = on_change
-        # Guards what follows, and the run.
+        # Guards the run and the attributes below.
         self._lock = threading.Lock()
         self._process: RunProcess | None = None
         self._ending = ""
 
     def end(self, why: str) -> None:
-        """Kill its process, as soon as there is one."""
+        """Kill the run's process, or the process that is about to start."""
         with self._lock:
             self._ending = self._ending or why
             self._kill()
 
     def follow(self, start: Callable[[Run], RunProcess], volume: Volume) -> tuple[State, Outcome]:
-        """Run its process to the end; moves the label if the version deserves it."""
+        """Run the process to its end. Moves the label if the new version passes its gates."""
         try:
             return self._follow(start, volume)
         except Exception as error:
-            # It has an end, too.
+            # A run must end after an unexpected error, too.
             _log.exception("training run %s", self.run.id)
             self._kill()
             return "FAILED", replace(self.run.outcome, error=words.unexpected(error))
@@ -58,9 +60,13 @@ class ActiveRun:
     def finish(
         self, state: State, outcome: Outcome, clock: Callable[[], float], stops: Callable[[], bool]
     ) -> None:
-        """Note its end, as soon as that can be done.
+        """Store the end of the run. Tries again until the store can be written or the service stops.
 
-        `clock` tells seconds since the epoch; `stops` waits a moment, and whether the service stops.
+        Args:
+            state: final state of the run.
+            outcome: result of the run.
+            clock: returns seconds since the epoch.
+            stops: waits a moment, and returns whether the service stops.
         """
         outcome = replace(outcome, seconds_left=None)
         said = ""
@@ -69,22 +75,22 @@ class ActiveRun:
                 run = self._store.end(self.run.id, state, outcome, now=clock())
                 break
             except StateError as error:
-                # A disk that is full now may have room again: the outcome isn't forgotten till then.
+                # A full disk may have room again later: keep the outcome until then.
                 if str(error) != said:
                     said = str(error)
-                    _log.error("training run %s: its end can't be noted yet: %s", self.run.id, said)
+                    _log.error("training run %s: its end can't be stored yet: %s", self.run.id, said)
                 if not stops():
                     continue
             except RunError as error:
-                # Its row was removed or changed under it; the queue goes on.
+                # Another program removed or changed the run's row. The queue continues.
                 said = str(error)
-            # The log is the only place that has it.
+            # Only the log has the result now.
             version = f" with version {outcome.version}" if outcome.version else ""
-            unnoted = f"it ended as {state}{version}, which isn't noted: {said}"
+            unnoted = f"it ended as {state}{version}, but its end isn't stored: {said}"
             _log.error("training run %s: %s", self.run.id, unnoted)
             return
         if run.state != state:
-            meanwhile = f"it ended as {state}, but its row was made {run.state} meanwhile"
+            meanwhile = f"it ended as {state}, but another program had set its row to {run.state}"
             _log.error("training run %s: %s", run.id, meanwhile)
         why = f": {run.outcome.error}" if run.outcome.error else ""
         _log.info("training run %s: %s%s", run.id, run.state, why)
@@ -106,7 +112,7 @@ class ActiveRun:
         except (OSError, StateError) as error:
             how = f"its process can't be started: {words.reason(error)}"
         with self._lock:
-            # From here on it is too late to cancel.
+            # From here on, cancelling the run has no effect.
             ending, run = self._ending, self.run
         if ending:
             state: State = "CANCELLED" if ending == CANCELLED else "FAILED"
@@ -120,7 +126,7 @@ class ActiveRun:
             self.run = replace(self.run, outcome=outcome)
         self._on_change()
         if outcome.stage != before.stage:
-            # Only for whoever asks after a crash, so it isn't worth failing the run.
+            # The stored progress only matters after a crash, so its failure mustn't fail the run.
             with contextlib.suppress(StateError):
                 self._store.note(self.run.id, outcome)
 
@@ -130,7 +136,7 @@ class ActiveRun:
 
 
 def _after(outcome: Outcome, event: Event) -> Outcome:
-    """What is known of a run after its process told something."""
+    """Return the outcome of a run after an event of its process."""
     match event:
         case Progress():
             return replace(outcome, **msgspec.structs.asdict(event))
@@ -153,9 +159,13 @@ def _after(outcome: Outcome, event: Event) -> Outcome:
 
 
 def _conclude(run: Run, last: Event | None, how: str, volume: Volume) -> tuple[State, Outcome]:
-    """The final state of a run whose process has ended; moves the label if the version deserves it.
+    """Return the final state of a run whose process has ended. Moves the label if the version passes.
 
-    `last` is what it told last, and `how` says how it ended.
+    Args:
+        run: the run.
+        last: last event of its process.
+        how: how the process ended, in words.
+        volume: volume of the version and the label.
     """
     outcome, label = run.outcome, run.spec.label
     if isinstance(last, RunFailed):
@@ -176,7 +186,7 @@ def _conclude(run: Run, last: Event | None, how: str, volume: Volume) -> tuple[S
 
 
 def had_moved_its_label(run: Run, volume: Volume) -> bool:
-    """Whether all was done but to note it when the service ended."""
+    """Return whether the run had moved its label before the service ended: it has succeeded then."""
     if not run.outcome.version or run.spec.label is None:
         return False
     try:

@@ -1,7 +1,7 @@
-"""The process of one training run: python -m trainer.runs.child PARENT_PID.
+"""Runs one training run in its own process: python -m trainer.runs.child PARENT_PID.
 
-It reads what to do from standard input, tells what happens on standard output, and logs to standard
-error. A crash, an out-of-memory kill or a divergence ends this process and nothing else.
+The process reads its task from standard input, writes events to standard output, and logs to standard
+error. A crash, an out-of-memory kill or a divergence ends only this process.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ from trainer.runs.child_events import EventWriter, Finished, RunFailed
 from trainer.spec import TrainingSpec
 
 _NICENESS = 5
-# How long the last spans may take to be sent.
+# Time limit for sending the last spans.
 _SEND_SECONDS = 1.0
 
 
 class Task(msgspec.Struct, frozen=True):
-    """What to do, where things are, and where spans go, under the one that asked for the run.
+    """A training run's spec, its places, and where its spans go.
 
-    `volume` is a folder or a URL; the others of it are for a URL only.
+    `volume` is a folder or a URL. The volume's other settings only apply to a URL.
     """
 
     spec: TrainingSpec
@@ -51,15 +51,15 @@ class Task(msgspec.Struct, frozen=True):
 
 
 def main(arguments: list[str]) -> int:
-    """Run; returns the exit status: 0 finished or failed and said so."""
-    # Nobody else would note what comes of this.
+    """Run the task. Returns the exit status: 0 after a Finished or RunFailed event."""
+    # Without the service, nothing stores the result of this process.
     die_with(int(arguments[0]))
-    # Whatever a library prints goes to the log.
+    # The output of libraries goes to the log.
     with os.fdopen(os.dup(1), "wb") as output:
         os.dup2(2, 1)
         os.nice(_NICENESS)
         with contextlib.suppress(OSError):
-            # When memory runs out, this process has to go, not the service.
+            # When memory runs out, the kernel should kill this process, not the service.
             Path("/proc/self/oom_score_adj").write_text("1000")
         return _run(sys.stdin.buffer.read(), output)
 
@@ -102,12 +102,12 @@ def _run(task: bytes, output: IO[bytes]) -> int:
 
 @contextlib.contextmanager
 def _traced(task: Task) -> Iterator[None]:
-    """Record the run's spans: if its call was traced, or else unless none are wanted at all."""
+    """Record the run's spans if its call was traced, or if it had no call and traces are on."""
     endpoint = task.traces.endpoint
     if endpoint is None or not (task.asked_by or task.traces.share):
         yield
         return
-    # Only then, since it takes time and memory.
+    # Import it only now, because it takes time and memory.
     from lightfm_retriever.hosting.observing.otel import Tracing
 
     tracing = Tracing(endpoint, service="lightfm-trainer", role="training run")

@@ -1,4 +1,4 @@
-"""What the process of a training run tells the service: one JSON object a line."""
+"""Defines the events that a training run's process writes for the service: one JSON object a line."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _EVERY_SECONDS = 0.1
 
 
 class Progress(msgspec.Struct, tag=True, frozen=True):
-    """A stage and how much of it is done; total is 0 when that isn't known."""
+    """Progress of a stage; `total` is 0 when it is unknown."""
 
     stage: str
     done: int = 0
@@ -25,13 +25,13 @@ class Progress(msgspec.Struct, tag=True, frozen=True):
 
 
 class Metrics(msgspec.Struct, tag=True, frozen=True):
-    """Metrics that became known; None for what isn't finite."""
+    """New metrics by name; None for a metric that isn't finite."""
 
     metrics: dict[str, float | None]
 
 
 class Finished(msgspec.Struct, tag=True, frozen=True):
-    """A version was published. Its label isn't moved: that is left to the service."""
+    """The process published a version. The service moves the label afterwards."""
 
     version: str
     passed: bool
@@ -39,12 +39,12 @@ class Finished(msgspec.Struct, tag=True, frozen=True):
     gates: list[GateResult]
     warnings: list[str]
     seconds: dict[str, float]
-    # What the label named when the version was compared with it, in a list; empty for no comparison.
+    # The label's version (or None) at the time of the comparison, in a list; empty without comparison.
     expected: list[str | None] = []
 
 
 class RunFailed(msgspec.Struct, tag=True, frozen=True):
-    """It came to nothing."""
+    """The training run failed."""
 
     error: str
 
@@ -54,13 +54,13 @@ _DECODER = msgspec.json.Decoder(Event)
 
 
 def decode(line: bytes) -> Event:
-    """The event of a line; raises msgspec.MsgspecError."""
+    """Parse a line as an event. Raises msgspec.MsgspecError."""
     event: Event = _DECODER.decode(line)
     return event
 
 
 class EventWriter:
-    """Writes events; also a Reporter, for the pipeline."""
+    """Writes events to a file. It is also the pipeline's Reporter."""
 
     def __init__(self, file: IO[bytes], *, clock: Callable[[], float] = time.monotonic) -> None:
         self._file = file
@@ -81,7 +81,7 @@ class EventWriter:
 
     @contextmanager
     def step(self, name: str, total: int) -> Iterator[Advance]:
-        """See Reporter; at most ten events a second, and one at the end."""
+        """See Reporter. Writes at most ten events a second, and one at the end."""
         began = told = self._clock()
         done = 0
         self.write(Progress(name, 0, total))

@@ -1,16 +1,14 @@
-"""The SQLite file that runs are kept in.
+"""Opens the SQLite file that stores the training runs, and detects damage and loss.
 
-What is committed is in this one file, by its name, for a restart to find. That has these parts:
+A restart must find every committed run in this one file. These measures ensure it:
 
-- The file is written in place, with a journal beside it only while a transaction is under way. A log of
-  changes (WAL) could be removed with what was acknowledged in it.
-- A transaction begins only while the name still leads to the file that was opened, and while that has
-  the columns that it must have. A file that was removed works on for whoever has it open.
-- What has the name of a journal or a log of changes is a regular file before SQLite opens it: at a FIFO
-  it would wait for ever.
+- SQLite uses a rollback journal, which exists only during a transaction. Removing a write-ahead log
+  (WAL) would lose acknowledged runs.
+- A transaction begins only while the path leads to the opened file, with the expected columns. A
+  removed file would otherwise work until the service ends.
+- A journal or write-ahead log must be a regular file: SQLite would wait forever at a FIFO.
 - `confirm` reads a run back as a restart does.
-- A record beside the file (`record`) says which runs there must be, so that a file that vanished, was
-  emptied or is another or older one isn't taken for what it was.
+- The record next to the file (`record`) detects a missing, empty, older or different file.
 """
 
 from __future__ import annotations
@@ -49,27 +47,27 @@ _UNIQUE_QUERY = """
 SELECT min(own.name) FROM pragma_index_list('runs') AS list, pragma_index_info(list.name) AS own
 WHERE list."unique" AND NOT list.partial GROUP BY list.name HAVING count(*) = 1
 """
-# How long another process may hold a lock, and how long a caller waits for the one before it.
+# How long to wait for another process's lock, and for another thread's transaction.
 _PATIENCE_SECONDS = 5.0
-_LOCKED = "another process has locked it: end that (a backup or an sqlite3 shell, for instance)"
+_LOCKED = "another process has locked it: end that process (a backup or an sqlite3 shell, for instance)"
 _OTHER_MODE = (
-    "another process changed its journal mode: have nothing but the service change it, and try again"
+    "another process changed its journal mode: let only the service change the file, and try again"
 )
 TRIGGERS = "remove the triggers of the table 'runs', which the trainer didn't make"
 _MEND = "stop the service and restore it from a backup"
 _TODO = {
     sqlite3.SQLITE_FULL: "make room",
-    # The trainer's own changes break none.
+    # The trainer's own changes satisfy all constraints, so a trigger must be the cause.
     sqlite3.SQLITE_CONSTRAINT: TRIGGERS,
-    sqlite3.SQLITE_IOERR: "look at what the system's log says of the disk, and whether the file and "
-    "its directory can be changed (`lsattr` shows what is immutable)",
-    sqlite3.SQLITE_READONLY: "have the service be allowed to write it and its directory",
-    sqlite3.SQLITE_CANTOPEN: "have the service be allowed to write it and its directory",
+    sqlite3.SQLITE_IOERR: "look for disk errors in the system's log, and check whether the file and "
+    "its directory can be changed (`lsattr` shows immutable files)",
+    sqlite3.SQLITE_READONLY: "let the service's user write the file and its directory",
+    sqlite3.SQLITE_CANTOPEN: "let the service's user write the file and its directory",
 }
 
 
 class RunFile:
-    """The file of a directory, open; threads may share it; StateError when it can't be used."""
+    """The open file of a state directory. Threads may share it. Raises StateError if it is unusable."""
 
     def __init__(self, directory: Path) -> None:
         self.path = directory / FILE
@@ -81,7 +79,7 @@ class RunFile:
             # Specs may hold a database's password.
             os.close(open_descriptor(self.path, os.O_CREAT | os.O_RDWR, 0o600))
             with contextlib.suppress(PermissionError):
-                # A backup that was put back may let others read it.
+                # A restored backup may be readable by other users.
                 self.path.chmod(0o600)
             self._identity = self._found()
             self.database = self._connect("rw")
@@ -99,9 +97,10 @@ class RunFile:
 
     @contextmanager
     def transaction(self, *, whole: bool = False) -> Iterator[sqlite3.Connection]:
-        """All or nothing, durable when it ends; StateError when a restart wouldn't find it.
+        """Run a transaction, which is durable when the context ends.
 
-        `whole`: and when the file hasn't all that was acknowledged.
+        With `whole`, the file must have all acknowledged runs. Raises StateError if it lacks runs,
+        can't be used, or wouldn't be found by a restart.
         """
         if not self._lock.acquire(timeout=_PATIENCE_SECONDS):
             raise StateError(self.path, _LOCKED)
@@ -110,8 +109,8 @@ class RunFile:
                 if self._found() != self._identity:
                     raise StateError(
                         self.path,
-                        "isn't the file that the service opened: put that back, or stop the service "
-                        "and start it again to go on with this one",
+                        "isn't the file that the service opened: put that file back, or restart the "
+                        "service to continue with this one",
                     )
                 check_database(self.path)
                 self._record.keep()
@@ -123,7 +122,7 @@ class RunFile:
                     yield self.database
                     self.database.execute("COMMIT")
                 except BaseException:
-                    # A full disk may have rolled it back already.
+                    # SQLite may have rolled back already, because the disk is full.
                     if self.database.in_transaction:
                         self.database.execute("ROLLBACK")
                     raise
@@ -133,7 +132,7 @@ class RunFile:
     def _begin(self) -> None:
         self.database.execute("BEGIN IMMEDIATE")
         if _mode(self.database) != "delete":
-            # Another process began a log of changes.
+            # Another process switched to a write-ahead log.
             self.database.execute("ROLLBACK")
             self._keep_in_one_file()
             self.database.execute("BEGIN IMMEDIATE")
@@ -143,9 +142,9 @@ class RunFile:
             raise self._not_whole(missing)
 
     def confirm(self, run_id: str, columns: Mapping[str, object]) -> None:
-        """Read the file as a restart does; StateError unless it has the run, with these columns.
+        """Read the file as a restart does, and note its runs in the record.
 
-        What it has then is noted as what it must have.
+        Raises StateError unless the file has the run with these values of columns.
         """
         with self._errors(), closing(self._connect("ro")) as fresh:
             self._inspect(fresh)
@@ -158,7 +157,7 @@ class RunFile:
             self._record.note(fresh)
 
     def _is_new(self) -> bool:
-        """Whether it is to be made; StateError when it was there before."""
+        """Return whether the file must be created. Raises StateError if it existed before."""
         try:
             size = check_regular(self.path).st_size
         except FileNotFoundError:
@@ -171,26 +170,26 @@ class RunFile:
 
     def _prepare(self, *, is_new: bool) -> None:
         if not is_new:
-            # Before the first change.
+            # Inspect the file before the first change.
             self._inspect(self.database)
             self._check_whole(self.database)
         self._keep_in_one_file()
-        # An acknowledged run outlives a power cut: the end of the journal is on the disk, too.
+        # EXTRA also syncs the end of the journal, so that an acknowledged run survives a power cut.
         self.database.execute("PRAGMA synchronous = EXTRA")
         if is_new:
             self.database.executescript(
                 f"BEGIN; {_SCHEMA} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;"
             )
-        # Last: a crash before it leaves a file that the next start takes as it is.
+        # Begin the record last: after a crash before this line, the next start accepts the file.
         self._record.begin(self.database)
 
     def _keep_in_one_file(self) -> None:
-        """Bring in a log of changes, as releases before wrote it, and remove it."""
+        """Merge a write-ahead log into the file, as earlier releases wrote one, and remove it."""
         if self.database.execute("PRAGMA journal_mode = DELETE").fetchone()[0] != "delete":
             raise StateError(self.path, _LOCKED)
 
     def _check(self, database: sqlite3.Connection) -> None:
-        """Raise StateError unless a file has what it must have."""
+        """Raise StateError unless the file has the expected schema and is the recorded one."""
         [version] = database.execute("PRAGMA user_version").fetchone()
         columns = _declared(database)
         if not self.path.stat().st_size:
@@ -198,7 +197,8 @@ class RunFile:
         if version > SCHEMA_VERSION:
             raise StateError(
                 self.path,
-                f"has schema version {version}, this trainer knows {SCHEMA_VERSION}: upgrade it",
+                f"has schema version {version}, but this trainer knows {SCHEMA_VERSION}: upgrade the "
+                "trainer",
             )
         if version != SCHEMA_VERSION:
             raise self._lacking(f"has schema version {version}, but should have {SCHEMA_VERSION}")
@@ -223,14 +223,14 @@ class RunFile:
                 raise self._lacking(f"has a column {column!r} that isn't UNIQUE, but should be")
 
     def _inspect(self, database: sqlite3.Connection) -> None:
-        """The same, and read all of the file."""
+        """Check the file as `_check` does, and read all of it. Raises StateError."""
         self._check(database)
         [damage] = database.execute("PRAGMA quick_check(1)").fetchone()
         if damage != "ok":
             raise self._lacking(f"is damaged ({damage})")
 
     def _found(self) -> tuple[int, int]:
-        """What its name leads to now."""
+        """Return device and inode of the file at the path."""
         try:
             found = self.path.stat()
         except FileNotFoundError as error:
@@ -250,15 +250,15 @@ class RunFile:
     def _lacking(self, what: str) -> StateError:
         return StateError(
             self.path,
-            f"{what}, though training runs were kept in it: {_MEND}; to begin without those runs, "
-            f"stop the service and remove it and {self._record.path}",
+            f"{what}, though training runs were stored in it: {_MEND}; to begin without those runs, "
+            f"stop the service and remove this file and {self._record.path}",
         )
 
     def _not_whole(self, what: str) -> StateError:
         return StateError(
             self.path,
-            f"{what}: {_MEND}; to go on with what is there, stop the service and remove "
-            f"{self._record.path}, which says what there was",
+            f"{what}: {_MEND}; to continue with the runs in this file, stop the service and remove "
+            f"{self._record.path}, the record of all runs",
         )
 
     @contextmanager
@@ -271,7 +271,7 @@ class RunFile:
             raise StateError.of(error, self.path) from error
 
     def _store_error(self, error: sqlite3.Error) -> StateError:
-        # The last eight bits are the kind of error, those before it more about it.
+        # The last eight bits are the kind of error; the higher bits are details.
         code = getattr(error, "sqlite_errorcode", 0) & 0xFF
         if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
             return self._lacking(str(error))
@@ -285,7 +285,7 @@ def _mode(database: sqlite3.Connection) -> str:
 
 
 def _declared(database: sqlite3.Connection) -> dict[str, str]:
-    """How each column is declared: its type, and whether it may be NULL and is the key."""
+    """Return each column's declaration: its type, NOT NULL, and PRIMARY KEY."""
     rows = database.execute("PRAGMA table_info(runs)")
     return {
         name: " ".join(

@@ -1,4 +1,4 @@
-"""A training run's process, as the service sees it."""
+"""Starts, reads and ends the process of a training run, for the service."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ _LOG_TAIL_BYTES = 2000
 
 
 class RunProcess:
-    """One process, which says in a log what it says besides its events.
+    """The process of one training run. Its output, without the events, goes to a log file.
 
-    It must be started by a thread that lives as long: the kernel kills it when that thread ends.
+    The kernel kills the process when the thread that started it ends.
     """
 
     def __init__(self, task: Task, log: Path) -> None:
@@ -34,17 +34,17 @@ class RunProcess:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=errors,
-                # Ctrl-C in the service's terminal is the service's to handle.
+                # A process group of its own keeps Ctrl-C in the service's terminal from the process.
                 process_group=0,
             )
         assert self._process.stdin is not None  # noqa: S101 - it is a pipe
         self.pid = self._process.pid
-        # It may have died already; that shows when its events end.
+        # The process may be dead already. Then its events end at once.
         with contextlib.suppress(BrokenPipeError), self._process.stdin as pipe:
             pipe.write(msgspec.json.encode(task))
 
     def events(self) -> Iterator[Event]:
-        """What it tells, until it ends. A line that was cut off by its end is left out."""
+        """Yield the process's events until it ends. Skips a line that the end cut off."""
         assert self._process.stdout is not None  # noqa: S101 - it is a pipe
         with self._process.stdout as lines:
             for line in lines:
@@ -52,14 +52,14 @@ class RunProcess:
                     yield child_events.decode(line)
 
     def kill(self) -> None:
-        """End it and all that it started, at once."""
-        # Once it was waited for, its number may be another's.
+        """Kill the process and its children at once."""
+        # After `wait`, another process may have this process id.
         with contextlib.suppress(ProcessLookupError):
             if self._process.returncode is None:
                 os.killpg(self.pid, signal.SIGKILL)
 
     def wait(self) -> str:
-        """Wait for its end; how it ended, in words."""
+        """Wait for the end of the process. Returns in words how it ended."""
         status = self._process.wait()
         if status == -signal.SIGKILL:
             return "its process was killed (signal 9): perhaps there wasn't enough memory"
@@ -71,5 +71,5 @@ class RunProcess:
         with contextlib.suppress(OSError):
             tail = read_regular(self._log)[-_LOG_TAIL_BYTES:].decode("utf-8", "replace").strip()
             if tail:
-                return f"; it said last: {tail.splitlines()[-1]}"
+                return f"; the last line of its log: {tail.splitlines()[-1]}"
         return ""

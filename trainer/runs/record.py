@@ -1,10 +1,10 @@
-"""A record of which runs their file must have; beside it, so that it outlives it.
+"""Records which runs the file of runs must have. The record is a file next to it.
 
     LFRUNS1 CRC {"file": 1804289383, "runs": 12, "last": 13}
 
-It is on the disk after a run was found in the file again and before that is acknowledged. So a crash
-leaves a record that says less than there is, and never more. That of a release before is empty, and
-says only that there were runs.
+The store writes the record after it has read a new run back, and before it acknowledges the run. After
+a crash, the record may therefore lack runs of the file, but the file has all runs of the record.
+The record of an earlier release is empty, and only says that there were runs.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from lightfm_retriever.files.regular_files import read_regular
 from trainer.errors import StateError
 
 NAME = "must-have-runs"
-"""Of other letters than the file's, so that who removes "runs*" keeps it."""
+"""The name doesn't begin with "runs", so that `rm runs*` keeps the record."""
 _MAGIC = b"LFRUNS1"
 
 _log = logging.getLogger(__name__)
@@ -33,9 +33,12 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Kept:
-    """What a file of runs must have: so many `runs` at least, up to the number `last`.
+    """The runs that a file must have.
 
-    `file` is its own number, which no other file has; 0 where that isn't known.
+    Attributes:
+        file: random number of the file; 0 if unknown.
+        runs: minimum number of runs.
+        last: number of the last run.
     """
 
     file: int = 0
@@ -44,9 +47,9 @@ class Kept:
 
 
 class RunRecord:
-    """The record in a directory, for its only writer; `kept` is None where there were no runs before.
+    """The record of a state directory, for its only writer; `kept` is None before the first run.
 
-    Raises StateError when it is damaged, and OSError.
+    Raises StateError for a damaged record, and OSError.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -58,10 +61,10 @@ class RunRecord:
         return 0 if self.kept is None else self.kept.file
 
     def missing(self, database: sqlite3.Connection, *, after_adding: bool = False) -> str:
-        """What a file lacks, in words; "" for nothing. After adding a later run there is one more."""
+        """Describe the runs that the file lacks; "" for none. `after_adding` expects one more run."""
         kept, found = self.kept or Kept(), _kept_of(database)
         if self.is_other(database):
-            return "is the file of other training runs, not the one that the trainer wrote to before"
+            return "is the file of other training runs, not the one that this trainer wrote"
         least = kept.runs + (after_adding and found.last > kept.last)
         if found.last < kept.last or found.runs < least:
             return (
@@ -71,11 +74,11 @@ class RunRecord:
         return ""
 
     def is_other(self, database: sqlite3.Connection) -> bool:
-        """Whether a file's number tells that it isn't the one; that of a release before has none."""
+        """Return whether the file has another number. A file of an earlier release has no number."""
         return _number(database) not in (0, self._file) and self._file != 0
 
     def begin(self, database: sqlite3.Connection) -> None:
-        """Take a file for the one, unless one is known already; OSError and sqlite3.Error."""
+        """Record a file, unless one is recorded already. Raises OSError, sqlite3.Error."""
         if self._file and _number(database) and self.path.exists():
             return
         if not _number(database):
@@ -84,12 +87,12 @@ class RunRecord:
         self.note(database)
 
     def note(self, database: sqlite3.Connection) -> None:
-        """Say that a file must have what it has now; OSError when there is no record and can't be."""
+        """Record the file's runs. Raises OSError if there is no record and none can be written."""
         found = _kept_of(database)
         try:
             self._write(found)
         except OSError as error:
-            # The one before says less, and nothing that isn't so.
+            # The older record lists fewer runs, but all of them exist.
             if not os.path.lexists(self.path):
                 raise
             _log.warning("%s: can't be written: %s", self.path, error)
@@ -97,7 +100,7 @@ class RunRecord:
             self.kept = found
 
     def keep(self) -> None:
-        """Write it again where somebody removed it; never fails."""
+        """Write the record again if it was removed. Never fails."""
         with contextlib.suppress(OSError):
             if self.kept is not None and not os.path.lexists(self.path):
                 self._write(self.kept)
@@ -132,8 +135,8 @@ def _read(path: Path) -> Kept | None:
             return msgspec.json.decode(content, type=Kept)
     raise StateError(
         path,
-        "is damaged, so that nobody can say whether all training runs are there: look, and remove this "
-        "file to go on with those that are",
+        "is damaged, so the trainer can't tell whether training runs were lost: check the runs, and "
+        "remove this file to continue with them",
     )
 
 

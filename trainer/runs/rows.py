@@ -1,4 +1,4 @@
-"""Rows of the file of runs <-> runs. Somebody may have changed a row, so nothing in one is trusted."""
+"""Converts rows of the file of runs to runs and back. Checks each value: a row may have been edited."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from trainer.runs.run import STATES, DamagedRun, Outcome, Run
 from trainer.spec import DataSpec, TrainingSpec
 
 _STAND_IN = TrainingSpec(data=DataSpec(dataset="unreadable"), label=None)
-# The first second that a message's timestamp can't have: the year 10000.
+# The first second after the range of protobuf timestamps: the year 10000.
 _END_OF_TIME = 253402300800
 _SHOWN = 40
 _MAX_NUMBER = 2**63 - 1
@@ -25,13 +25,13 @@ _ID = re.compile("[A-Za-z0-9-]{1,64}")
 
 
 class _OddError(Exception):
-    """What is odd about a column."""
+    """A column has a wrong value."""
 
 
 def text_of(value: bytes) -> str | bytes:
-    """A text of the file, for `sqlite3.Connection.text_factory`; bytes when it isn't UTF-8.
+    """Decode a text of the file, for `sqlite3.Connection.text_factory`; bytes if it isn't UTF-8.
 
-    An exception here would make the other rows of a query unreadable as well.
+    An exception here would make the query's other rows unreadable, too.
     """
     try:
         return value.decode()
@@ -40,8 +40,8 @@ def text_of(value: bytes) -> str | bytes:
 
 
 def read(row: sqlite3.Row, path: Path) -> Run | DamagedRun:
-    """The run of a row of a file; every column is checked."""
-    # A run's log has its id in its name.
+    """Convert a row of a file to a run. Checks every column; a wrong value makes a DamagedRun."""
+    # The id must be safe in a file name: the run's log has it in its name.
     is_id = isinstance(row["id"], str) and _ID.fullmatch(row["id"]) is not None
     try:
         spec, refusal = _spec(row["spec"])
@@ -50,7 +50,7 @@ def read(row: sqlite3.Row, path: Path) -> Run | DamagedRun:
         _check("state", row["state"], row["state"] in STATES, f"one of {', '.join(STATES)}")
         for column in ("created_at", "started_at", "ended_at"):
             time = row[column]
-            # The file has no row without the first of them.
+            # The schema forbids NULL for the first of them.
             is_time = time is None or (isinstance(time, int | float) and 0 <= time < _END_OF_TIME)
             _check(column, time, is_time, "seconds since 1970")
         return Run(
@@ -68,48 +68,47 @@ def read(row: sqlite3.Row, path: Path) -> Run | DamagedRun:
     except _OddError as error:
         number = row["number"]
         problem = (
-            f"{path}, row {number}: {error}; the trainer didn't write that: restore the file from a "
-            "backup, or put back what the row had"
+            f"{path}, row {number}: {error}; the trainer didn't write this: restore the file from a "
+            "backup, or the row's earlier value"
         )
         return DamagedRun(number=number, id=row["id"] if is_id else "", problem=problem)
 
 
 def find(database: sqlite3.Connection, column: str, value: object) -> Any:
-    """The row that has a value in a column; None for none."""
-    # The column is one of ours.
+    """Return the row with a value in a column; None if there is none."""
+    # Callers give the name of a column, never a text from outside.
     return database.execute(f"SELECT * FROM runs WHERE {column} = ?", (value,)).fetchone()  # noqa: S608
 
 
 def why_no_number(database: sqlite3.Connection) -> str:
-    """Why no run can be queued when somebody used up the numbers of rows; else ""."""
-    todo = "which leaves none for another run: stop the service and"
+    """Return why no row number is left for another run; "" if one is left."""
+    todo = "so that no number is left for another run: stop the service and"
     (highest,) = database.execute("SELECT max(number) FROM runs").fetchone()
     if highest == _MAX_NUMBER:
         return (
-            f"row {highest} has the highest number that there can be, {todo} give it the number that "
-            "it had, or restore the file from a backup"
+            f"row {highest} has the highest number that is possible, {todo} give it its "
+            "earlier number, or restore the file from a backup"
         )
     with contextlib.suppress(sqlite3.OperationalError):
         for (last,) in database.execute("SELECT seq FROM sqlite_sequence WHERE name = 'runs'"):
             if last == _MAX_NUMBER:
                 return (
                     f"the last number of 'runs' in the table sqlite_sequence is {last}, the highest "
-                    f"that there can be, {todo} set it to {highest or 0}, or restore the file from a "
-                    "backup"
+                    f"possible one, {todo} set it to {highest or 0}, or restore the file from a backup"
                 )
     return ""
 
 
 def encode(outcome: Outcome) -> str:
-    """An outcome as it is stored."""
-    # JSON has no NaN; a metric that isn't a number is none.
+    """Encode an outcome as JSON for the file. Leaves out metrics that aren't finite."""
+    # JSON has neither NaN nor infinity.
     finite = {name: value for name, value in outcome.metrics.items() if abs(value) < float("inf")}
     return msgspec.json.encode(replace(outcome, metrics=finite)).decode()
 
 
 def _spec(value: Any) -> tuple[TrainingSpec, str]:
-    """A spec and ""; when another release accepted what this one refuses, a stand-in and the reason."""
-    # That it is JSON is another matter than what it says.
+    """Decode a spec. If this release refuses it, returns a substitute and the reason, else ""."""
+    # Text that isn't JSON is damage. A spec that this release refuses isn't.
     _json("spec", value)
     try:
         return training_spec.decode(value), ""
@@ -152,7 +151,7 @@ def _shown(value: object) -> str:
     if value is None:
         return "NULL"
     if isinstance(value, bytes):
-        return "bytes that are no text"
+        return "bytes that aren't text"
     if isinstance(value, str):
         return repr(value[:_SHOWN]) + ("..." if len(value) > _SHOWN else "")
     return str(value)

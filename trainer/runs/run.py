@@ -4,7 +4,7 @@
        │          ├──────► FAILED
        └──────────┴──────► CANCELLED
 
-A run leaves a state only by the arrows; whoever comes too late changes nothing.
+A run leaves a state only along an arrow. A change that comes too late has no effect.
 """
 
 from __future__ import annotations
@@ -24,18 +24,19 @@ FINAL: frozenset[State] = frozenset({"SUCCEEDED", "FAILED", "CANCELLED"})
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """What came of a run so far.
+    """The results of a run so far.
 
     Attributes:
-        stage, done, total: what it does now or did last, and how much of it is done.
-        metrics: by name, as they become known.
-        version: what it published; empty before that.
-        label_moved: whether its label names the version because of it.
-        gates: how the version did.
+        stage: current or last stage.
+        done, total: progress of the stage, in steps; `total` is 0 when it is unknown.
+        metrics: metrics so far, by name.
+        version: name of the published version; empty before the publication.
+        label_moved: whether the run pointed its label at the version.
+        gates: result of each gate.
         warnings: sentences about data and indexes.
-        error: why it failed or was cancelled.
-        seconds: by stage.
-        seconds_left: estimate for the stage; None when it can't be told.
+        error: why the run failed or was cancelled.
+        seconds: duration of each stage, by name.
+        seconds_left: estimate for the current stage; None when unknown.
     """
 
     stage: str = ""
@@ -53,10 +54,10 @@ class Outcome:
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
-    """One training run; times are seconds since the epoch, None for what hasn't happened.
+    """A training run. Times are seconds since the epoch; None before the event.
 
-    `problem` says why a stand-in takes the place of its spec: another release accepted what this one
-    refuses; "" when none does.
+    `problem` is "", or says why this release refuses the run's spec, which another release accepted.
+    `spec` is then a substitute.
     """
 
     number: int
@@ -72,15 +73,15 @@ class Run:
 
     @property
     def ended(self) -> bool:
-        """Whether it is in a final state."""
+        """Whether the run is in a final state."""
         return self.state in FINAL
 
 
 @dataclass(frozen=True, kw_only=True)
 class DamagedRun:
-    """A run whose stored row can't be read: `problem` names the file, the row and the column.
+    """A run whose stored row can't be read. `problem` names the file, the row and the column.
 
-    `id` is empty when that is what can't be read.
+    `id` is empty when the id can't be read.
     """
 
     number: int

@@ -1,4 +1,4 @@
-"""Runs training runs, one after the other or some at a time, each in a process of its own."""
+"""Takes training runs from the queue and runs each in its own process, up to `parallel` at a time."""
 
 from __future__ import annotations
 
@@ -32,10 +32,15 @@ _log = logging.getLogger(__name__)
 
 
 class Scheduler:
-    """Takes runs from a store and runs them, `parallel` at the same time.
+    """Takes runs from a store and runs them.
 
-    `logs` is the directory of their processes' logs, of which the latest are kept; `clock` tells
-    seconds since the epoch.
+    Args:
+        store: the runs.
+        places: volume, data directory and event log of the runs.
+        logs: directory of the processes' logs. The scheduler deletes old logs.
+        parallel: number of runs at a time.
+        traces: where spans go.
+        clock: returns seconds since the epoch.
     """
 
     def __init__(
@@ -53,24 +58,24 @@ class Scheduler:
         self._logs = logs
         self._clock = clock
         self._traces = traces
-        # Of queued runs, the span that asked for each; lost with this process, and then it has none.
+        # The span of the call that queued each run. A restart forgets these spans.
         self._asked_by: dict[str, str] = {}
-        # Guards what follows; told of every change of a run.
+        # Guards the attributes below; notified of every change of a run.
         self._changed = threading.Condition()
         self._active: dict[str, ActiveRun] = {}
         self._changes = 0
         self._stopping = False
-        # Why no run could start, last; and what nobody thought of, by thread.
+        # The last reason why no run could start, and the last unexpected error of each thread.
         self._told = ""
         self._surprises: dict[str, str] = {}
-        # Its processes are killed when the thread that started them ends, so these stay to the end.
+        # The kernel kills a process when the thread that started it ends, so these threads stay.
         self._threads = [
             threading.Thread(target=self._serve_queue, name=f"runs-{number}", daemon=True)
             for number in range(parallel)
         ]
 
     def start(self) -> None:
-        """Fail what the service left behind when it ended, and begin; StateError when it can't log."""
+        """Mark the runs as failed that the last stop interrupted, and start. Raises StateError."""
         self._make_logs()
         for run in self._store.page(size=1000):
             if isinstance(run, DamagedRun) or run.problem:
@@ -85,7 +90,7 @@ class Scheduler:
             thread.start()
 
     def stop(self) -> None:
-        """End the runs that run, note it, and return when that is done."""
+        """End the running runs, and return when their ends are stored."""
         with self._changed:
             self._stopping = True
             for active in self._active.values():
@@ -95,11 +100,11 @@ class Scheduler:
             thread.join()
 
     def submit(self, spec: TrainingSpec, *, request_id: str = "") -> Run:
-        """Queue a run; raises as RunStore.add."""
+        """Queue a run. Raises as RunStore.add does."""
         now = self._clock()
         run_id = f"{datetime.fromtimestamp(now, UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(4)}"
         if traceparent := spans.traceparent():
-            # Before it can start.
+            # Remember the span before the run can start.
             self._asked_by[run_id] = traceparent
         run = None
         try:
@@ -113,15 +118,15 @@ class Scheduler:
             return run if active is None else active.run
 
     def problem(self) -> str | None:
-        """Why no run starts any more, for no fault of the store's; None when nothing keeps them."""
+        """Return why no run can start, apart from problems of the store; None if runs can start."""
         with self._changed:
             stopping, why = self._stopping, next(filter(None, self._surprises.values()), "")
         if not stopping and not all(thread.is_alive() for thread in self._threads):
-            why = "what takes them from the queue has ended; restart the service"
+            why = "the thread that takes runs from the queue has ended; restart the service"
         return f"no training run starts: {why}" if why else None
 
     def get(self, run_id: str) -> Run:
-        """A run as it is now; raises RunNotFoundError."""
+        """Return a run as it is now. Raises RunNotFoundError."""
         with self._changed:
             if (active := self._active.get(run_id)) is not None:
                 return active.run
@@ -130,7 +135,7 @@ class Scheduler:
     def page(
         self, *, size: int, before: int | None = None, state: State | None = None
     ) -> list[Run | DamagedRun]:
-        """See RunStore.page; runs that run are as they are now."""
+        """See RunStore.page. Running runs have their current progress."""
         runs = self._store.page(size=size, before=before, state=state)
         with self._changed:
             return [
@@ -141,9 +146,10 @@ class Scheduler:
             ]
 
     def watch(self, run_id: str, *, still_wanted: Callable[[], bool]) -> Iterator[Run]:
-        """A run as it is, and again whenever it changed, to its end; RunNotFoundError.
+        """Yield a run as it is now, and again after each change, until it ends.
 
-        `still_wanted` is asked about once a second.
+        Calls `still_wanted` about once a second, and stops when it returns False. Raises
+        RunNotFoundError.
         """
         last: Run | None = None
         while still_wanted():
@@ -159,15 +165,15 @@ class Scheduler:
                 self._changed.wait_for(lambda seen=seen: self._changes != seen, timeout=1.0)  # type: ignore[misc]
 
     def wake_watchers(self) -> None:
-        """Have all look for a change, and `still_wanted` asked, now."""
+        """Make all watchers look for a change, and call `still_wanted`, now."""
         with self._changed:
             self._changes += 1
             self._changed.notify_all()
 
     def cancel(self, run_id: str) -> Run:
-        """End a run that waits or runs; returns it as it ended.
+        """Cancel a queued or running run, and return it after its end.
 
-        Raises as RunStore.get, and RunEndedError when it has ended by itself.
+        Raises as RunStore.get does, and RunEndedError if the run ended in another way.
         """
         patience = time.monotonic() + _CANCEL_SECONDS
         while True:
@@ -186,10 +192,10 @@ class Scheduler:
                 elif self._stopping:
                     return self._store.get(run_id)
                 elif time.monotonic() < patience:
-                    # It was taken from the queue this moment.
+                    # The run left the queue at this moment. Wait until it is active.
                     self._changed.wait(0.01)
                 else:
-                    # Somebody made it RUNNING in the file: nothing here would ever end it.
+                    # Another program set the run to RUNNING in the file. No thread would ever end it.
                     outcome = replace(run.outcome, error=CANCELLED)
                     self._store.end(run_id, "CANCELLED", outcome, now=self._clock())
 
@@ -198,12 +204,12 @@ class Scheduler:
             self._logs.mkdir(parents=True, exist_ok=True)
         except FileExistsError as error:
             raise StateError(
-                self._logs, "isn't a directory, but should be: remove it, and the service makes one"
+                self._logs, "should be a directory: remove the file, and the service creates one"
             ) from error
         except OSError as error:
             raise StateError.of(error, self._logs) from error
 
-    # ---- what follows runs on the scheduler's own threads
+    # ---- the methods below run on the scheduler's own threads
 
     def _serve_queue(self) -> None:
         own = threading.current_thread().name
@@ -218,7 +224,7 @@ class Scheduler:
                     self._run(run)
                 surprise = ""
             except Exception as error:
-                # If this thread ended with it, no run would run any more.
+                # If the error ended this thread, no run would start any more.
                 run, surprise = None, words.unexpected(error)
                 if self._surprises.get(own) != surprise:
                     _log.exception("no training run starts: %s", surprise)
@@ -234,7 +240,7 @@ class Scheduler:
         try:
             run = self._store.start_next(now=self._clock())
         except StateError as error:
-            # Once, not at each try.
+            # Log a problem once, not at each attempt.
             if str(error) != self._told:
                 self._told = str(error)
                 _log.error("no training run can start: %s", error)
@@ -273,7 +279,7 @@ class Scheduler:
             traces=self._traces,
             asked_by=self._asked_by.pop(run.id, ""),
         )
-        # Somebody may have removed them meanwhile.
+        # Someone may have removed the directory since the start.
         self._make_logs()
         return RunProcess(task, self._logs / f"{run.id}.log")
 

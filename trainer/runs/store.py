@@ -1,4 +1,4 @@
-"""Training runs, as they are stored: queued, taken from the queue, ended and listed."""
+"""Stores training runs: queues them, takes them from the queue, ends them and lists them."""
 
 from __future__ import annotations
 
@@ -30,15 +30,15 @@ _END = "UPDATE runs SET state = ?, outcome = ?, ended_at = ? WHERE"
 
 
 class RunStore:
-    """The runs, on disk. What a method returned is durable; threads may share a store.
+    """Stores training runs on disk. Threads may share a store. Each change is durable on return.
 
-    Its directory is made when it isn't there; not on the shared volume, since SQLite's locks don't work
-    on every network file system. StateError when it or the file can't be used.
+    Creates the directory if it is missing. It belongs on a local disk, not on the shared volume, since
+    SQLite's locks don't work on every network file system. Raises StateError if it can't be used.
     """
 
     def __init__(self, directory: Path) -> None:
         self._file = RunFile(directory)
-        # Of two that are added at once, neither is counted before it was found again.
+        # One `add` at a time: a run counts in the record only after it was read back.
         self._adding = threading.Lock()
 
     def close(self) -> None:
@@ -46,24 +46,27 @@ class RunStore:
         self._file.close()
 
     def add(self, run_id: str, spec: TrainingSpec, *, request_id: str, now: float) -> Run:
-        """Queue a run; with a request id that is known, return the run that it belongs to.
+        """Queue a run. With a known request id, returns the run of that id instead.
 
-        Raises RequestIdReusedError, DamagedRunError when the id's run can't be read, TooManyRunsError,
-        and StateError when the disk is full or gone, or a restart wouldn't find the run in the file.
+        Raises:
+            RequestIdReusedError: the request id belongs to a run with another spec.
+            DamagedRunError: the request id's run can't be read.
+            TooManyRunsError: the queue is full.
+            StateError: the disk is full or gone, or a restart wouldn't find the run in the file.
         """
         with self._adding:
             with self._file.transaction(whole=True) as database:
                 known = self._known(database, spec, request_id)
                 run = known or self._queue(database, run_id, spec, request_id=request_id, now=now)
                 row = run_rows.find(database, "number", run.number)
-                # What never changes of a run.
+                # The columns of a run that never change.
                 lasting = ("number", "id", "request_id", "spec", "created_at")
                 columns = {name: row[name] for name in lasting}
             try:
                 self._file.confirm(run.id, columns)
             except StateError:
                 if known is None:
-                    # It isn't acknowledged, so it isn't to run.
+                    # The caller gets an error, so the run mustn't start.
                     delete = "DELETE FROM runs WHERE id = ? AND state = 'QUEUED'"
                     with contextlib.suppress(StateError), self._file.transaction() as database:
                         database.execute(delete, (run_id,))
@@ -71,34 +74,33 @@ class RunStore:
         return run
 
     def get(self, run_id: str) -> Run:
-        """One run; raises RunNotFoundError, or DamagedRunError when it can't be read."""
+        """Return a run. Raises RunNotFoundError, DamagedRunError."""
         with self._file.transaction(whole=True) as database:
             return self._get(database, run_id)
 
     def page(
         self, *, size: int, before: int | None = None, state: State | None = None
     ) -> Sequence[Run | DamagedRun]:
-        """At most `size` runs, the latest first, of those numbered below `before`."""
+        """Return up to `size` runs with numbers below `before`, the latest first."""
         wanted = {"number < ?": before, "state = ?": state}
         given = {condition: value for condition, value in wanted.items() if value is not None}
         where = " AND ".join(["1", *given])
-        # The conditions are the two above.
+        # `where` only has the two conditions above, no text from outside.
         query = f"SELECT * FROM runs WHERE {where} ORDER BY number DESC LIMIT ?"  # noqa: S608
         with self._file.transaction(whole=True) as database:
             return [self._read(row) for row in database.execute(query, (*given.values(), size))]
 
     def count(self) -> dict[State, int]:
-        """How many runs are in each state; none is ever deleted."""
+        """Return the number of runs in each state. Runs are never deleted."""
         with self._file.transaction() as database:
             found = dict(database.execute("SELECT state, count(*) FROM runs GROUP BY state").fetchall())
         return {state: found.get(state, 0) for state in STATES}
 
     def ended_from(self, number: int, *, size: int) -> tuple[list[Run], int]:
-        """What has ended of the runs from `number` on, oldest first; of more than `size` the latest.
+        """Return the ended runs from `number` on, and the number to continue from the next time.
 
-        Those that can't be read are left out.
-
-        Also returns the number from which to ask the next time: of the oldest that hasn't ended.
+        Returns the latest `size` runs, oldest first, without damaged ones. The next number is of the
+        oldest run that hasn't ended.
         """
         with self._file.transaction() as database:
             rows = database.execute(
@@ -114,16 +116,16 @@ class RunStore:
         return [run for run in found if isinstance(run, Run)], following
 
     def check(self) -> None:
-        """Raise StateError unless the file is there, whole and can be written, by writing to it."""
+        """Write to the file. Raises StateError if it is missing, incomplete or can't be written."""
         with self._file.transaction(whole=True) as database:
-            # Changes nothing, but takes the room that a change would.
+            # This changes nothing, but needs as much room on the disk as a change.
             database.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
 
     def start_next(self, *, now: float) -> Run | None:
-        """Take the oldest queued run and make it RUNNING; None when none waits.
+        """Take the oldest queued run and make it RUNNING. Returns None if no run is queued.
 
-        Raises StateError when rows don't change as they should and no other run waits, and for an
-        older copy of the file, which would start again what has ended.
+        Raises StateError if the rows of all queued runs refuse the change. Raises it for an older copy
+        of the file, too: that copy would start ended runs again.
         """
         problem = ""
         with self._file.transaction(whole=True) as database:
@@ -131,7 +133,7 @@ class RunStore:
                 "SELECT number FROM runs WHERE state = 'QUEUED' ORDER BY number"
             ).fetchall()
             for (number,) in waiting:
-                # What a row of the waiting ones becomes against our will isn't kept.
+                # A trigger may change the row in another way. Undo such a change.
                 database.execute("SAVEPOINT one")
                 run = self._start(database, number, now=now)
                 if isinstance(run, str):
@@ -145,13 +147,16 @@ class RunStore:
         return None
 
     def _start(self, database: sqlite3.Connection, number: int, *, now: float) -> Run | str | None:
-        """Make a waiting run RUNNING, or FAILED when it can't be read: None. Else what is wrong."""
+        """Make a queued run RUNNING, and return it.
+
+        Returns None if the run is damaged and FAILED now, and a text if its row refuses the change.
+        """
         row = run_rows.find(database, "number", number)
         if row is None:
             return None
         run = self._read(row)
         if run.problem:
-            # The queue goes on without it.
+            # Fail a damaged run, so that the queue continues.
             outcome = run_rows.encode(Outcome(error=run.problem))
             database.execute(f"{_END} number = ?", ("FAILED", outcome, now, number))
             row = run_rows.find(database, "number", number)
@@ -166,7 +171,7 @@ class RunStore:
         return _unchangeable(number)
 
     def note(self, run_id: str, outcome: Outcome) -> None:
-        """Keep what came of a running run so far."""
+        """Store the results of a running run so far."""
         with self._file.transaction() as database:
             database.execute(
                 "UPDATE runs SET outcome = ? WHERE id = ? AND state = 'RUNNING'",
@@ -174,9 +179,9 @@ class RunStore:
             )
 
     def end(self, run_id: str, state: State, outcome: Outcome, *, now: float) -> Run:
-        """Bring a run to a final state, unless it is in one; returns it as it is then.
+        """Set a run's final state, unless it has one already. Returns the run as it is then.
 
-        Raises DamagedRunError when it can't be read or its row doesn't change.
+        Raises DamagedRunError if the run can't be read or its row refuses the change.
         """
         with self._file.transaction() as database:
             database.execute(
@@ -185,12 +190,12 @@ class RunStore:
             )
             run = self._get(database, run_id)
         if not run.ended:
-            # Whoever waits for its end would wait for ever.
+            # Without the error, callers that wait for the run's end would wait forever.
             raise DamagedRunError(run_id, f"{self._file.path}, {_unchangeable(run.number)}")
         return run
 
     def cancel_queued(self, run_id: str, *, now: float) -> Run:
-        """Cancel a run if it still waits; returns it as it is then. Raises RunNotFoundError."""
+        """Cancel a run if it is still queued. Returns the run after that. Raises RunNotFoundError."""
         with self._file.transaction() as database:
             outcome = run_rows.encode(Outcome(error="cancelled before it began"))
             values = ("CANCELLED", outcome, now, run_id)
@@ -198,7 +203,7 @@ class RunStore:
             return self._get(database, run_id)
 
     def recover(self, *, now: float) -> list[Run]:
-        """Fail what was running when the service ended; what was queued runs. Returns the former."""
+        """Set runs to FAILED that were running when the service ended, and return them."""
         with self._file.transaction() as database:
             rows = database.execute("SELECT * FROM runs WHERE state = 'RUNNING'").fetchall()
             ended = []
@@ -215,15 +220,15 @@ class RunStore:
             return [run for run in ended if isinstance(run, Run)]
 
     def _known(self, database: sqlite3.Connection, spec: TrainingSpec, request_id: str) -> Run | None:
-        """The run that a request id belongs to, None when there is none."""
+        """Return the run of a request id; None if there is none."""
         row = run_rows.find(database, "request_id", request_id or None)
         if row is None:
             return None
         run = self._readable(row)
         if run.problem:
-            # Whether it is the same can't be told.
+            # The specs can't be compared.
             raise DamagedRunError(run.id, run.problem)
-        # Not the texts: a spec of before an option was there is still the same.
+        # Compare encoded specs, not stored texts: an earlier release may have stored fewer options.
         if training_spec.encode(run.spec) != training_spec.encode(spec):
             raise RequestIdReusedError(request_id, run.id)
         return run
@@ -241,7 +246,7 @@ class RunStore:
         if queued >= MAX_QUEUED:
             raise TooManyRunsError(queued)
         if reason := run_rows.why_no_number(database):
-            # SQLite says of this that the disk is full.
+            # SQLite would report a full disk instead.
             raise StateError(self._file.path, reason)
         columns = {
             "id": run_id,
@@ -255,7 +260,7 @@ class RunStore:
         }
         names = ", ".join(columns)
         values = ", ".join(f":{name}" for name in columns)
-        # Names of columns only.
+        # `names` and `values` only have names of columns, no text from outside.
         added = database.execute(f"INSERT INTO runs ({names}) VALUES ({values})", columns)  # noqa: S608
         if added.rowcount != 1:
             raise StateError(self._file.path, f"takes no new row: {TRIGGERS}")
@@ -282,4 +287,4 @@ class RunStore:
 
 
 def _unchangeable(number: int) -> str:
-    return f"row {number}: its state doesn't change as the trainer changes it: {TRIGGERS}"
+    return f"row {number}: its state doesn't change when the trainer changes it: {TRIGGERS}"

@@ -1,1 +1,1 @@
-"""The trainer as a gRPC service."""
+"""Runs the trainer as a gRPC service."""

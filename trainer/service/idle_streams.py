@@ -1,4 +1,4 @@
-"""Ends streams of requests that say nothing for too long: each holds a thread."""
+"""Cancels request streams that send nothing for too long: each one occupies a thread."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ _log = logger_of_calls(__name__)
 
 
 class IdleStreams:
-    """Watches streams from one thread; `seconds`: how long the next request may be waited for."""
+    """Watches all streams from one thread; cancels a stream after `seconds` without a request."""
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
         self._changed = threading.Condition()
         self._numbers = itertools.count()
-        # By number: since when a stream's next request is waited for, and its call.
+        # For each stream by number: since when it has been waiting for a request, and its call.
         self._waiting: dict[int, tuple[float, grpc.ServicerContext]] = {}
-        # Now: one whose start lacks memory later may never return.
+        # Start the thread now. If memory is short later, starting it may block forever.
         threading.Thread(target=self._watch, name="idle streams", daemon=True).start()
 
     def requests(
         self, requests: Iterator[_Request], context: grpc.ServicerContext
     ) -> Iterator[_Request]:
-        """The requests of a stream, until it ends; it is cancelled when none comes for too long."""
+        """Yield a stream's requests until it ends. Cancels the stream if none comes for too long."""
         number = next(self._numbers)
         while True:
             with self._changed:
@@ -43,7 +43,7 @@ class IdleStreams:
             try:
                 request = next(requests)
             except (StopIteration, grpc.RpcError):
-                # It has ended, or the caller has left, or was made to.
+                # The stream ended, the caller left, or the watcher cancelled the call.
                 return
             finally:
                 with self._changed:

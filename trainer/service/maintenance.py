@@ -1,4 +1,4 @@
-"""What the service does by itself: trains again when it is time, and removes old versions."""
+"""Does the regular work of the service: starts scheduled retrainings and deletes old versions."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Retraining:
-    """Queues a run at each occasion of the schedules, unless one of theirs hasn't ended yet."""
+    """Queues a training run at each occasion of the schedules, unless a scheduled run is unfinished."""
 
     scheduler: Scheduler
     spec: TrainingSpec
@@ -28,7 +28,7 @@ class Retraining:
     clock: Callable[[], float] = time.time
 
     def __call__(self) -> None:
-        """Look whether it is time. Raises TrainerError."""
+        """Queue a training run if one is due. Raises TrainerError."""
         for schedule in self.schedules:
             occasion = schedule(self.clock())
             if occasion is None or self._latest(PREFIX, "QUEUED") or self._latest(PREFIX, "RUNNING"):
@@ -37,13 +37,13 @@ class Retraining:
             used = request_id(occasion, self.spec)
             if latest is not None and latest.request_id.startswith(used):
                 continue
-            # An input that comes back after another one is trained on again.
+            # The number makes the request id new if an earlier input comes back after another one.
             after = 0 if latest is None else latest.number
             run = self.scheduler.submit(self.spec, request_id=f"{used}:{after}")
-            _log.info("training run %s: for %s", run.id, occasion)
+            _log.info("training run %s: queued for %s", run.id, occasion)
 
     def _latest(self, prefix: str, state: State | None = None) -> Run | None:
-        """The latest run whose request id begins so."""
+        """Return the latest training run whose request id begins with the prefix."""
         for run in self.scheduler.page(size=1000, state=state):
             if isinstance(run, Run) and run.request_id.startswith(prefix):
                 return run
@@ -51,7 +51,7 @@ class Retraining:
 
 
 class Maintenance:
-    """Calls its tasks at intervals, on a thread of its own; a task that fails is tried again."""
+    """Calls its tasks at intervals on its own thread. A task that fails runs again next time."""
 
     def __init__(self, tasks: Sequence[Callable[[], None]], *, every_seconds: float) -> None:
         self._tasks = tasks
@@ -60,11 +60,11 @@ class Maintenance:
         self._thread = threading.Thread(target=self._work, name="maintenance", daemon=True)
 
     def start(self) -> None:
-        """Begin; the first time at once."""
+        """Start the thread, which calls the tasks for the first time at once."""
         self._thread.start()
 
     def stop(self) -> None:
-        """Return when the task that runs now, if any, is done."""
+        """Stop the thread after the task that runs now, if any."""
         self._stopped.set()
         self._thread.join()
 
@@ -76,7 +76,7 @@ class Maintenance:
                     task()
                     told.pop(number, None)
                 except Exception as error:
-                    # A volume that is away for hours isn't worth a line a minute.
+                    # Log a problem that lasts for hours once, not every minute.
                     if told.get(number) != str(error):
                         expected = isinstance(error, TrainerError | PublicationError | OSError)
                         _log.error("maintenance: %s", error, exc_info=None if expected else error)

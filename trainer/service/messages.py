@@ -1,7 +1,7 @@
-"""Specs, runs and events <-> protobuf messages.
+"""Converts specs, training runs and events to protobuf messages and back.
 
-The messages have the dataclasses' field names, so each way goes through their fields: a new option
-costs a field on either side and nothing here.
+Messages and dataclasses have the same field names, and the conversion copies fields by name. A new
+option therefore needs a field in the message and one in the dataclass, but no change here.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from trainer.runs.store import DamagedRun, Run
 from trainer.spec import TrainingSpec
 
 _STATE = "TRAINING_RUN_STATE_"
-# What a message's timestamp can be: the years 1 to 9999.
+# Range of a protobuf timestamp in seconds since the epoch: the years 1 to 9999.
 _FIRST, _LAST = -62135596800.0, 253402300799.0
 
 
 def spec_of(message: pb.TrainingSpec) -> TrainingSpec:
-    """A spec; what isn't set has the dataclass's default, an empty label is none.
+    """Convert a message to a spec. An unset field gets its default; an empty label becomes None.
 
-    Raises OptionError for a value out of range; `field_path` finds the field.
+    Raises OptionError for a value out of range; `field_path` finds the message's field.
     """
     content = _content(message)
     if content.get("label") == "":
@@ -38,8 +38,8 @@ def spec_of(message: pb.TrainingSpec) -> TrainingSpec:
 
 
 def spec_message(spec: TrainingSpec, *, with_secrets: bool) -> pb.TrainingSpec:
-    """Inverse of `spec_of`; without secrets the database's address is left out."""
-    # Spark isn't among its fields: settings of Spark's can run any program, so no call brings them.
+    """Convert a spec to a message: the inverse of `spec_of`. Without secrets, omits `database_url`."""
+    # The message has no field for Spark: its settings can run any program, so no caller may send them.
     message = pb.TrainingSpec(**fields_of(spec, pb.TrainingSpec.DESCRIPTOR))
     if spec.label is None:
         message.label = ""
@@ -49,7 +49,7 @@ def spec_message(spec: TrainingSpec, *, with_secrets: bool) -> pb.TrainingSpec:
 
 
 def run_message(run: Run | DamagedRun) -> pb.TrainingRun:
-    """A run as it is sent; of one that can't be read its id and the problem."""
+    """Convert a training run to a message. A damaged run has only its id and its problem."""
     if isinstance(run, DamagedRun):
         return pb.TrainingRun(id=run.id, problem=sendable(run.problem))
     own = fields_of(run, pb.TrainingRun.DESCRIPTOR) | fields_of(run.outcome, pb.TrainingRun.DESCRIPTOR)
@@ -57,19 +57,19 @@ def run_message(run: Run | DamagedRun) -> pb.TrainingRun:
     try:
         spec = spec_message(run.spec, with_secrets=False)
     except ValueError as error:
-        # Somebody changed its row.
+        # Another program changed the run's row.
         problem = problem or f"its spec can't be sent: {words.reason(error)}"
     own |= {"spec": spec, "problem": sendable(problem), "state": _STATE + run.state}
     return pb.TrainingRun(**own)
 
 
 def state_name(state: int) -> str:
-    """A state as runs name it: "QUEUED"."""
+    """Return the name of a state without its prefix, such as "QUEUED"."""
     return pb.TrainingRunState.Name(state).removeprefix(_STATE)
 
 
 def field_path(option: str) -> str:
-    """The path of the field that an option's flag stands for: "--epochs" -> hyperparameters.epochs."""
+    """Return the path of an option's field: spec.hyperparameters.epochs for "--epochs"."""
     name = option.removeprefix("--").replace("-", "_")
     for path, field in _paths(pb.TrainingSpec.DESCRIPTOR, "spec"):
         if field.name == name:
@@ -78,54 +78,54 @@ def field_path(option: str) -> str:
 
 
 def event_of(message: pb.InteractionEvent) -> Event:
-    """An event as it was sent; what isn't set has the default."""
+    """Convert a message to an event. An unset field gets its default."""
     return Event(**values_of(Event, message), timestamp=value_of(message, "happened_at"))
 
 
 def event_message(event: Event) -> pb.InteractionEvent:
-    """Inverse of `event_of`."""
+    """Convert an event to a message: the inverse of `event_of`."""
     own = fields_of(event, pb.InteractionEvent.DESCRIPTOR)
     return pb.InteractionEvent(**own, happened_at=timestamp(event.timestamp))
 
 
 def selection_of(message: pb.RemoveInteractionsRequest) -> Selection:
-    """Which events a request is about; raises InvalidSelectionError."""
+    """Convert a request to a selection of events. Raises InvalidSelectionError."""
     return Selection(**values_of(Selection, message))
 
 
 def removal_request(selection: Selection, *, dry_run: bool) -> pb.RemoveInteractionsRequest:
-    """Inverse of `selection_of`."""
+    """Convert a selection to a request: the inverse of `selection_of`."""
     own = fields_of(selection, pb.RemoveInteractionsRequest.DESCRIPTOR)
     return pb.RemoveInteractionsRequest(**own, dry_run=dry_run)
 
 
 def removal_response(removed: Removed) -> pb.RemoveInteractionsResponse:
-    """What was removed, as it is sent."""
+    """Convert the result of a removal to a response."""
     own = fields_of(removed, pb.RemoveInteractionsResponse.DESCRIPTOR)
     own |= {"removed": removed.events, "examples": map(event_message, removed.examples)}
     return pb.RemoveInteractionsResponse(**own)
 
 
 def removed_of(message: pb.RemoveInteractionsResponse) -> Removed:
-    """Inverse of `removal_response`."""
+    """Convert a response to the result of a removal: the inverse of `removal_response`."""
     values = values_of(Removed, message)
     values["examples"] = [event_of(event) for event in message.examples]
     return Removed(**values, events=message.removed)
 
 
 def timestamp(seconds: float | None) -> Timestamp | None:
-    """A time as messages have it."""
+    """Convert seconds since the epoch to a protobuf timestamp, in whole microseconds."""
     if seconds is None:
         return None
-    # An old log may hold times that no event could have today, and no message either.
+    # An old log may hold times that today's events and messages can't have.
     seconds = min(max(seconds, _FIRST), _LAST) if seconds == seconds else _FIRST
-    # To the microsecond, which is about what a float has.
+    # A float of this size is exact to about a microsecond.
     whole, rest = divmod(round(seconds * 1e6), 1_000_000)
     return Timestamp(seconds=whole, nanos=rest * 1000)
 
 
 def _content(message: Message) -> dict[str, Any]:
-    """What is set in a message, by name. Unlike JSON's, its numbers are numbers, NaN too."""
+    """Return the set fields of a message by name. Unlike protobuf's JSON, keeps numbers as numbers."""
     return {
         field.name: _content(value) if isinstance(value, Message) else _plain(value)
         for field, value in message.ListFields()
@@ -133,19 +133,19 @@ def _content(message: Message) -> dict[str, Any]:
 
 
 def values_of(of: type[Any], message: Message) -> dict[str, Any]:
-    """What a message has for a dataclass's fields, less what isn't set; other names are left out."""
+    """Return the set fields of a message that the dataclass has too, by name."""
     known = message.DESCRIPTOR.fields_by_name
     found = {own.name: value_of(message, own.name) for own in fields(of) if own.name in known}
     return {name: value for name, value in found.items() if value is not None}
 
 
 def value_of(message: Message, name: str) -> Any:
-    """What a field has, a time in seconds; None where it could be set, but isn't."""
+    """Return a field's value, a timestamp as seconds since the epoch; None for an unset field."""
     if message.DESCRIPTOR.fields_by_name[name].has_presence and not message.HasField(name):
         return None
     value = getattr(message, name)
     if isinstance(value, Timestamp):
-        # Not by its own methods, which refuse some numbers: the event log says which, and where.
+        # Timestamp's own methods refuse some numbers without saying where. The event log says it.
         return float(value.seconds) + value.nanos / 1e9
     return _plain(value)
 
@@ -157,7 +157,7 @@ def _plain(value: Any) -> Any:
 
 
 def fields_of(of: Any, message: Any) -> dict[str, Any]:
-    """A message's fields from a dataclass's; those of other names are left out."""
+    """Return the dataclass's fields that the message has too, by name, as the message holds them."""
     known = message.fields_by_name
     return {
         own.name: _field(getattr(of, own.name), known[own.name])
@@ -186,5 +186,5 @@ def _paths(of: Any, prefix: str) -> Iterator[tuple[str, FieldDescriptor]]:
 
 
 def sendable(text: str) -> str:
-    """A text that a message can hold: a path in it may be no Unicode."""
+    """Replace characters that a message can't hold: a path may not be valid Unicode."""
     return text.encode("utf-8", "replace").decode()

@@ -1,7 +1,7 @@
-"""What the service tells Prometheus: its runs, what the labels name, and the room on the volume.
+"""Prometheus metrics of the service: training runs, labelled versions, and space on the volume.
 
-Worked out anew at each scrape from the store and the volume. Where one of them can't be read its series
-are absent, and `trainer_state_problem` or `trainer_volume_problem` is 1: a scrape never fails.
+Each scrape reads the store and the volume. A scrape never fails: if the store or the volume can't be
+read, its series are absent, and `trainer_state_problem` or `trainer_volume_problem` is 1.
 """
 
 from __future__ import annotations
@@ -26,22 +26,23 @@ from trainer.event_log.errors import EventLogError
 from trainer.event_log.event import Stats
 from trainer.runs.store import FINAL, Run, RunStore, State
 
-# Of the runs that ended before the service began.
+# How many runs that ended before the service started count in the histograms.
 _REMEMBERED_RUNS = 1000
-# Upper ends in seconds.
+# Upper bounds of the histograms' buckets, in seconds.
 _BOUNDS = (0.1, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0, 3600.0, 14400.0)
 _WAITING: tuple[State, ...] = ("QUEUED", "RUNNING")
-# A network volume may not answer at all; whoever comes meanwhile isn't to wait for it too.
+# A network volume may never answer. Later scrapes then wait only this long.
 _PATIENCE_SECONDS = 2.0
 
 _log = logging.getLogger(__name__)
 
 
 class ServiceCollector(Collector):
-    """All series of the service; any threads may collect them.
+    """Collects all series of the service. Threads may share a collector.
 
-    `event_stats` tells what the event log holds, or raises EventLogError. `clock` tells seconds since
-    the epoch.
+    Args:
+        event_stats: returns the numbers of the event log, or raises EventLogError.
+        clock: returns seconds since the epoch.
     """
 
     def __init__(
@@ -59,36 +60,36 @@ class ServiceCollector(Collector):
         self._told: dict[str, str] = {}
 
     def collect(self) -> Iterator[Metric]:
-        """The families of all series that there are now."""
+        """Yield the families of all current series."""
         yield build_info("trainer")
         own: list[Metric] = []
         problem = ""
         try:
             own += self._runs.families()
             stats = self._event_stats()
-            own.append(gauge("trainer_event_log_events", "Events in the log.", stats.events))
-            own.append(gauge("trainer_event_log_bytes", "Size of the log's files.", stats.bytes))
+            own.append(gauge("trainer_event_log_events", "Events in the event log.", stats.events))
+            own.append(gauge("trainer_event_log_bytes", "Bytes of the event log.", stats.bytes))
             self._store.check()
         except (StateError, EventLogError) as error:
             problem = str(error)
         yield from own
         yield self._problem(
             "trainer_state_problem",
-            "1 while the runs can't be read or written, or the event log not read; else 0.",
+            "1 while training runs can't be read or written or the event log can't be read, else 0.",
             problem,
         )
-        yield gauge("trainer_open_fds", "File descriptors that the service has.", descriptors.opened())
-        yield gauge("trainer_max_fds", "File descriptors that it may have.", descriptors.limit())
+        yield gauge("trainer_open_fds", "Open file descriptors of the service.", descriptors.opened())
+        yield gauge("trainer_max_fds", "Limit of open file descriptors.", descriptors.limit())
         published, problem = self._volume.families()
         yield from published
         yield self._problem(
             "trainer_volume_problem",
-            "1 while the volume, or a version that a label names, can't be read, else 0.",
+            "1 while the volume or a labelled version can't be read, else 0.",
             problem,
         )
 
     def _problem(self, name: str, documentation: str, problem: str) -> Metric:
-        # Once, not at each scrape.
+        # Log a problem once, not at each scrape.
         if problem and problem != self._told.get(name):
             _log.warning("metrics: %s", problem)
         self._told[name] = problem
@@ -96,25 +97,25 @@ class ServiceCollector(Collector):
 
 
 class RunMetrics:
-    """Counts of all runs, durations of those that succeeded, and when the last ones ended.
+    """Counts of all training runs, durations of successful runs, and times of the latest ends.
 
-    A run that failed says nothing of how long one takes.
+    The durations leave out failed runs, because they end early.
     """
 
     def __init__(self, store: RunStore) -> None:
         self._store = store
-        # Guards what follows.
+        # Guards the attributes below.
         self._lock = threading.Lock()
         self._ended = -1
         self._from = 1
-        # The numbers from there on whose runs are among these already.
+        # Numbers from `_from` on whose runs are counted already.
         self._known: set[int] = set()
         self._durations = SecondsHistogram(_BOUNDS)
         self._stages: dict[str, SecondsHistogram] = {}
         self._last: dict[State, float] = {}
 
     def families(self) -> list[Metric]:
-        """What there is to tell now; raises StateError."""
+        """Return the families of the training runs. Raises StateError."""
         with self._lock:
             counts = self._store.count()
             self._catch_up(sum(counts[state] for state in FINAL))
@@ -136,7 +137,7 @@ class RunMetrics:
         self._last[run.state] = max(run.ended_at, self._last.get(run.state, 0.0))
         if run.state != "SUCCEEDED" or run.started_at is None:
             return
-        # The clock may have been set back meanwhile.
+        # The clock may have been set back during the run.
         self._durations.observe(max(0.0, run.ended_at - run.started_at))
         for stage, seconds in run.outcome.seconds.items():
             self._stages.setdefault(stage, SecondsHistogram(_BOUNDS)).observe(seconds)
@@ -144,20 +145,21 @@ class RunMetrics:
     def _time_families(self) -> Iterator[Metric]:
         durations = HistogramMetricFamily(
             "trainer_run_duration_seconds",
-            "From start to end of runs that succeeded: the latest 1000 before the service began, and "
-            "all since.",
+            "Duration of successful runs: the last 1000 before the service started, and all since.",
         )
         self._durations.add_to(durations)
         yield durations
         stages = HistogramMetricFamily(
-            "trainer_run_stage_duration_seconds", "The same for their stages.", labels=["stage"]
+            "trainer_run_stage_duration_seconds",
+            "Duration of the stages of these runs.",
+            labels=["stage"],
         )
         for stage, histogram in sorted(self._stages.items()):
             histogram.add_to(stages, [stage])
         yield stages
         yield gauge(
             "trainer_last_run_timestamp_seconds",
-            "When the last run with the outcome ended, since the epoch; absent when there is none.",
+            "End of the last run with this outcome, in seconds since the epoch; absent without a run.",
             {(state.lower(),): self._last[state] for state in sorted(self._last)},
             labels=["outcome"],
         )
@@ -165,36 +167,36 @@ class RunMetrics:
 
 def _count_families(counts: Mapping[State, int]) -> Iterator[Metric]:
     total = CounterMetricFamily(
-        "trainer_runs", "Runs that ended, since the state directory was made.", labels=["outcome"]
+        "trainer_runs", "Ended runs since the state directory was created.", labels=["outcome"]
     )
     for state in sorted(FINAL):
         total.add_metric([state.lower()], counts[state])
     yield total
-    # Not trainer_runs: OpenMetrics has that name for the counter.
+    # The name trainer_runs is taken: OpenMetrics uses it for the counter.
     yield gauge(
         "trainer_pending_runs",
-        "Runs that haven't ended, by state.",
+        "Queued and running training runs, by state.",
         {(state,): counts[state] for state in _WAITING},
         labels=["state"],
     )
 
 
 class VersionMetrics:
-    """Room on the volume, and the versions that labels name."""
+    """Space on the volume, and the labelled versions."""
 
     def __init__(self, volume: Volume, clock: Callable[[], float]) -> None:
         self._volume = volume
         self._clock = clock
-        # Guards what follows, and lets only one thread wait for the volume.
+        # Guards the attributes below, and lets only one thread wait for the volume.
         self._lock = threading.Lock()
-        # A version never changes; only those that labels name are kept.
+        # Manifests of the labelled versions. A version never changes.
         self._manifests: dict[str, Manifest] = {}
 
     def families(self) -> tuple[list[Metric], str]:
-        """What can be read, and why that isn't all; empty when it is."""
+        """Return the readable families, and why some are missing: an empty text if none is."""
         found: list[Metric] = []
         if not self._lock.acquire(timeout=_PATIENCE_SECONDS):
-            return found, f"{self._volume}: the volume hasn't answered the scrape before"
+            return found, f"{self._volume}: the volume hasn't answered an earlier scrape yet"
         try:
             found += self._room()
             versions = {*self._volume.list_versions()}
@@ -212,12 +214,16 @@ class VersionMetrics:
             return []
         free, size = room
         return [
-            gauge("trainer_volume_free_bytes", "What the service can still write to the volume.", free),
-            gauge("trainer_volume_size_bytes", "Size of the volume.", size),
+            gauge(
+                "trainer_volume_free_bytes",
+                "Bytes that the service can still write to the volume.",
+                free,
+            ),
+            gauge("trainer_volume_size_bytes", "Bytes of the volume.", size),
         ]
 
     def _named(self, versions: Collection[str]) -> tuple[dict[str, Manifest], str]:
-        """What is known of the version that each label names, and the last problem with one."""
+        """Return the manifest of each label's version, and the last problem with one of them."""
         named: dict[str, Manifest] = {}
         problem = ""
         for label, version in self._volume.list_labels().items():
@@ -249,26 +255,25 @@ class VersionMetrics:
         )
         yield gauge(
             "trainer_version_metric",
-            "How the version that a label names was measured before it was published.",
+            "Metrics of a label's version, measured before its publication.",
             measured,
             labels=["label", "metric"],
         )
         yield gauge(
             "trainer_version_index_recall",
-            "Share of the true ten nearest that an index finds as it is asked, measured before it was "
-            "published.",
+            "Recall@10 of an index of a label's version, measured before its publication.",
             recalls,
             labels=["label", "index"],
         )
         yield gauge(
             "trainer_version_created_timestamp_seconds",
-            "When the version that a label names was published, since the epoch.",
+            "Publication of a label's version, in seconds since the epoch.",
             created,
             labels=["label"],
         )
         yield gauge(
             "trainer_version_age_seconds",
-            "How long ago that was.",
+            "Seconds since the publication of a label's version.",
             {label: now - then for label, then in created.items()},
             labels=["label"],
         )

@@ -1,7 +1,7 @@
-"""When to train again: at intervals, by a cron expression, or when the input changed.
+"""Schedules retraining: at intervals, by a cron expression, or when the input changed.
 
-Each occasion has a name. The request id of its run begins with it, so that no occasion is used twice
-in a row, however often the service restarts.
+Each occasion has a name, and the request id of its run begins with that name. So one occasion never
+starts two runs in a row, even if the service restarts in between.
 """
 
 from __future__ import annotations
@@ -23,21 +23,21 @@ _DURATION = re.compile(r"(\d+(?:\.\d+)?)([smhd])")
 
 
 Schedule = Callable[[float], str | None]
-"""Tells the name of the occasion that is to be used at a time (seconds since the epoch), if any."""
+"""Returns the name of the occasion that is due at a time (seconds since the epoch), or None."""
 
 
 def every(seconds: float) -> Schedule:
-    """Once in each interval of so many seconds, counted from the epoch; the first one at once."""
+    """Schedule an occasion every `seconds`, counted from the epoch. The first is at once."""
     return lambda now: f"every {seconds:g} s, {int(now // seconds)}"
 
 
 def changed(fingerprint: Callable[[], str]) -> Schedule:
-    """When a fingerprint of the input is another one; raises what taking it raises."""
+    """Schedule an occasion when the input's fingerprint changes. Raises what `fingerprint` raises."""
     return lambda _: f"input {fingerprint()[:32]}"
 
 
 class Cron:
-    """A schedule: at the times of a cron expression (UTC), from when this is made."""
+    """Schedules an occasion at each time of a cron expression, in UTC, from `now` on."""
 
     def __init__(self, expression: str, *, now: float) -> None:
         self._latest: datetime | None = None
@@ -50,7 +50,7 @@ class Cron:
             ) from error
 
     def __call__(self, now: float) -> str | None:
-        """Of several times that have passed only the last is an occasion."""
+        """Return the name of the last time that has passed; skips the times before it."""
         while self._next.timestamp() <= now:
             self._latest = self._next
             self._next = next(self._times)
@@ -58,13 +58,13 @@ class Cron:
 
 
 def request_id(occasion: str, spec: TrainingSpec) -> str:
-    """The request id of an occasion's run; another spec has another one."""
+    """Return the request id of an occasion's training run. Each spec has its own."""
     digest = hashlib.sha256(training_spec.encode(spec).encode()).hexdigest()[:16]
     return f"{PREFIX}{occasion}:{digest}"
 
 
 def parse_duration(text: str, *, option: str) -> timedelta:
-    """A duration such as 90s, 15m, 1h or 7d; raises OptionError."""
+    """Parse a duration such as 90s, 15m, 1h or 7d, of up to 366 days. Raises OptionError."""
     found = _DURATION.fullmatch(text.strip())
     seconds = float(found[1]) * _UNITS[found[2]] if found else 0.0
     if not 0 < seconds <= 366 * 86400:

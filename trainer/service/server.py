@@ -1,4 +1,4 @@
-"""The trainer as a service: puts scheduler, event log, maintenance and gRPC together."""
+"""Starts the trainer's service: scheduler, event log, maintenance and gRPC server."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ from trainer.versions.retention import RetentionPolicy, collect
 LOGS = "logs"
 _THREADS = 16
 _APPENDING = 32
-# Calls that have begun and not ended; those that wait for their request take no thread, but memory.
+# Maximum number of open calls. A call that waits for its request needs no thread, but memory.
 _MAX_CALLS = 1024
 _LOOK_SECONDS = 1.0
 _GRACE_SECONDS = 5
@@ -59,7 +59,7 @@ _log = logging.getLogger(__name__)
 
 
 def serve(options: ServerOptions) -> int:
-    """Serve until SIGTERM or SIGINT; returns the exit status.
+    """Serve until SIGTERM or SIGINT. Returns the exit status.
 
     Raises:
         OptionError: an option is out of range.
@@ -67,7 +67,7 @@ def serve(options: ServerOptions) -> int:
         StateError: the state directory can't be used, or another trainer uses it.
         PublicationError: the volume can't be read.
     """
-    # A connection of a caller is one, and so is each file that is read.
+    # Each connection of a caller and each open file needs a descriptor.
     descriptors.raise_limit()
     catalogue.list_published(options.volume)
     places = Places(
@@ -127,7 +127,7 @@ def serve(options: ServerOptions) -> int:
 
 
 def _call_facts(response: Any) -> Attributes:
-    """Which training run a response is about, if it is about one."""
+    """Return the id of the training run in a response, if any, for the span of the call."""
     if isinstance(
         response, pb.TrainResponse | pb.GetTrainingRunResponse | pb.CancelTrainingRunResponse
     ):
@@ -137,7 +137,7 @@ def _call_facts(response: Any) -> Attributes:
 
 def _why_not_ready(store: RunStore, scheduler: Scheduler, taking_calls: threading.Event) -> str | None:
     if not taking_calls.is_set():
-        return "the service starts or stops"
+        return "the service is starting or stopping"
     try:
         store.check()
     except StateError as error:
@@ -152,20 +152,27 @@ def build_server(
     calls: Calls = UNGUARDED,
     security: SecuritySettings = SecuritySettings(),  # noqa: B008 - frozen
 ) -> tuple[HostedServer, int]:
-    """A server with health and reflection, not yet started, and its port; HostingError as `serve`."""
+    """Create a server with health and reflection, without starting it.
+
+    Returns:
+        The server and its port.
+
+    Raises:
+        HostingError: the address, certificates or tokens can't be used.
+    """
     server = HostedServer(
         SERVICE_NAME,
         {
             SERVICE_NAME: _lane("call", threads=_THREADS),
-            # One more than may watch, who is told so.
+            # One more thread than watchers: it tells one watcher too many that there are too many.
             f"/{SERVICE_NAME}/WatchTrainingRun": _lane("watch", threads=MAX_WATCHERS + 1),
-            # Each holds a thread for as long as its stream lasts.
+            # A stream occupies a thread until it ends.
             f"/{SERVICE_NAME}/AppendInteractions": Lane("append", limit=_APPENDING),
-            # The log does one after the other, and each may take minutes.
+            # The event log does one removal at a time, and a removal may take minutes.
             f"/{SERVICE_NAME}/RemoveInteractions": _lane("remove", threads=1),
         },
         calls=calls,
-        # A second trainer on the port is a mistake, not a worker.
+        # Refuse to share the port: a second trainer on it is a mistake, not a worker.
         options=[("grpc.so_reuseport", 0), *message_sizes.received(MAX_REQUEST_BYTES)],
     )
     pb_grpc.add_TrainerServiceServicer_to_server(servicer, server.grpc)
@@ -178,7 +185,7 @@ def build_server(
 
 
 def _lane(name: str, *, threads: int) -> UnaryLane:
-    """One whose calls wait for their request, and then for a thread."""
+    """Create a lane whose calls wait first for their request, and then for a thread."""
     return UnaryLane(name, limit=_MAX_CALLS, threads=threads, is_quick=lambda _: False)
 
 
@@ -204,26 +211,28 @@ def _tasks(options: ServerOptions, scheduler: Scheduler, places: Places) -> list
 
 def _collect(volume: Volume, policy: RetentionPolicy) -> None:
     for version in collect(volume, policy):
-        _log.info("deleted version %s, as retention says", version)
+        _log.info("deleted version %s: the retention policy no longer keeps it", version)
 
 
 def _exclusive(state: Path) -> contextlib.ExitStack:
-    """Keep a second trainer from the same runs: each would take the other's for left behind."""
+    """Lock the state directory. A second trainer would take the first one's runs for abandoned."""
     try:
         state.mkdir(parents=True, exist_ok=True)
         return exclusive.hold(state, "lock")
     except BlockingIOError as error:
-        raise StateError(state, "another trainer uses it: give each its own --state") from error
+        raise StateError(
+            state, "another trainer uses this directory: give each trainer its own --state"
+        ) from error
     except OSError as error:
         raise StateError.of(error, state) from error
 
 
 @contextmanager
 def _stop_signal() -> Iterator[Callable[[], bool]]:
-    """A function that waits a moment for a SIGTERM or SIGINT of now or before, and tells of one.
+    """Give a function that waits a moment, and returns whether SIGTERM or SIGINT has come.
 
-    It waits at a socket, since a handler that sets an Event never returns when it interrupts the
-    waiting for that Event, and since a signal that another thread gets wouldn't end that waiting.
+    The function waits at a socket and not for an Event. A handler that interrupts the wait for an Event
+    and sets it never returns, and a signal to another thread wouldn't end that wait.
     """
     wake_end, wake = socket.socketpair()
     with wake_end, wake:

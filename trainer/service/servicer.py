@@ -1,5 +1,5 @@
-"""TrainerService: proto <-> runs, versions, labels and events."""
-# ruff: noqa: N802 - the proto names the methods, and says what they do
+"""Implements TrainerService on the scheduler, the volume and the event log."""
+# ruff: noqa: N802 - the proto names the methods, and describes them
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ _Response = TypeVar("_Response")
 def _handler(
     method: Callable[[TrainerServicer, _Request], _Response],
 ) -> Callable[[TrainerServicer, _Request, grpc.ServicerContext], _Response]:
-    """Answer with a status instead of an exception's text."""
+    """Turn a method's exceptions into gRPC statuses."""
 
     @wraps(method)
     def handle(self: TrainerServicer, request: _Request, context: grpc.ServicerContext) -> _Response:
@@ -74,14 +74,14 @@ def _handler(
 
 
 def _checked(response: _Response) -> _Response:
-    """Return a response that a client can receive; raises AnswerTooLargeError."""
+    """Return the response, or raise AnswerTooLargeError if clients can't receive it."""
     if (size := cast("Message", response).ByteSize()) > DEFAULT_ANSWER_BYTES:
         raise AnswerTooLargeError(size, DEFAULT_ANSWER_BYTES)
     return response
 
 
 class TrainerServicer(pb_grpc.TrainerServiceServicer):
-    """The RPCs, over one volume."""
+    """Answers the calls of TrainerService for one volume."""
 
     def __init__(
         self,
@@ -92,7 +92,7 @@ class TrainerServicer(pb_grpc.TrainerServiceServicer):
         *,
         idle_seconds: float = 60.0,
     ) -> None:
-        """`idle_seconds`: how long a stream of interactions may say nothing."""
+        """Create a servicer; a stream of interactions may send nothing for `idle_seconds`."""
         self._volume = volume
         self._scheduler = scheduler
         self._event_log = event_log
@@ -102,7 +102,7 @@ class TrainerServicer(pb_grpc.TrainerServiceServicer):
         self._stopping = False
 
     def stop_watches(self) -> None:
-        """End the calls that watch runs, since the service stops."""
+        """End the calls that watch training runs, because the service stops."""
         self._stopping = True
         self._scheduler.wake_watchers()
 
@@ -119,7 +119,7 @@ class TrainerServicer(pb_grpc.TrainerServiceServicer):
         spec = spec_of(request.spec)
         if spec.label is not None and not layout.is_label_name(spec.label):
             raise FieldError("spec.label", f"{spec.label[:64]!r} isn't a label's name")
-        # What can be known to be wrong now isn't left to the run to find.
+        # Find errors in the spec now, before the run is queued.
         indexing_of(spec)
         spec = replace(spec, data=_allowed(spec.data, self._roots))
         run = self._scheduler.submit(spec, request_id=request.request_id)
@@ -145,12 +145,12 @@ class TrainerServicer(pb_grpc.TrainerServiceServicer):
     def WatchTrainingRun(
         self, request: pb.WatchTrainingRunRequest, context: grpc.ServicerContext
     ) -> Iterator[pb.WatchTrainingRunResponse]:
-        # Every watcher holds a thread; the others are for calls that return.
+        # Each watcher occupies a thread for long. Limit them, so that threads remain for other calls.
         if not self._watchers.acquire(blocking=False):
             statuses.abort(
                 context, to_status(TooManyWatchersError(f"{MAX_WATCHERS} calls watch already"))
             )
-        # One who hangs up makes room at once.
+        # A watcher that hangs up makes room for another one at once.
         context.add_callback(self._scheduler.wake_watchers)
         run: Run | None = None
         try:
@@ -160,7 +160,7 @@ class TrainerServicer(pb_grpc.TrainerServiceServicer):
             ):
                 yield _checked(pb.WatchTrainingRunResponse(training_run=run_message(run)))
             if self._stopping and (run is None or not run.ended):
-                raise StoppingError("the service stops: watch again when it is back")
+                raise StoppingError("the service is stopping: watch again when it is back")
         except Exception as error:
             statuses.abort(context, to_status(error))
         finally:
@@ -204,7 +204,10 @@ class TrainerServicer(pb_grpc.TrainerServiceServicer):
         if request.page_token:
             names = [version.name for version in left]
             if request.page_token not in names:
-                raise FieldError("page_token", "names no version that is listed now: start anew")
+                raise FieldError(
+                    "page_token",
+                    "names no version of the list any more: list again from the first page",
+                )
             left = left[names.index(request.page_token) + 1 :]
         wanted = left[: request.page_size or None]
         response = pb.ListVersionsResponse(software_version=release())
@@ -250,7 +253,7 @@ class TrainerServicer(pb_grpc.TrainerServiceServicer):
 
 
 def _allowed(data: DataSpec, roots: DataRoots) -> DataSpec:
-    """The same data, its paths resolved; raises OptionError for one outside the roots."""
+    """Return the data with resolved paths. Raises OptionError for a path outside the data roots."""
     changes: dict[str, Any] = {
         name: str(roots.resolve(path, option=f"--{name}"))
         for name in ("interactions", "items", "users")
@@ -266,10 +269,10 @@ def _refusal(field: str, value: int, expected: str) -> FieldError:
 
 
 def _number(page_token: str) -> int:
-    """A row's number, which is any of 64 bits when somebody changed it."""
+    """Parse a page token: the 64-bit number of a run's row."""
     if _PAGE_TOKEN.fullmatch(page_token) and -(2**63) <= (number := int(page_token)) < 2**63:
         return number
-    raise FieldError("page_token", "isn't one of a response")
+    raise FieldError("page_token", "isn't a next_page_token of a response")
 
 
 def _state(state: int) -> State | None:

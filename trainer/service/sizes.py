@@ -1,4 +1,4 @@
-"""How many bytes requests and answers of the service may have."""
+"""Limits the size of the service's requests and responses."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from trainer.event_log.removal import MAX_VALUES
 from trainer.service.status import FieldError
 
 MAX_REQUEST_BYTES = whole_mib(MAX_VALUES * (MAX_ID_BYTES + ID_FIELD_BYTES))
-"""As many ids as RemoveInteractions takes; AppendInteractions takes no larger message either."""
+"""Maximum bytes of a request: room for all ids that RemoveInteractions takes."""
 
-# Less than what a client takes by default.
+# Less than the 4 MiB that a client receives by default.
 _MAX_PAGE_BYTES = 3 << 20
 _MAX_LISTED_BYTES = 1 << 20
 
@@ -24,7 +24,7 @@ _Message = TypeVar("_Message", bound=Message)
 
 
 def check_events(request: pb.AppendInteractionsRequest) -> None:
-    """Raise FieldError for a message of more bytes than one may have."""
+    """Raise FieldError for a message of more than MAX_REQUEST_BYTES."""
     if (size := request.ByteSize()) > MAX_REQUEST_BYTES:
         raise FieldError(
             "events",
@@ -33,7 +33,7 @@ def check_events(request: pb.AppendInteractionsRequest) -> None:
 
 
 def one_page(messages: Iterable[_Message]) -> Iterator[_Message]:
-    """Yield messages as long as a page has room for them, and one at least."""
+    """Yield messages while the page has room for them; always yields the first one."""
     total = 0
     for place, message in enumerate(messages):
         total += message.ByteSize()
@@ -43,7 +43,7 @@ def one_page(messages: Iterable[_Message]) -> Iterator[_Message]:
 
 
 def listed(version: pb.Version) -> pb.Version:
-    """Return one version of many, without its metrics where it would leave others no room."""
+    """Return a version for a list, without its metrics if it is too large."""
     if (size := version.ByteSize()) > _MAX_LISTED_BYTES:
         version.ClearField("metrics")
         version.problem = _too_large(size)
@@ -51,9 +51,9 @@ def listed(version: pb.Version) -> pb.Version:
 
 
 def listed_run(run: pb.TrainingRun) -> pb.TrainingRun:
-    """Return one run of many, with no more than state and times where it would leave others no room.
+    """Return a training run for a list, with only state and times if it is too large.
 
-    Only a row that somebody changed is that large.
+    Only a row that another program changed is that large.
     """
     if (size := run.ByteSize()) <= _MAX_LISTED_BYTES:
         return run
@@ -65,4 +65,4 @@ def listed_run(run: pb.TrainingRun) -> pb.TrainingRun:
 
 
 def _too_large(size: int) -> str:
-    return f"it has {size} bytes, but a list shows at most {_MAX_LISTED_BYTES} of each"
+    return f"has {size} bytes, but a list shows at most {_MAX_LISTED_BYTES} of each entry"

@@ -1,4 +1,4 @@
-"""The only place that turns exceptions into gRPC statuses."""
+"""Turns exceptions into gRPC statuses. No other module does this."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ from trainer.errors import (
 from trainer.event_log.errors import EventLogError, InvalidEventError, InvalidSelectionError
 from trainer.service.messages import field_path
 
-# About what a restart takes.
+# About the duration of a restart.
 _BACK_SECONDS = 5.0
 
 _log = logger_of_calls(__name__)
 
 
 class FieldError(TrainerError):
-    """A field of a request that can't be used."""
+    """A field of a request has a wrong value."""
 
     def __init__(self, field: str, reason: str) -> None:
         super().__init__(f"{field}: {reason}")
@@ -46,18 +46,18 @@ class FieldError(TrainerError):
 
 
 class TooManyWatchersError(TrainerError):
-    """As many calls watch as may."""
+    """The maximum number of calls watch already."""
 
 
 class AnswerTooLargeError(TrainerError):
-    """An answer that clients can't receive."""
+    """A response is larger than clients can receive."""
 
     def __init__(self, size: int, most: int) -> None:
         super().__init__(f"the answer would have {size} bytes, but clients receive at most {most}")
 
 
 class StoppingError(TrainerError):
-    """The service stops before what a call waits for."""
+    """The service stops while a call waits."""
 
 
 _INFOS: tuple[tuple[type[Exception], int, str], ...] = (
@@ -81,7 +81,7 @@ _INFOS: tuple[tuple[type[Exception], int, str], ...] = (
 
 
 def to_status(error: Exception) -> grpc.Status:
-    """Make the status of an exception; an unexpected one is logged and tells nothing."""
+    """Return the status of an exception. Logs an unexpected one, and hides its text from the caller."""
     return statuses.to_grpc(_message(error))
 
 
@@ -98,14 +98,14 @@ def _message(error: Exception) -> status_pb2.Status:
                 _log.error("a call can't be answered: %s", error)
             return statuses.make(code, str(error), *details)
     if isinstance(error, TrainerError):
-        # What is wrong with the request's data: a file that can't be read, for instance.
+        # Something is wrong with the request's data: a file can't be read, for instance.
         reason = statuses.reason("TRAINER_ERROR")
         return statuses.make(code_pb2.FAILED_PRECONDITION, str(error), reason)
     return statuses.unexpected(error, _log)
 
 
 def _field_problem(error: Exception) -> tuple[str, str] | None:
-    """Which field of the request is at fault, and why; None when none is."""
+    """Return the wrong field of the request and the reason; None if no field is wrong."""
     match error:
         case FieldError() | InvalidSelectionError():
             return error.field, error.reason

@@ -1,4 +1,4 @@
-"""Versions, and what differs between two <-> messages."""
+"""Converts versions, and the differences between two versions, to messages and back."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from trainer.service.messages import fields_of, sendable, timestamp, value_of, v
 from trainer.versions.catalogue import PublishedVersion, VersionRow, time_text
 from trainer.versions.diff import IdChanges, Overlap, ValueChange, VersionDiff
 
-# What releases before this one sent for a truth value.
+# Earlier releases sent truth values in this form.
 _OLD_WORDS = {"True": True, "False": False}
 _SETTINGS = ("hyperparameters", "indexes", "attributes")
 
 
 def version_message(version: PublishedVersion) -> pb.Version:
-    """A version as it is sent."""
+    """Convert a version to a message."""
     facts = version.manifest
     if facts is None:
         return pb.Version(name=version.name, labels=version.labels, problem=sendable(version.problem))
@@ -36,7 +36,7 @@ def version_message(version: PublishedVersion) -> pb.Version:
 
 
 def row_of(message: pb.Version) -> VersionRow:
-    """The row of a version that was sent."""
+    """Convert a message to the version's row in a list."""
     if message.problem:
         return VersionRow(name=message.name, labels=[*message.labels], problem=message.problem)
     return VersionRow(
@@ -51,7 +51,7 @@ def row_of(message: pb.Version) -> VersionRow:
 
 
 def diff_message(found: VersionDiff) -> pb.DiffVersionsResponse:
-    """A comparison as it is sent."""
+    """Convert the differences between two versions to a response."""
     own = fields_of(found, pb.DiffVersionsResponse.DESCRIPTOR)
     for kind in ("items", "users"):
         ids: IdChanges = getattr(found, kind)
@@ -63,7 +63,7 @@ def diff_message(found: VersionDiff) -> pb.DiffVersionsResponse:
 
 
 def diff_of(message: pb.DiffVersionsResponse, before: str, after: str) -> VersionDiff:
-    """The comparison of two versions that was sent."""
+    """Convert a response to the differences between two versions."""
     overlap = None
     if message.HasField("overlap"):
         values = values_of(Overlap, message.overlap)
@@ -96,17 +96,17 @@ def _settings(messages: Iterable[pb.SettingChange]) -> list[ValueChange]:
 
 
 def _text(value: object) -> str | None:
-    """As JSON writes it, which any caller can read; a text stays as it is."""
+    """Return a value as JSON, which any caller can read; a text stays as it is."""
     return value if value is None or isinstance(value, str) else json.dumps(value)
 
 
 def _value(text: str | None) -> Scalar:
-    """Inverse of `_text`."""
+    """Return the value of a text: the inverse of `_text`."""
     if text is None or text in _OLD_WORDS:
         return None if text is None else _OLD_WORDS[text]
     try:
         value = json.loads(text)
     except ValueError:
         return text
-    # A text such as "[1]" means nothing but itself.
+    # A setting is never a list or an object, so "[1]" is a text.
     return value if isinstance(value, bool | int | float) else text

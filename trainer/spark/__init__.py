@@ -1,1 +1,1 @@
-"""Training on a Spark cluster: MLlib's implicit ALS, whose factors become the vectors to publish."""
+"""Trains on a Spark cluster, by MLlib's implicit ALS, whose factors become the published vectors."""

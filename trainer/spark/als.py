@@ -1,4 +1,4 @@
-"""Fitting MLlib's implicit ALS to pairs in an exchange, and watching it."""
+"""Fits MLlib's implicit ALS to the pairs of an exchange, and watches its progress."""
 
 from __future__ import annotations
 
@@ -23,22 +23,24 @@ from trainer.spark.options import SparkAls
 
 _SCHEMA = pa.schema([("user", pa.int32()), ("item", pa.int32()), ("rating", pa.float32())])
 _PART_PAIRS = 1 << 20
-# Of one task: pairs, and bytes of factors.
+# Limits of one task: pairs, and bytes of factors.
 _BLOCK_PAIRS = 1 << 22
 _BLOCK_BYTES = 64 << 20
 _LOOK_SECONDS = 0.2
-# How long no node may be there. Clusters that start nodes when they are asked to take minutes.
+# How long to wait for a node. Clusters that start nodes on demand take minutes.
 WAIT_SECONDS = 300.0
-# Those of a fit before its first iteration; each iteration has two, one for users and one for items.
+# Jobs of a fit before its first iteration. Each iteration has two jobs, for users and for items.
 _JOBS_BEFORE = 2
 _GROUP = "als"
 
 
 def write_pairs(exchange: Exchange, train: sp.csr_matrix, *, weighted: bool) -> int:
-    """Write the positives of (users, items) as user, item and rating; returns the number of parts.
+    """Write the positive pairs of a (users, items) matrix as user, item and rating.
 
-    A weight of 0 or less is no positive. A positive's rating is its weight where that is `weighted`,
-    else 1.
+    A pair is positive if its weight is above 0. Its rating is its weight if `weighted`, else 1.
+
+    Returns:
+        The number of parts.
     """
     parts = [*row_chunks(train.nnz, _PART_PAIRS)]
     for number, part in enumerate(parts):
@@ -64,16 +66,21 @@ def fit(
     train: sp.csr_matrix,
     on_epoch: Callable[[int], None],
 ) -> dict[str, int]:
-    """Write the pairs, fit, and have the nodes write the factors to the exchange.
+    """Write the pairs to the exchange, and fit ALS. The nodes write the factors to the exchange.
 
-    `train` are (users, items) weights. Of the hyperparameters components, epochs, seed and sample
-    weights count. `on_epoch` is told how many more epochs are over, from another thread.
+    Args:
+        session: session with the cluster.
+        exchange: where pairs and factors go.
+        options: settings of ALS.
+        hyperparameters: only components, epochs, seed and sample_weights count.
+        train: (users, items) weights.
+        on_epoch: called from another thread with the number of epochs since the last call.
 
     Returns:
-        How many parts of ITEMS and of USERS are in the exchange.
+        The numbers of parts of ITEMS and of USERS in the exchange.
 
     Raises:
-        SparkError: there was no node for WAIT_SECONDS.
+        SparkError: the cluster had no node for WAIT_SECONDS.
     """
     rank = hyperparameters.components
     parts = write_pairs(exchange, train, weighted=hyperparameters.sample_weights)
@@ -82,7 +89,7 @@ def fit(
         pairs = source.read(
             session, exchange, PAIRS, parts=parts, schema="user int, item int, rating float"
         )
-        # Waits for a node, without which the number of cores isn't known.
+        # This job waits for a node: without a node, the number of cores is unknown.
         session.range(1).count()
         cores = session.sparkContext.defaultParallelism
         session.sparkContext.setJobGroup(_GROUP, "ALS")
@@ -106,7 +113,7 @@ def fit(
 
 
 def blocks(rows: int, rank: int, *, pairs: int, cores: int) -> int:
-    """Into how many tasks a side is divided: so many that each fits a small node's memory."""
+    """Return the number of tasks for one side: enough that each task fits a small node's memory."""
     return max(cores, math.ceil(pairs / _BLOCK_PAIRS), math.ceil(rows * rank * 4 / _BLOCK_BYTES))
 
 
@@ -117,7 +124,7 @@ def _watched(
     epochs: int,
     on_epoch: Callable[[int], None],
 ) -> Iterator[None]:
-    """Tell of epochs, and end the jobs when no node has been there for too long."""
+    """Report epochs to `on_epoch`, and cancel the jobs if the cluster has no node for too long."""
     over, starved = threading.Event(), threading.Event()
     watcher = threading.Thread(
         target=_watch,
@@ -159,14 +166,14 @@ def _watch(
             if options.is_local or nodes > 1:
                 last_seen = time.monotonic()
             elif time.monotonic() - last_seen > WAIT_SECONDS:
-                # Again and again, since the next job may only be on its way.
+                # Cancel again and again, since the next job may start later.
                 starved.set()
                 context.cancelAllJobs()
-        except Exception:  # the session has ended: who waits for the fit is told why
+        except Exception:  # the session has ended: the fit itself raises the reason
             return
         if not jobs:
             continue
-        # Spark forgets the oldest of many.
+        # Spark forgets old jobs, so remember the number of the first one.
         first = min(jobs) if first is None else first
         done = min(epochs, max(0, (max(jobs) - first - _JOBS_BEFORE) // 2))
         if done > told:

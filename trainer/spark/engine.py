@@ -1,4 +1,4 @@
-"""From a dataset to vectors by way of a Spark cluster."""
+"""Trains the vectors of a dataset on a Spark cluster."""
 
 from __future__ import annotations
 
@@ -43,22 +43,22 @@ def trained_on_spark(
     timings: Timings,
     reporter: Reporter,
 ) -> Iterator[Trained]:
-    """Fit ALS to the positives and evaluate it; the vectors are files that go after the block.
+    """Fit ALS to the positive pairs, and evaluate it. The vectors are files until the block ends.
 
-    Of the dataset features are left out, and of the hyperparameters only components, epochs, seed and
-    sample weights count. The volume has room for the vectors and for what the nodes are given.
+    Ignores the dataset's features. Of the hyperparameters, only components, epochs, seed and
+    sample_weights count. Uses space on the volume for the vectors and the exchange with the nodes.
 
     Raises:
         ExtraMissingError: pyspark isn't installed.
-        SparkError: the cluster, or what is exchanged with it, is at fault.
-        VolumeError: the volume is.
+        SparkError: the cluster failed, or the exchange with it.
+        VolumeError: the volume can't be used.
     """
     rank = hyperparameters.components
     with Staging(volume.folder) as staging:
         folder = staging.scratch("vectors")
         with timings.stage("fit"), _exchange(volume, staging) as exchange:
             parts = _fit(dataset, hyperparameters, options, exchange, reporter)
-            # Spark's own memory is free again by now.
+            # Spark's own memory is free again here.
             (item_vectors, unknown_items), (user_vectors, unknown_users) = (
                 collect(exchange, of, folder / f"{of}.npy", parts=parts[of], rows=rows, rank=rank)
                 for of, rows in ((ITEMS, len(dataset.items)), (USERS, len(dataset.users)))
@@ -91,9 +91,9 @@ def trained_on_spark(
 
 @contextlib.contextmanager
 def _exchange(volume: Volume, staging: Staging) -> Iterator[Exchange]:
-    """What is removed after the block; SparkError when the store is at fault.
+    """Create an exchange, and remove it after the block. Raises SparkError if the store fails.
 
-    It is where the volume is, not this machine's copy of it: the nodes have to reach it.
+    The exchange is on the volume itself, not in this machine's copy, because the nodes must reach it.
     """
     if not volume.elsewhere:
         yield Exchange(str(staging.scratch("spark").absolute()))
@@ -106,7 +106,7 @@ def _exchange(volume: Volume, staging: Staging) -> Iterator[Exchange]:
     location = f"{everybodys}/spark-{uuid4().hex}"
     try:
         exchange = Exchange(location, credentials=shared_credentials())
-        # What trainers left that were killed. No fit takes so long.
+        # Remove old exchanges of trainers that were killed. No fit takes so long.
         left = Exchange(everybodys, credentials=shared_credentials())
         left.remove(before=datetime.now(UTC) - _ABANDONED_AFTER)
         try:
@@ -128,7 +128,7 @@ def _fit(
         reporter.step("Training on Spark, epochs", hyperparameters.epochs) as advance,
         spark_session(options, checkpoints=exchange.folder("checkpoints")) as session,
     ):
-        # Not above: pyspark is an extra, and the session says so.
+        # Import it here: pyspark is an extra, and the session reports if it is missing.
         from trainer.spark import als
 
         return als.fit(
@@ -141,5 +141,5 @@ def _unknown(kind: str, ids: AnyIds, rows: NDArray[np.int64]) -> Iterator[str]:
         example = ids.external_id(int(rows[0]))
         yield (
             f"{len(rows)} of {len(ids)} {kind}s, such as {example!r}, have no interaction with a "
-            "weight above 0: ALS knows nothing of them, so they get the mean of the others"
+            "weight above 0: ALS has no factors of them, so they get the mean of the others"
         )

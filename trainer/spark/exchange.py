@@ -1,8 +1,8 @@
-"""Parquet parts that the trainer and Spark's nodes pass one another, in a folder or an object store.
+"""Passes Parquet parts between the trainer and Spark's nodes, in a folder or an object store.
 
-Spark's nodes get this file's code with each task, and that of remote.credentials. It needs nothing
-else of this project: only pyarrow, and obstore for a store. They reach the store by their own
-environment (AWS_* and the like).
+Spark sends the code of this file and of remote.credentials to the nodes. So this file needs nothing
+else of this project: only pyarrow, and obstore for an object store. The nodes get their credentials
+from their own environment (AWS_* and the like).
 """
 
 from __future__ import annotations
@@ -21,23 +21,22 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 PAIRS, ITEMS, USERS = "pairs", "items", "users"
-"""What parts are of: "pairs/0", "pairs/1"."""
+"""Kinds of parts. A part's name is its kind and its number: "pairs/0", "pairs/1"."""
 
-# So many rows are in memory at a time.
+# Number of rows in memory at a time.
 _BATCH_ROWS = 1 << 12
 
 
 class Exchange:
-    """Parts by name, such as "pairs/3", in a folder or below an object store's URL.
+    """Reads and writes parts, such as "pairs/3", in a folder or below an object store's URL.
 
-    A part appears complete or not at all, and one that is written again replaces the one before: a
-    task that Spark repeats does no harm.
+    A part appears complete or not at all. Writing a part again replaces it, so Spark may repeat a task.
     """
 
     def __init__(
         self, location: str, *, credentials: Callable[[], dict[str, Any]] | None = None
     ) -> None:
-        """`credentials` are the trainer's own for the store; they go to no other process."""
+        """Open an exchange. `credentials` are the trainer's own; they never leave this process."""
         self.location = location
         self._credentials = credentials
 
@@ -45,7 +44,7 @@ class Exchange:
         return Exchange, (self.location,)
 
     def write(self, name: str, batches: Iterable[pa.RecordBatch], schema: pa.Schema) -> None:
-        """Write a part. Raises OSError, and what obstore raises."""
+        """Write a part. Raises OSError and obstore's errors."""
         import pyarrow.parquet as pq
 
         folder = None if self._is_remote else self._path(name).parent
@@ -53,7 +52,7 @@ class Exchange:
             folder.mkdir(exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder) as temporary:
             path = Path(temporary) / f"{uuid4().hex}.parquet"
-            # Factors hardly repeat, so a dictionary of them would only take memory.
+            # Factors hardly repeat, so a dictionary would only take memory.
             with pq.ParquetWriter(path, schema, compression="zstd", use_dictionary=False) as writer:
                 for batch in batches:
                     writer.write_batch(batch)
@@ -65,15 +64,15 @@ class Exchange:
                 os.replace(path, self._path(name))
 
     def read(self, name: str) -> Iterator[pa.RecordBatch]:
-        """Read a part, some rows at a time. Raises OSError, and what obstore raises."""
+        """Yield a part's rows in batches. Raises OSError and obstore's errors."""
         import pyarrow.parquet as pq
 
         if not self._is_remote:
             path = self._path(name)
             if not path.exists():
                 raise FileNotFoundError(
-                    f"{path} isn't there: every node of the cluster has to see the volume's folder, "
-                    "under the same path"
+                    f"{path} doesn't exist: give every node of the cluster the volume's folder, under "
+                    "the same path"
                 )
             with pq.ParquetFile(path) as file:
                 yield from file.iter_batches(batch_size=_BATCH_ROWS)
@@ -88,7 +87,7 @@ class Exchange:
                 yield from file.iter_batches(batch_size=_BATCH_ROWS)
 
     def remove(self, *, before: datetime | None = None) -> None:
-        """Remove what lies in a store, of whichever exchange; or what does since before a time."""
+        """Remove all objects below a store's URL, of any exchange; or only those from before a time."""
         import obstore
 
         store = self._store()
@@ -97,7 +96,7 @@ class Exchange:
                 obstore.delete(store, old)
 
     def folder(self, name: str) -> Path | None:
-        """A folder for what is Spark's own; None of a store, which Spark itself can't write to."""
+        """Return a folder for Spark's own files; None for a store, which Spark can't write to."""
         return None if self._is_remote else Path(self.location) / name
 
     @property

@@ -1,4 +1,4 @@
-"""What is to be trained on Spark and where, as data."""
+"""Defines the options for training on Spark."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ LIGHTFM, ENGINE = "lightfm", "spark-als"
 
 _LOCAL = re.compile(r"local(\[(\d+|\*)(,\d+)?\])?")
 _CLUSTER = re.compile(r"spark://[^/,\s]+:\d+(,[^/,\s]+:\d+)*|k8s://(https?://)?[^/,\s]+(:\d+)?(/\S*)?")
-# What ALS has too, components as its rank; LightFM alone has the others.
+# Hyperparameters that ALS has, too (components is its rank). Only LightFM has the others.
 _SHARED = ("components", "epochs", "seed", "sample_weights")
 
 
 @dataclass(frozen=True, kw_only=True)
 class SparkAls:
-    """MLlib's implicit ALS (Hu, Koren and Volinsky 2008), and the cluster that fits it.
+    """The settings of MLlib's implicit ALS (Hu, Koren and Volinsky 2008), and of the cluster.
 
     Attributes:
-        als_regularization: MLlib multiplies it by each user's and item's number of pairs.
-        als_alpha: a pair counts 1 + alpha, or 1 + alpha * weight with sample weights.
+        als_regularization: L2 penalty. MLlib multiplies it by the number of pairs of a user or item.
+        als_alpha: confidence of a pair is 1 + alpha, or 1 + alpha * weight with sample weights.
     """
 
     spark_master: Annotated[
@@ -62,12 +62,12 @@ class SparkAls:
 
     @property
     def is_local(self) -> bool:
-        """Whether all runs on this machine, in one process of Java's."""
+        """Whether Spark runs on this machine only, in one Java process."""
         return _LOCAL.fullmatch(self.spark_master) is not None
 
     @property
     def addresses(self) -> list[tuple[str, int]]:
-        """Host and port of each master, none of which is needed when it is local."""
+        """Return host and port of each master; an empty list for a local one."""
         if self.is_local:
             return []
         rest = self.spark_master.partition("://")[2]
@@ -84,7 +84,7 @@ def refuse_what_lightfm_has(
     user_features: list[str],
     warm_start: bool,
 ) -> None:
-    """Raise OptionError for what was asked of LightFM and ALS can't do."""
+    """Raise OptionError for options of LightFM that ALS lacks."""
     others = {
         "item_features": ",".join(item_features),
         "user_features": ",".join(user_features),

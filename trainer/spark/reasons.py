@@ -1,4 +1,4 @@
-"""Why something of Spark's failed, in a line: it says so in hundreds, the cause amid them."""
+"""Finds the reason of a Spark error, in one line: Spark's own text has hundreds of lines."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from lightfm_retriever.files.regular_files import read_regular
 
 _MAX = 400
 _TAIL_BYTES = 1 << 20
-# "ValueError: ..." at the end of a traceback, or what Java calls a cause.
+# "ValueError: ..." at the end of a Python traceback, or a Java error with its text.
 _PYTHON = re.compile(
     r"^(?:[a-z_]\w*\.)*([A-Z]\w*(?:Error|Exception|Exit|Interrupt))(: .*)?$", re.MULTILINE
 )
 _JAVA = re.compile(r"(?:[a-z_][\w$]*\.)*([A-Z][\w$]*)(: .*)?")
-# The first one, too, unless it is of a job: that repeats all.
+# Also the first error, which has no "Caused by", unless it is of a job: that one repeats all others.
 _JAVA_CAUSE = re.compile(rf"^(?:Caused by)?: (?!.*Job aborted){_JAVA.pattern}$", re.MULTILINE)
 _FATAL = re.compile(r"^(?:java\.[\w.]*)?\w+Error\b.*")
 _GIVEN_UP = re.compile(r"Application has been killed\. Reason: (.*)")
@@ -22,7 +22,7 @@ _LOG_PROBLEM = re.compile(r"(?:ERROR|Exception|Error)\b.*")
 
 
 def reason_of(error: BaseException, log: Path) -> str:
-    """The last cause that is told of, in one line; when the process has ended, its log's last one."""
+    """Return the innermost cause in one line; if Java has ended, the last problem of its log."""
     text = _text(error)
     fatal = next(filter(_FATAL.match, _lines(log)), None)
     if "SparkContext was shut down" in text and fatal is not None:
@@ -36,10 +36,10 @@ def reason_of(error: BaseException, log: Path) -> str:
         return _line(_plain(found[-1]))
     if found := [*_JAVA_CAUSE.finditer(text)]:
         inmost = (found[-1][2] or "").removeprefix(": ")
-        # "Cannot run program X: error=2, not found" tells more than its cause: "error=2, not found".
+        # "Cannot run program X: error=2, not found" says more than its cause, "error=2, not found".
         return _line(_plain(next(cause for cause in found if inmost in (cause[2] or ""))))
     lines = [line for line in head.splitlines() if line.strip() and not _is_frame(line)]
-    # Py4J's own first line says nothing: "An error occurred while calling o73.fit."
+    # Py4J's first line doesn't help: "An error occurred while calling o73.fit."
     if len(lines) > 1 and lines[0].startswith("An error occurred while calling"):
         lines = lines[1:]
     first = lines[0].removeprefix(": ") if lines else "an unexpected error"
@@ -47,13 +47,13 @@ def reason_of(error: BaseException, log: Path) -> str:
 
 
 def _last_problem(log: Path) -> str:
-    """The last line of a log that tells of a problem, or its last one."""
+    """Return the last line of a log that reports a problem, or else the last line."""
     lines = _lines(log)
     for line in lines:
         if (given_up := _GIVEN_UP.search(line)) is not None:
             return given_up[1]
     told = [line for line in lines if _LOG_PROBLEM.search(line) and not _is_frame(line)]
-    return (told or lines or ["nothing says why"])[-1]
+    return (told or lines or ["its log has no lines"])[-1]
 
 
 def _lines(log: Path) -> list[str]:
@@ -66,12 +66,12 @@ def _lines(log: Path) -> list[str]:
 def _text(error: BaseException) -> str:
     try:
         return str(error)
-    except Exception:  # it asks Java, which may have ended
+    except Exception:  # Py4J asks Java for the text, and Java may have ended
         return ""
 
 
 def _plain(found: re.Match[str]) -> str:
-    """An error without the packages that it is in."""
+    """Return an error's text without the packages of its class."""
     return f"{found[1]}{found[2] or ''}"
 
 

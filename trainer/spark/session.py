@@ -1,4 +1,4 @@
-"""A session with a Spark cluster, and the process of Java's that is this machine's end of it."""
+"""Runs a session with a Spark cluster, with a Java process on this machine."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 _CONNECT_SECONDS = 10.0
-# Java's process deletes its temporary files at its end.
+# How long the Java process may take to delete its temporary files at its end.
 _END_SECONDS = 20.0
 _OURS = {
     "spark.app.name": "trainer",
-    # Factors never come through it, so it needs the same for any catalogue.
+    # No factors pass through the driver, so this is enough for a catalogue of any size.
     "spark.driver.memory": "1g",
-    # Without checkpoints each iteration goes back to the one before, ever deeper.
+    # Without checkpoints, each iteration refers to the previous one, so the recursion grows.
     "spark.driver.extraJavaOptions": "-Xss16m",
     "spark.executor.extraJavaOptions": "-Xss16m",
     "spark.ui.enabled": "false",
@@ -36,7 +36,7 @@ _OURS = {
     "spark.sql.shuffle.partitions": "8",
 }
 _OURS_LOCALLY = {
-    # Nodes are this process: nobody else needs to reach it, and all memory is its own.
+    # The only node is this process: no other machine needs to reach it.
     "spark.driver.host": "127.0.0.1",
     "spark.driver.bindAddress": "127.0.0.1",
     "spark.driver.memory": "2g",
@@ -45,15 +45,17 @@ _OURS_LOCALLY = {
 
 @contextlib.contextmanager
 def spark_session(options: SparkAls, *, checkpoints: Path | None) -> Iterator[SparkSession]:
-    """Start a session, and end it and its process after the block.
+    """Start a session. After the block, end the session and its Java process.
 
-    Settings of `options` come before ours. `checkpoints` is a folder that all nodes see, for what Spark
-    would begin anew without a lost node; None for none, unless the settings name one.
+    Args:
+        options: the cluster. Its Spark settings override the trainer's.
+        checkpoints: folder that all nodes see. With checkpoints, Spark doesn't start over when it loses
+            a node. None for no checkpoints, unless a Spark setting names a folder.
 
     Raises:
         ExtraMissingError: pyspark isn't installed.
-        SparkError: there is no Java, the master can't be reached, or anything of Spark's fails in the
-            block; with Spark's own last reason, and where its log is.
+        SparkError: Java is missing, the master can't be reached, or Spark fails in the block. The error
+            has Spark's reason and the path of its log.
     """
     try:
         import pyspark  # noqa: F401
@@ -70,7 +72,7 @@ def spark_session(options: SparkAls, *, checkpoints: Path | None) -> Iterator[Sp
             os.fdopen(handle, "wb") as output,
             _explained(options, log),
             _running(settings, local=options.is_local, output=output) as session,
-            # Java has to be asked why, so before it ends.
+            # The reason comes from Java, so find it before Java ends.
             _explained(options, log),
         ):
             yield session
@@ -84,7 +86,7 @@ def spark_session(options: SparkAls, *, checkpoints: Path | None) -> Iterator[Sp
 
 @contextlib.contextmanager
 def _explained(options: SparkAls, log: Path) -> Iterator[None]:
-    """Raise what Spark raises as a SparkError, which says why in a line."""
+    """Turn Spark's errors into a SparkError with the reason in one line."""
     try:
         yield
     except Exception as error:
@@ -101,7 +103,7 @@ def _running(settings: dict[str, str], *, local: bool, output: Any) -> Iterator[
     from pyspark.sql import SparkSession
 
     conf = SparkConf(loadDefaults=False).setAll([*settings.items()])
-    # What plans runs here; what reads and writes, on the nodes.
+    # The driver's Python is this one. Nodes use their own.
     pythons = {"PYSPARK_DRIVER_PYTHON": sys.executable}
     if (python := settings.get("spark.pyspark.python", sys.executable if local else None)) is not None:
         pythons["PYSPARK_PYTHON"] = python
@@ -109,17 +111,17 @@ def _running(settings: dict[str, str], *, local: bool, output: Any) -> Iterator[
         gateway = launch_gateway(conf, {"stdout": output, "stderr": output})
         try:
             context = SparkContext(conf=conf, gateway=gateway)
-            # It would print a traceback when Java ends before it.
+            # The accumulator server would print a traceback if Java ends before it.
             context._accumulatorServer.handle_error = lambda *_: None  # noqa: SLF001
             try:
                 yield SparkSession(context)
             finally:
-                # What it can't end ends with its process.
+                # If `stop` fails, the end of the Java process ends the session.
                 with contextlib.suppress(Exception):
                     context.stop()
         finally:
             _end(gateway)
-            # Or the next session would talk to the process that has ended.
+            # Otherwise the next session would call the process that has ended.
             SparkContext._gateway = SparkContext._jvm = None  # noqa: SLF001
             SparkSession._instantiatedSession = None  # noqa: SLF001
 
@@ -129,7 +131,7 @@ def _end(gateway: Any) -> None:
         gateway.shutdown()
     process: subprocess.Popen[bytes] = gateway.proc
     assert process.stdin is not None  # noqa: S101 - it was made with a pipe
-    # It ends when this closes.
+    # Closing its standard input ends the process.
     process.stdin.close()
     try:
         process.wait(_END_SECONDS)
@@ -156,7 +158,7 @@ def _check_java() -> None:
 
 
 def _check_reachable(options: SparkAls) -> None:
-    """Spark itself would try for minutes before it says less."""
+    """Raise SparkError if no master can be reached: Spark itself would try for minutes."""
     problems = []
     for host, port in options.addresses:
         try:
@@ -175,13 +177,13 @@ def _is_sparks(error: Exception) -> bool:
     from py4j.protocol import Py4JError
     from pyspark.errors import PySparkException
 
-    # The connection to a process that was killed breaks as any does.
+    # If the Java process was killed, Py4J raises a ConnectionError.
     return isinstance(error, Py4JError | PySparkException | ConnectionError)
 
 
 @contextlib.contextmanager
 def _environment(changes: dict[str, str]) -> Iterator[None]:
-    """Set variables for the block, but those that are set already."""
+    """Set variables for the block, without those that are set already."""
     new = {name: value for name, value in changes.items() if name not in os.environ}
     os.environ.update(new)
     try:

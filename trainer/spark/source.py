@@ -1,6 +1,6 @@
-"""The exchange's parts as a data source of Spark's, which nodes read and write by themselves.
+"""Provides the exchange's parts as a Spark data source, which the nodes read and write themselves.
 
-So a cluster needs no Hadoop library for any object store. (`mapInArrow` would do it too, but needs
+So the cluster needs no Hadoop library for an object store. (`mapInArrow` would work, too, but needs
 pandas.)
 """
 
@@ -32,15 +32,15 @@ _NAME = "exchange"
 
 
 class ExchangeSource(DataSource):
-    """Parts NAME/0, NAME/1, ... of an exchange."""
+    """A data source of the parts NAME/0, NAME/1, ... of an exchange."""
 
     @classmethod
     def name(cls) -> str:
-        """What Spark knows it as."""
+        """Return the name of the data source in Spark."""
         return _NAME
 
     def schema(self) -> str:
-        """Of what is read: pairs."""
+        """Return the columns of the pairs; factors are only written."""
         return str(self.options["schema"])
 
     def reader(self, schema: StructType) -> DataSourceReader:  # noqa: ARG002 - the interface's
@@ -73,7 +73,7 @@ class _Writer(DataSourceArrowWriter):
         import pyarrow as pa
         from pyspark import TaskContext
 
-        # The trainer's own types, whatever Spark calls them.
+        # Cast Spark's types to the trainer's.
         schema = pa.schema([("id", pa.int32()), ("features", pa.list_(pa.float32()))])
         context = TaskContext.get()
         assert context is not None  # noqa: S101 - in a task
@@ -83,21 +83,21 @@ class _Writer(DataSourceArrowWriter):
 
 
 def register(session: SparkSession) -> None:
-    """Make it known to a session."""
-    # Nodes have pyspark and pyarrow, but not this project.
+    """Register the data source with a session."""
+    # Nodes have pyspark and pyarrow, but not this project, so send its code with the tasks.
     for module in (credentials, exchange, sys.modules[__name__]):
         cloudpickle.register_pickle_by_value(module)
     session.dataSource.register(ExchangeSource)
 
 
 def read(session: SparkSession, of: Exchange, part: str, *, parts: int, schema: str) -> DataFrame:
-    """The rows of all parts of that name."""
+    """Return the rows of all parts of a kind."""
     options = {"location": of.location, "part": part, "parts": str(parts), "schema": schema}
     return session.read.format(_NAME).options(**options).load()
 
 
 def write(rows: DataFrame, of: Exchange, part: str) -> int:
-    """Write factors, a part for each partition; returns how many."""
+    """Write factors, one part for each partition. Returns the number of parts."""
     options = {"location": of.location, "part": part}
     rows.write.format(_NAME).options(**options).mode("append").save()
     return int(rows.rdd.getNumPartitions())

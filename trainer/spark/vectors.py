@@ -1,4 +1,4 @@
-"""Factors as vectors by row, without any array of theirs in memory."""
+"""Collects factors as vectors by row, without holding them all in memory."""
 
 from __future__ import annotations
 
@@ -19,27 +19,27 @@ from lightfm_retriever.publication.vectors.vector_space import (
 from trainer.errors import SparkError
 from trainer.spark.exchange import Exchange
 
-# So many bytes of pages are written before they may go from this process. Neighbouring rows are in
-# different parts, so each row has a page of its own.
+# After this many bytes of written pages, release them from this process. Neighbouring rows are in
+# different parts, so each row has its own page.
 _WINDOW_BYTES = 32 << 20
-# Of the vector that stands for one without a factor, to the length of the mean.
+# Length of the vector of a row without a factor, relative to the mean's length.
 _SHORT = 1e-3
 
 
 def collect(
     exchange: Exchange, part: str, path: Path, *, parts: int, rows: int, rank: int
 ) -> tuple[Float32Array, NDArray[np.int64]]:
-    """Copy all parts of factors into a .npy file at `path`, some rows at a time.
+    """Copy all parts of factors into a .npy file at `path`, in batches of rows.
 
-    Rows without a factor get the direction of the mean of all, which has something in common with
-    what everybody likes, and a thousandth of its length, so that it beats nothing.
+    Rows without a factor get the direction of the mean of all factors, so they resemble what most users
+    like. They get a thousandth of its length, so that they rank below the other rows.
 
     Returns:
-        Vectors (rows, rank + 1) float32, mapped, whose last column, the bias, is 0; and the rows
-        without a factor, ascending.
+        The vectors, (rows, rank + 1) float32, as a memory map, whose last column (the bias) is 0. And
+        the numbers of the rows without a factor, ascending, (n,) int64.
 
     Raises:
-        SparkError: a factor isn't finite or too long to be served, or none is there.
+        SparkError: a factor isn't finite or is too long to serve, or Spark gave no factor.
     """
     vectors = open_memmap(path, mode="w+", dtype=np.float32, shape=(rows, rank + 1))
     has = np.zeros(rows, dtype=bool)
@@ -47,7 +47,7 @@ def collect(
     pending = 0
     for ids, factors in _factors(exchange, part, parts, rank):
         squares = squared_norms(factors)
-        # Written so that NaN doesn't pass.
+        # `not all(<=)` instead of `any(>)`, so that NaN fails.
         if not (squares <= LONGEST**2).all():
             raise SparkError(
                 f"ALS diverged: not every factor of {part} is finite and at most {LONGEST:g} long; "
@@ -55,7 +55,7 @@ def collect(
                 "if --sample-weights is set"
             )
         vectors[ids, :rank] = factors
-        # A factor of zeros has no direction, and says nothing of its row; nor has one of nearly zeros.
+        # A factor of zeros, or nearly zeros, has no direction, so it counts as missing.
         has[ids] = squares >= SHORTEST**2
         total += factors[has[ids]].sum(axis=0, dtype=np.float64)
         pending += factors.nbytes + len(ids) * mmap.PAGESIZE
@@ -82,7 +82,7 @@ def _factors(
 
 
 def _let_go(vectors: Float32Array) -> None:
-    """Leave the pages that were written to the kernel's cache: they would count as this process's."""
+    """Release written pages to the kernel's cache, so that this process doesn't hold them."""
     base = vectors.base
     assert isinstance(base, mmap.mmap)  # noqa: S101 - what NumPy maps files with
     base.madvise(mmap.MADV_DONTNEED)

@@ -1,4 +1,4 @@
-"""What a search for hyperparameters searches, and how."""
+"""Defines the search space and the options of a search for hyperparameters."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ _RANGE = Option("range to search", metavar=("LOW", "HIGH"))
 
 @dataclass(frozen=True, kw_only=True)
 class SearchSpace:
-    """What to search: ranges with both ends in them, and losses. Numbers are drawn by their logarithm.
+    """The ranges and losses to search. Ranges include both ends, on a log scale.
 
     Attributes:
-        components, learning_rate, item_alpha, user_alpha: see Hyperparameters. A penalty begins above
-            0; 1e-7 is as good as none.
-        losses: to choose among.
+        components, learning_rate, item_alpha, user_alpha: ranges; see Hyperparameters. A penalty must
+            be above 0; 1e-7 has practically no effect.
+        losses: losses to choose from.
     """
 
     components: Annotated[tuple[int, int], _RANGE] = (8, 128)
@@ -45,22 +45,23 @@ class SearchSpace:
             Hyperparameters(loss=loss)
 
     def ranges(self) -> dict[str, tuple[float, float]]:
-        """The numbers to search, by name."""
+        """Return the ranges by name."""
         names = ("components", "learning_rate", "item_alpha", "user_alpha")
         return {name: getattr(self, name) for name in names}
 
 
 @dataclass(frozen=True, kw_only=True)
 class StudyOptions:
-    """How to search.
+    """The options of a search. With 1 thread and no timeout, a search is reproducible.
 
     Attributes:
-        space: what to search.
-        start: what the first trial tries, as far as the space has it. Its seed is the search's too, its
-            sample_weights and threads are every trial's. With 1 thread and no timeout a search is
-            reproducible.
-        timeout_seconds: a running trial ends at its next validation. One is always made.
-        validation: by the same count and share as the test interactions: see preparing.splits.
+        space: ranges and losses to search.
+        start: hyperparameters of the first trial, moved into the search space. All trials use its
+            `sample_weights` and `threads`. Its seed is also the seed of the search.
+        timeout_seconds: time limit. The running trial ends at its next validation. The search always
+            makes at least one trial.
+        validation: how to hold out validation interactions, with the count and share of the test
+            interactions; see preparing.splits.
     """
 
     space: SearchSpace = field(default_factory=SearchSpace)

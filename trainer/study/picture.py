@@ -1,4 +1,4 @@
-"""The picture of a search for hyperparameters."""
+"""Draws the picture of a search for hyperparameters."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _BEST = "#d55e00"
 
 
 def draw(result: StudyResult) -> bytes:
-    """The values against the trials' numbers and against each parameter, as PNG."""
+    """Draw each trial's value over its number and over each hyperparameter. Returns a PNG image."""
     names = [*result.options.space.ranges(), "epochs", "loss"]
     figure = Figure(figsize=(13, 11), layout="constrained")
     grid = figure.add_gridspec(3, 3)
@@ -56,7 +56,7 @@ def _draw_history(ax: Axes, result: StudyResult) -> None:
     ax.step(range(len(trials)), so_far, where="post", color=_BEST, label="best so far")
     failed = [trial.number for trial in trials if trial.state == "failed"]
     if failed:
-        # They have no value: marks along the bottom.
+        # Failed trials have no value: mark them along the bottom.
         bottom = ax.get_xaxis_transform()
         ax.plot(failed, [0.02] * len(failed), "x", color="#222222", label="failed", transform=bottom)
     ax.set(xlabel="trial", ylabel=_VALUE)
@@ -73,7 +73,7 @@ def _draw_numbers(ax: Axes, name: str, result: StudyResult) -> None:
     low, high = result.options.space.ranges()[name]
     _draw_points(ax, [float(trial.parameters[name] or 0) for trial in result.trials], result)
     ax.set_xscale("log")
-    # A little beyond the range, so that points at its ends are whole.
+    # Extend the axis a little, so that points at the ends of the range are whole.
     margin = max((high / low) ** 0.03, 1.01)
     ax.set_xlim(low / margin, high * margin)
     if name == "components":
@@ -107,5 +107,5 @@ def _draw_points(ax: Axes, places: Sequence[float], result: StudyResult) -> None
 
 
 def _minor(value: float, _: object = None) -> str:
-    """Labels between powers of ten, where they don't crowd."""
+    """Label a tick between powers of ten, unless the labels would be too close."""
     return f"{value:,.0f}" if int(f"{value:e}"[0]) in (2, 5) else ""

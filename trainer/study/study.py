@@ -1,8 +1,8 @@
-"""A search for hyperparameters, from interactions to a model's figures.
+"""Runs a search for hyperparameters, from interactions to the metrics of the best model.
 
-The search sees only training interactions: part of them is held out again, for validation. In the end
-the best trial's hyperparameters are trained on all training interactions and evaluated on the test
-interactions, once.
+The search uses only training interactions, and holds out some of them for validation. At the end, it
+trains the best hyperparameters on all training interactions, and evaluates that model once on the test
+interactions.
 """
 
 from __future__ import annotations
@@ -34,20 +34,20 @@ _BY_TIME = ("time", "leave-last-k")
 
 @dataclass(frozen=True, kw_only=True)
 class StudyResult:
-    """A search and its outcome.
+    """The result of a search.
 
     Attributes:
-        dataset: what was searched on.
+        dataset: name of the dataset.
         split, validation: how test and validation interactions were held out.
-        fit_interactions, validation_interactions, test_interactions: counts of pairs.
-        options: how it was searched.
-        trials: in the order they were made.
-        best: number of the best one that could be trained on all training interactions too.
-        hyperparameters: of the best one, with its best epoch, ready to train with.
-        test: metrics of `evaluate_vectors` of the model that was trained with these on all training
-            interactions; None when there are no test interactions.
-        seconds: of it all.
-        warnings: the dataset's, and trials that would have been better.
+        fit_interactions, validation_interactions, test_interactions: numbers of pairs.
+        options: options of the search.
+        trials: all trials, in order.
+        best: number of the best trial that could also be trained on all training interactions.
+        hyperparameters: the best trial's hyperparameters, with its best number of epochs.
+        test: metrics of the final model on the test interactions, from `evaluate_vectors`; None without
+            test interactions.
+        seconds: duration of the search.
+        warnings: warnings about the dataset, and about better trials that couldn't be used.
     """
 
     dataset: str
@@ -66,7 +66,7 @@ class StudyResult:
 
     @property
     def value(self) -> float:
-        """The best trial's validation precision@10."""
+        """Validation precision@10 of the best trial."""
         return _value(self.trials[self.best])
 
 
@@ -79,14 +79,17 @@ def run_study(
     options: StudyOptions,
     reporter: Reporter,
 ) -> StudyResult:
-    """Search, train the best once more, and evaluate it on the test interactions.
+    """Search for hyperparameters, train the best ones, and evaluate them on the test interactions.
 
-    `split`, `split_count` and `split_share` tell what these are; see preparing.splits. The reporter is
-    told of the test metrics, too.
+    Args:
+        source: the interactions and the features.
+        split, split_count, split_share: how to hold out test interactions; see preparing.splits.
+        options: how to search.
+        reporter: receives the progress and the test metrics.
 
     Raises:
         ExtraMissingError: Optuna isn't installed.
-        TrainerError: the data is at fault, or no trial succeeded.
+        TrainerError: the data can't be used, or no trial succeeded.
     """
     import_optuna()
     started = time.perf_counter()
@@ -131,10 +134,10 @@ def run_study(
 
 
 def write_study(result: StudyResult, directory: Path) -> list[Path]:
-    """Write the result as JSON and, where matplotlib is installed, a picture; returns the files.
+    """Write the result as JSON, and a picture if matplotlib is installed. Returns the files.
 
     Raises:
-        OSError: the directory can't be written. What was there is left as it was.
+        OSError: the directory can't be written. Its earlier files are unchanged.
     """
     directory.mkdir(parents=True, exist_ok=True)
     content = json.dumps(asdict(result), indent=2, ensure_ascii=False, allow_nan=False)
@@ -158,10 +161,10 @@ def _train_best(
     reporter: Reporter,
     warnings: list[str],
 ) -> tuple[Trial, Embeddings]:
-    """Train with the highest value's hyperparameters, the first of equals, on all training data.
+    """Train the hyperparameters of the best trial on all training data.
 
-    A pruned trial may be it, at its best epoch. What was barely stable in the search may diverge now:
-    then the next one has its turn.
+    The best trial is the first one with the highest value. It may be pruned; its best epoch counts.
+    If it diverges on all training data, the next best trial replaces it.
     """
     valued = [trial for trial in trials if trial.value is not None]
     if not valued:
@@ -174,7 +177,7 @@ def _train_best(
                 model = train(dataset, own, on_epoch=lambda: advance(1))
             return trial, extract_embeddings(model, dataset)
         except (TrainerError, VectorError) as error:
-            warnings.append(f"trial {trial.number} is left out, though it is better: {error}")
+            warnings.append(f"trial {trial.number} is better, but can't be used: {error}")
             last = error
     raise TrainerError(f"no trial's hyperparameters can be trained on all training data: {last}")
 

@@ -1,8 +1,8 @@
-"""The trials of a search for hyperparameters, by Optuna's tree-structured Parzen estimator
+"""Runs the trials of a search for hyperparameters, by Optuna's tree-structured Parzen estimator
 (Bergstra et al. 2011, "Algorithms for Hyper-Parameter Optimization").
 
-A trial is validated after every few epochs, ends when that brings nothing more, or earlier when it is
-worse than the median of the trials before it. Its value is that of its best epoch.
+Each trial is validated after every few epochs. It ends when the value no longer improves, or earlier
+when it is worse than the median of the earlier trials. Its value is the value of its best epoch.
 """
 
 from __future__ import annotations
@@ -35,17 +35,17 @@ Seconds = Callable[[], float]
 
 @dataclass(frozen=True, kw_only=True)
 class Trial:
-    """What was tried, and what came of it.
+    """A trial and its result.
 
     Attributes:
-        number: from 0.
-        state: "complete", "pruned" (ended early for being worse than most, or by the timeout), or
+        number: number of the trial, from 0.
+        state: "complete", "pruned" (ended early, because it was worse than most or by the timeout), or
             "failed".
         parameters: the searched hyperparameters, by name.
-        value: the best validation precision@10 among unseen items; None when there was none.
-        epochs: after which it was reached; 0 when there was none.
-        seconds: of training and validation.
-        error: what failed.
+        value: best validation precision@10 among unseen items; None without a validation.
+        epochs: number of epochs that reached this value; 0 without a validation.
+        seconds: duration of training and validation.
+        error: why the trial failed.
     """
 
     number: int
@@ -65,16 +65,17 @@ def search(
     reporter: Reporter,
     clock: Seconds = time.perf_counter,
 ) -> list[Trial]:
-    """Try hyperparameters on a dataset whose test interactions are the validation's.
+    """Try hyperparameters on a dataset, whose held-out interactions serve for validation.
 
     Raises:
         ExtraMissingError: Optuna isn't installed.
-        TrainerError: there is nothing to validate on.
+        TrainerError: the dataset has no held-out interactions.
     """
     optuna = import_optuna()
     if dataset.held_out() is None:
         raise TrainerError(
-            f"{dataset.name}: no interaction above 0 is left to validate on: the search needs more"
+            f"{dataset.name}: no interaction with a weight above 0 is left for validation: the search "
+            "needs more interactions"
         )
     deadline = None if options.timeout_seconds is None else clock() + options.timeout_seconds
     trials: list[Trial] = []
@@ -82,7 +83,7 @@ def search(
         study = optuna.create_study(
             direction="maximize",
             sampler=optuna.samplers.TPESampler(seed=options.start.seed),
-            # The first validation says too little.
+            # The first validation is too early to prune a trial.
             pruner=optuna.pruners.MedianPruner(n_warmup_steps=options.epoch_step + 1),
         )
         study.enqueue_trial(_first(options))
@@ -140,10 +141,10 @@ def _try(
 def _validations(
     dataset: Dataset, options: StudyOptions, parameters: dict[str, Scalar]
 ) -> Iterator[tuple[int, float]]:
-    """The number of epochs and the validation precision@10, after every few epochs."""
+    """Yield the number of epochs and the validation precision@10, after every few epochs."""
     model = None
     seen, held_out = dataset.seen(), dataset.held_out()
-    assert held_out is not None  # noqa: S101 - `search` sees to it
+    assert held_out is not None  # noqa: S101 - `search` has checked it
     epochs = 0
     while epochs < options.max_epochs:
         step = min(options.epoch_step, options.max_epochs - epochs)
@@ -151,7 +152,7 @@ def _validations(
         model = train(dataset, own, on_epoch=lambda: None, start=model)
         epochs += step
         embeddings = extract_embeddings(model, dataset)
-        # A model on its way to diverging may score beyond float32, which ranks badly but is no error.
+        # A diverging model may have scores beyond float32. They rank badly, but aren't an error.
         with np.errstate(over="ignore", invalid="ignore"):
             found = evaluate_vectors(embeddings, seen=seen, held_out=held_out, seed=options.start.seed)
         yield epochs, found[OBJECTIVE]
@@ -168,7 +169,7 @@ def _suggest(trial: optuna.Trial, space: SearchSpace) -> dict[str, Scalar]:
 
 
 def _first(options: StudyOptions) -> dict[str, Scalar]:
-    """The start, moved into the space."""
+    """Return the start's hyperparameters, moved into the search space."""
     first: dict[str, Scalar] = {
         name: min(max(getattr(options.start, name), low), high)
         for name, (low, high) in options.space.ranges().items()
@@ -181,12 +182,12 @@ def _first(options: StudyOptions) -> dict[str, Scalar]:
 def with_parameters(
     start: Hyperparameters, parameters: dict[str, Scalar], *, epochs: int
 ) -> Hyperparameters:
-    """The hyperparameters of a trial."""
+    """Return the start's hyperparameters with those of a trial."""
     return replace(start, **parameters, epochs=epochs)  # type: ignore[arg-type]
 
 
 def import_optuna() -> Any:
-    """Optuna, which is an optional extra; raises ExtraMissingError."""
+    """Import Optuna, an optional extra. Raises ExtraMissingError."""
     try:
         import optuna
     except ModuleNotFoundError as error:
@@ -196,7 +197,7 @@ def import_optuna() -> Any:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Optuna tells of every step on standard error, where the progress bar is."""
+    """Silence Optuna: it logs each step to standard error, where the progress bar is."""
     optuna = import_optuna()
     before = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(optuna.logging.WARNING)

@@ -1,1 +1,1 @@
-"""The versions on a volume: listing, comparing and removing them."""
+"""Lists, compares and removes the versions on a volume."""

@@ -1,4 +1,4 @@
-"""The versions on a volume and the labels that name them, for the command line and the service."""
+"""Lists the versions on a volume and moves the labels that name them."""
 
 from __future__ import annotations
 
@@ -18,18 +18,19 @@ from lightfm_retriever.publication.manifest import Manifest
 from lightfm_retriever.publication.volume import Volume
 
 NO_TIME = datetime.min.replace(tzinfo=UTC)
-"""Stands for the time of a version that has no manifest, and a month 13 or the like in its name."""
+"""Time of a version without a manifest, whose name has no real time: a month 13, for instance."""
 
 
 @dataclass(frozen=True)
 class PublishedVersion:
-    """One version.
+    """A version on a volume.
 
     Attributes:
-        name: the version.
-        labels: that name it.
-        manifest: None when it can't be read; `problem` says why, and is empty when it can.
-        written_at: by the clock of a volume that is elsewhere; None where it has none of its own.
+        name: name of the version.
+        labels: labels that name the version.
+        manifest: None when the manifest can't be read.
+        problem: why the manifest can't be read; empty when it can.
+        written_at: when the version was written, by the clock of an object store; None for a folder.
     """
 
     name: str
@@ -40,7 +41,7 @@ class PublishedVersion:
 
     @property
     def created_at(self) -> datetime:
-        """When it was published, to the second, in UTC; by its name when it has no manifest."""
+        """Time of publication, in whole seconds, in UTC. Without a manifest, the name tells it."""
         if self.manifest is not None:
             return datetime.fromisoformat(self.manifest.created_at).astimezone(UTC)
         try:
@@ -49,7 +50,7 @@ class PublishedVersion:
             return NO_TIME
 
     def row(self) -> VersionRow:
-        """The same as it is listed."""
+        """Return the version's row in a list."""
         facts = self.manifest
         if facts is None:
             return VersionRow(name=self.name, labels=self.labels, problem=self.problem)
@@ -66,13 +67,14 @@ class PublishedVersion:
 
 @dataclass(frozen=True, kw_only=True)
 class VersionRow:
-    """A listed version, the same whether a volume or a service was asked.
+    """A version in a list. A volume and a service give the same row.
 
     Attributes:
-        name, labels, problem: see PublishedVersion; where there is a problem nothing else is known.
-        created_at: when it was published, RFC 3339 in UTC.
-        items, users: how many it has.
-        metrics, recall_at_10: by name and by the index's, in the order of these: a message keeps none.
+        name, labels, problem: see PublishedVersion. With a problem, the other fields are empty.
+        created_at: time of publication, RFC 3339 in UTC.
+        items, users: numbers of items and users.
+        metrics: metrics by name, sorted, because a protobuf map has no order.
+        recall_at_10: recall@10 by name of the index, sorted.
     """
 
     name: str
@@ -85,50 +87,56 @@ class VersionRow:
     recall_at_10: dict[str, float] = field(default_factory=dict)
 
     def content(self) -> dict[str, Any]:
-        """As JSON has it."""
+        """Return the row as a mapping that JSON can hold."""
         content = asdict(self)
         return {"version": content.pop("name"), **content}
 
 
 def list_published(volume: Volume) -> list[PublishedVersion]:
-    """All versions, newest first. Only manifests are read. Raises VolumeError.
+    """Return all versions, newest first. Reads only their manifests. Raises VolumeError.
 
-    A version's time has whole seconds. Of the versions of one second that is the newer whose run
-    started later, and of the same run's the one whose directory was written later. Where the volume has
-    a clock of its own that one comes first: those of the trainers may differ.
+    Times of publication have whole seconds. Of versions with the same time, the newer one is of the
+    training run that started later, and then the one whose directory was written later. On an object
+    store, the store's clock decides first, because the trainers' clocks may differ.
     """
     named = volume.list_labels()
     published = []
     for name in volume.list_versions():
-        # One may have been deleted since they were listed.
+        # A version may have been deleted since the listing.
         with contextlib.suppress(VersionNotFoundError):
             published.append(_read(volume, name, named))
     return sorted(published, key=lambda version: _age_key(volume, version), reverse=True)
 
 
 def get(volume: Volume, version: str) -> PublishedVersion:
-    """One version, of which only the manifest is read; VersionNotFoundError, VolumeError."""
+    """Return one version. Reads only its manifest. Raises VersionNotFoundError, VolumeError."""
     return _read(volume, version, volume.list_labels())
 
 
 def promote(volume: Volume, version: str, *, label: str = layout.DEFAULT_LABEL) -> str | None:
-    """Verify a version and make a label name it; returns what it named before.
+    """Verify a version and point a label at it.
+
+    Returns:
+        The version that the label named before; None if there was none.
 
     Raises:
-        PublicationError: the label stays as it was.
+        PublicationError: the version or the label can't be used. The label stays as it was.
     """
-    # A label that can't be is known before every byte is read.
+    # Check the label first: verifying reads every byte of the version.
     labels.check_name(label)
     volume.verify(version)
     return volume.promote(version, label=label)
 
 
 def rollback(volume: Volume, *, label: str = layout.DEFAULT_LABEL) -> tuple[str | None, str]:
-    """Verify what a label named before and go back to it; returns what it named, and names now.
+    """Point a label back at the version that it named before, after verifying that version.
+
+    Returns:
+        The version that the label named until now (None if unreadable), and the one that it names now.
 
     Raises:
-        LabelMovedError: another process moved the label in the meantime; it stays there.
-        PublicationError: the label stays as it was.
+        LabelMovedError: another process moved the label in the meantime. The label stays there.
+        PublicationError: the label can't be rolled back. It stays as it was.
     """
     try:
         previous = volume.read_label(label)
@@ -141,7 +149,7 @@ def rollback(volume: Volume, *, label: str = layout.DEFAULT_LABEL) -> tuple[str 
 
 
 def time_text(time: datetime) -> str:
-    """Say a time in UTC as RFC 3339 does."""
+    """Format a time in UTC as RFC 3339."""
     return time.isoformat().replace("+00:00", "Z")
 
 
@@ -150,7 +158,7 @@ def _read(volume: Volume, name: str, named: dict[str, str]) -> PublishedVersion:
     try:
         manifest, problem = volume.read_manifest(name), ""
     except PublicationError as error:
-        # A version that was deleted while it was read is none, not a broken one.
+        # A version that was deleted during the reading is missing, not damaged.
         if not _may_be_there(volume, name):
             raise VersionNotFoundError(name, str(volume)) from error
         manifest, problem = None, str(error)
@@ -164,7 +172,7 @@ def _may_be_there(volume: Volume, name: str) -> bool:
     except VolumeError:
         if volume.elsewhere:
             raise
-        # Of a folder that is one entry, which says nothing about the other versions.
+        # In a folder, one unreadable entry says nothing about the other versions.
         return True
 
 

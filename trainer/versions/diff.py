@@ -1,4 +1,4 @@
-"""What changed from one version to another: recommendations, catalogue, quality, settings."""
+"""Compares two versions: recommendations, items and users, metrics, and settings."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from trainer.evaluation.of_vectors import top_items
 USERS = Option("number of users whose top ten are compared", ge=1, le=10_000)
 DEFAULT_USERS = 200
 SAMPLE_IDS = 20
-"""How many new and lost ids are named at most."""
+"""Maximum number of new ids, and of lost ids, that a comparison lists."""
 
 
 @dataclass(frozen=True)
 class ValueChange:
-    """A value in both versions, None where it is missing."""
+    """A value in both versions; None in a version that lacks it."""
 
     name: str
     before: Scalar
@@ -33,12 +33,13 @@ class ValueChange:
 
 @dataclass(frozen=True)
 class IdChanges:
-    """Ids of items or of users.
+    """New and lost ids of items or of users.
 
     Attributes:
-        before, after: how many each version has.
-        new, lost: how many only the second and only the first has.
-        new_ids, lost_ids: up to SAMPLE_IDS of them, sorted.
+        before, after: number of ids in the first and in the second version.
+        new: number of ids that only the second version has.
+        lost: number of ids that only the first version has.
+        new_ids, lost_ids: up to SAMPLE_IDS of these ids, sorted.
     """
 
     before: int
@@ -51,14 +52,14 @@ class IdChanges:
 
 @dataclass(frozen=True)
 class Overlap:
-    """Number of items that are in a user's top ten of both versions, over users: 10 when none changed.
+    """Number of items that both versions have in a user's top ten: 10 when the items are the same.
 
-    It is lower for a user who gets fewer than ten, since there are no more that aren't seen.
+    A user with fewer than ten unseen items has a lower number.
 
     Attributes:
-        users: how many were compared.
-        mean, median, min: of their numbers, 0 to 10.
-        by_user: each one's number by external id; empty unless asked for.
+        users: number of compared users.
+        mean, median, min: over these users, 0 to 10.
+        by_user: number of each user by external id; empty unless requested.
     """
 
     users: int
@@ -70,16 +71,16 @@ class Overlap:
 
 @dataclass(frozen=True)
 class VersionDiff:
-    """From one version to another; all of it can be written as JSON.
+    """Differences between two versions. JSON can hold all of it.
 
     Attributes:
-        before, after: the versions' names.
-        overlap: of recommendations; None when the versions have no user in common.
-        items, users: which are new and lost.
-        metrics: all that either version has.
-        hyperparameters: those that differ.
-        indexes: backend, recall@10, microseconds by query and file size of each index.
-        attributes: kinds of the items' attributes that differ.
+        before, after: names of the versions.
+        overlap: overlap of the recommendations; None when the versions share no user.
+        items, users: new and lost ids.
+        metrics: all metrics of either version.
+        hyperparameters: hyperparameters that differ.
+        indexes: backend, recall@10, microseconds per query and file bytes of each index.
+        attributes: item attributes whose kind differs.
     """
 
     before: str
@@ -102,14 +103,14 @@ def diff(
     seed: int,
     by_user: bool = False,
 ) -> VersionDiff:
-    """Compare two versions; every byte of both is checked first.
+    """Compare two versions, after verifying every byte of both.
 
-    Recommendations are compared for up to `users` users that both have, drawn by the seed. Each version
-    ranks its own items, exactly, without what it says that the user has seen.
+    Compares the recommendations of up to `users` users that both versions have, drawn with the seed.
+    Each version ranks all its items by exact score, without the items that the user has seen.
 
     Raises:
-        VersionNotFoundError: the volume has no such version.
-        InvalidPublicationError: one of them is damaged.
+        VersionNotFoundError: the volume lacks one of the versions.
+        InvalidPublicationError: one of the versions is damaged.
         VolumeError: the volume can't be read.
     """
     for version in {before, after}:
@@ -146,7 +147,7 @@ def _overlap(
 
 
 def _common(old: AnyIds, new: AnyIds, count: int, *, seed: int) -> list[str]:
-    """Up to so many ids that both have, in a random order."""
+    """Return up to `count` ids that both maps have, in random order."""
     drawn = map(old.external_id, np.random.default_rng(seed).permutation(len(old)).tolist())
     return [*itertools.islice((name for name in drawn if name in new), count)]
 
@@ -168,7 +169,7 @@ def _id_changes(old: AnyIds, new: AnyIds) -> IdChanges:
 
 
 def _missing(ids: AnyIds, other: AnyIds) -> tuple[int, list[str]]:
-    """How many ids the other map lacks, and the first of them."""
+    """Return the number of ids that the other map lacks, and the first of them, sorted."""
     missing = (name for name in ids if name not in other)
     first = [*itertools.islice(missing, SAMPLE_IDS)]
     return len(first) + sum(1 for _ in missing), sorted(first)

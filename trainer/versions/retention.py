@@ -1,4 +1,4 @@
-"""Which versions to keep on a volume, and the deletion of the others."""
+"""Decides which versions a volume keeps, and deletes the others."""
 
 from __future__ import annotations
 
@@ -26,10 +26,11 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class RetentionPolicy:
-    """What is kept whatever happens: versions that a label names or would be rolled back to.
+    """How many versions to keep, and how old a version must be before it may be deleted.
 
-    The newest that are kept may be broken or labelled. No younger version is deleted, since someone may
-    be about to make a label name it.
+    In any case, versions stay that a label names, or would name after a rollback. The newest versions
+    count even if they are damaged or labelled. A version younger than `min_age` stays, because an
+    operator may be about to point a label at it.
     """
 
     keep: Annotated[int, Option("number of newest versions that are never deleted", ge=1)] = 5
@@ -56,9 +57,13 @@ class RetentionPolicy:
 def to_delete(
     versions: Mapping[str, datetime], needed: Collection[str], policy: RetentionPolicy, *, now: datetime
 ) -> list[str]:
-    """Names of the versions to delete, oldest first, of all by the time when each was made.
+    """Return the names of the versions to delete, oldest first.
 
-    Of the versions of one second the first counts as the newest; one from the future is young.
+    Of versions with the same time, the first counts as the newest. A future time counts as young.
+
+    Args:
+        versions: time of publication of each version, by name.
+        needed: names of versions that must stay.
     """
     newest = sorted(versions, key=lambda name: versions[name], reverse=True)
     kept_until = policy.min_age if policy.max_age is None else policy.max_age
@@ -71,32 +76,34 @@ def to_delete(
 
 
 def collect(volume: Volume, policy: RetentionPolicy) -> list[str]:
-    """Delete what the policy doesn't keep; returns the deleted versions, oldest first.
+    """Delete the versions that the policy doesn't keep, and old leftovers of unfinished writes.
 
-    The labels are read again before each deletion, and the deletion itself makes sure that no label
-    names the version. A version that can't be deleted is logged and doesn't keep the others from it.
-    What others began to write and gave up long ago goes too. A version whose name tells no time that
-    there is isn't the trainer's, and is left alone.
+    Reads the labels again before each deletion. The deletion itself also refuses a version that a label
+    names. If a version can't be deleted, logs it and continues with the others. Leaves a version alone
+    if its name has no real time: the trainer didn't write it.
+
+    Returns:
+        The deleted versions, oldest first.
 
     Raises:
-        VolumeError: the volume, or one of its labels, can't be read: what it names isn't known then.
+        VolumeError: the volume or a label can't be read, so the labelled versions are unknown.
     """
     for name in volume.remove_leftovers():
         _log.info("removed %s, which was left behind half-written", name)
     needed = _needed(volume)
     made = {
-        # The volume's own clock goes before those of the trainers.
+        # An object store's clock goes before the trainers' clocks.
         version.name: version.written_at or version.created_at
         for version in catalogue.list_published(volume)
         if version.created_at > catalogue.NO_TIME
     }
     if len(made) <= policy.keep:
-        return []  # without asking for the time, which takes some calls where it isn't here
+        return []  # without `volume.now()`, which takes several calls on an object store
     deleted = []
     for name in to_delete(made, needed, policy, now=volume.now()):
         if name in _needed(volume):
             continue
-        # It may be labelled, or deleted by someone else, in this instant.
+        # Another process may label or delete the version at this moment.
         with contextlib.suppress(LabelledVersionError, VersionNotFoundError):
             try:
                 volume.delete_version(name)
@@ -107,7 +114,7 @@ def collect(volume: Volume, policy: RetentionPolicy) -> list[str]:
 
 
 def _needed(volume: Volume) -> set[str]:
-    """What labels name, and what they would name after a rollback."""
+    """Return the versions that labels name, and those that they would name after a rollback."""
     named = volume.list_labels(strict=True)
     needed = {*named.values()}
     for label in named:

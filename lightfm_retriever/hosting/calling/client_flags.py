@@ -25,15 +25,21 @@ _FLAGS = (
 _VERBS = ("is", "are", "has", "have", "can't")
 
 
-def add(parser: argparse._ActionsContainer, *, timeout_seconds: float) -> None:
-    """Add them, and --timeout; a variable such as PREFIX_CLIENT_CA can set each of the others."""
-    parser.add_argument(
-        "--timeout",
-        type=seconds,
-        default=timeout_seconds,
-        metavar="SECONDS",
-        help="how long to wait for an answer (default: %(default)g)",
-    )
+def add(parser: argparse._ActionsContainer, *, timeout_seconds: float | None) -> None:
+    """Add the flags. A variable such as PREFIX_CLIENT_CA can set each, but for --timeout.
+
+    Args:
+        parser: gets the flags.
+        timeout_seconds: default of --timeout; None adds no such flag.
+    """
+    if timeout_seconds is not None:
+        parser.add_argument(
+            "--timeout",
+            type=seconds,
+            default=timeout_seconds,
+            metavar="SECONDS",
+            help="how long to wait for an answer (default: %(default)g)",
+        )
     for flag, of, metavar, what in _FLAGS:
         default = argparse.SUPPRESS
         added = parser.add_argument(f"--{flag}", type=of, default=default, metavar=metavar, help=what)

@@ -258,7 +258,7 @@ def test_on_a_full_disk_a_removal_loses_nothing_and_is_done_when_there_is_room(s
     with EventLog(directory, segment_bytes=1 << 20) as log:
         log.append([event(event_id) for event_id in ids])
         fill(disk, leave=0)
-        with pytest.raises(EventLogError, match="no room for another write-ahead file"):
+        with pytest.raises(EventLogError, match="no room is left for another write-ahead file"):
             log.remove(Selection(user_ids=["user 7"]))
         assert read_ids(directory) == ids
         # For the write-ahead file and the mark, and not for the segment.

@@ -136,7 +136,8 @@ def test_a_run_that_a_restart_would_not_find_is_refused_and_one_service_alone_ha
         assert [run.id for run in service.runs()] == [known]
         places = ["--volume", str(service.volume), "--state", str(service.state)]
         again = ["serve", *places, "--listen", "127.0.0.1:0"]
-        told = f"error: {service.state}: another trainer uses it: give each its own --state\n"
+        problem = "another trainer uses this directory: give each trainer its own --state"
+        told = f"error: {service.state}: {problem}\n"
         for _ in range(2):
             assert main(again) == 1
             assert capsys.readouterr() == ("", told)
@@ -145,7 +146,7 @@ def test_a_run_that_a_restart_would_not_find_is_refused_and_one_service_alone_ha
         service.terminate()
     path.write_bytes(b"")
     assert main(again) == 1
-    assert f"{path}: is empty, though training runs were kept in it" in capsys.readouterr().err
+    assert f"{path}: is empty, though training runs were stored in it" in capsys.readouterr().err
 
 
 def test_it_trains_by_itself_at_intervals_or_when_its_input_changed_and_only_then(serve, data):
@@ -184,7 +185,8 @@ def test_old_versions_are_removed_but_none_that_a_label_names(tmp_path):
         wait_until(lambda: {*list_versions(volume)} == {pinned, before, current})
         assert list_labels(volume) == {"current": current, "pinned": pinned}
         for version in old:
-            wait_until(lambda: f"deleted version {version}, as retention says" in service.log)  # noqa: B023
+            deleted = f"deleted version {version}: the retention policy no longer keeps it"
+            wait_until(lambda: deleted in service.log)  # noqa: B023
 
 
 def test_a_volume_that_goes_away_fails_runs_and_not_the_service(serve):

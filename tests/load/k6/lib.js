@@ -1,4 +1,4 @@
-// What the scenarios share: settings, the kinds of call, what a right answer is, and thresholds.
+// Shared by the scenarios: settings, kinds of call, checks of the answers, and thresholds.
 //
 // Settings come from environment variables; `python -m tests.load.k6` sets them. Without it, on a
 // retriever of MovieLens 100K:  k6 run -e TARGET=127.0.0.1:50051 tests/load/k6/steady.js
@@ -7,17 +7,17 @@
 //   DURATION      seconds               RATE  calls a second
 //   CONNECTIONS   each has at most one call at a time
 //   TIMEOUT       seconds that a call may take
-//   MAX_P99_MS    what the 99th percentile of latency must stay below
-//   KINDS         of call, by their names below, separated by commas
+//   MAX_P99_MS    upper limit of the 99th percentile of latency
+//   KINDS         names of kinds of call (see below), separated by commas
 //   IDS           a JSON file {"users": [...], "items": [...]} of known ids
 //   FILTER        ATTRIBUTE=VALUE of a text attribute, for the kind `filter`
-//   PROTO_PATHS   folders of .proto files, separated by colons; without it reflection is used
-//   TLS_CA        PEM file of who signed the retriever's certificate; without it there is no TLS
-//   TLS_CERT, TLS_KEY  PEM files of the certificate to show and its key
-//   SERVER_NAME   a name in the retriever's certificate, when TARGET has none
-//   IP            of TARGET, for SERVER_NAME; by default TARGET's host, which is one then
+//   PROTO_PATHS   folders of .proto files, separated by colons; without it, k6 uses reflection
+//   TLS_CA        PEM file of the CA of the retriever's certificate; without it, no TLS
+//   TLS_CERT, TLS_KEY  PEM files of the client certificate and its key
+//   SERVER_NAME   a name in the retriever's certificate, if TARGET's host isn't in it
+//   IP            IP address of TARGET, for SERVER_NAME; default: TARGET's host
 //   TOKEN_FILE    a file whose first line is the bearer token to send
-//   VERSIONS      that must all have answered, separated by commas
+//   VERSIONS      versions that must all have answered, separated by commas
 
 import { check } from 'k6';
 import exec from 'k6/execution';
@@ -31,9 +31,9 @@ const LIMIT = 10;
 const BATCH = 16;
 const CONNECT_SECONDS = 3;
 const CALL_SECONDS = Number(__ENV.TIMEOUT || 5);
-// A connection on which nothing is answered for so long ends the run.
+// The run ends if a connection gets no answer for this long.
 const GIVE_UP_SECONDS = 3;
-// Above this share of calls that weren't made in time, the load wasn't the one asked for.
+// If more than this share of the calls weren't made in time, the load was too low to count.
 const MOST_DROPPED = 0.01;
 
 export const TARGET = __ENV.TARGET || '127.0.0.1:50051';
@@ -41,20 +41,20 @@ const [attribute, value] = (__ENV.FILTER || 'genres=Drama').split(/=(.*)/s);
 const CONDITION = { attribute, any_of: { values: [value] } };
 const ALL_DEFAULTS = JSON.parse(open('./defaults.json'));
 
-// ---- how to connect
+// ---- connection
 
 const pem = (name) => (__ENV[name] ? open(__ENV[name]) : undefined);
 const TLS = __ENV.TLS_CA && { cacerts: pem('TLS_CA'), cert: pem('TLS_CERT'), key: pem('TLS_KEY') };
 const TOKEN = __ENV.TOKEN_FILE && open(__ENV.TOKEN_FILE).split('\n')[0].trim();
 const METADATA = TOKEN ? { authorization: `Bearer ${TOKEN}` } : {};
-// k6 checks the certificate for the name that it connects to: that name is given TARGET's IP address.
+// k6 checks the certificate for the name that it connects to, so map that name to TARGET's address.
 const SERVER_NAME = __ENV.SERVER_NAME || '';
 const [, HOST, PORT] = /^(.*):([0-9]+)$/.exec(TARGET) || [];
 const ADDRESS = SERVER_NAME ? `${SERVER_NAME}:${PORT}` : TARGET;
 
 // ---- settings
 
-// A scenario's settings: its defaults, unless the environment says otherwise.
+// Returns a scenario's settings: its defaults, changed by the environment.
 export function settings(name) {
   const own = ALL_DEFAULTS[name];
   return {
@@ -79,7 +79,7 @@ const recommend = () => ({ user_id: any(users), limit: LIMIT });
 const similar = () => ({ item_id: any(items), limit: LIMIT });
 const several = (request) => () => ({ requests: Array.from({ length: BATCH }, request) });
 
-// `share` is the weight in the mix of the longer scenarios; what has none is asked by smoke alone.
+// `share` is the weight in the mix of the longer scenarios. Only smoke calls the kinds without one.
 const KINDS = {
   recommend: { rpc: 'Recommend', share: 60, request: recommend, right: ranked },
   similar: { rpc: 'SimilarItems', share: 25, request: similar, right: ranked },
@@ -112,7 +112,7 @@ const KINDS = {
   },
 };
 
-// Ten different items, best first, or fewer and why.
+// Checks for ten different items, best first, or for fewer with the reason.
 function ranked(answer) {
   const scores = answer.items.map((item) => item.score);
   return (
@@ -141,7 +141,7 @@ const refusedCalls = new Counter('refused_calls');
 const failedCalls = new Counter('failed_calls');
 const answers = new Counter('answers');
 
-// Each virtual user runs this file, so each has a connection of its own.
+// Each virtual user runs this file, so each has its own connection.
 const client = new grpc.Client();
 if (__ENV.PROTO_PATHS) {
   client.load(__ENV.PROTO_PATHS.split(':'), PROTO);
@@ -163,7 +163,7 @@ function connect() {
   }
 }
 
-// Fails at once, and with words, where nobody answers.
+// Fails at once with a clear message if no retriever answers.
 export function setup() {
   let problem;
   try {
@@ -182,7 +182,7 @@ export function setup() {
   }
 }
 
-// Makes one call of a kind, and counts and checks what comes of it.
+// Makes one call of a kind, and counts and checks its answer.
 export function call(name) {
   const kind = KINDS[name];
   const tags = { kind: name };
@@ -206,7 +206,7 @@ export function call(name) {
     }
     check(answer, { [`${name}: the answer is right`]: (it) => kind.right(it.message) }, tags);
   } else if (answer.status === grpc.StatusResourceExhausted) {
-    // Refusing what can't be carried is what a full worker should do.
+    // A full worker should refuse calls, so this isn't a failure.
     answered();
     refusedCalls.add(1, tags);
   } else {
@@ -231,12 +231,12 @@ function failed(name, answer, tags) {
   }
 }
 
-// One call of every kind.
+// Makes one call of every kind.
 export function each() {
   ALL_KINDS.forEach(call);
 }
 
-// One call of a kind drawn by its share.
+// Makes one call of a kind that is drawn by its share.
 export function mixed() {
   let drawn = Math.random() * ALL_SHARES;
   call(MIXED.find((name) => (drawn -= KINDS[name].share) < 0) || MIXED[0]);
@@ -244,17 +244,17 @@ export function mixed() {
 
 // ---- options
 
-// What every scenario's options have.
+// Options of every scenario.
 export const common = {
   hosts: SERVER_NAME ? { [SERVER_NAME]: __ENV.IP || HOST.replace(/[[\]]/g, '') } : {},
   summaryTrendStats: ['min', 'med', 'p(90)', 'p(99)', 'max', 'count'],
   setupTimeout: `${2 * (CONNECT_SECONDS + CALL_SECONDS)}s`,
 };
 
-// How long calls in flight have at the end.
+// Time for calls in flight at the end.
 export const gracefulStop = `${CALL_SECONDS}s`;
 
-// Calls that come at a steady rate, whether or not those before are answered: an open loop.
+// An open loop: calls at a steady rate, even if earlier calls have no answer yet.
 export function arriving({ rate, seconds, connections }, startTime = 0) {
   return {
     executor: 'constant-arrival-rate',
@@ -268,8 +268,8 @@ export function arriving({ rate, seconds, connections }, startTime = 0) {
   };
 }
 
-// No call fails, is refused or is answered wrongly. What is said of each kind is there for its line in
-// the summary, and can't be missed unless each kind must have been called.
+// No call may fail, be refused or get a wrong answer. The thresholds of each kind only create its line
+// in the summary, and always hold unless each kind must have been called.
 export function thresholds({ maxP99 }, names = MIXED, fewest = 'count>=0') {
   const wanted = {
     checks: ['rate==1'],

@@ -1,5 +1,5 @@
-// A steady rate while a label is moved to another version and back, which `python -m tests.load.k6`
-// does: no call fails or is refused, and each of the versions has answered.
+// A steady rate while `python -m tests.load.k6` moves a label to another version and back. No call may
+// fail or be refused, and each version must have answered.
 
 import { openLoop } from './lib.js';
 

@@ -1,4 +1,4 @@
-// A few calls of every kind: does it answer, and rightly?
+// A few calls of every kind: are the answers right?
 
 import { ALL_KINDS, common, gracefulStop, settings, thresholds } from './lib.js';
 

@@ -1,4 +1,4 @@
-// The usual mix at a modest rate for long: does anything leak, slow down or restart?
+// The usual mix at a modest rate for a long time: does anything leak, slow down or restart?
 
 import { openLoop } from './lib.js';
 

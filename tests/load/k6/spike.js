@@ -1,5 +1,5 @@
-// A steady rate, then many times as much, then the steady rate again: calls may be refused in the
-// spike, but none fails, and after it all is as before.
+// A steady rate, then many times as much, then the steady rate again. Calls may be refused in the
+// spike, but none may fail, and latency must recover afterwards.
 
 import { arriving, common, gracefulStop, settings, thresholds } from './lib.js';
 

@@ -1,4 +1,4 @@
-// The usual mix of calls at a steady rate: is the tail short, and nothing refused?
+// The usual mix of calls at a steady rate: is p99 low, and is no call refused?
 
 import { openLoop } from './lib.js';
 

@@ -70,7 +70,9 @@ def test_what_is_more_than_can_be_shown_or_searched_is_told(call, log):
     assert call("--user", "cy", "--dry-run")[1].endswith("  ... and 1,002 more\n")
     (log / "segment-00000002.lost").write_bytes(b"damaged")
     _, _, errors = call("--user", "ann")
-    assert errors.startswith(f"warning: {log}/segment-00000002.lost was given up and isn't searched")
+    assert errors.startswith(
+        f"warning: {log}/segment-00000002.lost was given up, so its 7 bytes weren't searched"
+    )
 
 
 def test_the_result_is_json_for_machines(call, log):

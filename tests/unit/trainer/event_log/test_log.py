@@ -165,9 +165,9 @@ def test_threads_that_append_at_the_same_time_share_an_fsync(tmp_path, monkeypat
 @pytest.mark.parametrize(
     ("failing", "said", "rows"),
     [
-        ("files.write_segment", "can't make a segment", [1, 1, 1]),
+        ("files.write_segment", "can't create a segment", [1, 1, 1]),
         # The last one grows.
-        ("tail.WriteAheadFile.create", "so the one before it grows", [3]),
+        ("tail.WriteAheadFile.create", "so the file before it grows", [3]),
     ],
 )
 def test_without_room_for_a_file_it_is_made_later(tmp_path, monkeypatch, caplog, failing, said, rows):
@@ -196,7 +196,7 @@ def test_beside_a_file_that_was_left_half_made_nothing_is_written(tmp_path, monk
         monkeypatch.setattr("trainer.event_log.tail.WriteAheadFile.create", half)
         assert log.append(events(1)) == Appended(1, 0)
         for change in (lambda: log.append(events(2)), lambda: log.remove(Selection(event_ids=["1"]))):
-            with pytest.raises(EventLogError, match="_wal-00000002 can't be removed: start the"):
+            with pytest.raises(EventLogError, match="_wal-00000002 can't be removed: restart the"):
                 change()
 
 

@@ -42,7 +42,7 @@ def test_those_beyond_are_left_out_counted_and_named():
         "2026-01-01T00:00:00Z, and are left out: 'e6' of user 'u' and item 'i' "
         "(weight 1, 2027-01-01T00:00:00Z)"
     )
-    assert "1 of 19 events are of before 1971, and are left out: 'e7' of " in early
+    assert "1 of 19 events are from before 1971, and are left out: 'e7' of " in early
     assert reading._within(LOG, found, now=NOW) == (found, [])
     with pytest.raises(InputError, match=r"^log: no event can be used: log: 14 of 16 events weigh"):
         reading._within(LOG, events.slice(3), now=NOW)

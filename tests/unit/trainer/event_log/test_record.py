@@ -76,7 +76,7 @@ def overwrite(directory, end=b""):
 
 
 GONE = r"part 1 of the event log is missing: _wal-00000001.*remove .*must-have-events"
-LESS = r"is damaged \(\d+ bytes of it are valid, but \d+ were\).*segment-00000001.lost"
+LESS = r"is damaged \(\d+ bytes of it are valid, but \d+ were before\).*segment-00000001.lost"
 CUT = "it was cut|is damaged"
 HARMS = {
     "deleted": (lambda at: (at / WAL).unlink(), GONE),
@@ -226,7 +226,7 @@ def test_a_record_that_can_not_be_written_refuses_nothing(tmp_path, monkeypatch,
             with pytest.raises(EventLogError, match=r"0 of 1 events were removed.*No space left"):
                 log.remove(Selection(event_ids=["1"]))
             assert read_ids(directory) == ["1", "2", "3"]
-        assert "can't be noted" in caplog.text
+        assert "can't be recorded" in caplog.text
         assert log.append(events(4)).accepted == 1
         settle(log)
         assert log.remove(Selection(event_ids=["1"])).events == 1

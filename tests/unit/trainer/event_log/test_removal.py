@@ -167,7 +167,11 @@ def test_any_appends_and_removals_leave_what_a_list_would_have(tmp_path_factory,
         ({}, "event_ids", "nothing is selected"),
         ({"user_ids": ["a", ""]}, "user_ids", "has an empty id"),
         ({"user_ids": ["a", "é" * 257]}, "user_ids[1]", "has 514 bytes of UTF-8, .* at most 512"),
-        ({"user_ids": ["a"] * 9_000, "item_ids": ["b"] * 1_001}, "item_ids", "makes it 10001 ids"),
+        (
+            {"user_ids": ["a"] * 9_000, "item_ids": ["b"] * 1_001},
+            "item_ids",
+            "brings the request to 10001 ids",
+        ),
         ({"happened_from": 2.0, "happened_before": 2.0}, "happened_from", "is 2.0, .* be below"),
         ({"min_weight": 2.0, "max_weight": 1.0}, "min_weight", "is 2.0, .* be below max_weight"),
         ({"max_weight": float("inf")}, "max_weight", "is inf, which isn't finite"),
@@ -240,7 +244,7 @@ def test_on_a_full_disk_what_is_not_removed_stays_and_it_can_be_done_again(
 def test_what_keeps_events_from_being_removed_is_named(tmp_path, log, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr("trainer.event_log.tail.WriteAheadFile.create", full)
-        with pytest.raises(EventLogError, match="no room for another write-ahead file"):
+        with pytest.raises(EventLogError, match="no room is left for another write-ahead file"):
             log.remove(OF_A)
     assert len(read_ids(tmp_path)) == 6
     (tmp_path / "_removals").mkdir()
@@ -274,5 +278,5 @@ def test_a_damaged_file_is_named_before_anything_is_removed(tmp_path, log):
     with open_log(tmp_path) as again:
         removed = again.remove(OF_A)
     assert removed.events == 2
-    said = f"{lost} was given up and isn't searched: its {lost.stat().st_size} bytes"
+    said = f"{lost} was given up, so its {lost.stat().st_size} bytes weren't searched"
     assert said in removed.warnings[0]

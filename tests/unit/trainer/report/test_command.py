@@ -51,7 +51,7 @@ def test_a_version_and_options_that_do_not_fit_are_named(fails, tmp_path, versio
 
 def test_a_publication_without_users_has_nobody_to_ask_for(fails, tmp_path):
     version = catalogue.publish_to(tmp_path / "volume", source(users=0))
-    message = "but should be one with users: a report asks what they would like"
+    message = "but should be a version with users: a report measures their recommendations"
     assert fails(status=2) == f"VERSION is '{version}', {message}"
 
 

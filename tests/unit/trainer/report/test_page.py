@@ -57,7 +57,7 @@ def test_what_there_is_not_is_said(render, pictures):
     manifest = replace(MANIFEST, indexes={"similar": index})
     read = render(manifest, backends=["brute"], precision=[], users=[])
     assert "The publication has no held-out interactions" in read.text
-    assert "There is none." in read.text
+    assert "The publication has no samples." in read.text
     assert len(read.images) == 3
     assert not any("seen excluded" in head for head, *_ in read.tables)
     [row] = read.table("index", "settings measured")
@@ -94,7 +94,7 @@ def test_users_without_a_vector_are_held_against_those_with_one(render):
     read = render(replace(MANIFEST, metrics=metrics))
     assert "Users without a vector" in read.text
     rows = [["by their own vectors", "0.2500", "100%"], ["by the most popular items", "0.1250", "50%"]]
-    assert read.table("of that by their own vectors") == rows
+    assert read.table("share of that with own vectors") == rows
     metrics["test_precision_at_10_trained"] = 0.0
-    ratios = render(replace(MANIFEST, metrics=metrics)).table("of that by their own vectors")
+    ratios = render(replace(MANIFEST, metrics=metrics)).table("share of that with own vectors")
     assert {row[2] for row in ratios} == {"-"}

@@ -94,7 +94,7 @@ HARMS = {
     "garbled": (_garble, "not a database|malformed", []),
     "no table": (lambda at: edit(at, "DROP TABLE runs;"), "has no table 'runs'", []),
     "no column": (lambda at: edit(at, "ALTER TABLE runs DROP COLUMN outcome;"), "no column 'outc", []),
-    "newer": (lambda at: edit(at, "PRAGMA user_version = 7;"), "n 7, this trainer knows 1: up", []),
+    "newer": (lambda at: edit(at, "PRAGMA user_version = 7;"), "n 7, but this trainer knows 1: up", []),
     "older": (lambda at: edit(at, "PRAGMA user_version = 0;"), "has schema version 0", []),
     "no rows": (lambda at: edit(at, "DELETE FROM runs;"), "has 0 training runs", []),
     "a row less": (lambda at: edit(at, "DELETE FROM runs WHERE id = 'a';"), "has 1 .* number 2", ["b"]),
@@ -115,7 +115,7 @@ def test_what_no_restart_would_find_is_not_acknowledged_and_no_new_file(tmp_path
         # And what to do.
         refused(
             state / FILE,
-            f"(?s)(?=.*(restore|put it back|put that back|upgrade)).*({said})",
+            f"(?s)(?=.*(restore|put it back|put that file back|upgrade)).*({said})",
             lambda: add(store, "c"),
             lambda: add(store, "c", request_id="r"),
             lambda: start(store),
@@ -131,7 +131,7 @@ def test_what_no_restart_would_find_is_not_acknowledged_and_no_new_file(tmp_path
         if name == "newer":
             return
         # As the message says.
-        assert f"remove {'' if name in LACKING else 'it and '}{state / record.NAME}" in message
+        assert f"remove {'' if name in LACKING else 'this file and '}{state / record.NAME}" in message
         (state / record.NAME).unlink()
         if name not in LACKING:
             (state / FILE).unlink(missing_ok=True)
@@ -260,7 +260,7 @@ ODD = {
     "outcome = 'not JSON'": "outcome: JSON is malformed",
     """outcome = '{"done": 123456789012345678901234567890}'""": "outcome: done is 1234",
     f"outcome = '{'[' * 5000}'": "outcome: is nested too deeply",
-    "outcome = cast(x'ff' as text)": "outcome is bytes that are no text",
+    "outcome = cast(x'ff' as text)": "outcome is bytes that aren't text",
     "outcome = 5": "outcome: Expected `object`|outcome is 5",
     "spec = 'not JSON'": "spec: JSON is malformed",
     "request_id = x'00'": "request_id is bytes",

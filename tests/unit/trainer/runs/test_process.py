@@ -51,7 +51,7 @@ def test_it_is_given_its_task_and_its_events_are_read(start, tmp_path):
         ("os.kill(os.getpid(), 9)", "was killed (signal 9): perhaps there wasn't enough memory"),
         (
             "os.write(2, 'first\\né'.encode() + b'\\xff\\n'); os.abort()",
-            "crashed (signal 6); it said last: é\ufffd",
+            "crashed (signal 6); the last line of its log: é\ufffd",
         ),
     ],
 )

@@ -259,7 +259,7 @@ def test_a_process_that_cannot_be_started_fails_its_run(here, fail):
     here.logs.write_text("")
     ended = here.end(here.submit())
     assert ended.state == "FAILED"
-    assert f"can't be started: {here.logs}: isn't a directory" in ended.outcome.error
+    assert f"can't be started: {here.logs}: should be a directory" in ended.outcome.error
 
 
 def test_an_error_of_the_label_or_that_nobody_thought_of_fails_its_run_and_the_next_one_runs(
@@ -394,10 +394,13 @@ def test_a_service_whose_disk_is_full_stops_all_the_same_and_logs_what_is_not_no
     run_id, process = here.begin()
     failing = fail(here.store, "end", FULL)
     process.finish(version)
-    while "can't be noted yet" not in caplog.text:
+    while "can't be stored yet" not in caplog.text:
         pass
     here.scheduler.stop()
-    assert f"{run_id}: it ended as SUCCEEDED with version {version}, which isn't noted" in caplog.text
+    assert (
+        f"{run_id}: it ended as SUCCEEDED with version {version}, but its end isn't stored"
+        in caplog.text
+    )
     failing.side_effect = None
     assert here.store.get(run_id).state == "RUNNING"
     make(store=here.store)
@@ -411,7 +414,7 @@ def test_a_row_that_is_changed_under_its_run_stops_no_other(here, tmp_path, capl
         database.execute("UPDATE runs SET created_at = 'x' WHERE id = ?", (first,))
     process.die()
     assert here.end(run_id, how="").state == "FAILED"
-    assert "which isn't noted" in caplog.text
+    assert "its end isn't stored" in caplog.text
 
 
 def test_an_end_that_nobody_thought_of_holds_up_no_other_and_one_that_has_no_room_is_noted_later(
@@ -425,7 +428,7 @@ def test_an_end_that_nobody_thought_of_holds_up_no_other_and_one_that_has_no_roo
     assert here.publish().state == "SUCCEEDED"
     fail(here.store, "end", FULL, times=3)
     assert here.publish().state == "SUCCEEDED"
-    assert caplog.text.count("its end can't be noted") == 1
+    assert caplog.text.count("its end can't be stored") == 1
 
 
 @pytest.mark.parametrize(
@@ -516,7 +519,7 @@ def test_logs_that_are_no_directory_are_named_before_anything_changes(make, monk
     run_id = here.submit()
     here.store.start_next(now=2.0)
     put(here.logs)
-    with pytest.raises(StateError, match="isn't a directory") as caught:
+    with pytest.raises(StateError, match="should be a directory") as caught:
         here.scheduler.start()
     assert caught.value.path == here.logs
     assert here.store.get(run_id).state == "RUNNING"

@@ -45,7 +45,7 @@ def test_a_write_that_fails_leaves_nothing(exchange, tmp_path):
 def test_credentials_stay_here_and_a_folder_that_a_node_does_not_see_is_told_of(tmp_path):
     there = pickle.loads(pickle.dumps(Exchange("s3://a/b", credentials=dict)))  # noqa: S301
     assert vars(there) == vars(Exchange("s3://a/b"))
-    with pytest.raises(FileNotFoundError, match="every node of the cluster has to see the volume's"):
+    with pytest.raises(FileNotFoundError, match="give every node of the cluster the volume's"):
         [*Exchange(str(tmp_path / "elsewhere")).read("pairs/0")]
 
 

@@ -61,8 +61,8 @@ This stopped SparkContext was created at:
         # Of a master that never answers.
         (GIVEN_UP, ConnectionResetError("reset"), f"its process ended: {MASTERS}"),
         # A log that says nothing is no trouble.
-        ("", ConnectionResetError("reset"), "its process ended: nothing says why"),
-        (None, ConnectionResetError("reset"), "its process ended: nothing says why"),
+        ("", ConnectionResetError("reset"), "its process ended: its log has no lines"),
+        (None, ConnectionResetError("reset"), "its process ended: its log has no lines"),
     ],
 )
 def test_the_last_cause_or_of_a_process_that_ended_the_log_tells_why(tmp_path, log, error, reason):

@@ -218,8 +218,8 @@ def test_the_next_best_is_taken_when_the_best_diverges_on_all_training_interacti
     ordered = sorted(result.trials, key=lambda trial: trial.value, reverse=True)
     assert result.best == ordered[1].number
     assert result.hyperparameters == calls[1]
-    [warning] = [text for text in result.warnings if "left out" in text]
-    assert warning.startswith(f"trial {ordered[0].number} is left out")
+    [warning] = [text for text in result.warnings if "can't be used" in text]
+    assert warning.startswith(f"trial {ordered[0].number} is better, but can't be used")
 
 
 def test_the_timeout_ends_the_search_and_a_long_trial_at_its_next_validation(searched):
@@ -257,7 +257,9 @@ def test_what_cannot_be_searched_is_refused(of, change, message):
 
 
 def test_a_search_needs_optuna_and_something_to_validate_on(monkeypatch):
-    with pytest.raises(TrainerError, match="no interaction above 0 is left to validate on"):
+    with pytest.raises(
+        TrainerError, match="no interaction with a weight above 0 is left for validation"
+    ):
         search(inner("none"), QUICK, reporter=Silent())
     monkeypatch.setitem(sys.modules, "optuna", None)
     with pytest.raises(ExtraMissingError, match=r"needs 'optuna', .* 'lightfm-retriever\[tune\]'"):
