@@ -18,9 +18,6 @@ TRAINER_LISTEN ?= 127.0.0.1:50052
 # The documentation shows notebooks as they ran; `make docs NOTEBOOKS=` builds it without running them.
 NOTEBOOKS ?= $(wildcard docs/tutorials/*.ipynb)
 DOCS_LISTEN ?= 127.0.0.1:8000
-# The files and folders that the prose linter checks. Leave it empty to check everything: all pages, help
-# texts, protos and public docstrings.
-PROSE ?=
 # They take a minute or two and a Java, so `make test` leaves them to `make spark`.
 SPARK_TESTS := tests/integration/trainer/test_spark.py
 
@@ -158,7 +155,7 @@ mkdocs = NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs
 check: setup ## Check format, lint rules, English, types, protobuf rules, and that generated code is up to date
 	@$(BIN)/ruff format --check --quiet . || { echo "Run 'make format' to fix this."; exit 1; }
 	@$(BIN)/ruff check --quiet .
-	@$(BIN)/python -m tests.prose $(PROSE)
+	@$(BIN)/python -m tests.prose
 	@$(BIN)/mypy
 	@image=$$(mktemp -u).binpb && trap 'rm -f "$$image"' EXIT && \
 	$(protoc) --include_imports --include_source_info --descriptor_set_out="$$image" $(ours) && \

@@ -3,90 +3,46 @@
 from __future__ import annotations
 
 import argparse
-import os
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any
-from unittest import mock
+from collections.abc import Callable, Iterator
 
 from plain import code, plain
 
+from lightfm_retriever.hosting.settings import help_pages
+from lightfm_retriever.hosting.settings.parser import Program
 from retriever import __main__ as retriever
 from trainer.cli import arguments as trainer
 
-PROGRAMS: dict[str, Callable[[Sequence[str]], Any]] = {
-    "lightfm-trainer": trainer.parse,
-    "lightfm-retriever": retriever.parse,
+PROGRAMS: dict[str, Callable[[], Program]] = {
+    trainer.PROGRAM: trainer.program,
+    retriever.PROGRAM: retriever.program,
 }
-_COLUMNS = "88"
-_PREFIXES = (trainer.PREFIX, retriever.PREFIX)
-
-
-class _Made(BaseException):
-    """Carries a parser out of the function that made it."""
-
-    def __init__(self, parser: argparse.ArgumentParser) -> None:
-        super().__init__()
-        self.parser = parser
+# Each command has them, and the page's first lines describe them.
+_HELP = ("help", "help_all")
 
 
 def reference(program: str) -> str:
-    """The page's part on one program: its commands, each with usage and flags."""
-    with mock.patch.dict(os.environ, {"COLUMNS": _COLUMNS}):
-        # Variables of the builder's own would stand in the page as defaults.
-        for name in [name for name in os.environ if name.startswith(_PREFIXES)]:
-            del os.environ[name]
-        return "\n".join(_program(program, parser_of(PROGRAMS[program])))
+    """The page's part on one program: its commands, each with usage, notes and all options by topic."""
+    return "\n".join(_program(program, PROGRAMS[program]()))
 
 
-def parser_of(parse: Callable[[Sequence[str]], Any]) -> argparse.ArgumentParser:
-    """The parser that a program makes each time it reads a command line."""
-
-    def stop(parser: argparse.ArgumentParser, *_: object, **__: object) -> None:
-        raise _Made(parser)
-
-    with mock.patch.object(argparse.ArgumentParser, "parse_args", stop):
-        try:
-            parse([])
-        except _Made as made:
-            return made.parser
-    raise RuntimeError("the program read its command line without ArgumentParser.parse_args")
-
-
-def commands_of(parser: argparse.ArgumentParser) -> dict[str, argparse.ArgumentParser]:
-    """The parser of each command."""
-    return dict(_subparsers(parser).choices)
-
-
-def _subparsers(parser: argparse.ArgumentParser) -> Any:
-    every = parser._actions  # noqa: SLF001 - argparse has no other way to list them
-    return next(own for own in every if isinstance(own, argparse._SubParsersAction))  # noqa: SLF001
-
-
-def _program(name: str, parser: argparse.ArgumentParser) -> Iterator[str]:
-    commands = _subparsers(parser)
-    told = {own.dest: own.help or "" for own in commands._choices_actions}  # noqa: SLF001
+def _program(name: str, parser: Program) -> Iterator[str]:
     yield f"## {name} {{ #{name} }}\n\n{plain(parser.description or '')}\n"
-    for command in commands.choices:
-        yield f"- [`{command}`](#{name}-{command}): {plain(told[command])}"
+    for command, own in parser.commands.items():
+        yield f"- [`{command}`](#{name}-{command}): {plain(_first_sentence(own))}"
     yield ""
-    yield from _flags(parser, skip=("command",))
-    for command, own in commands.choices.items():
+    yield from _options(parser)
+    for command, own in parser.commands.items():
         yield f'\n### {name} {command} {{ #{name}-{command} data-toc-label="{command}" }}\n'
-        yield f"{plain(own.description or told[command].capitalize() + '.')}\n"
-        yield f"```text\n{name} {command}{_synopsis(own)}\n```\n"
+        yield f"{plain(own.description or '')}\n"
+        yield f"```text\n{help_pages.usage(own)}\n```\n"
+        if own.epilog:
+            yield f"{plain(own.epilog)}\n"
         yield from _exclusive(own)
-        yield from _flags(own)
+        yield from _options(own)
 
 
-def _synopsis(parser: argparse.ArgumentParser) -> str:
-    """What follows the command's name: what it can't do without, and that there is more."""
-    formatter = parser._get_formatter()  # noqa: SLF001
-    shown = [own for own in parser._actions if own.dest != "help"]  # noqa: SLF001
-    flags = [own for own in shown if own.option_strings]
-    needed = [f"{own.option_strings[-1]} {_metavar(own, formatter)}" for own in flags if own.required]
-    more = ["[FLAGS]"] * (len(flags) > len(needed))
-    own_names = [_metavar(own, formatter) for own in shown if not own.option_strings]
-    return "".join(f" {part}" for part in (*needed, *more, *own_names))
+def _first_sentence(parser: argparse.ArgumentParser) -> str:
+    return (parser.description or "").partition(". ")[0].removesuffix(".") + "."
 
 
 def _exclusive(parser: argparse.ArgumentParser) -> Iterator[str]:
@@ -96,35 +52,34 @@ def _exclusive(parser: argparse.ArgumentParser) -> Iterator[str]:
             yield f"{'Give' if group.required else 'Give at most'} one of {', '.join(names)}.\n"
 
 
-def _flags(parser: argparse.ArgumentParser, skip: Sequence[str] = ()) -> Iterator[str]:
-    formatter = parser._get_formatter()  # noqa: SLF001 - it alone knows how to tell a default
-    for group in parser._action_groups:  # noqa: SLF001
-        shown = [own for own in group._group_actions if own.dest not in ("help", *skip)]  # noqa: SLF001
-        shown = [own for own in shown if own.help is not argparse.SUPPRESS]
-        if not shown:
+def _options(parser: argparse.ArgumentParser) -> Iterator[str]:
+    formatter = help_pages.PlainHelp(parser.prog)
+    for topic in parser._action_groups:  # noqa: SLF001 - argparse has no other way to list them
+        actions = [own for own in topic._group_actions if _is_shown(own)]  # noqa: SLF001
+        if not actions:
             continue
-        if group.title not in ("options", "positional arguments"):
-            yield f"**{plain((group.title or '').capitalize())}**\n"
-        if group.description:
-            yield f"{plain(group.description)}\n"
-        for own in shown:
+        if topic.title not in ("options", "positional arguments"):
+            yield f"**{plain((topic.title or '').capitalize())}**\n"
+        if topic.description:
+            yield f"{plain(topic.description)}\n"
+        for own in actions:
             yield f"{_name(own, formatter)}\n:   {_help(own, formatter)}\n"
 
 
-def _name(action: argparse.Action, formatter: argparse.HelpFormatter) -> str:
-    metavar = _metavar(action, formatter)
+def _is_shown(action: argparse.Action) -> bool:
+    is_command = isinstance(action, argparse._SubParsersAction)  # noqa: SLF001 - no other name
+    return not is_command and action.dest not in _HELP and action.help is not argparse.SUPPRESS
+
+
+def _name(action: argparse.Action, formatter: help_pages.PlainHelp) -> str:
     if not action.option_strings:
-        return code(metavar)
-    value = "" if action.nargs == 0 else f" {metavar}"
+        return code(formatter._format_args(action, action.dest.upper()))  # noqa: SLF001 - as --help has it
+    metavar = formatter._get_default_metavar_for_optional(action)  # noqa: SLF001
+    value = "" if action.nargs == 0 else f" {formatter._format_args(action, metavar)}"  # noqa: SLF001
     return ", ".join(code(f"{name}{value}") for name in action.option_strings)
 
 
-def _metavar(action: argparse.Action, formatter: argparse.HelpFormatter) -> str:
-    choices = None if action.choices is None else "|".join(map(str, action.choices))
-    return formatter._format_args(action, choices or action.dest.upper())  # noqa: SLF001
-
-
-def _help(action: argparse.Action, formatter: argparse.HelpFormatter) -> str:
-    text = plain(formatter._expand_help(action)) if action.help else ""  # noqa: SLF001
+def _help(action: argparse.Action, formatter: help_pages.PlainHelp) -> str:
+    text = plain(formatter._expand_help(action)) if action.help else ""  # noqa: SLF001 - as above
     needed = " Required." if action.required and action.option_strings else ""
     return f"{text}{needed}" or "-"
