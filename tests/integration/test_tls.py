@@ -234,4 +234,5 @@ def test_files_that_cannot_be_used_and_addresses_without_tls_are_named(
         assert kind.main([*map(str, [*serve, *flags])]) in (1, 2)
         output = capsys.readouterr()
         assert output.out == ""
-        assert output.err.splitlines()[-1].startswith(f"error: {expected}")
+        [error] = [line for line in output.err.splitlines() if line.startswith("error: ")]
+        assert error.startswith(f"error: {expected}")

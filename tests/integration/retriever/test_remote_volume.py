@@ -175,7 +175,7 @@ def test_a_full_cache_disk_keeps_what_serves_until_there_is_room(bucket, serve, 
     fill(disk, leave=1_000_000)
     second = bucket.publish(2, items=5_000)
     status = service.wait_until(lambda status: second in failed(status))
-    assert "give the disk or --cache-gb more room" in failed(status)[second]
+    assert "use a larger disk or --cache-gb" in failed(status)[second]
     assert {worker.version for worker in status.workers} == {first}
     (disk / "filler").unlink()
     service.wait_until_all_serve(second)
