@@ -16,8 +16,11 @@ from typing import Literal
 Kind = Literal["console", "bash", "python", "file"]
 
 GIVEN = ("demo volume", "demo service", "trainer service")
+_NOT_RUN = {"csv", "java", "js", "json", "mermaid", "proto", "sql", "text", "toml", "yaml"}
+_LEAST_REASON = 3
 _RUN = {"console": "console", "bash": "bash", "python": "python"}
-_FENCE = re.compile(r"^( *)(`{3,})\s*([\w-]*).*$")
+_FENCE = re.compile(r"^( *)(`{3,})\s*(\S*).*$")
+_OTHER_FENCE = re.compile(r"^ *(~{3,}|>.*(`{3}|~{3}))")
 _NOTE = re.compile(r"^ *<!-- *(file|not run|given): *(.*?) *-->$")
 _PROMPT = "$ "
 
@@ -76,8 +79,8 @@ def read_page(path: Path) -> Page:
     for at, indent, language, block in _blocks(lines, page):
         note = _note_before(lines, at - 1)
         if note is not None and note[0] == "not run":
-            if not note[1]:
-                raise PageError(f"{path}:{at}: say why this isn't run")
+            if len(note[1].split()) < _LEAST_REASON:
+                raise PageError(f"{path}:{at}: say in a few words why this isn't run")
             last = None
         elif note is not None and note[0] == "file":
             page.steps.append(Step("file", "\n".join(block) + "\n", at, indent, note[1]))
@@ -88,8 +91,11 @@ def read_page(path: Path) -> Page:
             last = Step(_RUN[language], "\n".join(block), at, indent)  # type: ignore[arg-type]
             last.commands = list(_commands(path, block, at)) if language == "console" else []
             page.steps.append(last)
-        else:
+        elif language in _NOT_RUN:
             last = None
+        else:
+            known = ", ".join([*_RUN, *sorted(_NOT_RUN)])
+            raise PageError(f"{path}:{at}: a block of {language!r} isn't run: name one of {known}")
     return page
 
 
@@ -104,6 +110,10 @@ def _blocks(lines: list[str], page: Page) -> Iterator[tuple[int, int, str, list[
                 page.given.append(found[2])
             at += 1
             continue
+        if _OTHER_FENCE.match(lines[at]):
+            raise PageError(
+                f"{page.path}:{at + 1}: begin a block with three backticks, outside of quotes"
+            )
         opening = _FENCE.match(lines[at])
         if not opening:
             at += 1

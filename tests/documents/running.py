@@ -46,6 +46,22 @@ class Ran:
     serves: bool = False
 
 
+def _commands(text: str) -> Iterator[str]:
+    """The commands of a block one by one, so that the status of each counts."""
+    part: list[str] = []
+    for line in text.splitlines():
+        part.append(line)
+        whole = "\n".join(part)
+        if (
+            not line.endswith("\\")
+            and not subprocess.run([_BASH, "-n", "-c", whole], capture_output=True, check=False).stderr
+        ):
+            yield whole
+            part = []
+    if part:
+        yield "\n".join(part)
+
+
 class PageRunner:
     """Runs a page in a folder and a shell of its own, with free ports in place of the page's ports."""
 
@@ -95,7 +111,8 @@ class PageRunner:
                 for number, command in enumerate(step.commands):
                     yield self._run(step, number, command.text)
             elif step.kind == "bash":
-                yield self._run(step, 0, step.text)
+                for text in _commands(step.text):
+                    yield self._run(step, 0, text)
             else:
                 yield self._python(step)
 

@@ -11,6 +11,9 @@ DIFFERENT = [
     ("1,682 items", "1,680 items"),
     ("precision 0.2542", "precision 0.4542"),
     ("Star Wars", "Star Trek"),
+    ("0.2023  332", "0.2023  999"),
+    ("0.2023  332", "0.1123  332"),
+    ("524 candidates, 19 filtered", "111 candidates, 19 filtered"),
     ("a b", "a"),
 ]
 
@@ -32,6 +35,12 @@ def test_dots_stand_for_lines_and_for_the_end_of_one():
     assert matched(["one", "two", "three ...", "four"], fresh) is not None
     assert matched(["two", "..."], fresh) is None
     assert matched(["one"], fresh) is None
+
+
+def test_columns_below_a_measured_heading_differ_on_every_run():
+    recorded = ["item  recall@10  µs", "50    0.9912     37"]
+    assert matched(recorded, ["item  recall@10  µs", "50    0.9915     99"]) is not None
+    assert matched(recorded, ["item  recall@10  µs", "50    0.5915     99"]) is None
 
 
 def test_progress_bars_are_not_said():

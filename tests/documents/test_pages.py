@@ -9,9 +9,10 @@ from tests.documents.pages import read_page
 from tests.documents.running import ROOT, PageRunner
 
 pytestmark = pytest.mark.timeout(400)
+OUTSIDE = ("README.md", "CONTRIBUTING.md", "ARCHITECTURE.md", "docker/README.md", "tests/README.md")
 PAGES = [
     path
-    for path in (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")))
+    for path in (*(ROOT / name for name in OUTSIDE), *sorted((ROOT / "docs").rglob("*.md")))
     if "adr" not in path.parts and read_page(path).steps
 ]
 
@@ -31,6 +32,9 @@ def test_a_pages_commands_say_what_it_shows(path: Path, tmp_path: Path, demo_vol
                     continue  # A page need not show a service's log.
                 found = comparing.matched(command.output, ran.output)
                 assert found is not None, f"{where}: {command.text}\nsays now:\n{shown}"
+                # A page that shows a failure shows its error.
+                told = any(line.startswith("error: ") for line in command.output)
+                assert ran.status == 0 or told, f"{where}: {command.text}\nfails:\n{shown}"
             else:
                 assert ran.status == 0, f"{where}: fails:\n{shown}"
             if ran.step.output is not None:
