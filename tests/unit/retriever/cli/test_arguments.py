@@ -14,6 +14,7 @@ from lightfm_retriever.hosting.settings import layers
 from lightfm_retriever.hosting.settings.flags import Hosting
 from retriever import __main__ as command_line
 from retriever.cli import commands as client_commands
+from retriever.cli import program
 from retriever.config import Config
 from retriever.parent import supervisor
 
@@ -45,7 +46,7 @@ def test_serve_has_defaults_for_all_but_the_volume_which_may_be_copied(config):
 def test_no_setting_was_forgotten():
     """Each has a flag, and so a variable, of its name, but what is made of others."""
     serve = argparse.ArgumentParser()
-    command_line.add_serve_flags(serve)
+    program.add_serve_flags(serve)
     flags = {action.dest for action in layers.actions(serve)}
     settings = {field.name for field in fields(Config)}
     assert settings - flags == {"host", "port", "hosting", "source"}
