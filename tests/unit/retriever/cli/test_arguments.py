@@ -202,6 +202,24 @@ def test_help_fits_a_screen_and_the_rest_is_one_flag_away(capsys, monkeypatch, c
         assert all(name in shown for name in COMMANDS)
 
 
+@pytest.mark.parametrize("page", ["--help", "--help-all"])
+@pytest.mark.parametrize(
+    ("command", "name", "value"),
+    [
+        ("serve", "RETRIEVER_WORKERS", "many"),
+        ("serve", "RETRIEVER_WORKER", "3"),
+        ("serve", "RETRIEVER_CONFIG", "missing.toml"),
+        ("status", "RETRIEVER_LISTEN", "rubbish"),
+    ],
+)
+def test_help_explains_a_wrong_variable(capsys, monkeypatch, command, name, value, page):
+    monkeypatch.setenv(name, value)
+    with pytest.raises(SystemExit) as caught:
+        command_line.main([command, page])
+    assert caught.value.code == 0
+    assert capsys.readouterr().out.startswith(f"usage: lightfm-retriever {command}")
+
+
 def test_who_is_asked_and_how(monkeypatch):
     run = mock.Mock(return_value=0)
     monkeypatch.setattr(client_commands, "run", run)

@@ -214,6 +214,18 @@ def test_a_file_may_have_settings_of_other_commands_and_a_command_flags_that_are
         layers.apply(parser(), arguments, {}, prefix="SERVICE_", known=known)
 
 
+@pytest.mark.parametrize("flag", ["-h", "--help", "--help-all"])
+def test_help_is_shown_whatever_the_settings_are(flag):
+    made = parser()
+    made.add_argument("--help-all", action="store_true")
+    wrong = {"SERVICE_WORKERS": "many", "SERVICE_WORKER": "1", "SERVICE_CONFIG": "nope"}
+    layers.apply(made, ["--label", "a", flag], wrong, prefix="SERVICE_")
+    assert made.get_default("workers") == 2
+    # After -- it is no flag.
+    with pytest.raises(FlagError, match="SERVICE_WORKER "):
+        layers.apply(made, ["--", flag], wrong, prefix="SERVICE_")
+
+
 @given(st.text(), st.text(max_size=20))
 def test_whatever_a_file_says_is_taken_or_refused(tmp_path_factory, text, key):
     path = tmp_path_factory.getbasetemp() / "any.toml"
