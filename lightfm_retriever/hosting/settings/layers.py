@@ -112,9 +112,11 @@ def _apply(
     before = {name: action.default for name, action in flags.items()}
     # The command line is the strongest.
     ranks = {name: len(layers) for name, own in flags.items() if given.intersection(own.option_strings)}
+    # A command without a file borrows settings of `serve`, whose values may be of no use to others.
+    decided = set() if has_file else _decided(parser, flags, given)
     origins: dict[str, str] = {}
     for rank, layer in enumerate(layers):
-        for name in [own for own in flags if own in layer and own != "config"]:
+        for name in [own for own in flags if own in layer and own not in ("config", *decided)]:
             origin, value = layer[name]
             made = _value(flags[name], value, origin)
             flags[name].required = False
@@ -196,6 +198,20 @@ def _read(file: Path) -> dict[str, Any]:
     except ValueError as error:
         # Its other errors are TOMLDecodeErrors.
         raise FlagError(f"--config {file}: a number has too many digits") from error
+
+
+def _decided(
+    parser: argparse.ArgumentParser, flags: Mapping[str, argparse.Action], given: Collection[str]
+) -> set[str]:
+    """List the settings that the command line sets, or excludes by another flag."""
+    groups = parser._mutually_exclusive_groups  # noqa: SLF001 - argparse has no other way
+    found = set()
+    for name, own in flags.items():
+        rivals = [group._group_actions for group in groups if own in group._group_actions]  # noqa: SLF001
+        together = [own, *(one for group in rivals for one in group)]
+        if any(flag in given for one in together for flag in one.option_strings):
+            found.add(name)
+    return found
 
 
 def _overruled(

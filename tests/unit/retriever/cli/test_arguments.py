@@ -237,3 +237,7 @@ def test_who_is_asked_and_how(monkeypatch):
     # The service that the environment starts is the one that is asked.
     monkeypatch.setenv("RETRIEVER_LISTEN", "[::1]:1234")
     assert asked("status")[0] == "[::1]:1234"
+    # Only `serve` can use this one.
+    monkeypatch.setenv("RETRIEVER_LISTEN", "127.0.0.1:0")
+    assert asked("status", "--target", "a:1")[0] == "a:1"
+    assert asked("status", "--fleet", "a:1,b:1")[0] == "127.0.0.1:50051"
