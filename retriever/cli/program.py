@@ -19,7 +19,7 @@ from retriever.cli import arguments
 from retriever.config import DEFAULT_LISTEN, Config, parse_address
 from retriever.errors import RetrieverError, SettingError
 
-PREFIX = "RETRIEVER_"
+PREFIX = arguments.PREFIX
 PROGRAM = "lightfm-retriever"
 _MISTAKES = (SettingError, FlagError, ArgumentError)
 
