@@ -15,6 +15,9 @@ from retriever.answering.questions import DEFAULT_LIMIT, MAX_EFFORT, MAX_LIMIT, 
 from retriever.cli import flag_values
 from retriever.config import DEFAULT_LISTEN
 
+PREFIX = "RETRIEVER_"
+"""The beginning of the variables' names."""
+
 _ASK, _WATCH = "Ask", "Watch"
 
 
@@ -255,8 +258,8 @@ def _add_target(
     parser: Parser, *, either: argparse._ActionsContainer | None = None, json: bool = True
 ) -> None:
     """Add the flags of the service to ask. --target joins the group `either`, if there is one."""
-    client_flags.add_target(either or parser, DEFAULT_LISTEN)
-    client_flags.add(parser.add_argument_group(CONNECTION), timeout_seconds=5.0)
+    client_flags.add_target(either or parser, DEFAULT_LISTEN, PREFIX)
+    client_flags.add(parser.add_argument_group(CONNECTION), timeout_seconds=5.0, prefix=PREFIX)
     if json:
         parser.add_argument("--json", action="store_true", help="print results and errors as JSON")
 

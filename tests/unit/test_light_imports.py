@@ -30,13 +30,14 @@ BACKENDS = "retriever.index.faiss, retriever.index.nmslib"
         # All backends but Annoy are optional extras, and take memory.
         (f"{WORKER}, retriever.answering.snapshot", "numpy grpc", {"faiss", "nmslib", "annoy"}),
         (f"retriever.client, {WORKER}, trainer.service.server", "grpc", {"opentelemetry"}),
+        ("retriever.__main__", "lightfm_retriever", HEAVY | GRPC | {"numpy", "msgspec", "argparse"}),
         # A process that has loaded gRPC must not fork, and the parent starts all others.
-        (f"retriever.parent.supervisor, retriever.__main__, {FLAGS}", "msgspec", GRPC | HEAVY),
+        (f"retriever.parent.supervisor, retriever.cli.program, {FLAGS}", "msgspec", GRPC | HEAVY),
         # What is absent above would be seen.
         (f"trainer.fitting.embeddings, {BACKENDS}", "trainer lightfm scipy faiss nmslib", set()),
         (TRACES, "opentelemetry", set()),
     ],
-    ids=["retriever", "all", "worker", "traces", "parent", "libraries", "tracing"],
+    ids=["retriever", "all", "worker", "traces", "program", "parent", "libraries", "tracing"],
 )
 def test_nothing_is_loaded_that_is_not_needed(modules, present, absent):
     code = f"import sys, {modules}\nprint(*{{name.split('.')[0] for name in sys.modules}})"

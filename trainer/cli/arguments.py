@@ -29,7 +29,7 @@ from trainer.index.tuning import TuningOptions
 from trainer.spec import DataSpec, TrainingSpec
 from trainer.study.options import SearchSpace, StudyOptions
 
-PREFIX = "TRAINER_"
+PREFIX = where_arguments.PREFIX
 PROGRAM = "lightfm-trainer"
 
 _TRAIN = f"""

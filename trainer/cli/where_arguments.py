@@ -13,6 +13,8 @@ from lightfm_retriever.hosting.settings.values import PathType
 from lightfm_retriever.remote import location
 
 DEFAULT_LISTEN = "127.0.0.1:50052"
+PREFIX = "TRAINER_"
+"""The beginning of the variables' names."""
 COPIES = "copies of versions"
 """The topic of the flags about --cache-dir, in pages of help."""
 
@@ -77,9 +79,9 @@ def add_volume(parser: argparse.ArgumentParser, **alone: Any) -> None:
 
 def add_target(parser: argparse.ArgumentParser, *, timeout_seconds: float = 60.0) -> None:
     """Add the flags about a service to ask."""
-    client_flags.add_target(parser, DEFAULT_LISTEN)
+    client_flags.add_target(parser, DEFAULT_LISTEN, PREFIX)
     connection = parser.add_argument_group(CONNECTION)
-    client_flags.add(connection, timeout_seconds=timeout_seconds)
+    client_flags.add(connection, timeout_seconds=timeout_seconds, prefix=PREFIX)
 
 
 def add_where(parser: argparse.ArgumentParser, *, timeout_seconds: float = 60.0) -> None:
@@ -87,11 +89,11 @@ def add_where(parser: argparse.ArgumentParser, *, timeout_seconds: float = 60.0)
     alone: dict[str, Any] = {"action": _Where, "given": set[str]()}
     add_volume(parser, **alone)
     told = "ask the service at this address (or set TRAINER_LISTEN, and no volume)"
-    added = client_flags.add_target(parser, argparse.SUPPRESS, help=told, **alone)
+    added = client_flags.add_target(parser, argparse.SUPPRESS, PREFIX, help=told, **alone)
     # A volume from a variable has priority: see `arguments.parse`.
     layers.settable(added, "")
     connection = parser.add_argument_group(CONNECTION, "For --target.")
-    client_flags.add(connection, timeout_seconds=timeout_seconds)
+    client_flags.add(connection, timeout_seconds=timeout_seconds, prefix=PREFIX)
 
 
 def add_state(parser: argparse._ActionsContainer, about: str = _STATE) -> None:

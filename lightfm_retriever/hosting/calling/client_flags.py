@@ -25,12 +25,13 @@ _FLAGS = (
 _VERBS = ("is", "are", "has", "have", "can't")
 
 
-def add(parser: argparse._ActionsContainer, *, timeout_seconds: float | None) -> None:
-    """Add the flags. A variable such as PREFIX_CLIENT_CA sets each but --timeout.
+def add(parser: argparse._ActionsContainer, *, timeout_seconds: float | None, prefix: str = "") -> None:
+    """Add the flags. A variable such as RETRIEVER_CLIENT_CA sets each but --timeout.
 
     Args:
         parser: gets the flags.
         timeout_seconds: default of --timeout; None adds no such flag.
+        prefix: the beginning of the variables' names, for the help; "" if no variable sets a flag.
     """
     if timeout_seconds is not None:
         parser.add_argument(
@@ -41,19 +42,24 @@ def add(parser: argparse._ActionsContainer, *, timeout_seconds: float | None) ->
             help="seconds to wait for an answer (default: %(default)g)",
         )
     for flag, of, metavar, what in _FLAGS:
+        setting = f"client_{_dest(flag).removeprefix('client_')}"
+        told = f"{what} (or set {prefix}{setting.upper()})" if prefix else what
         default = argparse.SUPPRESS
-        added = parser.add_argument(f"--{flag}", type=of, default=default, metavar=metavar, help=what)
-        vars(added)["setting"] = f"client_{_dest(flag).removeprefix('client_')}"
+        added = parser.add_argument(f"--{flag}", type=of, default=default, metavar=metavar, help=told)
+        vars(added)["setting"] = setting
 
 
-def add_target(parser: argparse._ActionsContainer, default: str, **more: Any) -> argparse.Action:
+def add_target(
+    parser: argparse._ActionsContainer, default: str, prefix: str, **more: Any
+) -> argparse.Action:
     """Add --target. The variable of the service's own --listen sets it too."""
+    told = f"the service to ask (or set {prefix}LISTEN; default: %(default)s)"
     added = parser.add_argument(
         "--target",
         type=target,
         default=default,
         metavar="HOST:PORT",
-        **{"help": "the service to ask (default: %(default)s)", **more},
+        **{"help": told, **more},
     )
     vars(added)["setting"] = "listen"
     return added

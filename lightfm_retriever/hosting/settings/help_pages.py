@@ -15,7 +15,7 @@ CONNECTION = "connection"
 """The topic of flags that few calls need. --help hides them if a command names no everyday flags."""
 
 _HELP = ("help", "help_all")
-_WIDEST = 100
+_NARROWEST, _WIDEST = 40, 100
 
 
 class PlainHelp(argparse.HelpFormatter):
@@ -123,7 +123,8 @@ def _wrapped(text: str) -> str:
 
 
 def _columns() -> int:
-    return min(shutil.get_terminal_size().columns - 2, _WIDEST)
+    # A narrower terminal wraps the lines itself.
+    return max(_NARROWEST, min(shutil.get_terminal_size().columns - 2, _WIDEST))
 
 
 def _members(topic: Any) -> list[argparse.Action]:

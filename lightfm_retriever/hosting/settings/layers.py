@@ -31,6 +31,7 @@ _OF_KUBERNETES = re.compile(r"(.*_)?(PORT|SERVICE_HOST|SERVICE_PORT(_[A-Z0-9_]+)
 # The variables of the commands that ask a service.
 _OF_CLIENTS = "CLIENT_"
 _FLAG = re.compile(r"--[a-z0-9][a-z0-9-]*")
+_HELP = ("-h", "--help", "--help-all")
 
 
 def add_config_flag(parser: argparse.ArgumentParser) -> None:
@@ -54,7 +55,8 @@ def apply(
 ) -> None:
     """Make the settings of the environment and of the file the defaults of a parser's flags.
 
-    The parsed namespace has `origins`: for each flag that they set, the variable or the key.
+    The parsed namespace has `origins`: for each flag that they set, the variable or the key. If the
+    command line asks for help, no setting is read: the page explains how to correct a wrong one.
 
     Args:
         parser: with all its flags. If one is --config, variables and keys must name known settings.
@@ -66,8 +68,11 @@ def apply(
 
     Raises UsageError for an unknown name or a wrong value, and HostingError for an unreadable file.
     """
+    own = _options_of(arguments)
+    if any(argument in _HELP for argument in own):
+        return
     try:
-        parser.set_defaults(origins=_apply(parser, arguments, environment, prefix, known))
+        parser.set_defaults(origins=_apply(parser, own, environment, prefix, known))
     except FlagError as error:
         raise UsageError(str(error), parser.prog) from error
 
@@ -107,9 +112,11 @@ def _apply(
     before = {name: action.default for name, action in flags.items()}
     # The command line is the strongest.
     ranks = {name: len(layers) for name, own in flags.items() if given.intersection(own.option_strings)}
+    # A command without a file borrows settings of `serve`, whose values may be of no use to others.
+    decided = set() if has_file else _decided(parser, flags, given)
     origins: dict[str, str] = {}
     for rank, layer in enumerate(layers):
-        for name in [own for own in flags if own in layer and own != "config"]:
+        for name in [own for own in flags if own in layer and own not in ("config", *decided)]:
             origin, value = layer[name]
             made = _value(flags[name], value, origin)
             flags[name].required = False
@@ -138,6 +145,11 @@ def actions(parser: argparse.ArgumentParser) -> list[argparse.Action]:
     return [one for one in every if one.option_strings and one.dest not in ("help", "help_all")]
 
 
+def _options_of(arguments: Sequence[str]) -> Sequence[str]:
+    """Leave out the arguments after --, which may look like flags."""
+    return arguments[: arguments.index("--")] if "--" in arguments else arguments
+
+
 def _is_others(name: str, flags: Collection[str]) -> bool:
     if name.lower() in flags:
         return False
@@ -164,8 +176,6 @@ def _config_file(arguments: Sequence[str], variable: str | None) -> Path | None:
     found = variable
     for place, argument in enumerate(arguments):
         flag, equals, value = argument.partition("=")
-        if argument == "--":
-            break
         if flag == "--config":
             found = value if equals else "".join(arguments[place + 1 : place + 2])
     return Path(found) if found else None
@@ -190,18 +200,18 @@ def _read(file: Path) -> dict[str, Any]:
         raise FlagError(f"--config {file}: a number has too many digits") from error
 
 
-def _check_value(value: Any, name: str) -> None:
-    """Raise FlagError for kinds of TOML values that no setting has."""
-    if isinstance(value, dict) or (
-        isinstance(value, list) and any(isinstance(own, dict) for own in value)
-    ):
-        raise FlagError(
-            f"{name} is a table, but a file of settings has none: write NAME = VALUE, without [...]"
-        )
-    if isinstance(value, datetime | date | time):
-        raise FlagError(
-            f"{name} is a date or a time, but should be a text or a number: put it in quotes"
-        )
+def _decided(
+    parser: argparse.ArgumentParser, flags: Mapping[str, argparse.Action], given: Collection[str]
+) -> set[str]:
+    """List the settings that the command line sets, or excludes by another flag."""
+    groups = parser._mutually_exclusive_groups  # noqa: SLF001 - argparse has no other way
+    found = set()
+    for name, own in flags.items():
+        rivals = [group._group_actions for group in groups if own in group._group_actions]  # noqa: SLF001
+        together = [own, *(one for group in rivals for one in group)]
+        if any(flag in given for one in together for flag in one.option_strings):
+            found.add(name)
+    return found
 
 
 def _overruled(

@@ -14,6 +14,7 @@ from lightfm_retriever.hosting.settings import layers
 from lightfm_retriever.hosting.settings.flags import Hosting
 from retriever import __main__ as command_line
 from retriever.cli import commands as client_commands
+from retriever.cli import program
 from retriever.config import Config
 from retriever.parent import supervisor
 
@@ -45,7 +46,7 @@ def test_serve_has_defaults_for_all_but_the_volume_which_may_be_copied(config):
 def test_no_setting_was_forgotten():
     """Each has a flag, and so a variable, of its name, but what is made of others."""
     serve = argparse.ArgumentParser()
-    command_line.add_serve_flags(serve)
+    program.add_serve_flags(serve)
     flags = {action.dest for action in layers.actions(serve)}
     settings = {field.name for field in fields(Config)}
     assert settings - flags == {"host", "port", "hosting", "source"}
@@ -201,6 +202,24 @@ def test_help_fits_a_screen_and_the_rest_is_one_flag_away(capsys, monkeypatch, c
         assert all(name in shown for name in COMMANDS)
 
 
+@pytest.mark.parametrize("page", ["--help", "--help-all"])
+@pytest.mark.parametrize(
+    ("command", "name", "value"),
+    [
+        ("serve", "RETRIEVER_WORKERS", "many"),
+        ("serve", "RETRIEVER_WORKER", "3"),
+        ("serve", "RETRIEVER_CONFIG", "missing.toml"),
+        ("status", "RETRIEVER_LISTEN", "rubbish"),
+    ],
+)
+def test_help_explains_a_wrong_variable(capsys, monkeypatch, command, name, value, page):
+    monkeypatch.setenv(name, value)
+    with pytest.raises(SystemExit) as caught:
+        command_line.main([command, page])
+    assert caught.value.code == 0
+    assert capsys.readouterr().out.startswith(f"usage: lightfm-retriever {command}")
+
+
 def test_who_is_asked_and_how(monkeypatch):
     run = mock.Mock(return_value=0)
     monkeypatch.setattr(client_commands, "run", run)
@@ -218,3 +237,7 @@ def test_who_is_asked_and_how(monkeypatch):
     # The service that the environment starts is the one that is asked.
     monkeypatch.setenv("RETRIEVER_LISTEN", "[::1]:1234")
     assert asked("status")[0] == "[::1]:1234"
+    # Only `serve` can use this one.
+    monkeypatch.setenv("RETRIEVER_LISTEN", "127.0.0.1:0")
+    assert asked("status", "--target", "a:1")[0] == "a:1"
+    assert asked("status", "--fleet", "a:1,b:1")[0] == "127.0.0.1:50051"

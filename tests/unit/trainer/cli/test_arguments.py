@@ -225,3 +225,4 @@ def test_either_a_volume_is_meant_or_a_service(monkeypatch, command):
     monkeypatch.delenv("TRAINER_VOLUME")
     monkeypatch.setenv("TRAINER_LISTEN", "rubbish")
     assert "TRAINER_LISTEN: 'rubbish' should be HOST:PORT" in refused(*arguments)
+    assert parse([*arguments, "--target", "a:1"]).target == "a:1"

@@ -197,6 +197,23 @@ def test_a_command_without_a_file_has_those_variables_only_that_are_meant_for_it
     assert found["origins"] == {"--volume": "SERVICE_VOLUME", "--target": "SERVICE_LISTEN"}
 
 
+@pytest.mark.parametrize(
+    ("arguments", "target"), [(["--target", "a:1"], "a:1"), (["--fleet=b"], "default")]
+)
+def test_a_variable_of_another_command_fails_none_that_does_not_need_it(arguments, target):
+    made = argparse.ArgumentParser()
+    either = made.add_mutually_exclusive_group()
+    either.add_argument("--fleet")
+    layers.settable(
+        either.add_argument("--target", choices=["default", "a:1"], default="default"), "listen"
+    )
+    variables = {"SERVICE_LISTEN": "a:0"}
+    layers.apply(made, arguments, variables, prefix="SERVICE_")
+    assert made.parse_args(arguments).target == target
+    with pytest.raises(FlagError, match="SERVICE_LISTEN is 'a:0'"):
+        layers.apply(made, ["--", *arguments], variables, prefix="SERVICE_")
+
+
 def test_a_file_may_have_settings_of_other_commands_and_a_command_flags_that_are_no_settings(tmp_path):
     made = parser()
     layers.settable(made.add_argument("--ends", nargs=2), "")
@@ -212,6 +229,18 @@ def test_a_file_may_have_settings_of_other_commands_and_a_command_flags_that_are
     file.write_text("output = 'p'")
     with pytest.raises(FlagError, match="the key 'output' isn't a setting"):
         layers.apply(parser(), arguments, {}, prefix="SERVICE_", known=known)
+
+
+@pytest.mark.parametrize("flag", ["-h", "--help", "--help-all"])
+def test_help_is_shown_whatever_the_settings_are(flag):
+    made = parser()
+    made.add_argument("--help-all", action="store_true")
+    wrong = {"SERVICE_WORKERS": "many", "SERVICE_WORKER": "1", "SERVICE_CONFIG": "nope"}
+    layers.apply(made, ["--label", "a", flag], wrong, prefix="SERVICE_")
+    assert made.get_default("workers") == 2
+    # After -- it is no flag.
+    with pytest.raises(FlagError, match="SERVICE_WORKER "):
+        layers.apply(made, ["--", flag], wrong, prefix="SERVICE_")
 
 
 @given(st.text(), st.text(max_size=20))

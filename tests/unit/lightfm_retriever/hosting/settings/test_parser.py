@@ -100,6 +100,15 @@ def test_a_command_shows_everyday_options_and_all_by_topic(capsys, monkeypatch):
     assert "None" not in shown + every
 
 
+@pytest.mark.parametrize("columns", ["1", "9", "30"])
+def test_a_narrow_terminal_gets_lines_of_40_columns(capsys, monkeypatch, columns):
+    monkeypatch.setenv("COLUMNS", "42")
+    expected = [page(capsys, *line) for line in (["-h"], ["ask", "-h"], ["ask", "--help-all"])]
+    assert max(map(len, expected[1].splitlines())) <= 40
+    monkeypatch.setenv("COLUMNS", columns)
+    assert [page(capsys, *line) for line in (["-h"], ["ask", "-h"], ["ask", "--help-all"])] == expected
+
+
 def test_everyday_options_are_shown_in_their_own_order(capsys):
     made = program()
     made.commands["ask"].everyday = ("--ca", "--limit")
