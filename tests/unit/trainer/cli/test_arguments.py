@@ -225,3 +225,41 @@ def test_either_a_volume_is_meant_or_a_service(monkeypatch, command):
     monkeypatch.delenv("TRAINER_VOLUME")
     monkeypatch.setenv("TRAINER_LISTEN", "rubbish")
     assert "TRAINER_LISTEN: 'rubbish' should be HOST:PORT" in refused(*arguments)
+
+
+@pytest.mark.parametrize(
+    ("command", "flag", "needed", "chosen"),
+    [
+        *(
+            (f"train {TO} --interactions a {flag} 3", flag, "--volume", "--target")
+            for flag in ("--state", "--data-dir", "--cache-dir", "--cache-gb")
+        ),
+        (f"remove-events --user a {TO} --state=s", "--state", "--volume", "--target"),
+        *(
+            (f"versions {ON} {flag} 3", flag, "--target", "--volume")
+            for flag in ("--timeout", "--ca", "--cert", "--key", "--server-name", "--client-token-file")
+        ),
+        ("remove-events --user a --state s --timeout 3", "--timeout", "--target", "--state"),
+    ],
+)
+def test_a_flag_that_would_have_no_effect_is_refused(command, flag, needed, chosen):
+    expected = f"{flag} is for {needed}, so it has no effect with {chosen}: leave it out"
+    assert refused(*command.split()) == expected
+
+
+def test_a_variable_that_makes_a_flag_useless_is_named(monkeypatch, tmp_path):
+    monkeypatch.setenv("TRAINER_LISTEN", "a:1")
+    why = "so it has no effect with"
+    assert f"--state is for --volume, {why} TRAINER_LISTEN:" in refused("train", "--state", "s")
+    monkeypatch.setenv("TRAINER_VOLUME", "v")
+    assert f"--ca is for --target, {why} TRAINER_VOLUME:" in refused("versions", "--ca", "c")
+    file = tmp_path / "own.toml"
+    file.write_text('volume = "v"\n')
+    monkeypatch.delenv("TRAINER_VOLUME")
+    said = refused("train", "--config", str(file), "--ca", "c")
+    assert f"--ca is for --target, {why} {file}: volume:" in said
+    # Variables are for all commands, so they may set flags that have no effect.
+    for name in ("STATE", "DATA_DIR", "CACHE_DIR", "CLIENT_CA"):
+        monkeypatch.setenv(f"TRAINER_{name}", "x")
+    assert parse(["train", "--target", "a:1"]).target == "a:1"
+    assert parse(["versions", *AT]).volume == Path("v")
