@@ -17,7 +17,14 @@ from lightfm_retriever.publication.errors import InvalidPublicationError, Volume
 from lightfm_retriever.publication.volume import Volume
 from lightfm_retriever.remote.location import StoreUrl
 from lightfm_retriever.remote.volume import open_volume
-from trainer.cli import arguments, output, spec_arguments, study_command, versions_commands
+from trainer.cli import (
+    arguments,
+    output,
+    spec_arguments,
+    study_command,
+    versions_commands,
+    writable,
+)
 from trainer.cli.versions_commands import OfVolume
 from trainer.data import movielens
 from trainer.errors import ExtraMissingError, OptionError
@@ -118,6 +125,8 @@ def _report(options: argparse.Namespace) -> int:
         from trainer import report
     except ModuleNotFoundError as error:
         raise ExtraMissingError("report", "report", str(error.name)) from error
+    # A folder that can't be written is an error before the comparison, not after it.
+    writable.check(options.output)
     volume = _volume(options)
     version = versions_commands.named(volume.read_label, options.version or layout.DEFAULT_LABEL)
     backends = make_backends(options.backend) if hasattr(options, "backend") else installed()
