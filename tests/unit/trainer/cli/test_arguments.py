@@ -114,9 +114,13 @@ def test_what_is_not_given_is_not_there_or_has_its_default(monkeypatch):
         (f"promote {ONE} {ON} --label=", NO_LABEL),
         (f"rollback {ON} --label=Up", NO_LABEL),
         *((f"{own} {ON}", NO_VERSION) for own in ("promote x.y", "delete xyz", f"diff xyz! {ONE}")),
-        ("remove-events --from yesterday", "T is 'yesterday', which isn't seconds since 1970"),
+        ("remove-events --from yesterday", "--from is 'yesterday': it isn't seconds since 1970"),
+        ("remove-events --from=", "--from is '': it is empty$"),
         ("remove-events --to 1767225600000", "are these milliseconds?"),
-        ("remove-events --to 2026", "would be so many seconds after 1970: write 2026-01-"),
+        (
+            "remove-events --to 2026",
+            "^--to is '2026': it would be so many seconds after 1970: write 2026-01-",
+        ),
         ("remove-events --min-weight much", "--min-weight is 'much', but should be a number"),
         *(
             (command, rf"{flag} is .*\\udcff.*, which isn't valid UTF-8")
