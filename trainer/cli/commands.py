@@ -6,6 +6,7 @@ import argparse
 import logging
 from dataclasses import fields
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 from lightfm_retriever.hosting import addresses
@@ -128,7 +129,8 @@ def _report(options: argparse.Namespace) -> int:
     # A folder that can't be written is an error before the comparison, not after it.
     writable.check(options.output)
     volume = _volume(options)
-    version = versions_commands.named(volume.read_label, options.version or layout.DEFAULT_LABEL)
+    look_up = partial(versions_commands.read_label, volume)
+    version = versions_commands.named(look_up, options.version or layout.DEFAULT_LABEL)
     backends = make_backends(options.backend) if hasattr(options, "backend") else installed()
     with volume.fetched(version) as folder:
         path = report.write_report(
@@ -150,7 +152,8 @@ def _report(options: argparse.Namespace) -> int:
 def _verify(options: argparse.Namespace) -> int:
     rows: list[tuple[str, str | None]] = []
     volume = _volume(options)
-    named = [versions_commands.named(volume.read_label, own) for own in options.versions]
+    look_up = partial(versions_commands.read_label, volume)
+    named = [versions_commands.named(look_up, own) for own in options.versions]
     for version in named or volume.list_versions():
         problem = None
         try:
