@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import re
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from itertools import islice
@@ -12,11 +11,11 @@ from typing import Any
 import grpc
 
 from lightfm_retriever.hosting.calling import client_flags
-from lightfm_retriever.hosting.errors import ServiceRefusedError
+from lightfm_retriever.hosting.errors import FlagError, ServiceRefusedError
 from lightfm_retriever.hosting.terminal import print_json
-from retriever.asking.conditions import TextCondition
 from retriever.asking.requests import RequestFields
-from retriever.cli import batches
+from retriever.cli import batches, refusals
+from retriever.cli.flag_values import PageCount
 from retriever.cli.fleet import ask_all
 from retriever.cli.output import content, fleet_content, print_answer, print_fleet, print_status
 from retriever.client import Answer, CallError, Items, RetrieverClient
@@ -29,10 +28,15 @@ _COMMON = RequestFields.__optional_keys__ - {"titles"}
 def run(options: argparse.Namespace) -> int:
     """Ask, print, and return the exit status: 0 answered, 1 failed or unhealthy.
 
-    With --fleet, 0 means that every retriever answered and that all serve the same version. Raises
-    CallError, ServiceRefusedError for a request that the service refuses, RetrieverError for an
-    unreadable file of requests, and HostingError for certificates or tokens that can't be used.
+    With --fleet, 0 means that every retriever answered and that all serve the same version.
+
+    Raises:
+        CallError: the call failed.
+        ServiceRefusedError: the service refused the request.
+        RetrieverError: a file of requests can't be read.
+        HostingError: certificates or tokens can't be used, or flags can't be together.
     """
+    _check(options)
     if options.command == "status" and options.fleet:
         return _ask_fleet(options)
     security = client_flags.client_security(options)
@@ -45,20 +49,17 @@ def run(options: argparse.Namespace) -> int:
     except CallError as error:
         if error.code is not grpc.StatusCode.INVALID_ARGUMENT:
             raise
-        details = client_flags.refusal(error.details, _names(options, error.field))
+        details = refusals.in_flags(error.details, error.field, options)
         raise ServiceRefusedError(f"{error.target}: {details}", error.field) from error
 
 
-def _names(options: argparse.Namespace, field: str) -> dict[str, str]:
-    """Return flags and arguments by the fields of a request that they set. Filters set `field`."""
-    names = dict(options.names)
-    fields = {"return_attribute_names": "attributes", "item_id": "item_ids", "items": "item_ids"}
-    names |= {name: names[dest] for name, dest in fields.items() if dest in names}
-    if place := re.match(r"filter\.conditions\[(\d+)\]", field):
-        asked = options.filter[int(place[1])]
-        test = asked.test.replace("_", "-") if isinstance(asked, TextCondition) else "range"
-        names["filter"] = f"--{test}"
-    return names
+def _check(options: argparse.Namespace) -> None:
+    """Refuse flags that would have no effect beside the others. Raises FlagError."""
+    given = vars(options)
+    if given.get("exact") and given["search_effort"] is not None:
+        raise FlagError("give --exact or --search-effort, not both: --exact scores every item")
+    if isinstance(given.get("max_pages"), PageCount) and not given["all_pages"]:
+        raise FlagError("--max-pages is for --all-pages: give both, or leave --max-pages out")
 
 
 def _ask_fleet(options: argparse.Namespace) -> int:

@@ -16,6 +16,18 @@ Weighted = list[tuple[str, float | None]]
 """Ids, each with its weight or None."""
 
 
+class Listed(str):
+    """An id from a flag that takes several: --exclude, not --exclude-item. An error names the flag."""
+
+    __slots__ = ()
+
+
+class PageCount(int):
+    """A number of pages that the command line has. The default is a plain number."""
+
+    __slots__ = ()
+
+
 def _refuse(text: str, form: str, example: str) -> NoReturn:
     raise argparse.ArgumentTypeError(f"{words.brief(text)} should be {form}, such as {example}")
 
@@ -37,7 +49,8 @@ def session(text: str) -> Weighted:
     for item in text.split(","):
         item_id, colon, weight = item.rpartition(":")
         try:
-            items.append((item_id, float(weight)) if colon else (item, None))
+            given = (item_id, float(weight)) if colon else (item, None)
+            items.append((Listed(given[0]), given[1]))
         except ValueError:
             items.append(("", None))
     if not all(item_id for item_id, _ in items):
@@ -79,7 +92,7 @@ def separated(form: str, example: str) -> Callable[[str], list[str]]:
 
     def read(text: str) -> list[str]:
         found = text.split(",")
-        return found if all(found) else _refuse(text, form, example)
+        return [*map(Listed, found)] if all(found) else _refuse(text, form, example)
 
     return read
 
@@ -117,8 +130,8 @@ def within(of: type[int | float], least: float, most: float) -> Callable[[str], 
     return read
 
 
-def page_count(text: str) -> int:
+def page_count(text: str) -> PageCount:
     """Read a number of 1 or more, with at most 9 digits."""
     if not (re.fullmatch("[0-9]{1,9}", text) and int(text)):
         _refuse(text, "a number in 1..999999999", "5")
-    return int(text)
+    return PageCount(text)

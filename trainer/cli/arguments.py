@@ -69,6 +69,8 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     if command is None:
         return options
     _find_service(command, options)
+    if {"volume", "target"} <= command.names.keys():
+        where_arguments.check(command, given[1:], options)
     found = vars(options)
     found["names"] = command.names
     for name in _in_utf8(options):

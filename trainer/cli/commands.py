@@ -6,6 +6,7 @@ import argparse
 import logging
 from dataclasses import fields
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 from lightfm_retriever.hosting import addresses
@@ -17,7 +18,14 @@ from lightfm_retriever.publication.errors import InvalidPublicationError, Volume
 from lightfm_retriever.publication.volume import Volume
 from lightfm_retriever.remote.location import StoreUrl
 from lightfm_retriever.remote.volume import open_volume
-from trainer.cli import arguments, output, spec_arguments, study_command, versions_commands
+from trainer.cli import (
+    arguments,
+    output,
+    spec_arguments,
+    study_command,
+    versions_commands,
+    writable,
+)
 from trainer.cli.versions_commands import OfVolume
 from trainer.data import movielens
 from trainer.errors import ExtraMissingError, OptionError
@@ -118,8 +126,11 @@ def _report(options: argparse.Namespace) -> int:
         from trainer import report
     except ModuleNotFoundError as error:
         raise ExtraMissingError("report", "report", str(error.name)) from error
+    # A folder that can't be written is an error before the comparison, not after it.
+    writable.check(options.output)
     volume = _volume(options)
-    version = versions_commands.named(volume.read_label, options.version or layout.DEFAULT_LABEL)
+    look_up = partial(versions_commands.read_label, volume)
+    version = versions_commands.named(look_up, options.version or layout.DEFAULT_LABEL)
     backends = make_backends(options.backend) if hasattr(options, "backend") else installed()
     with volume.fetched(version) as folder:
         path = report.write_report(
@@ -141,7 +152,8 @@ def _report(options: argparse.Namespace) -> int:
 def _verify(options: argparse.Namespace) -> int:
     rows: list[tuple[str, str | None]] = []
     volume = _volume(options)
-    named = [versions_commands.named(volume.read_label, own) for own in options.versions]
+    look_up = partial(versions_commands.read_label, volume)
+    named = [versions_commands.named(look_up, own) for own in options.versions]
     for version in named or volume.list_versions():
         problem = None
         try:

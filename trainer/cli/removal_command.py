@@ -73,6 +73,12 @@ def selection(options: argparse.Namespace) -> Selection:
     if not any(value not in (None, []) for value in given.values()):
         *others, last = (options.names[name] for name in given)
         raise FlagError(f"nothing is selected: give {', '.join(others)} or {last}")
+    since, before = given["happened_from"], given["happened_before"]
+    if since is not None and before is not None and since >= before:
+        # A selection would name seconds, where its caller wrote dates.
+        raise FlagError(
+            f"--from is {_shown(since)}, but should be before --to, which is {_shown(before)}"
+        )
     try:
         return Selection(**given)
     except InvalidSelectionError as error:
@@ -145,19 +151,19 @@ def _time(text: str) -> float:
     if _YEAR.fullmatch(text):
         # A user who means the year would remove all events.
         raise argparse.ArgumentTypeError(
-            f"T is {text!r}, which would be so many seconds after 1970: write {text}-01-01 for the year"
+            f"it would be so many seconds after 1970: write {text}-01-01 for the year"
         )
     try:
         table = pa.table({"T": pa.array([text], pa.string())})
         times = timestamps.read(Path("T"), table, "T", now=utc_now().timestamp())
     except InputError as error:
-        raise argparse.ArgumentTypeError(error.reason) from error
+        # The caller names the flag and the value.
+        reason = re.sub(r"^T is .*?, which isn't(?= seconds since 1970)", "it isn't", error.reason)
+        raise argparse.ArgumentTypeError(re.sub("^T is", "it is", reason)) from error
     [seconds] = times.seconds.tolist()
     now = utc_now().timestamp()
     if times.as_numbers[0] and not EARLIEST_TIME <= seconds <= now + MAX_SECONDS_AHEAD:
         # Dates in digits, and serial dates, would select all events.
         hint = time_forms.hint(times.seconds, now=now) or f"write it as {time_forms.EXPECTED}"
-        raise argparse.ArgumentTypeError(
-            f"T is {text!r}, which would be {time_forms.iso(seconds)}: {hint}"
-        )
+        raise argparse.ArgumentTypeError(f"it would be {time_forms.iso(seconds)}: {hint}")
     return float(seconds)

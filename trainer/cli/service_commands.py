@@ -48,7 +48,12 @@ def run(options: argparse.Namespace) -> int:
     except TrainerCallError as error:
         if error.code is not grpc.StatusCode.INVALID_ARGUMENT:
             raise
-        details = client_flags.refusal(error.details, {**options.names, **_names(options.names)})
+        # The command shows the token under another name.
+        text = error.details.replace(
+            "page_token: isn't a next_page_token of a response",
+            "page_token: is no token of this service: give the token after 'more: --page-token'",
+        )
+        details = client_flags.refusal(text, {**options.names, **_names(options.names)})
         field = error.details.partition(": ")[0]
         raise ServiceRefusedError(f"{error.target}: {details}", field) from error
 

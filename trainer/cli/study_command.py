@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 from dataclasses import asdict
 from pathlib import Path
 from typing import cast
@@ -11,7 +10,7 @@ from typing import cast
 from lightfm_retriever.hosting import tables
 from lightfm_retriever.hosting.settings.option_flags import made
 from lightfm_retriever.hosting.terminal import print_json
-from trainer.cli import printing
+from trainer.cli import printing, writable
 from trainer.errors import OptionError
 from trainer.fitting.lightfm_model import Hyperparameters
 from trainer.preparing.splits import Split
@@ -31,7 +30,7 @@ def run(options: argparse.Namespace, event_log: Path) -> int:
     start = {name: given[name] for name in ("seed", "threads", "sample_weights")}
     study = made(StudyOptions, given, start=Hyperparameters(**start))
     # A folder that can't be written is an error before the search, not after it.
-    _check_writable(options.output)
+    writable.check(options.output)
     result = run_study(
         read_source(data, data_dir=options.data_dir, event_log=event_log),
         split=cast("Split", data.split or default_split(data)),
@@ -53,13 +52,6 @@ def run(options: argparse.Namespace, event_log: Path) -> int:
     if not options.json:
         print("wrote " + ", ".join(str(path) for path in files))
     return 0
-
-
-def _check_writable(directory: Path) -> None:
-    """Raise OptionError if a folder can't be made or written, without making it."""
-    there = next(path for path in (directory, *directory.absolute().parents) if path.exists())
-    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
-        raise OptionError("--output", str(directory), f"a folder that can be written: {there} can't be")
 
 
 def _print(result: StudyResult) -> None:

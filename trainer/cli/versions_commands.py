@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lightfm_retriever.publication import layout, manifest
+from lightfm_retriever.publication.errors import LabelError
 from lightfm_retriever.publication.volume import Volume
 from trainer.cli import output, removal_command
 from trainer.versions import catalogue, diff
@@ -35,7 +36,7 @@ class OfVolume:
 
     def read_label(self, label: str) -> str:
         """Look up the version that a label names."""
-        return self._volume().read_label(label)
+        return read_label(self._volume(), label)
 
     def rows(self) -> list[VersionRow]:
         """List all versions, the oldest first."""
@@ -69,9 +70,20 @@ class OfVolume:
         return removal_command.remove(self._events, selection, dry_run=dry_run)
 
 
-def named(read_label: Callable[[str], str], name: str) -> str:
-    """Return the version of this name or label. Errors of `read_label` pass."""
-    return name if layout.is_version_name(name) else read_label(name)
+def read_label(volume: Volume, label: str) -> str:
+    """Look up the version that a label names. Raises VolumeError if there is no such volume."""
+    try:
+        return volume.read_label(label)
+    except LabelError:
+        # On a missing volume every label is missing, so name the volume first.
+        if not volume.elsewhere:
+            volume.list_versions()
+        raise
+
+
+def named(look_up: Callable[[str], str], name: str) -> str:
+    """Return the version of this name or label. Errors of `look_up` pass."""
+    return name if layout.is_version_name(name) else look_up(name)
 
 
 def run(of: OfVolume | OfService, options: argparse.Namespace) -> int:

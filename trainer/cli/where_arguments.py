@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
 from lightfm_retriever.hosting.calling import client_flags
 from lightfm_retriever.hosting.settings import layers
 from lightfm_retriever.hosting.settings.help_pages import CONNECTION
+from lightfm_retriever.hosting.settings.parser import Parser
 from lightfm_retriever.hosting.settings.values import PathType
 from lightfm_retriever.remote import location
 
@@ -75,6 +78,7 @@ def add_volume(parser: argparse.ArgumentParser, **alone: Any) -> None:
     )
     for action in (volume, folder, size):
         layers.settable(action)
+    _used_with("--volume", folder, size)
 
 
 def add_target(parser: argparse.ArgumentParser, *, timeout_seconds: float = 60.0) -> None:
@@ -93,25 +97,54 @@ def add_where(parser: argparse.ArgumentParser, *, timeout_seconds: float = 60.0)
     # A volume from a variable has priority: see `arguments.parse`.
     layers.settable(added, "")
     connection = parser.add_argument_group(CONNECTION, "For --target.")
+    others = layers.actions(parser)
     client_flags.add(connection, timeout_seconds=timeout_seconds, prefix=PREFIX)
+    _used_with("--target", *layers.actions(parser)[len(others) :])
 
 
 def add_state(parser: argparse._ActionsContainer, about: str = _STATE) -> None:
     """Add --state."""
     default = argparse.SUPPRESS
-    layers.settable(
-        parser.add_argument("--state", type=Path, default=default, metavar="DIR", help=about)
-    )
+    added = parser.add_argument("--state", type=Path, default=default, metavar="DIR", help=about)
+    layers.settable(added)
+    _used_with("--volume", added)
 
 
 def add_data_dir(parser: argparse._ActionsContainer) -> None:
     """Add --data-dir."""
-    layers.settable(
-        parser.add_argument(
-            "--data-dir",
-            type=Path,
-            default=Path(".data"),
-            metavar="DIR",
-            help="the folder of fetched datasets",
-        )
+    added = parser.add_argument(
+        "--data-dir",
+        type=Path,
+        default=Path(".data"),
+        metavar="DIR",
+        help="the folder of fetched datasets",
     )
+    layers.settable(added)
+    _used_with("--volume", added)
+
+
+def check(parser: Parser, arguments: Sequence[str], options: argparse.Namespace) -> None:
+    """Refuse a flag of the command line that has no effect on the chosen volume or service.
+
+    A variable may set such a flag, because variables are for all commands.
+
+    Args:
+        parser: of a command with the flags of `add_where`.
+        arguments: its command line.
+        options: the options of this command line.
+    """
+    given = {argument.partition("=")[0] for argument in takewhile(lambda own: own != "--", arguments)}
+    chosen = "--target" if "target" in options else "--volume" if "volume" in options else "--state"
+    for action in layers.actions(parser):
+        flag, needed = action.option_strings[-1], getattr(action, "used_with", None)
+        if flag not in given or needed is None or (needed == "--target") == (chosen == "--target"):
+            continue
+        # A variable or a file may have made the choice.
+        origin = options.origins.get(chosen) or ("TRAINER_LISTEN" if chosen not in given else chosen)
+        parser.error(f"{flag} is for {needed}, so it has no effect with {origin}: leave it out")
+
+
+def _used_with(needed: str, *actions: argparse.Action) -> None:
+    """Mark flags that have an effect only with --volume or with --target."""
+    for action in actions:
+        vars(action)["used_with"] = needed

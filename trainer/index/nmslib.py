@@ -7,7 +7,6 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-import nmslib
 import numpy as np
 from numpy.typing import NDArray
 
@@ -16,6 +15,11 @@ from lightfm_retriever.publication.search_effort import scaled
 from lightfm_retriever.publication.storage.chunks import row_chunks
 from lightfm_retriever.publication.vectors.vector_space import Float32Array, augment_queries
 from trainer.index.protocol import BuiltIndex, Effort, Indexed, IndexTask, Settings, Space
+from trainer.index.quiet import without_lines
+
+# NMSLIB prints this on most machines. A user of its wheel can't change it: the report says so instead.
+with without_lines("Your CPU supports instructions", "For maximum performance", "pip install --no-bin"):
+    import nmslib
 
 _CANDIDATES = 10
 _MOST_EF = 4096

@@ -114,9 +114,13 @@ def test_what_is_not_given_is_not_there_or_has_its_default(monkeypatch):
         (f"promote {ONE} {ON} --label=", NO_LABEL),
         (f"rollback {ON} --label=Up", NO_LABEL),
         *((f"{own} {ON}", NO_VERSION) for own in ("promote x.y", "delete xyz", f"diff xyz! {ONE}")),
-        ("remove-events --from yesterday", "T is 'yesterday', which isn't seconds since 1970"),
+        ("remove-events --from yesterday", "--from is 'yesterday': it isn't seconds since 1970"),
+        ("remove-events --from=", "--from is '': it is empty$"),
         ("remove-events --to 1767225600000", "are these milliseconds?"),
-        ("remove-events --to 2026", "would be so many seconds after 1970: write 2026-01-"),
+        (
+            "remove-events --to 2026",
+            "^--to is '2026': it would be so many seconds after 1970: write 2026-01-",
+        ),
         ("remove-events --min-weight much", "--min-weight is 'much', but should be a number"),
         *(
             (command, rf"{flag} is .*\\udcff.*, which isn't valid UTF-8")
@@ -226,3 +230,41 @@ def test_either_a_volume_is_meant_or_a_service(monkeypatch, command):
     monkeypatch.setenv("TRAINER_LISTEN", "rubbish")
     assert "TRAINER_LISTEN: 'rubbish' should be HOST:PORT" in refused(*arguments)
     assert parse([*arguments, "--target", "a:1"]).target == "a:1"
+
+
+@pytest.mark.parametrize(
+    ("command", "flag", "needed", "chosen"),
+    [
+        *(
+            (f"train {TO} --interactions a {flag} 3", flag, "--volume", "--target")
+            for flag in ("--state", "--data-dir", "--cache-dir", "--cache-gb")
+        ),
+        (f"remove-events --user a {TO} --state=s", "--state", "--volume", "--target"),
+        *(
+            (f"versions {ON} {flag} 3", flag, "--target", "--volume")
+            for flag in ("--timeout", "--ca", "--cert", "--key", "--server-name", "--client-token-file")
+        ),
+        ("remove-events --user a --state s --timeout 3", "--timeout", "--target", "--state"),
+    ],
+)
+def test_a_flag_that_would_have_no_effect_is_refused(command, flag, needed, chosen):
+    expected = f"{flag} is for {needed}, so it has no effect with {chosen}: leave it out"
+    assert refused(*command.split()) == expected
+
+
+def test_a_variable_that_makes_a_flag_useless_is_named(monkeypatch, tmp_path):
+    monkeypatch.setenv("TRAINER_LISTEN", "a:1")
+    why = "so it has no effect with"
+    assert f"--state is for --volume, {why} TRAINER_LISTEN:" in refused("train", "--state", "s")
+    monkeypatch.setenv("TRAINER_VOLUME", "v")
+    assert f"--ca is for --target, {why} TRAINER_VOLUME:" in refused("versions", "--ca", "c")
+    file = tmp_path / "own.toml"
+    file.write_text('volume = "v"\n')
+    monkeypatch.delenv("TRAINER_VOLUME")
+    said = refused("train", "--config", str(file), "--ca", "c")
+    assert f"--ca is for --target, {why} {file}: volume:" in said
+    # Variables are for all commands, so they may set flags that have no effect.
+    for name in ("STATE", "DATA_DIR", "CACHE_DIR", "CLIENT_CA"):
+        monkeypatch.setenv(f"TRAINER_{name}", "x")
+    assert parse(["train", "--target", "a:1"]).target == "a:1"
+    assert parse(["versions", *AT]).volume == Path("v")

@@ -44,9 +44,14 @@ def test_a_store_that_cannot_be_reached_is_named(fails, tmp_path, monkeypatch):
 
 
 def test_nothing_to_act_upon_is_an_error(fails, tmp_path):
-    for command in ("versions", "verify"):
+    for command in (
+        *("versions", "verify", "verify canary", "report", "report canary"),
+        *("version current", "diff current canary", "promote canary"),
+    ):
         assert "v: the volume doesn't exist" in fails(f"{command} --volume v", 1)
     (tmp_path / "v").mkdir()
+    for command in ("verify current", "report", "version current"):
+        assert "label 'current': nothing is published under it" in fails(f"{command} --volume v", 1)
     version = "20261124T043500Z-3fa9c1"
     for command in ("promote", "verify"):
         said = fails(f"{command} {version} --volume v", 1)

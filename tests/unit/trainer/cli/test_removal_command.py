@@ -99,13 +99,16 @@ def test_a_log_that_is_in_use_lost_or_not_there_is_named(call, log, tmp_path):
 
 
 def test_flags_that_can_not_be_meant_are_refused(call, log, capsys):
-    never = ("--from", "2026-01-01", "--to", "2026-01-01")
+    never = ("--from", "2026-01-02", "--to", "2026-01-01")
+    same = ("--from", "2026-01-01", "--to", "1767225600")
+    before = "T00:00:00Z, but should be before --to, which is 2026-01-01T00:00:00Z"
     for given, said in (
         (
             (),
             "nothing is selected: give --event-id, --user, --item, --from, --to, --min-weight or --max",
         ),
-        (never, "--from is 1767225600.0, but should be below --to, which is"),
+        (never, f"--from is 2026-01-02{before}"),
+        (same, f"--from is 2026-01-01{before}"),
         (("--user", ""), "--user has an empty id, which no event has"),
     ):
         status, _, errors = call(*given)
@@ -113,5 +116,5 @@ def test_flags_that_can_not_be_meant_are_refused(call, log, capsys):
     # As seconds since 1970 each of these would select all that there is.
     for time in ("20260115", "46022"):
         status, _, errors = call("--from", time)
-        assert (status, "which would be 1970-" in errors) == (2, True)
+        assert (status, f"--from is '{time}': it would be 1970-" in errors) == (2, True)
     assert len(read_interactions(log)) == 3

@@ -1,9 +1,12 @@
 from contextlib import contextmanager
 
+import grpc
 import pytest
 from recsys.trainer.v1 import trainer_service_pb2 as pb
 
+from trainer.__main__ import main
 from trainer.cli.service_commands import follow
+from trainer.client import TrainerCallError, TrainerClient
 from trainer.progress import Silent
 
 
@@ -52,3 +55,14 @@ def test_a_connection_that_breaks_ends_the_step():
     with pytest.raises(ConnectionError):
         follow(broken(), recorder)
     assert recorder.told == [("begin", "Training, epochs", 4), 1]
+
+
+def test_a_refused_page_token_names_the_place_of_a_good_one(capsys, monkeypatch):
+    def refuse(*_):
+        details = "page_token: isn't a next_page_token of a response"
+        raise TrainerCallError("a:1", grpc.StatusCode.INVALID_ARGUMENT, details)
+
+    monkeypatch.setattr(TrainerClient, "call", refuse)
+    assert main(["runs", "--page-token", "zz"]) == 2
+    said = "error: a:1: --page-token is no token of this service: give the token after 'more: --page-"
+    assert capsys.readouterr().err.startswith(said)

@@ -144,3 +144,4 @@ def test_an_output_that_cannot_be_written_is_known_at_once(fails, interactions, 
     (tmp_path / "file").write_text("")
     for output in ("file", "file/deeper"):
         assert fails(*interactions, "--output", output).startswith("--output is 'file")
+    assert "; /proc: " in fails(*interactions, "--output", "/proc/x")
