@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from lightfm_retriever.hosting.settings import layers
-from retriever.cli import program as retriever
+from retriever import program as retriever
 from trainer.cli import arguments, serve_arguments
 
 PAGE = Path(__file__).parent / "reference/settings.md"

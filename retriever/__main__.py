@@ -25,14 +25,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def program() -> Program:
     """Make the parser of all commands."""
-    from retriever.cli import program as own
+    from retriever import program as own
 
     return own.program()
 
 
 def _run(given: list[str]) -> int:
     # Importing takes a while, in which Ctrl-C may come.
-    from retriever.cli import program as own
+    from retriever import program as own
 
     return own.run(given)
 

@@ -16,7 +16,7 @@ import pytest
 import yaml
 
 from lightfm_retriever.hosting.settings import layers
-from retriever.cli import program as retriever_command
+from retriever import program as retriever_command
 from trainer.cli import arguments as trainer_arguments
 from trainer.cli import serve_arguments
 

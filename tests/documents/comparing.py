@@ -89,7 +89,12 @@ def _line_same(recorded: str, fresh: str, *, measured: bool) -> bool:
 
 
 def _shown(recorded: str, fresh: str) -> str:
-    return recorded if recorded.rstrip().endswith(f" {ELLIPSIS}") else fresh
+    if not recorded.rstrip().endswith(f" {ELLIPSIS}"):
+        return fresh
+    start = recorded.rstrip().removesuffix(ELLIPSIS).split()
+    words = " ".join(fresh.split()[: len(start)])
+    # A row of a table keeps its spaces.
+    return f"{words} {ELLIPSIS}" if words in fresh else recorded
 
 
 def _masked(line: str) -> str:

@@ -32,7 +32,7 @@ BACKENDS = "retriever.index.faiss, retriever.index.nmslib"
         (f"retriever.client, {WORKER}, trainer.service.server", "grpc", {"opentelemetry"}),
         ("retriever.__main__", "lightfm_retriever", HEAVY | GRPC | {"numpy", "msgspec", "argparse"}),
         # A process that has loaded gRPC must not fork, and the parent starts all others.
-        (f"retriever.parent.supervisor, retriever.cli.program, {FLAGS}", "msgspec", GRPC | HEAVY),
+        (f"retriever.parent.supervisor, retriever.program, {FLAGS}", "msgspec", GRPC | HEAVY),
         # What is absent above would be seen.
         (f"trainer.fitting.embeddings, {BACKENDS}", "trainer lightfm scipy faiss nmslib", set()),
         (TRACES, "opentelemetry", set()),

@@ -13,8 +13,8 @@ from lightfm_retriever.hosting.security.settings import SecuritySettings
 from lightfm_retriever.hosting.settings import layers
 from lightfm_retriever.hosting.settings.flags import Hosting
 from retriever import __main__ as command_line
+from retriever import program
 from retriever.cli import commands as client_commands
-from retriever.cli import program
 from retriever.config import Config
 from retriever.parent import supervisor
 
