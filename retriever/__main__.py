@@ -4,14 +4,8 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from lightfm_retriever.hosting import terminal
-
-if TYPE_CHECKING:
-    from lightfm_retriever.hosting.settings.parser import Program
-
-PROGRAM = "lightfm-retriever"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -23,18 +17,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     return terminal.run(lambda: _run(given), as_json=terminal.asks_for_json(given))
 
 
-def program() -> Program:
-    """Make the parser of all commands."""
-    from retriever import program as own
-
-    return own.program()
-
-
 def _run(given: list[str]) -> int:
     # Importing takes a while, in which Ctrl-C may come.
-    from retriever import program as own
+    from retriever import program
 
-    return own.run(given)
+    return program.run(given)
 
 
 if __name__ == "__main__":

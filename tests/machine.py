@@ -3,6 +3,7 @@
 import contextlib
 import os
 import platform
+import socket
 from pathlib import Path
 
 
@@ -25,3 +26,11 @@ def children_of(pid: int) -> set[int]:
         with contextlib.suppress(FileNotFoundError, ProcessLookupError):
             found.update(map(int, (task / "children").read_text().split()))
     return found
+
+
+def free_port() -> int:
+    """Find a port on 127.0.0.1 on which nobody listens now."""
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        port: int = found.getsockname()[1]
+    return port

@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -10,6 +9,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from tests.machine import free_port
 
 PASSWORD = "s3cret/p@ss:word"  # noqa: S105
 
@@ -40,7 +41,7 @@ def server(programs: Path) -> Iterator[Server]:
         password_file, data = directory / "password", directory / "data"
         password_file.write_text(PASSWORD)
         password_file.chmod(0o644)
-        port = _free_port()
+        port = free_port()
         make = [programs / "initdb", "--no-sync", "--username=admin", "--auth=scram-sha-256"]
         make += [f"--pwfile={password_file}", "--encoding=UTF8", "--locale=C", f"--pgdata={data}"]
         start = [programs / "pg_ctl", "start", "--wait", f"--pgdata={data}", f"--log={directory}/log"]
@@ -71,10 +72,3 @@ def _as_user(directory: Path) -> dict[str, Any]:
         return {}
     shutil.chown(directory, "nobody", "nogroup")
     return {"user": "nobody", "group": "nogroup", "extra_groups": []}
-
-
-def _free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        port: int = found.getsockname()[1]
-    return port

@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -15,6 +14,8 @@ from urllib.parse import urlencode
 from urllib.request import urlopen
 
 import yaml
+
+from tests.machine import free_port
 
 FILES = Path(__file__).parents[1] / "docker/prometheus"
 MISSING = "there is no Prometheus here: apt-get install prometheus, or make prometheus"
@@ -89,7 +90,7 @@ def scraping(directory: Path, targets: Mapping[str, Sequence[str]]) -> Iterator[
             rule.pop("for", None)
     (directory / "prometheus.yaml").write_text(yaml.safe_dump(config))
     (directory / "alerts.yaml").write_text(yaml.safe_dump(rules))
-    port = _free_port()
+    port = free_port()
     command = ["prometheus", f"--config.file={directory}/prometheus.yaml"]
     command += [f"--storage.tsdb.path={directory}/data", f"--web.listen-address=127.0.0.1:{port}"]
     command += ["--log.level=warn"]
@@ -110,10 +111,3 @@ def _is_ready(running: Prometheus, process: subprocess.Popen[bytes], log: Path) 
             return bool(answer.status == 200)
     except (URLError, ConnectionError):
         return False
-
-
-def _free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        port: int = found.getsockname()[1]
-    return port

@@ -9,7 +9,7 @@ from plain import code, plain
 
 from lightfm_retriever.hosting.settings import help_pages
 from lightfm_retriever.hosting.settings.parser import Program
-from retriever import __main__ as retriever
+from retriever import program as retriever
 from trainer.cli import arguments as trainer
 
 PROGRAMS: dict[str, Callable[[], Program]] = {

@@ -8,7 +8,8 @@ import tempfile
 from pathlib import Path
 
 from lightfm_retriever.hosting import terminal
-from tests.documents import comparing, figures, screenshot
+from tests.documents import figures, screenshot
+from tests.documents.checking import check
 from tests.documents.demo_volume import ROOT, publish
 from tests.documents.pages import Page, read_page
 from tests.documents.running import PageRunner
@@ -43,22 +44,12 @@ def _refresh(page: Page, volume: Path) -> bool:
         try:
             runner.start(page, volume)
             for ran in runner.run(page):
-                step = ran.step
-                recorded = step.commands[ran.command] if step.kind == "console" else step.output
-                if ran.serves and not (recorded and recorded.output):
-                    continue
-                if recorded is None or (step.kind != "console" and ran.status):
-                    if ran.status:
-                        fine = False
-                        print(f"  line {step.at + 1} fails:\n  " + "\n  ".join(ran.output))
-                    continue
-                lines = comparing.matched(recorded.output, ran.output)
-                if lines is None:
+                checked = check(ran)
+                if checked.problem is not None:
                     fine = False
-                    print(f"  line {recorded.at + 1}: {recorded.text or 'the output'} says now:")
-                    print("    " + "\n    ".join(ran.output))
-                else:
-                    fresh.append((recorded.at, step.indent, lines))
+                    print("  " + checked.problem.replace("\n", "\n    "))
+                elif checked.recorded is not None and checked.lines is not None:
+                    fresh.append((checked.recorded.at, ran.step.indent, checked.lines))
         finally:
             runner.stop()
     for at, indent, lines in fresh:

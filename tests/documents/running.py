@@ -6,7 +6,6 @@ import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -18,6 +17,7 @@ from typing import Any
 
 from tests.documents.comparing import said
 from tests.documents.pages import Page, Step
+from tests.machine import free_port
 
 ROOT = Path(__file__).parents[2]
 _PORTS = re.compile(r"\b(127\.0\.0\.1:|localhost:|0\.0\.0\.0:|(?<=[ =\"']):)(\d{4,5})\b")
@@ -197,7 +197,5 @@ class PageRunner:
 
     def _free(self, written: str) -> str:
         if written not in self._ports:
-            with socket.socket() as probe:
-                probe.bind(("127.0.0.1", 0))
-                self._ports[written] = str(probe.getsockname()[1])
+            self._ports[written] = str(free_port())
         return self._ports[written]

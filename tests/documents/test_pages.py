@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.documents import comparing
+from tests.documents.checking import check
 from tests.documents.pages import read_page
 from tests.documents.running import ROOT, PageRunner
 
@@ -24,22 +24,7 @@ def test_a_pages_commands_say_what_it_shows(path: Path, tmp_path: Path, demo_vol
     try:
         runner.start(page, demo_volume)
         for ran in runner.run(page):
-            where = f"{path.relative_to(ROOT)}:{ran.step.at + 1}"
-            shown = "\n".join(ran.output)
-            if ran.step.kind == "console":
-                command = ran.step.commands[ran.command]
-                if ran.serves and not command.output:
-                    continue  # A page need not show a service's log.
-                found = comparing.matched(command.output, ran.output)
-                assert found is not None, f"{where}: {command.text}\nsays now:\n{shown}"
-                # A page that shows a failure shows its error.
-                told = any(line.startswith("error: ") for line in command.output)
-                assert ran.status == 0 or told, f"{where}: {command.text}\nfails:\n{shown}"
-            else:
-                assert ran.status == 0, f"{where}: fails:\n{shown}"
-            if ran.step.output is not None:
-                assert comparing.matched(ran.step.output.output, ran.output) is not None, (
-                    f"{where}: prints now:\n{shown}"
-                )
+            problem = check(ran).problem
+            assert problem is None, f"{path.relative_to(ROOT)}, {problem}"
     finally:
         runner.stop()
