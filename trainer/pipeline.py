@@ -18,6 +18,7 @@ from trainer.index import make_backends
 from trainer.index.tuning import TuningOptions
 from trainer.preparing.dataset import Dataset, build_dataset
 from trainer.preparing.splits import Split, Splitting
+from trainer.preparing.validation import build_validation
 from trainer.progress import Reporter, Silent
 from trainer.promotion import predecessor
 from trainer.promotion.checks import Checked, Checks
@@ -29,6 +30,7 @@ from trainer.publishing.publishable import Described, Publishable
 from trainer.reading import TrainingInput
 from trainer.spec import LabelSpec, TrainingSpec
 from trainer.timings import Timings
+from trainer.training import Prepared
 
 EVENTS = "events"
 """The folder of appended interactions, in the trainer's directory."""
@@ -93,7 +95,8 @@ def train_and_publish(
     volume = places.volume
     volume.check_writable()
     with predecessor.followed(volume, spec.label):
-        dataset = _dataset(spec, places, source, timings)
+        prepared = _prepared(spec, places, source, timings)
+        dataset = prepared.dataset
         # The rows took more memory than the matrix: free it before the fit.
         tables.release_memory()
         checks = Checks(volume, spec.label, _gates(spec), spec.max_shrinkage, indexing.options.seed)
@@ -102,8 +105,10 @@ def train_and_publish(
         # Find a volume that can't be written before the training, not after it.
         with Staging(volume.folder):
             pass
-        start = training.start_of(spec, volume.folder, dataset) if spec.warm_start else None
-        with training.trained_by(spec, volume, dataset, start, timings, reporter) as trained:
+        if spec.warm_start:
+            start = training.start_of(spec, volume.folder, dataset)
+            prepared = replace(prepared, start=start)
+        with training.trained_by(spec, prepared, volume, timings, reporter) as trained:
             reporter.metrics(trained.metrics)
             described, popularity = _described(dataset), dataset.popularity()
             made = Publishable(**vars(described), **vars(trained), popularity=popularity)
@@ -115,7 +120,7 @@ def train_and_publish(
         *dataset.warnings,
         *checked.warnings,
         *trained.warnings,
-        *_needless_options(spec, dataset, began_anew=spec.warm_start and start is None),
+        *_needless_options(spec, dataset, began_anew=spec.warm_start and prepared.start is None),
     ]
     return TrainingResult(
         **{**vars(checked), "warnings": warnings}, model=trained.model, dataset=dataset
@@ -156,9 +161,9 @@ def indexing_of(spec: TrainingSpec) -> Indexing:
     return Indexing(backends=make_backends(spec.backend, trees=spec.trees), options=tuning)
 
 
-def _dataset(
+def _prepared(
     spec: TrainingSpec, places: Places, source: TrainingInput | None, timings: Timings
-) -> Dataset:
+) -> Prepared:
     """Read the input unless it is in memory, split it, and build the matrices."""
     data = spec.data
     if source is None:
@@ -169,19 +174,23 @@ def _dataset(
                 event_log=places.event_log,
                 now=timings.clock().timestamp(),
             )
+    splitting = Splitting(
+        # Splitting refuses an unknown split.
+        cast("Split", data.split or reading.default_split(data)),
+        spec.hyperparameters.seed,
+        data.split_count,
+        data.split_share,
+    )
     with timings.stage("dataset"):
-        return build_dataset(
-            source.interactions,
-            items=source.items,
-            users=source.users,
-            splitting=Splitting(
-                # Splitting refuses an unknown split.
-                cast("Split", data.split or reading.default_split(data)),
-                spec.hyperparameters.seed,
-                data.split_count,
-                data.split_share,
-            ),
+        dataset = build_dataset(
+            source.interactions, items=source.items, users=source.users, splitting=splitting
         )
+        if not spec.chooses_model:
+            return Prepared(dataset=dataset)
+        validation = build_validation(
+            source.interactions, items=source.items, users=source.users, splitting=splitting
+        )
+        return Prepared(dataset=dataset, validation=validation)
 
 
 def _gates(spec: TrainingSpec) -> Gates:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from argparse import ArgumentTypeError
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 
@@ -15,14 +15,19 @@ from lightfm_retriever.hosting.settings.values import PathType
 from lightfm_retriever.publication import layout
 from trainer.data import movielens
 from trainer.data.bounds import HALF_LIFE_DAYS, LAST_DAYS, check_event_weights
+from trainer.durations import parse_duration
 from trainer.errors import OptionError
-from trainer.fitting.lightfm_model import Hyperparameters
 from trainer.index import AUTO, NAMES
 from trainer.index.protocol import TREES
 from trainer.index.tuning import INDEX_THREADS, TARGET_RECALL, TuningOptions
+from trainer.models import AUTO as AUTO_MODEL
+from trainer.models import DEFAULT as DEFAULT_MODEL
+from trainer.models import NAMES as MODELS
+from trainer.models import family, settings_of
+from trainer.models.given import GivenHyperparameters
 from trainer.preparing.splits import SPLIT, SPLIT_COUNT, SPLIT_SHARE
 from trainer.promotion.gates import MAX_SHRINKAGE, Gates
-from trainer.spark.options import SparkAls, refuse_what_lightfm_has
+from trainer.spark.options import ENGINE, SparkAls, refuse_what_lightfm_has
 
 _path = partial(Option, metavar="PATH", read=PathType())
 
@@ -38,6 +43,20 @@ def _weights(text: str) -> dict[str, float]:
         if not equals:
             raise ArgumentTypeError(f"{part!r} should be EVENT=WEIGHT, such as view=1")
     return weights
+
+
+def _pair(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise ArgumentTypeError(f"{text!r} should be NAME=VALUE, such as l2=500")
+    return name.strip(), value.strip()
+
+
+def _duration(text: str) -> float:
+    try:
+        return parse_duration(text, option="--budget").total_seconds()
+    except OptionError as error:
+        raise ArgumentTypeError(error.problem) from error
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -170,6 +189,7 @@ class TrainingSpec(LabelSpec):
     """A training run, from data to label.
 
     Attributes:
+        budget_seconds: the time for the search of --model auto; None for the default.
         backend: see trainer.index.make_backends.
         target_recall, strict_recall, index_threads: see trainer.index.tuning.
         spark: to fit ALS on a Spark cluster, with components, epochs, seed and sample weights of the
@@ -177,7 +197,38 @@ class TrainingSpec(LabelSpec):
     """
 
     data: DataSpec
-    hyperparameters: Hyperparameters = field(default_factory=Hyperparameters)
+    model: Annotated[
+        str,
+        Option(
+            f"family of models; {AUTO_MODEL} searches for the best on a validation split",
+            choices=(*MODELS, AUTO_MODEL),
+            group="hyperparameters",
+        ),
+    ] = DEFAULT_MODEL
+    settings: Annotated[
+        dict[str, str],
+        Option(
+            "a hyperparameter of the family; may be given several times; 'models' lists them",
+            flag="set",
+            group="hyperparameters",
+            metavar="NAME=VALUE",
+            read=_pair,
+            repeated=True,
+        ),
+    ] = field(default_factory=dict)
+    budget_seconds: Annotated[
+        float | None,
+        Option(
+            f"longest search of --model {AUTO_MODEL}, such as 5m (default: 5m)",
+            flag="budget",
+            gt=0,
+            le=7 * 86400,
+            group="hyperparameters",
+            metavar="DURATION",
+            read=_duration,
+        ),
+    ] = None
+    hyperparameters: GivenHyperparameters = field(default_factory=GivenHyperparameters)
     backend: Annotated[
         str,
         Option(
@@ -213,20 +264,65 @@ class TrainingSpec(LabelSpec):
         if self.warm_start and self.label is None:
             raise OptionError("--warm-start", True, "used with a label, whose model it continues from")
         if self.spark is not None:
-            refuse_what_lightfm_has(
-                self.hyperparameters,
-                item_features=self.data.item_features,
-                user_features=self.data.user_features,
-                warm_start=self.warm_start,
-            )
+            self._refuse_with_spark()
+        elif self.model == AUTO_MODEL:
+            self._refuse_with_auto()
+        else:
+            self._refuse_with_family()
+
+    @property
+    def chooses_model(self) -> bool:
+        """Whether the model is chosen on validation interactions."""
+        return self.model == AUTO_MODEL and self.spark is None
+
+    def _refuse_with_spark(self) -> None:
+        if self.model != DEFAULT_MODEL:
+            raise OptionError("--model", self.model, f"left out with --engine {ENGINE}")
+        refuse_what_lightfm_has(
+            self.hyperparameters,
+            item_features=self.data.item_features,
+            user_features=self.data.user_features,
+            warm_start=self.warm_start,
+        )
+
+    def _refuse_with_auto(self) -> None:
+        """Raise OptionError for an option whose value the search chooses."""
+        named = {name.replace("_", "-"): value for name, value in self.hyperparameters.own().items()}
+        if self.settings:
+            named["set"] = ",".join(self.settings)
+        if self.warm_start:
+            named["warm-start"] = True
+        for name, value in named.items():
+            raise OptionError(f"--{name}", value, f"left out with --model {AUTO_MODEL}, which searches")
+
+    def _refuse_with_family(self) -> None:
+        """Raise OptionError for an option that the family doesn't have."""
+        own = family(self.model)
+        settings_of(own, self.hyperparameters, self.settings)
+        if self.budget_seconds is not None:
+            raise OptionError("--budget", self.budget_seconds, f"used with --model {AUTO_MODEL}")
+        if own.uses_features:
+            return
+        for flag, value in (
+            ("--item-features", ",".join(self.data.item_features)),
+            ("--user-features", ",".join(self.data.user_features)),
+            ("--warm-start", self.warm_start),
+        ):
+            if value:
+                raise OptionError(flag, value, f"left out with --model {self.model}, which has none")
+
+
+_ADDED: dict[str, Any] = {"spark": None, "model": DEFAULT_MODEL, "settings": {}, "budget_seconds": None}
+"""Fields that a spec got later, and their defaults, which aren't encoded."""
 
 
 def encode(spec: TrainingSpec) -> str:
     """Encode a spec as JSON, which is the same for equal specs."""
     content = msgspec.to_builtins(spec)
-    if spec.spark is None:
-        # Specs that were stored before there was a choice of engine stay the same.
-        content.pop("spark", None)
+    # Specs that were stored before there was a choice of these stay the same.
+    for name, nothing in _ADDED.items():
+        if content.get(name, nothing) == nothing:
+            content.pop(name, None)
     return msgspec.json.encode(content, order="deterministic").decode()
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -14,19 +14,40 @@ from lightfm.evaluation import auc_score, precision_at_k
 
 from lightfm_retriever.publication import labels, layout
 from lightfm_retriever.publication.errors import LabelError
+from lightfm_retriever.publication.vectors.fold_in import FoldIn
 from lightfm_retriever.publication.volume import Volume
+from trainer import models
+from trainer.errors import OptionError
 from trainer.evaluation.of_cold_users import evaluate_cold_of
-from trainer.evaluation.of_vectors import MAX_USERS
+from trainer.evaluation.of_vectors import MAX_USERS, evaluate_vectors
 from trainer.fitting import warm_start as warm
-from trainer.fitting.embeddings import Trained, extract_embeddings, learned
-from trainer.fitting.lightfm_model import learning_warnings, train
+from trainer.fitting.embeddings import Trained
+from trainer.fitting.folding import folded_users
+from trainer.fitting.lightfm_model import Hyperparameters
+from trainer.models.given import COMMON, GivenHyperparameters
+from trainer.models.protocol import Fitted, Fitting, Shape
 from trainer.preparing.dataset import Dataset
 from trainer.progress import Reporter
+from trainer.selection.search import BUDGET_SECONDS, select
+from trainer.selection.trial import shown
 from trainer.spark.engine import trained_on_spark
 from trainer.spec import TrainingSpec
 from trainer.timings import Timings
 
-_LIBRARIES = ("rectools-lightfm", "scipy")
+
+@dataclass(frozen=True, kw_only=True)
+class Prepared:
+    """The data of a training run.
+
+    Attributes:
+        dataset: with the test interactions.
+        validation: its training interactions, some of them held out; None unless a model is chosen.
+        start: the model of a warm start; None to begin anew.
+    """
+
+    dataset: Dataset
+    validation: Dataset | None = None
+    start: LightFM | None = None
 
 
 def start_of(spec: TrainingSpec, volume: Path, dataset: Dataset) -> LightFM | None:
@@ -36,47 +57,106 @@ def start_of(spec: TrainingSpec, volume: Path, dataset: Dataset) -> LightFM | No
     except LabelError:
         return None
     state = warm.load(volume, version)
-    return None if state is None else warm.warm_model(state, dataset, spec.hyperparameters)
+    return None if state is None else warm.warm_model(state, dataset, _lightfm(spec, dataset))
 
 
 @contextmanager
 def trained_by(
-    spec: TrainingSpec,
-    volume: Volume,
-    dataset: Dataset,
-    start: LightFM | None,
-    timings: Timings,
-    reporter: Reporter,
+    spec: TrainingSpec, prepared: Prepared, volume: Volume, timings: Timings, reporter: Reporter
 ) -> Iterator[Trained]:
-    """Fit and evaluate with the engine of the spec; vectors may be in files that the block deletes."""
-    hyperparameters = spec.hyperparameters
+    """Choose, fit and evaluate a model; its vectors may be in files that the block deletes.
+
+    Raises:
+        TrainerError: no model could be chosen or fitted.
+    """
+    dataset, given = prepared.dataset, spec.hyperparameters
     if spec.spark is not None:
+        own = given.of_lightfm()
         with trained_on_spark(
-            dataset, hyperparameters, spec.spark, volume, timings=timings, reporter=reporter
+            dataset, own, spec.spark, volume, timings=timings, reporter=reporter
         ) as trained:
             yield trained
         return
-    with timings.stage("fit"), reporter.step("Training, epochs", hyperparameters.epochs) as advance:
-        model = train(dataset, hyperparameters, on_epoch=lambda: advance(1), start=start)
-    with timings.stage("evaluate"):
-        metrics = evaluate(model, dataset, threads=hyperparameters.threads, seed=hyperparameters.seed)
-        embeddings = extract_embeddings(model, dataset)
-        state = warm.state_of(model, dataset)
-        user_features = learned(state)
-        metrics |= evaluate_cold_of(dataset, embeddings, user_features, seed=hyperparameters.seed)
-    warnings: list[str] = []
-    if hyperparameters.sample_weights:
-        warnings += learning_warnings(dataset.train, name=dataset.name, loss=hyperparameters.loss)
-    yield Trained(
-        embeddings=embeddings,
-        metrics=metrics,
-        hyperparameters=asdict(hyperparameters),
-        libraries=_LIBRARIES,
-        model=model,
-        state=state,
-        user_features=user_features,
-        warnings=warnings,
+    fitting = Fitting(
+        seed=given.seed,
+        threads=given.threads,
+        sample_weights=given.sample_weights,
+        start=prepared.start,
     )
+    selection, folded_in = None, False
+    if prepared.validation is not None:
+        with timings.stage("select"):
+            selection = select(
+                prepared.validation,
+                budget_seconds=spec.budget_seconds or BUDGET_SECONDS,
+                fitting=fitting,
+                reporter=reporter,
+            )
+        chosen = selection.chosen
+        family, folded_in = models.family(chosen.model), chosen.folded_in
+        settings = family.settings(**chosen.settings)
+    else:
+        family = models.family(spec.model)
+        shape = Shape.of(dataset)
+        if (problem := family.problem(shape)) is not None:
+            raise OptionError("--model", spec.model, f"another one: {problem}")
+        settings = models.filled(family, shape, models.settings_of(family, given, spec.settings))
+    epochs = family.epochs(settings)
+    with timings.stage("fit"), reporter.step(f"Training {family.name}, epochs", epochs) as advance:
+        fitted = family.fit(dataset, settings, replace(fitting, after_epoch=lambda *_: advance(1)))
+        fold_in = None
+        if fitted.embeddings is not None and folded_in:
+            fitted, fold_in = _folded_in(fitted, dataset, seed=given.seed)
+    with timings.stage("evaluate"):
+        metrics = _measured(fitted, dataset, given)
+    yield Trained(
+        embeddings=fitted.embeddings,
+        metrics=metrics,
+        hyperparameters={
+            "model": family.name,
+            **shown(settings),
+            **{name: getattr(given, name) for name in COMMON},
+        },
+        libraries=family.libraries,
+        model=fitted.model,
+        state=fitted.state,
+        user_features=fitted.user_features,
+        fold_in=fold_in,
+        trials=() if selection is None else selection.trials,
+        warnings=[*fitted.warnings, *(() if selection is None else selection.warnings)],
+    )
+
+
+def _lightfm(spec: TrainingSpec, dataset: Dataset) -> Hyperparameters:
+    """Return the hyperparameters of LightFM for a dataset."""
+    own = models.family("lightfm")
+    given = models.settings_of(own, spec.hyperparameters, spec.settings)
+    made: Hyperparameters = models.filled(own, Shape.of(dataset), given)
+    return replace(made, seed=spec.hyperparameters.seed, threads=spec.hyperparameters.threads)
+
+
+def _folded_in(fitted: Fitted, dataset: Dataset, *, seed: int) -> tuple[Fitted, FoldIn | None]:
+    """Replace the users' vectors by the fold-in of their items; also return the fold-in."""
+    made, profiles = fitted.embeddings, dataset.profiles()
+    assert made is not None  # noqa: S101 - the caller has checked it
+    fold_in = FoldIn.build(made.item_vectors, made.user_vectors, profiles, seed=seed)
+    if fold_in is None or not fold_in.may_be_published:
+        return fitted, None
+    users = folded_users(fold_in, made, profiles)
+    return replace(fitted, embeddings=replace(made, user_vectors=users)), fold_in
+
+
+def _measured(fitted: Fitted, dataset: Dataset, given: GivenHyperparameters) -> dict[str, float]:
+    made, seed = fitted.embeddings, given.seed
+    assert made is not None  # noqa: S101 - of every family that can be published
+    if fitted.model is not None:
+        metrics = evaluate(fitted.model, dataset, threads=given.threads, seed=seed)
+    else:
+        held_out = dataset.held_out()
+        if held_out is None:
+            return {}
+        metrics = evaluate_vectors(made, seen=dataset.seen(), held_out=held_out, seed=seed)
+    return metrics | evaluate_cold_of(dataset, made, fitted.user_features, seed=seed)
 
 
 def evaluate(model: LightFM, dataset: Dataset, *, threads: int, seed: int) -> dict[str, float]:

@@ -31,7 +31,7 @@ MAX_FILES = 100
 # Fields that were added to format 1 later, and their defaults. A field with its default isn't encoded,
 # so that an older manifest is encoded as it was.
 _ADDED: dict[str, Any] = {"target_recall": None, "trials": [], "build_seconds": 0.0, "depths": []}
-_ADDED |= {"attributes": [], "weight": None}
+_ADDED |= {"attributes": [], "weight": None, "candidates": []}
 
 Count = Annotated[int, msgspec.Meta(ge=0)]
 Positive = Annotated[int, msgspec.Meta(ge=1)]
@@ -127,6 +127,32 @@ class DatasetFacts:
 
 
 @dataclass(frozen=True, kw_only=True)
+class TrialFacts:
+    """A candidate that a model was chosen among, and its result.
+
+    Attributes:
+        model: the name of the family.
+        settings: its hyperparameters, with the epochs that were best.
+        state: "complete", "failed", or "skipped" because of the budget.
+        ndcg_at_10: on the validation interactions, without seen items; None unless complete.
+        folded_in: whether fold-in of the users' items ranked better than trained vectors of users.
+        trained_ndcg_at_10, folded_ndcg_at_10: by each of them; None for a model without vectors.
+        seconds: duration of the fit and the validation.
+        reason: why it failed or was skipped.
+    """
+
+    model: str
+    settings: dict[str, Scalar]
+    state: Literal["complete", "failed", "skipped"]
+    ndcg_at_10: float | None = None
+    folded_in: bool = False
+    trained_ndcg_at_10: float | None = None
+    folded_ndcg_at_10: float | None = None
+    seconds: Duration = 0.0
+    reason: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
 class RunFacts:
     """The training run that published the version; `seconds` by stage."""
 
@@ -148,7 +174,8 @@ class Manifest:
     """All facts about one version.
 
     `items` and `users` are numbers of rows; `components` is the number of dimensions of an embedding
-    without bias. `attributes` have the order of publication.attributes. The writer fills in `version`,
+    without bias. `attributes` have the order of publication.attributes. `candidates` are the models that
+    this one was chosen among, if any. The writer fills in `version`,
     `created_at` (RFC 3339, UTC) and `files`.
     """
 
@@ -162,6 +189,7 @@ class Manifest:
     metrics: dict[str, float]
     indexes: dict[str, IndexFacts]
     attributes: list[AttributeFacts] = field(default_factory=list)
+    candidates: list[TrialFacts] = field(default_factory=list)
     format_version: int = FORMAT_VERSION
     version: str = ""
     created_at: str = ""

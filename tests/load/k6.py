@@ -51,7 +51,7 @@ from tests.load.target import (
     retriever,
 )
 from trainer.errors import OptionError
-from trainer.service.schedule import parse_duration
+from trainer.durations import parse_duration
 
 PUBLISH_AND_ROLL_BACK = "publish_and_roll_back"
 

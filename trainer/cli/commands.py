@@ -28,6 +28,7 @@ from trainer.cli import (
 )
 from trainer.cli.versions_commands import OfVolume
 from trainer.data import movielens
+from trainer.durations import parse_duration
 from trainer.errors import ExtraMissingError, OptionError
 from trainer.index import installed, make_backends
 from trainer.index.tuning import TuningOptions
@@ -37,7 +38,6 @@ from trainer.promotion.checks import Checked, promote_if_passed
 from trainer.publishing.own_vectors import OwnVectors
 from trainer.publishing.publish import Indexing
 from trainer.service.options import ServerOptions
-from trainer.service.schedule import parse_duration
 from trainer.versions.retention import RetentionPolicy
 
 _log = logging.getLogger(__name__)

@@ -12,8 +12,8 @@ from lightfm_retriever.hosting.settings import option_flags
 from lightfm_retriever.hosting.settings.option_flags import made
 from lightfm_retriever.publication import layout
 from trainer.errors import OptionError
-from trainer.fitting.lightfm_model import Hyperparameters
 from trainer.index import make_backends
+from trainer.models.given import GivenHyperparameters
 from trainer.promotion.gates import Gates
 from trainer.promotion.predecessor import CANARY
 from trainer.spark.options import ENGINE, LIGHTFM, SparkAls
@@ -34,8 +34,8 @@ def add_training(parser: argparse.ArgumentParser) -> None:
     """Add all flags of a training run."""
     option_flags.add(parser.add_argument_group("data"), DataSpec)
     group = parser.add_argument_group("hyperparameters")
-    option_flags.add(group, Hyperparameters, switches_last=True)
-    option_flags.add(group, TrainingSpec, group="hyperparameters")
+    option_flags.add(group, GivenHyperparameters, switches_last=True)
+    option_flags.add(group, TrainingSpec, group="hyperparameters", switches_last=True)
     add_publishing(parser)
 
 

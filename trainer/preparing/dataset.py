@@ -72,6 +72,14 @@ class Dataset:
         """Return for each user the ascending item rows of the training interactions, int32."""
         return _rows(self.train)
 
+    def profiles(self) -> Ragged:
+        """Return for each user the ascending item rows of the positive training interactions, int32."""
+        if (self.train.data > 0).all():
+            return self.seen()
+        positives = self.train.multiply(self.train > 0).tocsr()
+        positives.eliminate_zeros()
+        return _rows(positives)
+
     def weight(self) -> float:
         """Return the sum of the weights of all positives, of train and test."""
         parts = (self.train.data, self.test.data)

@@ -10,7 +10,7 @@ from typing import Annotated
 from lightfm_retriever.hosting import options
 from lightfm_retriever.hosting.options import Option
 from trainer.errors import OptionError
-from trainer.fitting.lightfm_model import Hyperparameters
+from trainer.models.given import GivenHyperparameters
 
 LIGHTFM, ENGINE = "lightfm", "spark-als"
 
@@ -78,7 +78,7 @@ class SparkAls:
 
 
 def refuse_what_lightfm_has(
-    hyperparameters: Hyperparameters,
+    hyperparameters: GivenHyperparameters,
     *,
     item_features: list[str],
     user_features: list[str],
@@ -90,7 +90,12 @@ def refuse_what_lightfm_has(
         "user_features": ",".join(user_features),
         "warm_start": warm_start,
     }
-    usual = {**asdict(Hyperparameters()), "item_features": "", "user_features": "", "warm_start": False}
+    usual = {
+        **asdict(GivenHyperparameters()),
+        "item_features": "",
+        "user_features": "",
+        "warm_start": False,
+    }
     for name, value in {**asdict(hyperparameters), **others}.items():
         if name not in _SHARED and value != usual[name]:
             expected = f"left out with --engine {ENGINE}: it is for --engine {LIGHTFM}"
