@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from argparse import ArgumentTypeError
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from typing import Annotated, Any
 
@@ -15,15 +15,13 @@ from lightfm_retriever.hosting.settings.values import PathType
 from lightfm_retriever.publication import layout
 from trainer.data import movielens
 from trainer.data.bounds import HALF_LIFE_DAYS, LAST_DAYS, check_event_weights
-from trainer.durations import parse_duration
 from trainer.errors import OptionError
 from trainer.index import AUTO, NAMES
 from trainer.index.protocol import TREES
 from trainer.index.tuning import INDEX_THREADS, TARGET_RECALL, TuningOptions
 from trainer.models import AUTO as AUTO_MODEL
 from trainer.models import DEFAULT as DEFAULT_MODEL
-from trainer.models import NAMES as MODELS
-from trainer.models import family, settings_of
+from trainer.models.choice import BUDGET, MODEL, SETTINGS, refuse_what_it_lacks
 from trainer.models.given import GivenHyperparameters
 from trainer.preparing.splits import SPLIT, SPLIT_COUNT, SPLIT_SHARE
 from trainer.promotion.gates import MAX_SHRINKAGE, Gates
@@ -43,20 +41,6 @@ def _weights(text: str) -> dict[str, float]:
         if not equals:
             raise ArgumentTypeError(f"{part!r} should be EVENT=WEIGHT, such as view=1")
     return weights
-
-
-def _pair(text: str) -> tuple[str, str]:
-    name, equals, value = text.partition("=")
-    if not equals:
-        raise ArgumentTypeError(f"{text!r} should be NAME=VALUE, such as l2=500")
-    return name.strip(), value.strip()
-
-
-def _duration(text: str) -> float:
-    try:
-        return parse_duration(text, option="--budget").total_seconds()
-    except OptionError as error:
-        raise ArgumentTypeError(error.problem) from error
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -197,37 +181,9 @@ class TrainingSpec(LabelSpec):
     """
 
     data: DataSpec
-    model: Annotated[
-        str,
-        Option(
-            f"family of models; {AUTO_MODEL} searches for the best on a validation split",
-            choices=(*MODELS, AUTO_MODEL),
-            group="hyperparameters",
-        ),
-    ] = DEFAULT_MODEL
-    settings: Annotated[
-        dict[str, str],
-        Option(
-            "a hyperparameter of the family; may be given several times; 'models' lists them",
-            flag="set",
-            group="hyperparameters",
-            metavar="NAME=VALUE",
-            read=_pair,
-            repeated=True,
-        ),
-    ] = field(default_factory=dict)
-    budget_seconds: Annotated[
-        float | None,
-        Option(
-            f"longest search of --model {AUTO_MODEL}, such as 5m (default: 5m)",
-            flag="budget",
-            gt=0,
-            le=7 * 86400,
-            group="hyperparameters",
-            metavar="DURATION",
-            read=_duration,
-        ),
-    ] = None
+    model: Annotated[str, MODEL] = DEFAULT_MODEL
+    settings: Annotated[dict[str, str], SETTINGS] = field(default_factory=dict)
+    budget_seconds: Annotated[float | None, BUDGET] = None
     hyperparameters: GivenHyperparameters = field(default_factory=GivenHyperparameters)
     backend: Annotated[
         str,
@@ -263,53 +219,29 @@ class TrainingSpec(LabelSpec):
         super().__post_init__()
         if self.warm_start and self.label is None:
             raise OptionError("--warm-start", True, "used with a label, whose model it continues from")
-        if self.spark is not None:
-            self._refuse_with_spark()
-        elif self.model == AUTO_MODEL:
-            self._refuse_with_auto()
+        learning: dict[str, str | bool] = {
+            "--item-features": ",".join(self.data.item_features),
+            "--user-features": ",".join(self.data.user_features),
+            "--warm-start": self.warm_start,
+        }
+        if self.spark is None:
+            refuse_what_it_lacks(
+                self.model, self.hyperparameters, self.settings, self.budget_seconds, learning
+            )
         else:
-            self._refuse_with_family()
+            for flag, value, usual in (
+                ("--model", self.model, DEFAULT_MODEL),
+                ("--set", ",".join(self.settings), ""),
+                ("--budget", self.budget_seconds, None),
+            ):
+                if value != usual:
+                    raise OptionError(flag, value, f"left out with --engine {ENGINE}")
+            refuse_what_lightfm_has(self.hyperparameters, learning)
 
     @property
     def chooses_model(self) -> bool:
         """Whether the model is chosen on validation interactions."""
         return self.model == AUTO_MODEL and self.spark is None
-
-    def _refuse_with_spark(self) -> None:
-        if self.model != DEFAULT_MODEL:
-            raise OptionError("--model", self.model, f"left out with --engine {ENGINE}")
-        refuse_what_lightfm_has(
-            self.hyperparameters,
-            item_features=self.data.item_features,
-            user_features=self.data.user_features,
-            warm_start=self.warm_start,
-        )
-
-    def _refuse_with_auto(self) -> None:
-        """Raise OptionError for an option whose value the search chooses."""
-        named = {name.replace("_", "-"): value for name, value in self.hyperparameters.own().items()}
-        if self.settings:
-            named["set"] = ",".join(self.settings)
-        if self.warm_start:
-            named["warm-start"] = True
-        for name, value in named.items():
-            raise OptionError(f"--{name}", value, f"left out with --model {AUTO_MODEL}, which searches")
-
-    def _refuse_with_family(self) -> None:
-        """Raise OptionError for an option that the family doesn't have."""
-        own = family(self.model)
-        settings_of(own, self.hyperparameters, self.settings)
-        if self.budget_seconds is not None:
-            raise OptionError("--budget", self.budget_seconds, f"used with --model {AUTO_MODEL}")
-        if own.uses_features:
-            return
-        for flag, value in (
-            ("--item-features", ",".join(self.data.item_features)),
-            ("--user-features", ",".join(self.data.user_features)),
-            ("--warm-start", self.warm_start),
-        ):
-            if value:
-                raise OptionError(flag, value, f"left out with --model {self.model}, which has none")
 
 
 _ADDED: dict[str, Any] = {"spark": None, "model": DEFAULT_MODEL, "settings": {}, "budget_seconds": None}
@@ -318,12 +250,29 @@ _ADDED: dict[str, Any] = {"spark": None, "model": DEFAULT_MODEL, "settings": {},
 
 def encode(spec: TrainingSpec) -> str:
     """Encode a spec as JSON, which is the same for equal specs."""
-    content = msgspec.to_builtins(spec)
+    # Unlike msgspec's, this also has the fields that a stored spec lacked.
+    content = asdict(spec)
     # Specs that were stored before there was a choice of these stay the same.
     for name, nothing in _ADDED.items():
         if content.get(name, nothing) == nothing:
             content.pop(name, None)
+    own = content["hyperparameters"]
+    content["hyperparameters"] = {name: value for name, value in own.items() if value is not None}
     return msgspec.json.encode(content, order="deterministic").decode()
+
+
+def is_same(stored: TrainingSpec, asked: TrainingSpec) -> bool:
+    """Compare a stored spec with that of a request.
+
+    Earlier releases had LightFM only, and wrote its defaults out. So a request that leaves them out is
+    also the same as a stored spec that has them.
+    """
+    if encode(stored) == encode(asked):
+        return True
+    if asked.model != DEFAULT_MODEL or asked.settings:
+        return False
+    own = GivenHyperparameters(**asdict(asked.hyperparameters.of_lightfm()))
+    return encode(stored) == encode(replace(asked, hyperparameters=own))
 
 
 def decode(text: str | bytes) -> TrainingSpec:

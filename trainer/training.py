@@ -17,7 +17,7 @@ from lightfm_retriever.publication.errors import LabelError
 from lightfm_retriever.publication.vectors.fold_in import FoldIn
 from lightfm_retriever.publication.volume import Volume
 from trainer import models
-from trainer.errors import OptionError
+from trainer.errors import OptionError, TrainerError
 from trainer.evaluation.of_cold_users import evaluate_cold_of
 from trainer.evaluation.of_vectors import MAX_USERS, evaluate_vectors
 from trainer.fitting import warm_start as warm
@@ -102,11 +102,13 @@ def trained_by(
             raise OptionError("--model", spec.model, f"another one: {problem}")
         settings = models.filled(family, shape, models.settings_of(family, given, spec.settings))
     epochs = family.epochs(settings)
-    with timings.stage("fit"), reporter.step(f"Training {family.name}, epochs", epochs) as advance:
+    with timings.stage("fit"), reporter.step("Training, epochs", epochs) as advance:
         fitted = family.fit(dataset, settings, replace(fitting, after_epoch=lambda *_: advance(1)))
         fold_in = None
         if fitted.embeddings is not None and folded_in:
             fitted, fold_in = _folded_in(fitted, dataset, seed=given.seed)
+    if fitted.embeddings is None:
+        raise TrainerError(f"a model of the family {family.name} can't be published yet")
     with timings.stage("evaluate"):
         metrics = _measured(fitted, dataset, given)
     yield Trained(

@@ -135,7 +135,7 @@ def _add_train(made: Program) -> None:
     add_json(train)
     train.everyday = (
         *("--volume", "--target", "--dataset", "--interactions", "--items", "--users"),
-        *("--item-features", "--user-features", "--epochs", "--components", "--backend"),
+        *("--item-features", "--user-features", "--model", "--set", "--budget", "--backend"),
         *("--label", "--canary", "--no-label", "--config", "--json"),
     )
 

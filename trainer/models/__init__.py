@@ -29,6 +29,10 @@ NAMES = tuple(FAMILIES)
 DEFAULT = "lightfm"
 AUTO = "auto"
 
+# The types of a setting, in plain words; a setting of another type can't be given by a text.
+_NOUNS: dict[Any, str] = {int: "a whole number", float: "a number", str: "", bool: "true or false"}
+_SWITCH = {"true": True, "false": False}
+
 
 def family(name: str) -> Family:
     """Return a family by its name, one of NAMES."""
@@ -82,10 +86,12 @@ def filled(chosen: Family, shape: Shape, given: Mapping[str, Scalar]) -> Any:
 
 def _value(one: Declared, text: str) -> Scalar:
     """Convert the text of a setting. Raises OptionError."""
-    expected = one.option.told() or f"a value of type {one.kind.__name__}"
+    value: Scalar
+    noun = _NOUNS[one.kind]
     try:
-        value: Scalar = one.kind(text)
-    except ValueError as error:
+        value = _SWITCH[text] if one.kind is bool else one.kind(text)
+    except (KeyError, ValueError) as error:
+        expected = f"{noun} {one.option.told()}".strip()
         raise OptionError("--set", f"{one.name}={text}", f"{one.name} {expected}") from error
     if (problem := one.option.problem(value)) is not None:
         raise OptionError("--set", f"{one.name}={text}", f"{one.name} {problem}")

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from lightfm_retriever.hosting import options
 from lightfm_retriever.hosting.options import Option
 from trainer.errors import OptionError
+from trainer.fitting.lightfm_model import COMPONENTS, EPOCHS
 from trainer.models.implicit_package import fit_factors
 from trainer.models.protocol import Family, Fitted, Fitting, Shape
 
@@ -25,8 +26,8 @@ if TYPE_CHECKING:
 class AlsSettings:
     """The hyperparameters of ALS."""
 
-    components: Annotated[int, Option("number of dimensions of the embeddings", ge=1, le=4096)] = 64
-    epochs: Annotated[int, Option("number of passes over the interactions", ge=1, le=10_000)] = 15
+    components: Annotated[int, COMPONENTS] = 64
+    epochs: Annotated[int, EPOCHS] = 15
     regularization: Annotated[float, Option("L2 penalty", ge=0, lt=math.inf)] = 10.0
     alpha: Annotated[
         float, Option("how much more a seen pair counts than an unseen one", gt=0, lt=math.inf)

@@ -117,7 +117,9 @@ def _inverse(gram: NDArray[Any], l2: float) -> NDArray[Any]:
     if not problem:
         lower, problem = invert(lower, lower=True, overwrite_c=True)
     if problem:
-        raise DivergedError(None, problem=f"EASE has no solution with l2={l2:g}: set a larger one")
+        raise DivergedError(
+            None, problem=f"EASE has no solution with l2={l2:g}", advice="set a larger one by --set l2"
+        )
     # Only the lower triangle is filled in.
     inverse: NDArray[Any] = np.tril(lower) + np.tril(lower, -1).T
     return inverse

@@ -15,6 +15,7 @@ from lightfm_retriever.publication.vectors.vector_space import (
 )
 from trainer.errors import DivergedError
 from trainer.fitting.embeddings import Embeddings, check_servable
+from trainer.models.sparse_rows import ADVICE
 from trainer.preparing.dataset import Dataset
 
 # Length of the vector of a row without a factor, relative to the mean's length.
@@ -34,11 +35,13 @@ def embeddings_of(
     for factors in (items, users):
         # `not all(<=)` instead of `any(>)`, so that NaN fails.
         if not (squared_norms(factors) <= LONGEST**2).all():
-            raise DivergedError(None, problem="a factor isn't finite, or is too long to be served")
+            raise DivergedError(
+                None, problem="a factor isn't finite, or is too long to be served", advice=ADVICE
+            )
     items = np.array(items, dtype=np.float32)
     missing = squared_norms(items) < SHORTEST**2
     if missing.all():
-        raise DivergedError(None, problem="all factors of items are zero")
+        raise DivergedError(None, problem="all factors of items are zero", advice=ADVICE)
     items[missing] = _SHORT * items[~missing].mean(axis=0)
     biases = np.zeros(len(items), dtype=np.float32) if item_biases is None else item_biases
     made = Embeddings(
@@ -48,7 +51,7 @@ def embeddings_of(
     try:
         check_servable(made)
     except TooLongError as error:
-        raise DivergedError(None, problem=str(error)) from error
+        raise DivergedError(None, problem=str(error), advice=ADVICE) from error
     return made
 
 

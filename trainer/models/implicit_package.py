@@ -28,6 +28,7 @@ def fit_factors(
     from threadpoolctl import threadpool_limits
 
     from trainer.models.factors import positives_of
+    from trainer.models.sparse_rows import ADVICE
 
     matrix = positives_of(dataset, weighted=fitting.sample_weights)
     with threadpool_limits(1), warnings.catch_warnings():
@@ -49,7 +50,7 @@ def fit_factors(
         except Exception as error:
             # The package defines its error in a module that it doesn't document.
             if type(error).__name__ == "ModelFitError":
-                raise DivergedError(None, problem="a factor isn't finite") from error
+                raise DivergedError(None, problem="a factor isn't finite", advice=ADVICE) from error
             raise
     return _fitted(model, dataset)
 
