@@ -12,7 +12,7 @@ from lightfm import LightFM
 from lightfm_retriever.publication.manifest import DatasetFacts
 from lightfm_retriever.publication.volume import Volume
 from lightfm_retriever.publication.writer import Clock, Staging, utc_now
-from trainer import reading, training
+from trainer import models, reading, training
 from trainer.data.files import tables
 from trainer.index import make_backends
 from trainer.index.tuning import TuningOptions
@@ -92,6 +92,7 @@ def train_and_publish(
     reporter = reporter or Silent()
     timings = Timings(clock, on_stage=reporter.stage, run_id=run_id)
     indexing = indexing_of(spec)
+    models.check_installed(spec.model)
     volume = places.volume
     volume.check_writable()
     with predecessor.followed(volume, spec.label):

@@ -13,7 +13,7 @@ from typing import Any, cast
 from lightfm_retriever.hosting import words
 from lightfm_retriever.hosting.options import Declared, declared
 from lightfm_retriever.publication.manifest import Scalar
-from trainer.errors import OptionError
+from trainer.errors import ExtraMissingError, OptionError
 from trainer.models.given import COMMON, GivenHyperparameters
 from trainer.models.protocol import Family, Shape
 
@@ -38,6 +38,16 @@ def family(name: str) -> Family:
     """Return a family by its name, one of NAMES."""
     module, of = FAMILIES[name]
     return cast("Family", getattr(importlib.import_module(module), of)())
+
+
+def check_installed(name: str) -> None:
+    """Raise ExtraMissingError if the package of a family isn't installed."""
+    # A search leaves such families out.
+    if name == AUTO:
+        return
+    own = family(name)
+    if not own.is_installed():
+        raise ExtraMissingError(f"--model {name}", own.extra, own.package)
 
 
 def settings_of(

@@ -15,7 +15,7 @@ from lightfm_retriever.hosting import options
 from lightfm_retriever.hosting.options import Option
 from trainer.errors import OptionError
 from trainer.fitting.lightfm_model import COMPONENTS, EPOCHS, LEARNING_RATE
-from trainer.models.implicit_package import fit_factors
+from trainer.models.implicit_package import EXTRA, fit_factors
 from trainer.models.protocol import Family, Fitted, Fitting, Shape
 
 if TYPE_CHECKING:
@@ -40,10 +40,11 @@ class Bpr(Family):
     """The family; see trainer.models.protocol."""
 
     name = "bpr"
-    told = "matrix factorisation by pairwise ranking; needs the extra models"
+    told = "matrix factorisation by pairwise ranking"
     settings = BprSettings
     libraries: Sequence[str] = ("implicit", "scipy")
     package = "implicit"
+    extra = EXTRA
 
     def candidates(self, shape: Shape) -> Sequence[BprSettings]:
         """See Family."""
