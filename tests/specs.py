@@ -98,7 +98,9 @@ def training_specs(draw: st.DrawFn) -> TrainingSpec:
     values["warm_start"] &= label is not None
     if (model := values["model"]) == models.AUTO:
         kept: set[str] = set()
-        values |= {"settings": {}, "warm_start": False}
+        # A flag has microseconds.
+        budgets = st.integers(1, 604_800_000).map(lambda own: own / 1000)
+        values |= {"settings": {}, "warm_start": False, "budget_seconds": draw(st.none() | budgets)}
     else:
         family = models.family(model)
         known = {name: one for name, one in declared(family.settings).items() if name not in COMMON}
