@@ -14,6 +14,7 @@ from lightfm_retriever.publication.volume import Volume
 from lightfm_retriever.publication.writer import Clock, Staging, utc_now
 from trainer import reading, training
 from trainer.data.files import tables
+from trainer.errors import TrainerError
 from trainer.index import make_backends
 from trainer.index.tuning import TuningOptions
 from trainer.preparing.dataset import Dataset, build_dataset
@@ -187,10 +188,24 @@ def _prepared(
         )
         if not spec.chooses_model:
             return Prepared(dataset=dataset)
-        validation = build_validation(
+        return Prepared(dataset=dataset, validation=_validation(spec, source, splitting))
+
+
+def _validation(spec: TrainingSpec, source: TrainingInput, splitting: Splitting) -> Dataset | None:
+    """Hold out validation interactions; None if nobody asked for a choice and they are too few.
+
+    Raises:
+        TrainerError: --model auto has nothing to choose by.
+    """
+    try:
+        made = build_validation(
             source.interactions, items=source.items, users=source.users, splitting=splitting
         )
-        return Prepared(dataset=dataset, validation=validation)
+    except TrainerError:
+        if spec.model is None:
+            return None
+        raise
+    return None if spec.model is None and made.held_out() is None else made
 
 
 def _gates(spec: TrainingSpec) -> Gates:

@@ -21,13 +21,15 @@ from trainer.index import AUTO, NAMES
 from trainer.index.protocol import TREES
 from trainer.index.tuning import INDEX_THREADS, TARGET_RECALL, TuningOptions
 from trainer.models import AUTO as AUTO_MODEL
-from trainer.models import DEFAULT as DEFAULT_MODEL
+from trainer.models import LIGHTFM, family, settings_of
 from trainer.models import NAMES as MODELS
-from trainer.models import family, settings_of
 from trainer.models.given import GivenHyperparameters
 from trainer.preparing.splits import SPLIT, SPLIT_COUNT, SPLIT_SHARE
 from trainer.promotion.gates import MAX_SHRINKAGE, Gates
 from trainer.spark.options import ENGINE, SparkAls, refuse_what_lightfm_has
+
+# The default of --budget, in seconds, with and without --model.
+_SEARCH, _DEFAULT_SEARCH = 300.0, 60.0
 
 _path = partial(Option, metavar="PATH", read=PathType())
 
@@ -198,13 +200,14 @@ class TrainingSpec(LabelSpec):
 
     data: DataSpec
     model: Annotated[
-        str,
+        str | None,
         Option(
-            f"family of models; {AUTO_MODEL} searches for the best on a validation split",
+            f"family of models; {AUTO_MODEL} searches for the best on a validation split (default: "
+            f"{AUTO_MODEL}, but {LIGHTFM} with features, --warm-start or a hyperparameter)",
             choices=(*MODELS, AUTO_MODEL),
             group="hyperparameters",
         ),
-    ] = DEFAULT_MODEL
+    ] = None
     settings: Annotated[
         dict[str, str],
         Option(
@@ -219,7 +222,8 @@ class TrainingSpec(LabelSpec):
     budget_seconds: Annotated[
         float | None,
         Option(
-            f"longest search of --model {AUTO_MODEL}, such as 5m (default: 5m)",
+            f"time for the search and the fit of --model {AUTO_MODEL}, such as 10m (default: 5m; "
+            "1m without --model)",
             flag="budget",
             gt=0,
             le=7 * 86400,
@@ -265,18 +269,42 @@ class TrainingSpec(LabelSpec):
             raise OptionError("--warm-start", True, "used with a label, whose model it continues from")
         if self.spark is not None:
             self._refuse_with_spark()
-        elif self.model == AUTO_MODEL:
+        elif self.chooses_model:
             self._refuse_with_auto()
         else:
             self._refuse_with_family()
 
     @property
+    def family(self) -> str:
+        """Return the name of the family of models, or "auto" for a search.
+
+        Without --model, it is LightFM if something is given that only LightFM has.
+        """
+        if self.model is not None:
+            return self.model
+        of_lightfm = (
+            self.spark is not None
+            or self.warm_start
+            or self.settings
+            or self.hyperparameters.own()
+            or self.data.item_features
+            or self.data.user_features
+        )
+        return LIGHTFM if of_lightfm else AUTO_MODEL
+
+    @property
     def chooses_model(self) -> bool:
         """Whether the model is chosen on validation interactions."""
-        return self.model == AUTO_MODEL and self.spark is None
+        return self.family == AUTO_MODEL
+
+    @property
+    def search_seconds(self) -> float:
+        """Return the time for the search and the fit after it."""
+        default = _DEFAULT_SEARCH if self.model is None else _SEARCH
+        return self.budget_seconds or default
 
     def _refuse_with_spark(self) -> None:
-        if self.model != DEFAULT_MODEL:
+        if self.model not in (None, LIGHTFM):
             raise OptionError("--model", self.model, f"left out with --engine {ENGINE}")
         refuse_what_lightfm_has(
             self.hyperparameters,
@@ -297,7 +325,7 @@ class TrainingSpec(LabelSpec):
 
     def _refuse_with_family(self) -> None:
         """Raise OptionError for an option that the family doesn't have."""
-        own = family(self.model)
+        own = family(self.family)
         settings_of(own, self.hyperparameters, self.settings)
         if self.budget_seconds is not None:
             raise OptionError("--budget", self.budget_seconds, f"used with --model {AUTO_MODEL}")
@@ -309,10 +337,10 @@ class TrainingSpec(LabelSpec):
             ("--warm-start", self.warm_start),
         ):
             if value:
-                raise OptionError(flag, value, f"left out with --model {self.model}, which has none")
+                raise OptionError(flag, value, f"left out with --model {own.name}, which has none")
 
 
-_ADDED: dict[str, Any] = {"spark": None, "model": DEFAULT_MODEL, "settings": {}, "budget_seconds": None}
+_ADDED: dict[str, Any] = {"spark": None, "model": None, "settings": {}, "budget_seconds": None}
 """Fields that a spec got later, and their defaults, which aren't encoded."""
 
 

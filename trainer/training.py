@@ -28,7 +28,7 @@ from trainer.models.given import COMMON, GivenHyperparameters
 from trainer.models.protocol import Fitted, Fitting, Shape
 from trainer.preparing.dataset import Dataset
 from trainer.progress import Reporter
-from trainer.selection.search import BUDGET_SECONDS, select
+from trainer.selection.search import select
 from trainer.selection.trial import shown
 from trainer.spark.engine import trained_on_spark
 from trainer.spec import TrainingSpec
@@ -88,7 +88,7 @@ def trained_by(
         with timings.stage("select"):
             selection = select(
                 prepared.validation,
-                budget_seconds=spec.budget_seconds or BUDGET_SECONDS,
+                budget_seconds=spec.search_seconds,
                 fitting=fitting,
                 reporter=reporter,
             )
@@ -96,10 +96,10 @@ def trained_by(
         family, folded_in = models.family(chosen.model), chosen.folded_in
         settings = family.settings(**chosen.settings)
     else:
-        family = models.family(spec.model)
+        family = models.family(models.LIGHTFM if spec.chooses_model else spec.family)
         shape = Shape.of(dataset)
         if (problem := family.problem(shape)) is not None:
-            raise OptionError("--model", spec.model, f"another one: {problem}")
+            raise OptionError("--model", family.name, f"another one: {problem}")
         settings = models.filled(family, shape, models.settings_of(family, given, spec.settings))
     epochs = family.epochs(settings)
     with timings.stage("fit"), reporter.step(f"Training {family.name}, epochs", epochs) as advance:
@@ -129,7 +129,7 @@ def trained_by(
 
 def _lightfm(spec: TrainingSpec, dataset: Dataset) -> Hyperparameters:
     """Return the hyperparameters of LightFM for a dataset."""
-    own = models.family("lightfm")
+    own = models.family(models.LIGHTFM)
     given = models.settings_of(own, spec.hyperparameters, spec.settings)
     made: Hyperparameters = models.filled(own, Shape.of(dataset), given)
     return replace(made, seed=spec.hyperparameters.seed, threads=spec.hyperparameters.threads)

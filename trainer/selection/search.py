@@ -21,13 +21,12 @@ from trainer.preparing.dataset import Dataset
 from trainer.progress import Reporter
 from trainer.selection.trial import Validation, shown, try_out
 
-BUDGET_SECONDS = 300.0
-"""The default of --budget."""
-
 # The share of the budget that the estimated trials may take: estimates err, and the machine is shared.
 _PLANNED = 0.6
 # A family whose first candidate is this much worse than the best is not tried again.
 _HOPELESS = 0.6
+# With fewer users than this, the standard error of NDCG@10 is about 0.03 or more.
+_FEW_USERS = 100
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -141,12 +140,25 @@ def select(
     best = search.best_of()
     if best is None:
         raise TrainerError(_nothing(search.trials, budget_seconds))
-    late = "the clock ended the search of --model auto, so another run may choose another model"
     return Selection(
         trials=search.trials,
         best=search.trials.index(best),
-        warnings=[f"{late}: raise --budget"] if search.late else [],
+        warnings=[*_doubts(search, len(validation.users))],
     )
+
+
+def _doubts(search: _Search, users: int) -> Iterator[str]:
+    """Yield a warning for each reason to doubt the choice."""
+    if search.late:
+        yield (
+            "the clock ended the search for a model, so another run may choose another one: raise "
+            "--budget"
+        )
+    if users < _FEW_USERS:
+        yield (
+            f"the model was chosen by only {users} users with validation interactions: chance decides "
+            "among models so close; name one with --model"
+        )
 
 
 def _families(fitting: Fitting) -> list[Family]:
