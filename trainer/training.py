@@ -7,10 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
-import scipy.sparse as sp
 from lightfm import LightFM
-from lightfm.evaluation import auc_score, precision_at_k
 
 from lightfm_retriever.publication import labels, layout
 from lightfm_retriever.publication.errors import LabelError
@@ -19,12 +16,12 @@ from lightfm_retriever.publication.volume import Volume
 from trainer import models
 from trainer.errors import OptionError
 from trainer.evaluation.of_cold_users import evaluate_cold_of
-from trainer.evaluation.of_vectors import MAX_USERS, evaluate_vectors
+from trainer.evaluation.of_dataset import evaluate_dataset
 from trainer.fitting import warm_start as warm
 from trainer.fitting.embeddings import Trained
 from trainer.fitting.folding import folded_users
 from trainer.fitting.lightfm_model import Hyperparameters
-from trainer.models.given import COMMON, GivenHyperparameters
+from trainer.models.given import COMMON
 from trainer.models.protocol import Fitted, Fitting, Shape
 from trainer.preparing.dataset import Dataset
 from trainer.progress import Reporter
@@ -108,10 +105,15 @@ def trained_by(
         if fitted.embeddings is not None and folded_in:
             fitted, fold_in = _folded_in(fitted, dataset, seed=given.seed)
     with timings.stage("evaluate"):
-        metrics = _measured(fitted, dataset, given)
+        evaluated = evaluate_dataset(fitted.scores, dataset, seed=given.seed)
+        metrics = evaluated.metrics
+        if fitted.embeddings is not None:
+            cold = evaluate_cold_of(dataset, fitted.embeddings, fitted.user_features, seed=given.seed)
+            metrics = metrics | cold
     yield Trained(
         embeddings=fitted.embeddings,
         metrics=metrics,
+        evaluation=evaluated.facts,
         hyperparameters={
             "model": family.name,
             **shown(settings),
@@ -144,76 +146,3 @@ def _folded_in(fitted: Fitted, dataset: Dataset, *, seed: int) -> tuple[Fitted, 
         return fitted, None
     users = folded_users(fold_in, made, profiles)
     return replace(fitted, embeddings=replace(made, user_vectors=users)), fold_in
-
-
-def _measured(fitted: Fitted, dataset: Dataset, given: GivenHyperparameters) -> dict[str, float]:
-    made, seed = fitted.embeddings, given.seed
-    assert made is not None  # noqa: S101 - of every family that can be published
-    if fitted.model is not None:
-        metrics = evaluate(fitted.model, dataset, threads=given.threads, seed=seed)
-    else:
-        held_out = dataset.held_out()
-        if held_out is None:
-            return {}
-        metrics = evaluate_vectors(made, seen=dataset.seen(), held_out=held_out, seed=seed)
-    return metrics | evaluate_cold_of(dataset, made, fitted.user_features, seed=seed)
-
-
-def evaluate(model: LightFM, dataset: Dataset, *, threads: int, seed: int) -> dict[str, float]:
-    """Compute precision@10 and AUC with LightFM's evaluation, as means over users.
-
-    `train_*` and `test_*` rank all items, as by default in LightFM. `*_unseen` leave out the items of
-    the user's training interactions, as recommendations do. Users without a positive in the evaluated
-    part don't count, and AUC also skips users whose ranked items are all positives. If there are more
-    than MAX_USERS, that many are drawn by `seed`.
-
-    Returns:
-        Metrics by name, without those of an empty part. `evaluated_users` counts the users of the test
-        part.
-    """
-    random = np.random.default_rng(seed)
-    metrics: dict[str, float] = {}
-    train = _two_rows(_sample(dataset.train, random))
-    test = _two_rows(_sample(dataset.test, random))
-    user_features = _two_rows(dataset.user_features)
-    for part, positives, excluded in (
-        ("train_{}", train, None),
-        ("test_{}", test, None),
-        ("test_{}_unseen", test, _two_rows(dataset.train)),
-    ):
-        if positives.nnz == 0:
-            continue
-        options = {
-            "train_interactions": excluded,
-            "user_features": user_features,
-            "item_features": dataset.item_features,
-            "num_threads": threads,
-        }
-        precision = precision_at_k(model, positives, k=10, **options)
-        metrics[part.format("precision_at_10")] = float(precision.mean())
-        auc = auc_score(model, positives, **options)
-        # LightFM divides by the number of negatives, so AUC is NaN for users without any.
-        if len(defined := auc[~np.isnan(auc)]):
-            metrics[part.format("auc")] = float(defined.mean())
-    metrics["evaluated_users"] = float((test.getnnz(axis=1) > 0).sum())
-    return metrics
-
-
-def _sample(interactions: sp.csr_matrix, random: np.random.Generator) -> sp.csr_matrix:
-    """Return the positives of at most MAX_USERS users; other rows are empty."""
-    positives = interactions.multiply(interactions > 0).tocsr().astype(np.float32)
-    positives.eliminate_zeros()
-    users = np.flatnonzero(positives.getnnz(axis=1))
-    if len(users) > MAX_USERS:
-        chosen = np.zeros(positives.shape[0], dtype=np.float32)
-        chosen[random.choice(users, MAX_USERS, replace=False)] = 1
-        positives = (sp.diags(chosen) @ positives).tocsr()
-        positives.eliminate_zeros()
-    return positives
-
-
-def _two_rows(matrix: sp.csr_matrix) -> sp.csr_matrix:
-    """Add an empty row to a matrix of one row, since LightFM squeezes arrays of length 1."""
-    if matrix.shape[0] != 1:
-        return matrix
-    return sp.vstack([matrix, sp.csr_matrix((1, matrix.shape[1]), dtype=matrix.dtype)], format="csr")

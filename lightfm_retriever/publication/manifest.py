@@ -20,6 +20,7 @@ from lightfm_retriever.publication.errors import (
     says_nothing,
     shown,
 )
+from lightfm_retriever.publication.evaluation_facts import Count, EvaluationFacts
 
 FORMAT_VERSION = 1
 MAX_BYTES = 4 << 20
@@ -31,9 +32,8 @@ MAX_FILES = 100
 # Fields that were added to format 1 later, and their defaults. A field with its default isn't encoded,
 # so that an older manifest is encoded as it was.
 _ADDED: dict[str, Any] = {"target_recall": None, "trials": [], "build_seconds": 0.0, "depths": []}
-_ADDED |= {"attributes": [], "weight": None, "candidates": []}
+_ADDED |= {"attributes": [], "weight": None, "candidates": [], "evaluation": None}
 
-Count = Annotated[int, msgspec.Meta(ge=0)]
 Positive = Annotated[int, msgspec.Meta(ge=1)]
 Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
 Duration = Annotated[float, msgspec.Meta(ge=0)]
@@ -190,6 +190,7 @@ class Manifest:
     indexes: dict[str, IndexFacts]
     attributes: list[AttributeFacts] = field(default_factory=list)
     candidates: list[TrialFacts] = field(default_factory=list)
+    evaluation: EvaluationFacts | None = None
     format_version: int = FORMAT_VERSION
     version: str = ""
     created_at: str = ""
