@@ -105,7 +105,7 @@ def trained_by(
         if fitted.embeddings is not None and folded_in:
             fitted, fold_in = _folded_in(fitted, dataset, seed=given.seed)
     with timings.stage("evaluate"):
-        evaluated = evaluate_dataset(fitted.scores, dataset, seed=given.seed)
+        evaluated = evaluate_dataset(fitted.scores, dataset, model=family.name, fitting=fitting)
         metrics = evaluated.metrics
         if fitted.embeddings is not None:
             cold = evaluate_cold_of(dataset, fitted.embeddings, fitted.user_features, seed=given.seed)
@@ -125,7 +125,11 @@ def trained_by(
         user_features=fitted.user_features,
         fold_in=fold_in,
         trials=() if selection is None else selection.trials,
-        warnings=[*fitted.warnings, *(() if selection is None else selection.warnings)],
+        warnings=[
+            *fitted.warnings,
+            *(() if selection is None else selection.warnings),
+            *evaluated.warnings,
+        ],
     )
 
 

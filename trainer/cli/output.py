@@ -11,6 +11,7 @@ from lightfm_retriever.hosting.terminal import print_json
 from lightfm_retriever.publication import layout
 from lightfm_retriever.publication.manifest import Manifest
 from trainer.cli import printing
+from trainer.cli.candidates_output import print_candidates
 from trainer.evaluation.metric_rows import USERS, MetricRow, cold_rows, served_rows
 from trainer.promotion.checks import Checked
 from trainer.timings import in_order
@@ -39,7 +40,9 @@ def published(result: Checked, *, as_json: bool) -> None:
                 "users": manifest.users,
                 "dataset": asdict(manifest.dataset),
                 "hyperparameters": manifest.hyperparameters,
+                "candidates": [asdict(one) for one in manifest.candidates],
                 "metrics": manifest.metrics,
+                "evaluation": asdict(manifest.evaluation) if manifest.evaluation else None,
                 "indexes": {name: asdict(index) for name, index in manifest.indexes.items()},
                 "attributes": [asdict(attribute) for attribute in manifest.attributes],
                 "seconds": in_order(result.seconds),
@@ -55,7 +58,9 @@ def published(result: Checked, *, as_json: bool) -> None:
         f"{facts.train_interactions:,} training and {facts.test_interactions:,} test interactions "
         f"(split {facts.split})"
     )
+    print_candidates(manifest.candidates)
     _print_metrics(manifest)
+    _print_simple_models(manifest)
     users = f"{manifest.metrics.get(USERS, 0):,.0f} users, seen items excluded"
     served = served_rows(manifest.metrics, manifest.indexes[layout.RECOMMEND].backend)
     _print_shares(users, "of exact search", served)
@@ -188,6 +193,21 @@ def _print_metrics(manifest: Manifest) -> None:
             rows.add_row(title, *(printing.share(value) for value in values))
     if rows.row_count:
         tables.show(rows)
+
+
+def _print_simple_models(manifest: Manifest) -> None:
+    """Print NDCG@10 of the version and of simple models for the same users."""
+    simple = [] if manifest.evaluation is None else manifest.evaluation.simple_models
+    if not simple:
+        return
+    family = str(manifest.hyperparameters.get("model", "this version"))
+    rows = tables.table(
+        f"{simple[0].users:,} users, seen items excluded", "NDCG@10", "of this model", texts=1
+    )
+    own = simple[0].model_ndcg_at_10
+    for name, value in ((family, own), *((one.name, one.ndcg_at_10) for one in simple)):
+        rows.add_row(name, printing.share(value), f"{value / own:.0%}" if own else "-")
+    tables.show(rows)
 
 
 def _print_shares(users: str, of_what: str, rows: Sequence[MetricRow]) -> None:

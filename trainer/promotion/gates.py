@@ -11,13 +11,16 @@ items are mostly lower.
 
 from __future__ import annotations
 
+import math
+from argparse import ArgumentTypeError
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Annotated
 
 from lightfm_retriever.hosting import options
-from lightfm_retriever.hosting.options import Option
+from lightfm_retriever.hosting.options import Option, names
+from lightfm_retriever.publication.evaluation_facts import SimpleModelFacts
 from trainer.errors import OptionError, TrainerError
 
 DEFAULT_RECALL = 0.8
@@ -28,6 +31,21 @@ DEFAULT_AUC = 0.45
 
 DEFAULT_LOSS = 0.5
 """The default of the largest relative loss of precision@10."""
+
+SIMPLE_MODELS = ("popular", "item-knn", "ease")
+"""The simple models that each version is compared with; see trainer.evaluation.simple_models."""
+
+
+def _ratios(text: str) -> dict[str, float]:
+    ratios = {}
+    for part in names(text):
+        name, _, ratio = part.partition("=")
+        try:
+            ratios[name.strip()] = float(ratio)
+        except ValueError as error:
+            raise ArgumentTypeError(f"{part!r} should be MODEL=RATIO, such as popular=1.5") from error
+    return ratios
+
 
 _gate = partial(Option, ge=0, le=1, group="gates", metavar="SHARE")
 _kept = partial(Option, ge=0, le=1, group="continuity", metavar="SHARE")
@@ -67,6 +85,16 @@ class Gates:
     min_coverage: Annotated[
         float | None, _gate("lowest share of items that are in the top ten of any user")
     ] = None
+    min_lift_over: Annotated[
+        dict[str, float],
+        Option(
+            "lowest NDCG@10 relative to a simple model's, such as popular=1.5; of "
+            f"{', '.join(SIMPLE_MODELS)}",
+            group="gates",
+            metavar="MODEL=RATIO,...",
+            read=_ratios,
+        ),
+    ] = field(default_factory=dict)
     max_relative_loss: Annotated[
         float | None,
         _gate(
@@ -99,6 +127,11 @@ class Gates:
     def __post_init__(self) -> None:
         """Raise OptionError for a threshold out of range."""
         options.check(self, OptionError)
+        for name, ratio in self.min_lift_over.items():
+            if name not in SIMPLE_MODELS:
+                raise OptionError("--min-lift-over", name, f"one of {', '.join(SIMPLE_MODELS)}")
+            if not 0 < ratio < math.inf:
+                raise OptionError("--min-lift-over", f"{name}={ratio}", "a ratio above 0")
 
 
 @dataclass(frozen=True)
@@ -179,6 +212,8 @@ class Measured:
         target_recall: the recall that the indexes were tuned for.
         coverage: see Gates.
         baseline: None if the label named no version.
+        simple_models: the simple models on the same test users.
+        family: the model's own family; "" if unknown.
     """
 
     precision_at_10: float | None = None
@@ -191,6 +226,8 @@ class Measured:
     target_recall: float | None = None
     coverage: float | None = None
     baseline: Baseline | None = None
+    simple_models: Sequence[SimpleModelFacts] = ()
+    family: str = ""
 
 
 class DiscontinuityError(TrainerError):

@@ -59,6 +59,8 @@ def measure(
         target_recall=min((own for own in targets if own is not None), default=None),
         coverage=covered,
         baseline=compared,
+        simple_models=[] if manifest.evaluation is None else manifest.evaluation.simple_models,
+        family=str(manifest.hyperparameters.get("model", "")),
     )
 
 

@@ -13,6 +13,8 @@ from lightfm_retriever.publication.manifest import Scalar, TrialFacts
 from lightfm_retriever.publication.storage.ragged import Ragged
 from lightfm_retriever.publication.vectors.fold_in import FoldIn
 from trainer.errors import TrainerError
+from trainer.evaluation import measures
+from trainer.evaluation.held_out_test import rows_of
 from trainer.fitting.folding import folded_users
 from trainer.fitting.scores import UserScores, VectorScores, top
 from trainer.index.exact import sample
@@ -61,19 +63,11 @@ class Validation:
         return cls(dataset=dataset, users=users, held_out=held_out, seen=dataset.seen())
 
     def ndcg(self, scores: UserScores) -> float:
-        """Return the mean NDCG@10, with binary gains, without seen items.
-
-        Järvelin & Kekäläinen 2002, "Cumulated gain-based evaluation of IR techniques".
-        """
+        """Return the mean NDCG@10 of the users, without seen items; see evaluation.measures."""
         found = top(scores, self.users, self.seen, K)
-        gains = 1 / np.log2(np.arange(2, K + 2))
-        ideal = np.cumsum(gains)
-        values = []
-        for rows, user in zip(found, self.users.tolist(), strict=True):
-            positives = self.held_out[user]
-            hits = np.isin(rows, positives)
-            values.append(float((hits * gains).sum() / ideal[min(K, len(positives)) - 1]))
-        return float(np.mean(values))
+        positives = rows_of(self.held_out, self.users)
+        hits = measures.find_hits(found, positives, scores.items)
+        return float(measures.of_hits(hits, np.diff(positives.offsets), K)["ndcg"].mean())
 
 
 def try_out(
