@@ -12,7 +12,7 @@ from lightfm import LightFM
 from lightfm_retriever.publication.manifest import DatasetFacts
 from lightfm_retriever.publication.volume import Volume
 from lightfm_retriever.publication.writer import Clock, Staging, utc_now
-from trainer import reading, training
+from trainer import models, reading, training
 from trainer.data.files import tables
 from trainer.errors import TrainerError
 from trainer.index import make_backends
@@ -186,7 +186,7 @@ def _prepared(
         dataset = build_dataset(
             source.interactions, items=source.items, users=source.users, splitting=splitting
         )
-        if not spec.chooses_model:
+        if not spec.needs_validation:
             return Prepared(dataset=dataset)
         return Prepared(dataset=dataset, validation=_validation(spec, source, splitting))
 
@@ -197,15 +197,16 @@ def _validation(spec: TrainingSpec, source: TrainingInput, splitting: Splitting)
     Raises:
         TrainerError: --model auto has nothing to choose by.
     """
+    must = spec.model == models.AUTO
     try:
         made = build_validation(
             source.interactions, items=source.items, users=source.users, splitting=splitting
         )
     except TrainerError:
-        if spec.model is None:
-            return None
-        raise
-    return None if spec.model is None and made.held_out() is None else made
+        if must:
+            raise
+        return None
+    return made if must or made.held_out() is not None else None
 
 
 def _gates(spec: TrainingSpec) -> Gates:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from argparse import ArgumentTypeError
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 import msgspec
 
@@ -23,7 +23,7 @@ from trainer.index.tuning import INDEX_THREADS, TARGET_RECALL, TuningOptions
 from trainer.models import AUTO as AUTO_MODEL
 from trainer.models import LIGHTFM, family, settings_of
 from trainer.models import NAMES as MODELS
-from trainer.models.given import GivenHyperparameters
+from trainer.models.given import GivenHyperparameters, UsersBy
 from trainer.preparing.splits import SPLIT, SPLIT_COUNT, SPLIT_SHARE
 from trainer.promotion.gates import MAX_SHRINKAGE, Gates
 from trainer.spark.options import ENGINE, SparkAls, refuse_what_lightfm_has
@@ -191,6 +191,7 @@ class TrainingSpec(LabelSpec):
     """A training run, from data to label.
 
     Attributes:
+        model: see `family`.
         budget_seconds: the time for the search of --model auto; None for the default.
         backend: see trainer.index.make_backends.
         target_recall, strict_recall, index_threads: see trainer.index.tuning.
@@ -232,6 +233,15 @@ class TrainingSpec(LabelSpec):
             read=_duration,
         ),
     ] = None
+    users_by: Annotated[
+        UsersBy,
+        Option(
+            "vectors of users: as trained, by fold-in of their items, or the better of both on a "
+            "validation split",
+            choices=get_args(UsersBy),
+            group="hyperparameters",
+        ),
+    ] = "auto"
     hyperparameters: GivenHyperparameters = field(default_factory=GivenHyperparameters)
     backend: Annotated[
         str,
@@ -298,6 +308,17 @@ class TrainingSpec(LabelSpec):
         return self.family == AUTO_MODEL
 
     @property
+    def needs_validation(self) -> bool:
+        """Whether the model, or how it represents users, is chosen on validation interactions.
+
+        A model of a warm start was trained on them before, so nothing is chosen for it.
+        """
+        if self.chooses_model:
+            return True
+        may_fold = self.spark is None and not self.warm_start and family(self.family).has_vectors
+        return may_fold and self.users_by == "auto"
+
+    @property
     def search_seconds(self) -> float:
         """Return the time for the search and the fit after it."""
         default = _DEFAULT_SEARCH if self.model is None else _SEARCH
@@ -329,6 +350,8 @@ class TrainingSpec(LabelSpec):
         settings_of(own, self.hyperparameters, self.settings)
         if self.budget_seconds is not None:
             raise OptionError("--budget", self.budget_seconds, f"used with --model {AUTO_MODEL}")
+        if self.users_by != "auto" and not own.has_vectors:
+            raise OptionError("--users-by", self.users_by, f"left out with --model {own.name}")
         if own.uses_features:
             return
         for flag, value in (
@@ -340,7 +363,13 @@ class TrainingSpec(LabelSpec):
                 raise OptionError(flag, value, f"left out with --model {own.name}, which has none")
 
 
-_ADDED: dict[str, Any] = {"spark": None, "model": None, "settings": {}, "budget_seconds": None}
+_ADDED: dict[str, Any] = {
+    "spark": None,
+    "model": None,
+    "settings": {},
+    "budget_seconds": None,
+    "users_by": "auto",
+}
 """Fields that a spec got later, and their defaults, which aren't encoded."""
 
 

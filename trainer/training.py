@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from lightfm import LightFM
 
 from lightfm_retriever.publication import labels, layout
 from lightfm_retriever.publication.errors import LabelError
+from lightfm_retriever.publication.manifest import TrialFacts
 from lightfm_retriever.publication.vectors.fold_in import FoldIn
 from lightfm_retriever.publication.volume import Volume
 from trainer import models
@@ -22,11 +24,11 @@ from trainer.fitting.embeddings import Trained
 from trainer.fitting.folding import folded_users
 from trainer.fitting.lightfm_model import Hyperparameters
 from trainer.models.given import COMMON
-from trainer.models.protocol import Fitted, Fitting, Shape
+from trainer.models.protocol import Family, Fitted, Fitting, Shape
 from trainer.preparing.dataset import Dataset
 from trainer.progress import Reporter
 from trainer.selection.search import select
-from trainer.selection.trial import shown
+from trainer.selection.trial import Trying, Validation, shown, try_out
 from trainer.spark.engine import trained_on_spark
 from trainer.spec import TrainingSpec
 from trainer.timings import Timings
@@ -80,29 +82,13 @@ def trained_by(
         sample_weights=given.sample_weights,
         start=prepared.start,
     )
-    selection, folded_in = None, False
-    if prepared.validation is not None:
-        with timings.stage("select"):
-            selection = select(
-                prepared.validation,
-                budget_seconds=spec.search_seconds,
-                fitting=fitting,
-                reporter=reporter,
-            )
-        chosen = selection.chosen
-        family, folded_in = models.family(chosen.model), chosen.folded_in
-        settings = family.settings(**chosen.settings)
-    else:
-        family = models.family(models.LIGHTFM if spec.chooses_model else spec.family)
-        shape = Shape.of(dataset)
-        if (problem := family.problem(shape)) is not None:
-            raise OptionError("--model", family.name, f"another one: {problem}")
-        settings = models.filled(family, shape, models.settings_of(family, given, spec.settings))
+    choice = _choose(spec, prepared, fitting, timings, reporter)
+    family, settings = choice.family, choice.settings
     epochs = family.epochs(settings)
     with timings.stage("fit"), reporter.step(f"Training {family.name}, epochs", epochs) as advance:
         fitted = family.fit(dataset, settings, replace(fitting, after_epoch=lambda *_: advance(1)))
         fold_in = None
-        if fitted.embeddings is not None and folded_in:
+        if fitted.embeddings is not None and choice.folded_in:
             fitted, fold_in = _folded_in(fitted, dataset, seed=given.seed)
     with timings.stage("evaluate"):
         evaluated = evaluate_dataset(fitted.scores, dataset, model=family.name, fitting=fitting)
@@ -124,13 +110,66 @@ def trained_by(
         state=fitted.state,
         user_features=fitted.user_features,
         fold_in=fold_in,
-        trials=() if selection is None else selection.trials,
+        trials=choice.trials,
         warnings=[
             *fitted.warnings,
-            *(() if selection is None else selection.warnings),
+            *choice.warnings,
             *evaluated.warnings,
         ],
     )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Choice:
+    """The model to fit, and the candidates that it was chosen among."""
+
+    family: Family
+    settings: Any
+    folded_in: bool
+    trials: Sequence[TrialFacts] = ()
+    warnings: Sequence[str] = ()
+
+
+def _choose(
+    spec: TrainingSpec, prepared: Prepared, fitting: Fitting, timings: Timings, reporter: Reporter
+) -> _Choice:
+    """Choose a family, its settings and how to represent users, as far as the spec leaves it open.
+
+    Raises:
+        TrainerError: no model could be chosen, or the family can't be fitted to the data.
+    """
+    validation, how = prepared.validation, Trying(users_by=spec.users_by)
+    if validation is not None and spec.chooses_model:
+        with timings.stage("select"):
+            found = select(
+                validation,
+                budget_seconds=spec.search_seconds,
+                fitting=fitting,
+                reporter=reporter,
+                how=how,
+            )
+        best = found.chosen
+        family = models.family(best.model)
+        return _Choice(
+            family=family,
+            settings=family.settings(**best.settings),
+            folded_in=best.folded_in,
+            trials=found.trials,
+            warnings=found.warnings,
+        )
+    family = models.family(models.LIGHTFM if spec.chooses_model else spec.family)
+    shape = Shape.of(prepared.dataset)
+    if (problem := family.problem(shape)) is not None:
+        raise OptionError("--model", family.name, f"another one: {problem}")
+    given = models.settings_of(family, spec.hyperparameters, spec.settings)
+    settings = models.filled(family, shape, given)
+    folded_in = spec.users_by == "fold-in"
+    if validation is None or spec.chooses_model:
+        return _Choice(family=family, settings=settings, folded_in=folded_in)
+    with timings.stage("validate"):
+        users = Validation.of(validation, seed=fitting.seed)
+        trial = try_out(family, settings, users, fitting, replace(how, ends_early=False))
+    return _Choice(family=family, settings=settings, folded_in=trial.folded_in, trials=[trial])
 
 
 def _lightfm(spec: TrainingSpec, dataset: Dataset) -> Hyperparameters:

@@ -58,6 +58,7 @@ class Ease(Family):
     told = "item-item, closed form; up to 30,000 items"
     settings = EaseSettings
     libraries: Sequence[str] = ("scipy",)
+    has_vectors = False
     uses_weights = True
 
     def problem(self, shape: Shape) -> str | None:

@@ -55,6 +55,7 @@ class ItemKnn(Family):
     told = "item-item, by common users; for any size"
     settings = ItemKnnSettings
     libraries: Sequence[str] = ("scipy",)
+    has_vectors = False
     uses_weights = True
 
     def candidates(self, shape: Shape) -> Sequence[ItemKnnSettings]:

@@ -133,6 +133,7 @@ class Family(Protocol):
         settings: a frozen dataclass; each field is a hyperparameter, declared as an Option.
         libraries: the packages whose versions the manifest lists.
         package: the module of an extra that a fit imports; "" for none.
+        has_vectors: whether it has vectors of users and items; else it has neighbours of items.
         uses_features, uses_weights: whether it learns from features, and from weights of interactions.
     """
 
@@ -141,6 +142,7 @@ class Family(Protocol):
     settings: type[Any]
     libraries: Sequence[str]
     package: str = ""
+    has_vectors: bool = True
     uses_features: bool = False
     uses_weights: bool = False
 
