@@ -84,6 +84,19 @@ def read_folder(path: Path, *, required: Collection[str], optional: Collection[s
         raise InputError(path, f"can't be read as Parquet: {error}") from error
 
 
+def names_of(path: Path) -> list[str]:
+    """Return the columns of a folder: those of its first file, and its partitions.
+
+    Raises:
+        InputError: as `read_folder`.
+    """
+    files = data_files(path)
+    parquet = [file for file in files if file_kinds.start_of(file) == file_kinds.PARQUET_MAGIC]
+    if not parquet:
+        raise InputError(path, "there is no Parquet file in this folder")
+    return [*tables.names_of(parquet[0]), *_partition_keys(path, files)]
+
+
 def _refuse_double_columns(files: Sequence[Path]) -> None:
     """Raise InputError for the file that has a column twice, since Arrow names neither."""
     for file in files:

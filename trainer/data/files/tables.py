@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pyarrow as pa
@@ -16,36 +18,75 @@ from lightfm_retriever.files.regular_files import held_open
 from lightfm_retriever.publication.errors import InvalidIdError
 from lightfm_retriever.publication.storage.id_map import check_id
 from trainer.data.bounds import MAX_WEIGHT, weights_as_float32
-from trainer.data.files import column_names, column_types, csv_files
+from trainer.data.files import column_names, column_types, csv_files, json_lines
 from trainer.data.files.column_types import as_text, decoded, is_text
 from trainer.data.files.file_kinds import PARQUET_MAGIC, bad_byte, start_of
-from trainer.errors import InputError
+from trainer.data.files.layout import STRICT, Layout
+from trainer.data.files.text_file import TextFile
+from trainer.errors import InputError, OptionError
 
+FileFormat = Literal["csv", "json", "parquet"]
+_FORMATS = {"json": "JSON Lines", "parquet": "Parquet"}
 _WITHOUT = "leave out rows without one"
 
 
 def read_table(
-    path: Path, *, required: Collection[str], optional: Collection[str] | None = None
+    path: Path,
+    *,
+    required: Collection[str],
+    optional: Collection[str] | None = None,
+    layout: Layout = STRICT,
 ) -> pa.Table:
-    """Read columns of a CSV (see `csv_files.read`) or Parquet file; the content decides which.
+    """Read columns of a CSV, JSON Lines or Parquet file; the content decides which.
 
     Args:
-        path: the file.
+        path: the file. A CSV file is separated by commas, or by tabs if its name ends in .tsv, unless
+            the layout says otherwise. A further ending .gz, .bz2, .zst or .lz4 means that it is
+            compressed.
         required: columns that must exist.
         optional: further columns to read if they exist; None reads all.
+        layout: how the file is written. Its names of columns have no effect here.
 
     Raises:
         InputError: the file can't be read, is of another kind, has no row or lacks a column; names the
             wrong row if there is one.
+        OptionError: the layout has options of text files, but the file is none.
     """
-    start = start_of(path)
-    if not start:
-        raise InputError(path, "the file is empty")
-    read = _read_parquet if start == PARQUET_MAGIC else csv_files.read
-    table = read(path, required, optional)
+
+    def choose(found: list[str]) -> list[str]:
+        return column_names.wanted(path, found, required, optional, flags=layout.flags)
+
+    kind = kind_of(path, layout)
+    if kind == "csv":
+        table = csv_files.read(TextFile(path, layout), choose)
+    else:
+        table = (json_lines.read if kind == "json" else _read_parquet)(path, choose)
     if table.num_rows == 0:
         raise InputError(path, "there is no row after the header")
     return table
+
+
+def names_of(path: Path, layout: Layout = STRICT) -> list[str]:
+    """Return the names of a file's columns; raises as `read_table`."""
+    kind = kind_of(path, layout)
+    if kind == "csv":
+        return csv_files.names(TextFile(path, layout))
+    return json_lines.names(path) if kind == "json" else _parquet_names(path)
+
+
+def kind_of(path: Path, layout: Layout = STRICT) -> FileFormat:
+    """Return what the content of a file is; raises as `read_table`."""
+    start = start_of(path)
+    if not start:
+        raise InputError(path, "the file is empty")
+    if start == PARQUET_MAGIC:
+        kind: FileFormat = "parquet"
+    else:
+        kind = "json" if layout.separator is None and json_lines.is_it(path) else "csv"
+    for flag, value in layout.text_options().items():
+        if kind != "csv":
+            raise OptionError(flag, value, f"left out: {path} is {_FORMATS[kind]}")
+    return kind
 
 
 def ids(path: Path, table: pa.Table, column: str) -> tuple[list[str], NDArray[np.int64]]:
@@ -196,17 +237,26 @@ def _encoded(values: pa.Array | pa.ChunkedArray) -> tuple[list[str], NDArray[np.
     return encoded.dictionary.to_pylist(), codes
 
 
-def _read_parquet(path: Path, required: Collection[str], optional: Collection[str] | None) -> pa.Table:
+def _read_parquet(path: Path, choose: Callable[[list[str]], list[str]]) -> pa.Table:
+    with _parquet_errors(path), held_open(path) as name, pa.parquet.ParquetFile(name) as file:
+        table = file.read(columns=choose(file.schema_arrow.names))
+    check_text(path, table)
+    return table
+
+
+def _parquet_names(path: Path) -> list[str]:
+    with _parquet_errors(path), held_open(path) as name, pa.parquet.ParquetFile(name) as file:
+        return list(file.schema_arrow.names)
+
+
+@contextmanager
+def _parquet_errors(path: Path) -> Iterator[None]:
     try:
-        with held_open(path) as name, pa.parquet.ParquetFile(name) as file:
-            found = file.schema_arrow.names
-            table = file.read(columns=column_names.wanted(path, found, required, optional))
+        yield
     except UnicodeDecodeError as error:
         raise InputError(path, f"a column's name isn't UTF-8: {error.object!r}") from error
     except (pa.ArrowException, OSError) as error:
         raise InputError(path, f"can't be read as Parquet: {error}") from error
-    check_text(path, table)
-    return table
 
 
 def _check_text(path: Path, values: pa.ChunkedArray, column: str) -> None:
