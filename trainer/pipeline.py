@@ -33,6 +33,9 @@ from trainer.timings import Timings
 EVENTS = "events"
 """The folder of appended interactions, in the trainer's directory."""
 
+LOGS = "logs"
+"""The folder of the logs of runs, and of the rows that they left out, in the trainer's directory."""
+
 
 @dataclass(frozen=True)
 class Places:
@@ -93,7 +96,7 @@ def train_and_publish(
     volume = places.volume
     volume.check_writable()
     with predecessor.followed(volume, spec.label):
-        dataset = _dataset(spec, places, source, timings)
+        dataset = _dataset(spec, places, source, timings, run_id=run_id)
         # The rows took more memory than the matrix: free it before the fit.
         tables.release_memory()
         checks = Checks(volume, spec.label, _gates(spec), spec.max_shrinkage, indexing.options.seed)
@@ -157,7 +160,12 @@ def indexing_of(spec: TrainingSpec) -> Indexing:
 
 
 def _dataset(
-    spec: TrainingSpec, places: Places, source: TrainingInput | None, timings: Timings
+    spec: TrainingSpec,
+    places: Places,
+    source: TrainingInput | None,
+    timings: Timings,
+    *,
+    run_id: str | None,
 ) -> Dataset:
     """Read the input unless it is in memory, split it, and build the matrices."""
     data = spec.data
@@ -168,6 +176,7 @@ def _dataset(
                 data_dir=places.data_dir,
                 event_log=places.event_log,
                 now=timings.clock().timestamp(),
+                skipped_file=_skipped_file(places, run_id),
             )
     with timings.stage("dataset"):
         return build_dataset(
@@ -182,6 +191,12 @@ def _dataset(
                 data.split_share,
             ),
         )
+
+
+def _skipped_file(places: Places, run_id: str | None) -> Path | None:
+    """Return the file for invalid rows of a service's run; None for one in the current folder."""
+    # The folder that a service was started in may not be its own.
+    return None if run_id is None else places.event_log.parent / LOGS / f"{run_id}.skipped.csv"
 
 
 def _gates(spec: TrainingSpec) -> Gates:

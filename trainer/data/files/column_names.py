@@ -7,6 +7,7 @@ import shlex
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
+from trainer.data.files import known_names
 from trainer.data.files.layout import shown_separator
 from trainer.errors import InputError
 
@@ -54,6 +55,10 @@ def wanted(
     return chosen
 
 
+def _inspect(path: Path, flags: str) -> str:
+    return f", or see 'lightfm-trainer inspect {path}'" if flags else ""
+
+
 def listed(found: Sequence[str]) -> str:
     """List columns, without those that a header leaves out."""
     return ", ".join(name for name in found if not name.startswith("\0"))
@@ -77,9 +82,12 @@ def _hint(path: Path, missing: Sequence[str], found: Sequence[str], flags: str) 
     if found and all(_NUMBER.fullmatch(name) for name in found):
         add = "add a first row with the names of the columns"
         if flags:
-            add = f"give them by {flags}header NAME,NAME,..."
-        return f": the header seems to be missing: {add}"
-    return f": name it by {flags}columns {missing[0]}=COLUMN" if flags else ""
+            add = f"give them by {flags}header {','.join(missing)},..."
+        return f": the header seems to be missing: {add}{_inspect(path, flags)}"
+    if not flags:
+        return ""
+    given = ",".join(f"{name}=COLUMN" for name in missing)
+    return f": give {flags}columns {given}{_inspect(path, flags)}"
 
 
 def separator_in(
@@ -91,7 +99,8 @@ def separator_in(
     """
     for separator in SEPARATORS:
         parts = [part.strip(_AROUND) for name in found for part in name.split(separator)]
-        if len(parts) > len(found) and set(wanted) <= set(parts):
+        usual = {own for own in wanted if flags and known_names.recognised(own, parts, in_table=False)}
+        if len(parts) > len(found) and set(wanted) <= {*parts, *usual}:
             remedy = f"give {flags}separator {shlex.quote(shown_separator(separator))}"
             if not flags:
                 remedy = _remedy(path, separator)

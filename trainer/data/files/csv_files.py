@@ -16,6 +16,7 @@ from trainer.data.files.layout import UTF_8
 from trainer.data.files.text_file import SNIFFED_BYTES, TextFile
 from trainer.errors import InputError
 
+
 def names(file: TextFile) -> list[str]:
     """Return the names of the columns; raises InputError if there is no row, or the file isn't text."""
     with _as_input_errors(file, []):
@@ -86,9 +87,7 @@ def _check_text(file: TextFile) -> None:
     inside = "" if file.compression is None else f"inside of {file.compression}, "
     if start.startswith(file_kinds.PARQUET_MAGIC):
         raise InputError(file.path, f"can't be read as CSV: {inside}it is Parquet: decompress it")
-    problem = file_kinds.problem(
-        start, by_name=file.compression is None, flags=file.layout.flags
-    )
+    problem = file_kinds.problem(start, by_name=file.compression is None, flags=file.layout.flags)
     if problem is not None or b"\0" in start:
         hint = "" if problem is None else f": {inside}{problem}"
         raise InputError(file.path, f"is neither CSV nor Parquet: it holds binary data{hint}")

@@ -7,13 +7,14 @@ import io
 import zlib
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
-from typing import IO
+from typing import IO, cast
 
 import pyarrow as pa
 
 from trainer.data.files import column_names, file_kinds
 from trainer.data.files.layout import UTF_8
 from trainer.data.files.text_file import TextFile
+from trainer.data.files.text_streams import TextStream
 from trainer.errors import InputError
 
 # The longest row in characters: the block size of Arrow.
@@ -117,13 +118,13 @@ class _Rows:
         self.row = 0 if file.layout.header else -1
 
     def checked(
-        self, stream: IO[bytes], columns: Collection[str]
+        self, stream: TextStream, columns: Collection[str]
     ) -> Iterator[tuple[list[str], InputError | None]]:
         """Yield the values of each row as Latin-1, and its error if it is wrong.
 
         A row without values and with an error has no end.
         """
-        header = self._own_header()
+        header = self._file.names_of()
         read = _places(header, columns)
         for values in self._file.rows_of(self._lines(stream)):
             if not values:
@@ -134,19 +135,10 @@ class _Rows:
             if any(_END in value for value in values):
                 yield [], self._error("a quote opens in this row and is never closed")
                 return
-            if not self.row:
-                header = [name.encode("latin-1").decode(errors="replace") for name in values]
+            if not header:
+                header = self._header(values)
                 read = _places(header, columns)
-            elif not header:
-                # Only the layout says where the columns are, and it leaves out the further ones.
-                header = self._own_header(len(values))
-                read = _places(header, columns)
-            error = None
-            if len(values) != len(header):
-                error = self._uneven(values, header)
-            for place, name in read if error is None else []:
-                if not values[place].isascii() and (error := self._not_utf8(name, values[place])):
-                    break
+            error = self._error_of(values, header, read)
             if self.row or error is not None:
                 yield values, error
 
@@ -170,13 +162,26 @@ class _Rows:
         reason = f"can't be read as CSV: its {name} data {state}: copy it again"
         return InputError(self._file.path, reason)
 
-    def _own_header(self, width: int = 0) -> list[str]:
-        """Return the header of the layout; [] if there is none, or if it needs the width of the rows."""
-        return self._file.names_of(width)
+    def _header(self, values: list[str]) -> list[str]:
+        """Return the names of the columns by the first row."""
+        if self.row:
+            # Only the layout has names, and it leaves out the further columns.
+            return self._file.names_of(len(values))
+        return [name.encode("latin-1").decode(errors="replace") for name in values]
 
-    def _lines(self, stream: IO[bytes]) -> Iterator[str]:
+    def _error_of(
+        self, values: list[str], header: list[str], read: list[tuple[int, str]]
+    ) -> InputError | None:
+        if len(values) != len(header):
+            return self._uneven(values, header)
+        for place, name in read:
+            if not values[place].isascii() and (error := self._not_utf8(name, values[place])):
+                return error
+        return None
+
+    def _lines(self, stream: TextStream) -> Iterator[str]:
         # Latin-1 keeps every byte. Keep line breaks too, since values may hold some.
-        text = io.TextIOWrapper(stream, encoding="latin-1", newline="")
+        text = io.TextIOWrapper(cast("IO[bytes]", stream), encoding="latin-1", newline="")
         try:
             line = text.readline(_MAX_ROW).removeprefix("\xef\xbb\xbf")
             while line:

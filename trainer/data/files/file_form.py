@@ -41,8 +41,8 @@ class FileForm:
     columns: Annotated[
         dict[str, str],
         _columns(
-            "columns of the interactions, such as user_id=userId,weight=rating; weight= reads no weight "
-            "(default: columns with these names or usual ones, such as userId; a note says so)"
+            "columns of the interactions, such as user_id=userId,weight=rating; weight= reads no weight"
+            " (default: columns with these names or usual ones, such as userId; a note says so)"
         ),
     ] = field(default_factory=dict)
     header: Annotated[
@@ -92,9 +92,7 @@ class FileForm:
     item_header: Annotated[list[str], _header("the same as --header, for the items")] = field(
         default_factory=list
     )
-    item_separator: Annotated[
-        str | None, _separator("the same as --separator, for the items")
-    ] = None
+    item_separator: Annotated[str | None, _separator("the same as --separator, for the items")] = None
     item_encoding: Annotated[str | None, _encoding("the same as --encoding, for the items")] = None
     user_columns: Annotated[dict[str, str], _columns("columns of the users, such as user_id=ID")] = (
         field(default_factory=dict)
@@ -102,9 +100,7 @@ class FileForm:
     user_header: Annotated[list[str], _header("the same as --header, for the users")] = field(
         default_factory=list
     )
-    user_separator: Annotated[
-        str | None, _separator("the same as --separator, for the users")
-    ] = None
+    user_separator: Annotated[str | None, _separator("the same as --separator, for the users")] = None
     user_encoding: Annotated[str | None, _encoding("the same as --encoding, for the users")] = None
 
     def __post_init__(self) -> None:
@@ -112,9 +108,7 @@ class FileForm:
         for kind in COLUMNS:
             own = self._given(kind)
             flags = {name: _flag(kind, name) for name in own}
-            layout.check_columns(
-                flags["columns"], own["columns"], COLUMNS[kind], _REQUIRED[kind]
-            )
+            layout.check_columns(flags["columns"], own["columns"], COLUMNS[kind], _REQUIRED[kind])
             layout.check_header(flags["header"], own["header"])
             if own["separator"] is not None:
                 layout.check_separator(flags["separator"], own["separator"])
@@ -143,7 +137,9 @@ class FileForm:
         own = {_flag(kind, name): value for name, value in self._given(kind).items()}
         if kind == "interactions":
             own |= {"--date-format": self.date_format, "--skip-invalid": self.skip_invalid}
-        return {flag: _shown(value) for flag, value in own.items() if value not in (None, {}, [], False)}
+        return {
+            flag: _shown(value) for flag, value in own.items() if value not in (None, {}, [], False)
+        }
 
     def _given(self, kind: FileKind) -> dict[str, Any]:
         names = ("columns", "header", "separator", "encoding")

@@ -7,32 +7,32 @@ from collections.abc import Mapping, Sequence
 
 # Names in lower case, without spaces and punctuation, in two ranks. A name of the second rank counts
 # only if the file has none of the first.
-_USERS = (
-    "userid uid visitorid reviewerid customerid customernumber memberid accountid clientid listenerid "
-    "playerid householdid householdkey shopperid subscriberid readerid usermboxsha1 steamid",
-    "user visitor reviewer customer member account client listener player household username",
-)
-_ITEMS = (
-    "itemid iid movieid filmid asin artistid isbn bookid stockcode productid productcode articleid sku "
-    "songid trackid gameid appid businessid animeid recipeid newsid contentid videoid showid "
-    "hotelid placeid venueid poiid musicbrainzartistid courseid beerid",
-    "item movie film artist book product article song track game parentasin business anime recipe video",
-)
-_NAMES: Mapping[str, tuple[str, ...]] = {
-    "user_id": _USERS,
-    "item_id": _ITEMS,
+_NAMES: Mapping[str, tuple[str, str]] = {
+    "user_id": (
+        """userid uid visitorid reviewerid customerid customernumber memberid accountid clientid
+        listenerid playerid householdid householdkey shopperid subscriberid readerid usermboxsha1
+        steamid""",
+        "user visitor reviewer customer member account client listener player household username",
+    ),
+    "item_id": (
+        """itemid iid movieid filmid asin artistid isbn bookid stockcode productid productcode articleid
+        sku songid trackid gameid appid businessid animeid recipeid newsid contentid videoid showid
+        hotelid placeid venueid poiid musicbrainzartistid courseid beerid""",
+        """item movie film artist book product article song track game parentasin business anime recipe
+        video""",
+    ),
     "weight": (
         "rating bookrating overall stars quantity qty plays playcount listencount playtime",
         "score ratings count",
     ),
     "timestamp": (
-        "unixreviewtime ts invoicedate eventtime eventtimestamp datetime ratingtimestamp unixtime "
-        "timestampms createdat orderdate purchasedate tdat",
+        """unixreviewtime ts invoicedate eventtime eventtimestamp datetime ratingtimestamp unixtime
+        timestampms createdat orderdate purchasedate tdat""",
         "time date reviewtime createdtime",
     ),
     "event": ("eventtype behaviour behavior interactiontype", "action"),
     "title": (
-        "title movietitle booktitle productname itemname gamename artistname songname trackname",
+        "movietitle booktitle productname itemname gamename artistname songname trackname",
         "name description movie",
     ),
 }

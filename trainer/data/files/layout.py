@@ -104,7 +104,7 @@ def check_columns(flag: str, columns: Mapping[str, str], known: Sequence[str], r
 def check_header(flag: str, header: Sequence[str]) -> None:
     """Raise OptionError for a header with a name twice, or REST before its end."""
     names = [name for name in header if name]
-    if header and not names or REST in header[:-1] or names == [REST]:
+    if (header and not names) or REST in header[:-1] or names == [REST]:
         raise OptionError(flag, written(header), f"names of columns; {REST} may be the last")
     if len(set(names)) < len(names):
         raise OptionError(flag, written(header), "names that are given once each")
@@ -124,10 +124,10 @@ def check_separator(flag: str, separator: str) -> None:
 def check_encoding(flag: str, encoding: str) -> None:
     """Raise OptionError for an encoding of text that Python doesn't know."""
     try:
-        # Some codecs turn bytes into bytes, such as base64, or read programs, such as idna.
-        if codecs.lookup(encoding)._is_text_encoding and "a,\n".encode(encoding).decode(encoding):
-            codecs.getincrementaldecoder(encoding)
-            return
+        # Codecs such as base64 encode no text.
+        "a,\n".encode(encoding).decode(encoding)
+        codecs.getincrementaldecoder(encoding)
+        return
     except (LookupError, ValueError, TypeError):
         pass
     raise OptionError(flag, encoding, "an encoding of text, such as utf-8, latin-1, cp1252 or utf-16")

@@ -128,37 +128,33 @@ def choose(
         InputError: a required column may be one of several.
         OptionError: the layout names a column that the file doesn't have.
     """
-    chosen: dict[str, str] = {}
-    notes: list[str] = []
     for name, own in layout.columns.items():
         if own and own not in found:
             shown = f"a column of {path}, which are: {column_names.listed(found)}"
             raise OptionError(f"{layout.flags}columns", f"{name}={own}", shown)
-    guessed: list[str] = []
-    for name in (*required, *optional):
-        given = layout.columns.get(name, name if name in found else None)
-        if given is not None:
-            if given:
-                chosen[name] = given
-            continue
-        if not layout.recognises:
-            continue
-        taken = {*chosen.values(), *layout.columns.values()}
-        free = [own for own in found if own not in taken and own not in required + tuple(optional)]
+    ours = [*required, *optional]
+    given = {name: name for name in ours if name in found} | dict(layout.columns)
+    chosen = {name: given[name] for name in ours if given.get(name)}
+    notes: list[str] = []
+    guessed: dict[str, str] = {}
+    for name in ours if layout.recognises else []:
+        free = [own for own in dict.fromkeys(found) if own not in {*given.values(), *guessed.values()}]
         matching = known_names.recognised(name, free, in_table=len(required) == 1)
-        matching = [*dict.fromkeys(matching)]
+        if name in given or not matching:
+            continue
         if len(matching) == 1:
-            chosen[name] = matching[0]
-            guessed.append(f"{matching[0]} as {name}")
-        elif matching and name in required:
+            guessed[name] = matching[0]
+        elif name in required:
             raise InputError(path, _ambiguous(name, matching, found, layout))
-        elif matching:
+        else:
             notes.append(
                 f"{NOTE}{path.name}: {' and '.join(matching)} may be the {name}, so none is read; name "
                 f"one by {layout.flags}columns {name}=COLUMN"
             )
     if guessed:
-        notes.insert(0, f"{NOTE}{path.name}: reads {', '.join(guessed)}")
+        told = ", ".join(f"{own} as {name}" for name, own in guessed.items())
+        notes.insert(0, f"{NOTE}{path.name}: reads {told}")
+    chosen = {name: own for name in ours if (own := (chosen | guessed).get(name))}
     return chosen, notes
 
 

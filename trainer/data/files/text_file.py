@@ -9,7 +9,7 @@ import io
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import IO, Any, BinaryIO, Literal, cast
 
 import pyarrow as pa
 import pyarrow.csv
@@ -57,7 +57,9 @@ class TextFile:
         """Open the decompressed content, converted to UTF-8."""
         with (
             held_open(self.path) as name,
-            TextStream(pa.input_stream(name, compression=self.compression), self._conversion()) as stream,
+            TextStream(
+                pa.input_stream(name, compression=self.compression), self._conversion()
+            ) as stream,
         ):
             yield stream
 
@@ -77,7 +79,10 @@ class TextFile:
 
     def start(self, size: int) -> bytes:
         """Return the first bytes of the decompressed content, as they are."""
-        with held_open(self.path) as name, pa.input_stream(name, compression=self.compression) as stream:
+        with (
+            held_open(self.path) as name,
+            pa.input_stream(name, compression=self.compression) as stream,
+        ):
             read: bytes = stream.read(size)
         return read
 
@@ -92,7 +97,7 @@ class TextFile:
 
     def rows_of(self, lines: Iterable[str]) -> Iterator[list[str]]:
         """Parse lines as Arrow does."""
-        quoting = csv.QUOTE_MINIMAL if self.has_quotes else csv.QUOTE_NONE
+        quoting: Literal[0, 3] = csv.QUOTE_MINIMAL if self.has_quotes else csv.QUOTE_NONE
         escape = "\\" if self.layout.escaped_quotes else None
         return csv.reader(lines, delimiter=self.delimiter, quoting=quoting, escapechar=escape)
 
@@ -111,7 +116,7 @@ class TextFile:
     def width(self) -> int:
         """Return the number of values in the first row; 0 if there is none."""
         with self.opened() as stream:
-            text = io.TextIOWrapper(stream, encoding="latin-1", newline="")
+            text = io.TextIOWrapper(cast("IO[bytes]", stream), encoding="latin-1", newline="")
             try:
                 return next((len(own) for own in self.rows_of(text) if own), 0)
             finally:

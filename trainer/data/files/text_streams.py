@@ -24,9 +24,7 @@ class Conversion:
 
     def __init__(self, encoding: str, separator: str) -> None:
         is_utf8 = codecs.lookup(encoding).name == UTF_8
-        self._decoder = (
-            None if is_utf8 else codecs.getincrementaldecoder(encoding)("surrogateescape")
-        )
+        self._decoder = None if is_utf8 else codecs.getincrementaldecoder(encoding)("surrogateescape")
         self._long = separator.encode() if len(separator.encode()) > 1 else b""
         self._held = b""
 
@@ -109,7 +107,7 @@ class TextStream(io.RawIOBase):
                 raw = self._read1(_BLOCK)
                 self._is_at_end = not raw
                 parts.append(self._conversion.convert(raw, is_last=self._is_at_end))
-            except Exception as error:  # noqa: BLE001 - raised again below
+            except Exception as error:
                 # Everything before it can be read.
                 self._failure = error
                 break

@@ -36,7 +36,7 @@ class DateFormat:
     pattern: str | None = None
 
     def seconds(self, text: str) -> float:
-        """Return a text's seconds since 1970, UTC unless it has an offset; NaN if it has another form."""
+        """Return a text's seconds since 1970; NaN if it has another form. Without an offset it is UTC."""
         try:
             when = (
                 datetime.fromisoformat(text)
@@ -71,26 +71,22 @@ def parse(text: str) -> DateFormat:
     return DateFormat(pattern=pattern)
 
 
-ORDERS = ("d/m/Y", "m/d/Y", "Y/m/d", "d.m.Y", "m.d.Y", "Y.m.d", "d-m-Y", "m-d-Y", "m d, Y", "Y m d")
-"""Orders of a date that files use, the day before the month where both are usual."""
-
-_SHORT_YEARS = ("d/m/y", "m/d/y", "d.m.y", "d-m-y", "m-d-y")
-_NAMED = ("d b Y", "d-b-Y", "b d, Y", "d B Y", "B d, Y", "d-b-y")
+_ORDERS = (
+    *("d/m/Y", "m/d/Y", "Y/m/d", "d.m.Y", "m.d.Y", "Y.m.d", "d-m-Y", "m-d-Y", "m d, Y", "Y m d"),
+    *(
+        "d/m/y",
+        "m/d/y",
+        "d.m.y",
+        "d-m-y",
+        "m-d-y",
+        "d b Y",
+        "d-b-Y",
+        "b d, Y",
+        "d B Y",
+        "B d, Y",
+        "d-b-y",
+    ),
+)
 _CLOCKS = ("", " H:M", " H:M:S", " H:M:S.f", " I:M p", " I:M:S p")
-
-
-def candidates(examples: list[str]) -> list[str]:
-    """Return the patterns that fit all examples of a column, in the order of `ORDERS`."""
-    if not examples:
-        return []
-    return [
-        text
-        for order in (*ORDERS, *_SHORT_YEARS, *_NAMED)
-        for text in (f"{order}{clock}" for clock in _CLOCKS)
-        if all(_fits(parse(text), own) for own in examples)
-    ]
-
-
-def _fits(form: DateFormat, text: str) -> bool:
-    seconds = form.seconds(text)
-    return seconds == seconds
+PATTERNS = tuple(f"{order}{clock}" for order in _ORDERS for clock in _CLOCKS)
+"""The patterns that files use, the day before the month where both are usual."""

@@ -17,7 +17,9 @@ from numpy.typing import NDArray
 
 from trainer.data.bounds import EARLIEST_TIME, MAX_SECONDS_AHEAD
 from trainer.data.files import column_types, tables
+from trainer.data.files.column_types import NUMBER
 from trainer.data.times import time_forms
+from trainer.data.times.date_formats import DateFormat
 from trainer.data.times.time_forms import EXPECTED, FIRST_OF_THE_WEB, iso, plain
 from trainer.errors import InputError
 
@@ -56,7 +58,9 @@ class Times:
         return f"{plain(seconds)}, which is {iso(seconds)}" if self.as_numbers[row] else iso(seconds)
 
 
-def read(path: Path, table: pa.Table, column: str, *, now: float) -> Times:
+def read(
+    path: Path, table: pa.Table, column: str, *, now: float, form: DateFormat | None = None
+) -> Times:
     """Read a column of timestamps as seconds since 1970-01-01 UTC.
 
     Numbers, also as text, are seconds since 1970. Other text is an ISO 8601 date, with or without a
@@ -67,12 +71,15 @@ def read(path: Path, table: pa.Table, column: str, *, now: float) -> Times:
         table: the table with the column.
         column: numbers, text, dates or timestamps of any unit and time zone, or a dictionary of those.
         now: the current time in seconds since 1970, for hints in errors.
+        form: the form of numbers or text; None for the usual one.
 
     Raises:
         InputError: a value is missing, or isn't a time of the years 1 to 9999; names its row.
     """
     values = column_types.decoded(table.column(column))
     kind = values.type
+    if form is not None and not pa.types.is_temporal(kind):
+        return _of_form(path, values, column, form)
     as_numbers: NDArray[np.bool_] = np.broadcast_to(np.bool_(False), len(values))
     if column_types.is_text(kind):
         result, as_numbers = _of_text(path, tables.trimmed(values), column)
@@ -99,6 +106,22 @@ def read(path: Path, table: pa.Table, column: str, *, now: float) -> Times:
             hint = "are these milliseconds?"
         raise InputError(path, f"{reason} ({hint})" if hint else reason, row=row + 1)
     return Times(path, column, result, as_numbers)
+
+
+def are_valid(
+    values: pa.ChunkedArray, *, now: float, form: DateFormat | None = None
+) -> NDArray[np.bool_]:
+    """Return which values of a decoded column `read` and `check` accept one by one; (n,) bool."""
+    kind = values.type
+    if column_types.is_text(kind) or (form is not None and not pa.types.is_temporal(kind)):
+        seconds = _seconds_or_nan(values, form)
+    elif column_types.is_number(kind):
+        seconds = pc.cast(values, pa.float64(), safe=False).to_numpy(zero_copy_only=False)
+    else:
+        return np.asarray(values.is_valid().to_numpy(zero_copy_only=False), dtype=np.bool_)
+    # Comparisons with NaN are false.
+    valid: NDArray[np.bool_] = (seconds >= _EARLIEST) & (seconds < _LATEST)
+    return valid & (seconds <= now + MAX_SECONDS_AHEAD)
 
 
 def check(times: Times, *, now: float) -> list[str]:
@@ -194,6 +217,47 @@ def _parsed(text: str) -> tuple[float, bool]:
     except ValueError:
         return float("nan"), False
     return (when if when.tzinfo else when.replace(tzinfo=UTC)).timestamp(), False
+
+
+def _of_form(path: Path, values: pa.ChunkedArray, column: str, form: DateFormat) -> Times:
+    """Read numbers or text of a named form; raises InputError for the first value of another."""
+    if values.null_count:
+        raise InputError(path, f"{column} is empty", row=tables.first(pc.is_null(values)))
+    seconds = _seconds_or_nan(values, form)
+    bad = ~((seconds >= _EARLIEST) & (seconds < _LATEST))
+    if bad.any():
+        row = int(bad.argmax())
+        value = values[row].as_py()
+        if isinstance(value, str) and not value.strip():
+            raise InputError(path, f"{column} is empty", row=row + 1)
+        reason = f"{column} is {value!r}, which hasn't the form of --date-format"
+        raise InputError(path, reason, row=row + 1)
+    # The user has named the form, so no number is in doubt.
+    return Times(path, column, seconds, np.broadcast_to(np.False_, len(seconds)))
+
+
+def _seconds_or_nan(values: pa.ChunkedArray, form: DateFormat | None) -> NDArray[np.float64]:
+    """Return seconds since 1970 of numbers or text, NaN for a value that has another form."""
+    if not column_types.is_text(values.type):
+        values = column_types.as_text(values)
+    # Many rows may have the same time.
+    encoded = pc.dictionary_encode(tables.trimmed(values))
+    encoded = encoded.combine_chunks() if isinstance(encoded, pa.ChunkedArray) else encoded
+    distinct = encoded.dictionary
+    found = np.full(len(distinct) + 1, np.nan)
+    if form is None or form.per_second is not None:
+        matching = pc.fill_null(pc.match_substring_regex(distinct, NUMBER), fill_value=False)
+        numbers = pc.if_else(matching, distinct, pa.scalar(None, distinct.type)).cast(pa.float64())
+        found[:-1] = numbers.to_numpy(zero_copy_only=False)
+        found /= 1.0 if form is None else form.per_second
+    if form is None or form.per_second is None:
+        parse = (form or DateFormat()).seconds
+        for place in np.flatnonzero(np.isnan(found[:-1])).tolist():
+            found[place] = parse(distinct[place].as_py())
+    places: NDArray[np.int64] = pc.fill_null(encoded.indices, len(distinct)).to_numpy(
+        zero_copy_only=False
+    )
+    return found[places]
 
 
 def _ahead(times: Times, now: float) -> InputError:
