@@ -88,8 +88,8 @@ def skip(source: Source, *, now: float, form: DateFormat | None) -> tuple[Source
         form: the form of the timestamps.
 
     Returns:
-        The source without such rows, and those rows. A column without a valid value is left as it is, so
-        that reading it names the mistake.
+        The source without such rows, and those rows. A column without a valid value is left as it is:
+        reading it names the mistake.
 
     Raises:
         InputError: no row can be read.

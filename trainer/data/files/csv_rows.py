@@ -13,8 +13,7 @@ import pyarrow as pa
 
 from trainer.data.files import column_names, file_kinds
 from trainer.data.files.layout import UTF_8
-from trainer.data.files.text_file import TextFile
-from trainer.data.files.text_streams import TextStream
+from trainer.data.files.text_file import TextFile, TextStream
 from trainer.errors import InputError
 
 # The longest row in characters: the block size of Arrow.

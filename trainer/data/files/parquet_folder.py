@@ -19,7 +19,7 @@ import pyarrow.dataset as pads
 import pyarrow.parquet
 
 from lightfm_retriever.files.regular_files import held_open
-from trainer.data.files import column_names, column_types, file_kinds, tables
+from trainer.data.files import column_names, column_types, file_kinds, parquet_files
 from trainer.errors import InputError
 
 _TABLES = {"_delta_log": "is a Delta table", ".hoodie": "is a Hudi table"}
@@ -94,7 +94,7 @@ def names_of(path: Path) -> list[str]:
     parquet = [file for file in files if file_kinds.start_of(file) == file_kinds.PARQUET_MAGIC]
     if not parquet:
         raise InputError(path, "there is no Parquet file in this folder")
-    return [*tables.names_of(parquet[0]), *_partition_keys(path, files)]
+    return [*parquet_files.names(parquet[0]), *_partition_keys(path, files)]
 
 
 def _refuse_double_columns(files: Sequence[Path]) -> None:
@@ -168,7 +168,7 @@ def _read(
     table = typed.to_table(columns=wanted)
     folder = ParquetFolder(table, files, rows)
     with folder.errors_by_file():
-        tables.check_text(path, table)
+        parquet_files.check_text(path, table)
     return folder
 
 

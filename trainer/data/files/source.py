@@ -134,7 +134,7 @@ def choose(
             raise OptionError(f"{layout.flags}columns", f"{name}={own}", shown)
     ours = [*required, *optional]
     given = {name: name for name in ours if name in found} | dict(layout.columns)
-    chosen = {name: given[name] for name in ours if given.get(name)}
+    chosen = {name: own for name, own in given.items() if own}
     notes: list[str] = []
     guessed: dict[str, str] = {}
     for name in ours if layout.recognises else []:
@@ -154,8 +154,8 @@ def choose(
     if guessed:
         told = ", ".join(f"{own} as {name}" for name, own in guessed.items())
         notes.insert(0, f"{NOTE}{path.name}: reads {told}")
-    chosen = {name: own for name in ours if (own := (chosen | guessed).get(name))}
-    return chosen, notes
+    chosen |= guessed
+    return {name: chosen[name] for name in ours if name in chosen}, notes
 
 
 def _ambiguous(name: str, matching: Sequence[str], found: Sequence[str], layout: Layout) -> str:

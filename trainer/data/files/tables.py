@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Literal
 
@@ -14,13 +13,12 @@ import pyarrow.compute as pc
 import pyarrow.parquet
 from numpy.typing import NDArray
 
-from lightfm_retriever.files.regular_files import held_open
 from lightfm_retriever.publication.errors import InvalidIdError
 from lightfm_retriever.publication.storage.id_map import check_id
 from trainer.data.bounds import MAX_WEIGHT, weights_as_float32
-from trainer.data.files import column_names, column_types, csv_files, json_lines
+from trainer.data.files import column_names, column_types, csv_files, json_lines, parquet_files
 from trainer.data.files.column_types import as_text, decoded, is_text
-from trainer.data.files.file_kinds import PARQUET_MAGIC, bad_byte, start_of
+from trainer.data.files.file_kinds import PARQUET_MAGIC, start_of
 from trainer.data.files.layout import STRICT, Layout
 from trainer.data.files.text_file import TextFile
 from trainer.errors import InputError, OptionError
@@ -60,7 +58,7 @@ def read_table(
     if kind == "csv":
         table = csv_files.read(TextFile(path, layout), choose)
     else:
-        table = (json_lines.read if kind == "json" else _read_parquet)(path, choose)
+        table = (json_lines.read if kind == "json" else parquet_files.read)(path, choose)
     if table.num_rows == 0:
         raise InputError(path, "there is no row after the header")
     return table
@@ -71,7 +69,7 @@ def names_of(path: Path, layout: Layout = STRICT) -> list[str]:
     kind = kind_of(path, layout)
     if kind == "csv":
         return csv_files.names(TextFile(path, layout))
-    return json_lines.names(path) if kind == "json" else _parquet_names(path)
+    return json_lines.names(path) if kind == "json" else parquet_files.names(path)
 
 
 def kind_of(path: Path, layout: Layout = STRICT) -> FileFormat:
@@ -213,17 +211,6 @@ def trimmed(values: pa.ChunkedArray) -> pa.ChunkedArray:
     return pc.if_else(pc.equal(values, ""), pa.scalar(None, pa.large_string()), values)
 
 
-def check_text(path: Path, table: pa.Table) -> None:
-    """Raise InputError, which names the row, for text that isn't UTF-8: Arrow doesn't check it."""
-    try:
-        table.validate(full=True)
-    except pa.ArrowException as error:
-        for name, values in zip(table.column_names, table.columns, strict=True):
-            if is_text(column_types.decoded_type(values.type)):
-                _check_text(path, values, name)
-        raise InputError(path, f"can't be read as Parquet: {error}") from error
-
-
 def first(mask: pa.ChunkedArray) -> int:
     """Return the row, counted from 1, of the first true value."""
     return int(pc.index(mask, True).as_py()) + 1
@@ -235,39 +222,6 @@ def _encoded(values: pa.Array | pa.ChunkedArray) -> tuple[list[str], NDArray[np.
         encoded = encoded.combine_chunks()
     codes: NDArray[np.int64] = encoded.indices.to_numpy(zero_copy_only=False).astype(np.int64)
     return encoded.dictionary.to_pylist(), codes
-
-
-def _read_parquet(path: Path, choose: Callable[[list[str]], list[str]]) -> pa.Table:
-    with _parquet_errors(path), held_open(path) as name, pa.parquet.ParquetFile(name) as file:
-        table = file.read(columns=choose(file.schema_arrow.names))
-    check_text(path, table)
-    return table
-
-
-def _parquet_names(path: Path) -> list[str]:
-    with _parquet_errors(path), held_open(path) as name, pa.parquet.ParquetFile(name) as file:
-        return list(file.schema_arrow.names)
-
-
-@contextmanager
-def _parquet_errors(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except UnicodeDecodeError as error:
-        raise InputError(path, f"a column's name isn't UTF-8: {error.object!r}") from error
-    except (pa.ArrowException, OSError) as error:
-        raise InputError(path, f"can't be read as Parquet: {error}") from error
-
-
-def _check_text(path: Path, values: pa.ChunkedArray, column: str) -> None:
-    # Arrow can't cast every type of text to bytes directly.
-    texts = decoded(values).cast(pa.large_string()).cast(pa.large_binary()).to_pylist()
-    for row, text in enumerate(texts, start=1):
-        try:
-            (text or b"").decode()
-        except UnicodeDecodeError as error:
-            reason = f"column {column} holds {bad_byte(error)}: write text as UTF-8"
-            raise InputError(path, reason, row=row) from error
 
 
 def _as_text(path: Path, table: pa.Table, column: str, *, are_labels: bool = False) -> pa.ChunkedArray:

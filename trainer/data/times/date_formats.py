@@ -36,7 +36,7 @@ class DateFormat:
     pattern: str | None = None
 
     def seconds(self, text: str) -> float:
-        """Return a text's seconds since 1970; NaN if it has another form. Without an offset it is UTC."""
+        """Return a text's seconds since 1970, in UTC without an offset; NaN for another form."""
         try:
             when = (
                 datetime.fromisoformat(text)

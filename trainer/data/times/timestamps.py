@@ -17,8 +17,7 @@ from numpy.typing import NDArray
 
 from trainer.data.bounds import EARLIEST_TIME, MAX_SECONDS_AHEAD
 from trainer.data.files import column_types, tables
-from trainer.data.files.column_types import NUMBER
-from trainer.data.times import time_forms
+from trainer.data.times import formed_times, time_forms
 from trainer.data.times.date_formats import DateFormat
 from trainer.data.times.time_forms import EXPECTED, FIRST_OF_THE_WEB, iso, plain
 from trainer.errors import InputError
@@ -114,7 +113,7 @@ def are_valid(
     """Return which values of a decoded column `read` and `check` accept one by one; (n,) bool."""
     kind = values.type
     if column_types.is_text(kind) or (form is not None and not pa.types.is_temporal(kind)):
-        seconds = _seconds_or_nan(values, form)
+        seconds = formed_times.seconds_or_nan(values, form)
     elif column_types.is_number(kind):
         seconds = pc.cast(values, pa.float64(), safe=False).to_numpy(zero_copy_only=False)
     else:
@@ -223,7 +222,7 @@ def _of_form(path: Path, values: pa.ChunkedArray, column: str, form: DateFormat)
     """Read numbers or text of a named form; raises InputError for the first value of another."""
     if values.null_count:
         raise InputError(path, f"{column} is empty", row=tables.first(pc.is_null(values)))
-    seconds = _seconds_or_nan(values, form)
+    seconds = formed_times.seconds_or_nan(values, form)
     bad = ~((seconds >= _EARLIEST) & (seconds < _LATEST))
     if bad.any():
         row = int(bad.argmax())
@@ -234,30 +233,6 @@ def _of_form(path: Path, values: pa.ChunkedArray, column: str, form: DateFormat)
         raise InputError(path, reason, row=row + 1)
     # The user has named the form, so no number is in doubt.
     return Times(path, column, seconds, np.broadcast_to(np.False_, len(seconds)))
-
-
-def _seconds_or_nan(values: pa.ChunkedArray, form: DateFormat | None) -> NDArray[np.float64]:
-    """Return seconds since 1970 of numbers or text, NaN for a value that has another form."""
-    if not column_types.is_text(values.type):
-        values = column_types.as_text(values)
-    # Many rows may have the same time.
-    encoded = pc.dictionary_encode(tables.trimmed(values))
-    encoded = encoded.combine_chunks() if isinstance(encoded, pa.ChunkedArray) else encoded
-    distinct = encoded.dictionary
-    found = np.full(len(distinct) + 1, np.nan)
-    if form is None or form.per_second is not None:
-        matching = pc.fill_null(pc.match_substring_regex(distinct, NUMBER), fill_value=False)
-        numbers = pc.if_else(matching, distinct, pa.scalar(None, distinct.type)).cast(pa.float64())
-        found[:-1] = numbers.to_numpy(zero_copy_only=False)
-        found /= 1.0 if form is None else form.per_second
-    if form is None or form.per_second is None:
-        parse = (form or DateFormat()).seconds
-        for place in np.flatnonzero(np.isnan(found[:-1])).tolist():
-            found[place] = parse(distinct[place].as_py())
-    places: NDArray[np.int64] = pc.fill_null(encoded.indices, len(distinct)).to_numpy(
-        zero_copy_only=False
-    )
-    return found[places]
 
 
 def _ahead(times: Times, now: float) -> InputError:
