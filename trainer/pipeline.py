@@ -36,6 +36,9 @@ from trainer.training import Prepared
 EVENTS = "events"
 """The folder of appended interactions, in the trainer's directory."""
 
+LOGS = "logs"
+"""The folder of the logs of runs, and of the rows that they left out, in the trainer's directory."""
+
 
 @dataclass(frozen=True)
 class Places:
@@ -96,7 +99,7 @@ def train_and_publish(
     volume = places.volume
     volume.check_writable()
     with predecessor.followed(volume, spec.label):
-        prepared = _prepared(spec, places, source, timings)
+        prepared = _prepared(spec, places, source, timings, run_id=run_id)
         dataset = prepared.dataset
         # The rows took more memory than the matrix: free it before the fit.
         tables.release_memory()
@@ -163,7 +166,12 @@ def indexing_of(spec: TrainingSpec) -> Indexing:
 
 
 def _prepared(
-    spec: TrainingSpec, places: Places, source: TrainingInput | None, timings: Timings
+    spec: TrainingSpec,
+    places: Places,
+    source: TrainingInput | None,
+    timings: Timings,
+    *,
+    run_id: str | None,
 ) -> Prepared:
     """Read the input unless it is in memory, split it, and build the matrices."""
     data = spec.data
@@ -174,6 +182,7 @@ def _prepared(
                 data_dir=places.data_dir,
                 event_log=places.event_log,
                 now=timings.clock().timestamp(),
+                skipped_file=_skipped_file(places, run_id),
             )
     splitting = Splitting(
         # Splitting refuses an unknown split.
@@ -207,6 +216,12 @@ def _validation(spec: TrainingSpec, source: TrainingInput, splitting: Splitting)
             raise
         return None
     return made if must or made.held_out() is not None else None
+
+
+def _skipped_file(places: Places, run_id: str | None) -> Path | None:
+    """Return the file for invalid rows of a service's run; None for one in the current folder."""
+    # The folder that a service was started in may not be its own.
+    return None if run_id is None else places.event_log.parent / LOGS / f"{run_id}.skipped.csv"
 
 
 def _gates(spec: TrainingSpec) -> Gates:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from argparse import ArgumentTypeError
 from dataclasses import dataclass, field
 from functools import partial
@@ -15,6 +16,7 @@ from lightfm_retriever.hosting.settings.values import PathType
 from lightfm_retriever.publication import layout
 from trainer.data import movielens
 from trainer.data.bounds import HALF_LIFE_DAYS, LAST_DAYS, check_event_weights
+from trainer.data.files.file_form import FileForm, FileKind
 from trainer.durations import parse_duration
 from trainer.errors import OptionError
 from trainer.index import AUTO, NAMES
@@ -68,14 +70,14 @@ class DataSpec:
     Interactions come from a history, from the event log, or from both (see trainer.data.combining). A
     history is one of dataset, interactions and interactions_sql. An event without a type has the weight
     of "". None for item_attributes means all attributes of a named dataset. None for split means the
-    default of the source.
+    default of the source. `form` says how the files are written.
     """
 
     dataset: Annotated[
         str | None, Option("train on a dataset by its name", offered=(movielens.NAME,))
     ] = None
     interactions: Annotated[
-        str | None, _path("train on a CSV or Parquet file, or a folder of Parquet files")
+        str | None, _path("train on a CSV, JSON Lines or Parquet file, or a folder of Parquet files")
     ] = None
     interactions_sql: Annotated[
         str | None,
@@ -87,8 +89,8 @@ class DataSpec:
             "the database: sqlite:///PATH or postgresql://USER:PASSWORD@HOST/DATABASE", metavar="URL"
         ),
     ] = None
-    items: Annotated[str | None, _path("CSV or Parquet file of items")] = None
-    users: Annotated[str | None, _path("CSV or Parquet file of users")] = None
+    items: Annotated[str | None, _path("CSV, JSON Lines or Parquet file of items")] = None
+    users: Annotated[str | None, _path("CSV, JSON Lines or Parquet file of users")] = None
     event_log: Annotated[
         bool,
         Option(
@@ -125,6 +127,18 @@ class DataSpec:
     split: Annotated[str | None, SPLIT] = None
     split_count: Annotated[int, SPLIT_COUNT] = 1
     split_share: Annotated[float, SPLIT_SHARE] = 0.1
+    positive_from: Annotated[
+        float | None,
+        Option(
+            "the least weight of a positive, such as 4 stars: lower ones get the weight 0, so the items"
+            " count as seen but not as liked (default: any weight above 0)",
+            gt=0,
+            lt=math.inf,
+            expected="a number above 0",
+            metavar="WEIGHT",
+        ),
+    ] = None
+    form: FileForm = field(default_factory=FileForm)
 
     def __post_init__(self) -> None:
         """Raise OptionError if no source of interactions is given, or a value is out of range."""
@@ -152,6 +166,24 @@ class DataSpec:
             if len(set(given)) < len(given):
                 raise OptionError(flag, ",".join(given), "columns that are named once each")
         check_event_weights(self.event_weights)
+        self._check_form()
+
+    def _check_form(self) -> None:
+        """Raise OptionError for an option about a file that isn't given."""
+        files: dict[FileKind, str | None] = {
+            "interactions": self.interactions,
+            "items": self.items,
+            "users": self.users,
+        }
+        for kind, path in files.items():
+            if path is None:
+                for flag, value in self.form.given(kind).items():
+                    raise OptionError(flag, value, f"used with --{kind} FILE")
+        if self.form.escaped_quotes and not any(files.values()):
+            raise OptionError("--escaped-quotes", True, "used with --interactions FILE")
+        if self.positive_from is not None and not self.has_history:
+            expected = "left out with --event-log alone, whose events keep their weights"
+            raise OptionError("--positive-from", self.positive_from, expected)
 
     @property
     def has_history(self) -> bool:
@@ -380,6 +412,11 @@ def encode(spec: TrainingSpec) -> str:
     for name, nothing in _ADDED.items():
         if content.get(name, nothing) == nothing:
             content.pop(name, None)
+    # So do those that were stored before files could have other forms.
+    if spec.data.form == FileForm():
+        content["data"].pop("form", None)
+    if spec.data.positive_from is None:
+        content["data"].pop("positive_from", None)
     return msgspec.json.encode(content, order="deterministic").decode()
 
 

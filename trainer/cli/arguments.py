@@ -33,11 +33,13 @@ PREFIX = where_arguments.PREFIX
 PROGRAM = "lightfm-trainer"
 
 _TRAIN = f"""
-Files are CSV (comma; tab for .tsv) or Parquet. Interactions have the columns user_id and item_id, and
-may have weight (a number from -1e9 to 1e9; 0 and below are no positives), timestamp (seconds since 1970
-or ISO 8601; at most a day ahead of the clock) and event (a type such as view). Items have the column
-item_id, and may have title and feature columns. Users have user_id, and may have feature columns. Ids
-are integers, or text of at most {MAX_ID_BYTES} bytes of UTF-8, compared byte by byte.
+Files are CSV (comma; tab for .tsv), JSON Lines or Parquet. Interactions have the columns user_id and
+item_id, and may have weight (a number from -1e9 to 1e9; 0 and below are no positives), timestamp
+(seconds since 1970 or ISO 8601; at most a day ahead of the clock) and event (a type such as view).
+Items have the column item_id, and may have title and feature columns. Users have user_id, and may
+have feature columns. Usual other names of columns, such as userId or rating, are recognised, and a
+note says so. Ids are integers, or text of at most {MAX_ID_BYTES} bytes of UTF-8, compared byte by
+byte.
 """
 
 
@@ -235,7 +237,7 @@ def _add_tune(made: Program) -> None:
     )
     where_arguments.add_data_dir(tune)
     where_arguments.add_state(tune, "for --event-log: the folder of the trainer's state")
-    option_flags.add(tune.add_argument_group("data"), DataSpec)
+    spec_arguments.add_data(tune)
     search = tune.add_argument_group("search")
     option_flags.add(search, StudyOptions, SearchSpace)
     start = declared(Hyperparameters)

@@ -70,6 +70,12 @@ def _train(client: TrainerClient, options: argparse.Namespace) -> int:
         raise OptionError(
             "--engine", options.engine, "used without --target, or by the service's own retraining"
         )
+    if spec.data.form.skipped_file is not None:
+        raise OptionError(
+            "--skipped-file",
+            spec.data.form.skipped_file,
+            "used without --target: a service writes the rows into the folder logs of its --state",
+        )
     request = pb.TrainRequest(request_id=options.request_id, spec=spec_message(spec, with_secrets=True))
     queued = client.call("Train", request).training_run
     if options.detach:

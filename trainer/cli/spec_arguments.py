@@ -11,6 +11,7 @@ from lightfm_retriever.hosting.options import Option
 from lightfm_retriever.hosting.settings import option_flags
 from lightfm_retriever.hosting.settings.option_flags import made
 from lightfm_retriever.publication import layout
+from trainer.data.files.file_form import FileForm
 from trainer.errors import OptionError
 from trainer.index import make_backends
 from trainer.models.given import GivenHyperparameters
@@ -32,11 +33,26 @@ SETTINGS = (
 
 def add_training(parser: argparse.ArgumentParser) -> None:
     """Add all flags of a training run."""
-    option_flags.add(parser.add_argument_group("data"), DataSpec)
+    add_data(parser)
     group = parser.add_argument_group("hyperparameters")
     option_flags.add(group, GivenHyperparameters, switches_last=True)
     option_flags.add(group, TrainingSpec, group="hyperparameters", switches_last=True)
     add_publishing(parser)
+
+
+def add_data(parser: argparse.ArgumentParser) -> None:
+    """Add the flags of the data, and of the form of its files."""
+    option_flags.add(parser.add_argument_group("data"), DataSpec)
+    add_form(parser)
+
+
+def add_form(parser: argparse.ArgumentParser) -> None:
+    """Add the flags of the form of files."""
+    group = parser.add_argument_group(
+        "files",
+        "'inspect FILE' finds most of these, and prints the command to train.",
+    )
+    option_flags.add(group, FileForm)
 
 
 def training_spec(options: argparse.Namespace) -> TrainingSpec:

@@ -35,7 +35,7 @@ from trainer import exclusive, reading
 from trainer.data.data_roots import DataRoots
 from trainer.errors import StateError
 from trainer.event_log.log import EventLog
-from trainer.pipeline import EVENTS, Places
+from trainer.pipeline import EVENTS, LOGS, Places
 from trainer.runs.scheduler import Scheduler
 from trainer.runs.store import RunStore
 from trainer.service.maintenance import Maintenance, Retraining
@@ -47,7 +47,6 @@ from trainer.service.sizes import MAX_REQUEST_BYTES
 from trainer.versions import catalogue
 from trainer.versions.retention import RetentionPolicy, collect
 
-LOGS = "logs"
 _THREADS = 16
 _APPENDING = 32
 # Maximum number of open calls. A call that waits for its request needs no thread, but memory.

@@ -23,13 +23,13 @@ def spec_of(*flags, command="train", where=HERE):
 def as_flags(spec):
     """A spec as somebody would write it on the command line."""
     flags = ["--no-label"] if spec.label is None else [f"--label={spec.label}"]
-    for own in (spec, spec.data, spec.hyperparameters, spec.gates):
+    for own in (spec, spec.data, spec.data.form, spec.hyperparameters, spec.gates):
         for name, one in declared(type(own)).items():
             value = getattr(own, name)
             if value is True:
                 flags.append(one.flag)
             elif isinstance(value, dict) and value:
-                flags.append(f"{one.flag}={','.join(f'{key}={v!r}' for key, v in value.items())}")
+                flags.append(f"{one.flag}={','.join(f'{key}={v}' for key, v in value.items())}")
             elif isinstance(value, list):
                 flags.append(f"{one.flag}={','.join(value)}")
             elif value is not None and value is not False and value != {}:

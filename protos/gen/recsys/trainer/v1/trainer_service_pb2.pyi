@@ -66,7 +66,7 @@ class TrainingSpec(_message.Message):
     def __init__(self, data: _Optional[_Union[DataSpec, _Mapping]] = ..., hyperparameters: _Optional[_Union[Hyperparameters, _Mapping]] = ..., backend: _Optional[str] = ..., trees: _Optional[int] = ..., target_recall: _Optional[float] = ..., strict_recall: _Optional[bool] = ..., index_threads: _Optional[int] = ..., label: _Optional[str] = ..., gates: _Optional[_Union[Gates, _Mapping]] = ..., warm_start: _Optional[bool] = ..., max_shrinkage: _Optional[float] = ...) -> None: ...
 
 class DataSpec(_message.Message):
-    __slots__ = ("dataset", "interactions", "interactions_sql", "database_url", "event_log", "items", "users", "item_features", "user_features", "feature_separator", "event_weights", "half_life_days", "last_days", "split", "split_count", "split_share", "item_attributes")
+    __slots__ = ("dataset", "interactions", "interactions_sql", "database_url", "event_log", "items", "users", "item_features", "user_features", "feature_separator", "event_weights", "half_life_days", "last_days", "split", "split_count", "split_share", "item_attributes", "positive_from", "form")
     class EventWeightsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -91,6 +91,8 @@ class DataSpec(_message.Message):
     SPLIT_COUNT_FIELD_NUMBER: _ClassVar[int]
     SPLIT_SHARE_FIELD_NUMBER: _ClassVar[int]
     ITEM_ATTRIBUTES_FIELD_NUMBER: _ClassVar[int]
+    POSITIVE_FROM_FIELD_NUMBER: _ClassVar[int]
+    FORM_FIELD_NUMBER: _ClassVar[int]
     dataset: str
     interactions: str
     interactions_sql: str
@@ -108,7 +110,64 @@ class DataSpec(_message.Message):
     split_count: int
     split_share: float
     item_attributes: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, dataset: _Optional[str] = ..., interactions: _Optional[str] = ..., interactions_sql: _Optional[str] = ..., database_url: _Optional[str] = ..., event_log: _Optional[bool] = ..., items: _Optional[str] = ..., users: _Optional[str] = ..., item_features: _Optional[_Iterable[str]] = ..., user_features: _Optional[_Iterable[str]] = ..., feature_separator: _Optional[str] = ..., event_weights: _Optional[_Mapping[str, float]] = ..., half_life_days: _Optional[float] = ..., last_days: _Optional[float] = ..., split: _Optional[str] = ..., split_count: _Optional[int] = ..., split_share: _Optional[float] = ..., item_attributes: _Optional[_Iterable[str]] = ...) -> None: ...
+    positive_from: float
+    form: FileForm
+    def __init__(self, dataset: _Optional[str] = ..., interactions: _Optional[str] = ..., interactions_sql: _Optional[str] = ..., database_url: _Optional[str] = ..., event_log: _Optional[bool] = ..., items: _Optional[str] = ..., users: _Optional[str] = ..., item_features: _Optional[_Iterable[str]] = ..., user_features: _Optional[_Iterable[str]] = ..., feature_separator: _Optional[str] = ..., event_weights: _Optional[_Mapping[str, float]] = ..., half_life_days: _Optional[float] = ..., last_days: _Optional[float] = ..., split: _Optional[str] = ..., split_count: _Optional[int] = ..., split_share: _Optional[float] = ..., item_attributes: _Optional[_Iterable[str]] = ..., positive_from: _Optional[float] = ..., form: _Optional[_Union[FileForm, _Mapping]] = ...) -> None: ...
+
+class FileForm(_message.Message):
+    __slots__ = ("columns", "header", "separator", "encoding", "date_format", "escaped_quotes", "skip_invalid", "item_columns", "item_header", "item_separator", "item_encoding", "user_columns", "user_header", "user_separator", "user_encoding")
+    class ColumnsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    class ItemColumnsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    class UserColumnsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    COLUMNS_FIELD_NUMBER: _ClassVar[int]
+    HEADER_FIELD_NUMBER: _ClassVar[int]
+    SEPARATOR_FIELD_NUMBER: _ClassVar[int]
+    ENCODING_FIELD_NUMBER: _ClassVar[int]
+    DATE_FORMAT_FIELD_NUMBER: _ClassVar[int]
+    ESCAPED_QUOTES_FIELD_NUMBER: _ClassVar[int]
+    SKIP_INVALID_FIELD_NUMBER: _ClassVar[int]
+    ITEM_COLUMNS_FIELD_NUMBER: _ClassVar[int]
+    ITEM_HEADER_FIELD_NUMBER: _ClassVar[int]
+    ITEM_SEPARATOR_FIELD_NUMBER: _ClassVar[int]
+    ITEM_ENCODING_FIELD_NUMBER: _ClassVar[int]
+    USER_COLUMNS_FIELD_NUMBER: _ClassVar[int]
+    USER_HEADER_FIELD_NUMBER: _ClassVar[int]
+    USER_SEPARATOR_FIELD_NUMBER: _ClassVar[int]
+    USER_ENCODING_FIELD_NUMBER: _ClassVar[int]
+    columns: _containers.ScalarMap[str, str]
+    header: _containers.RepeatedScalarFieldContainer[str]
+    separator: str
+    encoding: str
+    date_format: str
+    escaped_quotes: bool
+    skip_invalid: bool
+    item_columns: _containers.ScalarMap[str, str]
+    item_header: _containers.RepeatedScalarFieldContainer[str]
+    item_separator: str
+    item_encoding: str
+    user_columns: _containers.ScalarMap[str, str]
+    user_header: _containers.RepeatedScalarFieldContainer[str]
+    user_separator: str
+    user_encoding: str
+    def __init__(self, columns: _Optional[_Mapping[str, str]] = ..., header: _Optional[_Iterable[str]] = ..., separator: _Optional[str] = ..., encoding: _Optional[str] = ..., date_format: _Optional[str] = ..., escaped_quotes: _Optional[bool] = ..., skip_invalid: _Optional[bool] = ..., item_columns: _Optional[_Mapping[str, str]] = ..., item_header: _Optional[_Iterable[str]] = ..., item_separator: _Optional[str] = ..., item_encoding: _Optional[str] = ..., user_columns: _Optional[_Mapping[str, str]] = ..., user_header: _Optional[_Iterable[str]] = ..., user_separator: _Optional[str] = ..., user_encoding: _Optional[str] = ...) -> None: ...
 
 class Hyperparameters(_message.Message):
     __slots__ = ("loss", "components", "learning_rate", "item_alpha", "user_alpha", "epochs", "sample_weights", "seed", "threads")
