@@ -29,6 +29,7 @@ MODULES: dict[str, tuple[str, ...]] = {
     "store": ("obstore",),
     "spark": ("pyspark", "py4j"),
     "tune": ("optuna",),
+    "mlflow": ("mlflow",),
     "sql": ("adbc_driver_manager", "adbc_driver_postgresql", "adbc_driver_sqlite"),
     "report": ("matplotlib", "sklearn"),
 }
@@ -50,6 +51,7 @@ _PACKAGES = {
     "grpc_reflection": "grpcio-reflection",
     "grpc_status": "grpcio-status",
     "lightfm": "rectools-lightfm",
+    "mlflow": "mlflow-skinny",
     "opentelemetry": "opentelemetry-sdk",
     "sklearn": "scikit-learn",
 }
