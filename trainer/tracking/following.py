@@ -11,7 +11,7 @@ from typing import Any, Self
 
 from trainer.promotion.checks import Checked
 from trainer.tracking.export import csv_of
-from trainer.tracking.options import TrackingOptions, without_credentials
+from trainer.tracking.options import TrackingOptions
 from trainer.tracking.sending import Delivery, send
 from trainer.tracking.tracked_run import EndedRun, TrackedRun, describe, describe_study
 
@@ -60,7 +60,7 @@ class Following:
         if error is None or self._options.uri is None:
             return
         killed = not isinstance(error, Exception)
-        text = "interrupted" if killed else without_credentials(str(error)) or type(error).__name__
+        text = "interrupted" if killed else str(error) or type(error).__name__
         run = replace(
             self._run, status="KILLED" if killed else "FAILED", error=text, ended_at=self._clock()
         )

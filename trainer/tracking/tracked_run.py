@@ -19,6 +19,7 @@ import msgspec
 from lightfm_retriever.publication import manifest as manifests
 from lightfm_retriever.publication.manifest import Manifest
 from trainer.promotion.gates import GateResult
+from trainer.tracking.options import without_credentials
 
 Status = Literal["FINISHED", "FAILED", "KILLED"]
 """How MLflow calls the end of a run."""
@@ -113,13 +114,13 @@ def describe(run: EndedRun) -> TrackedRun:
         "gates": ("failed" if failed else "passed") if run.gates else "",
         "gates_failed": ", ".join(failed),
         "warnings": str(len(run.warnings)),
-        "error": run.error,
+        "error": without_credentials(run.error),
     }
     texts = {"spec.json": _json(parameters)}
     if run.gates:
         texts["gates.json"] = _json([asdict(gate) for gate in run.gates])
     if run.warnings:
-        texts["warnings.json"] = _json([*run.warnings])
+        texts["warnings.json"] = _json([*map(without_credentials, run.warnings)])
     if manifest is not None:
         texts["manifest.json"] = manifests.encode(manifest).decode()
     return TrackedRun(
@@ -223,14 +224,14 @@ def _flat(value: Any, name: str) -> Iterator[tuple[str, Any]]:
         yield name, value
     elif isinstance(value, Path):
         yield name, str(value)
-    elif isinstance(value, Sequence | set | frozenset) and value:
-        # Tables aren't scalars.
-        if any(
-            isinstance(own, Mapping) or is_dataclass(own) and not hasattr(own, "name") for own in value
-        ):
-            return
+    elif isinstance(value, Sequence | set | frozenset) and value and not any(map(_is_row, value)):
         # The kinds of index are objects with names.
         yield name, ",".join(str(getattr(own, "name", own)) for own in value)
+
+
+def _is_row(value: Any) -> bool:
+    """Say whether a value is a row of a table, and no object with a name."""
+    return isinstance(value, Mapping) or (is_dataclass(value) and not hasattr(value, "name"))
 
 
 def _parameters(values: Mapping[str, Any]) -> dict[str, str]:
