@@ -38,7 +38,7 @@ class MlflowServer:
 
     def call(self, method: str, **content: Any) -> dict[str, Any]:
         """POST a request."""
-        request = urllib.request.Request(
+        request = urllib.request.Request(  # noqa: S310 - our own server
             f"{self.uri}/api/2.0/mlflow/{method}",
             json.dumps(content).encode(),
             {"Content-Type": "application/json"},
@@ -77,10 +77,10 @@ class MlflowServer:
         return self._get(f"get-artifact?run_uuid={run_id}&path={name}")
 
     def _get(self, path: str) -> bytes:
-        return self._read(urllib.request.Request(f"{self.uri}/{path}"))
+        return self._read(urllib.request.Request(f"{self.uri}/{path}"))  # noqa: S310
 
     def _read(self, request: urllib.request.Request) -> bytes:
-        with urllib.request.urlopen(request, timeout=_PATIENCE) as response:  # noqa: S310 - our own
+        with urllib.request.urlopen(request, timeout=_PATIENCE) as response:  # noqa: S310
             return response.read()
 
 
@@ -120,7 +120,7 @@ def server(folder: Path, *flags: str) -> Iterator[MlflowServer]:
 def _wait_for(address: str, process: subprocess.Popen[bytes], log: Path) -> None:
     until = time.monotonic() + _PATIENCE
     while time.monotonic() < until and process.poll() is None:
-        with contextlib.suppress(OSError), urllib.request.urlopen(address, timeout=_PATIENCE):  # noqa: S310 - our own
+        with contextlib.suppress(OSError), urllib.request.urlopen(address, timeout=_PATIENCE):  # noqa: S310
             return
         time.sleep(_LOOK_SECONDS)
     raise AssertionError(f"the MLflow server doesn't serve: {log.read_text()[-2000:]}")

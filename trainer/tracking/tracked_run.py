@@ -35,7 +35,7 @@ _READ = ("indexes", "metrics", "run", "attributes", "files", "format_version", "
 _ODD = re.compile(r"[^\w. -]")
 
 
-class Point(msgspec.Struct, frozen=True):
+class MetricPoint(msgspec.Struct, frozen=True):
     """A value of a metric; `step` is the number of a trial or an epoch, or 0."""
 
     name: str
@@ -54,7 +54,7 @@ class TrackedRun(msgspec.Struct, frozen=True, kw_only=True):
     started_ms: int
     ended_ms: int
     parameters: dict[str, str]
-    metrics: list[Point]
+    metrics: list[MetricPoint]
     tags: dict[str, str]
     texts: dict[str, str] = {}
     files: list[str] = []
@@ -154,7 +154,7 @@ def describe_study(
     numbers = {name: simple.pop(name) for name in [*simple] if _is_number(simple[name])}
     trials = [own for own in content.get("trials", []) if isinstance(own, Mapping)]
     points = [
-        Point(_name(f"trial.{name}"), float(value), step)
+        MetricPoint(_name(f"trial.{name}"), float(value), step)
         for step, trial in enumerate(trials)
         for name, value in trial.items()
         if name != "number" and _is_number(value)
@@ -239,8 +239,8 @@ def _parameters(values: Mapping[str, Any]) -> dict[str, str]:
     return {name: _cut(text, _MOST_PARAMETER) for name, text in shown.items() if text}
 
 
-def _points(values: Mapping[str, Any]) -> list[Point]:
-    return [Point(_name(name), float(own)) for name, own in values.items() if _is_number(own)]
+def _points(values: Mapping[str, Any]) -> list[MetricPoint]:
+    return [MetricPoint(_name(name), float(own)) for name, own in values.items() if _is_number(own)]
 
 
 def _tags(values: Mapping[str, str]) -> dict[str, str]:
@@ -253,8 +253,8 @@ def _is_number(value: Any) -> bool:
 
 
 def _name(text: str) -> str:
-    """Replace the characters that MLflow refuses in a name."""
-    return _ODD.sub("_", _sendable(text))[:_MOST_NAME]
+    """Replace what MLflow refuses in a name, which is also the path of a file."""
+    return (_ODD.sub("_", _sendable(text)).lstrip(".") or "_")[:_MOST_NAME]
 
 
 def _cut(text: str, most: int) -> str:

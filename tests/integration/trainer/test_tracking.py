@@ -1,6 +1,10 @@
 """Runs in a real MLflow server, and trainings whose server is away, hangs or refuses."""
 
+import contextlib
+import csv
 import json
+import os
+import pty
 import signal
 from contextlib import ExitStack
 
@@ -11,10 +15,18 @@ from tests import datasets, mlflow_server
 from tests.integration.trainer.conftest import QUICK, call, start
 from tests.machine import free_port
 from tests.mlflow_server import drips, misbehaving, says
-from tests.trainer_service import CANCELLED, SUCCEEDED, TrainerService, long, of_file, trains
+from tests.trainer_service import (
+    CANCELLED,
+    SUCCEEDED,
+    TrainerService,
+    long,
+    of_file,
+    trains,
+    wait_until,
+)
 from trainer.tracking.options import TrackingOptions
 from trainer.tracking.sending import send
-from trainer.tracking.tracked_run import Point, TrackedRun
+from trainer.tracking.tracked_run import MetricPoint, TrackedRun
 
 RUN = TrackedRun(
     name="a run",
@@ -22,7 +34,7 @@ RUN = TrackedRun(
     started_ms=1_000,
     ended_ms=2_000,
     parameters={f"p{number}": "x" * 500 for number in range(250)},
-    metrics=[Point("loss", 1 / step, step) for step in range(1, 2500)],
+    metrics=[MetricPoint("loss", 1 / step, step) for step in range(1, 2500)],
     tags={"version": "v"},
     texts={"manifest.json": "{}"},
 )
@@ -99,13 +111,22 @@ def test_a_training_that_fails_is_there_with_its_error(server, flags, tmp_path, 
 def test_a_training_that_is_interrupted_is_there_as_killed(
     server, flags, interactions, tmp_path, request
 ):
-    size = ("--components", "1024", "--epochs", "10000")
+    size = ("--components", "512", "--epochs", "10000")
     where = ("--volume", tmp_path / "volume")
-    with start("train", "--interactions", interactions, *size, *where, *flags) as process:
-        # The bar of the epochs appears when the training has begun.
-        assert "Training, epochs" in process.stderr.readline()
+    # On a terminal the bar shows when the training begins.
+    terminal, its_end = pty.openpty()
+    command = ["train", "--interactions", interactions, *size, *where, *flags]
+    with start(*command, stderr=its_end, TERM="xterm") as process:
+        os.close(its_end)
+        shown = b""
+        while b"Training, epochs" not in shown:
+            shown += os.read(terminal, 1000)
         process.send_signal(signal.SIGINT)
-        process.communicate(timeout=100)
+        with contextlib.suppress(OSError):  # which is how a terminal says that nobody writes any more
+            while os.read(terminal, 1000):
+                pass
+        process.wait(timeout=100)
+    os.close(terminal)
     assert process.returncode == 130
     info, _, _ = server.run_of(request.node.name)
     assert (info["status"], info["tags"]["error"]) == ("KILLED", "interrupted")
@@ -136,7 +157,8 @@ def test_the_runs_of_a_service_are_there_as_they_ended(server, interactions, tmp
         assert service.end(good).state == SUCCEEDED
         service.wait_for(unwanted, trains)
         assert service.cancel(unwanted).state == CANCELLED
-        service.terminate()
+        # A stop would wait for some seconds only.
+        wait_until(lambda: service.log.count(" is in MLflow") == 2)
     runs = {
         tags["training_run"]: (own["info"]["status"], tags)
         for own in server.runs(request.node.name)
@@ -238,7 +260,17 @@ def test_a_service_whose_server_hangs_trains_on_and_stops(interactions, tmp_path
         # The second doesn't wait for the first one's 10 seconds and more.
         for _ in range(2):
             assert service.end(service.submit(of_file())).state == SUCCEEDED
+        for command, file in (("runs", "runs.csv"), ("versions", "versions.json")):
+            done = call(command, "--target", service.target, "--export", tmp_path / file)
+            assert done.returncode == 0, done.stderr
         assert service.terminate() == 0
+    with (tmp_path / "runs.csv").open(newline="") as lines:
+        runs = [*csv.DictReader(lines)]
+    versions = json.loads((tmp_path / "versions.json").read_text())
+    assert [run["version"] for run in runs] == [version["version"] for version in versions]
+    for run, version in zip(runs, versions, strict=True):
+        assert (run["state"], run["params.hyperparameters.epochs"]) == ("SUCCEEDED", "2")
+        assert float(run["metrics.test_auc"]) == version["metrics"]["test_auc"]
     log = (tmp_path / "state.log").read_text()
     assert "MLflow" in log
     assert "geheim" not in log

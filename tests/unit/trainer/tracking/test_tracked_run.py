@@ -1,4 +1,6 @@
 import json
+import math
+import posixpath
 import re
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -175,16 +177,18 @@ _metrics = st.dictionaries(st.text(min_size=1, max_size=300), st.floats(), max_s
 
 @given(st.dictionaries(st.text(min_size=1), _nested, max_size=4), _metrics, st.text(max_size=9000))
 def test_mlflow_takes_every_name_and_value(spec, metrics, error):
-    """By MLflow's own checks of its client; a server has the same."""
+    """By MLflow's own check of names; its server also refuses names that are other paths."""
     run = describe(ended(spec=spec, metrics=metrics, error=error, status="FAILED"))
-    for name, value in run.parameters.items():
-        validation._validate_param(name, value)
-    for point in run.metrics:
-        validation._validate_metric(point.name, point.value, 1, point.step)
-    for name, value in run.tags.items():
-        validation._validate_tag(name, value)
-        value.encode()
+    names = [*run.parameters, *(point.name for point in run.metrics), *run.tags]
+    for name in names:
+        assert validation.validate_param_and_metric_name(name)
+        assert posixpath.normpath(name) == name
+        assert not name.startswith(".")
+        assert len(name) <= validation.MAX_ENTITY_KEY_LENGTH
+    assert all(math.isfinite(point.value) for point in run.metrics)
+    assert all(len(value.encode()) for value in [*run.parameters.values(), *run.tags.values()])
     assert all(len(value) <= 500 for value in run.parameters.values())
+    assert all(len(value) <= 5000 for value in run.tags.values())
 
 
 @given(specs.training_specs())
