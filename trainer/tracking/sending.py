@@ -44,7 +44,7 @@ class Delivery:
 def send(run: TrackedRun, options: TrackingOptions, *, seconds: float | None = None) -> Delivery:
     """Send a run, and wait for it up to `seconds`, by default as long as the options allow.
 
-    Never fails: whatever happens is in the result.
+    Never fails: the result has the problem.
     """
     allowed = options.seconds if seconds is None else seconds
     parcel = Parcel(uri=options.uri or "", experiment=options.experiment, run=run)

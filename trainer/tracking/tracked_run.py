@@ -171,7 +171,7 @@ def describe_study(
 
 
 def manifest_parameters(manifest: Manifest) -> dict[str, Any]:
-    """Return what a version was made of, by name: its hyperparameters, data, indexes and libraries."""
+    """Return the hyperparameters, data, indexes and libraries of a version, by name."""
     indexes = {
         name: {"backend": own.backend, **own.build, **own.query}
         for name, own in manifest.indexes.items()
