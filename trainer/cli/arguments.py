@@ -124,6 +124,7 @@ def _add_train(made: Program) -> None:
     where_arguments.add_state(train)
     spec_arguments.add_training(train)
     spec_arguments.add_engine(train)
+    where_arguments.used_with("--volume", *spec_arguments.add_tracking(train))
     service = train.add_argument_group("by a service")
     service.add_argument(
         "--request-id",
@@ -180,6 +181,7 @@ def _add_publish(made: Program) -> None:
     option_flags.add_one(source, data["feature_separator"])
     option_flags.add_one(publish, tuning["seed"])
     spec_arguments.add_publishing(publish)
+    spec_arguments.add_tracking(publish)
     add_json(publish)
     publish.everyday = (
         *("--volume", "--item-vectors", "--item-ids", "--item-biases", "--user-vectors", "--user-ids"),
@@ -233,7 +235,8 @@ def _add_tune(made: Program) -> None:
         "tune",
         "Search for better hyperparameters.",
         more="Compares them on a validation split of the training data, and uses the test interactions "
-        "once, at the end. Writes study.json and study.png. Variables set --data-dir and --state only.",
+        "once, at the end. Writes study.json and study.png. Variables set --data-dir, --state and "
+        "the flags about MLflow only.",
     )
     where_arguments.add_data_dir(tune)
     where_arguments.add_state(tune, "for --event-log: the folder of the trainer's state")
@@ -246,6 +249,8 @@ def _add_tune(made: Program) -> None:
         search, start["threads"], help="threads of each training; only 1 makes a search reproducible"
     )
     option_flags.add_one(search, start["sample_weights"])
+    for action in spec_arguments.add_tracking(tune):
+        layers.settable(action)
     tune.add_argument(
         "--output", type=Path, default=Path("study"), metavar="DIR", help="the folder to write to"
     )

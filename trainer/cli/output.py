@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
@@ -175,6 +176,12 @@ def verified(rows: Sequence[tuple[str, str | None]], *, as_json: bool) -> None:
     told = [f"{version}: {problem or 'every byte is as published'}" for version, problem in rows]
     content = [{"version": version, "problem": problem} for version, problem in rows]
     show(content, "\n".join(told) or "nothing is published on this volume", as_json=as_json)
+
+
+def exported(rows: int, what: str, options: argparse.Namespace) -> None:
+    """Print the result of --export."""
+    text = f"wrote {rows} {what}{'' if rows == 1 else 's'} to {options.export}"
+    show({"file": str(options.export), "rows": rows}, text, as_json=options.json)
 
 
 def show(content: object, text: str, *, as_json: bool) -> None:

@@ -7,8 +7,8 @@ from dataclasses import fields
 from typing import Any
 
 from lightfm_retriever.hosting import words
-from lightfm_retriever.hosting.options import Option
-from lightfm_retriever.hosting.settings import option_flags
+from lightfm_retriever.hosting.options import Option, declared
+from lightfm_retriever.hosting.settings import layers, option_flags
 from lightfm_retriever.hosting.settings.option_flags import made
 from lightfm_retriever.publication import layout
 from trainer.data.files.file_form import FileForm
@@ -19,6 +19,7 @@ from trainer.promotion.gates import Gates
 from trainer.promotion.predecessor import CANARY
 from trainer.spark.options import ENGINE, LIGHTFM, SparkAls
 from trainer.spec import DataSpec, TrainingSpec
+from trainer.tracking.options import TrackingOptions
 
 _VERSION = "20261124T043500Z-3fa9c1"
 LABEL_NOT_MOVED = 3
@@ -147,6 +148,19 @@ def add_engine(parser: argparse.ArgumentParser) -> None:
         "--engine", choices=(LIGHTFM, ENGINE), default=LIGHTFM, help="the library that fits the model"
     )
     option_flags.add(group, SparkAls, only_given=True)
+
+
+def add_tracking(parser: argparse.ArgumentParser) -> list[argparse.Action]:
+    """Add the flags about MLflow; returns them."""
+    group = parser.add_argument_group(
+        "tracking",
+        "A run that fails or is cancelled is sent, too. A server that is away costs a run at most "
+        "--mlflow-timeout, and a warning. Set a password by TRAINER_MLFLOW_URI or "
+        "MLFLOW_TRACKING_PASSWORD, not on the command line, which all users of the machine can see.",
+    )
+    option_flags.add(group, TrackingOptions)
+    flags = {own.flag for own in declared(TrackingOptions).values()}
+    return [own for own in layers.actions(parser) if own.option_strings[-1] in flags]
 
 
 def label(text: str) -> str:

@@ -38,6 +38,7 @@ from trainer.event_log.log import EventLog
 from trainer.pipeline import EVENTS, LOGS, Places
 from trainer.runs.scheduler import Scheduler
 from trainer.runs.store import RunStore
+from trainer.runs.tracker import RunTracker
 from trainer.service.maintenance import Maintenance, Retraining
 from trainer.service.metrics import ServiceCollector
 from trainer.service.options import ServerOptions
@@ -105,6 +106,11 @@ def serve(options: ServerOptions) -> int:
             servicer, options.listen, calls=calls, security=options.hosting.security
         )
         with _stop_signal() as wait:
+            if options.tracking.uri is not None:
+                tracker = RunTracker(store, options.volume, options.tracking)
+                tracker.start()
+                # It stops after the scheduler, whose stop ends runs.
+                stack.callback(tracker.stop)
             scheduler.start()
             stack.callback(scheduler.stop)
             maintenance.start()
