@@ -28,6 +28,7 @@ MODULES: dict[str, tuple[str, ...]] = {
     "otlp": ("opentelemetry",),
     "store": ("obstore",),
     "spark": ("pyspark", "py4j"),
+    "models": ("implicit",),
     "tune": ("optuna",),
     "sql": ("adbc_driver_manager", "adbc_driver_postgresql", "adbc_driver_sqlite"),
     "report": ("matplotlib", "sklearn"),
