@@ -7,11 +7,11 @@ DIR has one folder for each set; the table in `sets.py` has the names of their f
 missing is said and skipped. This module imports nothing of the project but its own folder.
 
 Protocol "random": of each user with at least 5 positives, 20 % at random are tested, and the same of
-the rest is for validation. "temporal", for sets with times: the newest 20 % of all positives are tested,
-and the newest 20 % of the rest are for validation. Settings are chosen by NDCG@10 on the validation
-part. Then the model is fitted to both parts and tested. Seen items are excluded. The mean is over the
-users with a test item that the training part has. For each set, OUTPUT has train.csv, test.csv and
-independent.json.
+the rest is for validation. "temporal", for sets with times: the newest 20 % of all positives are
+tested, and the newest 20 % of the rest are for validation. Settings are chosen by NDCG@10 of at most
+2,000 users on the validation part. Then the model is fitted to both parts and tested. Seen items are
+excluded. The mean is over the users with a test item that the training part has. For each set, OUTPUT
+has train.csv, test.csv and independent.json.
 """
 
 from __future__ import annotations

@@ -13,6 +13,7 @@ Scorer = Callable[[NDArray[np.int64]], NDArray[np.float32]]
 """Scores of all items, (n, items) float32, for n rows of users."""
 
 AT = 10
+_SEED = 3
 _CHUNK_NUMBERS = 40_000_000
 
 
@@ -79,9 +80,13 @@ def quality_of(best: NDArray[np.int64], relevant: sp.csr_matrix) -> Quality:
     )
 
 
-def measure(score: Scorer, train: sp.csr_matrix, test: sp.csr_matrix) -> Quality:
-    """Score the test users in chunks, and measure their lists."""
+def measure(
+    score: Scorer, train: sp.csr_matrix, test: sp.csr_matrix, *, most: int | None = None
+) -> Quality:
+    """Score the test users, at most `most` chosen at random, in chunks; and measure their lists."""
     rows, relevant = tested(train, test)
+    if most is not None and len(rows) > most:
+        rows = np.sort(np.random.default_rng(_SEED).permutation(rows)[:most])
     step = max(1, _CHUNK_NUMBERS // train.shape[1])
     lists = [
         top(score(rows[start : start + step]), train[rows[start : start + step]])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import numpy as np
@@ -62,17 +63,23 @@ def item_knn(train: sp.csr_matrix, settings: Settings) -> Scorer:
     other = x if settings["weighting"] == "bm25" else weighted
     lengths = np.sqrt(np.asarray(weighted.power(2).sum(axis=0))).ravel()
     lengths[lengths == 0] = 1
-    left, right = weighted.T.tocsr(), other.tocsc()
+    left, right = weighted.T.tocsr(), other.tocsr()
     kept = []
     for start in range(0, x.shape[1], 500):
-        block = (left[start : start + 500] @ right).toarray()
-        own = np.arange(start, start + len(block))
+        block = (left[start : start + 500] @ right).tocsr()
+        own = np.arange(start, start + block.shape[0])
+        counts = np.diff(block.indptr)
         if settings["weighting"] != "bm25":
-            block /= lengths[own, None] * lengths[None, :] + settings["shrink"]
-        block[np.arange(len(block)), own] = 0
-        k = min(settings["k"], block.shape[1] - 1)
-        least = -np.partition(-block, k - 1, axis=1)[:, k - 1 : k]
-        kept.append(sp.csr_matrix(np.where(block >= least, block, 0)))
+            products = np.repeat(lengths[own], counts) * lengths[block.indices]
+            block.data /= products + settings["shrink"]
+        block.data[block.indices == np.repeat(own, counts)] = 0
+        for low, high in itertools.pairwise(block.indptr):
+            values = block.data[low:high]
+            if len(values) > settings["k"]:
+                least = np.partition(values, -settings["k"])[-settings["k"]]
+                values[values < least] = 0
+        block.eliminate_zeros()
+        kept.append(block)
     neighbours = sp.vstack(kept).T.tocsr()
     return lambda rows: np.asarray((x[rows] @ neighbours).toarray(), np.float32)
 

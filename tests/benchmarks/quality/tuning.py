@@ -13,6 +13,8 @@ from tests.benchmarks.quality.measures import Quality, measure
 from tests.benchmarks.quality.models import MODELS, Settings
 
 SEED = 11
+# Enough to choose settings, and quick.
+VALIDATION_USERS = 2000
 
 SPACES: dict[str, dict[str, list[object]]] = {
     "popular": {},
@@ -105,7 +107,8 @@ def tune(
     tried = []
     for settings in sampled(family, counts=counts, trials=trials):
         began = time.perf_counter()
-        found = measure(MODELS[family](learn, settings), learn, validation)
+        scorer = MODELS[family](learn, settings)
+        found = measure(scorer, learn, validation, most=VALIDATION_USERS)
         tried.append((settings, found.ndcg, time.perf_counter() - began))
     settings, best, _ = max(tried, key=lambda one: one[1])
     began = time.perf_counter()
