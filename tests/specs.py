@@ -2,15 +2,16 @@
 
 import math
 from collections.abc import Iterator
-from dataclasses import is_dataclass
+from dataclasses import is_dataclass, replace
 from typing import Any, get_args, get_type_hints
 
 from hypothesis import strategies as st
 
 from lightfm_retriever.hosting.options import Declared, declared
 from tests import datasets
+from trainer import models
 from trainer.data.files.file_form import FileForm
-from trainer.fitting.lightfm_model import Hyperparameters
+from trainer.models.given import COMMON, GivenHyperparameters
 from trainer.promotion.gates import Gates
 from trainer.spec import DataSpec, TrainingSpec
 
@@ -24,7 +25,7 @@ def spec(**changes: Any) -> TrainingSpec:
     return TrainingSpec(
         **{
             "data": DataSpec(interactions="/data/a.csv"),
-            "hyperparameters": datasets.QUICK,
+            "hyperparameters": datasets.GIVEN,
             "index_threads": 1,
             **changes,
         }
@@ -63,6 +64,8 @@ def values_of(one: Declared) -> st.SearchStrategy[Any]:
         values = {
             list[str]: st.lists(_texts, max_size=3, unique=True),
             dict[str, float]: st.dictionaries(_texts, st.floats(-1e9, 1e9), max_size=4),
+            # Those of a family are drawn by `training_specs`.
+            dict[str, str]: st.just({}),
         }[one.kind]
     return st.none() | values if one.default is None else values
 
@@ -115,15 +118,32 @@ def forms(draw: st.DrawFn, given: dict[str, Any]) -> FileForm:
 @st.composite
 def training_specs(draw: st.DrawFn) -> TrainingSpec:
     """Any TrainingSpec that can be made."""
-    own = draw(any_of(Hyperparameters))
-    own["sample_weights"] &= own["loss"] != "warp-kos"
     values = draw(any_of(TrainingSpec))
+    own = draw(any_of(GivenHyperparameters))
+    data = draw(data_specs())
     label = draw(st.none() | st.from_regex(r"[a-z][a-z0-9_-]{0,63}", fullmatch=True))
     values["warm_start"] &= label is not None
+    if (model := values["model"]) == models.AUTO:
+        kept: set[str] = set()
+        values |= {"settings": {}, "warm_start": False}
+    else:
+        family = models.family(model)
+        known = {name: one for name, one in declared(family.settings).items() if name not in COMMON}
+        kept = {*known}
+        rest = {name: values_of(one).filter(bool) for name, one in known.items() if name not in own}
+        chosen = draw(st.fixed_dictionaries({}, optional=rest))
+        values |= {"settings": {name: str(value) for name, value in chosen.items()}}
+        values["budget_seconds"] = None
+        if not family.uses_features:
+            data = replace(data, item_features=[], user_features=[])
+            values["warm_start"] = False
+        own["sample_weights"] &= family.uses_weights
+    own |= {name: None for name in own if name not in {*COMMON, *kept}}
+    own["sample_weights"] &= own["loss"] != "warp-kos"
     return TrainingSpec(
         **values,
-        data=draw(data_specs()),
-        hyperparameters=Hyperparameters(**own),
+        data=data,
+        hyperparameters=GivenHyperparameters(**own),
         label=label,
         gates=Gates(**draw(any_of(Gates))),
     )

@@ -96,6 +96,7 @@ def train_and_publish(
     reporter = reporter or Silent()
     timings = Timings(clock, on_stage=reporter.stage, run_id=run_id)
     indexing = indexing_of(spec)
+    models.check_installed(spec.family)
     volume = places.volume
     volume.check_writable()
     with predecessor.followed(volume, spec.label):

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 from argparse import ArgumentTypeError
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
-from typing import Annotated, Any, get_args
+from typing import Annotated, Any
 
 import msgspec
 
@@ -17,21 +17,26 @@ from lightfm_retriever.publication import layout
 from trainer.data import movielens
 from trainer.data.bounds import HALF_LIFE_DAYS, LAST_DAYS, check_event_weights
 from trainer.data.files.file_form import FileForm, FileKind
-from trainer.durations import parse_duration
 from trainer.errors import OptionError
 from trainer.index import AUTO, NAMES
 from trainer.index.protocol import TREES
 from trainer.index.tuning import INDEX_THREADS, TARGET_RECALL, TuningOptions
 from trainer.models import AUTO as AUTO_MODEL
-from trainer.models import LIGHTFM, family, settings_of
-from trainer.models import NAMES as MODELS
+from trainer.models import LIGHTFM, family
+from trainer.models.choice import (
+    BUDGET,
+    MODEL,
+    SEARCH,
+    SETTINGS,
+    UNASKED_SEARCH,
+    USERS_BY,
+    family_of,
+    refuse_what_it_lacks,
+)
 from trainer.models.given import GivenHyperparameters, UsersBy
 from trainer.preparing.splits import SPLIT, SPLIT_COUNT, SPLIT_SHARE
 from trainer.promotion.gates import MAX_SHRINKAGE, Gates
 from trainer.spark.options import ENGINE, SparkAls, refuse_what_lightfm_has
-
-# The default of --budget, in seconds, with and without --model.
-_SEARCH, _DEFAULT_SEARCH = 300.0, 60.0
 
 _path = partial(Option, metavar="PATH", read=PathType())
 
@@ -47,20 +52,6 @@ def _weights(text: str) -> dict[str, float]:
         if not equals:
             raise ArgumentTypeError(f"{part!r} should be EVENT=WEIGHT, such as view=1")
     return weights
-
-
-def _pair(text: str) -> tuple[str, str]:
-    name, equals, value = text.partition("=")
-    if not equals:
-        raise ArgumentTypeError(f"{text!r} should be NAME=VALUE, such as l2=500")
-    return name.strip(), value.strip()
-
-
-def _duration(text: str) -> float:
-    try:
-        return parse_duration(text, option="--budget").total_seconds()
-    except OptionError as error:
-        raise ArgumentTypeError(error.problem) from error
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -232,48 +223,10 @@ class TrainingSpec(LabelSpec):
     """
 
     data: DataSpec
-    model: Annotated[
-        str | None,
-        Option(
-            f"family of models; {AUTO_MODEL} searches for the best on a validation split (default: "
-            f"{AUTO_MODEL}, but {LIGHTFM} with features, --warm-start or a hyperparameter)",
-            choices=(*MODELS, AUTO_MODEL),
-            group="hyperparameters",
-        ),
-    ] = None
-    settings: Annotated[
-        dict[str, str],
-        Option(
-            "a hyperparameter of the family; may be given several times; 'models' lists them",
-            flag="set",
-            group="hyperparameters",
-            metavar="NAME=VALUE",
-            read=_pair,
-            repeated=True,
-        ),
-    ] = field(default_factory=dict)
-    budget_seconds: Annotated[
-        float | None,
-        Option(
-            f"time for the search and the fit of --model {AUTO_MODEL}, such as 10m (default: 5m; "
-            "1m without --model)",
-            flag="budget",
-            gt=0,
-            le=7 * 86400,
-            group="hyperparameters",
-            metavar="DURATION",
-            read=_duration,
-        ),
-    ] = None
-    users_by: Annotated[
-        UsersBy,
-        Option(
-            "vectors of users: as trained, by fold-in of their items, or the better of both on a "
-            "validation split",
-            choices=get_args(UsersBy),
-            group="hyperparameters",
-        ),
-    ] = "auto"
+    model: Annotated[str | None, MODEL] = None
+    settings: Annotated[dict[str, str], SETTINGS] = field(default_factory=dict)
+    budget_seconds: Annotated[float | None, BUDGET] = None
+    users_by: Annotated[UsersBy, USERS_BY] = "auto"
     hyperparameters: GivenHyperparameters = field(default_factory=GivenHyperparameters)
     backend: Annotated[
         str,
@@ -309,30 +262,32 @@ class TrainingSpec(LabelSpec):
         super().__post_init__()
         if self.warm_start and self.label is None:
             raise OptionError("--warm-start", True, "used with a label, whose model it continues from")
-        if self.spark is not None:
-            self._refuse_with_spark()
-        elif self.chooses_model:
-            self._refuse_with_auto()
-        else:
-            self._refuse_with_family()
+        if self.spark is None:
+            refuse_what_it_lacks(self, self._learning)
+            return
+        for flag, value, usual in (
+            ("--model", self.model, (None, LIGHTFM)),
+            ("--set", ",".join(self.settings), ("",)),
+            ("--budget", self.budget_seconds, (None,)),
+            ("--users-by", self.users_by, ("auto",)),
+        ):
+            if value not in usual:
+                raise OptionError(flag, value, f"left out with --engine {ENGINE}")
+        refuse_what_lightfm_has(self.hyperparameters, self._learning)
+
+    @property
+    def _learning(self) -> dict[str, str | bool]:
+        """Return the values of the options that only some families have, by flag."""
+        return {
+            "--item-features": ",".join(self.data.item_features),
+            "--user-features": ",".join(self.data.user_features),
+            "--warm-start": self.warm_start,
+        }
 
     @property
     def family(self) -> str:
-        """Return the name of the family of models, or "auto" for a search.
-
-        Without --model, it is LightFM if something is given that only LightFM has.
-        """
-        if self.model is not None:
-            return self.model
-        of_lightfm = (
-            self.spark is not None
-            or self.warm_start
-            or self.settings
-            or self.hyperparameters.own()
-            or self.data.item_features
-            or self.data.user_features
-        )
-        return LIGHTFM if of_lightfm else AUTO_MODEL
+        """Return the name of the family of models, or "auto" for a search."""
+        return LIGHTFM if self.spark is not None else family_of(self, self._learning)
 
     @property
     def chooses_model(self) -> bool:
@@ -347,52 +302,14 @@ class TrainingSpec(LabelSpec):
         """
         if self.chooses_model:
             return True
-        may_fold = self.spark is None and not self.warm_start and family(self.family).has_vectors
-        return may_fold and self.users_by == "auto"
+        if self.spark is not None or self.warm_start or self.users_by != "auto":
+            return False
+        return family(self.family).has_vectors
 
     @property
     def search_seconds(self) -> float:
         """Return the time for the search and the fit after it."""
-        default = _DEFAULT_SEARCH if self.model is None else _SEARCH
-        return self.budget_seconds or default
-
-    def _refuse_with_spark(self) -> None:
-        if self.model not in (None, LIGHTFM):
-            raise OptionError("--model", self.model, f"left out with --engine {ENGINE}")
-        refuse_what_lightfm_has(
-            self.hyperparameters,
-            item_features=self.data.item_features,
-            user_features=self.data.user_features,
-            warm_start=self.warm_start,
-        )
-
-    def _refuse_with_auto(self) -> None:
-        """Raise OptionError for an option whose value the search chooses."""
-        named = {name.replace("_", "-"): value for name, value in self.hyperparameters.own().items()}
-        if self.settings:
-            named["set"] = ",".join(self.settings)
-        if self.warm_start:
-            named["warm-start"] = True
-        for name, value in named.items():
-            raise OptionError(f"--{name}", value, f"left out with --model {AUTO_MODEL}, which searches")
-
-    def _refuse_with_family(self) -> None:
-        """Raise OptionError for an option that the family doesn't have."""
-        own = family(self.family)
-        settings_of(own, self.hyperparameters, self.settings)
-        if self.budget_seconds is not None:
-            raise OptionError("--budget", self.budget_seconds, f"used with --model {AUTO_MODEL}")
-        if self.users_by != "auto" and not own.has_vectors:
-            raise OptionError("--users-by", self.users_by, f"left out with --model {own.name}")
-        if own.uses_features:
-            return
-        for flag, value in (
-            ("--item-features", ",".join(self.data.item_features)),
-            ("--user-features", ",".join(self.data.user_features)),
-            ("--warm-start", self.warm_start),
-        ):
-            if value:
-                raise OptionError(flag, value, f"left out with --model {own.name}, which has none")
+        return self.budget_seconds or (UNASKED_SEARCH if self.model is None else SEARCH)
 
 
 _ADDED: dict[str, Any] = {
@@ -407,7 +324,8 @@ _ADDED: dict[str, Any] = {
 
 def encode(spec: TrainingSpec) -> str:
     """Encode a spec as JSON, which is the same for equal specs."""
-    content = msgspec.to_builtins(spec)
+    # Unlike msgspec's, this also has the fields that a stored spec lacked.
+    content = asdict(spec)
     # Specs that were stored before there was a choice of these stay the same.
     for name, nothing in _ADDED.items():
         if content.get(name, nothing) == nothing:
@@ -417,7 +335,25 @@ def encode(spec: TrainingSpec) -> str:
         content["data"].pop("form", None)
     if spec.data.positive_from is None:
         content["data"].pop("positive_from", None)
+    if not spec.gates.min_lift_over:
+        content["gates"].pop("min_lift_over", None)
+    own = content["hyperparameters"]
+    content["hyperparameters"] = {name: value for name, value in own.items() if value is not None}
     return msgspec.json.encode(content, order="deterministic").decode()
+
+
+def is_same(stored: TrainingSpec, asked: TrainingSpec) -> bool:
+    """Compare a stored spec with that of a request.
+
+    Earlier releases had LightFM only, and wrote its defaults out. So a request that leaves them out is
+    also the same as a stored spec that has them.
+    """
+    if encode(stored) == encode(asked):
+        return True
+    if asked.family != LIGHTFM or asked.settings:
+        return False
+    own = GivenHyperparameters(**asdict(asked.hyperparameters.of_lightfm()))
+    return encode(stored) == encode(replace(asked, hyperparameters=own))
 
 
 def decode(text: str | bytes) -> TrainingSpec:

@@ -16,7 +16,7 @@ from lightfm_retriever.publication.manifest import TrialFacts
 from lightfm_retriever.publication.vectors.fold_in import FoldIn
 from lightfm_retriever.publication.volume import Volume
 from trainer import models
-from trainer.errors import OptionError
+from trainer.errors import OptionError, TrainerError
 from trainer.evaluation.of_cold_users import evaluate_cold_of
 from trainer.evaluation.of_dataset import evaluate_dataset
 from trainer.fitting import warm_start as warm
@@ -85,11 +85,13 @@ def trained_by(
     choice = _choose(spec, prepared, fitting, timings, reporter)
     family, settings = choice.family, choice.settings
     epochs = family.epochs(settings)
-    with timings.stage("fit"), reporter.step(f"Training {family.name}, epochs", epochs) as advance:
+    with timings.stage("fit"), reporter.step("Training, epochs", epochs) as advance:
         fitted = family.fit(dataset, settings, replace(fitting, after_epoch=lambda *_: advance(1)))
         fold_in = None
         if fitted.embeddings is not None and choice.folded_in:
             fitted, fold_in = _folded_in(fitted, dataset, seed=given.seed)
+    if fitted.embeddings is None:
+        raise TrainerError(f"a model of the family {family.name} can't be published yet")
     with timings.stage("evaluate"):
         evaluated = evaluate_dataset(fitted.scores, dataset, model=family.name, fitting=fitting)
         metrics = evaluated.metrics

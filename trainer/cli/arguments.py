@@ -46,7 +46,7 @@ byte.
 def program() -> Program:
     """Make the parser of all commands."""
     made = Program(PROGRAM, "Train LightFM models, publish them, and manage published versions.")
-    for add in (_add_train, _add_publish, _add_tune, _add_report, _add_fetch):
+    for add in (_add_train, _add_models, _add_publish, _add_tune, _add_report, _add_fetch):
         add(made)
     published_arguments.add_versions(made)
     serve_arguments.add(made)
@@ -86,7 +86,7 @@ def _find_service(command: Parser, options: argparse.Namespace) -> None:
     """Choose the service of TRAINER_LISTEN if no volume is given."""
     found = vars(options)
     by_state = "state" in found and options.command == removal_command.NAME
-    alone = ("fetch-dataset", "tune", completion.NAME)
+    alone = ("fetch-dataset", "models", "tune", completion.NAME)
     if "target" in found or "volume" in found or by_state or options.command in alone:
         return
     name = f"{PREFIX}LISTEN"
@@ -138,9 +138,19 @@ def _add_train(made: Program) -> None:
     add_json(train)
     train.everyday = (
         *("--volume", "--target", "--dataset", "--interactions", "--items", "--users"),
-        *("--item-features", "--user-features", "--epochs", "--components", "--backend"),
+        *("--item-features", "--user-features", "--model", "--set", "--budget", "--backend"),
         *("--label", "--canary", "--no-label", "--config", "--json"),
     )
+
+
+def _add_models(made: Program) -> None:
+    listed = made.command(
+        "Train",
+        "models",
+        "List the families of models, and their settings.",
+        more="It lists the families of this installation. A service may have other extras.",
+    )
+    add_json(listed)
 
 
 def _add_publish(made: Program) -> None:

@@ -258,6 +258,14 @@ def _complete(options: argparse.Namespace) -> int:
     return 0
 
 
+def _models(options: argparse.Namespace) -> int:
+    from trainer.models import listing
+
+    found = listing.described()
+    output.show(listing.as_json(found), listing.table(found), as_json=options.json)
+    return 0
+
+
 COMMANDS = {
     "train": _train,
     "publish": _publish,
@@ -265,6 +273,7 @@ COMMANDS = {
     "verify": _verify,
     "tune": lambda options: study_command.run(options, _state(options) / EVENTS),
     "serve": _serve,
+    "models": _models,
     "fetch-dataset": _fetch,
     completion.NAME: _complete,
 }

@@ -11,6 +11,7 @@ from lightfm_retriever.hosting.options import Option, declared
 from lightfm_retriever.hosting.settings import layers, option_flags
 from lightfm_retriever.hosting.settings.option_flags import made
 from lightfm_retriever.publication import layout
+from trainer import models
 from trainer.data.files.file_form import FileForm
 from trainer.errors import OptionError
 from trainer.index import make_backends
@@ -63,14 +64,13 @@ def training_spec(options: argparse.Namespace) -> TrainingSpec:
 
 def checked_spec(options: argparse.Namespace) -> TrainingSpec:
     """Make the spec as `training_spec` does, but use the event log if no flag names interactions."""
-    if has_source(options):
-        return training_spec(options)
-    data = made(DataSpec, {**vars(options), "event_log": True})
+    data = made(DataSpec, vars(options) | ({} if has_source(options) else {"event_log": True}))
     spec = made(
         TrainingSpec, vars(options), data=data, label=label_of(options), spark=spark_als(options)
     )
-    # Check the names of backends now. A run would check them only at its end.
+    # Check the backends and the model now. A run would be too late.
     make_backends(spec.backend, trees=spec.trees)
+    models.check_installed(spec.family)
     return spec
 
 

@@ -21,12 +21,13 @@ if TYPE_CHECKING:
     from trainer.preparing.dataset import Dataset
 
 LOSSES = ("warp", "bpr", "logistic", "warp-kos")
-LOSS = Option("loss function", choices=LOSSES)
-COMPONENTS = Option("number of dimensions of the embeddings", ge=1, le=4096)
-LEARNING_RATE = Option("initial learning rate", gt=0, le=10)
-ITEM_ALPHA = Option("L2 penalty on item features", ge=0, le=1)
-USER_ALPHA = Option("L2 penalty on user features", ge=0, le=1)
-EPOCHS = Option("number of passes over the interactions", ge=1, le=10_000)
+_BY_MODEL = "(default: chosen by the model)"
+LOSS = Option(f"loss function of lightfm {_BY_MODEL}", choices=LOSSES)
+COMPONENTS = Option(f"number of dimensions of the embeddings {_BY_MODEL}", ge=1, le=4096)
+LEARNING_RATE = Option(f"initial learning rate {_BY_MODEL}", gt=0, le=10)
+ITEM_ALPHA = Option(f"L2 penalty of lightfm on item features {_BY_MODEL}", ge=0, le=1)
+USER_ALPHA = Option(f"L2 penalty of lightfm on user features {_BY_MODEL}", ge=0, le=1)
+EPOCHS = Option(f"number of passes over the interactions {_BY_MODEL}", ge=1, le=10_000)
 SAMPLE_WEIGHTS = Option("multiply each positive's loss by its weight")
 THREADS = Option(
     "threads of training and evaluation; only 1 makes a model reproducible", ge=1, le=MAX_THREADS

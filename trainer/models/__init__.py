@@ -13,7 +13,7 @@ from typing import Any, cast
 from lightfm_retriever.hosting import words
 from lightfm_retriever.hosting.options import Declared, declared
 from lightfm_retriever.publication.manifest import Scalar
-from trainer.errors import OptionError
+from trainer.errors import ExtraMissingError, OptionError
 from trainer.models.given import COMMON, GivenHyperparameters
 from trainer.models.protocol import Family, Shape
 
@@ -29,11 +29,25 @@ NAMES = tuple(FAMILIES)
 LIGHTFM = "lightfm"
 AUTO = "auto"
 
+# The types of a setting, in plain words; a setting of another type can't be given by a text.
+_NOUNS: dict[Any, str] = {int: "a whole number", float: "a number", str: "", bool: "true or false"}
+_SWITCH = {"true": True, "false": False}
+
 
 def family(name: str) -> Family:
     """Return a family by its name, one of NAMES."""
     module, of = FAMILIES[name]
     return cast("Family", getattr(importlib.import_module(module), of)())
+
+
+def check_installed(name: str) -> None:
+    """Raise ExtraMissingError if the package of a family isn't installed."""
+    # A search leaves such families out.
+    if name == AUTO:
+        return
+    own = family(name)
+    if not own.is_installed():
+        raise ExtraMissingError(f"--model {name}", own.extra, own.package)
 
 
 def settings_of(
@@ -82,10 +96,12 @@ def filled(chosen: Family, shape: Shape, given: Mapping[str, Scalar]) -> Any:
 
 def _value(one: Declared, text: str) -> Scalar:
     """Convert the text of a setting. Raises OptionError."""
-    expected = one.option.told() or f"a value of type {one.kind.__name__}"
+    value: Scalar
+    noun = _NOUNS[one.kind]
     try:
-        value: Scalar = one.kind(text)
-    except ValueError as error:
+        value = _SWITCH[text] if one.kind is bool else one.kind(text)
+    except (KeyError, ValueError) as error:
+        expected = f"{noun} {one.option.told()}".strip()
         raise OptionError("--set", f"{one.name}={text}", f"{one.name} {expected}") from error
     if (problem := one.option.problem(value)) is not None:
         raise OptionError("--set", f"{one.name}={text}", f"{one.name} {problem}")

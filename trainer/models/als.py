@@ -14,20 +14,25 @@ from typing import TYPE_CHECKING, Annotated, Any
 from lightfm_retriever.hosting import options
 from lightfm_retriever.hosting.options import Option
 from trainer.errors import OptionError
-from trainer.models.implicit_package import fit_factors
+from trainer.fitting.lightfm_model import COMPONENTS, EPOCHS
+from trainer.models.implicit_package import EXTRA, fit_factors
 from trainer.models.protocol import Family, Fitted, Fitting, Shape
 
 if TYPE_CHECKING:
     from trainer.preparing.dataset import Dataset
 
 
+# The default penalty of data that isn't small.
+_MOST = 10.0
+
+
 @dataclass(frozen=True, kw_only=True)
 class AlsSettings:
     """The hyperparameters of ALS."""
 
-    components: Annotated[int, Option("number of dimensions of the embeddings", ge=1, le=4096)] = 64
-    epochs: Annotated[int, Option("number of passes over the interactions", ge=1, le=10_000)] = 15
-    regularization: Annotated[float, Option("L2 penalty", ge=0, lt=math.inf)] = 10.0
+    components: Annotated[int, COMPONENTS] = 64
+    epochs: Annotated[int, EPOCHS] = 15
+    regularization: Annotated[float, Option("L2 penalty", ge=0, lt=math.inf)] = _MOST
     alpha: Annotated[
         float, Option("how much more a seen pair counts than an unseen one", gt=0, lt=math.inf)
     ] = 1.0
@@ -41,11 +46,20 @@ class Als(Family):
     """The family; see trainer.models.protocol."""
 
     name = "als"
-    told = "matrix factorisation by least squares; needs the extra models"
+    told = "matrix factorisation by least squares"
     settings = AlsSettings
     libraries: Sequence[str] = ("implicit", "scipy")
     package = "implicit"
+    extra = EXTRA
     uses_weights = True
+
+    def default(self, shape: Shape) -> AlsSettings:
+        """See Family: a penalty above the largest singular value leaves nothing but zeros."""
+        if not shape.squares:
+            return AlsSettings()
+        # The length of the interactions' product with a vector of equal numbers is a lower bound.
+        bound = math.sqrt(shape.squares / shape.items)
+        return AlsSettings(regularization=min(_MOST, float(f"{bound / 2:.2g}")))
 
     def candidates(self, shape: Shape) -> Sequence[AlsSettings]:
         """See Family."""

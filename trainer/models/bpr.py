@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 from lightfm_retriever.hosting import options
 from lightfm_retriever.hosting.options import Option
 from trainer.errors import OptionError
-from trainer.models.implicit_package import fit_factors
+from trainer.fitting.lightfm_model import COMPONENTS, EPOCHS, LEARNING_RATE
+from trainer.models.implicit_package import EXTRA, fit_factors
 from trainer.models.protocol import Family, Fitted, Fitting, Shape
 
 if TYPE_CHECKING:
@@ -25,9 +26,9 @@ if TYPE_CHECKING:
 class BprSettings:
     """The hyperparameters of BPR."""
 
-    components: Annotated[int, Option("number of dimensions of the embeddings", ge=1, le=4096)] = 64
-    epochs: Annotated[int, Option("number of passes over the interactions", ge=1, le=10_000)] = 100
-    learning_rate: Annotated[float, Option("learning rate", gt=0, le=10)] = 0.05
+    components: Annotated[int, COMPONENTS] = 64
+    epochs: Annotated[int, EPOCHS] = 100
+    learning_rate: Annotated[float, LEARNING_RATE] = 0.05
     regularization: Annotated[float, Option("L2 penalty", ge=0, lt=math.inf)] = 0.01
 
     def __post_init__(self) -> None:
@@ -39,10 +40,11 @@ class Bpr(Family):
     """The family; see trainer.models.protocol."""
 
     name = "bpr"
-    told = "matrix factorisation by pairwise ranking; needs the extra models"
+    told = "matrix factorisation by pairwise ranking"
     settings = BprSettings
     libraries: Sequence[str] = ("implicit", "scipy")
     package = "implicit"
+    extra = EXTRA
 
     def candidates(self, shape: Shape) -> Sequence[BprSettings]:
         """See Family."""

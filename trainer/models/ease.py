@@ -19,6 +19,7 @@ from trainer.errors import DivergedError, OptionError
 from trainer.models.protocol import Family, Fitted, Fitting, Shape
 
 if TYPE_CHECKING:
+    import scipy.sparse as sp
     from numpy.typing import NDArray
 
     from lightfm_retriever.publication.vectors.vector_space import Float32Array
@@ -68,7 +69,8 @@ class Ease(Family):
         gigabytes = shape.items**2 * 4 / 1e9
         return (
             f"EASE needs a matrix of items x items: {shape.items:,} x {shape.items:,} numbers are "
-            f"{gigabytes:,.0f} GB, and the limit is {MAX_ITEMS:,} items"
+            f"{gigabytes:,.1f} GB, and the limit is {MAX_ITEMS:,} items; item-knn and als have no such "
+            "limit"
         )
 
     def candidates(self, shape: Shape) -> Sequence[EaseSettings]:
@@ -95,16 +97,26 @@ class Ease(Family):
         kind = np.float64 if matrix.shape[1] <= _DOUBLE_ITEMS else np.float32
         # LAPACK sums up in the same order whenever it has the same number of threads.
         with threadpool_limits(None):
-            gram = (matrix.T @ matrix).toarray().astype(kind, copy=False)
-            inverse = _inverse(gram, settings.l2)
+            inverse = _inverse(_gram(matrix, kind), settings.l2)
         neighbours = sparse_rows.strongest(_weights(inverse), settings.neighbours)
         made = Fitted(neighbours=neighbours, profiles=dataset.profiles())
         fitting.after_epoch(1, lambda: made.scores)
         return made
 
 
+def _gram(matrix: sp.csr_matrix, kind: type[np.floating]) -> NDArray[Any]:
+    """Return G = XᵀX (items, items), some rows at a time."""
+    by_item = matrix.T.tocsr()
+    items = by_item.shape[0]
+    gram = np.empty((items, items), dtype=kind)
+    step = max(1, _CHUNK // items)
+    for start in range(0, items, step):
+        gram[start : start + step] = (by_item[start : start + step] @ matrix).toarray()
+    return gram
+
+
 def _inverse(gram: NDArray[Any], l2: float) -> NDArray[Any]:
-    """Return (G + l2 I)⁻¹, in the memory of `gram` and of one copy.
+    """Return (G + l2 I)⁻¹, in the memory of `gram`.
 
     Raises DivergedError if the penalty is too small for the inverse to exist.
     """
@@ -118,9 +130,17 @@ def _inverse(gram: NDArray[Any], l2: float) -> NDArray[Any]:
     if not problem:
         lower, problem = invert(lower, lower=True, overwrite_c=True)
     if problem:
-        raise DivergedError(None, problem=f"EASE has no solution with l2={l2:g}: set a larger one")
-    # Only the lower triangle is filled in.
-    inverse: NDArray[Any] = np.tril(lower) + np.tril(lower, -1).T
+        raise DivergedError(
+            None, problem=f"EASE has no solution with l2={l2:g}", advice="set a larger one by --set l2"
+        )
+    # Only the lower triangle is filled in. Copy it to the upper one, without another large matrix.
+    inverse: NDArray[Any] = lower
+    step = max(1, _CHUNK // len(inverse))
+    for start in range(0, len(inverse), step):
+        end = start + step
+        block = inverse[start:end, start:end]
+        block[:] = np.tril(block) + np.tril(block, -1).T
+        inverse[start:end, end:] = inverse[end:, start:end].T
     return inverse
 
 

@@ -15,10 +15,13 @@ from lightfm_retriever.publication.vectors.vector_space import (
 )
 from trainer.errors import DivergedError
 from trainer.fitting.embeddings import Embeddings, check_servable
+from trainer.models.sparse_rows import ADVICE
 from trainer.preparing.dataset import Dataset
 
 # Length of the vector of a row without a factor, relative to the mean's length.
 _SHORT = 1e-3
+# Scores below this say nothing: too strong a penalty leaves only the noise of the start.
+_NOTHING = 1e-6
 
 
 def embeddings_of(
@@ -29,16 +32,24 @@ def embeddings_of(
     An item without a direction gets a thousandth of the mean factor, so that it ranks below the others.
 
     Raises:
-        DivergedError: a number isn't finite, or is too large to be served.
+        DivergedError: a number isn't finite, or is too large to be served, or all scores are nearly 0.
     """
     for factors in (items, users):
         # `not all(<=)` instead of `any(>)`, so that NaN fails.
         if not (squared_norms(factors) <= LONGEST**2).all():
-            raise DivergedError(None, problem="a factor isn't finite, or is too long to be served")
+            raise DivergedError(
+                None, problem="a factor isn't finite, or is too long to be served", advice=ADVICE
+            )
+    longest = np.sqrt(squared_norms(items).max(initial=0) * squared_norms(users).max(initial=0))
+    steepest = 0.0 if item_biases is None else float(np.ptp(item_biases))
+    if max(longest, steepest) < _NOTHING:
+        raise DivergedError(
+            None, problem="all scores are nearly 0", advice="lower the regularization of the model"
+        )
     items = np.array(items, dtype=np.float32)
     missing = squared_norms(items) < SHORTEST**2
     if missing.all():
-        raise DivergedError(None, problem="all factors of items are zero")
+        raise DivergedError(None, problem="all factors of items are zero", advice=ADVICE)
     items[missing] = _SHORT * items[~missing].mean(axis=0)
     biases = np.zeros(len(items), dtype=np.float32) if item_biases is None else item_biases
     made = Embeddings(
@@ -48,7 +59,7 @@ def embeddings_of(
     try:
         check_servable(made)
     except TooLongError as error:
-        raise DivergedError(None, problem=str(error)) from error
+        raise DivergedError(None, problem=str(error), advice=ADVICE) from error
     return made
 
 

@@ -7,10 +7,14 @@ import warnings
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from trainer.errors import DivergedError, ExtraMissingError
 from trainer.models.protocol import EnoughError, Fitted, Fitting
 
 if TYPE_CHECKING:
+    import scipy.sparse as sp
+
     from trainer.preparing.dataset import Dataset
 
 EXTRA = "models"
@@ -28,6 +32,7 @@ def fit_factors(
     from threadpoolctl import threadpool_limits
 
     from trainer.models.factors import positives_of
+    from trainer.models.sparse_rows import ADVICE
 
     matrix = positives_of(dataset, weighted=fitting.sample_weights)
     with threadpool_limits(1), warnings.catch_warnings():
@@ -40,7 +45,7 @@ def fit_factors(
         model = getattr(made, of)(**options, num_threads=fitting.threads, random_state=fitting.seed)
 
         def after_epoch(epoch: int, *_: Any) -> None:
-            fitting.after_epoch(epoch + 1, lambda: _fitted(model, dataset).scores)
+            fitting.after_epoch(epoch + 1, lambda: _fitted(model, matrix).scores)
 
         try:
             model.fit(matrix, show_progress=False, callback=after_epoch)
@@ -49,18 +54,21 @@ def fit_factors(
         except Exception as error:
             # The package defines its error in a module that it doesn't document.
             if type(error).__name__ == "ModelFitError":
-                raise DivergedError(None, problem="a factor isn't finite") from error
+                raise DivergedError(None, problem="a factor isn't finite", advice=ADVICE) from error
             raise
-    return _fitted(model, dataset)
+    return _fitted(model, matrix)
 
 
-def _fitted(model: Any, dataset: Dataset) -> Fitted:
+def _fitted(model: Any, matrix: sp.csr_matrix) -> Fitted:
     from trainer.models.factors import embeddings_of
 
     items, users, biases = model.item_factors, model.user_factors, None
     # BPR appends the biases of items, and a 1 to users.
     if items.shape[1] > model.factors:
-        biases, items, users = items[:, -1], items[:, :-1], users[:, :-1]
-    embeddings = embeddings_of(items, users, biases)
-    assert len(embeddings.item_vectors) == len(dataset.items)  # noqa: S101 - rows are the dataset's
-    return Fitted(embeddings=embeddings)
+        biases, items, users = items[:, -1].copy(), items[:, :-1].copy(), users[:, :-1].copy()
+        # BPR never draws a row without a positive, so its numbers are still random.
+        unknown = np.diff(matrix.tocsc().indptr) == 0
+        if unknown.any():
+            items[unknown], biases[unknown] = 0, biases[~unknown].min()
+        users[np.diff(matrix.indptr) == 0] = 0
+    return Fitted(embeddings=embeddings_of(items, users, biases))

@@ -132,8 +132,8 @@ class Family(Protocol):
         told: a few words for the help.
         settings: a frozen dataclass; each field is a hyperparameter, declared as an Option.
         libraries: the packages whose versions the manifest lists.
-        package: the module of an extra that a fit imports; "" for none.
-        has_vectors: whether it has vectors of users and items; else it has neighbours of items.
+        package, extra: the module that a fit imports, and the extra that has it; "" for none.
+        has_vectors: whether its models have vectors of items and users; else they have neighbours.
         uses_features, uses_weights: whether it learns from features, and from weights of interactions.
     """
 
@@ -142,6 +142,7 @@ class Family(Protocol):
     settings: type[Any]
     libraries: Sequence[str]
     package: str = ""
+    extra: str = ""
     has_vectors: bool = True
     uses_features: bool = False
     uses_weights: bool = False

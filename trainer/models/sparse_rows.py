@@ -11,6 +11,9 @@ from lightfm_retriever.publication.vectors.neighbours import Neighbours
 from lightfm_retriever.publication.vectors.vector_space import Float32Array
 from trainer.errors import DivergedError
 
+ADVICE = "change the settings of the model"
+"""The advice of the families when a model diverges."""
+
 
 def strongest(chunks: Iterable[Float32Array], count: int) -> Neighbours:
     """Keep the `count` weights of each row that are furthest from 0; a weight of 0 is never kept.
@@ -25,7 +28,7 @@ def strongest(chunks: Iterable[Float32Array], count: int) -> Neighbours:
     lengths, columns, weights = [np.zeros(1, dtype=np.int64)], [], []
     for chunk in chunks:
         if not np.isfinite(chunk).all():
-            raise DivergedError(None, problem="a weight between two items isn't finite")
+            raise DivergedError(None, problem="a weight between two items isn't finite", advice=ADVICE)
         size = np.abs(chunk)
         if count < chunk.shape[1]:
             kept = np.argpartition(-size, count, axis=1)[:, :count]

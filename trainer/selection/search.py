@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from lightfm_retriever.hosting.extras import package_of
 from lightfm_retriever.publication.manifest import TrialFacts
 from trainer import models
 from trainer.errors import TrainerError
@@ -80,14 +81,20 @@ class _Search:
 
     def _reason(self, family: Family, settings: Any) -> str:
         """Return why a candidate can't be tried; "" if it can."""
+        if not family.is_installed():
+            return (
+                f"the package {package_of(family.package)!r} of the extra {family.extra!r} is missing"
+            )
+        if self.fitting.sample_weights and not family.uses_weights:
+            return "it doesn't learn from weights, and --sample-weights is set"
         if (problem := family.problem(self.shape)) is not None:
             return problem
         own = family.seconds(self.shape, settings)
         # The chosen model is fitted once more, on all training interactions.
         if self.planned + 2 * own > _PLANNED * self.budget and self.has_result:
-            return f"would exceed the budget of {self.budget:g} s: a fit is estimated at {own:.0f} s"
+            return f"would exceed the budget of {self.budget:g} s: a fit is estimated at {own:.2g} s"
         if own > self.budget:
-            return f"a fit is estimated at {own:.0f} s, above the budget of {self.budget:g} s"
+            return f"a fit is estimated at {own:.2g} s, above the budget of {self.budget:g} s"
         if self.how.clock() - self.started > self.budget / 2 and self.has_result:
             self.late = True
             return f"half of the budget of {self.budget:g} s was used up"
@@ -124,7 +131,7 @@ def select(
         TrainerError: nothing is held out, or no candidate could be fitted within the budget.
     """
     validation = Validation.of(dataset, seed=fitting.seed)
-    families = _families(fitting)
+    families = [models.family(name) for name in models.NAMES]
     with reporter.step("Comparing models", 0) as advance:
         search = _Search(validation, fitting, budget_seconds, advance, how)
         # The cheapest first, so that there is a result whatever the budget.
@@ -160,14 +167,6 @@ def _doubts(search: _Search, users: int) -> Iterator[str]:
         )
 
 
-def _families(fitting: Fitting) -> list[Family]:
-    """Return the families that are installed and can learn as asked."""
-    found = [models.family(name) for name in models.NAMES]
-    return [
-        own for own in found if own.is_installed() and (own.uses_weights or not fitting.sample_weights)
-    ]
-
-
 def _more(search: _Search, ranked: Sequence[Family]) -> Iterator[tuple[Family, Any]]:
     """Yield further candidates, by turns, of the families that may still win."""
     lists = [list(own.candidates(search.shape))[1:] for own in ranked]
@@ -182,8 +181,12 @@ def _vary(search: _Search, families: dict[str, Family]) -> None:
     """Vary the settings of the best trial until no variation is better."""
     while (best := search.best_of()) is not None:
         own = families[best.model]
-        for settings in own.around(own.settings(**best.settings)):
-            search.run(own, settings)
+        settings = dict(best.settings)
+        if "epochs" in settings:
+            # The best trial may have ended early. A variation may need more epochs.
+            settings["epochs"] = own.epochs(own.default(search.shape))
+        for varied in own.around(own.settings(**settings)):
+            search.run(own, varied)
         if search.best_of() is best:
             return
 

@@ -17,7 +17,7 @@ from trainer.cli import spec_arguments
 from trainer.data.files.file_form import FileForm
 from trainer.errors import OptionError
 from trainer.event_log.log import Event, Removed, Selection
-from trainer.fitting.lightfm_model import Hyperparameters
+from trainer.models.given import GivenHyperparameters
 from trainer.promotion.gates import GateResult, Gates
 from trainer.runs.store import STATES, DamagedRun, Outcome, Run
 from trainer.service import messages
@@ -27,7 +27,7 @@ PAIRS = [
     (TrainingSpec, pb.TrainingSpec),
     (DataSpec, pb.DataSpec),
     (FileForm, pb.FileForm),
-    (Hyperparameters, pb.Hyperparameters),
+    (GivenHyperparameters, pb.Hyperparameters),
     (Gates, pb.Gates),
     (GateResult, pb.GateResult),
 ]
@@ -63,7 +63,7 @@ def test_what_is_not_set_has_the_default_and_an_empty_label_is_none():
     data = DataSpec(event_log=True)
     assert messages.spec_of(message) == TrainingSpec(data=data)
     message.hyperparameters.epochs, message.gates.min_auc, message.label = 3, 0.0, ""
-    changed = {"hyperparameters": Hyperparameters(epochs=3), "gates": Gates(min_auc=0.0)}
+    changed = {"hyperparameters": GivenHyperparameters(epochs=3), "gates": Gates(min_auc=0.0)}
     assert messages.spec_of(message) == TrainingSpec(data=data, **changed, label=None)
 
 
@@ -132,7 +132,12 @@ def test_the_protos_comments_tell_the_ranges_and_the_defaults(of, message):
 
 @pytest.mark.parametrize(
     ("part", "of"),
-    [("", TrainingSpec), ("data", DataSpec), ("hyperparameters", Hyperparameters), ("gates", Gates)],
+    [
+        ("", TrainingSpec),
+        ("data", DataSpec),
+        ("hyperparameters", GivenHyperparameters),
+        ("gates", Gates),
+    ],
 )
 def test_a_value_out_of_range_is_refused_by_its_field_in_the_words_of_its_flag(part, of):
     checked = [(name, one, value) for name, one in declared(of).items() for value in out_of(one)]
@@ -171,6 +176,8 @@ def test_every_field_has_a_flag_and_every_flag_a_field():
     leaves = {*leaves_of(pb.TrainingSpec.DESCRIPTOR, "spec")}
     assert {*map(messages.field_path, flags)} == leaves
     assert len(flags) == len(leaves)
+    assert messages.field_path("--set") == "spec.settings"
+    assert messages.field_path("--budget") == "spec.budget_seconds"
     # A flag that has no field is its own.
     assert messages.field_path("--volume") == "volume"
 

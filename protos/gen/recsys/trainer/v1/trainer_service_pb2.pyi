@@ -40,7 +40,14 @@ class TrainResponse(_message.Message):
     def __init__(self, training_run: _Optional[_Union[TrainingRun, _Mapping]] = ...) -> None: ...
 
 class TrainingSpec(_message.Message):
-    __slots__ = ("data", "hyperparameters", "backend", "trees", "target_recall", "strict_recall", "index_threads", "label", "gates", "warm_start", "max_shrinkage")
+    __slots__ = ("data", "hyperparameters", "backend", "trees", "target_recall", "strict_recall", "index_threads", "label", "gates", "warm_start", "max_shrinkage", "model", "settings", "budget_seconds", "users_by")
+    class SettingsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
     DATA_FIELD_NUMBER: _ClassVar[int]
     HYPERPARAMETERS_FIELD_NUMBER: _ClassVar[int]
     BACKEND_FIELD_NUMBER: _ClassVar[int]
@@ -52,6 +59,10 @@ class TrainingSpec(_message.Message):
     GATES_FIELD_NUMBER: _ClassVar[int]
     WARM_START_FIELD_NUMBER: _ClassVar[int]
     MAX_SHRINKAGE_FIELD_NUMBER: _ClassVar[int]
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    SETTINGS_FIELD_NUMBER: _ClassVar[int]
+    BUDGET_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    USERS_BY_FIELD_NUMBER: _ClassVar[int]
     data: DataSpec
     hyperparameters: Hyperparameters
     backend: str
@@ -63,7 +74,11 @@ class TrainingSpec(_message.Message):
     gates: Gates
     warm_start: bool
     max_shrinkage: float
-    def __init__(self, data: _Optional[_Union[DataSpec, _Mapping]] = ..., hyperparameters: _Optional[_Union[Hyperparameters, _Mapping]] = ..., backend: _Optional[str] = ..., trees: _Optional[int] = ..., target_recall: _Optional[float] = ..., strict_recall: _Optional[bool] = ..., index_threads: _Optional[int] = ..., label: _Optional[str] = ..., gates: _Optional[_Union[Gates, _Mapping]] = ..., warm_start: _Optional[bool] = ..., max_shrinkage: _Optional[float] = ...) -> None: ...
+    model: str
+    settings: _containers.ScalarMap[str, str]
+    budget_seconds: float
+    users_by: str
+    def __init__(self, data: _Optional[_Union[DataSpec, _Mapping]] = ..., hyperparameters: _Optional[_Union[Hyperparameters, _Mapping]] = ..., backend: _Optional[str] = ..., trees: _Optional[int] = ..., target_recall: _Optional[float] = ..., strict_recall: _Optional[bool] = ..., index_threads: _Optional[int] = ..., label: _Optional[str] = ..., gates: _Optional[_Union[Gates, _Mapping]] = ..., warm_start: _Optional[bool] = ..., max_shrinkage: _Optional[float] = ..., model: _Optional[str] = ..., settings: _Optional[_Mapping[str, str]] = ..., budget_seconds: _Optional[float] = ..., users_by: _Optional[str] = ...) -> None: ...
 
 class DataSpec(_message.Message):
     __slots__ = ("dataset", "interactions", "interactions_sql", "database_url", "event_log", "items", "users", "item_features", "user_features", "feature_separator", "event_weights", "half_life_days", "last_days", "split", "split_count", "split_share", "item_attributes", "positive_from", "form")
