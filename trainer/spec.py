@@ -104,6 +104,14 @@ class DataSpec:
     split: Annotated[str | None, SPLIT] = None
     split_count: Annotated[int, SPLIT_COUNT] = 1
     split_share: Annotated[float, SPLIT_SHARE] = 0.1
+    segment_by: Annotated[
+        list[str],
+        Option(
+            "also measure the test by each value of these attributes of items or columns of "
+            "--user-features",
+            metavar="NAME,...",
+        ),
+    ] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         """Raise OptionError if no source of interactions is given, or a value is out of range."""
@@ -127,9 +135,10 @@ class DataSpec:
         for flag, given in (
             ("--item-features", self.item_features),
             ("--user-features", self.user_features),
+            ("--segment-by", self.segment_by),
         ):
             if len(set(given)) < len(given):
-                raise OptionError(flag, ",".join(given), "columns that are named once each")
+                raise OptionError(flag, ",".join(given), "names that are given once each")
         check_event_weights(self.event_weights)
 
     @property

@@ -57,8 +57,8 @@ def of_hits(hits: Hits, positives: NDArray[np.integer], k: int) -> dict[str, Val
     - hit_rate: 1 with any hit, else 0.
     - mrr: 1 over the place of the first hit, or 0 without any (Voorhees 1999).
     - map: the sum of hit(i) * precision at i, over min(k, n). It is average precision cut at k.
-    - ndcg: the sum of hit(i) / log2(i + 1), over that of an ideal list, which begins with min(k, n) hits
-      (Järvelin and Kekäläinen 2002).
+    - ndcg: the sum of hit(i) / log2(i + 1), over that of an ideal list (Järvelin and Kekäläinen 2002).
+      An ideal list begins with min(k, n) hits.
 
     Args:
         hits: (users, at least k).

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+NDCG = "test_ndcg_at_10_unseen"
+"""The metric that decides between models: it counts a hit more the higher it is in the list."""
+
 TRAINED = "test_precision_at_10_trained"
 POPULAR = "test_precision_at_10_popular"
 _COLD = (

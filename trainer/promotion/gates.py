@@ -11,6 +11,8 @@ items are mostly lower.
 
 from __future__ import annotations
 
+import math
+from argparse import ArgumentTypeError
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -18,6 +20,7 @@ from typing import Annotated
 
 from lightfm_retriever.hosting import options
 from lightfm_retriever.hosting.options import Option
+from lightfm_retriever.publication.evaluation_facts import EvaluationFacts
 from trainer.errors import OptionError, TrainerError
 
 DEFAULT_RECALL = 0.8
@@ -28,6 +31,20 @@ DEFAULT_AUC = 0.45
 
 DEFAULT_LOSS = 0.5
 """The default of the largest relative loss of precision@10."""
+
+
+def _values(text: str) -> dict[str, float]:
+    values = {}
+    for part in options.names(text):
+        name, equals, value = part.rpartition("=")
+        try:
+            values[name.strip()] = float(value)
+        except ValueError:
+            equals = ""
+        if not equals:
+            raise ArgumentTypeError(f"{part!r} should be NAME=VALUE, such as test_auc_unseen=0.8")
+    return values
+
 
 _gate = partial(Option, ge=0, le=1, group="gates", metavar="SHARE")
 _kept = partial(Option, ge=0, le=1, group="continuity", metavar="SHARE")
@@ -53,6 +70,18 @@ class Gates:
     min_precision_at_10: Annotated[
         float | None, _gate("lowest precision@10 on the test interactions, seen items excluded")
     ] = None
+    min_ndcg_at_10: Annotated[
+        float | None, _gate("lowest NDCG@10 on the test interactions, seen items excluded")
+    ] = None
+    min_metric: Annotated[
+        dict[str, float],
+        Option(
+            "lowest values of any metrics of the manifest, such as test_recall_at_20_unseen=0.1",
+            group="gates",
+            metavar="NAME=VALUE,...",
+            read=_values,
+        ),
+    ] = field(default_factory=dict)
     min_auc: Annotated[
         float | None,
         _gate(
@@ -99,6 +128,10 @@ class Gates:
     def __post_init__(self) -> None:
         """Raise OptionError for a threshold out of range."""
         options.check(self, OptionError)
+        for name, value in self.min_metric.items():
+            if not name or not math.isfinite(value):
+                shown = f"{name}={value}"
+                raise OptionError("--min-metric", shown, "the name of a metric and a finite number")
 
 
 @dataclass(frozen=True)
@@ -170,6 +203,8 @@ class Measured:
     """The measured values that the gates judge. None and NaN mean unknown.
 
     Attributes:
+        metrics: all metrics of the manifest.
+        evaluation: of the manifest; None if nothing was held out, or for an older version.
         precision_at_10, auc: on the test interactions, without seen items.
         trained_precision_at_10, popular_precision_at_10: for the same users by their own vectors and by
             the most popular items; see trainer.evaluation.of_cold_users.
@@ -181,6 +216,8 @@ class Measured:
         baseline: None if the label named no version.
     """
 
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    evaluation: EvaluationFacts | None = None
     precision_at_10: float | None = None
     auc: float | None = None
     trained_precision_at_10: float | None = None
