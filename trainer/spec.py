@@ -138,7 +138,7 @@ class DataSpec:
             ("--segment-by", self.segment_by),
         ):
             if len(set(given)) < len(given):
-                raise OptionError(flag, ",".join(given), "names that are given once each")
+                raise OptionError(flag, ",".join(given), "columns that are named once each")
         check_event_weights(self.event_weights)
 
     @property

@@ -25,6 +25,9 @@ KS = (1, 5, 10, 20, 50)
 RANKED = ("precision", "recall", "ndcg", "map", "mrr", "hit_rate")
 """The measures of `of_hits`, each in [0, 1]."""
 
+OBJECTIVES = (*(f"{measure}_at_{k}" for measure in RANKED for k in KS), "auc")
+"""The measures that a search can maximise, on unseen items."""
+
 LISTED = ("novelty", "popularity", "head_share")
 """The measures of `of_lists`."""
 

@@ -129,9 +129,8 @@ class Gates:
         """Raise OptionError for a threshold out of range."""
         options.check(self, OptionError)
         for name, value in self.min_metric.items():
-            if not name or not math.isfinite(value):
-                shown = f"{name}={value}"
-                raise OptionError("--min-metric", shown, "the name of a metric and a finite number")
+            if not math.isfinite(value):
+                raise OptionError("--min-metric", f"{name}={value}", "a finite number")
 
 
 @dataclass(frozen=True)
