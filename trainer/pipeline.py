@@ -15,6 +15,7 @@ from lightfm_retriever.publication.writer import Clock, Staging, utc_now
 from trainer import models, reading, training
 from trainer.data.files import tables
 from trainer.errors import TrainerError
+from trainer.evaluation import segments
 from trainer.index import make_backends
 from trainer.index.tuning import TuningOptions
 from trainer.preparing.dataset import Dataset, build_dataset
@@ -196,6 +197,9 @@ def _prepared(
         dataset = build_dataset(
             source.interactions, items=source.items, users=source.users, splitting=splitting
         )
+        # A name that is missing is an error before the training, not after it.
+        segments.wanted(dataset, data.segment_by)
+        dataset = replace(dataset, segment_by=data.segment_by)
         if not spec.needs_validation:
             return Prepared(dataset=dataset)
         return Prepared(dataset=dataset, validation=_validation(spec, source, splitting))
@@ -234,17 +238,18 @@ def _gates(spec: TrainingSpec) -> Gates:
 
 def _described(dataset: Dataset) -> Described:
     """Describe a dataset for its publication."""
+    held_out = dataset.held_out()
     return Described(
         items=dataset.items,
         users=dataset.users,
         seen=dataset.seen(),
-        held_out=dataset.held_out(),
+        held_out=held_out,
         titles=dataset.titles,
         facts=DatasetFacts(
             name=dataset.name,
             split=dataset.split,
             train_interactions=int(dataset.train.nnz),
-            test_interactions=int(dataset.test.nnz),
+            test_interactions=0 if held_out is None else len(held_out.values),
             item_features=dataset.item_columns,
             user_features=dataset.user_columns,
             weight=dataset.weight(),

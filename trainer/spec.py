@@ -130,6 +130,14 @@ class DataSpec:
         ),
     ] = None
     form: FileForm = field(default_factory=FileForm)
+    segment_by: Annotated[
+        list[str],
+        Option(
+            "also measure the test by each value of these attributes of items or columns of "
+            "--user-features",
+            metavar="NAME,...",
+        ),
+    ] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         """Raise OptionError if no source of interactions is given, or a value is out of range."""
@@ -153,6 +161,7 @@ class DataSpec:
         for flag, given in (
             ("--item-features", self.item_features),
             ("--user-features", self.user_features),
+            ("--segment-by", self.segment_by),
         ):
             if len(set(given)) < len(given):
                 raise OptionError(flag, ",".join(given), "columns that are named once each")

@@ -12,6 +12,7 @@ from lightfm_retriever.hosting.settings.option_flags import made
 from lightfm_retriever.hosting.terminal import print_json
 from trainer.cli import printing, writable
 from trainer.errors import OptionError
+from trainer.evaluation.confidence import share_interval
 from trainer.fitting.lightfm_model import Hyperparameters
 from trainer.preparing.splits import Split
 from trainer.progress import Bars, Silent
@@ -73,7 +74,7 @@ def _print(result: StudyResult) -> None:
         f"{result.test_interactions:,} to test ({result.split})"
     )
     names = list(result.trials[0].parameters)
-    columns = ("trial", "validation p@10", "epochs", "s", *names, "state")
+    columns = ("trial", f"validation {result.options.objective}", "epochs", "s", *names, "state")
     table = tables.table(*columns, texts=0, also_texts=("loss", "state"))
     ranked = sorted(result.trials, key=lambda trial: -1 if trial.value is None else -trial.value)
     ranked = [trial for trial in ranked if trial.value is not None]
@@ -94,14 +95,20 @@ def _print(result: StudyResult) -> None:
         for name, value in asdict(result.hyperparameters).items()
         if name in (*names, "epochs")
     )
-    print(f"best: validation precision@10 {result.value:.4f} with {flags}")
+    print(f"best: validation {result.options.objective} {result.value:.4f} with {flags}")
     if result.test is not None:
-        shares = [
-            f"{name.removeprefix('test_')} {value:.4f}"
-            for name, value in result.test.items()
-            if name.startswith("test_")
-        ]
-        print(f"on the test, once: {', '.join(shares)}")
+        users = int(result.test["evaluated_users"])
+        print(f"on the test, once, {users:,} users:")
+        table = tables.table("seen items excluded", "value", "95 % confidence", texts=1)
+        for measure in dict.fromkeys(
+            (result.options.objective, "ndcg_at_10", "precision_at_10", "auc")
+        ):
+            name = f"test_{measure}_unseen"
+            if name in result.test:
+                value = result.test[name]
+                interval = share_interval(value, result.errors.get(name), users)
+                table.add_row(measure, f"{value:.4f}", f"{interval.low:.3f}-{interval.high:.3f}")
+        tables.show(table)
 
 
 def _text(value: object) -> str:

@@ -25,6 +25,9 @@ KS = (1, 5, 10, 20, 50)
 RANKED = ("precision", "recall", "ndcg", "map", "mrr", "hit_rate")
 """The measures of `of_hits`, each in [0, 1]."""
 
+OBJECTIVES = (*(f"{measure}_at_{k}" for measure in RANKED for k in KS), "auc")
+"""The measures that a search can maximise, on unseen items."""
+
 LISTED = ("novelty", "popularity", "head_share")
 """The measures of `of_lists`."""
 
@@ -57,8 +60,8 @@ def of_hits(hits: Hits, positives: NDArray[np.integer], k: int) -> dict[str, Val
     - hit_rate: 1 with any hit, else 0.
     - mrr: 1 over the place of the first hit, or 0 without any (Voorhees 1999).
     - map: the sum of hit(i) * precision at i, over min(k, n). It is average precision cut at k.
-    - ndcg: the sum of hit(i) / log2(i + 1), over that of a list that begins with min(k, n) hits
-      (Järvelin and Kekäläinen 2002).
+    - ndcg: the sum of hit(i) / log2(i + 1), over that of an ideal list (Järvelin and Kekäläinen 2002).
+      An ideal list begins with min(k, n) hits.
 
     Args:
         hits: (users, at least k).

@@ -135,4 +135,4 @@ def _by_feature(dataset: Dataset, name: str) -> Iterator[Segment]:
 
 
 def _range(least: float, most: float) -> str:
-    return f"{least:,g}" if least == most else f"{least:,g} to {most:,g}"
+    return f"{least:.10g}" if least == most else f"{least:.10g} to {most:.10g}"

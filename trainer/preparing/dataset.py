@@ -40,7 +40,7 @@ class Dataset:
         split: how train and test were divided.
         items, users: external id <-> row.
         train: (users, items) CSR float32, the weights of training interactions, duplicates summed.
-        test: the same for test interactions, without the pairs in `train`.
+        test: the same for test interactions, without the pairs in `train`. The positives are evaluated.
         item_features: (items, items + n) CSR float32, rows sum to 1. The first columns are the items'
             own, used by items with training interactions; without any, an own embedding would stay
             random. The features follow.
@@ -147,15 +147,21 @@ def build_dataset(
     warnings += weight_warnings(interactions.name, train, too_large, *sides, rows=rows_trained)
     known = test.nnz
     test = _without(test, train)
-    lost = int(is_test.sum()) - test.nnz
-    if lost:
-        twice = known - test.nnz
-        causes = [f"{twice} are also in the training data"] if twice else []
-        if lost > twice:
-            causes.append(
-                f"{lost - twice} repeat others, or are of users or items without a training interaction"
-            )
-        total = int(is_test.sum())
+    twice, total = known - test.nnz, int(is_test.sum())
+    indifferent = int((test.data <= 0).sum())
+    causes = [
+        f"{count} {cause}"
+        for count, cause in (
+            (twice, "are also in the training data"),
+            (indifferent, "have a weight of 0 or less"),
+            (
+                total - known,
+                "repeat others, or are of users or items without a training interaction",
+            ),
+        )
+        if count
+    ]
+    if lost := total - test.nnz + indifferent:
         text = f"{lost} of {total} test interactions aren't evaluated: {', '.join(causes)}"
         warnings.append(note_if_few(text, lost, total))
     titles, attributes = items.by_row(item_side.id_map)

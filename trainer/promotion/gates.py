@@ -19,8 +19,8 @@ from functools import partial
 from typing import Annotated
 
 from lightfm_retriever.hosting import options
-from lightfm_retriever.hosting.options import Option, names
-from lightfm_retriever.publication.evaluation_facts import SimpleModelFacts
+from lightfm_retriever.hosting.options import Option
+from lightfm_retriever.publication.evaluation_facts import EvaluationFacts
 from trainer.errors import OptionError, TrainerError
 
 DEFAULT_RECALL = 0.8
@@ -36,15 +36,17 @@ SIMPLE_MODELS = ("popular", "item-knn", "ease")
 """The simple models that each version is compared with; see trainer.evaluation.simple_models."""
 
 
-def _ratios(text: str) -> dict[str, float]:
-    ratios = {}
-    for part in names(text):
-        name, _, ratio = part.partition("=")
+def _values(text: str) -> dict[str, float]:
+    values = {}
+    for part in options.names(text):
+        name, equals, value = part.rpartition("=")
         try:
-            ratios[name.strip()] = float(ratio)
-        except ValueError as error:
-            raise ArgumentTypeError(f"{part!r} should be MODEL=RATIO, such as popular=1.5") from error
-    return ratios
+            values[name.strip()] = float(value)
+        except ValueError:
+            equals = ""
+        if not equals:
+            raise ArgumentTypeError(f"{part!r} should be NAME=VALUE, such as popular=1.5")
+    return values
 
 
 _gate = partial(Option, ge=0, le=1, group="gates", metavar="SHARE")
@@ -71,6 +73,18 @@ class Gates:
     min_precision_at_10: Annotated[
         float | None, _gate("lowest precision@10 on the test interactions, seen items excluded")
     ] = None
+    min_ndcg_at_10: Annotated[
+        float | None, _gate("lowest NDCG@10 on the test interactions, seen items excluded")
+    ] = None
+    min_metric: Annotated[
+        dict[str, float],
+        Option(
+            "lowest values of any metrics of the manifest, such as test_recall_at_20_unseen=0.1",
+            group="gates",
+            metavar="NAME=VALUE,...",
+            read=_values,
+        ),
+    ] = field(default_factory=dict)
     min_auc: Annotated[
         float | None,
         _gate(
@@ -92,7 +106,7 @@ class Gates:
             f"{', '.join(SIMPLE_MODELS)}",
             group="gates",
             metavar="MODEL=RATIO,...",
-            read=_ratios,
+            read=_values,
         ),
     ] = field(default_factory=dict)
     max_relative_loss: Annotated[
@@ -132,6 +146,9 @@ class Gates:
                 raise OptionError("--min-lift-over", name, f"one of {', '.join(SIMPLE_MODELS)}")
             if not 0 < ratio < math.inf:
                 raise OptionError("--min-lift-over", f"{name}={ratio}", "a ratio above 0")
+        for name, value in self.min_metric.items():
+            if not math.isfinite(value):
+                raise OptionError("--min-metric", f"{name}={value}", "a finite number")
 
 
 @dataclass(frozen=True)
@@ -203,6 +220,8 @@ class Measured:
     """The measured values that the gates judge. None and NaN mean unknown.
 
     Attributes:
+        metrics: all metrics of the manifest.
+        evaluation: of the manifest; None if nothing was held out, or for an older version.
         precision_at_10, auc: on the test interactions, without seen items.
         trained_precision_at_10, popular_precision_at_10: for the same users by their own vectors and by
             the most popular items; see trainer.evaluation.of_cold_users.
@@ -212,10 +231,11 @@ class Measured:
         target_recall: the recall that the indexes were tuned for.
         coverage: see Gates.
         baseline: None if the label named no version.
-        simple_models: the simple models on the same test users.
         family: the model's own family; "" if unknown.
     """
 
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    evaluation: EvaluationFacts | None = None
     precision_at_10: float | None = None
     auc: float | None = None
     trained_precision_at_10: float | None = None
@@ -226,7 +246,6 @@ class Measured:
     target_recall: float | None = None
     coverage: float | None = None
     baseline: Baseline | None = None
-    simple_models: Sequence[SimpleModelFacts] = ()
     family: str = ""
 
 

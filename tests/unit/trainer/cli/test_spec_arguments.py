@@ -54,8 +54,10 @@ def test_any_spec_is_the_same_by_train_here_and_there_and_by_serve(spec):
         event_weights={f"e{n}": own for n, own in enumerate(spec.data.event_weights.values())},
         item_features=[f"c{number}" for number, _ in enumerate(spec.data.item_features)],
         user_features=[f"c{number}" for number, _ in enumerate(spec.data.user_features)],
+        segment_by=[f"c{number}" for number, _ in enumerate(spec.data.segment_by)],
     )
-    spec = replace(spec, data=plain)
+    least = {f"m{n}": own for n, own in enumerate(spec.gates.min_metric.values())}
+    spec = replace(spec, data=plain, gates=replace(spec.gates, min_metric=least))
     flags = as_flags(spec)
     assert spec_of(*flags) == spec
     assert spec_of(*flags, where=THERE) == spec
