@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from lightfm_retriever.hosting.options import Declared, declared
 from tests import datasets
 from trainer import models
+from trainer.data.files.file_form import FileForm
 from trainer.models.given import COMMON, GivenHyperparameters
 from trainer.promotion.gates import Gates
 from trainer.spec import DataSpec, TrainingSpec
@@ -84,8 +85,34 @@ def data_specs(draw: st.DrawFn) -> DataSpec:
         values[name] = None
     for name in chosen:
         values[name] = True if name == "event_log" else draw(_paths)
+    if chosen == ["event_log"]:
+        values["positive_from"] = None
     # Each has a form of its own.
-    return DataSpec(**{**values, "item_attributes": []})
+    return DataSpec(**{**values, "item_attributes": [], "form": draw(forms(values))})
+
+
+@st.composite
+def forms(draw: st.DrawFn, given: dict[str, Any]) -> FileForm:
+    """Any FileForm for the files that are given, without a file of skipped rows."""
+    known = {
+        "date_format": st.sampled_from(["ms", "d/m/Y H:M", "%d.%m.%y"]),
+        "skip_invalid": st.booleans(),
+    }
+    values = {}
+    for kind, prefix, name in (
+        ("interactions", "", "timestamp"),
+        ("items", "item_", "title"),
+        ("users", "user_", "user_id"),
+    ):
+        if given[kind] is not None:
+            values |= {
+                f"{prefix}columns": st.dictionaries(st.just(name), st.sampled_from(["a", "B-C d"])),
+                f"{prefix}header": st.lists(st.sampled_from(["a", "é b", "c"]), unique=True),
+                f"{prefix}separator": st.sampled_from([None, ";", "\t", "::"]),
+                f"{prefix}encoding": st.sampled_from([None, "latin-1", "utf-16"]),
+            }
+            values |= known if kind == "interactions" else {"escaped_quotes": st.booleans()}
+    return FileForm(**draw(st.fixed_dictionaries(values)))
 
 
 @st.composite

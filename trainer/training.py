@@ -2,34 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
-import numpy as np
-import scipy.sparse as sp
 from lightfm import LightFM
-from lightfm.evaluation import auc_score, precision_at_k
 
 from lightfm_retriever.publication import labels, layout
 from lightfm_retriever.publication.errors import LabelError
+from lightfm_retriever.publication.manifest import TrialFacts
 from lightfm_retriever.publication.vectors.fold_in import FoldIn
 from lightfm_retriever.publication.volume import Volume
 from trainer import models
 from trainer.errors import OptionError, TrainerError
 from trainer.evaluation.of_cold_users import evaluate_cold_of
-from trainer.evaluation.of_vectors import MAX_USERS, evaluate_vectors
+from trainer.evaluation.of_dataset import evaluate_dataset
 from trainer.fitting import warm_start as warm
 from trainer.fitting.embeddings import Trained
 from trainer.fitting.folding import folded_users
 from trainer.fitting.lightfm_model import Hyperparameters
-from trainer.models.given import COMMON, GivenHyperparameters
-from trainer.models.protocol import Fitted, Fitting, Shape
+from trainer.models.given import COMMON
+from trainer.models.protocol import Family, Fitted, Fitting, Shape
 from trainer.preparing.dataset import Dataset
 from trainer.progress import Reporter
-from trainer.selection.search import BUDGET_SECONDS, select
-from trainer.selection.trial import shown
+from trainer.selection.search import select
+from trainer.selection.trial import Trying, Validation, shown, try_out
 from trainer.spark.engine import trained_on_spark
 from trainer.spec import TrainingSpec
 from trainer.timings import Timings
@@ -83,37 +82,26 @@ def trained_by(
         sample_weights=given.sample_weights,
         start=prepared.start,
     )
-    selection, folded_in = None, False
-    if prepared.validation is not None:
-        with timings.stage("select"):
-            selection = select(
-                prepared.validation,
-                budget_seconds=spec.budget_seconds or BUDGET_SECONDS,
-                fitting=fitting,
-                reporter=reporter,
-            )
-        chosen = selection.chosen
-        family, folded_in = models.family(chosen.model), chosen.folded_in
-        settings = family.settings(**chosen.settings)
-    else:
-        family = models.family(spec.model)
-        shape = Shape.of(dataset)
-        if (problem := family.problem(shape)) is not None:
-            raise OptionError("--model", spec.model, f"another one: {problem}")
-        settings = models.filled(family, shape, models.settings_of(family, given, spec.settings))
+    choice = _choose(spec, prepared, fitting, timings, reporter)
+    family, settings = choice.family, choice.settings
     epochs = family.epochs(settings)
     with timings.stage("fit"), reporter.step("Training, epochs", epochs) as advance:
         fitted = family.fit(dataset, settings, replace(fitting, after_epoch=lambda *_: advance(1)))
         fold_in = None
-        if fitted.embeddings is not None and folded_in:
+        if fitted.embeddings is not None and choice.folded_in:
             fitted, fold_in = _folded_in(fitted, dataset, seed=given.seed)
     if fitted.embeddings is None:
         raise TrainerError(f"a model of the family {family.name} can't be published yet")
     with timings.stage("evaluate"):
-        metrics = _measured(fitted, dataset, given)
+        evaluated = evaluate_dataset(fitted.scores, dataset, model=family.name, fitting=fitting)
+        metrics = evaluated.metrics
+        if fitted.embeddings is not None:
+            cold = evaluate_cold_of(dataset, fitted.embeddings, fitted.user_features, seed=given.seed)
+            metrics = metrics | cold
     yield Trained(
         embeddings=fitted.embeddings,
         metrics=metrics,
+        evaluation=evaluated.facts,
         hyperparameters={
             "model": family.name,
             **shown(settings),
@@ -124,14 +112,71 @@ def trained_by(
         state=fitted.state,
         user_features=fitted.user_features,
         fold_in=fold_in,
-        trials=() if selection is None else selection.trials,
-        warnings=[*fitted.warnings, *(() if selection is None else selection.warnings)],
+        trials=choice.trials,
+        warnings=[
+            *fitted.warnings,
+            *choice.warnings,
+            *evaluated.warnings,
+        ],
     )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Choice:
+    """The model to fit, and the candidates that it was chosen among."""
+
+    family: Family
+    settings: Any
+    folded_in: bool
+    trials: Sequence[TrialFacts] = ()
+    warnings: Sequence[str] = ()
+
+
+def _choose(
+    spec: TrainingSpec, prepared: Prepared, fitting: Fitting, timings: Timings, reporter: Reporter
+) -> _Choice:
+    """Choose a family, its settings and how to represent users, as far as the spec leaves it open.
+
+    Raises:
+        TrainerError: no model could be chosen, or the family can't be fitted to the data.
+    """
+    validation, how = prepared.validation, Trying(users_by=spec.users_by)
+    if validation is not None and spec.chooses_model:
+        with timings.stage("select"):
+            found = select(
+                validation,
+                budget_seconds=spec.search_seconds,
+                fitting=fitting,
+                reporter=reporter,
+                how=how,
+            )
+        best = found.chosen
+        family = models.family(best.model)
+        return _Choice(
+            family=family,
+            settings=family.settings(**best.settings),
+            folded_in=best.folded_in,
+            trials=found.trials,
+            warnings=found.warnings,
+        )
+    family = models.family(models.LIGHTFM if spec.chooses_model else spec.family)
+    shape = Shape.of(prepared.dataset)
+    if (problem := family.problem(shape)) is not None:
+        raise OptionError("--model", family.name, f"another one: {problem}")
+    given = models.settings_of(family, spec.hyperparameters, spec.settings)
+    settings = models.filled(family, shape, given)
+    folded_in = spec.users_by == "fold-in"
+    if validation is None or spec.chooses_model:
+        return _Choice(family=family, settings=settings, folded_in=folded_in)
+    with timings.stage("validate"):
+        users = Validation.of(validation, seed=fitting.seed)
+        trial = try_out(family, settings, users, fitting, replace(how, ends_early=False))
+    return _Choice(family=family, settings=settings, folded_in=trial.folded_in, trials=[trial])
 
 
 def _lightfm(spec: TrainingSpec, dataset: Dataset) -> Hyperparameters:
     """Return the hyperparameters of LightFM for a dataset."""
-    own = models.family("lightfm")
+    own = models.family(models.LIGHTFM)
     given = models.settings_of(own, spec.hyperparameters, spec.settings)
     made: Hyperparameters = models.filled(own, Shape.of(dataset), given)
     return replace(made, seed=spec.hyperparameters.seed, threads=spec.hyperparameters.threads)
@@ -146,76 +191,3 @@ def _folded_in(fitted: Fitted, dataset: Dataset, *, seed: int) -> tuple[Fitted, 
         return fitted, None
     users = folded_users(fold_in, made, profiles)
     return replace(fitted, embeddings=replace(made, user_vectors=users)), fold_in
-
-
-def _measured(fitted: Fitted, dataset: Dataset, given: GivenHyperparameters) -> dict[str, float]:
-    made, seed = fitted.embeddings, given.seed
-    assert made is not None  # noqa: S101 - of every family that can be published
-    if fitted.model is not None:
-        metrics = evaluate(fitted.model, dataset, threads=given.threads, seed=seed)
-    else:
-        held_out = dataset.held_out()
-        if held_out is None:
-            return {}
-        metrics = evaluate_vectors(made, seen=dataset.seen(), held_out=held_out, seed=seed)
-    return metrics | evaluate_cold_of(dataset, made, fitted.user_features, seed=seed)
-
-
-def evaluate(model: LightFM, dataset: Dataset, *, threads: int, seed: int) -> dict[str, float]:
-    """Compute precision@10 and AUC with LightFM's evaluation, as means over users.
-
-    `train_*` and `test_*` rank all items, as by default in LightFM. `*_unseen` leave out the items of
-    the user's training interactions, as recommendations do. Users without a positive in the evaluated
-    part don't count, and AUC also skips users whose ranked items are all positives. If there are more
-    than MAX_USERS, that many are drawn by `seed`.
-
-    Returns:
-        Metrics by name, without those of an empty part. `evaluated_users` counts the users of the test
-        part.
-    """
-    random = np.random.default_rng(seed)
-    metrics: dict[str, float] = {}
-    train = _two_rows(_sample(dataset.train, random))
-    test = _two_rows(_sample(dataset.test, random))
-    user_features = _two_rows(dataset.user_features)
-    for part, positives, excluded in (
-        ("train_{}", train, None),
-        ("test_{}", test, None),
-        ("test_{}_unseen", test, _two_rows(dataset.train)),
-    ):
-        if positives.nnz == 0:
-            continue
-        options = {
-            "train_interactions": excluded,
-            "user_features": user_features,
-            "item_features": dataset.item_features,
-            "num_threads": threads,
-        }
-        precision = precision_at_k(model, positives, k=10, **options)
-        metrics[part.format("precision_at_10")] = float(precision.mean())
-        auc = auc_score(model, positives, **options)
-        # LightFM divides by the number of negatives, so AUC is NaN for users without any.
-        if len(defined := auc[~np.isnan(auc)]):
-            metrics[part.format("auc")] = float(defined.mean())
-    metrics["evaluated_users"] = float((test.getnnz(axis=1) > 0).sum())
-    return metrics
-
-
-def _sample(interactions: sp.csr_matrix, random: np.random.Generator) -> sp.csr_matrix:
-    """Return the positives of at most MAX_USERS users; other rows are empty."""
-    positives = interactions.multiply(interactions > 0).tocsr().astype(np.float32)
-    positives.eliminate_zeros()
-    users = np.flatnonzero(positives.getnnz(axis=1))
-    if len(users) > MAX_USERS:
-        chosen = np.zeros(positives.shape[0], dtype=np.float32)
-        chosen[random.choice(users, MAX_USERS, replace=False)] = 1
-        positives = (sp.diags(chosen) @ positives).tocsr()
-        positives.eliminate_zeros()
-    return positives
-
-
-def _two_rows(matrix: sp.csr_matrix) -> sp.csr_matrix:
-    """Add an empty row to a matrix of one row, since LightFM squeezes arrays of length 1."""
-    if matrix.shape[0] != 1:
-        return matrix
-    return sp.vstack([matrix, sp.csr_matrix((1, matrix.shape[1]), dtype=matrix.dtype)], format="csr")

@@ -11,6 +11,7 @@ from lightfm import LightFM
 
 from lightfm_retriever.publication import layout
 from lightfm_retriever.publication.errors import TooLongError
+from lightfm_retriever.publication.evaluation_facts import EvaluationFacts
 from lightfm_retriever.publication.manifest import Scalar, TrialFacts
 from lightfm_retriever.publication.storage.id_map import MAX_ID_BYTES, AnyIds, IdMap
 from lightfm_retriever.publication.vectors.fold_in import FoldIn
@@ -101,6 +102,7 @@ class Trained:
     Attributes:
         embeddings: of items and users, by row.
         metrics: on the held-out interactions, by name.
+        evaluation: the test, and how sure the metrics are; None if nothing was held out.
         hyperparameters: by name, as in the manifest.
         libraries: the packages that made the embeddings; the manifest has their versions.
         model: the model of LightFM; None from another engine.
@@ -113,6 +115,7 @@ class Trained:
 
     embeddings: Embeddings
     metrics: dict[str, float] = field(default_factory=dict)
+    evaluation: EvaluationFacts | None = None
     hyperparameters: dict[str, Scalar] = field(default_factory=dict)
     libraries: Sequence[str] = ()
     model: LightFM | None = None

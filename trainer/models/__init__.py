@@ -26,7 +26,7 @@ FAMILIES = {
     "item-knn": ("trainer.models.item_knn", "ItemKnn"),
 }
 NAMES = tuple(FAMILIES)
-DEFAULT = "lightfm"
+LIGHTFM = "lightfm"
 AUTO = "auto"
 
 # The types of a setting, in plain words; a setting of another type can't be given by a text.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Annotated
+from typing import Annotated, Literal
 
 from lightfm_retriever.hosting import options
 from lightfm_retriever.publication.manifest import Scalar
@@ -20,6 +20,9 @@ from trainer.fitting.lightfm_model import (
     Hyperparameters,
 )
 from trainer.index.tuning import SEED
+
+UsersBy = Literal["auto", "trained", "fold-in"]
+"""How users with a vector are represented: as trained, by fold-in of their items, or the better."""
 
 COMMON = ("sample_weights", "seed", "threads")
 """The hyperparameters of every family."""

@@ -84,7 +84,8 @@ class ItemKnn(Family):
 
         matrix = factors.positives_of(dataset, weighted=fitting.sample_weights)
         rows = _similarities(_weighted(matrix, settings.weighting), settings.shrinkage)
-        neighbours = sparse_rows.strongest(rows, settings.neighbours)
+        # An item is scored by its own nearest items, so these are kept, not those that are near others.
+        neighbours = sparse_rows.transposed(sparse_rows.strongest(rows, settings.neighbours))
         made = Fitted(neighbours=neighbours, profiles=dataset.profiles())
         fitting.after_epoch(1, lambda: made.scores)
         return made

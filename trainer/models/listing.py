@@ -83,7 +83,7 @@ def table(families: list[FamilyFacts]) -> str:
 
 def as_json(families: list[FamilyFacts]) -> dict[str, Any]:
     """Return the families for programs."""
-    return {"models": [asdict(own) for own in families], "default": models.DEFAULT}
+    return {"models": [asdict(own) for own in families], "default": models.AUTO}
 
 
 def _family(own: Family) -> FamilyFacts:

@@ -42,3 +42,14 @@ def strongest(chunks: Iterable[Float32Array], count: int) -> Neighbours:
         weights.append(values[some].astype(np.float32))
     offsets = np.cumsum(np.concatenate(lengths), dtype=np.int64)
     return Neighbours(Ragged(offsets, np.concatenate(columns)), np.concatenate(weights))
+
+
+def transposed(neighbours: Neighbours) -> Neighbours:
+    """Turn the rows of a matrix into its columns."""
+    items, rows = len(neighbours), neighbours.rows
+    # A stable sort keeps the rows of a column in ascending order.
+    order = np.argsort(rows.values, kind="stable")
+    lengths = np.bincount(rows.values, minlength=items)
+    offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+    owners = rows.owners[order].astype(np.int32)
+    return Neighbours(Ragged(offsets, owners), neighbours.weights[order])

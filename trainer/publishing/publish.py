@@ -20,7 +20,7 @@ from lightfm_retriever.publication.vectors.fold_in import FoldIn
 from lightfm_retriever.publication.vectors.vector_space import row_norms, user_queries
 from lightfm_retriever.publication.writer import Staging
 from trainer.errors import RecallError
-from trainer.evaluation.of_vectors import served_precision
+from trainer.evaluation.of_vectors import evaluate_served
 from trainer.fitting import warm_start
 from trainer.fitting.embeddings import Embeddings, check_servable
 from trainer.index import distributions, stand_ins
@@ -119,6 +119,7 @@ def publish(
                     dataset=replace(source.facts, name=name.encode("utf-8", "replace").decode()),
                     hyperparameters=source.hyperparameters,
                     metrics=metrics,
+                    evaluation=source.evaluation,
                     indexes={index.name: index.facts for index in indexed},
                     attributes=[*attributes.facts],
                     candidates=[*source.trials],
@@ -185,7 +186,7 @@ def _index(
     metrics = {}
     if name == layout.RECOMMEND and source.held_out is not None:
         # Measure before the file moves, since some indexes open it again.
-        metrics = served_precision(
+        metrics = evaluate_served(
             tuned, embeddings, ranks, seen=source.seen, held_out=source.held_out, seed=options.seed
         )
     if tuned.path is not None:

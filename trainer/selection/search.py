@@ -8,7 +8,6 @@ budget are left out. So the clock rarely decides, and equal inputs have equal re
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -20,15 +19,14 @@ from trainer.errors import TrainerError
 from trainer.models.protocol import Family, Fitting, Shape
 from trainer.preparing.dataset import Dataset
 from trainer.progress import Reporter
-from trainer.selection.trial import Validation, shown, try_out
-
-BUDGET_SECONDS = 300.0
-"""The default of --budget."""
+from trainer.selection.trial import Trying, Validation, shown, try_out
 
 # The share of the budget that the estimated trials may take: estimates err, and the machine is shared.
 _PLANNED = 0.6
 # A family whose first candidate is this much worse than the best is not tried again.
 _HOPELESS = 0.6
+# With fewer users than this, the standard error of NDCG@10 is about 0.03 or more.
+_FEW_USERS = 100
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,11 +55,11 @@ class _Search:
     fitting: Fitting
     budget: float
     advance: Callable[[int], None]
-    clock: Callable[[], float]
+    how: Trying
 
     def __post_init__(self) -> None:
         self.shape = Shape.of(self.validation.dataset)
-        self.started = self.clock()
+        self.started = self.how.clock()
         self.planned = 0.0
         self.trials: list[TrialFacts] = []
         self.late = False
@@ -76,7 +74,7 @@ class _Search:
             made = TrialFacts(model=family.name, settings=told, state="skipped", reason=reason)
         else:
             self.planned += family.seconds(self.shape, settings)
-            made = try_out(family, settings, self.validation, self.fitting, clock=self.clock)
+            made = try_out(family, settings, self.validation, self.fitting, self.how)
         self.trials.append(made)
         self.advance(1)
         return made
@@ -97,7 +95,7 @@ class _Search:
             return f"would exceed the budget of {self.budget:g} s: a fit is estimated at {own:.2g} s"
         if own > self.budget:
             return f"a fit is estimated at {own:.2g} s, above the budget of {self.budget:g} s"
-        if self.clock() - self.started > self.budget / 2 and self.has_result:
+        if self.how.clock() - self.started > self.budget / 2 and self.has_result:
             self.late = True
             return f"half of the budget of {self.budget:g} s was used up"
         return ""
@@ -118,7 +116,7 @@ def select(
     budget_seconds: float,
     fitting: Fitting,
     reporter: Reporter,
-    clock: Callable[[], float] = time.monotonic,
+    how: Trying,
 ) -> Selection:
     """Choose a family and its settings.
 
@@ -127,7 +125,7 @@ def select(
         budget_seconds: the time for the search and the fit after it.
         fitting: seed, threads and weights.
         reporter: receives the progress.
-        clock: seconds, for the guard of the budget.
+        how: how to represent users, and the clock of the budget's guard.
 
     Raises:
         TrainerError: nothing is held out, or no candidate could be fitted within the budget.
@@ -135,7 +133,7 @@ def select(
     validation = Validation.of(dataset, seed=fitting.seed)
     families = [models.family(name) for name in models.NAMES]
     with reporter.step("Comparing models", 0) as advance:
-        search = _Search(validation, fitting, budget_seconds, advance, clock)
+        search = _Search(validation, fitting, budget_seconds, advance, how)
         # The cheapest first, so that there is a result whatever the budget.
         first = {own.name: own.candidates(search.shape)[0] for own in families}
         families.sort(key=lambda own: own.seconds(search.shape, first[own.name]))
@@ -148,12 +146,25 @@ def select(
     best = search.best_of()
     if best is None:
         raise TrainerError(_nothing(search.trials, budget_seconds))
-    late = "the clock ended the search of --model auto, so another run may choose another model"
     return Selection(
         trials=search.trials,
         best=search.trials.index(best),
-        warnings=[f"{late}: raise --budget"] if search.late else [],
+        warnings=[*_doubts(search, len(validation.users))],
     )
+
+
+def _doubts(search: _Search, users: int) -> Iterator[str]:
+    """Yield a warning for each reason to doubt the choice."""
+    if search.late:
+        yield (
+            "the clock ended the search for a model, so another run may choose another one: raise "
+            "--budget"
+        )
+    if users < _FEW_USERS:
+        yield (
+            f"the model was chosen by only {users} users with validation interactions: chance decides "
+            "among models so close; name one with --model"
+        )
 
 
 def _more(search: _Search, ranked: Sequence[Family]) -> Iterator[tuple[Family, Any]]:

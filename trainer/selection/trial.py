@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 
@@ -13,10 +14,12 @@ from lightfm_retriever.publication.manifest import Scalar, TrialFacts
 from lightfm_retriever.publication.storage.ragged import Ragged
 from lightfm_retriever.publication.vectors.fold_in import FoldIn
 from trainer.errors import TrainerError
+from trainer.evaluation import measures
+from trainer.evaluation.held_out_test import rows_of
 from trainer.fitting.folding import folded_users
 from trainer.fitting.scores import UserScores, VectorScores, top
 from trainer.index.exact import sample
-from trainer.models.given import COMMON
+from trainer.models.given import COMMON, UsersBy
 from trainer.models.protocol import EnoughError, Family, Fitted, Fitting
 from trainer.preparing.dataset import Dataset
 
@@ -61,19 +64,27 @@ class Validation:
         return cls(dataset=dataset, users=users, held_out=held_out, seen=dataset.seen())
 
     def ndcg(self, scores: UserScores) -> float:
-        """Return the mean NDCG@10, with binary gains, without seen items.
-
-        Järvelin & Kekäläinen 2002, "Cumulated gain-based evaluation of IR techniques".
-        """
+        """Return the mean NDCG@10 of the users, without seen items; see evaluation.measures."""
         found = top(scores, self.users, self.seen, K)
-        gains = 1 / np.log2(np.arange(2, K + 2))
-        ideal = np.cumsum(gains)
-        values = []
-        for rows, user in zip(found, self.users.tolist(), strict=True):
-            positives = self.held_out[user]
-            hits = np.isin(rows, positives)
-            values.append(float((hits * gains).sum() / ideal[min(K, len(positives)) - 1]))
-        return float(np.mean(values))
+        positives = rows_of(self.held_out, self.users)
+        hits = measures.find_hits(found, positives, scores.items)
+        return float(measures.of_hits(hits, np.diff(positives.offsets), K)["ndcg"].mean())
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trying:
+    """How to try a candidate.
+
+    Attributes:
+        users_by: how users are represented.
+        ends_early: whether a fit with epochs ends when it no longer improves, and keeps the best number
+            of epochs.
+        clock: seconds.
+    """
+
+    users_by: UsersBy = "auto"
+    ends_early: bool = True
+    clock: Callable[[], float] = time.monotonic
 
 
 def try_out(
@@ -81,20 +92,20 @@ def try_out(
     settings: object,
     validation: Validation,
     fitting: Fitting,
-    *,
-    clock: Callable[[], float],
+    how: Trying,
 ) -> TrialFacts:
     """Fit and validate a candidate. An error that the data or the settings cause makes it a failed one.
 
-    A fit with epochs ends early when it no longer improves.
+    See Trying for the options.
     """
+    clock = how.clock
     started = clock()
     total = family.epochs(settings)
     values: dict[int, float] = {}
 
     def after_epoch(epoch: int, scores: Callable[[], UserScores]) -> None:
         step = max(1, total // _VALIDATIONS)
-        if total == 1 or (epoch % step and epoch != total):
+        if total == 1 or not how.ends_early or (epoch % step and epoch != total):
             return
         with np.errstate(over="ignore", invalid="ignore"):
             values[epoch] = validation.ndcg(scores())
@@ -105,7 +116,7 @@ def try_out(
     told = shown(settings)
     try:
         fitted = family.fit(validation.dataset, settings, replace(fitting, after_epoch=after_epoch))
-        found = _values(fitted, validation, fitting.seed)
+        found = _values(fitted, validation, fitting.seed, how.users_by)
     except (TrainerError, VectorError) as error:
         seconds = round(clock() - started, 3)
         return TrialFacts(
@@ -113,7 +124,8 @@ def try_out(
         )
     trained, folded = found
     # The fold-in was learned after the last epoch.
-    is_folded = folded is not None and folded > max([trained, *values.values()])
+    better = folded is not None and folded > max([trained, *values.values()])
+    is_folded = folded is not None and (better or how.users_by == "fold-in")
     if values:
         best = max(values, key=lambda one: values[one])
         told["epochs"] = max(values) if is_folded else best
@@ -136,13 +148,15 @@ def shown(settings: object) -> dict[str, Scalar]:
     return {name: getattr(settings, name) for name in names}
 
 
-def _values(fitted: Fitted, validation: Validation, seed: int) -> tuple[float, float | None]:
+def _values(
+    fitted: Fitted, validation: Validation, seed: int, users_by: UsersBy
+) -> tuple[float, float | None]:
     """Return NDCG@10 by the model's own scores, and by fold-in; None without vectors."""
     # A diverging model may have scores beyond float32. They rank badly, but aren't an error.
     with np.errstate(over="ignore", invalid="ignore"):
         trained = validation.ndcg(fitted.scores)
         made = fitted.embeddings
-        if made is None:
+        if made is None or users_by == "trained":
             return trained, None
         profiles = validation.dataset.profiles()
         fold_in = FoldIn.build(made.item_vectors, made.user_vectors, profiles, seed=seed)

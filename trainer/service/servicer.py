@@ -122,7 +122,7 @@ class TrainerServicer(pb_grpc.TrainerServiceServicer):
             raise FieldError("spec.label", f"{spec.label[:64]!r} isn't a label's name")
         # Find errors in the spec now, before the run is queued.
         indexing_of(spec)
-        models.check_installed(spec.model)
+        models.check_installed(spec.family)
         spec = replace(spec, data=_allowed(spec.data, self._roots))
         run = self._scheduler.submit(spec, request_id=request.request_id)
         return pb.TrainResponse(training_run=run_message(run))

@@ -32,6 +32,8 @@ def version_message(version: PublishedVersion) -> pb.Version:
         users=facts.users,
         metrics=facts.metrics,
         recall_at_10={name: index.recall_at_10 for name, index in facts.indexes.items()},
+        errors={} if facts.evaluation is None else facts.evaluation.errors,
+        test="" if facts.evaluation is None else facts.evaluation.test,
     )
 
 
@@ -47,6 +49,8 @@ def row_of(message: pb.Version) -> VersionRow:
         users=message.users,
         metrics=dict(sorted(message.metrics.items())),
         recall_at_10=dict(sorted(message.recall_at_10.items())),
+        errors=dict(sorted(message.errors.items())),
+        test=message.test,
     )
 
 
@@ -79,6 +83,7 @@ def diff_of(message: pb.DiffVersionsResponse, before: str, after: str) -> Versio
             ValueChange(own.name, value_of(own, "before"), value_of(own, "after"))
             for own in message.metrics
         ],
+        metrics_problem=message.metrics_problem,
         **settings,
     )
 

@@ -54,6 +54,7 @@ class PublishedVersion:
         facts = self.manifest
         if facts is None:
             return VersionRow(name=self.name, labels=self.labels, problem=self.problem)
+        test = facts.evaluation
         return VersionRow(
             name=self.name,
             labels=self.labels,
@@ -62,6 +63,8 @@ class PublishedVersion:
             users=facts.users,
             metrics=dict(sorted(facts.metrics.items())),
             recall_at_10={name: index.recall_at_10 for name, index in sorted(facts.indexes.items())},
+            errors={} if test is None else dict(sorted(test.errors.items())),
+            test="" if test is None else test.test,
         )
 
 
@@ -75,6 +78,8 @@ class VersionRow:
         items, users: numbers of items and users.
         metrics: metrics by name, sorted, because a protobuf map has no order.
         recall_at_10: recall@10 by name of the index, sorted.
+        errors: standard errors of metrics by name, sorted.
+        test: fingerprint of the test, equal for versions that took the same test; "" if unknown.
     """
 
     name: str
@@ -85,6 +90,8 @@ class VersionRow:
     users: int | None = None
     metrics: dict[str, float] = field(default_factory=dict)
     recall_at_10: dict[str, float] = field(default_factory=dict)
+    errors: dict[str, float] = field(default_factory=dict)
+    test: str = ""
 
     def content(self) -> dict[str, Any]:
         """Return the row as a mapping that JSON can hold."""
