@@ -70,7 +70,7 @@ def _movielens_100k(folder: Path) -> None:
 
 def _movielens_1m(folder: Path) -> None:
     _lines(folder / "ratings.dat", [f"{u}::{i}::{r}::{t}" for u, i, r, t in rows()])
-    items = [f"{i}::Léon: the \"Best\", {i} (1994)::Crime|Drama" for i in range(1, 17)]
+    items = [f'{i}::Léon: the "Best", {i} (1994)::Crime|Drama' for i in range(1, 17)]
     _lines(folder / "movies.dat", items, "latin-1")
     _lines(folder / "users.dat", [f"{u}::F::{u % 7}::10::4806{u % 10}" for u in range(1, 25)])
 
@@ -119,10 +119,7 @@ def _amazon_reviews(folder: Path) -> None:
 
 def _retailrocket(folder: Path) -> None:
     kinds = ["view", "view", "addtocart", "view", "transaction"]
-    made = [
-        [t * 1000 + 117, u, kinds[r - 1], i, u if r == 5 else ""]  # noqa: PLR2004 - the last kind
-        for u, i, r, t in rows()
-    ]
+    made = [[t * 1000 + 117, u, kinds[r - 1], i, u if r == 5 else ""] for u, i, r, t in rows()]
     _csv(folder / "events.csv", ["timestamp", "visitorid", "event", "itemid", "transactionid"], made)
 
 
