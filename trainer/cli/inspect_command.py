@@ -19,7 +19,7 @@ from trainer.errors import OptionError
 
 if TYPE_CHECKING:
     # Importing it takes a second, which the flags don't need.
-    from trainer.inspection.facts import FileFacts, InteractionFacts
+    from trainer.inspection.facts import FileFindings, InteractionFacts
 
 NAME = "inspect"
 
@@ -29,7 +29,7 @@ def add(program: Program) -> None:
     inspect = program.command(
         "Train",
         NAME,
-        "Say what a training would read from files, and print the command to train.",
+        "Say how files would be read, and print the command.",
         more="Finds the separator, encoding, header, columns and dates of files of interactions, items "
         "and users. Reads them as 'train' does, and changes nothing.",
     )
@@ -79,7 +79,7 @@ def run(options: argparse.Namespace, *, now: float) -> int:
     return 0
 
 
-def _print_file(facts: FileFacts) -> None:
+def _print_file(facts: FileFindings) -> None:
     own = facts.written
     parts = [f"{facts.path}: {facts.kind}, {own.format}"]
     if own.separator is not None:

@@ -80,7 +80,7 @@ class TableFacts:
 
 
 @dataclass(frozen=True)
-class FileFacts:
+class FileFindings:
     """All about one file; `interactions` or `table` is None, by its kind."""
 
     path: str
@@ -103,7 +103,7 @@ class Inspection:
         command: the command for a shell.
     """
 
-    files: list[FileFacts]
+    files: list[FileFindings]
     complete: bool
     arguments: list[str]
     command: str

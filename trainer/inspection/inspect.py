@@ -15,12 +15,12 @@ from trainer.data.files import column_types, layout, parquet_folder, tables
 from trainer.data.files import source as sources
 from trainer.data.files.file_form import FileForm, FileKind
 from trainer.data.files.layout import Layout
-from trainer.data.files.source import Source
+from trainer.data.files.source import FileColumns
 from trainer.data.interactions import Interactions
 from trainer.data.times import date_formats, date_guesses
 from trainer.errors import InputError, OptionError
 from trainer.inspection import command, describing, roles, sniffing
-from trainer.inspection.facts import FileFacts, Inspection, Written
+from trainer.inspection.facts import FileFindings, Inspection, Written
 from trainer.inspection.sniffing import Sniffed
 
 _PREFIXES: Mapping[FileKind, str] = {"interactions": "", "items": "item_", "users": "user_"}
@@ -35,7 +35,7 @@ class Inspector:
         self._form = form
         self._now = now
         self._paths: dict[FileKind, Path] = {}
-        self._facts: list[FileFacts] = []
+        self._facts: list[FileFindings] = []
         self._read: Interactions | None = None
         self._tables: dict[FileKind, FeatureTable] = {}
 
@@ -67,7 +67,10 @@ class Inspector:
             self._add_table(path, kind, own, written, sample)
 
     def result(self) -> Inspection:
-        """Return what was found."""
+        """Return what was found; raises OptionError for an option about a file that isn't there."""
+        for kind in _PREFIXES.keys() - self._paths.keys():
+            for flag, value in self._form.given(kind).items():
+                raise OptionError(flag, value, f"used with a file of {kind}")
         arguments = command.arguments_of(self._paths, self._form)
         complete = "interactions" in self._paths
         found = [self._matched(own) for own in self._facts]
@@ -130,7 +133,7 @@ class Inspector:
             )
         self._read = read
         self._facts.append(
-            FileFacts(
+            FileFindings(
                 str(path),
                 "interactions",
                 replace(written, date_format=form),
@@ -141,7 +144,7 @@ class Inspector:
             )
         )
 
-    def _find_dates(self, source: Source) -> list[str]:
+    def _find_dates(self, source: FileColumns) -> list[str]:
         """Choose the form of the timestamps, unless the user gave it; return what is in doubt."""
         if self._form.date_format is not None or "timestamp" not in source.table.column_names:
             return []
@@ -171,7 +174,7 @@ class Inspector:
         flags = "--item-features or --item-attributes" if is_items else "--user-features"
         hints = [f"further columns: {', '.join(others)}; {flags} uses them"] if others else []
         self._facts.append(
-            FileFacts(
+            FileFindings(
                 str(path),
                 kind,
                 written,
@@ -182,7 +185,7 @@ class Inspector:
             )
         )
 
-    def _matched(self, facts: FileFacts) -> FileFacts:
+    def _matched(self, facts: FileFindings) -> FileFindings:
         """Add how many ids of a table the interactions have."""
         if facts.table is None or self._read is None:
             return facts
@@ -219,7 +222,7 @@ def _sample(path: Path, own: Layout, sniffed: Sniffed | None) -> pa.Table:
     )
 
 
-def _chosen(source: Source) -> dict[str, str]:
+def _chosen(source: FileColumns) -> dict[str, str]:
     """Return the file's column for each of this project's names that it has."""
     return {name: source.renamed.get(name, name) for name in source.table.column_names}
 

@@ -19,6 +19,7 @@ from trainer.data.files.text_file import SNIFFED_BYTES, TextFile
 _SEPARATORS = ("::", "\t", ",", ";", "|", " ")
 _SAMPLE_BYTES = 8 << 20
 _SAMPLE_ROWS = 50_000
+_COMPARED_ROWS = 2000
 _BLOCK = 1 << 20
 # A few rows may be wrong.
 _MOST = 0.9
@@ -57,7 +58,7 @@ def sniff(path: Path, given: Layout) -> Sniffed:
         given = replace(given, encoding=content.encoding())
     text = content.text(given.encoding)
     if given.separator is None:
-        found = _separator(text)
+        found = _separator(text, may_escape=content.has_escapes())
         if found is not None and found != TextFile(path, given).separator:
             given = replace(given, separator=found)
     file = TextFile(path, given)
@@ -111,11 +112,17 @@ class _Content:
                 yield block
 
 
-def _separator(text: str) -> str | None:
+def _separator(text: str, *, may_escape: bool) -> str | None:
     """Return the separator by which most rows have the same number of values; None without any."""
     best: tuple[float, int, str] = (0.0, 0, "")
     for separator in _SEPARATORS:
-        width, share = _width(_rows(text, separator, escaped=False, most=2000))
+        width, share = max(
+            (
+                _width(_rows(text, separator, escaped=escaped, most=_COMPARED_ROWS))
+                for escaped in {False, may_escape}
+            ),
+            key=lambda own: own[::-1],
+        )
         if width < 2 or share < (1.0 if separator == " " else _MOST):
             continue
         # A text with spaces has other separators, too.

@@ -110,6 +110,15 @@ def test_the_kind_can_be_named_and_each_kind_has_one_file(tmp_path):
         inspect(path, items=path)
 
 
+def test_an_option_about_another_file_is_refused(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text("user_id,item_id\nu,1\n")
+    with pytest.raises(
+        OptionError, match="--item-separator is ';', but should be used with a file of items"
+    ):
+        inspect(path, form=FileForm(item_separator=";"))
+
+
 def test_suspicious_ids_are_said(tmp_path):
     path = tmp_path / "a.csv"
     path.write_text("user_id,item_id\nann,1\nnull,2\nAnn,1\n")
