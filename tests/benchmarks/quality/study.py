@@ -61,10 +61,10 @@ def settings(count: int) -> list[Setting]:
     made = [
         Setting(
             int(random.choice([16, 32, 64, 128])),
-            float(random.choice([0.03, 0.05, 0.1])),
-            float(random.choice([0.3, 1, 3, 10])),
-            float(random.choice([0, 0.1, 0.3, 1])),
-            int(random.choice([10, 30])),
+            float(random.choice([0.02, 0.05, 0.1])),
+            float(random.choice([1, 3, 10, 30])),
+            float(random.choice([0, 0, 0.05, 0.2])),
+            int(random.choice([10, 10, 30])),
         )
         for _ in range(count)
     ]
