@@ -107,13 +107,14 @@ def als(train: sp.csr_matrix, settings: Settings) -> Scorer:
     """Fit implicit's ALS (Hu, Koren & Volinsky 2008) to pairs, or to 1 + log(count)."""
     from implicit.als import AlternatingLeastSquares
 
+    regularization, alpha = settings["penalty"]
     x = train.copy().tocsr()
     x.data = 1 + np.log(x.data) if settings.get("log_counts") else np.ones_like(x.data)
     # implicit multiplies the confidence by alpha in some versions only: so it is done here.
-    x.data = (x.data * settings["alpha"]).astype(np.float32)
+    x.data = (x.data * alpha).astype(np.float32)
     model = AlternatingLeastSquares(
         factors=settings["factors"],
-        regularization=settings["regularization"],
+        regularization=regularization,
         iterations=settings["iterations"],
         alpha=1.0,
         num_threads=1,

@@ -22,7 +22,7 @@ from tests.benchmarks.quality.published import Published, current
 OURS = {"lightfm_retriever", "trainer", "retriever"}
 ALLOWED = {"rule", "study"}
 GOOD = {
-    "als": {"factors": 4, "regularization": 1, "alpha": 5, "iterations": 15},
+    "als": {"factors": 4, "penalty": (1, 5), "iterations": 15},
     "bpr": {"factors": 4, "learning_rate": 0.1, "regularization": 0.01, "iterations": 100},
 }
 
