@@ -19,10 +19,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from tests.benchmarks.quality.study import EPOCHS, FIXED
+from tests.benchmarks.quality.study import EPOCHS, FIXED, FIXED_EPOCHS
 
 Key = tuple[Any, ...]
-FIXED_KEY = (*asdict(FIXED).values(), 20)
+FIXED_KEY = (*asdict(FIXED).values(), FIXED_EPOCHS)
 
 
 def shares(results: dict[str, Any], what: tuple[str, ...] = ("ndcg", "folded")) -> dict[str, dict]:

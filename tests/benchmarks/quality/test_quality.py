@@ -1,6 +1,7 @@
 """Compares the independent models, measures and splits with slow, plain code."""
 
 import ast
+import json
 import math
 import subprocess
 import sys
@@ -244,6 +245,15 @@ def test_a_setting_is_measured_after_each_number_of_epochs(split):
     assert [row["epochs"] for row in rows] == [*study.EPOCHS][: len(rows)]
     assert all(0 <= row[name] <= 1 for row in rows for name in ("ndcg", "folded"))
     assert rows[0]["ndcg"] == study.try_setting(parts, study.FIXED)[0]["ndcg"]
+
+
+def test_the_rule_is_checked_on_the_test_part(split, tmp_path):
+    folder, _ = split
+    done = run("study", "--check", "--splits", folder, "--output", tmp_path / "found.json")
+    assert done.returncode == 0, done.stderr
+    found = json.loads((tmp_path / "found.json").read_text())["filmtrust"]
+    assert (found["fixed"]["epochs"], found["rule"]["epochs"]) == (20, 40)
+    assert found["rule"]["ndcg"] > 0.3
 
 
 def test_a_rule_is_judged_by_sets_that_it_has_not_seen():
