@@ -215,7 +215,7 @@ JUNK = b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\nConnection: close\r\n\r\n<html>
     ("answer", "problem"),
     [
         (None, "it doesn't answer"),
-        (drips, "it took longer than 12 seconds"),
+        (drips, "it took longer than 12 s"),
         (says(b""), "it can't be reached: "),
         (says(REFUSING), "401"),
         (says(NOT_FOUND), "404"),
