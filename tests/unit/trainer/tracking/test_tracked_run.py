@@ -194,7 +194,7 @@ def test_mlflow_takes_every_name_and_value(spec, metrics, error):
 @given(specs.training_specs())
 def test_every_option_that_is_set_is_a_parameter(spec):
     found = flat(spec)
-    assert found["hyperparameters.epochs"] == spec.hyperparameters.epochs
+    assert found.get("hyperparameters.epochs") == spec.hyperparameters.epochs
     assert found["target_recall"] == spec.target_recall
     assert all(re.fullmatch(r"[a-z_]+", name.partition(".")[0]) for name in found)
     unset = replace(spec, trees=None)
