@@ -11,6 +11,7 @@ from trainer.errors import TrainerError
 from trainer.models.protocol import Fitting
 from trainer.progress import Silent
 from trainer.selection.search import select
+from trainer.selection.trial import Trying
 
 
 def search(of=None, *, budget=1000.0, fitting=None, clock=lambda: 0.0):
@@ -19,7 +20,7 @@ def search(of=None, *, budget=1000.0, fitting=None, clock=lambda: 0.0):
         budget_seconds=budget,
         fitting=fitting or Fitting(seed=1),
         reporter=Silent(),
-        clock=clock,
+        how=Trying(clock=clock),
     )
 
 

@@ -16,13 +16,15 @@ from trainer.fitting.scores import SameScores, VectorScores
 from trainer.models.als import Als, AlsSettings
 from trainer.models.protocol import Fitting
 from trainer.selection import trial
-from trainer.selection.trial import Validation, shown, try_out
+from trainer.selection.trial import Trying, Validation, shown, try_out
 
 
 def tried(family, settings, of=None, fitting=None):
     validation = Validation.of(of or dataset(), seed=1)
     ticks = iter([10.0, 12.5])
-    return try_out(family, settings, validation, fitting or Fitting(seed=1), clock=lambda: next(ticks))
+    return try_out(
+        family, settings, validation, fitting or Fitting(seed=1), Trying(clock=lambda: next(ticks))
+    )
 
 
 def by_hand(of, scores, users):
