@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from lightfm import LightFM
 
@@ -23,7 +23,7 @@ from trainer.fitting import warm_start as warm
 from trainer.fitting.embeddings import Trained
 from trainer.fitting.folding import folded_users
 from trainer.fitting.lightfm_model import Hyperparameters
-from trainer.models.given import COMMON
+from trainer.models.given import COMMON, UsersBy
 from trainer.models.protocol import Family, Fitted, Fitting, Shape
 from trainer.preparing.dataset import Dataset
 from trainer.progress import Reporter
@@ -140,7 +140,7 @@ def _choose(
     Raises:
         TrainerError: no model could be chosen, or the family can't be fitted to the data.
     """
-    validation, how = prepared.validation, Trying(users_by=spec.users_by)
+    validation, how = prepared.validation, Trying(users_by=cast("UsersBy", spec.users_by))
     if validation is not None and spec.chooses_model:
         with timings.stage("select"):
             found = select(

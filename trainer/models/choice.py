@@ -1,4 +1,4 @@
-"""Define the options that choose a family of models, and refuse what the family doesn't have."""
+"""Define the options that choose a family of models, and refuse options that it lacks."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ class Choice(Protocol):
         """Return the time of a search."""
 
     @property
-    def users_by(self) -> UsersBy:
+    def users_by(self) -> str:
         """Return how users are represented."""
 
 

@@ -19,7 +19,7 @@ SHAPE = Shape.of(planted())
 
 
 def test_each_name_is_its_families_and_each_extra_exists():
-    assert models.DEFAULT in models.NAMES
+    assert models.LIGHTFM in models.NAMES
     assert models.AUTO not in models.NAMES
     for name in models.NAMES:
         own = models.family(name)
@@ -76,9 +76,8 @@ def test_what_a_family_cannot_use_is_refused(model, given, settings, message):
 def test_the_flags_load_no_library_that_fits():
     code = """
 import sys
-from trainer.cli.arguments import program
+import trainer.spec
 from trainer.models import listing
-program()
 listing.described()
 print([name for name in ("lightfm", "implicit", "scipy", "pandas") if name in sys.modules])
 """
