@@ -35,7 +35,7 @@ from trainer.timings import Timings
 
 
 @dataclass(frozen=True, kw_only=True)
-class Prepared:
+class PreparedData:
     """The data of a training run.
 
     Attributes:
@@ -61,7 +61,7 @@ def start_of(spec: TrainingSpec, volume: Path, dataset: Dataset) -> LightFM | No
 
 @contextmanager
 def trained_by(
-    spec: TrainingSpec, prepared: Prepared, volume: Volume, timings: Timings, reporter: Reporter
+    spec: TrainingSpec, prepared: PreparedData, volume: Volume, timings: Timings, reporter: Reporter
 ) -> Iterator[Trained]:
     """Choose, fit and evaluate a model; its vectors may be in files that the block deletes.
 
@@ -133,7 +133,7 @@ class _Choice:
 
 
 def _choose(
-    spec: TrainingSpec, prepared: Prepared, fitting: Fitting, timings: Timings, reporter: Reporter
+    spec: TrainingSpec, prepared: PreparedData, fitting: Fitting, timings: Timings, reporter: Reporter
 ) -> _Choice:
     """Choose a family, its settings and how to represent users, as far as the spec leaves it open.
 

@@ -63,7 +63,7 @@ BUDGET = Option(
 )
 
 
-class Choice(Protocol):
+class ModelOptions(Protocol):
     """The options of a spec that choose a model; see TrainingSpec."""
 
     @property
@@ -87,7 +87,7 @@ class Choice(Protocol):
         """Return how users are represented."""
 
 
-def family_of(choice: Choice, learning: Mapping[str, str | bool]) -> str:
+def family_of(choice: ModelOptions, learning: Mapping[str, str | bool]) -> str:
     """Return the family of models, or "auto".
 
     If nobody asked for one, it is LightFM if something is given that LightFM has, as before there were
@@ -103,7 +103,7 @@ def family_of(choice: Choice, learning: Mapping[str, str | bool]) -> str:
     return LIGHTFM if given else AUTO
 
 
-def refuse_what_it_lacks(choice: Choice, learning: Mapping[str, str | bool]) -> None:
+def refuse_what_it_lacks(choice: ModelOptions, learning: Mapping[str, str | bool]) -> None:
     """Raise OptionError for an option that has no effect with the family; see family_of."""
     model = family_of(choice, learning)
     if model == AUTO:
