@@ -33,7 +33,7 @@ from trainer.models.choice import (
     family_of,
     refuse_what_it_lacks,
 )
-from trainer.models.given import GivenHyperparameters, UsersBy
+from trainer.models.given import GivenHyperparameters
 from trainer.preparing.splits import SPLIT, SPLIT_COUNT, SPLIT_SHARE
 from trainer.promotion.gates import MAX_SHRINKAGE, Gates
 from trainer.spark.options import ENGINE, SparkAls, refuse_what_lightfm_has
@@ -235,7 +235,7 @@ class TrainingSpec(LabelSpec):
     model: Annotated[str | None, MODEL] = None
     settings: Annotated[dict[str, str], SETTINGS] = field(default_factory=dict)
     budget_seconds: Annotated[float | None, BUDGET] = None
-    users_by: Annotated[UsersBy, USERS_BY] = "auto"
+    users_by: Annotated[str, USERS_BY] = "auto"
     hyperparameters: GivenHyperparameters = field(default_factory=GivenHyperparameters)
     backend: Annotated[
         str,
@@ -364,7 +364,7 @@ def is_same(stored: TrainingSpec, asked: TrainingSpec) -> bool:
     """
     if encode(stored) == encode(asked):
         return True
-    if asked.model not in (None, LIGHTFM) or asked.settings:
+    if asked.model is not None or asked.settings:
         return False
     given = {**_FORMER_DEFAULTS, **asked.hyperparameters.own()}
     own = replace(asked.hyperparameters, **given)  # type: ignore[arg-type]

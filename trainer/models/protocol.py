@@ -84,7 +84,7 @@ class Fitting:
         after_epoch: called after each epoch with its number, from 1, and a function that returns the
             scores of the model as it is. It may raise EnoughError. A family without epochs calls it
             once.
-        start: the LightFM model of a warm start; None to begin anew.
+        start: the LightFM model of a warm start; None to start from random numbers.
     """
 
     seed: int = 42
