@@ -12,7 +12,7 @@ from pathlib import Path
 
 from lightfm_retriever.publication import layout, reader
 from lightfm_retriever.publication.reader import Publication
-from lightfm_retriever.publication.search_effort import Depths
+from lightfm_retriever.publication.search_effort import Depths, depths_of
 from lightfm_retriever.publication.vectors.vector_space import Float32Array, split_biases
 from retriever.answering.search import Ranker, Scorer
 from retriever.index import open_index
@@ -65,5 +65,6 @@ def _ranker(publication: Publication, name: str, exact: Scorer) -> Ranker:
         exact,
         publication.id_ranks,
         depths=Depths(facts.depths),
+        ways=depths_of(facts.ways),
         query_microseconds=facts.query_microseconds,
     )

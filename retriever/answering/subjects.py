@@ -15,6 +15,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from lightfm_retriever.publication.search_effort import Way
 from lightfm_retriever.publication.storage.id_map import AnyIds, Rows
 from lightfm_retriever.publication.vectors.fold_in import FoldIn
 from lightfm_retriever.publication.vectors.vector_space import Float32Array, split_biases, unit_rows
@@ -78,6 +79,7 @@ class Subject(msgspec.Struct, frozen=True):
         own: rows of the user's seen items, or of the items of the request, ascending.
         unknown: the ids that the version doesn't have.
         parts: computes the parts of the query; None when the source is POPULAR.
+        way: the way of asking, if seen items are left out.
     """
 
     source: Source
@@ -86,6 +88,7 @@ class Subject(msgspec.Struct, frozen=True):
     own: NDArray[np.int32]
     unknown: Sequence[str]
     parts: Callable[[], Parts] | None = None
+    way: Way = "usual"
 
 
 _ZERO = np.float32(0)
@@ -143,7 +146,7 @@ def item_subject(snapshot: Snapshot, subject: ItemSubject, unknown_ids: UnknownI
     def each() -> Parts:
         return Parts(ids, weighted / np.float32(length), cosine=True)
 
-    return Subject(Source.SIMILAR, mean, _ZERO, own, unknown, each)
+    return Subject(Source.SIMILAR, mean, _ZERO, own, unknown, each, "items")
 
 
 def explain(snapshot: Snapshot, subject: Subject, rows: Rows) -> Sequence[ScoreParts]:
@@ -194,7 +197,7 @@ def _session(snapshot: Snapshot, session: WeightedItems, unknown_ids: UnknownIds
     ids, rows, weights, own, unknown = known
     vectors = _fold_in(snapshot).parts(snapshot.item_embeddings[rows], weights)
     query = _query(vectors.sum(axis=0))
-    return Subject(Source.FOLDED_IN, query, _ZERO, own, unknown, lambda: Parts(ids, vectors))
+    return Subject(Source.FOLDED_IN, query, _ZERO, own, unknown, lambda: Parts(ids, vectors), "session")
 
 
 def _features(snapshot: Snapshot, subject: UserFeatures, unknown_ids: UnknownIds | None) -> Subject:
@@ -212,10 +215,10 @@ def _features(snapshot: Snapshot, subject: UserFeatures, unknown_ids: UnknownIds
     mean = each.sum(axis=0)
     embeddings, _ = split_biases(each)
 
-    def of_features() -> Parts:
+    def told() -> Parts:
         return Parts([*known], embeddings, bias=float(mean[-1]), of_features=True)
 
-    return Subject(Source.FEATURES, _query(mean[:-1]), mean[-1], NOTHING, unknown, of_features)
+    return Subject(Source.FEATURES, _query(mean[:-1]), mean[-1], NOTHING, unknown, told, "features")
 
 
 def _query(embedding: Float32Array) -> Float32Array:

@@ -1,0 +1,229 @@
+"""Measure recall@10 and latency for each way of asking, as a retriever answers it.
+
+    python -m tests.benchmarks.recall --items 100000 --backends annoy,faiss,nmslib
+
+Items and users are those of MovieLens 100K, trained with user features. More of them are interpolated
+between random pairs. A user has seen items near those of the nearest MovieLens user. The trainer's code
+tunes the index to recall@10 of 0.95 and publishes a version for each backend. With --volume, vectors
+and seen items are those of the version that a volume's label `current` names.
+
+The retriever's own code answers, on one thread. Each answer is compared with exact search among the
+items that may be returned. An item with the score of the last expected one counts as expected.
+
+    known                known users, without the items that they have seen
+    known, seen          known users, with these items
+    session              1 to 100 items of one user, without these items
+    session, seen        the same, with these items
+    features             some user features
+    limit N              known users, N results
+    session, limit N     sessions, N results
+    random S             known users, a condition that a share S of random items meets
+    near S               the same, of items that are near each other
+"""
+
+import argparse
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+from lightfm_retriever.publication import labels, layout, reader
+from lightfm_retriever.publication.manifest import Manifest
+from retriever.answering.questions import Options, UserFeatures, UserSubject, WeightedItems
+from retriever.answering.snapshot import Snapshot, open_snapshot
+from retriever.worker.online_recall import compare
+from tests import retrievable
+from tests.benchmarks import filters, frame, indexes, large
+from tests.machine import machine_name
+from trainer.data import movielens
+from trainer.data.features import FeatureTable
+from trainer.fitting.embeddings import Embeddings, extract_embeddings, learned
+from trainer.fitting.lightfm_model import Hyperparameters, train
+from trainer.fitting.warm_start import state_of
+from trainer.index import make_backends
+from trainer.index.tuning import TuningOptions
+from trainer.preparing.dataset import build_dataset
+from trainer.preparing.splits import Splitting
+from trainer.publishing.publish import Indexing, publish
+from trainer.publishing.publishable import Publishable
+from trainer.report.subject import interpolated
+from trainer.timings import Timings
+
+LIMITS = (10, 50, 100, 500)
+SHARES = (0.5, 0.1, 0.01)
+LONGEST = 100
+USER_FEATURES = ("gender", "occupation", "age")
+_WARM_UP = 20
+_FILTER_SEED = 7
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A way of asking: its name, subjects and options."""
+
+    name: str
+    subjects: Sequence[UserSubject]
+    options: Options
+
+
+def main() -> None:
+    parser = frame.parser(__spec__.name, __doc__)
+    parser.add_argument("--items", type=int, default=100_000, help="items (default: 100000)")
+    parser.add_argument("--users", type=int, default=20_000, help="users (default: 20000)")
+    parser.add_argument("--backends", default="annoy", help="comma-separated names (default: annoy)")
+    parser.add_argument("--volume", type=Path, help="volume with the content to publish instead")
+    parser.add_argument("--queries", type=int, default=500, help="of each way (default: 500)")
+    parser.add_argument("--seed", type=int, default=42, help="random seed (default: 42)")
+    options = parser.parse_args()
+    tables, versions = [], []
+    with tempfile.TemporaryDirectory() as temporary:
+        for name, manifest, snapshot in opened(options, Path(temporary)):
+            with threadpool_limits(1):
+                results = [measure(snapshot, way) for way in ways(snapshot, options)]
+            facts = manifest.indexes[layout.RECOMMEND]
+            seconds = manifest.run.seconds.get("index", 0.0)
+            tables.append(
+                frame.table(
+                    f"{name}: {facts.items:,} items; {facts.backend} {indexes.settings(facts)}, "
+                    f"tuned in {seconds:.0f} s; {machine_name()}",
+                    [_row(result, results[0]) for result in results],
+                )
+            )
+            versions.append({"name": name, "index": asdict(facts), "results": results})
+            del snapshot
+    frame.report(options, *tables, versions=versions)
+
+
+def opened(options: argparse.Namespace, folder: Path) -> Iterator[tuple[str, Manifest, Snapshot]]:
+    """Yield each version to measure: its name in the report, its manifest, and the version itself."""
+    if options.volume is None:
+        content = generate(options.items, options.users, options.seed)
+    else:
+        content = content_of(options.volume)
+    for name in options.backends.split(","):
+        indexing = Indexing(
+            backends=make_backends(name), options=TuningOptions(seed=options.seed), fall_back=False
+        )
+        reporter = frame.reporter(options)
+        manifest = publish(
+            content, folder, indexing=indexing, timings=Timings(), reporter=reporter
+        ).manifest
+        yield name, manifest, open_snapshot(folder, manifest.version)
+
+
+def generate(items: int, users: int, seed: int) -> Publishable:
+    """Return the trainer's content after training, with user features and attributes."""
+    dataset = build_dataset(
+        movielens.read_interactions(indexes.DATA_DIR),
+        items=FeatureTable(),
+        users=movielens.read_users(indexes.DATA_DIR, USER_FEATURES),
+        splitting=Splitting("none", seed),
+    )
+    model = train(dataset, Hyperparameters(seed=seed), on_epoch=lambda: None)
+    own = extract_embeddings(model, dataset)
+    item_vectors = interpolated(own.item_vectors, items, seed=seed)
+    user_vectors = interpolated(own.user_vectors, users, seed=seed + 1)
+    seen = large.draw_seen(
+        large.nearest(user_vectors, own.user_vectors),
+        dataset.seen(),
+        large.nearest(item_vectors, own.item_vectors),
+        seed=seed,
+    )
+    columns, _ = filters.make_kinds(item_vectors, _FILTER_SEED)
+    content = large.publishable("to measure", Embeddings(item_vectors, user_vectors), seen, columns)
+    return replace(content, user_features=learned(state_of(model, dataset)))
+
+
+def content_of(volume: Path) -> Publishable:
+    """Return the vectors, users and seen items of a volume's version, to publish them again."""
+    version = reader.open_publication(volume, labels.read_label(volume, layout.DEFAULT_LABEL))
+    embeddings = Embeddings(version.item_vectors, version.user_vectors)
+    columns, _ = filters.make_kinds(version.item_vectors, _FILTER_SEED)
+    # Rows keep their numbers, since the ids are the same.
+    return replace(
+        large.publishable("again", embeddings, version.seen, columns),
+        items=version.items,
+        users=version.users,
+    )
+
+
+def ways(snapshot: Snapshot, options: argparse.Namespace) -> Iterator[Asked]:
+    """Yield all ways in which the version can be asked."""
+    publication = snapshot.publication
+    random = np.random.default_rng(options.seed)
+    rows = random.permutation(np.flatnonzero(np.diff(publication.seen.offsets)))[: options.queries]
+    users = [publication.users.external_id(row) for row in rows.tolist()]
+    seen_too = Options(exclude_seen=False)
+    yield Asked("known", users, Options())
+    yield Asked("known, seen", users, seen_too)
+    sessions = []
+    for row in rows.tolist():
+        seen = publication.seen[row]
+        most = min(LONGEST, len(seen))
+        count = int(np.exp(random.uniform(0, np.log(most + 1))))
+        chosen = random.choice(seen, min(most, max(1, count)), replace=False)
+        ids = [publication.items.external_id(item) for item in chosen.tolist()]
+        sessions.append(WeightedItems(ids))
+    if publication.fold_in is not None:
+        yield Asked("session", sessions, Options())
+        yield Asked("session, seen", sessions, seen_too)
+    if publication.user_features is not None:
+        names = sorted(publication.user_features.starting_with(""))
+        names = [name for name in names if ":" in name and not name.startswith("user_id")]
+        asked = [
+            UserFeatures(random.choice(names, random.integers(1, 4), replace=False).tolist())
+            for _ in users
+        ]
+        yield Asked("features", asked, Options())
+    for limit in LIMITS[1:]:
+        yield Asked(f"limit {limit}", users[:100], Options(limit=limit))
+        if publication.fold_in is not None:
+            yield Asked(f"session, limit {limit}", sessions[:100], Options(limit=limit))
+    _, kinds = filters.make_kinds(publication.item_vectors, _FILTER_SEED)
+    for kind in kinds:
+        if kind.share in SHARES and kind.name in ("at random", "near"):
+            yield Asked(f"{kind.name.split()[-1]} {kind.share:g}", users, kind.options)
+
+
+def measure(snapshot: Snapshot, way: Asked) -> dict[str, Any]:
+    """Ask in one way for every subject, after a warm-up with a few."""
+    for subject in way.subjects[:_WARM_UP]:
+        retrievable.recommend(snapshot, subject, way.options)
+    found = wanted = by_index = 0
+    nanoseconds = []
+    answers = []
+    for subject in way.subjects:
+        started = time.perf_counter_ns()
+        answers.append(retrievable.recommend(snapshot, subject, way.options))
+        nanoseconds.append(time.perf_counter_ns() - started)
+    for subject, answer in zip(way.subjects, answers, strict=True):
+        hits, possible = compare(snapshot, subject, way.options, answer)
+        found, wanted, by_index = found + hits, wanted + possible, by_index + (not answer.exact)
+    p50, p99 = (float(value) / 1000 for value in np.percentile(nanoseconds, [50, 99]))
+    return {
+        "way": way.name,
+        "recall": found / wanted if wanted else 1.0,
+        "p50_microseconds": p50,
+        "p99_microseconds": p99,
+        "by_index": by_index / len(answers),
+    }
+
+
+def _row(result: dict[str, Any], first: dict[str, Any]) -> dict[str, str]:
+    return {
+        "asked": result["way"],
+        "recall": f"{result['recall']:.4f}",
+        "p50 µs": f"{result['p50_microseconds']:,.0f}",
+        "to known": f"{result['p50_microseconds'] / first['p50_microseconds']:.2f}",
+        "p99 µs": f"{result['p99_microseconds']:,.0f}",
+        "by index": f"{result['by_index']:.0%}",
+    }
+
+
+if __name__ == "__main__":
+    frame.run(main)
