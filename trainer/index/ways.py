@@ -71,6 +71,9 @@ def _way(questions: Questions, choice: Choice, target: float, exact: float) -> W
     def ask(effort: float) -> Measurement:
         return questions.ask(choice.built, choice.effort, relative=effort)
 
+    if not choice.reaches(target):
+        # The index misses it for the usual way, too: more effort finds no more.
+        return _facts(ask(1.0), 1.0, [])
     short, effort, found = 0.0, 1.0, ask(1.0)
     while found.recall < target and effort < _MOST_EFFORT and found.query_microseconds <= exact:
         short, effort = effort, 2 * effort
