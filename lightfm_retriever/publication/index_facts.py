@@ -106,6 +106,13 @@ class IndexFacts:
         """The lowest recall of all measured ways of asking."""
         return min([self.recall_at_10, *(way.recall_at_10 for way in self.ways.values())])
 
+    @property
+    def worst_way(self) -> str | None:
+        """The way of asking with the lowest recall; None if it is the usual one."""
+        if self.worst_recall_at_10 == self.recall_at_10:
+            return None
+        return min(self.ways, key=lambda name: self.ways[name].recall_at_10)
+
     def recalls(self, name: str) -> dict[str, float]:
         """Return the measured recall by way of asking, the usual one first; `name` is the index's."""
         others = {way: facts.recall_at_10 for way, facts in self.ways.items()}

@@ -26,6 +26,8 @@ WORTH_MISSING = 3.0
 
 # Efforts for more than ten results, relative to the effort chosen for ten.
 _RELATIVE_EFFORTS = (1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0, 16.0)
+# The sample of a way measures recall to half a percent, so it must find that much more than the target.
+_MARGIN = 0.005
 # The largest effort of a way, relative to the tuned one.
 _MOST_EFFORT = 64.0
 _REFINEMENTS = 2
@@ -74,14 +76,15 @@ def _way(questions: Questions, choice: Choice, target: float, exact: float) -> W
     if not choice.reaches(target):
         # The index misses it for the usual way, too: more effort finds no more.
         return _facts(ask(1.0), 1.0, [])
+    wanted = min(target + _MARGIN, (1 + target) / 2)
     short, effort, found = 0.0, 1.0, ask(1.0)
-    while found.recall < target and effort < _MOST_EFFORT and found.query_microseconds <= exact:
+    while found.recall < wanted and effort < _MOST_EFFORT and found.query_microseconds <= exact:
         short, effort = effort, 2 * effort
         found = ask(effort)
-    for _ in range(_REFINEMENTS if short and found.recall >= target else 0):
+    for _ in range(_REFINEMENTS if short and found.recall >= wanted else 0):
         between = (short * effort) ** 0.5
         less = ask(between)
-        if less.recall >= target:
+        if less.recall >= wanted:
             effort, found = between, less
         else:
             short = between

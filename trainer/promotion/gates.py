@@ -63,8 +63,8 @@ class Gates:
     min_recall: Annotated[
         float | None,
         _gate(
-            "lowest recall@10 of both indexes, for each kind of question (default: 0.8, or the target if "
-            "that is lower)"
+            "lowest recall@10 of both indexes, for each kind of question (default: 0.8, or the target "
+            "if that is lower)"
         ),
     ] = None
     min_coverage: Annotated[
@@ -178,7 +178,9 @@ class Measured:
             the most popular items; see trainer.evaluation.of_cold_users.
         evaluated_users: the number of users with test interactions.
         users: the number of users of the version.
-        recall_at_10: by name of the index, the lowest of all ways of asking it.
+        recall_at_10: by name of the index, the lowest of all kinds of question.
+        worst_question: by name of the index, the kind of question with that recall; missing if it is
+            the usual one.
         target_recall: the recall that the indexes were tuned for.
         coverage: see Gates.
         baseline: None if the label named no version.
@@ -191,6 +193,7 @@ class Measured:
     evaluated_users: int = 0
     users: int = 0
     recall_at_10: Mapping[str, float] = field(default_factory=dict)
+    worst_question: Mapping[str, str] = field(default_factory=dict)
     target_recall: float | None = None
     coverage: float | None = None
     baseline: Baseline | None = None

@@ -177,8 +177,7 @@ def _index(
     ways = other_ways(name, source, content.fold_in, seed=options.seed)
     facts = with_ways(tuned.facts, tuned.choice, ways)
     if options.strict and (reached := facts.worst_recall_at_10) < options.target_recall:
-        way = min(facts.ways, key=lambda name: facts.ways[name].recall_at_10)
-        by = f"{facts.backend} for {way!r} questions"
+        by = f"{facts.backend} for {facts.worst_way!r} questions"
         raise RecallError(name, target=options.target_recall, reached=reached, by=by)
     metrics = {}
     if name == layout.RECOMMEND and source.held_out is not None:

@@ -13,11 +13,12 @@ def way(recall):
 
 
 @pytest.mark.parametrize(
-    ("ways", "worst"), [({}, 0.96), ({"a": 0.97}, 0.96), ({"a": 0.97, "b": 0.95}, 0.95)]
+    ("ways", "worst", "by"),
+    [({}, 0.96, None), ({"a": 0.97}, 0.96, None), ({"a": 0.97, "b": 0.95}, 0.95, "b")],
 )
-def test_the_worst_recall_is_that_of_any_way_of_asking(ways, worst):
+def test_the_worst_recall_is_that_of_any_way_of_asking(ways, worst, by):
     facts = replace(FACTS, ways={name: way(recall) for name, recall in ways.items()})
-    assert facts.worst_recall_at_10 == worst
+    assert (facts.worst_recall_at_10, facts.worst_way) == (worst, by)
 
 
 def test_each_recall_has_the_name_of_its_question_and_the_usual_one_comes_first():

@@ -54,9 +54,10 @@ def test_a_way_that_reaches_the_target_keeps_the_tuned_effort():
 @pytest.mark.parametrize("needed", [1.2, 1.7, 2.5, 6.0, 13.0])
 def test_another_way_gets_little_more_than_the_least_effort_that_reaches_it(needed):
     way = found(Asked(needed))
-    assert way.recall_at_10 >= 0.95
+    # Half a percent more than the target, because the questions are a sample.
+    assert way.recall_at_10 >= 0.955
     # Two refinements of a doubling leave at most a fourth root of two.
-    assert 0.95 * needed <= way.effort <= 0.95 * needed * 2**0.25 + 1e-3
+    assert 0.955 * needed <= way.effort <= 0.955 * needed * 2**0.25 + 1e-3
     assert way.query_microseconds == pytest.approx(10 * way.effort, rel=1e-2)
 
 

@@ -204,6 +204,7 @@ def test_a_published_version_is_measured_by_its_manifest_and_files(tmp_path, mon
     assert (found.trained_precision_at_10, found.popular_precision_at_10) == (0.2, 0.15)
     # The worst of all ways of asking.
     assert found.recall_at_10 == {"similar": 1.0, "recommend": 0.75}
+    assert found.worst_question == {"recommend": "session"}
     assert (found.target_recall, found.users) == (0.95, publications.USERS)
     assert found.coverage == coverage(opened.item_vectors, opened.user_vectors, opened.seen, seed=1)
     assert found.baseline == compare(opened, reader.open_publication(tmp_path, old), seed=1)
