@@ -7,8 +7,10 @@ between random pairs. A user has seen items near those of the nearest MovieLens 
 tunes the index to recall@10 of 0.95 and publishes a version for each backend. With --volume, vectors
 and seen items are those of the version that a volume's label `current` names.
 
-The retriever's own code answers, on one thread. Each answer is compared with exact search among the
-items that may be returned. An item with the score of the last expected one counts as expected.
+The retriever's own code answers, on one thread: with the effort of each way of asking, and in turns
+with the effort that was tuned for known users, as for a version that lacks the others. Each answer is
+compared with exact search among the items that may be returned. An item with the score of the last
+expected one counts as expected.
 
     known                known users, without the items that they have seen
     known, seen          known users, with these items
@@ -22,7 +24,6 @@ items that may be returned. An item with the score of the last expected one coun
 """
 
 import argparse
-import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -58,7 +59,6 @@ LIMITS = (10, 50, 100, 500)
 SHARES = (0.5, 0.1, 0.01)
 LONGEST = 100
 USER_FEATURES = ("gender", "occupation", "age")
-_WARM_UP = 20
 _FILTER_SEED = 7
 
 
@@ -77,21 +77,25 @@ def main() -> None:
     parser.add_argument("--users", type=int, default=20_000, help="users (default: 20000)")
     parser.add_argument("--backends", default="annoy", help="comma-separated names (default: annoy)")
     parser.add_argument("--volume", type=Path, help="volume with the content to publish instead")
+    parser.add_argument(
+        "--folder", type=Path, help="volume to publish to; its versions are measured if it has some"
+    )
     parser.add_argument("--queries", type=int, default=500, help="of each way (default: 500)")
     parser.add_argument("--seed", type=int, default=42, help="random seed (default: 42)")
     options = parser.parse_args()
     tables, versions = [], []
-    with tempfile.TemporaryDirectory() as temporary:
-        for name, manifest, snapshot in opened(options, Path(temporary)):
+    with large.kept_in(options.folder) as folder:
+        for manifest, snapshot in opened(options, folder):
             with threadpool_limits(1):
                 results = [measure(snapshot, way) for way in ways(snapshot, options)]
             facts = manifest.indexes[layout.RECOMMEND]
+            name = facts.backend
             seconds = manifest.run.seconds.get("index", 0.0)
             tables.append(
                 frame.table(
-                    f"{name}: {facts.items:,} items; {facts.backend} {indexes.settings(facts)}, "
+                    f"{facts.items:,} items; {name} {indexes.settings(facts)}, "
                     f"tuned in {seconds:.0f} s; {machine_name()}",
-                    [_row(result, results[0]) for result in results],
+                    [*map(_row, results)],
                 )
             )
             versions.append({"name": name, "index": asdict(facts), "results": results})
@@ -99,8 +103,13 @@ def main() -> None:
     frame.report(options, *tables, versions=versions)
 
 
-def opened(options: argparse.Namespace, folder: Path) -> Iterator[tuple[str, Manifest, Snapshot]]:
-    """Yield each version to measure: its name in the report, its manifest, and the version itself."""
+def opened(options: argparse.Namespace, folder: Path) -> Iterator[tuple[Manifest, Snapshot]]:
+    """Yield each version to measure, and its manifest."""
+    folder.mkdir(exist_ok=True)
+    if made := reader.list_versions(folder):
+        for version in made:
+            yield reader.read_manifest(folder, version), open_snapshot(folder, version)
+        return
     if options.volume is None:
         content = generate(options.items, options.users, options.seed)
     else:
@@ -113,7 +122,7 @@ def opened(options: argparse.Namespace, folder: Path) -> Iterator[tuple[str, Man
         manifest = publish(
             content, folder, indexing=indexing, timings=Timings(), reporter=reporter
         ).manifest
-        yield name, manifest, open_snapshot(folder, manifest.version)
+        yield manifest, open_snapshot(folder, manifest.version)
 
 
 def generate(items: int, users: int, seed: int) -> Publishable:
@@ -190,38 +199,54 @@ def ways(snapshot: Snapshot, options: argparse.Namespace) -> Iterator[Asked]:
             yield Asked(f"{kind.name.split()[-1]} {kind.share:g}", users, kind.options)
 
 
-def measure(snapshot: Snapshot, way: Asked) -> dict[str, Any]:
-    """Ask in one way for every subject, after a warm-up with a few."""
-    for subject in way.subjects[:_WARM_UP]:
-        retrievable.recommend(snapshot, subject, way.options)
-    found = wanted = by_index = 0
-    nanoseconds = []
-    answers = []
-    for subject in way.subjects:
+def measure(snapshot: Snapshot, asked: Asked) -> dict[str, Any]:
+    """Ask in one way for every subject, with the effort of that way and with the tuned one."""
+    usual = replace(snapshot, recommend=replace(snapshot.recommend, ways={}))
+    figures = {"own": _Figures(snapshot), "tuned": _Figures(usual)}
+    for place, subject in enumerate(asked.subjects):
+        # In turns, so that both meet the same machine.
+        for one in [*figures.values()][:: 1 if place % 2 else -1]:
+            one.ask(subject, asked.options)
+    return {"way": asked.name} | {name: one.found() for name, one in figures.items()}
+
+
+class _Figures:
+    """The answers of a version in one way of asking."""
+
+    def __init__(self, snapshot: Snapshot) -> None:
+        self._snapshot = snapshot
+        self._nanoseconds: list[int] = []
+        self._found = self._wanted = self._by_index = 0
+
+    def ask(self, subject: UserSubject, options: Options) -> None:
+        """Ask twice, so that the second answer finds its memory near, and compare."""
+        retrievable.recommend(self._snapshot, subject, options)
         started = time.perf_counter_ns()
-        answers.append(retrievable.recommend(snapshot, subject, way.options))
-        nanoseconds.append(time.perf_counter_ns() - started)
-    for subject, answer in zip(way.subjects, answers, strict=True):
-        hits, possible = compare(snapshot, subject, way.options, answer)
-        found, wanted, by_index = found + hits, wanted + possible, by_index + (not answer.exact)
-    p50, p99 = (float(value) / 1000 for value in np.percentile(nanoseconds, [50, 99]))
-    return {
-        "way": way.name,
-        "recall": found / wanted if wanted else 1.0,
-        "p50_microseconds": p50,
-        "p99_microseconds": p99,
-        "by_index": by_index / len(answers),
-    }
+        answer = retrievable.recommend(self._snapshot, subject, options)
+        self._nanoseconds.append(time.perf_counter_ns() - started)
+        found, wanted = compare(self._snapshot, subject, options, answer)
+        self._found, self._wanted = self._found + found, self._wanted + wanted
+        self._by_index += not answer.exact
+
+    def found(self) -> dict[str, float]:
+        """Return recall, the median time, and the share of answers by the index."""
+        return {
+            "recall": self._found / self._wanted if self._wanted else 1.0,
+            "p50_microseconds": float(np.median(self._nanoseconds)) / 1000,
+            "by_index": self._by_index / len(self._nanoseconds),
+        }
 
 
-def _row(result: dict[str, Any], first: dict[str, Any]) -> dict[str, str]:
+def _row(result: dict[str, Any]) -> dict[str, str]:
+    own, tuned = result["own"], result["tuned"]
     return {
         "asked": result["way"],
-        "recall": f"{result['recall']:.4f}",
-        "p50 µs": f"{result['p50_microseconds']:,.0f}",
-        "to known": f"{result['p50_microseconds'] / first['p50_microseconds']:.2f}",
-        "p99 µs": f"{result['p99_microseconds']:,.0f}",
-        "by index": f"{result['by_index']:.0%}",
+        "recall, tuned effort": f"{tuned['recall']:.4f}",
+        "own effort": f"{own['recall']:.4f}",
+        "p50 µs, tuned effort": f"{tuned['p50_microseconds']:,.0f}",
+        "own effort, µs": f"{own['p50_microseconds']:,.0f}",
+        "ratio": f"{own['p50_microseconds'] / tuned['p50_microseconds']:.2f}",
+        "by index": f"{own['by_index']:.0%}",
     }
 
 
