@@ -1,4 +1,4 @@
-"""Facts about an index in the manifest: how it was built, how to query it, and what it finds."""
+"""Facts about an index in the manifest: its build, its queries, and its measured recall and speed."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Depth:
 
 @dataclass(frozen=True, kw_only=True)
 class WayFacts:
-    """How an index is asked in another way than the usual one, and what it finds then.
+    """The effort of an index in another way of asking than the usual one, and its recall then.
 
     Attributes:
         recall_at_10, query_microseconds: as in IndexFacts, for this way.

@@ -21,8 +21,9 @@ Way = Literal["usual", "with_seen", "session", "session_with_seen", "features", 
 An index is tuned for the usual way: known users without their seen items, or one item. The same effort
 finds less for other queries. `with_seen` keeps the items that a known user has seen. `session` folds
 the items of a session in and leaves them out, `session_with_seen` keeps them. `features` knows only
-features of a user. `items` asks for what is similar to several items. `filtered` is the usual way under
-a filter; a search under a filter has the effort of its own way, so `filtered` is only measured."""
+features of a user. `items` asks for items that are similar to several items. `filtered` is the usual
+way under a filter; a search under a filter has the effort of its own way, so `filtered` is only
+measured."""
 
 MOST_RESULTS = 1000
 """The largest number of results whose effort the trainer measures."""

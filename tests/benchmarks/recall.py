@@ -7,7 +7,7 @@ between random pairs. A user has seen items near those of the nearest MovieLens 
 tunes the index to recall@10 of 0.95 and publishes a version for each backend. With --volume, vectors
 and seen items are those of the version that a volume's label `current` names.
 
-The retriever's own code answers, on one thread: with the effort of each way of asking, and in turns
+The retriever's own code answers, on one thread. Each question is asked with the effort of its way, and
 with the effort that was tuned for known users, as for a version that lacks the others. Each answer is
 compared with exact search among the items that may be returned. An item with the score of the last
 expected one counts as expected.
@@ -16,7 +16,7 @@ expected one counts as expected.
     known, seen          known users, with these items
     session              1 to 100 items of one user, without these items
     session, seen        the same, with these items
-    features             some user features
+    features             one to three user features of different columns
     limit N              known users, N results
     session, limit N     sessions, N results
     random S             known users, a condition that a share S of random items meets
@@ -182,12 +182,15 @@ def ways(snapshot: Snapshot, options: argparse.Namespace) -> Iterator[Asked]:
         yield Asked("session", sessions, Options())
         yield Asked("session, seen", sessions, seen_too)
     if publication.user_features is not None:
-        names = sorted(publication.user_features.starting_with(""))
-        names = [name for name in names if ":" in name and not name.startswith("user_id")]
-        asked = [
-            UserFeatures(random.choice(names, random.integers(1, 4), replace=False).tolist())
-            for _ in users
-        ]
+        by_column: dict[str, list[str]] = {}
+        for name in sorted(publication.user_features.starting_with("")):
+            by_column.setdefault(name.partition(":")[0], []).append(name)
+        columns = [*by_column.values()]
+        asked = []
+        for _ in users:
+            count = random.integers(1, len(columns), endpoint=True)
+            chosen = random.choice(len(columns), count, replace=False)
+            asked.append(UserFeatures([str(random.choice(columns[own])) for own in chosen]))
         yield Asked("features", asked, Options())
     for limit in LIMITS[1:]:
         yield Asked(f"limit {limit}", users[:100], Options(limit=limit))

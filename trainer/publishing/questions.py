@@ -33,6 +33,8 @@ MOST_QUESTIONS = 500
 # The lengths of sessions are spread evenly on a logarithmic scale, up to this one.
 _LONGEST_SESSION = 100
 _MOST_FEATURES = 3
+# As many questions measure recall to a few percent at least.
+_ENOUGH_FEATURES = 50
 # A shorter mean of unit vectors has no meaningful direction.
 _SHORTEST_MEAN = 1e-4
 
@@ -142,17 +144,22 @@ def _several_items(embeddings: Embeddings, seen: Ragged, *, seed: int) -> Asked:
 
 
 def _features(features: UserFeatureVectors, *, seed: int) -> Asked:
-    """Draw a few features of different columns, and take the mean of their vectors."""
+    """Take single features, and if they are few, means of a few from different columns.
+
+    The mean of several is nearer to the users whom the index was tuned for, so single features need the
+    most effort.
+    """
     random = np.random.default_rng(seed)
     columns: dict[str, list[int]] = {}
     for row, name in enumerate(features.names):
         columns.setdefault(name.partition(":")[0], []).append(row)
     of_columns = [*columns.values()]
-    queries = np.empty((MOST_QUESTIONS, features.vectors.shape[1]), dtype=np.float32)
-    for query in queries:
+    chosen = [[row] for row in sample(len(features.names), MOST_QUESTIONS, seed=seed).tolist()]
+    while len(chosen) < _ENOUGH_FEATURES:
         count = random.integers(1, min(_MOST_FEATURES, len(of_columns)), endpoint=True)
-        chosen = random.choice(len(of_columns), count, replace=False)
-        query[:] = features.vectors[[random.choice(of_columns[own]) for own in chosen]].mean(axis=0)
+        places = random.choice(len(of_columns), count, replace=False)
+        chosen.append([random.choice(of_columns[place]) for place in places])
+    queries = np.stack([features.vectors[rows].mean(axis=0) for rows in chosen])
     return user_queries(queries), ragged.empty(len(queries))
 
 
