@@ -186,7 +186,7 @@ def asked_in_all_ways(ways, index, **changes):
     """A snapshot that can be asked in each way, with the same index for both questions."""
     own = {"fold_in": np.eye(9, 3, dtype=np.float32)}
     own |= {"user_features": DictIdMap(["f"]), "user_feature_vectors": random_items(1)}
-    made = snapshot_of(2000, index, **own, **changes)
+    made = snapshot_of(2000, index, seen=[[9]] + [[]] * 1999, **own, **changes)
     similar, for_users = (replace(of, ways=ways) for of in (made.similar, made.recommend))
     return replace(made, similar=similar, recommend=for_users)
 
@@ -196,6 +196,8 @@ def asked_in_all_ways(ways, index, **changes):
     [
         (retrievable.recommend, "user-0", Options(), None),
         (retrievable.recommend, "user-0", SEEN_TOO, "with_seen"),
+        # This one has seen nothing.
+        (retrievable.recommend, "user-1", Options(), "with_seen"),
         (retrievable.recommend, ONE, Options(), "session"),
         (retrievable.recommend, TWO, SEEN_TOO, "session_with_seen"),
         (retrievable.recommend, OF_FEATURES, Options(), "features"),
