@@ -23,6 +23,7 @@ FLAGS = {
     "large": (LARGE, "version"),
     "observed": (BRIEF, "variants"),
     "publishing": ("--items 300 --components 8 --trees 2 --folder FOLDER", "results"),
+    "recall": ("--items 300 --users 100 --queries 5 --backends exact", "versions"),
     "remote": (LARGE, "loopback"),
     "revisions": (f"--base HEAD {BRIEF}", "comparisons"),
     "serving": (
