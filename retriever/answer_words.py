@@ -32,3 +32,4 @@ class ShortReason(StrEnum):
     EXCLUSIONS = auto()
     FILTER = auto()
     PAGE_LIMIT = auto()
+    NO_EVIDENCE = auto()

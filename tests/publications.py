@@ -26,10 +26,12 @@ from lightfm_retriever.publication.manifest import (
     IndexFacts,
     Manifest,
     MeasuredSetting,
+    ModelFacts,
     RunFacts,
 )
 from lightfm_retriever.publication.storage.id_map import IdMap
 from lightfm_retriever.publication.storage.ragged import Ragged, from_texts
+from lightfm_retriever.publication.vectors.neighbours import Neighbours
 from lightfm_retriever.publication.writer import Clock, Staging, utc_now
 
 ITEMS = 12
@@ -57,13 +59,16 @@ USER_FEATURES = ["age:25-34", "country:DE", "occupation:映画"]
 FOLD_IN_ROWS = 11
 SIMILAR_FILE = layout.index_file(layout.SIMILAR, "annoy")
 RECOMMEND_FILE = layout.index_file(layout.RECOMMEND, "annoy")
-FILES = [*layout.REQUIRED_FILES, layout.ITEM_NORMS, layout.TITLE_OFFSETS, layout.TITLE_BYTES]
+FILES = [*layout.REQUIRED_FILES["vectors"], layout.ITEM_NORMS, layout.TITLE_OFFSETS, layout.TITLE_BYTES]
 FILES = sorted([*FILES, SIMILAR_FILE, RECOMMEND_FILE])
 """Every file that answers are made of."""
 ALL_FILES = sorted([*FILES, layout.HELD_OUT_OFFSETS, layout.HELD_OUT_ITEMS])
 """Every file of a publication made here, but for its manifest."""
+PROFILE_FILES = [layout.PROFILE_OFFSETS, layout.PROFILE_ITEMS]
+ITEM_ITEM_FILES = sorted([*layout.REQUIRED_FILES["neighbours"], *PROFILE_FILES])
+"""Every file of an item-item model's publication made here."""
 _LATER = [*layout.PAIRS, *layout.ATTRIBUTE_FILES.values(), (layout.ID_RANKS, layout.FOLD_IN)]
-EXTENDED_FILES = sorted({*ALL_FILES, *sum(_LATER, ())})
+EXTENDED_FILES = sorted({*ALL_FILES, *sum(_LATER, ())} - {*PROFILE_FILES})
 """The same for an extended one, which has what came later to the format too."""
 
 NOON = datetime(2026, 11, 24, 12, 0, 0, tzinfo=UTC)
@@ -117,6 +122,12 @@ def facts(**changes: Any) -> Manifest:
     return replace(made, **changes)
 
 
+def item_item_facts(**changes: Any) -> Manifest:
+    """The same of an item-item model."""
+    model = ModelFacts(family="ease", kind="neighbours")
+    return facts(**{"components": 0, "indexes": {}, "model": model, **changes})
+
+
 EVALUATION = EvaluationFacts(
     test=hashlib.sha256(b"test").hexdigest(),
     users=943,
@@ -142,13 +153,15 @@ EVALUATION = EvaluationFacts(
 """The test of an extended manifest."""
 
 
-def complete_manifest(*, extended: bool = False) -> Manifest:
+def complete_manifest(*, extended: bool = False, item_item: bool = False) -> Manifest:
     """A manifest as the writer completes it, without a publication around it."""
+    names = EXTENDED_FILES if extended else ITEM_ITEM_FILES if item_item else ALL_FILES
     files = {
         name: FileFacts(size=100 + i, sha256=hashlib.sha256(name.encode()).hexdigest())
-        for i, name in enumerate(EXTENDED_FILES if extended else ALL_FILES)
+        for i, name in enumerate(names)
     }
-    return facts(
+    return (item_item_facts if item_item else facts)(
+        format_version=2 if item_item else 1,
         version=layout.version_name(NOON, "3fa9c1"),
         created_at="2026-11-24T12:00:00Z",
         files=files,
@@ -204,6 +217,29 @@ def _stage_more(staging: Staging, random: np.random.Generator) -> None:
         # None below 0, as a row of what folds sessions in must be.
         staging.add_array(name, np.abs(random.normal(size=shape)).astype(np.float32))
     staging.add_attributes(ATTRIBUTES)
+
+
+def neighbours(random: np.random.Generator, items: int, *, most: int = 5) -> Neighbours:
+    """Neighbours of items, up to `most` of each, some with a weight below 0."""
+    lists = [
+        np.sort(random.choice(np.setdiff1d(np.arange(items), [row]), size=size, replace=False))
+        for row, size in enumerate(random.integers(0, min(most, items - 1) + 1, items).tolist())
+    ]
+    rows = ragged(lists)
+    return Neighbours(rows, random.normal(0.2, 0.3, len(rows.values)).astype(np.float32))
+
+
+def publish_item_item(volume: Path, *, seed: int = 1, clock: Clock = utc_now) -> str:
+    """Publish an item-item model and return the version's name; profiles lack what users saw last."""
+    random = np.random.default_rng(seed)
+    seen = [np.sort(random.choice(ITEMS, size=user, replace=False)) for user in range(USERS)]
+    with Staging(volume, clock=clock) as staging:
+        staging.add_id_map(layout.ITEM_IDS, IdMap.build(ITEM_IDS))
+        staging.add_id_map(layout.USER_IDS, IdMap.build(USER_IDS))
+        staging.add_ragged(layout.SEEN_OFFSETS, layout.SEEN_ITEMS, ragged(seen))
+        staging.add_ragged(*PROFILE_FILES, ragged(rows[:-1] for rows in seen))
+        staging.add_neighbours(neighbours(random, ITEMS))
+        return staging.publish(item_item_facts()).version
 
 
 def publish(volume: Path, *, seed: int = 1, clock: Clock = utc_now, extended: bool = False) -> str:

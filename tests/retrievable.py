@@ -23,9 +23,11 @@ from lightfm_retriever.publication.reader import Publication, open_publication
 from lightfm_retriever.publication.search_effort import Depths, IndexCosts
 from lightfm_retriever.publication.storage.id_map import IdMap
 from lightfm_retriever.publication.storage.ragged import from_texts, text
+from lightfm_retriever.publication.vectors.neighbours import Neighbours
 from lightfm_retriever.publication.vectors.vector_space import row_norms, split_biases
 from lightfm_retriever.publication.writer import Staging
 from retriever.answering import queries
+from retriever.answering.neighbour_model import NeighbourModel
 from retriever.answering.queries import RankedRows
 from retriever.answering.questions import (
     Checkpoint,
@@ -34,8 +36,9 @@ from retriever.answering.questions import (
     UserSubject,
     always_wanted,
 )
-from retriever.answering.search import Ranker, Scorer
+from retriever.answering.search import Scorer, VectorRanker
 from retriever.answering.snapshot import Snapshot
+from retriever.answering.vector_model import VectorModel
 from tests import publications
 from tests.publications import ragged as ragged
 from trainer.index import make_backends
@@ -280,7 +283,7 @@ def snapshot(
     files = {layout.ITEM_VECTORS: SimpleNamespace(sha256=version.encode().hex())}
     own: dict[str, Any] = {
         "directory": Path(),
-        "manifest": SimpleNamespace(version=version, files=files),
+        "manifest": SimpleNamespace(version=version, files=files, kind="vectors", family=""),
         "items": DictIdMap(ids),
         "users": DictIdMap([f"user-{row}" for row in range(len(users))]),
         "item_vectors": items,
@@ -295,12 +298,42 @@ def snapshot(
     embeddings = split_biases(items)[0]
     by_cosine, by_score = Scorer(embeddings, cosine=True, norms=norms), Scorer(items)
     ties = publication.id_ranks
-    return Snapshot(
-        publication=publication,
-        item_embeddings=embeddings,
-        similar=Ranker(similar, by_cosine, ties, costs, depths),
-        recommend=Ranker(recommend, by_score, ties, costs, depths),
+    rankers = (
+        VectorRanker(similar, by_cosine, ties, costs, depths),
+        VectorRanker(recommend, by_score, ties, costs, depths),
     )
+    return Snapshot(publication, VectorModel(publication, items, users, embeddings, *rankers))
+
+
+def item_item_snapshot(
+    links: Sequence[dict[int, float]],
+    *,
+    seen: Sequence[Sequence[int]],
+    profiles: Sequence[Sequence[int]] | None = None,
+    item_ids: Sequence[str] | None = None,
+    version: str = "20261124T043500Z-3fa9c1",
+    **published: Any,
+) -> Snapshot:
+    """A snapshot of an item-item model; `links` are the weights of each item's neighbours by row."""
+    ids = item_ids or [f"item-{row}" for row in range(len(links))]
+    ranks = np.argsort(sorted(range(len(ids)), key=lambda row: ids[row].encode())).astype(np.int32)
+    rows = [sorted(own.keys() - {row}) for row, own in enumerate(links)]
+    weights = [own[other] for own, others in zip(links, rows, strict=True) for other in others]
+    files = {layout.NEIGHBOUR_WEIGHTS: SimpleNamespace(sha256=version.encode().hex())}
+    facts = SimpleNamespace(version=version, files=files, kind="neighbours", family="ease")
+    own: dict[str, Any] = {
+        "directory": Path(),
+        "manifest": facts,
+        "items": DictIdMap(ids),
+        "users": DictIdMap([f"user-{row}" for row in range(len(seen))]),
+        "seen": ragged(seen),
+        "profiles": None if profiles is None else ragged(profiles),
+        "neighbours": Neighbours(ragged(rows), np.array(weights, dtype=np.float32)),
+        "id_ranks": ranks,
+        **dict.fromkeys(["item_vectors", "user_vectors", "item_norms", "titles", "held_out"]),
+    }
+    publication = Publication(**own, **published)
+    return Snapshot(publication, NeighbourModel(publication))
 
 
 def similar_items(snapshot: Snapshot, subject: ItemSubject, *how: Any, **by_name: Any) -> RankedRows:

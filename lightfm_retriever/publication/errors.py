@@ -95,6 +95,18 @@ class VersionNotFoundError(PublicationError):
         self.volume = volume
 
 
+class NoVectorsError(PublicationError):
+    """A version has no vectors, because its model is an item-item model."""
+
+    def __init__(self, version: str, family: str) -> None:
+        super().__init__(
+            f"version {version} has no vectors: its model, {family}, is an item-item model, which has "
+            "neighbours of items instead"
+        )
+        self.version = version
+        self.family = family
+
+
 class LabelledVersionError(PublicationError):
     """A version can't be deleted, because labels name it."""
 
@@ -119,9 +131,10 @@ class ManifestError(InvalidPublicationError):
 class UnsupportedFormatError(InvalidPublicationError):
     """This release can't read the manifest's format version."""
 
-    def __init__(self, path: Path | str, found: object, supported: int) -> None:
+    def __init__(self, path: Path | str, found: object, supported: Sequence[int]) -> None:
         what = "there is no format_version" if found is None else f"format_version is {shown(found)}"
-        super().__init__(path, f"{what}, but this release reads {supported} only")
+        known = " and ".join(map(str, supported))
+        super().__init__(path, f"{what}, but this release reads {known} only")
         self.found = found
         self.supported = supported
 

@@ -34,6 +34,26 @@ class SegmentFacts:
 
 
 @dataclass(frozen=True, kw_only=True)
+class SimpleModelFacts:
+    """A simple model on the test of a version, for comparison.
+
+    Attributes:
+        name: popular, item-knn or ease.
+        users: the number of users that both were evaluated on.
+        ndcg_at_10, model_ndcg_at_10: of the simple model and of the version, without seen items.
+        error: the standard error of the difference; None for a single user.
+        items: the number of items that the simple model was fitted to.
+    """
+
+    name: str
+    users: Count
+    ndcg_at_10: float
+    model_ndcg_at_10: float
+    error: float | None
+    items: Count
+
+
+@dataclass(frozen=True, kw_only=True)
 class EvaluationFacts:
     """The test of a version, and how sure its metrics are.
 
@@ -44,6 +64,7 @@ class EvaluationFacts:
         interactions: the number of positives of the evaluated users.
         errors: the standard errors of the metrics that are means over users, by name.
         segments: the measures of parts of the test.
+        simple_models: the simple models that the version was compared with.
     """
 
     test: Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
@@ -52,3 +73,4 @@ class EvaluationFacts:
     interactions: Count
     errors: dict[str, float]
     segments: list[SegmentFacts] = field(default_factory=list)
+    simple_models: list[SimpleModelFacts] = field(default_factory=list)

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 LABELS = "labels"
 VERSIONS = "versions"
@@ -35,6 +35,9 @@ _LENGTH = re.compile(r"(?:(\d+) )?([a-z ]*[a-z])(?: \+ (\d+))?")
 MODEL = "model"
 """The group of files for a warm start of training. The retriever doesn't use them."""
 
+Kind = Literal["vectors", "neighbours"]
+"""The kind of a model: vectors of items and users, or neighbours of items (an item-item model)."""
+
 
 @dataclass(frozen=True)
 class FileSpec:
@@ -53,6 +56,7 @@ class FileSpec:
             checked by separate code. All other floats must be finite.
         of: the size of the table that integers are rows of; each must be less than it.
         values: for offsets, the name of the file that they split into rows.
+        kind: the kind of the models that may have the file; "" for any.
         since: the format version that introduced the file.
     """
 
@@ -64,7 +68,12 @@ class FileSpec:
     rule: Literal["", "ascending", "permutation", "vectors", "gaps", "own"] = ""
     of: str = ""
     values: str = ""
+    kind: Literal["", Kind] = ""
     since: int = 1
+
+    def fits(self, kind: Kind) -> bool:
+        """Return whether a model of this kind may have the file."""
+        return self.kind in ("", kind)
 
     def lengths(self, sizes: Mapping[str, int]) -> tuple[int | None, ...]:
         """Return the shape for given sizes; None for a length that may be any number."""
@@ -94,18 +103,23 @@ def _file(name: str, *facts: Any, **more: Any) -> str:
 
 
 def _ragged(
-    stem: str, values: str, what: str, rows: str, of: str = "", group: str = ""
+    stem: str, values: str, what: str, rows: str, of: str = "", group: str = "", **more: Any
 ) -> tuple[str, str]:
-    """Add two files: row r is values[offsets[r]:offsets[r + 1]], UTF-8 or rows of a size."""
-    offsets, values = f"{stem}_offsets.npy", f"{values}.npy"
-    _file(offsets, f"where each row of `{values}` ends", f"{rows} + 1", "int64", group, values=values)
+    """Add two files: row r is values[offsets[r]:offsets[r + 1]], UTF-8 or rows of a size.
+
+    `more` may have the `length` of the values, and the other facts of both files.
+    """
+    offsets, values, length = f"{stem}_offsets.npy", f"{values}.npy", more.pop("length", "v")
+    ends = f"where each row of `{values}` ends"
+    _file(offsets, ends, f"{rows} + 1", "int64", group, values=values, **more)
     if not of:
-        return offsets, _file(values, f"{what} in UTF-8", "v", "uint8", group)
-    return offsets, _file(values, f"{what}, ascending", "v", "int32", group, "ascending", of)
+        return offsets, _file(values, f"{what} in UTF-8", length, "uint8", group, **more)
+    what = f"{what}, ascending"
+    return offsets, _file(values, what, length, "int32", group, "ascending", of, **more)
 
 
 def _vectors(name: str, rows: str, what: str, group: str = "", rule: str = "vectors") -> str:
-    return _file(name, what, f"{rows}, components + 1", "float32", group, rule)
+    return _file(name, what, f"{rows}, components + 1", "float32", group, rule, **_OF_VECTORS)
 
 
 def _model(side: str) -> tuple[str, ...]:
@@ -113,15 +127,24 @@ def _model(side: str) -> tuple[str, ...]:
     own = f"rows of {side}s with a trained column of their own, ascending; the first k of n columns"
     stem, others = f"model_{side}", f"names of the other columns of {side}s"
     return (
-        _file(f"{stem}_rows.npy", own, "k", "int32", MODEL),
-        *_ragged(f"{stem}_feature", f"{stem}_feature_bytes", others, "m", group=MODEL),
+        _file(f"{stem}_rows.npy", own, "k", "int32", MODEL, **_OF_VECTORS),
+        *_ragged(f"{stem}_feature", f"{stem}_feature_bytes", others, "m", group=MODEL, **_OF_VECTORS),
         _vectors(f"{stem}_vectors.npy", "n", "each column's embedding, then bias", MODEL, "own"),
         _vectors(f"{stem}_gradients.npy", "n", "their sums of squared gradients", MODEL, "own"),
     )
 
 
-def _names(group: str) -> tuple[str, ...]:
-    return tuple(spec.name for spec in FILES.values() if spec.group == group and spec.shape)
+def _names(group: str, kind: Kind | None = None) -> tuple[str, ...]:
+    """Return the files of a group, for models of one kind or of any."""
+    return tuple(
+        spec.name
+        for spec in FILES.values()
+        if spec.group == group and spec.shape and (kind is None or spec.fits(kind))
+    )
+
+
+_OF_VECTORS: dict[str, Any] = {"kind": "vectors"}
+_OF_NEIGHBOURS: dict[str, Any] = {"kind": "neighbours", "since": 2}
 
 
 MANIFEST = _file("manifest.json", "the facts below, and every other file's size and SHA-256")
@@ -130,7 +153,25 @@ USER_IDS = _file("users.trie", "external id <-> row", "users")
 ITEM_VECTORS = _vectors("item_vectors.npy", "items", "embedding, then bias")
 USER_VECTORS = _vectors("user_vectors.npy", "users", "embedding, then bias")
 SEEN_OFFSETS, SEEN_ITEMS = _ragged("seen", "seen_items", "item rows each user saw", "users", "items")
-ITEM_NORMS = _file("item_norms.npy", "norms of the embeddings", "items", "float32", "norms", "own")
+NEIGHBOUR_OFFSETS, NEIGHBOUR_ITEMS = _ragged(
+    *("neighbour", "neighbour_items", "item rows of each item's neighbours, without itself"),
+    *("items", "items"),
+    length="neighbours",
+    **_OF_NEIGHBOURS,
+)
+NEIGHBOUR_WEIGHTS = _file(
+    *("neighbour_weights.npy", "the weight of each neighbour; it may be below 0", "neighbours"),
+    *("float32", "", "vectors"),
+    **_OF_NEIGHBOURS,
+)
+PROFILE_OFFSETS, PROFILE_ITEMS = _ragged(
+    *("profile", "profile_items", "item rows whose neighbours count for each user"),
+    *("users", "items", "profiles"),
+    **_OF_NEIGHBOURS,
+)
+ITEM_NORMS = _file(
+    *("item_norms.npy", "norms of the embeddings", "items", "float32", "norms", "own"), **_OF_VECTORS
+)
 TITLE_OFFSETS, TITLE_BYTES = _ragged("title", "title_bytes", "titles", "items", group="titles")
 HELD_OUT_OFFSETS, HELD_OUT_ITEMS = _ragged(
     "held_out", "held_out_items", "item rows of each user's test data", "users", "items", "held out"
@@ -141,12 +182,14 @@ _POPULAR = "all rows, most popular first, equal ones by id"
 POPULAR_ITEMS = _file("popular_items.npy", _POPULAR, "items", "int32", "popularity", "permutation")
 _POPULARITY = "by row the number of users with a positive interaction"
 POPULARITY = _file("popularity.npy", _POPULARITY, "items", "int32", "popularity", "own")
-USER_FEATURES = _file("user_features.trie", '"column:value" <-> row', "features", "", "user features")
+USER_FEATURES = _file(
+    *("user_features.trie", '"column:value" <-> row', "features", "", "user features"), **_OF_VECTORS
+)
 _LEARNED = "what was learned of each; a user of some features alone is the mean of their rows"
 USER_FEATURE_VECTORS = _vectors("user_feature_vectors.npy", "features", _LEARNED, "user features")
 _FOLD_IN = "turns a session into a user's embedding, as `vectors/fold_in.py` says"
 _SHAPE = "2 components + 3, components"
-FOLD_IN = _file("fold_in.npy", _FOLD_IN, _SHAPE, "float32", "fold-in", "vectors")
+FOLD_IN = _file("fold_in.npy", _FOLD_IN, _SHAPE, "float32", "fold-in", "vectors", **_OF_VECTORS)
 ATTRIBUTE_VALUES = _file("attribute_values.trie", '"POSITION:VALUE" <-> token', "tokens", "", "text")
 ATTRIBUTE_ITEMS_OFFSETS, ATTRIBUTE_ITEMS = _ragged(
     "attribute_items", "attribute_items", "item rows that have each token", "tokens", "items", "text"
@@ -158,8 +201,9 @@ NUMBERS = _file("numbers.npy", "NaN for none", "numbers, items", "float64", "num
 _ORDER = "item rows by value, equal ones by row, those without last"
 NUMBER_ORDER = _file("number_order.npy", _ORDER, "numbers, items", "int32", "number", "permutation")
 NUMBER_SORTED = _file("number_sorted.npy", "numbers so", "numbers, items", "float64", "number", "gaps")
+_INDEX = "the index; a backend without a file has none"
 for _index in (SIMILAR, RECOMMEND):
-    _file(f"{_index}.BACKEND", "the index; a backend without a file has none", group="its backend")
+    _file(f"{_index}.BACKEND", _INDEX, group="its backend", **_OF_VECTORS)
 MODEL_ITEM_FILES = _model("item")
 MODEL_ITEM_ROWS, MODEL_ITEM_FEATURE_OFFSETS, MODEL_ITEM_FEATURE_BYTES = MODEL_ITEM_FILES[:3]
 MODEL_ITEM_VECTORS, MODEL_ITEM_GRADIENTS = MODEL_ITEM_FILES[3:]
@@ -167,8 +211,10 @@ MODEL_USER_FILES = _model("user")
 MODEL_USER_ROWS, MODEL_USER_FEATURE_OFFSETS, MODEL_USER_FEATURE_BYTES = MODEL_USER_FILES[:3]
 MODEL_USER_VECTORS, MODEL_USER_GRADIENTS = MODEL_USER_FILES[3:]
 
-# Files of no group. The manifest doesn't list itself.
-REQUIRED_FILES = _names("")
+# Files of no group, by the kind of the model. The manifest doesn't list itself.
+REQUIRED_FILES: dict[Kind, tuple[str, ...]] = {kind: _names("", kind) for kind in get_args(Kind)}
+# A file whose content determines all scores, by the kind of the model.
+SCORING_FILES: dict[Kind, str] = {"vectors": ITEM_VECTORS, "neighbours": NEIGHBOUR_WEIGHTS}
 # Files for a warm start of training.
 MODEL_FILES = _names(MODEL)
 # Files that are present if and only if the manifest has an attribute of the kind.
@@ -176,6 +222,11 @@ ATTRIBUTE_FILES = {kind: _names(kind) for kind in ("text", "number")}
 # Pairs of files that are both present or both missing, such as offsets and values.
 _GROUPS = dict.fromkeys(spec.group for spec in FILES.values())
 PAIRS = tuple((files[0], files[1]) for files in map(_names, _GROUPS) if len(files) == 2)
+
+
+def format_version(files: Iterable[str]) -> int:
+    """Return the format version of a version with these files: that of the newest one."""
+    return max((FILES[name].since for name in files if name in FILES), default=1)
 
 
 def index_file(index: str, backend: str) -> str:

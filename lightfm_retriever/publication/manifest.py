@@ -22,7 +22,9 @@ from lightfm_retriever.publication.errors import (
 )
 from lightfm_retriever.publication.evaluation_facts import Count, EvaluationFacts
 
-FORMAT_VERSION = 1
+FORMAT_VERSIONS = (1, 2)
+"""The format versions that this release reads. It writes the oldest one that has all files."""
+
 MAX_BYTES = 4 << 20
 """The largest manifest in bytes: more than any manifest needs."""
 
@@ -32,7 +34,7 @@ MAX_FILES = 100
 # Fields that were added to format 1 later, and their defaults. A field with its default isn't encoded,
 # so that an older manifest is encoded as it was.
 _ADDED: dict[str, Any] = {"target_recall": None, "trials": [], "build_seconds": 0.0, "depths": []}
-_ADDED |= {"attributes": [], "weight": None, "evaluation": None}
+_ADDED |= {"attributes": [], "weight": None, "model": None, "candidates": [], "evaluation": None}
 
 Positive = Annotated[int, msgspec.Meta(ge=1)]
 Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
@@ -127,6 +129,32 @@ class DatasetFacts:
 
 
 @dataclass(frozen=True, kw_only=True)
+class TrialFacts:
+    """A candidate that a model was chosen among, and its result.
+
+    Attributes:
+        model: the name of the family.
+        settings: its hyperparameters, with the epochs that were best.
+        state: "complete", "failed", or "skipped" because of the budget.
+        ndcg_at_10: on the validation interactions, without seen items; None unless complete.
+        folded_in: whether fold-in of the users' items ranked better than trained vectors of users.
+        trained_ndcg_at_10, folded_ndcg_at_10: by each of them; None for a model without vectors.
+        seconds: duration of the fit and the validation.
+        reason: why it failed or was skipped.
+    """
+
+    model: str
+    settings: dict[str, Scalar]
+    state: Literal["complete", "failed", "skipped"]
+    ndcg_at_10: float | None = None
+    folded_in: bool = False
+    trained_ndcg_at_10: float | None = None
+    folded_ndcg_at_10: float | None = None
+    seconds: Duration = 0.0
+    reason: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
 class RunFacts:
     """The training run that published the version; `seconds` by stage."""
 
@@ -144,17 +172,27 @@ class AttributeFacts:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ModelFacts:
+    """The family of the model, such as "ease", and its kind: its files are those of the kind."""
+
+    family: Annotated[str, msgspec.Meta(pattern="^[a-z0-9][a-z0-9_.-]{0,63}$")]
+    kind: layout.Kind
+
+
+@dataclass(frozen=True, kw_only=True)
 class Manifest:
     """All facts about one version.
 
     `items` and `users` are numbers of rows; `components` is the number of dimensions of an embedding
-    without bias. `attributes` have the order of publication.attributes. The writer fills in `version`,
-    `created_at` (RFC 3339, UTC) and `files`.
+    without bias, 0 for a model of neighbours. `model` is None in older versions, which have vectors.
+    `attributes` have the order of publication.attributes. `candidates` are the models that this one was
+    chosen among, if any. The writer fills in `format_version`, `version`, `created_at` (RFC 3339, UTC)
+    and `files`.
     """
 
     items: Positive
     users: Count
-    components: Positive
+    components: Count
     run: RunFacts
     libraries: dict[str, str]
     dataset: DatasetFacts
@@ -162,11 +200,23 @@ class Manifest:
     metrics: dict[str, float]
     indexes: dict[str, IndexFacts]
     attributes: list[AttributeFacts] = field(default_factory=list)
+    model: ModelFacts | None = None
+    candidates: list[TrialFacts] = field(default_factory=list)
     evaluation: EvaluationFacts | None = None
-    format_version: int = FORMAT_VERSION
+    format_version: int = FORMAT_VERSIONS[0]
     version: str = ""
     created_at: str = ""
     files: dict[str, FileFacts] = field(default_factory=dict)
+
+    @property
+    def kind(self) -> layout.Kind:
+        """The kind of the model."""
+        return "vectors" if self.model is None else self.model.kind
+
+    @property
+    def family(self) -> str:
+        """The family of the model; empty in older versions."""
+        return "" if self.model is None else self.model.family
 
 
 def encode(manifest: Manifest) -> bytes:
@@ -191,8 +241,8 @@ def decode(data: bytes, *, path: Path | str, version: str) -> Manifest:
     content = signed_json.parse(data, path)
     found = content.get("format_version")
     # In Python True == 1, so check the type too.
-    if type(found) is not int or found != FORMAT_VERSION:
-        raise UnsupportedFormatError(path, found, FORMAT_VERSION)
+    if type(found) is not int or found not in FORMAT_VERSIONS:
+        raise UnsupportedFormatError(path, found, FORMAT_VERSIONS)
     signed_json.check(content, path)
     try:
         manifest = msgspec.convert(content, Manifest)
@@ -231,22 +281,39 @@ def _problems(manifest: Manifest, version: str) -> Iterator[str]:
         offset = None
     if offset != timedelta(0):
         yield f"created_at is {shown(manifest.created_at)}, but should be a time in UTC"
-    yield from (f"files: {problem}" for problem in _file_problems(manifest.files))
+    yield from _model_problems(manifest)
+    yield from (f"files: {problem}" for problem in _file_problems(manifest.files, manifest.kind))
     yield from _attribute_problems(manifest)
-    both = (layout.SIMILAR, layout.RECOMMEND)
+    both = (layout.SIMILAR, layout.RECOMMEND) if manifest.kind == "vectors" else ()
     yield from (f"indexes: {name!r} is missing" for name in both if name not in manifest.indexes)
     for name in manifest.indexes:
         where = f"indexes.{name}" if len(name) <= 40 else f"indexes[{shown(name)}]"
         yield from (f"{where}.{problem}" for problem in _index_problems(manifest, name))
 
 
-def _file_problems(files: Collection[str]) -> Iterator[str]:
+def _model_problems(manifest: Manifest) -> Iterator[str]:
+    kind = manifest.kind
+    if (kind == "vectors") != (manifest.components > 0):
+        least = "1 or more" if kind == "vectors" else "0"
+        yield f"components is {manifest.components}, but should be {least} for a model of {kind}"
+    if kind != "vectors" and manifest.indexes:
+        yield f"indexes: {shown(min(manifest.indexes))} is there, but a model of {kind} has none"
+    if manifest.format_version != (needed := layout.format_version(manifest.files)):
+        yield f"format_version is {manifest.format_version}, but should be {needed} for these files"
+
+
+def _file_problems(files: Collection[str], kind: layout.Kind) -> Iterator[str]:
     if len(files) > MAX_FILES:
         yield f"there are {len(files)}, but a version has at most {MAX_FILES}"
     yield from (
         f"{shown(own)} isn't a plain file name" for own in files if not layout.is_file_name(own)
     )
-    yield from (f"{name!r} is missing" for name in layout.REQUIRED_FILES if name not in files)
+    yield from (f"{name!r} is missing" for name in layout.REQUIRED_FILES[kind] if name not in files)
+    yield from (
+        f"{name!r} is there, but a model of {kind} has no such file"
+        for name in files
+        if name in layout.FILES and not layout.FILES[name].fits(kind)
+    )
     for one, other in layout.PAIRS:
         if (one in files) != (other in files):
             yield f"only one of {one!r} and {other!r} is there, but both are needed"

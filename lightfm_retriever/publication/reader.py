@@ -18,6 +18,7 @@ from lightfm_retriever.publication.attributes import Attributes, NumberIndex, Te
 from lightfm_retriever.publication.errors import (
     MismatchError,
     MissingFileError,
+    NoVectorsError,
     VersionNotFoundError,
     VolumeError,
     unreadable,
@@ -27,6 +28,7 @@ from lightfm_retriever.publication.manifest import Manifest
 from lightfm_retriever.publication.storage.arrays import map_file
 from lightfm_retriever.publication.storage.id_map import AnyIds, IdMap, ItemIds, UserIds, count_ids
 from lightfm_retriever.publication.storage.ragged import Ragged
+from lightfm_retriever.publication.vectors.neighbours import Neighbours
 from lightfm_retriever.publication.vectors.vector_space import Float32Array
 
 
@@ -36,10 +38,13 @@ class Publication:
 
     An attribute with the name of a file contains what `layout.FILES` says about that file. `seen`,
     `titles` and `held_out` are ragged rows. `item_norms`, `titles`, `held_out` and all attributes with
-    default None are None if the version doesn't have the file.
+    default None are None if the version doesn't have the file. A version has either vectors or
+    neighbours.
 
     Attributes:
         directory: the folder of the files, for opening the indexes.
+        neighbours: of the items; None for a model of vectors.
+        profiles: for each user the items whose neighbours count; None where these are the seen ones.
         files: all id maps and arrays by file name, even those without an attribute here.
     """
 
@@ -47,8 +52,8 @@ class Publication:
     manifest: Manifest
     items: ItemIds
     users: UserIds
-    item_vectors: Float32Array
-    user_vectors: Float32Array
+    item_vectors: Float32Array | None
+    user_vectors: Float32Array | None
     seen: Ragged
     item_norms: Float32Array | None
     titles: Ragged | None
@@ -60,7 +65,16 @@ class Publication:
     user_feature_vectors: Float32Array | None = None
     fold_in: Float32Array | None = None
     attributes: Attributes | None = None
+    neighbours: Neighbours | None = None
+    profiles: Ragged | None = None
     files: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def vectors(self) -> tuple[Float32Array, Float32Array]:
+        """The vectors of items and of users. Raises NoVectorsError for an item-item model."""
+        if self.item_vectors is None or self.user_vectors is None:
+            raise NoVectorsError(self.manifest.version, self.manifest.family)
+        return self.item_vectors, self.user_vectors
 
 
 def list_versions(volume: Path) -> list[str]:
@@ -136,6 +150,10 @@ def open_directory(directory: Path, version: str) -> Publication:
     own["seen"] = _rows(files, layout.SEEN_OFFSETS)
     own["titles"] = _rows(files, layout.TITLE_OFFSETS)
     own["held_out"] = _rows(files, layout.HELD_OUT_OFFSETS)
+    own["profiles"] = _rows(files, layout.PROFILE_OFFSETS)
+    if facts.kind == "neighbours":
+        rows = _rows(files, layout.NEIGHBOUR_OFFSETS)
+        own["neighbours"] = Neighbours(rows, files[layout.NEIGHBOUR_WEIGHTS])
     own["attributes"] = _attributes(files, facts) if facts.attributes else None
     return Publication(**own)
 
@@ -150,6 +168,8 @@ def _open_files(paths: Mapping[str, Path], facts: Manifest) -> dict[str, Any]:
             continue
         if spec.dtype:
             files[name] = map_file(path, sizes)
+            # So that later files of the same length are held against this one.
+            sizes = {**dict(spec.sizes(files[name].shape)), **sizes}
         else:
             files[name] = IdMap.open(path)
             count_ids(path, files[name], sizes)

@@ -26,6 +26,8 @@ from lightfm_retriever.publication.vectors.vector_space import (
 
 # Number of rows that are read at a time, so that memory doesn't grow with the version.
 _CHUNK_ROWS = 1 << 16
+# The same for rows that have hundreds of values each.
+_CHUNK_LISTS = 1 << 11
 # Names of rows in messages, by size.
 _ROWS = {"items": "item row", "users": "user row", "tokens": "token"}
 
@@ -34,7 +36,10 @@ def check_contents(publication: Publication) -> None:
     """Check all files except the indexes. Raises InvalidPublicationError, which names the file."""
     directory = publication.directory
     _check_files(directory, publication.files)
-    _check_embeddings(publication)
+    if publication.item_vectors is not None:
+        _check_embeddings(directory, publication.item_vectors, publication.item_norms)
+    if publication.neighbours is not None:
+        _check_neighbours(directory, publication.neighbours.rows)
     if publication.fold_in is not None and FoldIn(publication.fold_in).halfway.min() < LEAST_HALFWAY:
         raise InvalidPublicationError(directory / layout.FOLD_IN, "a number of row 2 is below 0")
     _check_popularity(publication)
@@ -110,9 +115,8 @@ def _check_floats(path: Path, array: NDArray[Any], most: float) -> None:
         raise InvalidPublicationError(path, f"row {start + row} {problem}")
 
 
-def _check_embeddings(publication: Publication) -> None:
-    embeddings: Float32Array = split_biases(publication.item_vectors)[0]
-    directory, norms = publication.directory, publication.item_norms
+def _check_embeddings(directory: Path, vectors: Float32Array, norms: Float32Array | None) -> None:
+    embeddings: Float32Array = split_biases(vectors)[0]
     for start in range(0, len(embeddings), _CHUNK_ROWS):
         lengths = row_norms(embeddings[start : start + _CHUNK_ROWS])
         # A zero embedding has no cosine with any other.
@@ -121,6 +125,18 @@ def _check_embeddings(publication: Publication) -> None:
             wrong = ~np.isclose(norms[start : start + _CHUNK_ROWS], lengths, rtol=1e-3)
             problem = "norm {} isn't that of the embedding"
             _refuse(directory / layout.ITEM_NORMS, wrong, problem, start)
+
+
+def _check_neighbours(directory: Path, rows: Ragged) -> None:
+    """Check that no item is a neighbour of itself."""
+    for start in range(0, len(rows), _CHUNK_LISTS):
+        offsets = rows.offsets[start : start + _CHUNK_LISTS + 1]
+        owners = np.repeat(np.arange(start, start + len(offsets) - 1), np.diff(offsets))
+        itself = rows.values[offsets[0] : offsets[-1]] == owners
+        if itself.any():
+            row = int(owners[itself.argmax()])
+            problem = f"item row {row} is a neighbour of itself"
+            raise InvalidPublicationError(directory / layout.NEIGHBOUR_ITEMS, problem)
 
 
 def _refuse(path: Path, wrong: NDArray[np.bool_], problem: str, start: int = 0) -> None:

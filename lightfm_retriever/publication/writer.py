@@ -33,6 +33,7 @@ from lightfm_retriever.publication.manifest import FileFacts, Manifest
 from lightfm_retriever.publication.storage.arrays import check_kind
 from lightfm_retriever.publication.storage.id_map import AnyIds, count_ids
 from lightfm_retriever.publication.storage.ragged import Ragged
+from lightfm_retriever.publication.vectors.neighbours import Neighbours
 
 Clock = Callable[[], datetime]
 
@@ -133,6 +134,11 @@ class Staging:
         self.add_array(offsets_name, ragged.offsets)
         self.add_array(values_name, ragged.values)
 
+    def add_neighbours(self, neighbours: Neighbours) -> None:
+        """Write the neighbours of items."""
+        self.add_ragged(layout.NEIGHBOUR_OFFSETS, layout.NEIGHBOUR_ITEMS, neighbours.rows)
+        self.add_array(layout.NEIGHBOUR_WEIGHTS, neighbours.weights)
+
     def add_id_map(self, name: str, id_map: AnyIds) -> None:
         """Write an id map. Raises MismatchError if its size doesn't match the staged arrays."""
         count_ids(Path(name), id_map, self._sizes)
@@ -160,7 +166,7 @@ class Staging:
         Raises VolumeError if a required file is missing.
         """
         files = {path.name: _seal(path) for path in sorted(self._files.iterdir())}
-        for name in layout.REQUIRED_FILES:
+        for name in layout.REQUIRED_FILES[facts.kind]:
             if name not in files:
                 raise VolumeError(self._volume, f"nothing was published: {name} wasn't staged")
         return self._name(replace(facts, files=files), self._clock())
@@ -195,6 +201,7 @@ class Staging:
         digest = hashlib.sha256("".join(own.sha256 for own in facts.files.values()).encode())
         complete = replace(
             facts,
+            format_version=layout.format_version(facts.files),
             version=layout.version_name(created_at, digest.hexdigest()),
             created_at=created_at.isoformat().replace("+00:00", "Z"),
         )

@@ -9,9 +9,10 @@ import numpy as np
 
 from lightfm_retriever.publication.vectors.vector_space import Float32Array
 from retriever.answer_words import Source
+from retriever.answering.model import Found, Wanted
 from retriever.answering.queries import Plan, RankedRows, carry_out, finish
 from retriever.answering.questions import Checkpoint, always_wanted
-from retriever.answering.search import Found, Ranker, Wanted
+from retriever.answering.search import VectorRanker
 from retriever.answering.snapshot import Snapshot
 
 MAX_REQUESTS = 256
@@ -72,6 +73,9 @@ def _is_for_a_product(plan: Plan) -> bool:
         # places.
         return False
     ranker = plan.ranker
+    if not isinstance(ranker, VectorRanker):
+        # Sums of neighbours take no less time together.
+        return False
     return plan.options.search.exact or ranker.index is None or plan.wanted.items <= _PRODUCT_ITEMS
 
 
@@ -88,12 +92,14 @@ def _products(plans: Sequence[Plan | Exception], checkpoint: Checkpoint) -> dict
         checkpoint()
         places, part = zip(*chosen[start : start + step], strict=True)
         queries = np.stack([plan.subject.query for plan in part])
-        results = _rank_all_for(part[0].ranker, queries, [plan.wanted for plan in part])
+        ranker = part[0].ranker
+        assert isinstance(ranker, VectorRanker)  # noqa: S101 - others aren't for a product
+        results = _rank_all_for(ranker, queries, [plan.wanted for plan in part])
         found.update(zip(places, results, strict=True))
     return found
 
 
-def _rank_all_for(ranker: Ranker, queries: Float32Array, wanted: Sequence[Wanted]) -> list[Found]:
+def _rank_all_for(ranker: VectorRanker, queries: Float32Array, wanted: Sequence[Wanted]) -> list[Found]:
     """Rank all items for several queries (q, d) without filters, by one matrix product.
 
     The results are those of `find` for each query; scores differ by rounding only.

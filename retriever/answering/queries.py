@@ -17,6 +17,7 @@ from retriever.answer_words import ShortReason, Source
 from retriever.answering import pages
 from retriever.answering.diversity import diversify, pool_size
 from retriever.answering.filters import EmptyRange, UnknownValue, look_up
+from retriever.answering.model import NOTHING, Found, Ranker, ScoreParts, Subject, Wanted
 from retriever.answering.pages import START, Page, Position
 from retriever.answering.popular import find_popular
 from retriever.answering.questions import (
@@ -27,9 +28,8 @@ from retriever.answering.questions import (
     UserSubject,
     always_wanted,
 )
-from retriever.answering.search import NOTHING, Found, Ranker, Wanted, find
 from retriever.answering.snapshot import Snapshot
-from retriever.answering.subjects import ScoreParts, Subject, explain, item_subject, user_subject
+from retriever.answering.subjects import explain, item_subject, user_subject
 
 
 class RankedRows(msgspec.Struct, frozen=True):
@@ -77,7 +77,7 @@ class Plan(msgspec.Struct, frozen=True):
 def plan_similar_items(
     snapshot: Snapshot, subject: ItemSubject, options: Options, checkpoint: Checkpoint = always_wanted
 ) -> Plan:
-    """Plan a search for the items with the highest cosine to an item, or to the mean of several.
+    """Plan a search for the items most like an item, or like several: by cosine or as neighbours.
 
     Raises:
         InvalidArgumentError: the options don't fit the version, or the items have no mean.
@@ -86,19 +86,19 @@ def plan_similar_items(
         PageExpiredError: the page token belongs to another version.
     """
     found = item_subject(snapshot, subject, options.unknown_ids)
-    return _plan(snapshot, snapshot.similar, found, found.own, options, checkpoint)
+    return _plan(snapshot, snapshot.model.similar, found, found.own, options, checkpoint)
 
 
 def plan_recommend(
     snapshot: Snapshot, subject: UserSubject, options: Options, checkpoint: Checkpoint = always_wanted
 ) -> Plan:
-    """Plan a search for the items with the highest LightFM scores, `u·i + b_u + b_i`.
+    """Plan a search for the items with the highest scores of the model for a user.
 
     Raises the same errors as plan_similar_items.
     """
     found = user_subject(snapshot, subject, options.unknown_ids)
     own = found.own if options.exclude_seen else NOTHING
-    return _plan(snapshot, snapshot.recommend, found, own, options, checkpoint)
+    return _plan(snapshot, snapshot.model.recommend, found, own, options, checkpoint)
 
 
 def _plan(
@@ -117,7 +117,7 @@ def _plan(
         # Report only the first few unknown exclusions.
         absent = islice((one for one, row in rows.items() if row is None), MAX_NAMED_EXCLUDED)
         unknown = [*dict.fromkeys([*unknown, *absent])]
-    items = len(publication.item_vectors)
+    items = snapshot.items
     found = None
     if options.conditions:
         with checkpoint("filter"):
@@ -143,14 +143,14 @@ def carry_out(snapshot: Snapshot, plan: Plan, checkpoint: Checkpoint = always_wa
     """Search. Raises NotPublishedError."""
     if plan.subject.source is Source.POPULAR:
         return find_popular(snapshot, plan.wanted)
-    return find(plan.ranker, plan.subject.query, plan.wanted, checkpoint)
+    return plan.ranker.find(plan.subject.query, plan.wanted, checkpoint)
 
 
 def finish(snapshot: Snapshot, plan: Plan, found: Found) -> RankedRows:
     """Build the answer from the results of a search."""
     subject, options, asked = plan.subject, plan.options, plan.wanted.filter
     if options.diversity:
-        embeddings = snapshot.item_embeddings[found.rows]
+        embeddings = snapshot.model.embeddings(found.rows)
         order = diversify(found.scores, embeddings, options.limit, options.diversity)
         found = replace(found, rows=found.rows[order], scores=found.scores[order])
     short = _why_short(found, plan) if len(found.rows) < options.limit else None
@@ -182,13 +182,16 @@ def _next_page(snapshot: Snapshot, page: Page, position: Position, found: Found)
 
 
 def _key(snapshot: Snapshot) -> str:
-    return snapshot.publication.manifest.files[layout.ITEM_VECTORS].sha256
+    facts = snapshot.publication.manifest
+    return facts.files[layout.SCORING_FILES[facts.kind]].sha256
 
 
 def _why_short(found: Found, plan: Plan) -> ShortReason:
     start = plan.wanted.position.offset
     if start + len(found.rows) >= pages.MAX_RESULTS:
         return ShortReason.PAGE_LIMIT
+    if found.without_evidence:
+        return ShortReason.NO_EVIDENCE
     if found.matching is not None and found.matching < start + plan.options.limit:
         return ShortReason.CATALOGUE if plan.wanted.filter is None else ShortReason.FILTER
     return ShortReason.EXCLUSIONS

@@ -1,11 +1,10 @@
-"""Search: rank rows for a query, by the index or by scoring all items."""
+"""Search: rank rows for the query of a model of vectors, by the index or by scoring all items."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import KW_ONLY, dataclass, field
 
-import msgspec
 import numpy as np
 from msgspec.structs import replace
 from numpy.typing import NDArray
@@ -19,14 +18,10 @@ from lightfm_retriever.publication.search_effort import (
     candidates_for,
 )
 from lightfm_retriever.publication.storage.id_map import Rows
-from lightfm_retriever.publication.storage.ragged import are_among
 from lightfm_retriever.publication.vectors.vector_space import Float32Array, best, row_norms, unit_rows
-from retriever.answering.filters import Filter
-from retriever.answering.pages import START, Position
-from retriever.answering.questions import AS_TUNED, Checkpoint, Search
+from retriever.answering.model import Found, Wanted, without
+from retriever.answering.questions import Checkpoint
 from retriever.index.protocol import SearchIndex
-
-NOTHING: NDArray[np.int32] = np.empty(0, dtype=np.int32)
 
 # How much wider each search is than the one before, when too few candidates may be returned.
 _WIDER = 4
@@ -79,8 +74,8 @@ class Scorer:
 
 
 @dataclass(frozen=True)
-class Ranker:
-    """One way to rank items.
+class VectorRanker:
+    """Ranks items by inner products or cosines: by an index, or by scoring all items.
 
     Attributes:
         index: proposes candidates; None if all items are scored each time.
@@ -107,55 +102,20 @@ class Ranker:
         """Return the keys that order some rows with equal scores."""
         return rows if self.ties is None else self.ties[rows]
 
+    def find(self, query: Float32Array, wanted: Wanted, checkpoint: Checkpoint) -> Found:
+        """See retriever.answering.model.Ranker."""
+        return find(self, query, wanted, checkpoint)
 
-class Wanted(msgspec.Struct, frozen=True):
-    """The results to find.
+    def scores(self, query: Float32Array, rows: Rows) -> Float32Array:
+        """See retriever.answering.model.Ranker."""
+        return self.exact.scores(query, rows)
 
-    Attributes:
-        count: number of results.
-        items: number of items of the version.
-        excluded: rows that may not be returned, ascending and distinct.
-        filter: the filter that results must match; None for none.
-        search: how hard to search.
-        position: the position in the ranking at which the results begin.
-    """
-
-    count: int
-    items: int
-    excluded: NDArray[np.int32] = NOTHING
-    filter: Filter | None = None
-    search: Search = AS_TUNED
-    position: Position = START
-
-    @property
-    def most(self) -> int:
-        """An upper bound of the number of items that may be returned."""
-        return self.items if self.filter is None else self.filter.most
+    def microseconds(self, items: int) -> float:  # noqa: ARG002
+        """See retriever.answering.model.Ranker. A query is one vector, whatever it was made from."""
+        return self.query_microseconds
 
 
-class Found(msgspec.Struct, frozen=True):
-    """Ranked results.
-
-    Attributes:
-        rows: (k,) int64, best first.
-        scores: (k,) float32.
-        width: number of candidates that the index was asked for; 0 when all items were scored.
-        candidates: number of items that were examined.
-        filtered: number of examined items that may not be returned.
-        matching: number of items that match the filter; None when unknown.
-        total: number of items that may be returned; None when unknown.
-    """
-
-    rows: Rows
-    scores: Float32Array
-    width: int
-    candidates: int
-    filtered: int
-    matching: int | None = None
-    total: int | None = None
-
-
-def find(ranker: Ranker, query: Float32Array, wanted: Wanted, checkpoint: Checkpoint) -> Found:
+def find(ranker: VectorRanker, query: Float32Array, wanted: Wanted, checkpoint: Checkpoint) -> Found:
     """Find the best items for a query. Returns fewer only if no more may be returned.
 
     The index is used with a growing effort until enough of its candidates may be returned. Exact search
@@ -187,7 +147,9 @@ def find(ranker: Ranker, query: Float32Array, wanted: Wanted, checkpoint: Checkp
     return _rank_all(ranker, query, count, wanted)
 
 
-def _find_page(ranker: Ranker, query: Float32Array, wanted: Wanted, checkpoint: Checkpoint) -> Found:
+def _find_page(
+    ranker: VectorRanker, query: Float32Array, wanted: Wanted, checkpoint: Checkpoint
+) -> Found:
     """Find the results after a position; retriever.answering.pages describes the sequence."""
     start, width = wanted.position.offset, wanted.position.width
     end = start + wanted.count
@@ -209,7 +171,7 @@ def _find_page(ranker: Ranker, query: Float32Array, wanted: Wanted, checkpoint: 
     return replace(found, rows=rows[order], scores=scores[order], width=width)
 
 
-def _rank_all(ranker: Ranker, query: Float32Array, count: int, wanted: Wanted) -> Found:
+def _rank_all(ranker: VectorRanker, query: Float32Array, count: int, wanted: Wanted) -> Found:
     """Find the best `count` items by scoring all that may be returned."""
     if wanted.filter is None:
         scores = ranker.exact.scores(query)
@@ -228,15 +190,7 @@ def _rank_all(ranker: Ranker, query: Float32Array, count: int, wanted: Wanted) -
     return Found(rows[order], scores[order], 0, len(matching), left_out, len(matching), len(rows))
 
 
-def without(rows: Rows, excluded: NDArray[np.int32]) -> Rows:
-    """Return the rows that aren't in `excluded`, which must be ascending."""
-    if not len(excluded):
-        return rows
-    kept: Rows = rows[~are_among(rows, excluded)]
-    return kept
-
-
-def _width(ranker: Ranker, wanted: Wanted) -> int:
+def _width(ranker: VectorRanker, wanted: Wanted) -> int:
     """Estimate the candidates that contain enough results, if matching items are spread evenly."""
     count = wanted.count
     if wanted.filter is not None:
@@ -244,24 +198,24 @@ def _width(ranker: Ranker, wanted: Wanted) -> int:
     return min(candidates_for(count, ranker.candidates, len(wanted.excluded)), wanted.items)
 
 
-def _is_worth_it(ranker: Ranker, width: int, wanted: Wanted) -> bool:
+def _is_worth_it(ranker: VectorRanker, width: int, wanted: Wanted) -> bool:
     """Return whether the index finds enough results faster than exact search."""
     if wanted.filter is not None and _depth(ranker, width, wanted) > ranker.depths.most:
         return False
     return ranker.costs.pay(width, items=wanted.items, most=wanted.most)
 
 
-def _depth(ranker: Ranker, width: int, wanted: Wanted) -> int:
+def _depth(ranker: VectorRanker, width: int, wanted: Wanted) -> int:
     """Return how many of the nearest items must be among `width` candidates."""
     return width - _extra(ranker) - len(wanted.excluded)
 
 
-def _extra(ranker: Ranker) -> int:
+def _extra(ranker: VectorRanker) -> int:
     """Return the surplus of candidates over results: the order of the index is approximate."""
     return max(0, ranker.candidates - TUNED_FOR)
 
 
-def _propose(ranker: Ranker, query: Float32Array, width: int, wanted: Wanted) -> Found:
+def _propose(ranker: VectorRanker, query: Float32Array, width: int, wanted: Wanted) -> Found:
     """Rank the candidates of the index that may be returned."""
     effort = ranker.depths.effort(_depth(ranker, width, wanted))
     if wanted.search.effort is not None:

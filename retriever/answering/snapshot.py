@@ -6,16 +6,17 @@ released the snapshot. Nothing is unloaded explicitly, because unloading during 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from lightfm_retriever.publication import layout, reader
+from lightfm_retriever.publication import reader
+from lightfm_retriever.publication.layout import Kind
 from lightfm_retriever.publication.reader import Publication
-from lightfm_retriever.publication.search_effort import Depths
-from lightfm_retriever.publication.vectors.vector_space import Float32Array, split_biases
-from retriever.answering.search import Ranker, Scorer
-from retriever.index import open_index
+from retriever.answering.model import Model
+from retriever.answering.neighbour_model import NeighbourModel
+from retriever.answering.vector_model import open_vectors
 
 
 @dataclass(frozen=True)
@@ -23,21 +24,22 @@ class Snapshot:
     """The data of a version that requests need.
 
     Attributes:
-        publication: id maps, vectors, seen items, titles, attributes and other mapped files.
-        item_embeddings: (items, components), the item vectors without their biases.
-        similar: ranks items by the cosine of their embeddings.
-        recommend: ranks items by the inner product with a user's query.
+        publication: id maps, seen items, titles, attributes and other mapped files.
+        model: makes queries of subjects and ranks items by them.
     """
 
     publication: Publication
-    item_embeddings: Float32Array
-    similar: Ranker
-    recommend: Ranker
+    model: Model
 
     @cached_property
     def version(self) -> str:
         """Name of the version."""
         return self.publication.manifest.version
+
+    @cached_property
+    def items(self) -> int:
+        """Number of items."""
+        return len(self.publication.items)
 
 
 def open_snapshot(volume: Path, version: str) -> Snapshot:
@@ -48,22 +50,10 @@ def open_snapshot(volume: Path, version: str) -> Snapshot:
         SnapshotError: this retriever can't serve it.
     """
     publication = reader.open_publication(volume, version)
-    embeddings = split_biases(publication.item_vectors)[0]
-    by_cosine = Scorer(embeddings, cosine=True, norms=publication.item_norms)
-    return Snapshot(
-        publication=publication,
-        item_embeddings=embeddings,
-        similar=_ranker(publication, layout.SIMILAR, by_cosine),
-        recommend=_ranker(publication, layout.RECOMMEND, Scorer(publication.item_vectors)),
-    )
+    return Snapshot(publication, _MODELS[publication.manifest.kind](publication))
 
 
-def _ranker(publication: Publication, name: str, exact: Scorer) -> Ranker:
-    facts = publication.manifest.indexes[name]
-    return Ranker(
-        open_index(publication, name),
-        exact,
-        publication.id_ranks,
-        depths=Depths(facts.depths),
-        query_microseconds=facts.query_microseconds,
-    )
+_MODELS: dict[Kind, Callable[[Publication], Model]] = {
+    "vectors": open_vectors,
+    "neighbours": NeighbourModel,
+}

@@ -80,8 +80,8 @@ class Answer:
         method: "index", or "exact" if all items that may be returned were scored.
         candidates: number of items that were examined.
         filtered: number of examined items that a filter or an exclusion removed.
-        short_reason: why there are fewer results than the limit: "catalogue", "exclusions", "filter" or
-            "page_limit"; None when there are as many.
+        short_reason: why there are fewer results than the limit: "catalogue", "exclusions", "filter",
+            "page_limit" or "no_evidence"; None when there are as many.
         unknown_ids: ids or features of the request that the version doesn't have, including the first
             10 unknown exclusions.
         unknown_filter_values: values of the filter that no item has: usually mistakes.

@@ -22,6 +22,7 @@ _SHORT_REASONS: dict[str, str] = {
     ShortReason.EXCLUSIONS: "all others are excluded",
     ShortReason.FILTER: "no more items match the filter",
     ShortReason.PAGE_LIMIT: "pages end here",
+    ShortReason.NO_EVIDENCE: "no seen item speaks for any other item",
 }
 
 

@@ -13,6 +13,7 @@ from lightfm_retriever.publication.attributes import MAX_VALUE_BYTES
 from lightfm_retriever.publication.storage import ragged
 from lightfm_retriever.publication.storage.id_map import ItemId, ItemRow
 from retriever.answer_words import ShortReason, Source
+from retriever.answering.model import MAX_CONTRIBUTIONS, ScoreParts
 from retriever.answering.queries import RankedRows
 from retriever.answering.questions import (
     ID_BYTES,
@@ -23,7 +24,6 @@ from retriever.answering.questions import (
     SMALL_BYTES,
 )
 from retriever.answering.snapshot import Snapshot
-from retriever.answering.subjects import MAX_CONTRIBUTIONS, ScoreParts
 from retriever.errors import InvalidArgumentError
 
 Response: TypeAlias = pb.SimilarItemsResponse | pb.RecommendResponse

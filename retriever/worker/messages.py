@@ -144,23 +144,23 @@ def is_plain(request: Request) -> bool:
 def is_quick(snapshot: Snapshot, request: Any) -> bool:
     """Estimate whether answering a request takes less than about a millisecond. Must be cheap."""
     if isinstance(request, pb.RecommendRequest):
-        ranker, several, user_id = snapshot.recommend, request.session, request.user_id
+        ranker, several, user_id = snapshot.model.recommend, request.session, request.user_id
     elif isinstance(request, pb.SimilarItemsRequest):
-        ranker, several, user_id = snapshot.similar, request.items, ""
+        ranker, several, user_id = snapshot.model.similar, request.items, ""
     else:
         return False
-    return (
-        ranker.query_microseconds <= _QUICK_MICROSECONDS
-        and request.limit <= _QUICK_RESULTS
-        and len(several.item_ids) <= _QUICK_ITEMS
-        and is_plain(request)
-        and (not user_id or _has_seen_little(snapshot, user_id))
-    )
+    items = len(several.item_ids)
+    if request.limit > _QUICK_RESULTS or items > _QUICK_ITEMS or not is_plain(request):
+        return False
+    if user_id and (items := _seen_by(snapshot, user_id)) > _QUICK_SEEN:
+        return False
+    return ranker.microseconds(items or 1) <= _QUICK_MICROSECONDS
 
 
-def _has_seen_little(snapshot: Snapshot, user_id: str) -> bool:
+def _seen_by(snapshot: Snapshot, user_id: str) -> int:
+    """Return how many items a user has seen; 0 for an unknown user."""
     row = snapshot.publication.users.row(user_id)
-    return row is None or len(snapshot.publication.seen[row]) <= _QUICK_SEEN
+    return 0 if row is None else len(snapshot.publication.seen[row])
 
 
 def _options(request: Request, *, exclude_seen: bool) -> Options:

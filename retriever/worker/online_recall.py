@@ -129,7 +129,7 @@ def compare(
         return 0, 0
     # One product for all: two products round differently, and equal scores would differ.
     rows = np.concatenate([answer.rows, best])
-    scores = plan.ranker.exact.scores(plan.subject.query, rows)
+    scores = plan.ranker.scores(plan.subject.query, rows)
     least = scores[len(answer.rows) :].min()
     found = np.isin(answer.rows, best) | (scores[: len(answer.rows)] >= least)
     return int(found.sum()), len(best)

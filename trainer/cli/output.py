@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
@@ -14,6 +15,7 @@ from lightfm_retriever.publication import layout
 from lightfm_retriever.publication.evaluation_facts import EvaluationFacts
 from lightfm_retriever.publication.manifest import Manifest
 from trainer.cli import printing, quality
+from trainer.cli.candidates_output import print_candidates
 from trainer.evaluation.metric_rows import NDCG, is_main
 from trainer.promotion.checks import Checked
 from trainer.timings import in_order
@@ -36,6 +38,7 @@ def published(result: Checked, *, as_json: bool) -> None:
                 "users": manifest.users,
                 "dataset": asdict(manifest.dataset),
                 "hyperparameters": manifest.hyperparameters,
+                "candidates": [asdict(one) for one in manifest.candidates],
                 "metrics": manifest.metrics,
                 "evaluation": None if manifest.evaluation is None else asdict(manifest.evaluation),
                 "indexes": {name: asdict(index) for name, index in manifest.indexes.items()},
@@ -53,6 +56,7 @@ def published(result: Checked, *, as_json: bool) -> None:
         f"{facts.train_interactions:,} training and {facts.test_interactions:,} test interactions "
         f"(split {facts.split})"
     )
+    print_candidates(manifest.candidates)
     quality.show(manifest)
     _print_indexes(manifest)
     if manifest.attributes:
@@ -184,6 +188,12 @@ def verified(rows: Sequence[tuple[str, str | None]], *, as_json: bool) -> None:
     told = [f"{version}: {problem or 'every byte is as published'}" for version, problem in rows]
     content = [{"version": version, "problem": problem} for version, problem in rows]
     show(content, "\n".join(told) or "nothing is published on this volume", as_json=as_json)
+
+
+def exported(rows: int, what: str, options: argparse.Namespace) -> None:
+    """Print the result of --export."""
+    text = f"wrote {rows} {what}{'' if rows == 1 else 's'} to {options.export}"
+    show({"file": str(options.export), "rows": rows}, text, as_json=options.json)
 
 
 def show(content: object, text: str, *, as_json: bool) -> None:

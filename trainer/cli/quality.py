@@ -20,7 +20,8 @@ _SEGMENT_MEASURES = ("ndcg", "precision", "recall", "hit_rate")
 
 def show(manifest: Manifest) -> None:
     """Print all that was measured on the test; nothing without metrics."""
-    rows = table_rows(manifest.metrics, manifest.indexes[layout.RECOMMEND].backend)
+    index = manifest.indexes.get(layout.RECOMMEND)
+    rows = table_rows(manifest.metrics, "its neighbours" if index is None else index.backend)
     if not rows:
         return
     if (facts := manifest.evaluation) is not None:
@@ -33,6 +34,8 @@ def show(manifest: Manifest) -> None:
             least, most = _intervals(row.values, facts)
             table.add_row("  at least, with 95 % confidence", *least)
             table.add_row("  at most", *most)
+    for own in [] if facts is None else facts.simple_models:
+        table.add_row(f"{own.name}, not tuned", printing.share(own.ndcg_at_10))
     tables.show(table)
     if lists := _lists(manifest.metrics):
         print(lists)

@@ -20,26 +20,37 @@ from trainer.reading import default_split, read_source
 from trainer.spec import DataSpec
 from trainer.study.options import StudyOptions
 from trainer.study.study import StudyResult, run_study, write_study
+from trainer.tracking.following import Following
+from trainer.tracking.options import TrackingOptions
 
 _SHOWN = 10
 
 
 def run(options: argparse.Namespace, event_log: Path) -> int:
-    """Search, write and print; returns the exit status. Raises TrainerError."""
+    """Search, write, print and track; returns the exit status. Raises TrainerError."""
     given = vars(options)
     data = made(DataSpec, given)
     start = {name: given[name] for name in ("seed", "threads", "sample_weights")}
     study = made(StudyOptions, given, start=Hyperparameters(**start))
     # A folder that can't be written is an error before the search, not after it.
     writable.check(options.output)
-    result = run_study(
-        read_source(data, data_dir=options.data_dir, event_log=event_log),
-        split=cast("Split", data.split or default_split(data)),
-        split_count=data.split_count,
-        split_share=data.split_share,
-        options=study,
-        reporter=Silent() if options.json else Bars(),
-    )
+    searched = {"data": data, "search": study}
+    tracking = made(TrackingOptions, given)
+    with Following(tracking, "tune", searched, tell=printing.print_warnings) as run:
+        result = run_study(
+            read_source(data, data_dir=options.data_dir, event_log=event_log),
+            split=cast("Split", data.split or default_split(data)),
+            split_count=data.split_count,
+            split_share=data.split_share,
+            options=study,
+            reporter=Silent() if options.json else Bars(),
+        )
+        run.searched(asdict(result), _finish(result, options))
+    return 0
+
+
+def _finish(result: StudyResult, options: argparse.Namespace) -> list[Path]:
+    """Print the result and write its files; returns them. Raises OptionError."""
     if options.json:
         print_json(asdict(result))
     else:
@@ -52,7 +63,7 @@ def run(options: argparse.Namespace, event_log: Path) -> int:
         raise OptionError("--output", str(options.output), reason) from error
     if not options.json:
         print("wrote " + ", ".join(str(path) for path in files))
-    return 0
+    return files
 
 
 def _print(result: StudyResult) -> None:

@@ -165,7 +165,7 @@ def evaluate_training(scores: UserScores, dataset: Dataset, *, seed: int) -> dic
 
     If more than MAX_TRAIN_USERS have one, that many are drawn by the seed.
     """
-    positives = dataset.liked()
+    positives = dataset.profiles()
     users = np.flatnonzero(np.diff(positives.offsets))
     users = users[sample(len(users), MAX_TRAIN_USERS, seed=seed)]
     found = rank_all(scores, users, positives, count=K)

@@ -12,8 +12,9 @@ from lightfm import LightFM
 from lightfm_retriever.publication import layout
 from lightfm_retriever.publication.errors import TooLongError
 from lightfm_retriever.publication.evaluation_facts import EvaluationFacts
-from lightfm_retriever.publication.manifest import Scalar
+from lightfm_retriever.publication.manifest import Scalar, TrialFacts
 from lightfm_retriever.publication.storage.id_map import MAX_ID_BYTES, AnyIds, IdMap
+from lightfm_retriever.publication.vectors.fold_in import FoldIn
 from lightfm_retriever.publication.vectors.vector_space import (
     Float32Array,
     check_indexable,
@@ -107,6 +108,8 @@ class Trained:
         model: the model of LightFM; None from another engine.
         state: the state for a warm start; None if there is none.
         user_features: the vectors of user features; None if there are none.
+        fold_in: the fold-in that made the users' vectors; None if they were trained.
+        trials: the candidates that the model was chosen among.
         warnings: one sentence each.
     """
 
@@ -118,6 +121,8 @@ class Trained:
     model: LightFM | None = None
     state: ModelState | None = None
     user_features: UserFeatureVectors | None = None
+    fold_in: FoldIn | None = None
+    trials: Sequence[TrialFacts] = ()
     warnings: list[str] = field(default_factory=list)
 
 

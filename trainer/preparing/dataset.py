@@ -90,7 +90,7 @@ class Dataset:
         positives = _positives(self.test)
         return positives if len(positives.values) else None
 
-    def liked(self) -> Ragged:
+    def profiles(self) -> Ragged:
         """Return for each user the ascending item rows of the training positives, int32."""
         return _positives(self.train)
 

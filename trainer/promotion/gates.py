@@ -32,6 +32,9 @@ DEFAULT_AUC = 0.45
 DEFAULT_LOSS = 0.5
 """The default of the largest relative loss of precision@10."""
 
+SIMPLE_MODELS = ("popular", "item-knn", "ease")
+"""The simple models that each version is compared with; see trainer.evaluation.simple_models."""
+
 
 def _values(text: str) -> dict[str, float]:
     values = {}
@@ -42,7 +45,7 @@ def _values(text: str) -> dict[str, float]:
         except ValueError:
             equals = ""
         if not equals:
-            raise ArgumentTypeError(f"{part!r} should be NAME=VALUE, such as test_auc_unseen=0.8")
+            raise ArgumentTypeError(f"{part!r} should be NAME=VALUE, such as popular=1.5")
     return values
 
 
@@ -96,6 +99,16 @@ class Gates:
     min_coverage: Annotated[
         float | None, _gate("lowest share of items that are in the top ten of any user")
     ] = None
+    min_lift_over: Annotated[
+        dict[str, float],
+        Option(
+            "lowest NDCG@10 relative to a simple model's, such as popular=1.5; of "
+            f"{', '.join(SIMPLE_MODELS)}",
+            group="gates",
+            metavar="MODEL=RATIO,...",
+            read=_values,
+        ),
+    ] = field(default_factory=dict)
     max_relative_loss: Annotated[
         float | None,
         _gate(
@@ -128,6 +141,11 @@ class Gates:
     def __post_init__(self) -> None:
         """Raise OptionError for a threshold out of range."""
         options.check(self, OptionError)
+        for name, ratio in self.min_lift_over.items():
+            if name not in SIMPLE_MODELS:
+                raise OptionError("--min-lift-over", name, f"one of {', '.join(SIMPLE_MODELS)}")
+            if not 0 < ratio < math.inf:
+                raise OptionError("--min-lift-over", f"{name}={ratio}", "a ratio above 0")
         for name, value in self.min_metric.items():
             if not math.isfinite(value):
                 raise OptionError("--min-metric", f"{name}={value}", "a finite number")
@@ -213,6 +231,7 @@ class Measured:
         target_recall: the recall that the indexes were tuned for.
         coverage: see Gates.
         baseline: None if the label named no version.
+        family: the model's own family; "" if unknown.
     """
 
     metrics: Mapping[str, float] = field(default_factory=dict)
@@ -227,6 +246,7 @@ class Measured:
     target_recall: float | None = None
     coverage: float | None = None
     baseline: Baseline | None = None
+    family: str = ""
 
 
 class DiscontinuityError(TrainerError):

@@ -20,6 +20,7 @@ from trainer.promotion.gates import (
     Gates,
     Measured,
 )
+from trainer.promotion.lifts import check_lifts
 
 # Rounding can't make two equal numbers differ by more.
 _ROUNDING = 1e-9
@@ -60,6 +61,8 @@ def check(gates: Gates, measured: Measured) -> list[GateResult]:
         floor = min(DEFAULT_RECALL, measured.target_recall or DEFAULT_RECALL)
     results.append(_recall(measured.recall_at_10, floor))
     results += _at_least("min_coverage", "coverage", measured.coverage, gates.min_coverage)
+    simple = [] if measured.evaluation is None else measured.evaluation.simple_models
+    results += check_lifts(gates.min_lift_over, simple, measured.family)
     if gates.max_relative_loss is not None:
         results.append(_relative_loss(measured.baseline, gates.max_relative_loss))
     elif measured.baseline is not None and (common := measured.baseline.common) is not None:

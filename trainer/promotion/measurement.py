@@ -61,6 +61,7 @@ def measure(
         target_recall=min((own for own in targets if own is not None), default=None),
         coverage=covered,
         baseline=compared,
+        family=str(manifest.hyperparameters.get("model", "")),
     )
 
 

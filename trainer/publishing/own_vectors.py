@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +23,9 @@ from trainer.evaluation.of_cold_users import evaluate_cold
 from trainer.evaluation.of_dataset import facts_of
 from trainer.evaluation.of_vectors import scores_of
 from trainer.evaluation.segments import usual
+from trainer.evaluation.simple_models import compare, warnings_of
 from trainer.fitting.embeddings import Embeddings
+from trainer.models.protocol import Fitting
 from trainer.preparing.dataset import id_ranks, most_popular, seen_popularity
 from trainer.publishing.publishable import Publishable
 from trainer.publishing.vector_files import VectorSide
@@ -117,7 +119,9 @@ def read_own_vectors(files: OwnVectors, scratch: Path) -> Publishable:
             segments=usual(seen, popularity),
         )
         found = evaluate(scores_of(embeddings), test)
-        evaluation = facts_of(found, test, item_map, user_map)
+        simple = compare(found, test, None, model="", fitting=Fitting())
+        warnings += warnings_of(simple)
+        evaluation = replace(facts_of(found, test, item_map, user_map), simple_models=simple)
         popular = most_popular(popularity, ranks)
         metrics = found.metrics()
         metrics |= evaluate_cold(embeddings, seen=seen, held_out=held_out, popular_items=popular)

@@ -122,6 +122,7 @@ def publish(
                     evaluation=source.evaluation,
                     indexes={index.name: index.facts for index in indexed},
                     attributes=[*attributes.facts],
+                    candidates=[*source.trials],
                 )
             )
         # Verify before the version becomes visible, since it can't be withdrawn afterwards.
@@ -260,8 +261,11 @@ def _stage_cold(
     staging.add_array(layout.POPULAR_ITEMS, most_popular(popularity, ranks))
     if source.user_features is not None:
         source.user_features.stage(staging)
-    embeddings = source.embeddings
-    fold_in = FoldIn.build(embeddings.item_vectors, embeddings.user_vectors, source.seen, seed=seed)
+    embeddings, fold_in = source.embeddings, source.fold_in
+    if fold_in is None:
+        # Learned from trained vectors only: one that was learned from folded ones would shrink twice.
+        vectors = embeddings.item_vectors, embeddings.user_vectors
+        fold_in = FoldIn.build(*vectors, source.seen, seed=seed)
     if fold_in is None or not fold_in.may_be_published:
         return [_NO_SESSIONS]
     staging.add_array(layout.FOLD_IN, fold_in.array)

@@ -21,6 +21,7 @@ from trainer.evaluation.of_dataset import evaluate_dataset
 from trainer.evaluation.of_vectors import scores_of
 from trainer.fitting.embeddings import Embeddings, Trained
 from trainer.fitting.lightfm_model import Hyperparameters
+from trainer.models.protocol import Fitting
 from trainer.preparing.dataset import Dataset
 from trainer.progress import Reporter
 from trainer.spark.exchange import ITEMS, USERS, Exchange
@@ -66,7 +67,9 @@ def trained_on_spark(
             )
         embeddings, seed = Embeddings(item_vectors, user_vectors), hyperparameters.seed
         with timings.stage("evaluate"):
-            evaluated = evaluate_dataset(scores_of(embeddings), dataset, seed=seed)
+            evaluated = evaluate_dataset(
+                scores_of(embeddings), dataset, model=ENGINE, fitting=Fitting(seed=seed)
+            )
             cold = evaluate_cold_of(dataset, embeddings, None, seed=seed)
         yield Trained(
             embeddings=embeddings,
@@ -85,6 +88,7 @@ def trained_on_spark(
             warnings=[
                 *_unknown("item", dataset.items, unknown_items),
                 *_unknown("user", dataset.users, unknown_users),
+                *evaluated.warnings,
             ],
         )
 

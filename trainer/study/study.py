@@ -10,28 +10,26 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 
 from lightfm_retriever.files.durable import write_durably
 from lightfm_retriever.publication.errors import VectorError
-from trainer.data.interactions import Interactions
 from trainer.errors import TrainerError
 from trainer.evaluation.evaluation import evaluate
 from trainer.evaluation.of_dataset import held_out_test
 from trainer.evaluation.of_vectors import scores_of
 from trainer.fitting.embeddings import Embeddings, extract_embeddings
 from trainer.fitting.lightfm_model import Hyperparameters, train
-from trainer.preparing.dataset import Dataset, build_dataset, held_out
+from trainer.preparing.dataset import Dataset, build_dataset
 from trainer.preparing.splits import Split, Splitting
+from trainer.preparing.validation import build_validation, validation_split
 from trainer.progress import Reporter
 from trainer.reading import TrainingInput
 from trainer.study.options import StudyOptions
 from trainer.study.trials import Trial, import_optuna, search, with_parameters
-
-_BY_TIME = ("time", "leave-last-k")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,19 +97,10 @@ def run_study(
     started = time.perf_counter()
     seed = options.start.seed
     splitting = Splitting(split, seed, split_count, split_share)
-    is_test = held_out(source.interactions, splitting)
-
-    def build(interactions: Interactions, split: Split) -> Dataset:
-        return build_dataset(
-            interactions,
-            items=source.items,
-            users=source.users,
-            splitting=replace(splitting, split=split),
-        )
-
-    dataset = build(source.interactions, split)
-    validation = options.validation or (split if split in _BY_TIME else "random")
-    inner = build(source.interactions.where(~is_test), validation)
+    tables = {"items": source.items, "users": source.users}
+    dataset = build_dataset(source.interactions, **tables, splitting=splitting)
+    validation = options.validation or validation_split(split)
+    inner = build_validation(source.interactions, **tables, splitting=splitting, validation=validation)
     trials = search(inner, options, reporter=reporter)
     warnings = list(dataset.warnings)
     best, embeddings = _train_best(trials, dataset, options, reporter, warnings)

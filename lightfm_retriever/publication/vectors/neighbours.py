@@ -16,6 +16,9 @@ from lightfm_retriever.publication.storage.id_map import Rows
 from lightfm_retriever.publication.storage.ragged import Ragged
 from lightfm_retriever.publication.vectors.vector_space import Float32Array
 
+# Sums for all items take about as long as sorting a sixteenth as many neighbours.
+_SORTED_SHARE = 16
+
 
 @dataclass(frozen=True)
 class Neighbours:
@@ -32,19 +35,61 @@ class Neighbours:
     def __len__(self) -> int:
         return len(self.rows)
 
+    def count(self, items: Rows) -> int:
+        """Return how many neighbours some items have together; one of several items counts again."""
+        offsets = self.rows.offsets
+        return int((offsets[items + 1] - offsets[items]).sum())
+
     def scores(self, items: Rows, weights: Float32Array | None = None) -> Float32Array:
         """Return the scores of all items (items,) float32, for items (s,) with weights (s,), or all 1.
 
         The sum is in float64 and in the given order, so equal questions have equal scores.
         """
-        offsets = self.rows.offsets
-        starts, lengths = offsets[items], offsets[items + 1] - offsets[items]
-        total = int(lengths.sum())
-        # Positions of all neighbours of all items, one item after the other.
-        ends = np.cumsum(lengths)
-        places = np.arange(total) + np.repeat(starts - (ends - lengths), lengths)
-        values: NDArray[np.floating] = self.weights[places]
+        found, values = self._listed(items, weights)
+        return self._all_sums(found, values).astype(np.float32)
+
+    def sums(
+        self, items: Rows, weights: Float32Array | None = None
+    ) -> tuple[NDArray[np.int32] | None, Float32Array]:
+        """Return the same scores, of the neighbours alone (k,) if these are few, and their rows (k,).
+
+        Where the neighbours are many, the rows are None, and the scores are of all items. The time of
+        few neighbours doesn't grow with the number of items.
+        """
+        found, values = self._listed(items, weights)
+        if len(found) * _SORTED_SHARE > len(self):
+            return None, self._all_sums(found, values).astype(np.float32)
+        rows, places = np.unique(found, return_inverse=True)
+        # As for all items: in the given order, and not in pairs.
+        return rows, np.bincount(places, weights=values, minlength=len(rows)).astype(np.float32)
+
+    def of_item(self, item: int, rows: Rows) -> Float32Array:
+        """Return the weights (n,) float32 of some neighbours of one item; 0 of rows that are none."""
+        start, end = self.rows.offsets[item : item + 2].tolist()
+        own = self.rows.values[start:end]
+        weights = np.zeros(len(rows), dtype=np.float32)
+        if len(own):
+            places = own.searchsorted(rows.astype(own.dtype, copy=False)).clip(max=len(own) - 1)
+            there = own[places] == rows
+            weights[there] = self.weights[start:end][places[there]]
+        return weights
+
+    def _listed(
+        self, items: Rows, weights: Float32Array | None
+    ) -> tuple[NDArray[np.int32], NDArray[np.floating]]:
+        """Return rows and weights of all neighbours, one item after the other."""
+        if not len(items):
+            return np.empty(0, dtype=np.int32), np.empty(0, dtype=np.float32)
+        starts, ends = self.rows.offsets[items], self.rows.offsets[items + 1]
+        # Copying each row takes a third of the time of picking numbers by their places.
+        parts = [slice(*both) for both in zip(starts.tolist(), ends.tolist(), strict=True)]
+        rows = np.concatenate([self.rows.values[part] for part in parts])
+        values: NDArray[np.floating] = np.concatenate([self.weights[part] for part in parts])
         if weights is not None:
-            values = values * np.repeat(weights.astype(np.float64), lengths)
-        summed = np.bincount(self.rows.values[places], weights=values, minlength=len(self))
-        return summed.astype(np.float32)
+            values = values * np.repeat(weights.astype(np.float64), ends - starts)
+        return rows, values
+
+    def _all_sums(self, rows: NDArray[np.int32], values: NDArray[np.floating]) -> NDArray[np.float64]:
+        # Without a row, numpy would count in whole numbers.
+        weights = values.astype(np.float64, copy=False)
+        return np.bincount(rows, weights=weights, minlength=len(self)).astype(np.float64, copy=False)

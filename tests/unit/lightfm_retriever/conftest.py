@@ -28,7 +28,9 @@ def copied(templates, name, tmp_path):
 def _templates(tmp_path_factory):
     folder = tmp_path_factory.mktemp("templates")
     extended = publications.publish(folder / "extended", seed=3, extended=True)
+    item_item = publications.publish_item_item(folder / "item_item", seed=3)
     versions = {"published": publications.daily(folder / "published", 2), "extended": [extended]}
+    versions["item_item"] = [item_item]
     for name, made in versions.items():
         promote(folder / name, made[-1])
     return folder, versions
@@ -42,3 +44,8 @@ def published(_templates, tmp_path):
 @pytest.fixture
 def extended(_templates, tmp_path):
     return copied(_templates, "extended", tmp_path)
+
+
+@pytest.fixture
+def item_item(_templates, tmp_path):
+    return copied(_templates, "item_item", tmp_path)

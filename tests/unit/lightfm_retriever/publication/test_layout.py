@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from lightfm_retriever.publication import layout
 from lightfm_retriever.publication.errors import InvalidPublicationError, MismatchError
 from lightfm_retriever.publication.layout import FILES, FileSpec
-from lightfm_retriever.publication.manifest import FORMAT_VERSION
+from lightfm_retriever.publication.manifest import FORMAT_VERSIONS
 from lightfm_retriever.publication.reader import open_publication
 from lightfm_retriever.publication.storage.id_map import IdMap
 from lightfm_retriever.publication.storage.ragged import empty
@@ -107,7 +107,7 @@ def test_a_shape_is_told_by_sizes_and_tells_them():
         assert spec.lengths({"items": 7, "users": 5, "components": 4}) == lengths
         assert dict(spec.sizes(tuple(9 if own is None else own for own in lengths))) == sizes
     # So does that of every entry.
-    known = {"items", "users", "components", "numbers"}.union(
+    known = {"items", "users", "components", "numbers", "neighbours"}.union(
         *(own.shape.split() for own in FILES.values() if not own.dtype)
     )
     for spec in FILES.values():
@@ -116,6 +116,18 @@ def test_a_shape_is_told_by_sizes_and_tells_them():
         assert len(spec.lengths({})) == len(named)
         # One that is misspelt would be any number.
         assert {*told, *filter(None, [spec.of])} <= known
-        assert 1 <= spec.since <= FORMAT_VERSION
+        assert spec.since in FORMAT_VERSIONS
         if spec.values:
             assert (spec.dtype, FILES[spec.values].group) == ("int64", spec.group)
+            assert (FILES[spec.values].kind, FILES[spec.values].since) == (spec.kind, spec.since)
+
+
+def test_a_version_has_the_format_of_its_newest_file():
+    assert layout.format_version(publications.EXTENDED_FILES) == 1
+    assert layout.format_version([*publications.ALL_FILES, "of.tomorrow"]) == 1
+    assert layout.format_version(publications.ITEM_ITEM_FILES) == 2
+    for kind, files in layout.REQUIRED_FILES.items():
+        assert layout.SCORING_FILES[kind] in files
+        assert all(FILES[name].fits(kind) for name in files)
+    # What came with the first format is in no item-item model only.
+    assert {spec.kind for spec in FILES.values() if spec.since == 2} == {"neighbours"}

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from lightfm_retriever.publication import layout, manifest
 from lightfm_retriever.publication.errors import InvalidPublicationError as InvalidError
 from lightfm_retriever.publication.errors import ManifestError, UnsupportedFormatError
-from lightfm_retriever.publication.manifest import Depth
+from lightfm_retriever.publication.manifest import Depth, ModelFacts, TrialFacts
 from lightfm_retriever.publication.reader import open_publication
 from lightfm_retriever.publication.verification import verify
 from tests import publications
@@ -24,6 +24,7 @@ from tests import publications
 PATH = Path("volume/manifest.json")
 EXAMPLE = publications.complete_manifest()
 CONTENT = json.loads(manifest.encode(EXAMPLE))
+ITEM_ITEM = publications.complete_manifest(item_item=True)
 
 
 def decode(data, *, version=EXAMPLE.version):
@@ -60,6 +61,8 @@ def test_decoding_undoes_encoding():
     for facts in (
         EXAMPLE,
         publications.complete_manifest(extended=True),
+        ITEM_ITEM,
+        replace(EXAMPLE, model=ModelFacts(family="als", kind="vectors")),
         replace(EXAMPLE, users=0, dataset=replace(EXAMPLE.dataset, weight=0.0), metrics={}),
         replace(EXAMPLE, indexes={**EXAMPLE.indexes, "similar": replace(SIMILAR, depths=MEASURED)}),
         replace(EXAMPLE, indexes={**EXAMPLE.indexes, "similar": replace(SIMILAR, file=None)}),
@@ -117,6 +120,27 @@ def test_an_index_of_an_older_or_later_release_is_read():
     assert decode(written(content)) == EXAMPLE
 
 
+def test_the_candidates_of_a_choice_are_kept_and_are_left_out_when_there_are_none():
+    assert "candidates" not in CONTENT
+    assert EXAMPLE.candidates == []
+    trials = [
+        TrialFacts(
+            model="als",
+            settings={"components": 64, "alpha": 1.0},
+            state="complete",
+            ndcg_at_10=0.25,
+            folded_in=True,
+            trained_ndcg_at_10=0.2,
+            folded_ndcg_at_10=0.25,
+            seconds=1.5,
+        ),
+        TrialFacts(model="ease", settings={"l2": 250.0}, state="skipped", reason="too large"),
+    ]
+    chosen = replace(EXAMPLE, candidates=trials)
+    assert decode(written(json.loads(manifest.encode(chosen)))) == chosen
+    refused(put(("candidates",), [{"model": "als", "settings": {}, "state": "odd"}]), "candidates")
+
+
 def test_an_added_field_and_a_checksum_of_another_manifest_are_noticed(published):
     refused({**CONTENT, "x": 1}, "edited after publication", sign=False)
     refused({**CONTENT, "checksum": "0" * 64}, "0{64}", sign=False)
@@ -153,9 +177,9 @@ def test_json_of_another_kind_or_nested_too_deep_is_refused(nested):
             decode((text % ("[" * nested + "]" * nested)).encode())
 
 
-@pytest.mark.parametrize("found", [0, 2, -1, 1.0, "1", True, None, [1], {}, 10**30])
+@pytest.mark.parametrize("found", [0, 3, -1, 1.0, "1", True, None, [1], {}, 10**30])
 def test_another_format_version_is_refused_whatever_else_the_manifest_holds(found):
-    with pytest.raises(UnsupportedFormatError, match="this release reads 1 only") as caught:
+    with pytest.raises(UnsupportedFormatError, match="this release reads 1 and 2 only") as caught:
         decode(json.dumps({"format_version": found}).encode())
     said = {"[1]": "is a list", "{}": "is an object", "True": "is true", "None": "there is no"}
     assert said.get(str(found), f"is {found!r}") in str(caught.value)
@@ -252,6 +276,45 @@ def test_a_value_that_cannot_be_is_refused():
         assert "plain" not in (reason or "") or repr(path[1]) in message
 
 
+def test_a_manifest_and_the_files_of_another_kind_of_model_do_not_go_together():
+    assert (EXAMPLE.kind, EXAMPLE.family, ITEM_ITEM.kind, ITEM_ITEM.family) == (
+        *("vectors", ""),
+        *("neighbours", "ease"),
+    )
+    assert "model" not in CONTENT
+    vectors = ModelFacts(family="ease", kind="vectors")
+    other = EXAMPLE.files[layout.ITEM_VECTORS]
+    for facts, reason in (
+        (replace(ITEM_ITEM, model=vectors), "components is 0, but should be 1 or more"),
+        (replace(ITEM_ITEM, model=None, components=4), "'item_vectors.npy' is missing"),
+        (replace(EXAMPLE, model=ITEM_ITEM.model), "components is 4, but should be 0 for a model of n"),
+        (replace(EXAMPLE, model=ITEM_ITEM.model, components=0), "'recommend' is there, but a model of"),
+        (replace(ITEM_ITEM, format_version=1), "format_version is 1, but should be 2 for these files"),
+        (replace(EXAMPLE, format_version=2), "format_version is 2, but should be 1 for these files"),
+        *(
+            (
+                replace(ITEM_ITEM, files={**ITEM_ITEM.files, name: other}),
+                f"'{name}' is there, but a model of neighbours has no such file",
+            )
+            for name in (layout.USER_VECTORS, layout.FOLD_IN, layout.ITEM_NORMS)
+        ),
+        (
+            replace(
+                EXAMPLE,
+                format_version=2,
+                files={**EXAMPLE.files, **dict.fromkeys(publications.PROFILE_FILES, other)},
+            ),
+            "'profile_offsets.npy' is there, but a model of vectors has no such file",
+        ),
+        (
+            replace(ITEM_ITEM, model=replace(ITEM_ITEM.model, family="My model")),
+            r"matching regex .* - at `\$.model.family`",
+        ),
+    ):
+        with pytest.raises(ManifestError, match=reason):
+            decode(manifest.encode(facts))
+
+
 def test_more_files_than_any_version_has_are_refused():
     left = range(manifest.MAX_FILES - len(CONTENT["files"]))
     files = {**CONTENT["files"], **{f"extra{number}.npy": FACTS for number in left}}
@@ -273,6 +336,10 @@ def test_a_file_that_must_be_named_is_missed_also_for_the_sake_of_another():
     for pair in layout.PAIRS:
         files = {own: facts for own, facts in whole.files.items() if own not in pair}
         assert decode(manifest.encode(replace(whole, files=files))).files == files
+    for name in ITEM_ITEM.files:
+        files = {own: facts for own, facts in ITEM_ITEM.files.items() if own != name}
+        with pytest.raises(ManifestError, match=rf"files.*'{name}'"):
+            decode(manifest.encode(replace(ITEM_ITEM, files=files)))
 
 
 @given(st.sets(st.sampled_from(layout.MODEL_FILES)))

@@ -100,7 +100,7 @@ def test_an_exception_leaves_nothing_behind_and_the_systems_become_the_volumes(v
 
 
 def test_a_required_file_that_was_not_staged_is_named(volume):
-    for name in layout.REQUIRED_FILES:
+    for name in layout.REQUIRED_FILES["vectors"]:
         with Staging(volume) as staging:
             publications.stage(staging)
             staging.path(name).unlink()

@@ -46,6 +46,9 @@ class Catalogue:
         popularity: for each item how many users chose it.
         texts, numbers: attribute name -> for each item its values; NaN for no number.
         fold_in: of a published file.
+        links: of an item-item model, for each item the weights of its neighbours by row; then there
+            are no vectors, and of users only how many there are.
+        profiles: for each user rows of items; None for those seen.
     """
 
     item_ids: Sequence[str]
@@ -57,6 +60,8 @@ class Catalogue:
     texts: dict[str, Sequence[Sequence[str]]]
     numbers: dict[str, Sequence[float]]
     fold_in: FoldIn
+    links: Sequence[dict[int, float]] | None = None
+    profiles: Sequence[frozenset[int]] | None = None
 
     def snapshot(self, **indexes: Any) -> Snapshot:
         """The same as the retriever sees it; `indexes` are `recommend` and `similar`."""
@@ -64,14 +69,20 @@ class Catalogue:
         columns += [NumberColumn(name, np.array(values)) for name, values in self.numbers.items()]
         popularity = np.array(self.popularity, dtype=np.int32)
         by_popularity = sorted(range(len(self.items)), key=lambda row: self.place(row, popularity[row]))
+        common: dict[str, Any] = {
+            "seen": [sorted(rows) for rows in self.seen],
+            "item_ids": self.item_ids,
+            "attributes": Attributes.build(columns, len(self.items)),
+            "popularity": popularity,
+            "popular_items": np.array(by_popularity, dtype=np.int32),
+        }
+        if self.links is not None:
+            profiles = None if self.profiles is None else [sorted(rows) for rows in self.profiles]
+            return retrievable.item_item_snapshot(self.links, profiles=profiles, **common)
         return retrievable.snapshot(
             self.items,
             self.users,
-            seen=[sorted(rows) for rows in self.seen],
-            item_ids=self.item_ids,
-            attributes=Attributes.build(columns, len(self.items)),
-            popularity=popularity,
-            popular_items=np.array(by_popularity, dtype=np.int32),
+            **common,
             user_features=DictIdMap(list(self.features)),
             user_feature_vectors=np.array(list(self.features.values()), dtype=np.float32),
             fold_in=self.fold_in.array,
@@ -100,6 +111,11 @@ class NoMean:
 
 
 @dataclass(frozen=True)
+class NotPublished:
+    """The answer is an error: the model can't be asked so."""
+
+
+@dataclass(frozen=True)
 class Looked:
     """A subject, looked up.
 
@@ -109,6 +125,7 @@ class Looked:
         rounded: whether float32 may round them.
         own: rows that are the subject's own.
         unknown: ids of the subject that aren't published.
+        links: whether only items with a score above 0 may be returned.
     """
 
     source: str
@@ -116,6 +133,7 @@ class Looked:
     rounded: bool = False
     own: frozenset[int] = field(default_factory=frozenset)
     unknown: Sequence[str] = ()
+    links: bool = False
 
 
 @dataclass(frozen=True)
@@ -128,6 +146,8 @@ class Expected:
         matching: how many items match the filter, excluded ones too.
         excluded: how many of these are excluded.
         unknown: ids of the request that aren't published; fewer than eleven are excluded here.
+        examined: how many items match, or of an item-item model, have a score above 0.
+        removed: how many of these may not be returned.
     """
 
     looked: Looked
@@ -135,25 +155,32 @@ class Expected:
     matching: int
     excluded: int
     unknown: Sequence[str]
+    examined: int
+    removed: int
 
     def short_reason(self, start: int, limit: int, options: Options) -> str | None:
         """Why a page that begins at `start` has fewer results than its limit."""
         if len(self.rows) >= start + limit:
             return None
+        if len(self.rows) < self.matching - self.excluded:
+            return "no_evidence"
         if self.matching >= start + limit:
             return "exclusions"
         return "filter" if options.conditions else "catalogue"
 
 
-def recommend(catalogue: Catalogue, subject: Subject, options: Options) -> Expected | Unknown | NoMean:
+def recommend(
+    catalogue: Catalogue, subject: Subject, options: Options
+) -> Expected | Unknown | NoMean | NotPublished:
     """What Recommend should answer."""
+    looked: Looked | Unknown | NotPublished
     if isinstance(subject, str):
         looked = _user(catalogue, subject, options)
     elif isinstance(subject, UserFeatures):
         looked = _features(catalogue, subject, options)
     else:
         looked = _session(catalogue, subject, options)
-    if isinstance(looked, Unknown):
+    if isinstance(looked, Unknown | NotPublished):
         return looked
     return _rank(
         catalogue, looked, options, leave_out=looked.own if options.exclude_seen else frozenset()
@@ -203,10 +230,17 @@ def _rank(
         row for row in range(len(catalogue.items)) if matches(catalogue, options.conditions, row)
     ]
     eligible = [row for row in matching if row not in excluded]
-    rows = sorted(eligible, key=lambda row: catalogue.place(row, looked.scores[row]))
+    examined, removed = len(matching), len(matching) - len(eligible)
+    returned = eligible
+    if looked.links:
+        returned = [row for row in eligible if looked.scores[row] > 0]
+        examined = sum(score > 0 for score in looked.scores)
+        removed = examined - len(returned)
+    rows = sorted(returned, key=lambda row: catalogue.place(row, looked.scores[row]))
     absent = [item_id for item_id in options.exclude_item_ids if catalogue.row(item_id) is None]
     unknown = [*dict.fromkeys([*looked.unknown, *absent])]
-    return Expected(looked, rows, len(matching), len(matching) - len(eligible), unknown)
+    left_out = len(matching) - len(eligible)
+    return Expected(looked, rows, len(matching), left_out, unknown, examined, removed)
 
 
 def _user(catalogue: Catalogue, user_id: str, options: Options) -> Looked | Unknown:
@@ -214,12 +248,22 @@ def _user(catalogue: Catalogue, user_id: str, options: Options) -> Looked | Unkn
     if user_id not in names:
         return _popular_or(Unknown("user", user_id), catalogue, options.unknown_ids, [user_id])
     row = names.index(user_id)
+    if catalogue.links is not None:
+        chosen = catalogue.seen if catalogue.profiles is None else catalogue.profiles
+        weights = dict.fromkeys(chosen[row], 1.0)
+        looked = Looked("personalized", _sums(catalogue, weights), own=catalogue.seen[row], links=True)
+        return _if_linked(looked, weights, catalogue, options)
     *embedding, bias = catalogue.users[row]
     return Looked("personalized", lightfm(catalogue, embedding, bias), own=catalogue.seen[row])
 
 
-def _features(catalogue: Catalogue, subject: UserFeatures, options: Options) -> Looked | Unknown:
+def _features(
+    catalogue: Catalogue, subject: UserFeatures, options: Options
+) -> Looked | Unknown | NotPublished:
     names = list(dict.fromkeys(subject.features))
+    if catalogue.links is not None:
+        unknown = _popular_or(Unknown("feature", names[0]), catalogue, options.unknown_ids, names)
+        return NotPublished() if isinstance(unknown, Unknown) else unknown
     unknown = [name for name in names if name not in catalogue.features]
     vectors = [catalogue.features[name] for name in names if name in catalogue.features]
     if unknown and (options.unknown_ids == "error" or not vectors):
@@ -258,6 +302,14 @@ def _session(catalogue: Catalogue, subject: WeightedItems, options: Options) -> 
     if session.unknown and (options.unknown_ids == "error" or not session.weights):
         error = Unknown("item", session.unknown[0])
         return _popular_or(error, catalogue, options.unknown_ids, session.unknown, session.own)
+    if catalogue.links is not None:
+        most = max(session.weights.values())
+        weights = {row: weight / most for row, weight in session.weights.items()}
+        looked = Looked(
+            *("folded_in", _sums(catalogue, weights), _is_rounded(*weights.values())),
+            *(session.own, session.unknown, True),
+        )
+        return _if_linked(looked, weights, catalogue, options)
     embeddings = np.array([catalogue.items[row][:-1] for row in session.weights], dtype=np.float32)
     weights = np.array([*session.weights.values()], dtype=np.float32)
     user = catalogue.fold_in.parts(embeddings, weights).sum(axis=0, dtype=np.float64).tolist()
@@ -275,6 +327,12 @@ def _similar(
     if session.unknown and (unknown_ids == "error" or not session.weights):
         error = Unknown("item", session.unknown[0])
         return _popular_or(error, catalogue, options.unknown_ids, session.unknown, session.own)
+    if catalogue.links is not None:
+        total = sum(session.weights.values())
+        scores = [score / total for score in _sums(catalogue, session.weights)]
+        rounded = _is_rounded(*scores, *(own / total for own in session.weights.values()))
+        looked = Looked("similar", scores, rounded, session.own, session.unknown, links=True)
+        return _if_linked(looked, session.weights, catalogue, options)
     units = np.array([item[:-1] for item in catalogue.items], dtype=np.float64)
     units /= np.array([math.hypot(*vector) for vector in units])[:, None]
     total = sum(session.weights.values())
@@ -286,6 +344,28 @@ def _similar(
     # A root that is no power of 2 is rounded, and so is what is divided by it.
     rounded = len(session.weights) > 1 or _is_rounded(*units.ravel().tolist())
     return Looked("similar", scores, rounded=rounded, own=session.own, unknown=session.unknown)
+
+
+def _sums(catalogue: Catalogue, weights: dict[int, float]) -> list[float]:
+    """Sum the weights of neighbours of some items."""
+    links = catalogue.links
+    assert links is not None
+    return [
+        math.fsum(weight * links[row].get(other, 0) for row, weight in weights.items())
+        for other in range(len(links))
+    ]
+
+
+def _if_linked(
+    looked: Looked, weights: dict[int, float], catalogue: Catalogue, options: Options
+) -> Looked | Unknown:
+    """The popular items instead, if none has a neighbour and they are wanted."""
+    assert catalogue.links is not None
+    if any(catalogue.links[row] for row in weights):
+        return looked
+    error = Unknown("", "")
+    popular = _popular_or(error, catalogue, options.unknown_ids, looked.unknown, looked.own)
+    return looked if isinstance(popular, Unknown) else popular
 
 
 def _popular_or(

@@ -230,8 +230,8 @@ def assert_says_how(answer, expected, catalogue, options, index):
         assert 0 <= answer.filtered <= answer.candidates <= len(catalogue.items)
         assert answer.candidates - answer.filtered >= len(answer.rows)
     else:
-        assert answer.candidates == expected.matching
-        assert answer.filtered == expected.excluded
+        assert answer.candidates == expected.examined
+        assert answer.filtered == expected.removed
         if options.search.exact:
             assert not asked
         elif asked or (index is not None and not options.conditions):

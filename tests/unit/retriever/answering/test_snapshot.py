@@ -73,8 +73,8 @@ def test_every_file_is_mapped_and_closed_with_the_last_reference(published_by, b
         own = [line.split() for line in mapped.splitlines() if str(published.directory) in line]
         assert {rights[:3] for _, rights, *_ in own} == {"r--"}
         assert missing == {name for name in files if name.endswith(".nmslib")}
-        assert np.shares_memory(snapshot.item_embeddings, snapshot.publication.item_vectors)
-        assert snapshot.similar.exact.norms is snapshot.publication.item_norms is not None
+        assert np.shares_memory(snapshot.model.item_embeddings, snapshot.publication.item_vectors)
+        assert snapshot.model.similar.exact.norms is snapshot.publication.item_norms is not None
         del snapshot
         assert str(published.directory) not in Path("/proc/self/maps").read_text()
         assert len(os.listdir("/proc/self/fd")) == descriptors

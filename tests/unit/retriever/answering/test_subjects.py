@@ -134,7 +134,7 @@ def test_contributions_and_the_bias_add_up_to_the_score(seed, asked):
         assert_tidy(explanation)
         assert explanation.of_features == isinstance(subject, UserFeatures)
         # What each part contributed, those of 0 or less too.
-        vector = np.float64(own.item_embeddings[row])
+        vector = np.float64(own.model.item_embeddings[row])
         vector /= np.linalg.norm(vector) if similar else 1
         each = dict(zip(parts.names, (parts.vectors @ vector).tolist(), strict=True))
         told = dict(explanation.contributions)

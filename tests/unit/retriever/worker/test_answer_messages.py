@@ -11,8 +11,8 @@ from recsys.retriever.v1 import retriever_service_pb2 as pb
 from lightfm_retriever.publication.attributes import Attributes, NumberColumn, TextColumn
 from retriever.answer_words import ShortReason, Source
 from retriever.answering.filters import EmptyRange, UnknownValue
+from retriever.answering.model import ScoreParts
 from retriever.answering.queries import RankedRows
-from retriever.answering.subjects import ScoreParts
 from retriever.worker import answer_messages
 from tests import retrievable
 

@@ -347,9 +347,24 @@ SLOW = [
 @pytest.mark.parametrize("request_", [*QUICK, *SLOW], ids=str)
 def test_what_may_look_at_much_is_not_quick_and_nothing_is_where_searches_are_not(many_items, request_):
     for microseconds in (500.0, 500.1):
+        model = many_items.model
         rankers = {
-            name: replace(getattr(many_items, name), query_microseconds=microseconds)
+            name: replace(getattr(model, name), query_microseconds=microseconds)
             for name in ("recommend", "similar")
         }
-        found = messages.is_quick(replace(many_items, **rankers), request_)
+        found = messages.is_quick(replace(many_items, model=replace(model, **rankers)), request_)
         assert found == (request_ in QUICK and microseconds == 500.0)
+
+
+def test_what_sums_many_neighbours_is_not_quick():
+    """The users have seen 1, 20 and 300 items of 400 neighbours each."""
+    items = 500
+    links = [dict.fromkeys([*range(400)], 1.0) for _ in range(items)]
+    seen = [[0], [*range(20)], [*range(300)]]
+    own = retrievable.item_item_snapshot(links, seen=seen)
+    for user, quick in (("user-0", True), ("user-1", True), ("user-2", False), ("nobody", True)):
+        assert messages.is_quick(own, request_of("recommend", user_id=user)) == quick
+    for count in (1, 50):
+        session = {"item_ids": [f"item-{row}" for row in range(count)]}
+        assert messages.is_quick(own, pb.RecommendRequest(session=session))
+    assert messages.is_quick(own, pb.SimilarItemsRequest(item_id="item-0"))

@@ -1,4 +1,5 @@
 from dataclasses import replace
+from decimal import Decimal
 
 import pytest
 from hypothesis import example, given, settings
@@ -23,15 +24,19 @@ def spec_of(*flags, command="train", where=HERE):
 def as_flags(spec):
     """A spec as somebody would write it on the command line."""
     flags = ["--no-label"] if spec.label is None else [f"--label={spec.label}"]
-    for own in (spec, spec.data, spec.hyperparameters, spec.gates):
+    for own in (spec, spec.data, spec.data.form, spec.hyperparameters, spec.gates):
         for name, one in declared(type(own)).items():
             value = getattr(own, name)
             if value is True:
                 flags.append(one.flag)
+            elif one.option.repeated:
+                flags += [f"{one.flag}={key}={text}" for key, text in value.items()]
             elif isinstance(value, dict) and value:
-                flags.append(f"{one.flag}={','.join(f'{key}={v!r}' for key, v in value.items())}")
+                flags.append(f"{one.flag}={','.join(f'{key}={v}' for key, v in value.items())}")
             elif isinstance(value, list):
                 flags.append(f"{one.flag}={','.join(value)}")
+            elif name == "budget_seconds" and value is not None:
+                flags.append(f"{one.flag}={format(Decimal(value), 'f')}s")
             elif value is not None and value is not False and value != {}:
                 flags.append(f"{one.flag}={value}")
     return flags

@@ -94,7 +94,7 @@ def test_ten_trials_are_printed_and_the_best_as_flags_of_train(interactions, mon
     ]
     parsed = arguments.parse(["train", "--volume", "v", *interactions, *flags.split()])
     trained = spec_arguments.training_spec(parsed).hyperparameters
-    assert trained == replace(start, learning_rate=0.01235)
+    assert trained.of_lightfm() == replace(start, learning_rate=0.01235)
     monkeypatch.setattr(study_command, "run_study", lambda *_, **__: replace(found, test=None))
     assert main(["tune", *interactions]) == 0
     assert "on the test" not in capsys.readouterr().out

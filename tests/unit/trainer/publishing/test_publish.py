@@ -81,7 +81,7 @@ def test_what_is_published_are_the_contracts_files_and_the_chosen_indexes(tmp_pa
         ["index", "publish", "verify"],
         ["index"],
     )
-    expected = {*layout.REQUIRED_FILES, layout.ITEM_NORMS, layout.ID_RANKS, layout.FOLD_IN}
+    expected = {*layout.REQUIRED_FILES["vectors"], layout.ITEM_NORMS, layout.ID_RANKS, layout.FOLD_IN}
     expected |= {layout.POPULARITY, layout.POPULAR_ITEMS}
     choice = ("backend", "build", "query", "recall_at_10", "query_microseconds")
     for name, facts in manifest.indexes.items():

@@ -41,6 +41,7 @@ class ShortReason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     SHORT_REASON_EXCLUSIONS: _ClassVar[ShortReason]
     SHORT_REASON_FILTER: _ClassVar[ShortReason]
     SHORT_REASON_PAGE_LIMIT: _ClassVar[ShortReason]
+    SHORT_REASON_NO_EVIDENCE: _ClassVar[ShortReason]
 
 class WorkerState(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -66,6 +67,7 @@ SHORT_REASON_CATALOGUE: ShortReason
 SHORT_REASON_EXCLUSIONS: ShortReason
 SHORT_REASON_FILTER: ShortReason
 SHORT_REASON_PAGE_LIMIT: ShortReason
+SHORT_REASON_NO_EVIDENCE: ShortReason
 WORKER_STATE_UNSPECIFIED: WorkerState
 WORKER_STATE_STARTING: WorkerState
 WORKER_STATE_RUNNING: WorkerState

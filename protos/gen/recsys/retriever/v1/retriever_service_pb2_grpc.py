@@ -109,8 +109,8 @@ class RetrieverServiceServicer:
     """
 
     def SimilarItems(self, request, context):
-        """SimilarItems returns the items most similar to one item or to several, by the cosine of their
-        embeddings.
+        """SimilarItems returns the items most similar to one item or to several: by the cosine of their
+        embeddings, or as their neighbours in an item-item model.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

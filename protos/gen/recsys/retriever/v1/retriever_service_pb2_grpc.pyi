@@ -56,8 +56,8 @@ class RetrieverServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> RetrieverServiceAsyncStub: ...
     SimilarItems: _grpc.UnaryUnaryMultiCallable[_retriever_service_pb2.SimilarItemsRequest, _retriever_service_pb2.SimilarItemsResponse]
-    """SimilarItems returns the items most similar to one item or to several, by the cosine of their
-    embeddings.
+    """SimilarItems returns the items most similar to one item or to several: by the cosine of their
+    embeddings, or as their neighbours in an item-item model.
     """
     Recommend: _grpc.UnaryUnaryMultiCallable[_retriever_service_pb2.RecommendRequest, _retriever_service_pb2.RecommendResponse]
     """Recommend returns the items with the highest scores for a user, a session or user features."""
@@ -100,8 +100,8 @@ class RetrieverServiceAsyncStub(RetrieverServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     SimilarItems: _aio.UnaryUnaryMultiCallable[_retriever_service_pb2.SimilarItemsRequest, _retriever_service_pb2.SimilarItemsResponse]  # type: ignore[assignment]
-    """SimilarItems returns the items most similar to one item or to several, by the cosine of their
-    embeddings.
+    """SimilarItems returns the items most similar to one item or to several: by the cosine of their
+    embeddings, or as their neighbours in an item-item model.
     """
     Recommend: _aio.UnaryUnaryMultiCallable[_retriever_service_pb2.RecommendRequest, _retriever_service_pb2.RecommendResponse]  # type: ignore[assignment]
     """Recommend returns the items with the highest scores for a user, a session or user features."""
@@ -147,8 +147,8 @@ class RetrieverServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _retriever_service_pb2.SimilarItemsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_retriever_service_pb2.SimilarItemsResponse, _abc.Awaitable[_retriever_service_pb2.SimilarItemsResponse]]:
-        """SimilarItems returns the items most similar to one item or to several, by the cosine of their
-        embeddings.
+        """SimilarItems returns the items most similar to one item or to several: by the cosine of their
+        embeddings, or as their neighbours in an item-item model.
         """
 
     @_abc_1.abstractmethod
