@@ -1,4 +1,4 @@
-"""A model is held against simple ones, fitted to the same interactions, for the same users."""
+"""A model is compared with simple ones, fitted to the same interactions, for the same users."""
 
 from __future__ import annotations
 
