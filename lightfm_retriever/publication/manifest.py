@@ -69,6 +69,7 @@ class DatasetFacts:
     name: str
     split: str
     train_interactions: Count
+    # Held-out positives; older versions also counted held-out pairs with a weight of 0 or less.
     test_interactions: Count
     item_features: list[str]
     user_features: list[str]
