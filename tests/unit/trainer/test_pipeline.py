@@ -28,7 +28,7 @@ from trainer.reading import TrainingInput
 from trainer.spec import DataSpec, TrainingSpec
 
 GIVEN = replace(datasets.GIVEN, epochs=3)
-STAGES = ["dataset", "fit", "evaluate", "index", "publish", "verify", "gates"]
+STAGES = ["dataset", "validate", "fit", "evaluate", "index", "publish", "verify", "gates"]
 PASSES = Gates(min_auc=0.0, min_recall=0.5)
 FAILS = Gates(min_precision_at_10=0.0, min_auc=1.0)
 ANEW = "--warm-start had no effect"
@@ -81,7 +81,7 @@ def test_what_is_published_verifies_has_the_label_and_tells_how_it_was_made(tmp_
     assert manifest.created_at == "2026-11-24T12:00:00Z"
     run_id, started_at, _ = vars(manifest.run).values()
     assert (run_id, started_at) == ("cli-20261124T120000.000000Z", "2026-11-24T12:00:00+00:00")
-    assert (list(manifest.run.seconds), list(result.seconds)) == (STAGES[:4], STAGES)
+    assert (list(manifest.run.seconds), list(result.seconds)) == (STAGES[:5], STAGES)
     assert manifest.hyperparameters == {"model": "lightfm", **asdict(datasets.QUICK)}
     own = ["interactions.csv", "first-10", dataset.train.nnz, dataset.test.nnz, ["genres"], []]
     assert [*vars(manifest.dataset).values()] == [*own, dataset.weight()]
