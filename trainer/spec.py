@@ -331,6 +331,11 @@ _ADDED: dict[str, Any] = {
 """Fields that a spec got later, and their defaults, which aren't encoded."""
 
 
+# The defaults of LightFM that earlier releases wrote out.
+_FORMER_DEFAULTS = {"loss": "warp", "components": 64, "learning_rate": 0.05, "epochs": 20}
+_FORMER_DEFAULTS |= {"item_alpha": 0.001, "user_alpha": 0.0}
+
+
 def encode(spec: TrainingSpec) -> str:
     """Encode a spec as JSON, which is the same for equal specs."""
     # Unlike msgspec's, this also has the fields that a stored spec lacked.
@@ -361,8 +366,9 @@ def is_same(stored: TrainingSpec, asked: TrainingSpec) -> bool:
         return True
     if asked.model is not None or asked.settings:
         return False
-    own = GivenHyperparameters(**asdict(asked.hyperparameters.of_lightfm()))
-    return encode(stored) == encode(replace(asked, hyperparameters=own))
+    given = {**_FORMER_DEFAULTS, **asked.hyperparameters.own()}
+    own = replace(asked.hyperparameters, **given)  # type: ignore[arg-type]
+    return encode(stored) == encode(replace(asked, model=None, hyperparameters=own))
 
 
 def decode(text: str | bytes) -> TrainingSpec:

@@ -164,7 +164,7 @@ def _choose(
     if (problem := family.problem(shape)) is not None:
         raise OptionError("--model", family.name, f"another one: {problem}")
     given = models.settings_of(family, spec.hyperparameters, spec.settings)
-    settings = models.filled(family, shape, given)
+    settings = family.filled(shape, given)
     folded_in = spec.users_by == "fold-in"
     if validation is None or spec.chooses_model:
         return _Choice(family=family, settings=settings, folded_in=folded_in)
@@ -178,7 +178,7 @@ def _lightfm(spec: TrainingSpec, dataset: Dataset) -> Hyperparameters:
     """Return the hyperparameters of LightFM for a dataset."""
     own = models.family(models.LIGHTFM)
     given = models.settings_of(own, spec.hyperparameters, spec.settings)
-    made: Hyperparameters = models.filled(own, Shape.of(dataset), given)
+    made: Hyperparameters = own.filled(Shape.of(dataset), given)
     return replace(made, seed=spec.hyperparameters.seed, threads=spec.hyperparameters.threads)
 
 

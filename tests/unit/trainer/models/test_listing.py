@@ -26,7 +26,7 @@ def test_each_setting_can_be_given_as_the_list_says(capsys):
     }
     assert settings["lightfm", "learning_rate"]["flag"] == "--learning-rate"
     # This one depends on the data.
-    assert settings["als", "regularization"]["default"] is None
+    assert settings["lightfm", "epochs"]["default"] is None
     assert not any(name in ("seed", "threads", "sample_weights") for _, name in settings)
     traits = {own["name"]: own for own in found["models"]}
     for name, own in traits.items():
