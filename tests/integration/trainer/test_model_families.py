@@ -63,9 +63,8 @@ def test_a_retriever_recommends_what_the_model_scores_best(train, tmp_path, name
 
     dataset = datasets.dataset(ROWS)
     shape = Shape.of(dataset)
-    settings = models.filled(
-        family, shape, models.settings_of(family, GivenHyperparameters(**given), {})
-    )
+    chosen = models.settings_of(family, GivenHyperparameters(**given), {})
+    settings = family.filled(shape, chosen)
     scores = family.fit(dataset, settings, Fitting(seed=42)).scores
     snapshot = open_snapshot(volume, version)
     items, users = snapshot.publication.items, snapshot.publication.users
