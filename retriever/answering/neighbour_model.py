@@ -19,8 +19,9 @@ from lightfm_retriever.publication.storage.ragged import are_among
 from lightfm_retriever.publication.vectors.neighbours import Neighbours
 from lightfm_retriever.publication.vectors.vector_space import Float32Array, best
 from retriever.answer_words import Source
-from retriever.answering.model import ZERO, Found, KnownItems, ScoreParts, Subject, Wanted, largest
+from retriever.answering.model import ZERO, KnownItems, ScoreParts, Subject, largest
 from retriever.answering.questions import Checkpoint
+from retriever.answering.search import Found, Wanted
 from retriever.errors import NotPublishedError
 
 # Rough microseconds: of a search, of each neighbour of the subject's items, and of each item.

@@ -41,6 +41,7 @@ def published(result: Checked, *, as_json: bool) -> None:
                 "hyperparameters": manifest.hyperparameters,
                 "metrics": manifest.metrics,
                 "indexes": {name: asdict(index) for name, index in manifest.indexes.items()},
+                "model": None if manifest.model is None else asdict(manifest.model),
                 "attributes": [asdict(attribute) for attribute in manifest.attributes],
                 "seconds": in_order(result.seconds),
                 "warnings": result.warnings,
@@ -57,8 +58,9 @@ def published(result: Checked, *, as_json: bool) -> None:
     )
     _print_metrics(manifest)
     users = f"{manifest.metrics.get(USERS, 0):,.0f} users, seen items excluded"
-    served = served_rows(manifest.metrics, manifest.indexes[layout.RECOMMEND].backend)
-    _print_shares(users, "of exact search", served)
+    if index := manifest.indexes.get(layout.RECOMMEND):
+        served = served_rows(manifest.metrics, index.backend)
+        _print_shares(users, "of exact search", served)
     _print_shares("the same users, seen items excluded", "of their own", cold_rows(manifest.metrics))
     _print_indexes(manifest)
     if manifest.attributes:
@@ -80,8 +82,11 @@ def version(content: dict[str, Any], labels: Sequence[str], *, as_json: bool) ->
     facts = content["dataset"]
     print(
         f"from {facts['name']} (split {facts['split']}), run {content['run']['id']}: "
-        f"{content['users']:,} users, {content['items']:,} items, {content['components']} components"
+        f"{content['users']:,} users, {content['items']:,} items, "
+        + (f"{content['components']} components" if content["components"] else "no vectors")
     )
+    if model := content.get("model"):
+        print(f"model: {model['family']}, of {model['kind']}")
     for title, values in (
         ("hyperparameters", content["hyperparameters"]),
         ("metrics", content["metrics"]),
@@ -118,9 +123,10 @@ def diff(found: VersionDiff, *, as_json: bool) -> None:
                 print(f"{count} {what} {kind}: {', '.join(names[:5])}{', ...' if count > 5 else ''}")
     content = asdict(found)
     rows = tables.table("", "before", "after", texts=1)
-    for group in ("metrics", "hyperparameters", "indexes", "attributes"):
+    for group in ("metrics", "model", "hyperparameters", "indexes", "attributes"):
         for change in content[group]:
-            name = f"attribute {change['name']}" if group == "attributes" else change["name"]
+            title = {"attributes": "attribute ", "model": "model "}.get(group, "")
+            name = f"{title}{change['name']}"
             rows.add_row(name, printing.text(change["before"]), printing.text(change["after"]))
     tables.show(rows)
 
@@ -149,7 +155,9 @@ def versions(rows: Sequence[VersionRow], *, as_json: bool) -> None:
             printing.share(row.metrics.get("test_precision_at_10")),
             printing.share(row.metrics.get("test_precision_at_10_unseen")),
             printing.share(row.metrics.get("test_auc")),
-            printing.share(row.recall_at_10.get(layout.RECOMMEND)),
+            "no index"
+            if row.model_kind == "neighbours"
+            else printing.share(row.recall_at_10.get(layout.RECOMMEND)),
         )
     tables.show(shown)
     # A problem names a path and two checksums, which are too long for a column.
@@ -202,6 +210,10 @@ def _print_shares(users: str, of_what: str, rows: Sequence[MetricRow]) -> None:
 
 
 def _print_indexes(manifest: Manifest) -> None:
+    if manifest.kind == "neighbours":
+        size = sum(manifest.files[name].size for name in layout.REQUIRED_FILES["neighbours"])
+        print(f"no index: the item-item model {manifest.family} answers exactly ({size / 1e6:.1f} MB)")
+        return
     rows = tables.table(
         "index", "backend", "settings", "recall@10", "µs a query", "exact, µs", "file, MB", texts=3
     )

@@ -176,6 +176,7 @@ class Measured:
         evaluated_users: the number of users with test interactions.
         users: the number of users of the version.
         recall_at_10: by name of the index.
+        is_exact: whether the version has no index, since all its answers are exact.
         target_recall: the recall that the indexes were tuned for.
         coverage: see Gates.
         baseline: None if the label named no version.
@@ -188,6 +189,7 @@ class Measured:
     evaluated_users: int = 0
     users: int = 0
     recall_at_10: Mapping[str, float] = field(default_factory=dict)
+    is_exact: bool = False
     target_recall: float | None = None
     coverage: float | None = None
     baseline: Baseline | None = None

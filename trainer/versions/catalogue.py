@@ -62,6 +62,8 @@ class PublishedVersion:
             users=facts.users,
             metrics=dict(sorted(facts.metrics.items())),
             recall_at_10={name: index.recall_at_10 for name, index in sorted(facts.indexes.items())},
+            model_family=facts.family,
+            model_kind=facts.kind,
         )
 
 
@@ -74,7 +76,8 @@ class VersionRow:
         created_at: time of publication, RFC 3339 in UTC.
         items, users: numbers of items and users.
         metrics: metrics by name, sorted, because a protobuf map has no order.
-        recall_at_10: recall@10 by name of the index, sorted.
+        recall_at_10: recall@10 by name of the index, sorted; empty for an item-item model.
+        model_family, model_kind: of the manifest; the family is empty in older versions.
     """
 
     name: str
@@ -85,6 +88,8 @@ class VersionRow:
     users: int | None = None
     metrics: dict[str, float] = field(default_factory=dict)
     recall_at_10: dict[str, float] = field(default_factory=dict)
+    model_family: str = ""
+    model_kind: str = ""
 
     def content(self) -> dict[str, Any]:
         """Return the row as a mapping that JSON can hold."""
