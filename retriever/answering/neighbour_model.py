@@ -12,7 +12,6 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from lightfm_retriever.publication.errors import NoVectorsError
 from lightfm_retriever.publication.reader import Publication
 from lightfm_retriever.publication.storage.id_map import Rows
 from lightfm_retriever.publication.storage.ragged import are_among
@@ -165,8 +164,9 @@ class NeighbourModel:
     def embeddings(self, rows: Rows) -> Float32Array:  # noqa: ARG002
         """See Model."""
         facts = self._publication.manifest
-        hint = f"{NoVectorsError(facts.version, facts.family)}; leave diversity out"
-        raise NotPublishedError("vectors, which diversity needs", facts.version, hint)
+        hint = f"its model, {facts.family}, is an item-item model: leave diversity out"
+        what = "vectors, which diversity needs"
+        raise NotPublishedError(what, facts.version, hint, model=facts.family)
 
     def _subject(
         self, source: Source, query: Links, own: NDArray[np.int32], unknown: Sequence[str]

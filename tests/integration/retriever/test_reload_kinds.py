@@ -101,6 +101,7 @@ def test_a_version_of_neighbours_is_mapped_and_answers_what_needs_no_vectors(sta
             stub.Recommend(request, timeout=PATIENCE)
         assert caught.value.code() is grpc.StatusCode.FAILED_PRECONDITION
         assert what in caught.value.details()
+        assert b"ease" in dict(caught.value.trailing_metadata())["grpc-status-details-bin"]
     files = {path.name for path in layout.version_dir(volume, version).iterdir()} - {layout.MANIFEST}
     for pid in service.worker_pids():
         mapped = Path(f"/proc/{pid}/maps").read_text()
