@@ -20,6 +20,10 @@ NOTEBOOKS ?= $(wildcard docs/tutorials/*.ipynb)
 DOCS_LISTEN ?= 127.0.0.1:8000
 # They take a minute or two and a Java, so `make test` leaves them to `make spark`.
 SPARK_TESTS := tests/integration/trainer/test_spark.py
+# A server for the tests of --mlflow-uri. It needs an older pyarrow than the trainer, so it has its own
+# environment, of 850 MB.
+MLFLOW_SERVER := mlflow==3.17.2
+MLFLOW := .mlflow/.installed
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -139,6 +143,10 @@ spark: setup ## Install PySpark and Debian's Java 17, and test training on a Spa
 	  --disable-pip-version-check --editable '.[spark]'
 	@$(BIN)/python -m pytest tests/unit/trainer/spark $(SPARK_TESTS)
 
+.PHONY: mlflow
+mlflow: setup $(MLFLOW) ## Install an MLflow server into .mlflow, and test tracking with it (two minutes)
+	@$(BIN)/python -m pytest tests/unit/trainer/tracking tests/integration/trainer/test_tracking.py
+
 .PHONY: docs
 docs: setup $(if $(NOTEBOOKS),.notebooks/tutorials/.complete) ## Build the documentation into site/; fails on any warning (NOTEBOOKS= doesn't run the notebooks)
 	@$(mkdocs) build --strict --quiet
@@ -204,7 +212,7 @@ golden: $(INSTALLED) ## Show how the golden publication was created (for format 
 
 .PHONY: clean
 clean: ## Remove all files that the other targets create
-	rm -rf $(VENV) tests/callers/node_modules .data .demo .notebooks site $(BENCH_FOLDER) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis \
+	rm -rf $(VENV) .mlflow tests/callers/node_modules .data .demo .notebooks site $(BENCH_FOLDER) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis \
 	  .import_linter_cache
 
 .PHONY: help
@@ -220,6 +228,11 @@ $(INSTALLED): pyproject.toml constraints.txt
 	@$(PYTHON) -m venv --clear $(VENV)
 	@PIP_CONSTRAINT=$(CURDIR)/constraints.txt $(BIN)/python -m pip install --quiet \
 	  --disable-pip-version-check --editable '.[dev]'
+	@touch $@
+
+$(MLFLOW):
+	@$(PYTHON) -m venv --clear $(@D)
+	@$(@D)/bin/python -m pip install --quiet --disable-pip-version-check '$(MLFLOW_SERVER)'
 	@touch $@
 
 $(MOVIELENS): | $(INSTALLED)

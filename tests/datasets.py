@@ -15,11 +15,14 @@ import scipy.sparse as sp
 from trainer.data.features import FeatureTable
 from trainer.data.interactions import Interactions
 from trainer.fitting.lightfm_model import Hyperparameters
+from trainer.models.given import GivenHyperparameters
 from trainer.preparing.dataset import Dataset, build_dataset
 from trainer.preparing.splits import Split, Splitting
 from trainer.reading import TrainingInput
 
 QUICK = Hyperparameters(components=4, epochs=2, seed=1)
+GIVEN = GivenHyperparameters(components=4, epochs=2, seed=1)
+"""The same as a user gives them."""
 USERS = 24
 ITEMS = 16
 EACH = 13

@@ -19,6 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from lightfm_retriever.publication import labels, layout
 from lightfm_retriever.publication.attributes import Attributes, NumberColumn, TextColumn
+from lightfm_retriever.publication.evaluation_facts import EvaluationFacts, SegmentFacts
 from lightfm_retriever.publication.manifest import (
     DatasetFacts,
     FileFacts,
@@ -127,6 +128,31 @@ def item_item_facts(**changes: Any) -> Manifest:
     return facts(**{"components": 0, "indexes": {}, "model": model, **changes})
 
 
+EVALUATION = EvaluationFacts(
+    test=hashlib.sha256(b"test").hexdigest(),
+    users=943,
+    evaluated_users=900,
+    interactions=9000,
+    errors={"test_ndcg_at_10_unseen": 0.005, "test_precision_at_10_unseen": 0.004},
+    segments=[
+        SegmentFacts(
+            by=by,
+            value=value,
+            rule=rule,
+            users=users,
+            interactions=users,
+            metrics={"ndcg_at_10": 0.25, "recall_at_10": 0.5},
+            errors={"ndcg_at_10": 0.01},
+        )
+        for by, value, rule, users in (
+            ("user_activity", "low", "1 to 9 seen items", 300),
+            ("genres", "Komödie", "7 items", 40),
+        )
+    ],
+)
+"""The test of an extended manifest."""
+
+
 def complete_manifest(*, extended: bool = False, item_item: bool = False) -> Manifest:
     """A manifest as the writer completes it, without a publication around it."""
     names = EXTENDED_FILES if extended else ITEM_ITEM_FILES if item_item else ALL_FILES
@@ -140,6 +166,7 @@ def complete_manifest(*, extended: bool = False, item_item: bool = False) -> Man
         created_at="2026-11-24T12:00:00Z",
         files=files,
         attributes=[*ATTRIBUTES.facts] if extended else [],
+        evaluation=EVALUATION if extended else None,
     )
 
 

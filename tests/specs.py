@@ -2,14 +2,16 @@
 
 import math
 from collections.abc import Iterator
-from dataclasses import is_dataclass
+from dataclasses import is_dataclass, replace
 from typing import Any, get_args, get_type_hints
 
 from hypothesis import strategies as st
 
 from lightfm_retriever.hosting.options import Declared, declared
 from tests import datasets
-from trainer.fitting.lightfm_model import Hyperparameters
+from trainer import models
+from trainer.data.files.file_form import FileForm
+from trainer.models.given import COMMON, GivenHyperparameters
 from trainer.promotion.gates import Gates
 from trainer.spec import DataSpec, TrainingSpec
 
@@ -23,7 +25,7 @@ def spec(**changes: Any) -> TrainingSpec:
     return TrainingSpec(
         **{
             "data": DataSpec(interactions="/data/a.csv"),
-            "hyperparameters": datasets.QUICK,
+            "hyperparameters": datasets.GIVEN,
             "index_threads": 1,
             **changes,
         }
@@ -62,6 +64,8 @@ def values_of(one: Declared) -> st.SearchStrategy[Any]:
         values = {
             list[str]: st.lists(_texts, max_size=3, unique=True),
             dict[str, float]: st.dictionaries(_texts, st.floats(-1e9, 1e9), max_size=4),
+            # Those of a family are drawn by `training_specs`.
+            dict[str, str]: st.just({}),
         }[one.kind]
     return st.none() | values if one.default is None else values
 
@@ -81,22 +85,65 @@ def data_specs(draw: st.DrawFn) -> DataSpec:
         values[name] = None
     for name in chosen:
         values[name] = True if name == "event_log" else draw(_paths)
+    if chosen == ["event_log"]:
+        values["positive_from"] = None
     # Each has a form of its own.
-    return DataSpec(**{**values, "item_attributes": []})
+    return DataSpec(**{**values, "item_attributes": [], "form": draw(forms(values))})
+
+
+@st.composite
+def forms(draw: st.DrawFn, given: dict[str, Any]) -> FileForm:
+    """Any FileForm for the files that are given, without a file of skipped rows."""
+    known = {
+        "date_format": st.sampled_from(["ms", "d/m/Y H:M", "%d.%m.%y"]),
+        "skip_invalid": st.booleans(),
+    }
+    values = {}
+    for kind, prefix, name in (
+        ("interactions", "", "timestamp"),
+        ("items", "item_", "title"),
+        ("users", "user_", "user_id"),
+    ):
+        if given[kind] is not None:
+            values |= {
+                f"{prefix}columns": st.dictionaries(st.just(name), st.sampled_from(["a", "B-C d"])),
+                f"{prefix}header": st.lists(st.sampled_from(["a", "é b", "c"]), unique=True),
+                f"{prefix}separator": st.sampled_from([None, ";", "\t", "::"]),
+                f"{prefix}encoding": st.sampled_from([None, "latin-1", "utf-16"]),
+            }
+            values |= known if kind == "interactions" else {"escaped_quotes": st.booleans()}
+    return FileForm(**draw(st.fixed_dictionaries(values)))
 
 
 @st.composite
 def training_specs(draw: st.DrawFn) -> TrainingSpec:
     """Any TrainingSpec that can be made."""
-    own = draw(any_of(Hyperparameters))
-    own["sample_weights"] &= own["loss"] != "warp-kos"
     values = draw(any_of(TrainingSpec))
+    own = draw(any_of(GivenHyperparameters))
+    data = draw(data_specs())
     label = draw(st.none() | st.from_regex(r"[a-z][a-z0-9_-]{0,63}", fullmatch=True))
     values["warm_start"] &= label is not None
+    if (model := values["model"]) == models.AUTO:
+        kept: set[str] = set()
+        values |= {"settings": {}, "warm_start": False}
+    else:
+        family = models.family(model)
+        known = {name: one for name, one in declared(family.settings).items() if name not in COMMON}
+        kept = {*known}
+        rest = {name: values_of(one).filter(bool) for name, one in known.items() if name not in own}
+        chosen = draw(st.fixed_dictionaries({}, optional=rest))
+        values |= {"settings": {name: str(value) for name, value in chosen.items()}}
+        values["budget_seconds"] = None
+        if not family.uses_features:
+            data = replace(data, item_features=[], user_features=[])
+            values["warm_start"] = False
+        own["sample_weights"] &= family.uses_weights
+    own |= {name: None for name in own if name not in {*COMMON, *kept}}
+    own["sample_weights"] &= own["loss"] != "warp-kos"
     return TrainingSpec(
         **values,
-        data=draw(data_specs()),
-        hyperparameters=Hyperparameters(**own),
+        data=data,
+        hyperparameters=GivenHyperparameters(**own),
         label=label,
         gates=Gates(**draw(any_of(Gates))),
     )

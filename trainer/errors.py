@@ -142,11 +142,15 @@ class DivergedError(TrainerError):
     """The numbers of a model aren't finite, or too large to be served; `epoch` is None if unknown."""
 
     def __init__(
-        self, epoch: int | None, *, problem: str = "the numbers of the model aren't finite"
+        self,
+        epoch: int | None,
+        *,
+        problem: str = "the numbers of the model aren't finite",
+        advice: str = "lower --learning-rate",
     ) -> None:
         when = "" if epoch is None else f" in epoch {epoch}"
         super().__init__(
-            f"training diverged{when}: {problem}; lower --learning-rate, and check the interactions' "
+            f"training diverged{when}: {problem}; {advice}, and check the interactions' "
             "weights if --sample-weights is set"
         )
         self.epoch = epoch

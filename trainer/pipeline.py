@@ -12,12 +12,15 @@ from lightfm import LightFM
 from lightfm_retriever.publication.manifest import DatasetFacts
 from lightfm_retriever.publication.volume import Volume
 from lightfm_retriever.publication.writer import Clock, Staging, utc_now
-from trainer import reading, training
+from trainer import models, reading, training
 from trainer.data.files import tables
+from trainer.errors import TrainerError
+from trainer.evaluation import segments
 from trainer.index import make_backends
 from trainer.index.tuning import TuningOptions
 from trainer.preparing.dataset import Dataset, build_dataset
 from trainer.preparing.splits import Split, Splitting
+from trainer.preparing.validation import build_validation
 from trainer.progress import Reporter, Silent
 from trainer.promotion import predecessor
 from trainer.promotion.checks import Checked, Checks
@@ -29,9 +32,13 @@ from trainer.publishing.publishable import Described, Publishable
 from trainer.reading import TrainingInput
 from trainer.spec import LabelSpec, TrainingSpec
 from trainer.timings import Timings
+from trainer.training import Prepared
 
 EVENTS = "events"
 """The folder of appended interactions, in the trainer's directory."""
+
+LOGS = "logs"
+"""The folder of the logs of runs, and of the rows that they left out, in the trainer's directory."""
 
 
 @dataclass(frozen=True)
@@ -90,10 +97,12 @@ def train_and_publish(
     reporter = reporter or Silent()
     timings = Timings(clock, on_stage=reporter.stage, run_id=run_id)
     indexing = indexing_of(spec)
+    models.check_installed(spec.family)
     volume = places.volume
     volume.check_writable()
     with predecessor.followed(volume, spec.label):
-        dataset = _dataset(spec, places, source, timings)
+        prepared = _prepared(spec, places, source, timings, run_id=run_id)
+        dataset = prepared.dataset
         # The rows took more memory than the matrix: free it before the fit.
         tables.release_memory()
         checks = Checks(volume, spec.label, _gates(spec), spec.max_shrinkage, indexing.options.seed)
@@ -102,8 +111,10 @@ def train_and_publish(
         # Find a volume that can't be written before the training, not after it.
         with Staging(volume.folder):
             pass
-        start = training.start_of(spec, volume.folder, dataset) if spec.warm_start else None
-        with training.trained_by(spec, volume, dataset, start, timings, reporter) as trained:
+        if spec.warm_start:
+            start = training.start_of(spec, volume.folder, dataset)
+            prepared = replace(prepared, start=start)
+        with training.trained_by(spec, prepared, volume, timings, reporter) as trained:
             reporter.metrics(trained.metrics)
             described, popularity = _described(dataset), dataset.popularity()
             made = Publishable(**vars(described), **vars(trained), popularity=popularity)
@@ -115,7 +126,7 @@ def train_and_publish(
         *dataset.warnings,
         *checked.warnings,
         *trained.warnings,
-        *_needless_options(spec, dataset, began_anew=spec.warm_start and start is None),
+        *_needless_options(spec, dataset, began_anew=spec.warm_start and prepared.start is None),
     ]
     return TrainingResult(
         **{**vars(checked), "warnings": warnings}, model=trained.model, dataset=dataset
@@ -156,9 +167,14 @@ def indexing_of(spec: TrainingSpec) -> Indexing:
     return Indexing(backends=make_backends(spec.backend, trees=spec.trees), options=tuning)
 
 
-def _dataset(
-    spec: TrainingSpec, places: Places, source: TrainingInput | None, timings: Timings
-) -> Dataset:
+def _prepared(
+    spec: TrainingSpec,
+    places: Places,
+    source: TrainingInput | None,
+    timings: Timings,
+    *,
+    run_id: str | None,
+) -> Prepared:
     """Read the input unless it is in memory, split it, and build the matrices."""
     data = spec.data
     if source is None:
@@ -168,20 +184,49 @@ def _dataset(
                 data_dir=places.data_dir,
                 event_log=places.event_log,
                 now=timings.clock().timestamp(),
+                skipped_file=_skipped_file(places, run_id),
             )
+    splitting = Splitting(
+        # Splitting refuses an unknown split.
+        cast("Split", data.split or reading.default_split(data)),
+        spec.hyperparameters.seed,
+        data.split_count,
+        data.split_share,
+    )
     with timings.stage("dataset"):
-        return build_dataset(
-            source.interactions,
-            items=source.items,
-            users=source.users,
-            splitting=Splitting(
-                # Splitting refuses an unknown split.
-                cast("Split", data.split or reading.default_split(data)),
-                spec.hyperparameters.seed,
-                data.split_count,
-                data.split_share,
-            ),
+        dataset = build_dataset(
+            source.interactions, items=source.items, users=source.users, splitting=splitting
         )
+        # A name that is missing is an error before the training, not after it.
+        segments.wanted(dataset, data.segment_by)
+        dataset = replace(dataset, segment_by=data.segment_by)
+        if not spec.needs_validation:
+            return Prepared(dataset=dataset)
+        return Prepared(dataset=dataset, validation=_validation(spec, source, splitting))
+
+
+def _validation(spec: TrainingSpec, source: TrainingInput, splitting: Splitting) -> Dataset | None:
+    """Hold out validation interactions; None if nobody asked for a choice and they are too few.
+
+    Raises:
+        TrainerError: --model auto has nothing to choose by.
+    """
+    must = spec.model == models.AUTO
+    try:
+        made = build_validation(
+            source.interactions, items=source.items, users=source.users, splitting=splitting
+        )
+    except TrainerError:
+        if must:
+            raise
+        return None
+    return made if must or made.held_out() is not None else None
+
+
+def _skipped_file(places: Places, run_id: str | None) -> Path | None:
+    """Return the file for invalid rows of a service's run; None for one in the current folder."""
+    # The folder that a service was started in may not be its own.
+    return None if run_id is None else places.event_log.parent / LOGS / f"{run_id}.skipped.csv"
 
 
 def _gates(spec: TrainingSpec) -> Gates:
@@ -193,17 +238,18 @@ def _gates(spec: TrainingSpec) -> Gates:
 
 def _described(dataset: Dataset) -> Described:
     """Describe a dataset for its publication."""
+    held_out = dataset.held_out()
     return Described(
         items=dataset.items,
         users=dataset.users,
         seen=dataset.seen(),
-        held_out=dataset.held_out(),
+        held_out=held_out,
         titles=dataset.titles,
         facts=DatasetFacts(
             name=dataset.name,
             split=dataset.split,
             train_interactions=int(dataset.train.nnz),
-            test_interactions=int(dataset.test.nnz),
+            test_interactions=0 if held_out is None else len(held_out.values),
             item_features=dataset.item_columns,
             user_features=dataset.user_columns,
             weight=dataset.weight(),

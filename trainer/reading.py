@@ -9,15 +9,19 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import msgspec
+import numpy as np
 
 from lightfm_retriever.files.regular_files import open_regular
 from trainer.data import combining, features, interactions, item_attributes, movielens
 from trainer.data.databases import sql, url
 from trainer.data.features import FeatureTable
 from trainer.data.files import parquet_folder, tables
-from trainer.data.interactions import Interactions
+from trainer.data.files.file_form import FileForm
+from trainer.data.interactions import Interactions, Reading
+from trainer.data.times import date_formats
 from trainer.errors import InputError, OptionError
 from trainer.event_log import reading as event_reading
+from trainer.notes import NOTE
 from trainer.preparing.splits import Split
 from trainer.preparing.weighting import weigh
 from trainer.spec import DataSpec
@@ -36,7 +40,12 @@ class TrainingInput:
 
 
 def read_source(
-    data: DataSpec, *, data_dir: Path, event_log: Path | None, now: float | None = None
+    data: DataSpec,
+    *,
+    data_dir: Path,
+    event_log: Path | None,
+    now: float | None = None,
+    skipped_file: Path | None = None,
 ) -> TrainingInput:
     """Read interactions and features, and weight the interactions.
 
@@ -48,6 +57,8 @@ def read_source(
         data_dir: the directory of fetched datasets.
         event_log: the directory of the log of appended interactions; None if there is none.
         now: the current time in seconds since 1970; None for the clock of the machine.
+        skipped_file: the file for invalid rows, unless the spec names one; None for one in the current
+            folder.
 
     Raises:
         OptionError: options contradict each other.
@@ -59,11 +70,31 @@ def read_source(
     else:
         # Read the features first: they are small, and an error in them shows early.
         items, users = _features(data, "item"), _features(data, "user")
-        source = TrainingInput(_read_interactions(data, event_log, now), items, users)
+        read = _read_interactions(data, event_log, now, skipped_file)
+        source = TrainingInput(read, items, users)
+    if data.positive_from is not None:
+        source = replace(source, interactions=_from(source.interactions, data.positive_from))
     weighed = _weighed(source.interactions, data, event_log, now)
     # Otherwise Arrow keeps memory for several columns of all rows throughout the training.
     tables.release_memory()
     return replace(source, interactions=weighed)
+
+
+def _from(read: Interactions, least: float) -> Interactions:
+    """Give interactions below the least weight of a positive the weight 0."""
+    if not read.has_weights:
+        reason = "there is no column weight, which --positive-from needs"
+        raise InputError(Path(read.name), reason)
+    below = (read.weights < np.float32(least)) & (read.weights > 0)
+    if (read.weights < np.float32(least)).all():
+        expected = f"at most the largest weight of {read.name}, which is {read.weights.max():g}"
+        raise OptionError("--positive-from", least, expected)
+    told = (
+        f"{NOTE}{int(below.sum()):,} of {len(read):,} interactions of {read.name} have a weight below "
+        f"{least:g}: they count as seen, not as liked"
+    )
+    weights = np.where(below, np.float32(0), read.weights)
+    return replace(read, weights=weights, warnings=[*read.warnings, told])
 
 
 def _weighed(
@@ -152,16 +183,31 @@ def _read_dataset(data: DataSpec, data_dir: Path) -> TrainingInput:
     )
 
 
-def _read_interactions(data: DataSpec, event_log: Path | None, now: float | None) -> Interactions:
+def _read_interactions(
+    data: DataSpec, event_log: Path | None, now: float | None, skipped_file: Path | None
+) -> Interactions:
     if data.interactions is not None:
+        path = Path(data.interactions)
         return interactions.read_interactions(
-            Path(data.interactions), event_ids=data.event_log, now=now
+            path, event_ids=data.event_log, now=now, reading=_reading(data.form, path, skipped_file)
         )
     if data.interactions_sql is not None and data.database_url is not None:
         return sql.read_interactions_sql(
             data.interactions_sql, data.database_url, event_ids=data.event_log, now=now
         )
     return event_reading.read_interactions(_log_directory(event_log), now=now)
+
+
+def _reading(form: FileForm, path: Path, skipped_file: Path | None) -> Reading:
+    """Return how the file of interactions is read."""
+    if form.skipped_file is not None:
+        skipped_file = Path(form.skipped_file)
+    return Reading(
+        form.of("interactions"),
+        None if form.date_format is None else date_formats.parse(form.date_format),
+        form.skip_invalid,
+        skipped_file or Path(f"{path.name}.skipped.csv"),
+    )
 
 
 def _log_directory(event_log: Path | None) -> Path:
@@ -178,7 +224,12 @@ def _features(data: DataSpec, kind: features.Kind) -> FeatureTable:
     if path is not None:
         separator = data.feature_separator
         return features.read_features(
-            Path(path), kind, columns=columns, separator=separator, attributes=wanted
+            Path(path),
+            kind,
+            columns=columns,
+            separator=separator,
+            attributes=wanted,
+            layout=data.form.of("items" if kind == "item" else "users"),
         )
     for flag, given in ((item_attributes.OPTION, attributes), (f"--{kind}-features", columns)):
         if given:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from argparse import ArgumentTypeError
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 
@@ -15,14 +16,27 @@ from lightfm_retriever.hosting.settings.values import PathType
 from lightfm_retriever.publication import layout
 from trainer.data import movielens
 from trainer.data.bounds import HALF_LIFE_DAYS, LAST_DAYS, check_event_weights
+from trainer.data.files.file_form import FileForm, FileKind
 from trainer.errors import OptionError
-from trainer.fitting.lightfm_model import Hyperparameters
 from trainer.index import AUTO, NAMES
 from trainer.index.protocol import TREES
 from trainer.index.tuning import INDEX_THREADS, TARGET_RECALL, TuningOptions
+from trainer.models import AUTO as AUTO_MODEL
+from trainer.models import LIGHTFM, family
+from trainer.models.choice import (
+    BUDGET,
+    MODEL,
+    SEARCH,
+    SETTINGS,
+    UNASKED_SEARCH,
+    USERS_BY,
+    family_of,
+    refuse_what_it_lacks,
+)
+from trainer.models.given import GivenHyperparameters, UsersBy
 from trainer.preparing.splits import SPLIT, SPLIT_COUNT, SPLIT_SHARE
 from trainer.promotion.gates import MAX_SHRINKAGE, Gates
-from trainer.spark.options import SparkAls, refuse_what_lightfm_has
+from trainer.spark.options import ENGINE, SparkAls, refuse_what_lightfm_has
 
 _path = partial(Option, metavar="PATH", read=PathType())
 
@@ -47,14 +61,14 @@ class DataSpec:
     Interactions come from a history, from the event log, or from both (see trainer.data.combining). A
     history is one of dataset, interactions and interactions_sql. An event without a type has the weight
     of "". None for item_attributes means all attributes of a named dataset. None for split means the
-    default of the source.
+    default of the source. `form` says how the files are written.
     """
 
     dataset: Annotated[
         str | None, Option("train on a dataset by its name", offered=(movielens.NAME,))
     ] = None
     interactions: Annotated[
-        str | None, _path("train on a CSV or Parquet file, or a folder of Parquet files")
+        str | None, _path("train on a CSV, JSON Lines or Parquet file, or a folder of Parquet files")
     ] = None
     interactions_sql: Annotated[
         str | None,
@@ -66,8 +80,8 @@ class DataSpec:
             "the database: sqlite:///PATH or postgresql://USER:PASSWORD@HOST/DATABASE", metavar="URL"
         ),
     ] = None
-    items: Annotated[str | None, _path("CSV or Parquet file of items")] = None
-    users: Annotated[str | None, _path("CSV or Parquet file of users")] = None
+    items: Annotated[str | None, _path("CSV, JSON Lines or Parquet file of items")] = None
+    users: Annotated[str | None, _path("CSV, JSON Lines or Parquet file of users")] = None
     event_log: Annotated[
         bool,
         Option(
@@ -104,6 +118,26 @@ class DataSpec:
     split: Annotated[str | None, SPLIT] = None
     split_count: Annotated[int, SPLIT_COUNT] = 1
     split_share: Annotated[float, SPLIT_SHARE] = 0.1
+    positive_from: Annotated[
+        float | None,
+        Option(
+            "the least weight of a positive, such as 4 stars: lower ones get the weight 0, so the items"
+            " count as seen but not as liked (default: any weight above 0)",
+            gt=0,
+            lt=math.inf,
+            expected="a number above 0",
+            metavar="WEIGHT",
+        ),
+    ] = None
+    form: FileForm = field(default_factory=FileForm)
+    segment_by: Annotated[
+        list[str],
+        Option(
+            "also measure the test by each value of these attributes of items or columns of "
+            "--user-features",
+            metavar="NAME,...",
+        ),
+    ] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         """Raise OptionError if no source of interactions is given, or a value is out of range."""
@@ -127,10 +161,29 @@ class DataSpec:
         for flag, given in (
             ("--item-features", self.item_features),
             ("--user-features", self.user_features),
+            ("--segment-by", self.segment_by),
         ):
             if len(set(given)) < len(given):
                 raise OptionError(flag, ",".join(given), "columns that are named once each")
         check_event_weights(self.event_weights)
+        self._check_form()
+
+    def _check_form(self) -> None:
+        """Raise OptionError for an option about a file that isn't given."""
+        files: dict[FileKind, str | None] = {
+            "interactions": self.interactions,
+            "items": self.items,
+            "users": self.users,
+        }
+        for kind, path in files.items():
+            if path is None:
+                for flag, value in self.form.given(kind).items():
+                    raise OptionError(flag, value, f"used with --{kind} FILE")
+        if self.form.escaped_quotes and not any(files.values()):
+            raise OptionError("--escaped-quotes", True, "used with --interactions FILE")
+        if self.positive_from is not None and not self.has_history:
+            expected = "left out with --event-log alone, whose events keep their weights"
+            raise OptionError("--positive-from", self.positive_from, expected)
 
     @property
     def has_history(self) -> bool:
@@ -170,6 +223,8 @@ class TrainingSpec(LabelSpec):
     """A training run, from data to label.
 
     Attributes:
+        model: see `family`.
+        budget_seconds: the time for the search of --model auto; None for the default.
         backend: see trainer.index.make_backends.
         target_recall, strict_recall, index_threads: see trainer.index.tuning.
         spark: to fit ALS on a Spark cluster, with components, epochs, seed and sample weights of the
@@ -177,7 +232,11 @@ class TrainingSpec(LabelSpec):
     """
 
     data: DataSpec
-    hyperparameters: Hyperparameters = field(default_factory=Hyperparameters)
+    model: Annotated[str | None, MODEL] = None
+    settings: Annotated[dict[str, str], SETTINGS] = field(default_factory=dict)
+    budget_seconds: Annotated[float | None, BUDGET] = None
+    users_by: Annotated[UsersBy, USERS_BY] = "auto"
+    hyperparameters: GivenHyperparameters = field(default_factory=GivenHyperparameters)
     backend: Annotated[
         str,
         Option(
@@ -212,22 +271,98 @@ class TrainingSpec(LabelSpec):
         super().__post_init__()
         if self.warm_start and self.label is None:
             raise OptionError("--warm-start", True, "used with a label, whose model it continues from")
-        if self.spark is not None:
-            refuse_what_lightfm_has(
-                self.hyperparameters,
-                item_features=self.data.item_features,
-                user_features=self.data.user_features,
-                warm_start=self.warm_start,
-            )
+        if self.spark is None:
+            refuse_what_it_lacks(self, self._learning)
+            return
+        for flag, value, usual in (
+            ("--model", self.model, (None, LIGHTFM)),
+            ("--set", ",".join(self.settings), ("",)),
+            ("--budget", self.budget_seconds, (None,)),
+            ("--users-by", self.users_by, ("auto",)),
+        ):
+            if value not in usual:
+                raise OptionError(flag, value, f"left out with --engine {ENGINE}")
+        refuse_what_lightfm_has(self.hyperparameters, self._learning)
+
+    @property
+    def _learning(self) -> dict[str, str | bool]:
+        """Return the values of the options that only some families have, by flag."""
+        return {
+            "--item-features": ",".join(self.data.item_features),
+            "--user-features": ",".join(self.data.user_features),
+            "--warm-start": self.warm_start,
+        }
+
+    @property
+    def family(self) -> str:
+        """Return the name of the family of models, or "auto" for a search."""
+        return LIGHTFM if self.spark is not None else family_of(self, self._learning)
+
+    @property
+    def chooses_model(self) -> bool:
+        """Whether the model is chosen on validation interactions."""
+        return self.family == AUTO_MODEL
+
+    @property
+    def needs_validation(self) -> bool:
+        """Whether the model, or how it represents users, is chosen on validation interactions.
+
+        A model of a warm start was trained on them before, so nothing is chosen for it.
+        """
+        if self.chooses_model:
+            return True
+        if self.spark is not None or self.warm_start or self.users_by != "auto":
+            return False
+        return family(self.family).has_vectors
+
+    @property
+    def search_seconds(self) -> float:
+        """Return the time for the search and the fit after it."""
+        return self.budget_seconds or (UNASKED_SEARCH if self.model is None else SEARCH)
+
+
+_ADDED: dict[str, Any] = {
+    "spark": None,
+    "model": None,
+    "settings": {},
+    "budget_seconds": None,
+    "users_by": "auto",
+}
+"""Fields that a spec got later, and their defaults, which aren't encoded."""
 
 
 def encode(spec: TrainingSpec) -> str:
     """Encode a spec as JSON, which is the same for equal specs."""
-    content = msgspec.to_builtins(spec)
-    if spec.spark is None:
-        # Specs that were stored before there was a choice of engine stay the same.
-        content.pop("spark", None)
+    # Unlike msgspec's, this also has the fields that a stored spec lacked.
+    content = asdict(spec)
+    # Specs that were stored before there was a choice of these stay the same.
+    for name, nothing in _ADDED.items():
+        if content.get(name, nothing) == nothing:
+            content.pop(name, None)
+    # So do those that were stored before files could have other forms.
+    if spec.data.form == FileForm():
+        content["data"].pop("form", None)
+    if spec.data.positive_from is None:
+        content["data"].pop("positive_from", None)
+    if not spec.gates.min_lift_over:
+        content["gates"].pop("min_lift_over", None)
+    own = content["hyperparameters"]
+    content["hyperparameters"] = {name: value for name, value in own.items() if value is not None}
     return msgspec.json.encode(content, order="deterministic").decode()
+
+
+def is_same(stored: TrainingSpec, asked: TrainingSpec) -> bool:
+    """Compare a stored spec with that of a request.
+
+    Earlier releases had LightFM only, and wrote its defaults out. So a request that leaves them out is
+    also the same as a stored spec that has them.
+    """
+    if encode(stored) == encode(asked):
+        return True
+    if asked.family != LIGHTFM or asked.settings:
+        return False
+    own = GivenHyperparameters(**asdict(asked.hyperparameters.of_lightfm()))
+    return encode(stored) == encode(replace(asked, hyperparameters=own))
 
 
 def decode(text: str | bytes) -> TrainingSpec:

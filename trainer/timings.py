@@ -9,7 +9,10 @@ from contextlib import contextmanager
 from lightfm_retriever.hosting.observing.spans import span
 from lightfm_retriever.publication.writer import Clock, utc_now
 
-STAGES = ("read", "dataset", "fit", "evaluate", "index", "publish", "verify", "gates", "upload")
+STAGES = (
+    *("read", "dataset", "select", "fit", "evaluate"),
+    *("index", "publish", "verify", "gates", "upload"),
+)
 """The stages of a run, in the order in which they happen."""
 
 

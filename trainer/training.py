@@ -2,31 +2,51 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
-import numpy as np
-import scipy.sparse as sp
 from lightfm import LightFM
-from lightfm.evaluation import auc_score, precision_at_k
 
 from lightfm_retriever.publication import labels, layout
 from lightfm_retriever.publication.errors import LabelError
+from lightfm_retriever.publication.manifest import TrialFacts
+from lightfm_retriever.publication.vectors.fold_in import FoldIn
 from lightfm_retriever.publication.volume import Volume
+from trainer import models
+from trainer.errors import OptionError, TrainerError
 from trainer.evaluation.of_cold_users import evaluate_cold_of
-from trainer.evaluation.of_vectors import MAX_USERS
+from trainer.evaluation.of_dataset import evaluate_dataset
 from trainer.fitting import warm_start as warm
-from trainer.fitting.embeddings import Trained, extract_embeddings, learned
-from trainer.fitting.lightfm_model import learning_warnings, train
+from trainer.fitting.embeddings import Trained
+from trainer.fitting.folding import folded_users
+from trainer.fitting.lightfm_model import Hyperparameters
+from trainer.models.given import COMMON
+from trainer.models.protocol import Family, Fitted, Fitting, Shape
 from trainer.preparing.dataset import Dataset
 from trainer.progress import Reporter
+from trainer.selection.search import select
+from trainer.selection.trial import Trying, Validation, shown, try_out
 from trainer.spark.engine import trained_on_spark
 from trainer.spec import TrainingSpec
 from trainer.timings import Timings
 
-_LIBRARIES = ("rectools-lightfm", "scipy")
+
+@dataclass(frozen=True, kw_only=True)
+class Prepared:
+    """The data of a training run.
+
+    Attributes:
+        dataset: with the test interactions.
+        validation: its training interactions, some of them held out; None unless a model is chosen.
+        start: the model of a warm start; None to begin anew.
+    """
+
+    dataset: Dataset
+    validation: Dataset | None = None
+    start: LightFM | None = None
 
 
 def start_of(spec: TrainingSpec, volume: Path, dataset: Dataset) -> LightFM | None:
@@ -36,104 +56,138 @@ def start_of(spec: TrainingSpec, volume: Path, dataset: Dataset) -> LightFM | No
     except LabelError:
         return None
     state = warm.load(volume, version)
-    return None if state is None else warm.warm_model(state, dataset, spec.hyperparameters)
+    return None if state is None else warm.warm_model(state, dataset, _lightfm(spec, dataset))
 
 
 @contextmanager
 def trained_by(
-    spec: TrainingSpec,
-    volume: Volume,
-    dataset: Dataset,
-    start: LightFM | None,
-    timings: Timings,
-    reporter: Reporter,
+    spec: TrainingSpec, prepared: Prepared, volume: Volume, timings: Timings, reporter: Reporter
 ) -> Iterator[Trained]:
-    """Fit and evaluate with the engine of the spec; vectors may be in files that the block deletes."""
-    hyperparameters = spec.hyperparameters
+    """Choose, fit and evaluate a model; its vectors may be in files that the block deletes.
+
+    Raises:
+        TrainerError: no model could be chosen or fitted.
+    """
+    dataset, given = prepared.dataset, spec.hyperparameters
     if spec.spark is not None:
+        own = given.of_lightfm()
         with trained_on_spark(
-            dataset, hyperparameters, spec.spark, volume, timings=timings, reporter=reporter
+            dataset, own, spec.spark, volume, timings=timings, reporter=reporter
         ) as trained:
             yield trained
         return
-    with timings.stage("fit"), reporter.step("Training, epochs", hyperparameters.epochs) as advance:
-        model = train(dataset, hyperparameters, on_epoch=lambda: advance(1), start=start)
+    fitting = Fitting(
+        seed=given.seed,
+        threads=given.threads,
+        sample_weights=given.sample_weights,
+        start=prepared.start,
+    )
+    choice = _choose(spec, prepared, fitting, timings, reporter)
+    family, settings = choice.family, choice.settings
+    epochs = family.epochs(settings)
+    with timings.stage("fit"), reporter.step("Training, epochs", epochs) as advance:
+        fitted = family.fit(dataset, settings, replace(fitting, after_epoch=lambda *_: advance(1)))
+        fold_in = None
+        if fitted.embeddings is not None and choice.folded_in:
+            fitted, fold_in = _folded_in(fitted, dataset, seed=given.seed)
+    if fitted.embeddings is None:
+        raise TrainerError(f"a model of the family {family.name} can't be published yet")
     with timings.stage("evaluate"):
-        metrics = evaluate(model, dataset, threads=hyperparameters.threads, seed=hyperparameters.seed)
-        embeddings = extract_embeddings(model, dataset)
-        state = warm.state_of(model, dataset)
-        user_features = learned(state)
-        metrics |= evaluate_cold_of(dataset, embeddings, user_features, seed=hyperparameters.seed)
-    warnings: list[str] = []
-    if hyperparameters.sample_weights:
-        warnings += learning_warnings(dataset.train, name=dataset.name, loss=hyperparameters.loss)
+        evaluated = evaluate_dataset(fitted.scores, dataset, model=family.name, fitting=fitting)
+        metrics = evaluated.metrics
+        if fitted.embeddings is not None:
+            cold = evaluate_cold_of(dataset, fitted.embeddings, fitted.user_features, seed=given.seed)
+            metrics = metrics | cold
     yield Trained(
-        embeddings=embeddings,
+        embeddings=fitted.embeddings,
         metrics=metrics,
-        hyperparameters=asdict(hyperparameters),
-        libraries=_LIBRARIES,
-        model=model,
-        state=state,
-        user_features=user_features,
-        warnings=warnings,
+        evaluation=evaluated.facts,
+        hyperparameters={
+            "model": family.name,
+            **shown(settings),
+            **{name: getattr(given, name) for name in COMMON},
+        },
+        libraries=family.libraries,
+        model=fitted.model,
+        state=fitted.state,
+        user_features=fitted.user_features,
+        fold_in=fold_in,
+        trials=choice.trials,
+        warnings=[
+            *fitted.warnings,
+            *choice.warnings,
+            *evaluated.warnings,
+        ],
     )
 
 
-def evaluate(model: LightFM, dataset: Dataset, *, threads: int, seed: int) -> dict[str, float]:
-    """Compute precision@10 and AUC with LightFM's evaluation, as means over users.
+@dataclass(frozen=True, kw_only=True)
+class _Choice:
+    """The model to fit, and the candidates that it was chosen among."""
 
-    `train_*` and `test_*` rank all items, as by default in LightFM. `*_unseen` leave out the items of
-    the user's training interactions, as recommendations do. Users without a positive in the evaluated
-    part don't count, and AUC also skips users whose ranked items are all positives. If there are more
-    than MAX_USERS, that many are drawn by `seed`.
+    family: Family
+    settings: Any
+    folded_in: bool
+    trials: Sequence[TrialFacts] = ()
+    warnings: Sequence[str] = ()
 
-    Returns:
-        Metrics by name, without those of an empty part. `evaluated_users` counts the users of the test
-        part.
+
+def _choose(
+    spec: TrainingSpec, prepared: Prepared, fitting: Fitting, timings: Timings, reporter: Reporter
+) -> _Choice:
+    """Choose a family, its settings and how to represent users, as far as the spec leaves it open.
+
+    Raises:
+        TrainerError: no model could be chosen, or the family can't be fitted to the data.
     """
-    random = np.random.default_rng(seed)
-    metrics: dict[str, float] = {}
-    train = _two_rows(_sample(dataset.train, random))
-    test = _two_rows(_sample(dataset.test, random))
-    user_features = _two_rows(dataset.user_features)
-    for part, positives, excluded in (
-        ("train_{}", train, None),
-        ("test_{}", test, None),
-        ("test_{}_unseen", test, _two_rows(dataset.train)),
-    ):
-        if positives.nnz == 0:
-            continue
-        options = {
-            "train_interactions": excluded,
-            "user_features": user_features,
-            "item_features": dataset.item_features,
-            "num_threads": threads,
-        }
-        precision = precision_at_k(model, positives, k=10, **options)
-        metrics[part.format("precision_at_10")] = float(precision.mean())
-        auc = auc_score(model, positives, **options)
-        # LightFM divides by the number of negatives, so AUC is NaN for users without any.
-        if len(defined := auc[~np.isnan(auc)]):
-            metrics[part.format("auc")] = float(defined.mean())
-    metrics["evaluated_users"] = float((test.getnnz(axis=1) > 0).sum())
-    return metrics
+    validation, how = prepared.validation, Trying(users_by=spec.users_by)
+    if validation is not None and spec.chooses_model:
+        with timings.stage("select"):
+            found = select(
+                validation,
+                budget_seconds=spec.search_seconds,
+                fitting=fitting,
+                reporter=reporter,
+                how=how,
+            )
+        best = found.chosen
+        family = models.family(best.model)
+        return _Choice(
+            family=family,
+            settings=family.settings(**best.settings),
+            folded_in=best.folded_in,
+            trials=found.trials,
+            warnings=found.warnings,
+        )
+    family = models.family(models.LIGHTFM if spec.chooses_model else spec.family)
+    shape = Shape.of(prepared.dataset)
+    if (problem := family.problem(shape)) is not None:
+        raise OptionError("--model", family.name, f"another one: {problem}")
+    given = models.settings_of(family, spec.hyperparameters, spec.settings)
+    settings = models.filled(family, shape, given)
+    folded_in = spec.users_by == "fold-in"
+    if validation is None or spec.chooses_model:
+        return _Choice(family=family, settings=settings, folded_in=folded_in)
+    with timings.stage("validate"):
+        users = Validation.of(validation, seed=fitting.seed)
+        trial = try_out(family, settings, users, fitting, replace(how, ends_early=False))
+    return _Choice(family=family, settings=settings, folded_in=trial.folded_in, trials=[trial])
 
 
-def _sample(interactions: sp.csr_matrix, random: np.random.Generator) -> sp.csr_matrix:
-    """Return the positives of at most MAX_USERS users; other rows are empty."""
-    positives = interactions.multiply(interactions > 0).tocsr().astype(np.float32)
-    positives.eliminate_zeros()
-    users = np.flatnonzero(positives.getnnz(axis=1))
-    if len(users) > MAX_USERS:
-        chosen = np.zeros(positives.shape[0], dtype=np.float32)
-        chosen[random.choice(users, MAX_USERS, replace=False)] = 1
-        positives = (sp.diags(chosen) @ positives).tocsr()
-        positives.eliminate_zeros()
-    return positives
+def _lightfm(spec: TrainingSpec, dataset: Dataset) -> Hyperparameters:
+    """Return the hyperparameters of LightFM for a dataset."""
+    own = models.family(models.LIGHTFM)
+    given = models.settings_of(own, spec.hyperparameters, spec.settings)
+    made: Hyperparameters = models.filled(own, Shape.of(dataset), given)
+    return replace(made, seed=spec.hyperparameters.seed, threads=spec.hyperparameters.threads)
 
 
-def _two_rows(matrix: sp.csr_matrix) -> sp.csr_matrix:
-    """Add an empty row to a matrix of one row, since LightFM squeezes arrays of length 1."""
-    if matrix.shape[0] != 1:
-        return matrix
-    return sp.vstack([matrix, sp.csr_matrix((1, matrix.shape[1]), dtype=matrix.dtype)], format="csr")
+def _folded_in(fitted: Fitted, dataset: Dataset, *, seed: int) -> tuple[Fitted, FoldIn | None]:
+    """Replace the users' vectors by the fold-in of their items; also return the fold-in."""
+    made, profiles = fitted.embeddings, dataset.profiles()
+    assert made is not None  # noqa: S101 - the caller has checked it
+    fold_in = FoldIn.build(made.item_vectors, made.user_vectors, profiles, seed=seed)
+    if fold_in is None or not fold_in.may_be_published:
+        return fitted, None
+    users = folded_users(fold_in, made, profiles)
+    return replace(fitted, embeddings=replace(made, user_vectors=users)), fold_in

@@ -30,6 +30,7 @@ MODULES: dict[str, tuple[str, ...]] = {
     "spark": ("pyspark", "py4j"),
     "models": ("implicit",),
     "tune": ("optuna",),
+    "mlflow": ("mlflow",),
     "sql": ("adbc_driver_manager", "adbc_driver_postgresql", "adbc_driver_sqlite"),
     "report": ("matplotlib", "sklearn"),
 }
@@ -51,6 +52,7 @@ _PACKAGES = {
     "grpc_reflection": "grpcio-reflection",
     "grpc_status": "grpcio-status",
     "lightfm": "rectools-lightfm",
+    "mlflow": "mlflow-skinny",
     "opentelemetry": "opentelemetry-sdk",
     "sklearn": "scikit-learn",
 }

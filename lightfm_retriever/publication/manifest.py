@@ -21,6 +21,7 @@ from lightfm_retriever.publication.errors import (
     says_nothing,
     shown,
 )
+from lightfm_retriever.publication.evaluation_facts import Count, EvaluationFacts
 
 FORMAT_VERSIONS = (1, 2)
 """The format versions that this release reads. It writes the oldest one that has all files."""
@@ -31,9 +32,8 @@ MAX_BYTES = 4 << 20
 # Fields that were added to format 1 later, and their defaults. A field with its default isn't encoded,
 # so that an older manifest is encoded as it was.
 _ADDED: dict[str, Any] = {"target_recall": None, "trials": [], "build_seconds": 0.0, "depths": []}
-_ADDED |= {"attributes": [], "weight": None, "model": None}
+_ADDED |= {"attributes": [], "weight": None, "model": None, "candidates": [], "evaluation": None}
 
-Count = Annotated[int, msgspec.Meta(ge=0)]
 Positive = Annotated[int, msgspec.Meta(ge=1)]
 Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
 Duration = Annotated[float, msgspec.Meta(ge=0)]
@@ -127,6 +127,32 @@ class DatasetFacts:
 
 
 @dataclass(frozen=True, kw_only=True)
+class TrialFacts:
+    """A candidate that a model was chosen among, and its result.
+
+    Attributes:
+        model: the name of the family.
+        settings: its hyperparameters, with the epochs that were best.
+        state: "complete", "failed", or "skipped" because of the budget.
+        ndcg_at_10: on the validation interactions, without seen items; None unless complete.
+        folded_in: whether fold-in of the users' items ranked better than trained vectors of users.
+        trained_ndcg_at_10, folded_ndcg_at_10: by each of them; None for a model without vectors.
+        seconds: duration of the fit and the validation.
+        reason: why it failed or was skipped.
+    """
+
+    model: str
+    settings: dict[str, Scalar]
+    state: Literal["complete", "failed", "skipped"]
+    ndcg_at_10: float | None = None
+    folded_in: bool = False
+    trained_ndcg_at_10: float | None = None
+    folded_ndcg_at_10: float | None = None
+    seconds: Duration = 0.0
+    reason: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
 class RunFacts:
     """The training run that published the version; `seconds` by stage."""
 
@@ -157,8 +183,9 @@ class Manifest:
 
     `items` and `users` are numbers of rows; `components` is the number of dimensions of an embedding
     without bias, 0 for a model of neighbours. `model` is None in older versions, which have vectors.
-    `attributes` have the order of publication.attributes. The writer fills in `format_version`,
-    `version`, `created_at` (RFC 3339, UTC) and `files`.
+    `attributes` have the order of publication.attributes. `candidates` are the models that this one was
+    chosen among, if any. The writer fills in `format_version`, `version`, `created_at` (RFC 3339, UTC)
+    and `files`.
     """
 
     items: Positive
@@ -172,6 +199,8 @@ class Manifest:
     indexes: dict[str, IndexFacts]
     attributes: list[AttributeFacts] = field(default_factory=list)
     model: ModelFacts | None = None
+    candidates: list[TrialFacts] = field(default_factory=list)
+    evaluation: EvaluationFacts | None = None
     format_version: int = FORMAT_VERSIONS[0]
     version: str = ""
     created_at: str = ""

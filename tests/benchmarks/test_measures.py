@@ -23,7 +23,7 @@ from tests.benchmarks.large import Recipe
 from tests.benchmarks.questions import KINDS, Questions, among_the_best
 from tests.benchmarks.serving import Compared
 from tests.benchmarks.synthetic import InteractionsSpec
-from trainer import training as trainer_training
+from trainer.fitting import lightfm_model
 from trainer.fitting.embeddings import Embeddings
 from trainer.fitting.lightfm_model import Hyperparameters
 from trainer.progress import Silent
@@ -196,9 +196,9 @@ def test_both_fits_of_the_training_benchmark_do_the_same_work(tmp_path, monkeypa
     matrix = tmp_path / "matrix.npz"
     training.read(str(data), str(matrix))
     models = []
-    for_real = trainer_training.train
+    for_real = lightfm_model.train
     kept = lambda *given, **options: models.append(for_real(*given, **options)) or models[-1]  # noqa: E731
-    monkeypatch.setattr(trainer_training, "train", kept)
+    monkeypatch.setattr(lightfm_model, "train", kept)
     asked = json.dumps(asdict(Hyperparameters(components=4, epochs=2, seed=1)))
     training.train(str(data), str(tmp_path / "volume"), asked)
     shown = training.BARE_FIT + "\nprint(json.dumps({'biases': model.item_biases.tolist()}))"

@@ -46,6 +46,7 @@ from trainer.data.files.parquet_folder import data_files
 from trainer.data.interactions import read_interactions
 from trainer.errors import InputError
 from trainer.fitting.lightfm_model import Hyperparameters
+from trainer.models.given import GivenHyperparameters
 from trainer.pipeline import Places, train_and_publish
 from trainer.preparing.dataset import build_dataset
 from trainer.preparing.splits import Splitting
@@ -232,7 +233,7 @@ def train(data: str, volume: str, hyperparameters: str) -> None:
     until_fitted = _UntilFitted()
     spec = TrainingSpec(
         data=DataSpec(interactions=data, split="none"),
-        hyperparameters=Hyperparameters(**json.loads(hyperparameters)),
+        hyperparameters=GivenHyperparameters(**json.loads(hyperparameters)),
     )
     unused = Path(volume)
     with contextlib.suppress(_FittedError):

@@ -18,9 +18,9 @@ ROOT = Path(__file__).parents[2]
 QUICK_DEMO = """
 import functools, runpy, sys
 from trainer import spec
-from trainer.fitting.lightfm_model import Hyperparameters
+from trainer.models.given import GivenHyperparameters
 
-quick = Hyperparameters(components=4, epochs=1)
+quick = GivenHyperparameters(components=4, epochs=1)
 spec.TrainingSpec = functools.partial(spec.TrainingSpec, hyperparameters=quick)
 runpy.run_path("docs/demo.py", run_name="__main__")
 """

@@ -119,6 +119,7 @@ def test_help_needs_no_extra(place, program):
         ("shtab", "retriever", ["completion", "bash"], "retriever"),
         ("nmslib", "trainer", ["report", "--backend=nmslib", "--volume=volume"], "nmslib"),
         ("optuna", "trainer", ["tune", "--interactions=a.csv"], "tune"),
+        ("mlflow", "trainer", [*TRAIN, "--volume=volume", "--mlflow-uri=http://a:1"], "mlflow"),
         ("matplotlib", "trainer", ["report", "--volume=volume"], "report"),
         ("opentelemetry", "retriever", ["serve", "--volume=v", "--otlp-endpoint=http://a:1"], "otlp"),
         ("pyspark", "trainer", [*TRAIN, "--engine=spark-als", "--volume=other"], "spark"),

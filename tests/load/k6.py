@@ -50,8 +50,8 @@ from tests.load.target import (
     other_version,
     retriever,
 )
+from trainer.durations import parse_duration
 from trainer.errors import OptionError
-from trainer.service.schedule import parse_duration
 
 PUBLISH_AND_ROLL_BACK = "publish_and_roll_back"
 

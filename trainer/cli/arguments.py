@@ -33,18 +33,20 @@ PREFIX = where_arguments.PREFIX
 PROGRAM = "lightfm-trainer"
 
 _TRAIN = f"""
-Files are CSV (comma; tab for .tsv) or Parquet. Interactions have the columns user_id and item_id, and
-may have weight (a number from -1e9 to 1e9; 0 and below are no positives), timestamp (seconds since 1970
-or ISO 8601; at most a day ahead of the clock) and event (a type such as view). Items have the column
-item_id, and may have title and feature columns. Users have user_id, and may have feature columns. Ids
-are integers, or text of at most {MAX_ID_BYTES} bytes of UTF-8, compared byte by byte.
+Files are CSV (comma; tab for .tsv), JSON Lines or Parquet. Interactions have the columns user_id and
+item_id, and may have weight (a number from -1e9 to 1e9; 0 and below are no positives), timestamp
+(seconds since 1970 or ISO 8601; at most a day ahead of the clock) and event (a type such as view).
+Items have the column item_id, and may have title and feature columns. Users have user_id, and may
+have feature columns. Usual other names of columns, such as userId or rating, are recognised, and a
+note says so. Ids are integers, or text of at most {MAX_ID_BYTES} bytes of UTF-8, compared byte by
+byte.
 """
 
 
 def program() -> Program:
     """Make the parser of all commands."""
     made = Program(PROGRAM, "Train LightFM models, publish them, and manage published versions.")
-    for add in (_add_train, _add_publish, _add_tune, _add_report, _add_fetch):
+    for add in (_add_train, _add_models, _add_publish, _add_tune, _add_report, _add_fetch):
         add(made)
     published_arguments.add_versions(made)
     serve_arguments.add(made)
@@ -84,7 +86,7 @@ def _find_service(command: Parser, options: argparse.Namespace) -> None:
     """Choose the service of TRAINER_LISTEN if no volume is given."""
     found = vars(options)
     by_state = "state" in found and options.command == removal_command.NAME
-    alone = ("fetch-dataset", "tune", completion.NAME)
+    alone = ("fetch-dataset", "models", "tune", completion.NAME)
     if "target" in found or "volume" in found or by_state or options.command in alone:
         return
     name = f"{PREFIX}LISTEN"
@@ -122,6 +124,7 @@ def _add_train(made: Program) -> None:
     where_arguments.add_state(train)
     spec_arguments.add_training(train)
     spec_arguments.add_engine(train)
+    where_arguments.used_with("--volume", *spec_arguments.add_tracking(train))
     service = train.add_argument_group("by a service")
     service.add_argument(
         "--request-id",
@@ -135,9 +138,19 @@ def _add_train(made: Program) -> None:
     add_json(train)
     train.everyday = (
         *("--volume", "--target", "--dataset", "--interactions", "--items", "--users"),
-        *("--item-features", "--user-features", "--epochs", "--components", "--backend"),
+        *("--item-features", "--user-features", "--model", "--set", "--budget", "--backend"),
         *("--label", "--canary", "--no-label", "--config", "--json"),
     )
+
+
+def _add_models(made: Program) -> None:
+    listed = made.command(
+        "Train",
+        "models",
+        "List the families of models, and their settings.",
+        more="It lists the families of this installation. A service may have other extras.",
+    )
+    add_json(listed)
 
 
 def _add_publish(made: Program) -> None:
@@ -178,6 +191,7 @@ def _add_publish(made: Program) -> None:
     option_flags.add_one(source, data["feature_separator"])
     option_flags.add_one(publish, tuning["seed"])
     spec_arguments.add_publishing(publish)
+    spec_arguments.add_tracking(publish)
     add_json(publish)
     publish.everyday = (
         *("--volume", "--item-vectors", "--item-ids", "--item-biases", "--user-vectors", "--user-ids"),
@@ -231,11 +245,12 @@ def _add_tune(made: Program) -> None:
         "tune",
         "Search for better hyperparameters.",
         more="Compares them on a validation split of the training data, and uses the test interactions "
-        "once, at the end. Writes study.json and study.png. Variables set --data-dir and --state only.",
+        "once, at the end. Writes study.json and study.png. Variables set --data-dir, --state and "
+        "the flags about MLflow only.",
     )
     where_arguments.add_data_dir(tune)
     where_arguments.add_state(tune, "for --event-log: the folder of the trainer's state")
-    option_flags.add(tune.add_argument_group("data"), DataSpec)
+    spec_arguments.add_data(tune)
     search = tune.add_argument_group("search")
     option_flags.add(search, StudyOptions, SearchSpace)
     start = declared(Hyperparameters)
@@ -244,6 +259,8 @@ def _add_tune(made: Program) -> None:
         search, start["threads"], help="threads of each training; only 1 makes a search reproducible"
     )
     option_flags.add_one(search, start["sample_weights"])
+    for action in spec_arguments.add_tracking(tune):
+        layers.settable(action)
     tune.add_argument(
         "--output", type=Path, default=Path("study"), metavar="DIR", help="the folder to write to"
     )

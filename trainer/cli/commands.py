@@ -21,6 +21,7 @@ from lightfm_retriever.remote.volume import open_volume
 from trainer.cli import (
     arguments,
     output,
+    printing,
     spec_arguments,
     study_command,
     versions_commands,
@@ -28,6 +29,7 @@ from trainer.cli import (
 )
 from trainer.cli.versions_commands import OfVolume
 from trainer.data import movielens
+from trainer.durations import parse_duration
 from trainer.errors import ExtraMissingError, OptionError
 from trainer.index import installed, make_backends
 from trainer.index.tuning import TuningOptions
@@ -37,7 +39,9 @@ from trainer.promotion.checks import Checked, promote_if_passed
 from trainer.publishing.own_vectors import OwnVectors
 from trainer.publishing.publish import Indexing
 from trainer.service.options import ServerOptions
-from trainer.service.schedule import parse_duration
+from trainer.spec import TrainingSpec
+from trainer.tracking.following import Following
+from trainer.tracking.options import TrackingOptions
 from trainer.versions.retention import RetentionPolicy
 
 _log = logging.getLogger(__name__)
@@ -62,18 +66,27 @@ def _train(options: argparse.Namespace) -> int:
         raise OptionError(flag, options.request_id or True, "used with --target")
     places = Places(_volume(options), options.data_dir, _state(options) / EVENTS)
     spec = spec_arguments.training_spec(options)
-    return _end(train_and_publish(spec, places, reporter=_reporter(options)), places.volume, options)
+    with _following(spec, options) as run:
+        result = train_and_publish(spec, places, reporter=_reporter(options))
+        return _end(result, places.volume, options, run)
 
 
 def _reporter(options: argparse.Namespace) -> Reporter:
     return Silent() if options.json else Bars()
 
 
-def _end(published: Checked, volume: Volume, options: argparse.Namespace) -> int:
-    """Move the label if every gate passed, and print the result; returns the exit status."""
+def _following(spec: TrainingSpec | VectorsSpec, options: argparse.Namespace) -> Following:
+    # Make the options first: a wrong one is an error before the work, not after it.
+    tracking = made(TrackingOptions, vars(options))
+    return Following(tracking, options.command, spec, tell=printing.print_warnings)
+
+
+def _end(published: Checked, volume: Volume, options: argparse.Namespace, run: Following) -> int:
+    """Move the label if every gate passed, print and track the result; returns the exit status."""
     label = spec_arguments.label_of(options)
     published = promote_if_passed(volume, published, label=label)
     output.published(published, as_json=options.json)
+    run.published(published, label=label, volume=str(volume))
     # Without a label, publishing is all of the work.
     done = published.passed or label is None
     return 0 if done else spec_arguments.LABEL_NOT_MOVED
@@ -117,7 +130,9 @@ def _publish(options: argparse.Namespace) -> int:
         label=spec_arguments.label_of(options),
     )
     volume = _volume(options)
-    return _end(publish_vectors(spec, volume, reporter=_reporter(options)), volume, options)
+    with _following(spec, options) as run:
+        published = publish_vectors(spec, volume, reporter=_reporter(options))
+        return _end(published, volume, options, run)
 
 
 def _report(options: argparse.Namespace) -> int:
@@ -243,6 +258,14 @@ def _complete(options: argparse.Namespace) -> int:
     return 0
 
 
+def _models(options: argparse.Namespace) -> int:
+    from trainer.models import listing
+
+    found = listing.described()
+    output.show(listing.as_json(found), listing.table(found), as_json=options.json)
+    return 0
+
+
 COMMANDS = {
     "train": _train,
     "publish": _publish,
@@ -250,6 +273,7 @@ COMMANDS = {
     "verify": _verify,
     "tune": lambda options: study_command.run(options, _state(options) / EVENTS),
     "serve": _serve,
+    "models": _models,
     "fetch-dataset": _fetch,
     completion.NAME: _complete,
 }

@@ -2,27 +2,26 @@
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
+import msgspec
+
 from lightfm_retriever.hosting import tables
 from lightfm_retriever.hosting.terminal import print_json
 from lightfm_retriever.publication import layout
+from lightfm_retriever.publication.evaluation_facts import EvaluationFacts
 from lightfm_retriever.publication.manifest import Manifest
-from trainer.cli import printing
-from trainer.evaluation.metric_rows import USERS, MetricRow, cold_rows, served_rows
+from trainer.cli import printing, quality
+from trainer.cli.candidates_output import print_candidates
+from trainer.evaluation.metric_rows import NDCG, is_main
 from trainer.promotion.checks import Checked
 from trainer.timings import in_order
 from trainer.versions.catalogue import VersionRow
 from trainer.versions.diff import VersionDiff
 
-_METRICS = (("precision@10", "precision_at_10"), ("AUC", "auc"))
-_PARTS = (
-    ("train, all items", "train_{}"),
-    ("test, all items", "test_{}"),
-    ("test, seen items excluded", "test_{}_unseen"),
-)
 # Values that differ little between two publications.
 _UNSHOWN = {"seed", "threads", "candidates"}
 
@@ -39,7 +38,9 @@ def published(result: Checked, *, as_json: bool) -> None:
                 "users": manifest.users,
                 "dataset": asdict(manifest.dataset),
                 "hyperparameters": manifest.hyperparameters,
+                "candidates": [asdict(one) for one in manifest.candidates],
                 "metrics": manifest.metrics,
+                "evaluation": None if manifest.evaluation is None else asdict(manifest.evaluation),
                 "indexes": {name: asdict(index) for name, index in manifest.indexes.items()},
                 "model": None if manifest.model is None else asdict(manifest.model),
                 "attributes": [asdict(attribute) for attribute in manifest.attributes],
@@ -56,12 +57,8 @@ def published(result: Checked, *, as_json: bool) -> None:
         f"{facts.train_interactions:,} training and {facts.test_interactions:,} test interactions "
         f"(split {facts.split})"
     )
-    _print_metrics(manifest)
-    users = f"{manifest.metrics.get(USERS, 0):,.0f} users, seen items excluded"
-    if index := manifest.indexes.get(layout.RECOMMEND):
-        served = served_rows(manifest.metrics, index.backend)
-        _print_shares(users, "of exact search", served)
-    _print_shares("the same users, seen items excluded", "of their own", cold_rows(manifest.metrics))
+    print_candidates(manifest.candidates)
+    quality.show(manifest)
     _print_indexes(manifest)
     if manifest.attributes:
         print(f"attributes: {_attributes([asdict(own) for own in manifest.attributes])}")
@@ -79,20 +76,27 @@ def version(content: dict[str, Any], labels: Sequence[str], *, as_json: bool) ->
         print_json({**content, "labels": list(labels)})
         return
     print(f"{content['version']}" + (f", named by {', '.join(labels)}" if labels else ""))
-    facts = content["dataset"]
+    data = content["dataset"]
     print(
-        f"from {facts['name']} (split {facts['split']}), run {content['run']['id']}: "
+        f"from {data['name']} (split {data['split']}), run {content['run']['id']}: "
         f"{content['users']:,} users, {content['items']:,} items, "
         + (f"{content['components']} components" if content["components"] else "no vectors")
     )
     if model := content.get("model"):
         print(f"model: {model['family']}, of {model['kind']}")
+    metrics = {name: value for name, value in content["metrics"].items() if is_main(name)}
     for title, values in (
         ("hyperparameters", content["hyperparameters"]),
-        ("metrics", content["metrics"]),
+        ("metrics", metrics),
         ("libraries", content["libraries"]),
     ):
         print(f"{title}: {printing.pairs(values)}")
+    if (more := len(content["metrics"]) - len(metrics)) > 0:
+        print(f"{more} more metrics: --json")
+    if (evaluation := content.get("evaluation")) is not None:
+        facts = msgspec.convert(evaluation, EvaluationFacts)
+        print(f"test {facts.test[:8]}: {quality.users_of(facts)}")
+        quality.segments(facts.segments)
     for name, index in content["indexes"].items():
         settings = {**index["build"], **index["query"]}
         print(
@@ -121,10 +125,18 @@ def diff(found: VersionDiff, *, as_json: bool) -> None:
         for what, count, names in (("new", ids.new, ids.new_ids), ("lost", ids.lost, ids.lost_ids)):
             if count:
                 print(f"{count} {what} {kind}: {', '.join(names[:5])}{', ...' if count > 5 else ''}")
+    if found.metrics_problem:
+        print(
+            f"metrics can't be compared: {found.metrics_problem}. Train both on the same data with the "
+            "same --split and --seed, or train with --max-relative-loss, which measures the label's "
+            "version on the new test"
+        )
     content = asdict(found)
     rows = tables.table("", "before", "after", texts=1)
     for group in ("metrics", "model", "hyperparameters", "indexes", "attributes"):
         for change in content[group]:
+            if group == "metrics" and not is_main(change["name"]):
+                continue
             title = {"attributes": "attribute ", "model": "model "}.get(group, "")
             name = f"{title}{change['name']}"
             rows.add_row(name, printing.text(change["before"]), printing.text(change["after"]))
@@ -140,7 +152,9 @@ def versions(rows: Sequence[VersionRow], *, as_json: bool) -> None:
         print("nothing is published on this volume")
         return
     shown = tables.table(
-        "version", "labels", "items", "users", "test p@10", "unseen", "AUC", "recall@10", texts=2
+        *("version", "labels", "items", "users", "tested"),
+        *("NDCG@10", "95 %", "precision@10", "AUC", "test", "index recall@10"),
+        texts=2,
     )
     for row in rows:
         labels = " ".join(row.labels)
@@ -152,9 +166,12 @@ def versions(rows: Sequence[VersionRow], *, as_json: bool) -> None:
             labels,
             f"{row.items:,}",
             f"{row.users:,}",
-            printing.share(row.metrics.get("test_precision_at_10")),
+            f"{row.metrics.get('evaluated_users', 0):,.0f}",
+            printing.share(row.metrics.get(NDCG)),
+            quality.ndcg_interval(row.metrics, row.errors),
             printing.share(row.metrics.get("test_precision_at_10_unseen")),
-            printing.share(row.metrics.get("test_auc")),
+            printing.share(row.metrics.get("test_auc_unseen")),
+            row.test[:8] or "-",
             "no index"
             if row.model_kind == "neighbours"
             else printing.share(row.recall_at_10.get(layout.RECOMMEND)),
@@ -180,33 +197,18 @@ def verified(rows: Sequence[tuple[str, str | None]], *, as_json: bool) -> None:
     show(content, "\n".join(told) or "nothing is published on this volume", as_json=as_json)
 
 
+def exported(rows: int, what: str, options: argparse.Namespace) -> None:
+    """Print the result of --export."""
+    text = f"wrote {rows} {what}{'' if rows == 1 else 's'} to {options.export}"
+    show({"file": str(options.export), "rows": rows}, text, as_json=options.json)
+
+
 def show(content: object, text: str, *, as_json: bool) -> None:
     """Print a result as one line, or as JSON."""
     if as_json:
         print_json(content)
     else:
         print(text)
-
-
-def _print_metrics(manifest: Manifest) -> None:
-    rows = tables.table("", *(title for title, _ in _METRICS), texts=1)
-    for title, part in _PARTS:
-        values = [manifest.metrics.get(part.format(name)) for _, name in _METRICS]
-        if any(value is not None for value in values):
-            rows.add_row(title, *(printing.share(value) for value in values))
-    if rows.row_count:
-        tables.show(rows)
-
-
-def _print_shares(users: str, of_what: str, rows: Sequence[MetricRow]) -> None:
-    if not rows:
-        return
-    table = tables.table(users, "precision@10", of_what, texts=1)
-    for row in rows:
-        table.add_row(
-            row.title, printing.share(row.precision), "-" if row.ratio is None else f"{row.ratio:.0%}"
-        )
-    tables.show(table)
 
 
 def _print_indexes(manifest: Manifest) -> None:

@@ -32,6 +32,7 @@ def add_versions(made: Program) -> None:
     diff.add_argument("--users", metavar="N", **spec_arguments.whole(USERS, DEFAULT_USERS))
     for parser in (versions, version, delete, diff, promote, rollback):
         where_arguments.add_where(parser)
+    add_export(versions, "versions")
     for parser in (promote, rollback):
         parser.add_argument(
             "--label",
@@ -67,6 +68,7 @@ def add_runs(made: Program) -> None:
         "--page-token", default="", metavar="TOKEN", help="list the runs after an earlier page"
     )
     runs.add_argument("--state", choices=STATES, help="list only runs in this state")
+    add_export(runs, "runs, whatever --limit says,")
     parsers = [runs]
     for name, what in (
         ("run", "Show a training run."),
@@ -120,6 +122,17 @@ def add_health(made: Program) -> None:
     # A probe that waits for a minute is useless.
     where_arguments.add_target(health, timeout_seconds=5.0)
     add_json(health)
+
+
+def add_export(parser: argparse.ArgumentParser, what: str) -> None:
+    """Add --export."""
+    parser.add_argument(
+        "--export",
+        type=Path,
+        default=argparse.SUPPRESS,
+        metavar="FILE",
+        help=f"write all {what} with parameters and metrics to this file, .csv or .json",
+    )
 
 
 def add_json(parser: argparse._ActionsContainer) -> None:

@@ -51,3 +51,4 @@ def add_serve_flags(serve: argparse.ArgumentParser) -> None:
     flags.add_flags(serve)
     spec_arguments.add_training(serve)
     spec_arguments.add_engine(serve)
+    spec_arguments.add_tracking(serve)

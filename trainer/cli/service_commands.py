@@ -28,10 +28,12 @@ from trainer.event_log.log import Event, Removed, Selection
 from trainer.progress import Advance, Bars, Reporter, Silent
 from trainer.service.messages import event_message, removal_request, removed_of, spec_message
 from trainer.service.version_messages import diff_of, row_of
+from trainer.tracking import export
 from trainer.versions.catalogue import VersionRow
 from trainer.versions.diff import VersionDiff
 
 _BATCH = 1000
+_PAGE = 100
 _FAILED = (pb.TRAINING_RUN_STATE_FAILED, pb.TRAINING_RUN_STATE_CANCELLED)
 
 
@@ -69,6 +71,12 @@ def _train(client: TrainerClient, options: argparse.Namespace) -> int:
     if spec.spark is not None:
         raise OptionError(
             "--engine", options.engine, "used without --target, or by the service's own retraining"
+        )
+    if spec.data.form.skipped_file is not None:
+        raise OptionError(
+            "--skipped-file",
+            spec.data.form.skipped_file,
+            "used without --target: a service writes the rows into the folder logs of its --state",
         )
     request = pb.TrainRequest(request_id=options.request_id, spec=spec_message(spec, with_secrets=True))
     queued = client.call("Train", request).training_run
@@ -114,6 +122,12 @@ def follow(states: Iterator[pb.TrainingRun], reporter: Reporter) -> pb.TrainingR
 
 def _runs(client: TrainerClient, options: argparse.Namespace) -> int:
     state = f"TRAINING_RUN_STATE_{options.state or 'UNSPECIFIED'}"
+    if "export" in options:
+        export.check_path(options.export)
+        rows = [service_output.row(own) for own in _all_runs(client, state, options.page_token)]
+        export.write(rows, options.export)
+        output.exported(len(rows), "training run", options)
+        return 0
     response = client.call(
         "ListTrainingRuns",
         pb.ListTrainingRunsRequest(page_size=options.limit, page_token=options.page_token, state=state),
@@ -123,6 +137,17 @@ def _runs(client: TrainerClient, options: argparse.Namespace) -> int:
     else:
         service_output.runs(response.training_runs, next_page=response.next_page_token)
     return 0
+
+
+def _all_runs(client: TrainerClient, state: str, token: str) -> Iterator[pb.TrainingRun]:
+    """Ask for all pages of training runs, the latest first. Raises CallError."""
+    while True:
+        request = pb.ListTrainingRunsRequest(page_size=_PAGE, page_token=token, state=state)
+        response = client.call("ListTrainingRuns", request)
+        yield from response.training_runs
+        token = response.next_page_token
+        if not token:
+            return
 
 
 def _run(client: TrainerClient, options: argparse.Namespace) -> int:

@@ -13,6 +13,7 @@ from recsys.trainer.v1 import trainer_service_pb2 as pb
 from lightfm_retriever.hosting import tables
 from trainer.cli import printing
 from trainer.timings import in_order
+from trainer.tracking.tracked_run import flat
 
 # Maps whose keys are names.
 _MAPS = ("metrics", "event_weights")
@@ -66,6 +67,31 @@ def runs(rows: Iterable[pb.TrainingRun], *, next_page: str) -> None:
         print(problem)
     if next_page:
         print(f"more: --page-token {next_page}")
+
+
+def row(shown: pb.TrainingRun) -> dict[str, Any]:
+    """Return a run as a row of a table, with the parameters and the metrics of MLflow's."""
+    spec = MessageToDict(
+        shown.spec, preserving_proto_field_name=True, always_print_fields_with_no_presence=True
+    )
+    seconds = {f"seconds.{stage}": own for stage, own in in_order(shown.seconds).items()}
+    times = {
+        name: getattr(shown, name).ToJsonString() if shown.HasField(name) else None
+        for name in ("created_at", "started_at", "ended_at")
+    }
+    failed = [gate.name for gate in shown.gates if not gate.passed]
+    return {
+        "training_run": shown.id,
+        "state": _state(shown),
+        **times,
+        "version": shown.version,
+        "label_moved": shown.label_moved,
+        "gates_failed": " ".join(failed),
+        "error": shown.error,
+        "problem": shown.problem,
+        "params": flat(spec),
+        "metrics": {**dict(sorted(shown.metrics.items())), **seconds},
+    }
 
 
 def content(message: Message) -> dict[str, Any]:

@@ -7,17 +7,20 @@ from dataclasses import fields
 from typing import Any
 
 from lightfm_retriever.hosting import words
-from lightfm_retriever.hosting.options import Option
-from lightfm_retriever.hosting.settings import option_flags
+from lightfm_retriever.hosting.options import Option, declared
+from lightfm_retriever.hosting.settings import layers, option_flags
 from lightfm_retriever.hosting.settings.option_flags import made
 from lightfm_retriever.publication import layout
+from trainer import models
+from trainer.data.files.file_form import FileForm
 from trainer.errors import OptionError
-from trainer.fitting.lightfm_model import Hyperparameters
 from trainer.index import make_backends
+from trainer.models.given import GivenHyperparameters
 from trainer.promotion.gates import Gates
 from trainer.promotion.predecessor import CANARY
 from trainer.spark.options import ENGINE, LIGHTFM, SparkAls
 from trainer.spec import DataSpec, TrainingSpec
+from trainer.tracking.options import TrackingOptions
 
 _VERSION = "20261124T043500Z-3fa9c1"
 LABEL_NOT_MOVED = 3
@@ -32,11 +35,26 @@ SETTINGS = (
 
 def add_training(parser: argparse.ArgumentParser) -> None:
     """Add all flags of a training run."""
-    option_flags.add(parser.add_argument_group("data"), DataSpec)
+    add_data(parser)
     group = parser.add_argument_group("hyperparameters")
-    option_flags.add(group, Hyperparameters, switches_last=True)
-    option_flags.add(group, TrainingSpec, group="hyperparameters")
+    option_flags.add(group, GivenHyperparameters, switches_last=True)
+    option_flags.add(group, TrainingSpec, group="hyperparameters", switches_last=True)
     add_publishing(parser)
+
+
+def add_data(parser: argparse.ArgumentParser) -> None:
+    """Add the flags of the data, and of the form of its files."""
+    option_flags.add(parser.add_argument_group("data"), DataSpec)
+    add_form(parser)
+
+
+def add_form(parser: argparse.ArgumentParser) -> None:
+    """Add the flags of the form of files."""
+    group = parser.add_argument_group(
+        "files",
+        "'inspect FILE' finds most of these, and prints the command to train.",
+    )
+    option_flags.add(group, FileForm)
 
 
 def training_spec(options: argparse.Namespace) -> TrainingSpec:
@@ -46,14 +64,13 @@ def training_spec(options: argparse.Namespace) -> TrainingSpec:
 
 def checked_spec(options: argparse.Namespace) -> TrainingSpec:
     """Make the spec as `training_spec` does, but use the event log if no flag names interactions."""
-    if has_source(options):
-        return training_spec(options)
-    data = made(DataSpec, {**vars(options), "event_log": True})
+    data = made(DataSpec, vars(options) | ({} if has_source(options) else {"event_log": True}))
     spec = made(
         TrainingSpec, vars(options), data=data, label=label_of(options), spark=spark_als(options)
     )
-    # Check the names of backends now. A run would check them only at its end.
+    # Check the backends and the model now. A run would be too late.
     make_backends(spec.backend, trees=spec.trees)
+    models.check_installed(spec.family)
     return spec
 
 
@@ -131,6 +148,19 @@ def add_engine(parser: argparse.ArgumentParser) -> None:
         "--engine", choices=(LIGHTFM, ENGINE), default=LIGHTFM, help="the library that fits the model"
     )
     option_flags.add(group, SparkAls, only_given=True)
+
+
+def add_tracking(parser: argparse.ArgumentParser) -> list[argparse.Action]:
+    """Add the flags about MLflow; returns them."""
+    group = parser.add_argument_group(
+        "tracking",
+        "A run that fails or is cancelled is sent, too. A server that is away costs a run at most "
+        "--mlflow-timeout, and a warning. Set a password by TRAINER_MLFLOW_URI or "
+        "MLFLOW_TRACKING_PASSWORD, not on the command line, which all users of the machine can see.",
+    )
+    option_flags.add(group, TrackingOptions)
+    flags = {own.flag for own in declared(TrackingOptions).values()}
+    return [own for own in layers.actions(parser) if own.option_strings[-1] in flags]
 
 
 def label(text: str) -> str:

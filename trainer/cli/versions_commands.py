@@ -12,6 +12,8 @@ from lightfm_retriever.publication import layout, manifest
 from lightfm_retriever.publication.errors import LabelError
 from lightfm_retriever.publication.volume import Volume
 from trainer.cli import output, removal_command
+from trainer.tracking import export
+from trainer.tracking.tracked_run import version_row
 from trainer.versions import catalogue, diff
 from trainer.versions.catalogue import VersionRow
 from trainer.versions.diff import VersionDiff
@@ -86,6 +88,28 @@ def named(look_up: Callable[[str], str], name: str) -> str:
     return name if layout.is_version_name(name) else look_up(name)
 
 
+def _versions(of: OfVolume | OfService, options: argparse.Namespace) -> None:
+    """Print the versions, or write them with parameters and metrics; raises OptionError."""
+    if "export" not in options:
+        output.versions(of.rows(), as_json=options.json)
+        return
+    # Manifests take time: a file that can't be written is an error before.
+    export.check_path(options.export)
+    rows = []
+    for row in of.rows():
+        _, content = of.version(row.name)
+        own = {
+            "version": row.name,
+            "created_at": row.created_at,
+            "labels": " ".join(row.labels),
+            "problem": row.problem,
+        }
+        run = {} if content is None else {"training_run": content["run"]["id"]}
+        rows.append({**own, **run} if content is None else version_row(content, **own, **run))
+    export.write(rows, options.export)
+    output.exported(len(rows), "version", options)
+
+
 def run(of: OfVolume | OfService, options: argparse.Namespace) -> int:
     """Run one of COMMANDS; returns the exit status."""
     as_json = options.json
@@ -93,7 +117,7 @@ def run(of: OfVolume | OfService, options: argparse.Namespace) -> int:
         vars(options)[name] = named(of.read_label, vars(options)[name])
     match options.command:
         case "versions":
-            output.versions(of.rows(), as_json=as_json)
+            _versions(of, options)
         case "version":
             row, content = of.version(options.version)
             if content is None:

@@ -78,7 +78,7 @@ def add_volume(parser: argparse.ArgumentParser, **alone: Any) -> None:
     )
     for action in (volume, folder, size):
         layers.settable(action)
-    _used_with("--volume", folder, size)
+    used_with("--volume", folder, size)
 
 
 def add_target(parser: argparse.ArgumentParser, *, timeout_seconds: float = 60.0) -> None:
@@ -99,7 +99,7 @@ def add_where(parser: argparse.ArgumentParser, *, timeout_seconds: float = 60.0)
     connection = parser.add_argument_group(CONNECTION, "For --target.")
     others = layers.actions(parser)
     client_flags.add(connection, timeout_seconds=timeout_seconds, prefix=PREFIX)
-    _used_with("--target", *layers.actions(parser)[len(others) :])
+    used_with("--target", *layers.actions(parser)[len(others) :])
 
 
 def add_state(parser: argparse._ActionsContainer, about: str = _STATE) -> None:
@@ -107,7 +107,7 @@ def add_state(parser: argparse._ActionsContainer, about: str = _STATE) -> None:
     default = argparse.SUPPRESS
     added = parser.add_argument("--state", type=Path, default=default, metavar="DIR", help=about)
     layers.settable(added)
-    _used_with("--volume", added)
+    used_with("--volume", added)
 
 
 def add_data_dir(parser: argparse._ActionsContainer) -> None:
@@ -120,7 +120,7 @@ def add_data_dir(parser: argparse._ActionsContainer) -> None:
         help="the folder of fetched datasets",
     )
     layers.settable(added)
-    _used_with("--volume", added)
+    used_with("--volume", added)
 
 
 def check(parser: Parser, arguments: Sequence[str], options: argparse.Namespace) -> None:
@@ -144,7 +144,7 @@ def check(parser: Parser, arguments: Sequence[str], options: argparse.Namespace)
         parser.error(f"{flag} is for {needed}, so it has no effect with {origin}: leave it out")
 
 
-def _used_with(needed: str, *actions: argparse.Action) -> None:
+def used_with(needed: str, *actions: argparse.Action) -> None:
     """Mark flags that have an effect only with --volume or with --target."""
     for action in actions:
         vars(action)["used_with"] = needed

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,7 +14,9 @@ import pyarrow as pa
 from lightfm_retriever.publication.attributes import Column, NumberColumn, TextColumn
 from lightfm_retriever.publication.storage.id_map import AnyIds
 from trainer.data import id_forms, item_attributes, odd_values
+from trainer.data.files import source as sources
 from trainer.data.files import tables
+from trainer.data.files.layout import STRICT, Layout
 from trainer.data.item_attributes import WantedColumn
 from trainer.errors import InputError, OptionError
 
@@ -76,23 +78,33 @@ def read_features(
     columns: Collection[str],
     separator: str = "|",
     attributes: Sequence[WantedColumn] = (),
+    layout: Layout = STRICT,
 ) -> FeatureTable:
     """Read the column item_id (or user_id), the chosen columns and, for items, an optional title.
 
     Args:
-        path: CSV or Parquet. A list column of Parquet is multi-valued.
+        path: CSV, JSON Lines or Parquet. A list column of Parquet is multi-valued.
         kind: "item" or "user".
         columns, attributes: the feature columns and the published columns; one may be both.
         separator: what separates the values of a multi-valued text column.
+        layout: how the file is written.
 
     Raises:
         InputError: names the file and the column or row.
+        OptionError: an option of `layout` is wrong for this file.
     """
-    key = f"{kind}_id"
-    titles = ["title"] if kind == "item" else []
-    required = [key, *columns, *(own.name for own in attributes)]
-    table = tables.read_table(path, required=required, optional=titles)
-    return from_table(path, table, kind, columns=columns, separator=separator, attributes=attributes)
+    source = sources.read(
+        path,
+        required=(f"{kind}_id",),
+        optional=("title",) if kind == "item" else (),
+        layout=layout,
+        as_named=[*dict.fromkeys([*columns, *(own.name for own in attributes)])],
+    )
+    with source.named():
+        read = from_table(
+            path, source.table, kind, columns=columns, separator=separator, attributes=attributes
+        )
+    return replace(read, warnings=[*source.notes, *read.warnings])
 
 
 def from_table(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -11,8 +12,13 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from lightfm_retriever.publication.writer import utc_now
-from trainer.data.files import parquet_folder, tables
-from trainer.data.times import timestamps
+from trainer.data import skipping
+from trainer.data.files import column_types, tables
+from trainer.data.files import source as sources
+from trainer.data.files.layout import STRICT, Layout
+from trainer.data.files.source import Source
+from trainer.data.times import date_guesses, timestamps
+from trainer.data.times.date_formats import DateFormat
 from trainer.errors import InputError
 
 REQUIRED = ("user_id", "item_id")
@@ -32,6 +38,7 @@ class Interactions:
         users, items: (n,) int64, positions in user_ids and item_ids.
         weights: (n,) float32, at most MAX_WEIGHT above or below 0; 1 without a column `weight`. Only
             interactions with a weight above 0 are positives.
+        has_weights: whether there was such a column.
         timestamps: (n,) float64, seconds since 1970-01-01 UTC; None without that column.
         events: (n,) int64, positions in event_types; None without a column `event`.
         event_types: the distinct event types, in order of first appearance; "" for a missing one.
@@ -50,6 +57,7 @@ class Interactions:
     event_types: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     event_ids: pa.ChunkedArray | None = None
+    has_weights: bool = False
 
     def __len__(self) -> int:
         return len(self.users)
@@ -81,27 +89,70 @@ class Interactions:
         return replace(smaller, event_types=event_types, events=events)
 
 
-def read_interactions(path: Path, *, event_ids: bool = False, now: float | None = None) -> Interactions:
+@dataclass(frozen=True)
+class Reading:
+    """How a file of interactions is read.
+
+    Attributes:
+        layout: how the file is written.
+        form: the form of its timestamps; None for the usual one.
+        skips: whether invalid rows are left out.
+        skipped_file: the file for such rows; None to write none.
+    """
+
+    layout: Layout = STRICT
+    form: DateFormat | None = None
+    skips: bool = False
+    skipped_file: Path | None = None
+
+
+def read_interactions(
+    path: Path,
+    *,
+    event_ids: bool = False,
+    now: float | None = None,
+    reading: Reading | None = None,
+) -> Interactions:
     """Read the columns user_id and item_id and, if present, weight, timestamp and event.
 
     Other columns are ignored. `timestamps.read` and `timestamps.check` define valid timestamps. An
     event type is text.
 
     Args:
-        path: a CSV or Parquet file, or a folder of Parquet files as `parquet_folder` reads it.
+        path: a CSV, JSON Lines or Parquet file, or a folder of Parquet files as `parquet_folder` reads
+            it.
         event_ids: whether to read an optional column event_id, of text or integers.
         now: the current time in seconds since 1970; None for the clock of the machine.
+        reading: how the file is written; None for this project's names and forms.
 
     Raises:
         InputError: names the file and the column or row.
+        OptionError: an option of `reading` is wrong for this file.
     """
-    optional = optional_columns(event_ids=event_ids)
-    if path.is_dir():
-        folder = parquet_folder.read_folder(path, required=REQUIRED, optional=optional)
-        with folder.errors_by_file():
-            return from_table(path, folder.table, name=path.name, now=now)
-    table = tables.read_table(path, required=REQUIRED, optional=optional)
-    return from_table(path, table, name=path.name, now=now)
+    reading, now = reading or Reading(), utc_now().timestamp() if now is None else now
+    source = sources.read(
+        path,
+        required=REQUIRED,
+        optional=optional_columns(event_ids=event_ids),
+        layout=reading.layout,
+        skips=reading.skips,
+    )
+    warnings = source.notes
+    if reading.skips:
+        source, skipped = skipping.skip(source, now=now, form=reading.form)
+        if len(skipped):
+            if reading.skipped_file is not None:
+                skipped.write(reading.skipped_file)
+            warnings = [*warnings, skipped.warning(path.name, reading.skipped_file)]
+    with source.named():
+        try:
+            read = from_table(path, source.table, name=path.name, now=now, form=reading.form)
+        except InputError as error:
+            if not reading.layout.flags or not error.reason.startswith("timestamp "):
+                raise
+            reason = error.reason + _advice(source, now)
+            raise InputError(path, reason, row=error.row) from error
+    return replace(read, warnings=[*warnings, *read.warnings])
 
 
 def optional_columns(*, event_ids: bool) -> tuple[str, ...]:
@@ -110,7 +161,13 @@ def optional_columns(*, event_ids: bool) -> tuple[str, ...]:
 
 
 def from_table(
-    path: Path, table: pa.Table, *, name: str, now: float | None = None, times_are_certain: bool = False
+    path: Path,
+    table: pa.Table,
+    *,
+    name: str,
+    now: float | None = None,
+    times_are_certain: bool = False,
+    form: DateFormat | None = None,
 ) -> Interactions:
     """Return the interactions of a table with at least one row; see `read_interactions`.
 
@@ -120,6 +177,7 @@ def from_table(
         name: the name of the source.
         now: see `read_interactions`.
         times_are_certain: whether numeric timestamps are known to be seconds since 1970.
+        form: the form of the timestamps; None for the usual one.
     """
     now = utc_now().timestamp() if now is None else now
     user_ids, users = tables.ids(path, table, "user_id")
@@ -129,9 +187,14 @@ def from_table(
     )
     if "weight" in table.column_names:
         weights = tables.numbers(path, table, "weight")
-        result = replace(result, weights=weights, warnings=[*_of_several_units(name, weights)])
+        result = replace(
+            result,
+            weights=weights,
+            has_weights=True,
+            warnings=[*_of_several_units(name, weights)],
+        )
     if "timestamp" in table.column_names:
-        times = timestamps.read(path, table, "timestamp", now=now)
+        times = timestamps.read(path, table, "timestamp", now=now, form=form)
         if times_are_certain:
             times = replace(times, as_numbers=np.zeros_like(times.as_numbers))
         odd = timestamps.check(times, now=now)
@@ -142,6 +205,19 @@ def from_table(
     if EVENT_ID in table.column_names:
         result = replace(result, event_ids=tables.text_column(path, table, EVENT_ID))
     return result
+
+
+def _advice(source: Source, now: float) -> str:
+    """Say which --date-format reads the timestamps, or how to leave them out."""
+    values = column_types.decoded(source.table.column("timestamp"))
+    found = [shlex.quote(form) for form in date_guesses.guess(values, now=now)]
+    if len(found) > 1:
+        return f"; the day or the month may come first: give --date-format {' or '.join(found)}"
+    if found:
+        return f"; give --date-format {found[0]}"
+    if "timestamp" in source.renamed:
+        return "; --columns timestamp= reads no timestamps"
+    return ""
 
 
 def _of_several_units(name: str, weights: NDArray[np.float32]) -> Iterator[str]:

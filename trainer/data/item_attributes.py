@@ -13,7 +13,8 @@ import pyarrow.compute as pc
 from lightfm_retriever.publication.attributes import MAX_VALUE_BYTES, Column, NumberColumn, TextColumn
 from lightfm_retriever.publication.manifest import RESERVED_ATTRIBUTE, AttributeKind
 from trainer.data.files import column_types, tables
-from trainer.data.odd_values import NUMBER, Texts, count_true, warnings_of
+from trainer.data.files.column_types import NUMBER
+from trainer.data.odd_values import Texts, count_true, warnings_of
 from trainer.errors import InputError, OptionError
 
 OPTION = "--item-attributes"

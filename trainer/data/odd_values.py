@@ -12,9 +12,6 @@ import pyarrow.compute as pc
 from trainer.data.files import column_types, tables
 from trainer.data.files.column_names import SEPARATORS
 
-NUMBER = r"^[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?$"
-"""A finite number as Arrow reads it."""
-
 _LIST = r"""^\[.*['",].*\]$|^\{.*['",:].*\}$|^\(.*['",].*\)$|^\[\s*([-+.0-9]*\s*)*\]$"""
 _WHOLE = r"^-?[0-9]+\.0$"
 _DECIMAL_COMMA = r"^[-+]?[0-9]+,[0-9]+$"

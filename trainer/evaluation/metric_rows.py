@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+
+NDCG = "test_ndcg_at_10_unseen"
+"""The metric that decides between models: it counts a hit more the higher it is in the list."""
 
 TRAINED = "test_precision_at_10_trained"
 POPULAR = "test_precision_at_10_popular"
@@ -12,9 +16,48 @@ _COLD = (
     ("by their features alone", "test_precision_at_10_features_only"),
     ("by the most popular items", POPULAR),
 )
-SERVED = "test_precision_at_10_served"
-EXACT = "test_precision_at_10_exact"
 USERS = "served_users"
+
+
+UNSEEN = "test_{}_unseen"
+_KINDS = (
+    ("unseen items", UNSEEN),
+    ("all items", "test_{}"),
+    ("training interactions, all items", "train_{}"),
+    ("as served, by {}", "test_{}_served"),
+    ("the same users, exact search", "test_{}_exact"),
+    ("users by their own vectors", "test_{}_trained"),
+    ("users by their seen items", "test_{}_folded_in"),
+    ("users by their features alone", "test_{}_features_only"),
+    ("users by the most popular items", "test_{}_popular"),
+)
+MEASURES = (
+    ("ndcg", "NDCG"),
+    ("precision", "precision"),
+    ("recall", "recall"),
+    ("map", "MAP"),
+    ("mrr", "MRR"),
+    ("hit_rate", "hit rate"),
+    ("auc", "AUC"),
+)
+"""The measures of a table and their titles: at 10, but for AUC."""
+
+_HIDDEN = re.compile(r"test_\w+_at_(?:1|5|20|50)_unseen|test_\w+_at_10_(?:served|exact)")
+_SHOWN = re.compile(r"test_(?:ndcg|precision)_at_10_\w+")
+
+
+def is_main(name: str) -> bool:
+    """Return whether a list of metrics for people has this one. A list in JSON has all."""
+    return not _HIDDEN.fullmatch(name) or bool(_SHOWN.fullmatch(name))
+
+
+@dataclass(frozen=True)
+class TableRow:
+    """The measures of one kind of ranking at 10; `pattern` makes names of metrics from measures."""
+
+    title: str
+    pattern: str
+    values: Mapping[str, float]
 
 
 @dataclass(frozen=True)
@@ -35,17 +78,23 @@ def cold_rows(metrics: Mapping[str, float]) -> list[MetricRow]:
     return [_row("by their own vectors", trained, trained), *cold]
 
 
-def served_rows(metrics: Mapping[str, float], backend: str) -> list[MetricRow]:
-    """Compare the answers of a retriever with exact search; [] if they weren't measured.
+def table_rows(metrics: Mapping[str, float], backend: str) -> list[TableRow]:
+    """Return the measures at 10 for all kinds of rankings; none for a kind that wasn't measured.
 
     Args:
         metrics: the metrics of a version.
         backend: the backend of its index `recommend`.
     """
-    if SERVED not in metrics or EXACT not in metrics:
-        return []
-    served, exact = metrics[SERVED], metrics[EXACT]
-    return [_row(f"as served, by {backend}", served, exact), _row("by exact search", exact, exact)]
+    rows = []
+    for title, pattern in _KINDS:
+        values = {}
+        for measure, _ in MEASURES:
+            name = measure if measure == "auc" else f"{measure}_at_10"
+            if (value := metrics.get(pattern.format(name))) is not None:
+                values[measure] = value
+        if values:
+            rows.append(TableRow(title.format(backend), pattern, values))
+    return rows
 
 
 def _row(title: str, precision: float, best: float | None) -> MetricRow:

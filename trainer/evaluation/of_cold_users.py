@@ -1,7 +1,7 @@
 """Evaluate recommendations for users without a vector of their own.
 
-All metrics are precision@10 on the held-out positives, without seen items, by exact scoring. They are
-means over the same users: those with both a held-out positive and a seen item.
+All metrics are precision@10 and NDCG@10 on the held-out positives, without seen items, by exact
+scoring. They are means over the same users: those with both a held-out positive and a seen item.
 
 The evaluation replaces the vectors of trained users. Item vectors and feature embeddings stay as
 trained, also on interactions of the evaluated users. The fold-in for a user is learned without that
@@ -10,19 +10,20 @@ user (cross-fitting), while the published fold-in is learned from all users.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import numpy as np
 from numpy.typing import NDArray
 
 from lightfm_retriever.publication.storage.ragged import Ragged
 from lightfm_retriever.publication.vectors.fold_in import MOST_USERS, FoldIn
 from lightfm_retriever.publication.vectors.vector_space import Float32Array
-from trainer.evaluation.metric_rows import POPULAR, TRAINED
-from trainer.evaluation.of_vectors import K, precision_at_10, top_items, with_positives
+from trainer.evaluation.evaluation import K
+from trainer.evaluation.held_out_test import rows_of, with_positives
+from trainer.evaluation.measures import find_hits, of_hits
 from trainer.fitting.embeddings import Embeddings, UserFeatureVectors
+from trainer.fitting.scores import SameScores, UserScores, VectorScores, top
 from trainer.preparing.dataset import Dataset, id_ranks, most_popular
 
+COLD_MEASURES = ("precision", "ndcg")
 _FOLDS = 5
 
 
@@ -35,7 +36,7 @@ def evaluate_cold(
     features_only: Float32Array | None = None,
     seed: int = 42,
 ) -> dict[str, float]:
-    """Compute precision@10 for users whose vectors are hidden.
+    """Compute precision@10 and NDCG@10 for users whose vectors are hidden.
 
     Args:
         embeddings, seen, held_out: see evaluate_vectors.
@@ -46,7 +47,8 @@ def evaluate_cold(
         seed: of the sample of users and of the folds.
 
     Returns:
-        Metrics by name; empty if no user has both a positive and a seen item.
+        Metrics by name; empty if no user has both a positive and a seen item. Those of precision are
+        below; those of NDCG have the same names with `ndcg`.
         `test_precision_at_10_folded_in`: by sessions of the seen items; missing without a fold-in.
         `test_precision_at_10_features_only`: by `features_only`, if given.
         `test_precision_at_10_popular`: by the most popular items.
@@ -56,19 +58,30 @@ def evaluate_cold(
     if not len(users):
         return {}
 
-    def precision(vectors: Float32Array) -> float:
-        best = top_items(embeddings.item_vectors, vectors, [seen[row] for row in users])
-        return precision_at_10(zip(users.tolist(), best, strict=True), held_out)
+    own_seen, positives = rows_of(seen, users), rows_of(held_out, users)
+    items, counts = len(embeddings.item_vectors), np.diff(positives.offsets)
 
-    metrics: dict[str, float] = {}
+    def measured(kind: str, scores: UserScores) -> dict[str, float]:
+        lists = top(scores, np.arange(len(users)), own_seen, K)
+        found = of_hits(find_hits(lists, positives, items), counts, K)
+        return {f"test_{name}_at_{K}_{kind}": float(found[name].mean()) for name in COLD_MEASURES}
+
+    # The positions of the most popular items as scores: float32 is exact up to 16 million of them.
+    popular = np.empty(items, dtype=np.float32)
+    popular[popular_items] = -np.arange(items)
     folded = fold_users_in(embeddings, users, seen, seed=seed)
-    if folded is not None:
-        metrics["test_precision_at_10_folded_in"] = precision(folded)
-    if features_only is not None:
-        metrics["test_precision_at_10_features_only"] = precision(features_only[users])
-    metrics[POPULAR] = precision_at_10(_popular(popular_items, users, seen), held_out)
-    metrics[TRAINED] = precision(embeddings.user_vectors[users])
-    return metrics
+    by_vectors = {
+        "folded_in": folded,
+        "features_only": None if features_only is None else features_only[users],
+    }
+    metrics: dict[str, float] = {}
+    for kind, vectors in by_vectors.items():
+        if vectors is not None:
+            metrics |= measured(kind, VectorScores(embeddings.item_vectors, vectors))
+    metrics |= measured("popular", SameScores(popular))
+    return metrics | measured(
+        "trained", VectorScores(embeddings.item_vectors, embeddings.user_vectors[users])
+    )
 
 
 def evaluate_cold_of(
@@ -116,7 +129,7 @@ def fold_users_in(
         fold_in = FoldIn.build(
             embeddings.item_vectors,
             embeddings.user_vectors[learned],
-            _rows_of(seen, learned),
+            rows_of(seen, learned),
             seed=seed,
         )
         if fold_in is None:
@@ -127,20 +140,3 @@ def fold_users_in(
             parts = fold_in.parts(embeddings.item_embeddings[session], weights)
             folded[position, :-1] = parts.sum(axis=0)
     return folded
-
-
-def _popular(
-    popular_items: NDArray[np.integer], users: NDArray[np.int64], seen: Ragged
-) -> Iterator[tuple[int, NDArray[np.int64]]]:
-    for user in users.tolist():
-        own = seen[user]
-        # Take enough that ten remain without the seen items.
-        first = popular_items[: K + len(own)]
-        yield user, first[~np.isin(first, own)][:K].astype(np.int64)
-
-
-def _rows_of(of: Ragged, rows: NDArray[np.int64]) -> Ragged:
-    """Return the given rows in the given order."""
-    chosen = [of[row] for row in rows]
-    offsets = np.cumsum([0, *map(len, chosen)], dtype=np.int64)
-    return Ragged(offsets, np.concatenate([of.values[:0], *chosen]))

@@ -1,7 +1,4 @@
-"""Evaluate rankings by vectors alone, for any model, and the answers of an index.
-
-The metrics are defined as in lightfm.evaluation: means over users with at least one positive.
-"""
+"""Evaluate rankings by vectors alone, for any model, and the answers of an index."""
 
 from __future__ import annotations
 
@@ -14,17 +11,29 @@ from numpy.typing import NDArray
 from lightfm_retriever.publication.search_effort import IndexCosts
 from lightfm_retriever.publication.storage.ragged import Ragged, are_among
 from lightfm_retriever.publication.vectors.vector_space import Float32Array, best, user_queries
-from trainer.evaluation.metric_rows import EXACT, SERVED, USERS
-from trainer.index.exact import sample, score_chunks
+from trainer.evaluation.evaluation import K, evaluate, measure_top
+from trainer.evaluation.held_out_test import MAX_USERS, HeldOutTest, joined, with_positives
+from trainer.evaluation.metric_rows import USERS
+from trainer.fitting.scores import VectorScores, top
+from trainer.index.exact import sample
 from trainer.index.tuning import TunedIndex
+from trainer.preparing.dataset import seen_popularity
 
 if TYPE_CHECKING:
     # The command line imports this module, and LightFM may be missing there.
     from trainer.fitting.embeddings import Embeddings
 
-K = 10
-# Each evaluated user is scored against all items, so the number is limited.
-MAX_USERS = 10_000
+__all__ = [
+    "MAX_USERS",
+    "K",
+    "evaluate_served",
+    "evaluate_vectors",
+    "precision_at_10",
+    "scores_of",
+    "top_items",
+    "with_positives",
+]
+
 # The limit for users whose answers are found as by a retriever.
 MAX_SERVED_USERS = 1000
 # All items are scored for each user, so a large catalogue is measured with fewer users.
@@ -39,37 +48,19 @@ def evaluate_vectors(
     held_out: Ragged,
     seed: int = 42,
 ) -> dict[str, float]:
-    """Compute precision@10 and AUC on held-out items, by exact scoring.
+    """Measure vectors on held-out items, by exact scoring; see evaluation.evaluate for the metrics.
 
     `seen` and `held_out` have for each user the ascending rows of seen items and of positives. If there
     are more users than MAX_USERS, that many are drawn by the seed.
-
-    Returns:
-        `test_precision_at_10`, `test_auc`: among all items. The same with `_unseen`: without the items
-        that the user has seen. AUC is missing if no user has both a positive and another item.
-        `evaluated_users`: the number of users.
     """
-    chosen = with_positives(held_out, seed=seed)
-    found: dict[str, list[float]] = {}
-    every_score = scores_of(embeddings.item_vectors, embeddings.user_vectors[chosen])
-    for row, scores in zip(chosen.tolist(), every_score, strict=True):
-        positives = held_out[row]
-        for suffix, excluded in (("", None), ("_unseen", seen[row])):
-            if excluded is not None:
-                scores[excluded] = -np.inf
-            hits = np.isin(best(scores, K), positives, assume_unique=True)
-            found.setdefault(f"test_precision_at_10{suffix}", []).append(hits.sum() / K)
-            auc = _auc(scores, positives, 0 if excluded is None else len(excluded))
-            if auc is not None:
-                found.setdefault(f"test_auc{suffix}", []).append(auc)
-    metrics = {name: float(np.mean(values)) for name, values in found.items()}
-    return {**metrics, "evaluated_users": float(len(chosen))}
+    popularity = seen_popularity(seen, len(embeddings.item_vectors))
+    test = HeldOutTest(seen=seen, held_out=held_out, popularity=popularity)
+    return evaluate(scores_of(embeddings), test, seed=seed).metrics()
 
 
-def with_positives(held_out: Ragged, *, seed: int = 42) -> NDArray[np.int64]:
-    """Return the ascending rows of users with a held-out item, or a sample of MAX_USERS."""
-    rows: NDArray[np.int64] = np.flatnonzero(np.diff(held_out.offsets))
-    return rows[sample(len(rows), MAX_USERS, seed=seed)]
+def scores_of(embeddings: Embeddings) -> VectorScores:
+    """Return the scores of all users by their vectors."""
+    return VectorScores(embeddings.item_vectors, embeddings.user_vectors)
 
 
 def precision_at_10(answers: Iterator[tuple[int, NDArray[np.int64]]], held_out: Ragged) -> float:
@@ -78,7 +69,7 @@ def precision_at_10(answers: Iterator[tuple[int, NDArray[np.int64]]], held_out: 
     return float(np.mean(shares)) if shares else 0.0
 
 
-def served_precision(
+def evaluate_served(
     tuned: TunedIndex,
     embeddings: Embeddings,
     ranks: NDArray[np.int32],
@@ -87,7 +78,7 @@ def served_precision(
     held_out: Ragged,
     seed: int,
 ) -> dict[str, float]:
-    """Compute precision@10 of the answers that a retriever gives, and of exact search.
+    """Measure the answers that a retriever gives, and exact search for the same users.
 
     Other metrics score all items and ignore the index. Here users with held-out positives get the
     default answers of a retriever: from the index, or by scoring all items if that is faster or the
@@ -96,8 +87,9 @@ def served_precision(
     over the rows of `embeddings`; the other arguments are those of evaluate_vectors.
 
     Returns:
-        `test_precision_at_10_served`, `test_precision_at_10_exact`: means over the same users.
-        `served_users`: their number. Empty if no user has a positive.
+        `test_MEASURE_at_10_served`, `test_MEASURE_at_10_exact`: for the measures at 10 of
+        evaluation.evaluate, over the same users. `served_users`: their number. Empty if no user has a
+        positive.
     """
     # Imported here, since the command line needs only other names of this module.
     from threadpoolctl import threadpool_limits
@@ -108,19 +100,25 @@ def served_precision(
     users = users[sample(len(users), most, seed=seed)]
     if not len(users):
         return {}
-    answers: dict[str, list[tuple[int, NDArray[np.int64]]]] = {SERVED: [], EXACT: []}
+    exact, served = (np.full((len(users), K), -1, dtype=np.int64) for _ in range(2))
     # A worker answers a request on one thread. All numbers are finite, but SIMD code may flag bytes
     # behind the last number, and NumPy would warn.
     with threadpool_limits(1), np.errstate(invalid="ignore"):
-        for user in users.tolist():
+        for place, user in enumerate(users.tolist()):
             query, excluded = user_queries(embeddings.user_vectors[user]), seen[user]
             scores: Float32Array = embeddings.item_vectors @ query
             scores[excluded] = -np.inf
-            exact = best(scores, min(K, items - len(excluded)), ranks)
+            best_ones = best(scores, min(K, items - len(excluded)), ranks)
             found = _by_index(tuned, embeddings.item_vectors, query, excluded, ranks)
-            answers[EXACT].append((user, exact))
-            answers[SERVED].append((user, exact if found is None else found))
-    metrics = {name: precision_at_10(iter(own), held_out) for name, own in answers.items()}
+            exact[place, : len(best_ones)] = best_ones
+            answer = best_ones if found is None else found
+            served[place, : len(answer)] = answer
+    test = HeldOutTest(seen=seen, held_out=held_out, popularity=seen_popularity(seen, items))
+    metrics = {
+        f"test_{name}_at_{K}_{kind}": value
+        for kind, top in (("served", served), ("exact", exact))
+        for name, value in measure_top(top, users, test, seed=seed).items()
+    }
     return {**metrics, USERS: float(len(users))}
 
 
@@ -132,16 +130,10 @@ def top_items(
     Vectors are (n, components + 1), embedding then bias. The `excluded` items of a user are left out,
     so fewer than K rows may remain.
     """
-    for scores, left_out in zip(scores_of(item_vectors, user_vectors), excluded, strict=True):
-        scores[left_out] = -np.inf
-        top = best(scores, K)
-        yield top[np.isfinite(scores[top])]
-
-
-def scores_of(item_vectors: Float32Array, user_vectors: Float32Array) -> Iterator[Float32Array]:
-    """Yield each user's scores (items,), float32, a fresh array each."""
-    for _, scores in score_chunks(user_queries(user_vectors), item_vectors):
-        yield from scores
+    users = np.arange(len(user_vectors))
+    left_out = joined(excluded)
+    found = top(VectorScores(item_vectors, user_vectors), users, left_out, K)
+    yield from (rows[rows >= 0] for rows in found)
 
 
 def _by_index(
@@ -160,18 +152,3 @@ def _by_index(
     rows = rows[~are_among(rows, excluded)]
     scores = vectors[rows] @ query
     return rows[best(scores, K, ranks[rows])] if len(rows) >= K else None
-
-
-def _auc(scores: Float32Array, positives: NDArray[np.int32], excluded: int) -> float | None:
-    """Return the share of pairs of a positive and another item that are ranked in the right order.
-
-    Excluded items have score -inf and don't count. None if there are no other items.
-    """
-    negatives = len(scores) - len(positives) - excluded
-    if negatives <= 0:
-        return None
-    order = np.sort(scores)
-    own = np.sort(scores[positives])
-    # The number of negatives below each positive: subtract excluded items and lower positives.
-    below = order.searchsorted(own) - excluded - np.arange(len(own))
-    return float(np.clip(below, 0, negatives).mean() / negatives)

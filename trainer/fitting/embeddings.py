@@ -11,9 +11,11 @@ from lightfm import LightFM
 
 from lightfm_retriever.publication import layout
 from lightfm_retriever.publication.errors import TooLongError
-from lightfm_retriever.publication.manifest import Scalar
+from lightfm_retriever.publication.evaluation_facts import EvaluationFacts
+from lightfm_retriever.publication.manifest import Scalar, TrialFacts
 from lightfm_retriever.publication.storage.id_map import MAX_ID_BYTES, AnyIds, IdMap
 from lightfm_retriever.publication.storage.ragged import Ragged
+from lightfm_retriever.publication.vectors.fold_in import FoldIn
 from lightfm_retriever.publication.vectors.neighbours import Neighbours
 from lightfm_retriever.publication.vectors.vector_space import (
     Float32Array,
@@ -109,11 +111,14 @@ class Trained:
             with a positive interaction in training; None for a model of vectors.
         family: the name of the model's family in the manifest, such as "ease"; "" for none.
         metrics: on the held-out interactions, by name.
+        evaluation: the test, and how sure the metrics are; None if nothing was held out.
         hyperparameters: by name, as in the manifest.
         libraries: the packages that made the embeddings; the manifest has their versions.
         model: the model of LightFM; None from another engine.
         state: the state for a warm start; None if there is none.
         user_features: the vectors of user features; None if there are none.
+        fold_in: the fold-in that made the users' vectors; None if they were trained.
+        trials: the candidates that the model was chosen among.
         warnings: one sentence each.
     """
 
@@ -122,11 +127,14 @@ class Trained:
     profiles: Ragged | None = None
     family: str = ""
     metrics: dict[str, float] = field(default_factory=dict)
+    evaluation: EvaluationFacts | None = None
     hyperparameters: dict[str, Scalar] = field(default_factory=dict)
     libraries: Sequence[str] = ()
     model: LightFM | None = None
     state: ModelState | None = None
     user_features: UserFeatureVectors | None = None
+    fold_in: FoldIn | None = None
+    trials: Sequence[TrialFacts] = ()
     warnings: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:

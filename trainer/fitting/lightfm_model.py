@@ -21,6 +21,17 @@ if TYPE_CHECKING:
     from trainer.preparing.dataset import Dataset
 
 LOSSES = ("warp", "bpr", "logistic", "warp-kos")
+_BY_MODEL = "(default: chosen by the model)"
+LOSS = Option(f"loss function of lightfm {_BY_MODEL}", choices=LOSSES)
+COMPONENTS = Option(f"number of dimensions of the embeddings {_BY_MODEL}", ge=1, le=4096)
+LEARNING_RATE = Option(f"initial learning rate {_BY_MODEL}", gt=0, le=10)
+ITEM_ALPHA = Option(f"L2 penalty of lightfm on item features {_BY_MODEL}", ge=0, le=1)
+USER_ALPHA = Option(f"L2 penalty of lightfm on user features {_BY_MODEL}", ge=0, le=1)
+EPOCHS = Option(f"number of passes over the interactions {_BY_MODEL}", ge=1, le=10_000)
+SAMPLE_WEIGHTS = Option("multiply each positive's loss by its weight")
+THREADS = Option(
+    "threads of training and evaluation; only 1 makes a model reproducible", ge=1, le=MAX_THREADS
+)
 # Measured on MovieLens 100K with --sample-weights: if all weights are smaller, the embeddings stay
 # about as random as at the start, and the AUC is 0.85 instead of 0.92.
 _LEARNABLE = 0.02
@@ -40,22 +51,15 @@ class Hyperparameters:
     schedule (Duchi et al. 2011).
     """
 
-    loss: Annotated[str, Option("loss function", choices=LOSSES)] = "warp"
-    components: Annotated[int, Option("number of dimensions of the embeddings", ge=1, le=4096)] = 64
-    learning_rate: Annotated[float, Option("initial learning rate", gt=0, le=10)] = 0.05
-    item_alpha: Annotated[float, Option("L2 penalty on item features", ge=0, le=1)] = 0.001
-    user_alpha: Annotated[float, Option("L2 penalty on user features", ge=0, le=1)] = 0.0
-    epochs: Annotated[int, Option("number of passes over the interactions", ge=1, le=10_000)] = 20
-    sample_weights: Annotated[bool, Option("multiply each positive's loss by its weight")] = False
+    loss: Annotated[str, LOSS] = "warp"
+    components: Annotated[int, COMPONENTS] = 64
+    learning_rate: Annotated[float, LEARNING_RATE] = 0.05
+    item_alpha: Annotated[float, ITEM_ALPHA] = 0.001
+    user_alpha: Annotated[float, USER_ALPHA] = 0.0
+    epochs: Annotated[int, EPOCHS] = 20
+    sample_weights: Annotated[bool, SAMPLE_WEIGHTS] = False
     seed: Annotated[int, SEED] = 42
-    threads: Annotated[
-        int,
-        Option(
-            "threads of training and evaluation; only 1 makes a model reproducible",
-            ge=1,
-            le=MAX_THREADS,
-        ),
-    ] = 1
+    threads: Annotated[int, THREADS] = 1
 
     def __post_init__(self) -> None:
         """Raise OptionError for a value out of range."""

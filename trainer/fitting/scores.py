@@ -12,10 +12,12 @@ from numpy.typing import NDArray
 
 from lightfm_retriever.publication.storage.ragged import Ragged
 from lightfm_retriever.publication.vectors.neighbours import Neighbours
-from lightfm_retriever.publication.vectors.vector_space import Float32Array, best, user_queries
+from lightfm_retriever.publication.vectors.vector_space import Float32Array, user_queries
 from trainer.index.exact import score_chunks
 
 _CHUNK_SCORES = 1 << 23
+# A block and a sorted copy of it stay in the processor's cache.
+_BLOCK_SCORES = 1 << 19
 
 
 class UserScores(Protocol):
@@ -124,14 +126,68 @@ def top(
         count: results of each user.
         ties: (items,) the order of items with equal scores; None for the order of rows.
     """
-    found = np.full((len(users), count), -1, dtype=np.int64)
-    place = 0
+    found = [np.empty((0, count), dtype=np.int64)]
+    for own, block in blocks(scores, users):
+        if excluded is not None:
+            for place, user in enumerate(own.tolist()):
+                block[place, excluded[user]] = -np.inf
+        found.append(best_rows(block, count, ties))
+    return np.concatenate(found)
+
+
+def blocks(
+    scores: UserScores, users: NDArray[np.int64]
+) -> Iterator[tuple[NDArray[np.int64], Float32Array]]:
+    """Yield rows of users and their scores, which the caller may change."""
+    step = max(1, _BLOCK_SCORES // max(1, scores.items))
+    done = 0
     for chunk in scores.chunks(users):
-        for own in chunk:
-            if excluded is not None:
-                own[excluded[users[place]]] = -np.inf
-            rows = best(own, min(count, len(own)), ties)
-            rows = rows[np.isfinite(own[rows])]
-            found[place, : len(rows)] = rows
-            place += 1
-    return found
+        for start in range(0, len(chunk), step):
+            block = chunk[start : start + step]
+            yield users[done : done + len(block)], block
+            done += len(block)
+
+
+def best_rows(
+    scores: Float32Array, count: int, ties: NDArray[np.integer] | None = None
+) -> NDArray[np.int64]:
+    """Return the positions (n, count) of the highest scores of each row (n, items), highest first.
+
+    Equal scores are in the order of `ties` (items,), or by position. Items with the score -inf or NaN
+    are left out; -1 fills the row.
+    """
+    items = scores.shape[1]
+    width = min(count, items)
+    found = np.full((len(scores), width), -1, dtype=np.int64)
+    if not len(scores):
+        return np.empty((0, count), dtype=np.int64)
+    if np.isnan(scores.max(axis=1)).any():
+        scores = np.where(np.isnan(scores), np.float32(-np.inf), scores)
+    threshold = np.partition(scores, items - width, axis=1)[:, items - width]
+    least = np.maximum(threshold, np.finfo(np.float32).min)
+    flat = np.flatnonzero(scores >= least[:, None])
+    rows, columns = np.divmod(flat, items)
+    ends = np.cumsum(np.bincount(rows, minlength=len(scores)))
+    starts = np.concatenate([[0], ends[:-1]])
+    kept = np.ones(len(flat), dtype=bool)
+    for row in np.flatnonzero(ends - starts > width).tolist():
+        # Of the items that are equal to the last one, only the first fit.
+        own = slice(starts[row], ends[row])
+        equal = starts[row] + np.flatnonzero(scores[row, columns[own]] == least[row])
+        if ties is not None:
+            equal = equal[np.argsort(ties[columns[equal]], kind="stable")]
+        too_many = ends[row] - starts[row] - width
+        kept[equal[len(equal) - too_many :]] = False
+    rows, columns = rows[kept], columns[kept]
+    places = np.arange(len(rows)) - np.searchsorted(rows, np.arange(len(scores)))[rows]
+    values = np.full((len(scores), width), -np.inf, dtype=np.float32)
+    values[rows, places] = scores[rows, columns]
+    found[rows, places] = columns
+    if ties is not None:
+        last = np.iinfo(np.int64).max
+        first = np.argsort(np.where(found >= 0, ties[found], last), axis=1, kind="stable")
+        found, values = (np.take_along_axis(own, first, axis=1) for own in (found, values))
+    order = np.argsort(-values, axis=1, kind="stable")
+    return np.pad(
+        np.take_along_axis(found, order, axis=1), ((0, 0), (0, count - width)), constant_values=-1
+    )

@@ -5,7 +5,7 @@ Also compute the published orders of items: by external id, which breaks ties, a
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import pyarrow as pa
@@ -40,7 +40,7 @@ class Dataset:
         split: how train and test were divided.
         items, users: external id <-> row.
         train: (users, items) CSR float32, the weights of training interactions, duplicates summed.
-        test: the same for test interactions, without the pairs in `train`.
+        test: the same for test interactions, without the pairs in `train`. The positives are evaluated.
         item_features: (items, items + n) CSR float32, rows sum to 1. The first columns are the items'
             own, used by items with training interactions; without any, an own embedding would stay
             random. The features follow.
@@ -50,6 +50,8 @@ class Dataset:
         titles: the title of each item; None if there are no titles.
         attributes: of the items, by row.
         warnings: rows left out and suspicious values, one sentence each.
+        segment_by: names of attributes of items, or of columns of user features, whose values are
+            measured separately.
     """
 
     name: str
@@ -67,6 +69,7 @@ class Dataset:
     titles: list[str] | None
     attributes: list[Column]
     warnings: list[str]
+    segment_by: list[str] = field(default_factory=list)
 
     def seen(self) -> Ragged:
         """Return for each user the ascending item rows of the training interactions, int32."""
@@ -84,9 +87,12 @@ class Dataset:
 
     def held_out(self) -> Ragged | None:
         """Return for each user the ascending item rows of the test positives; None without any."""
-        positives = self.test.multiply(self.test > 0).tocsr()
-        positives.eliminate_zeros()
-        return _rows(positives) if positives.nnz else None
+        positives = _positives(self.test)
+        return positives if len(positives.values) else None
+
+    def profiles(self) -> Ragged:
+        """Return for each user the ascending item rows of the training positives, int32."""
+        return _positives(self.train)
 
 
 def build_dataset(
@@ -141,15 +147,21 @@ def build_dataset(
     warnings += weight_warnings(interactions.name, train, too_large, *sides, rows=rows_trained)
     known = test.nnz
     test = _without(test, train)
-    lost = int(is_test.sum()) - test.nnz
-    if lost:
-        twice = known - test.nnz
-        causes = [f"{twice} are also in the training data"] if twice else []
-        if lost > twice:
-            causes.append(
-                f"{lost - twice} repeat others, or are of users or items without a training interaction"
-            )
-        total = int(is_test.sum())
+    twice, total = known - test.nnz, int(is_test.sum())
+    indifferent = int((test.data <= 0).sum())
+    causes = [
+        f"{count} {cause}"
+        for count, cause in (
+            (twice, "are also in the training data"),
+            (indifferent, "have a weight of 0 or less"),
+            (
+                total - known,
+                "repeat others, or are of users or items without a training interaction",
+            ),
+        )
+        if count
+    ]
+    if lost := total - test.nnz + indifferent:
         text = f"{lost} of {total} test interactions aren't evaluated: {', '.join(causes)}"
         warnings.append(note_if_few(text, lost, total))
     titles, attributes = items.by_row(item_side.id_map)
@@ -253,6 +265,12 @@ def _positions(matrix: sp.csr_matrix) -> NDArray[np.int64]:
     positions *= matrix.shape[1]
     positions += coo.col
     return positions
+
+
+def _positives(matrix: sp.csr_matrix) -> Ragged:
+    positives = matrix.multiply(matrix > 0).tocsr()
+    positives.eliminate_zeros()
+    return _rows(positives)
 
 
 def _rows(matrix: sp.csr_matrix) -> Ragged:

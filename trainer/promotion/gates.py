@@ -11,6 +11,8 @@ items are mostly lower.
 
 from __future__ import annotations
 
+import math
+from argparse import ArgumentTypeError
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -18,6 +20,7 @@ from typing import Annotated
 
 from lightfm_retriever.hosting import options
 from lightfm_retriever.hosting.options import Option
+from lightfm_retriever.publication.evaluation_facts import EvaluationFacts
 from trainer.errors import OptionError, TrainerError
 
 DEFAULT_RECALL = 0.8
@@ -28,6 +31,23 @@ DEFAULT_AUC = 0.45
 
 DEFAULT_LOSS = 0.5
 """The default of the largest relative loss of precision@10."""
+
+SIMPLE_MODELS = ("popular", "item-knn", "ease")
+"""The simple models that each version is compared with; see trainer.evaluation.simple_models."""
+
+
+def _values(text: str) -> dict[str, float]:
+    values = {}
+    for part in options.names(text):
+        name, equals, value = part.rpartition("=")
+        try:
+            values[name.strip()] = float(value)
+        except ValueError:
+            equals = ""
+        if not equals:
+            raise ArgumentTypeError(f"{part!r} should be NAME=VALUE, such as popular=1.5")
+    return values
+
 
 _gate = partial(Option, ge=0, le=1, group="gates", metavar="SHARE")
 _kept = partial(Option, ge=0, le=1, group="continuity", metavar="SHARE")
@@ -53,6 +73,18 @@ class Gates:
     min_precision_at_10: Annotated[
         float | None, _gate("lowest precision@10 on the test interactions, seen items excluded")
     ] = None
+    min_ndcg_at_10: Annotated[
+        float | None, _gate("lowest NDCG@10 on the test interactions, seen items excluded")
+    ] = None
+    min_metric: Annotated[
+        dict[str, float],
+        Option(
+            "lowest values of any metrics of the manifest, such as test_recall_at_20_unseen=0.1",
+            group="gates",
+            metavar="NAME=VALUE,...",
+            read=_values,
+        ),
+    ] = field(default_factory=dict)
     min_auc: Annotated[
         float | None,
         _gate(
@@ -67,6 +99,16 @@ class Gates:
     min_coverage: Annotated[
         float | None, _gate("lowest share of items that are in the top ten of any user")
     ] = None
+    min_lift_over: Annotated[
+        dict[str, float],
+        Option(
+            "lowest NDCG@10 relative to a simple model's, such as popular=1.5; of "
+            f"{', '.join(SIMPLE_MODELS)}",
+            group="gates",
+            metavar="MODEL=RATIO,...",
+            read=_values,
+        ),
+    ] = field(default_factory=dict)
     max_relative_loss: Annotated[
         float | None,
         _gate(
@@ -99,6 +141,14 @@ class Gates:
     def __post_init__(self) -> None:
         """Raise OptionError for a threshold out of range."""
         options.check(self, OptionError)
+        for name, ratio in self.min_lift_over.items():
+            if name not in SIMPLE_MODELS:
+                raise OptionError("--min-lift-over", name, f"one of {', '.join(SIMPLE_MODELS)}")
+            if not 0 < ratio < math.inf:
+                raise OptionError("--min-lift-over", f"{name}={ratio}", "a ratio above 0")
+        for name, value in self.min_metric.items():
+            if not math.isfinite(value):
+                raise OptionError("--min-metric", f"{name}={value}", "a finite number")
 
 
 @dataclass(frozen=True)
@@ -170,6 +220,8 @@ class Measured:
     """The measured values that the gates judge. None and NaN mean unknown.
 
     Attributes:
+        metrics: all metrics of the manifest.
+        evaluation: of the manifest; None if nothing was held out, or for an older version.
         precision_at_10, auc: on the test interactions, without seen items.
         trained_precision_at_10, popular_precision_at_10: for the same users by their own vectors and by
             the most popular items; see trainer.evaluation.of_cold_users.
@@ -180,8 +232,11 @@ class Measured:
         target_recall: the recall that the indexes were tuned for.
         coverage: see Gates.
         baseline: None if the label named no version.
+        family: the model's own family; "" if unknown.
     """
 
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    evaluation: EvaluationFacts | None = None
     precision_at_10: float | None = None
     auc: float | None = None
     trained_precision_at_10: float | None = None
@@ -193,6 +248,7 @@ class Measured:
     target_recall: float | None = None
     coverage: float | None = None
     baseline: Baseline | None = None
+    family: str = ""
 
 
 class DiscontinuityError(TrainerError):

@@ -8,6 +8,8 @@ from dataclasses import replace
 from typing import TypeGuard
 
 from lightfm_retriever.publication import layout
+from trainer.evaluation.confidence import share_interval, too_few
+from trainer.evaluation.metric_rows import NDCG
 from trainer.promotion.gates import (
     DEFAULT_AUC,
     DEFAULT_LOSS,
@@ -18,6 +20,7 @@ from trainer.promotion.gates import (
     Gates,
     Measured,
 )
+from trainer.promotion.lifts import check_lifts
 
 # Rounding can't make two equal numbers differ by more.
 _ROUNDING = 1e-9
@@ -33,6 +36,7 @@ _ENOUGH_IN_COMMON = 20
 _CHANCE = 2.0
 _UNKNOWN = {
     "min_precision_at_10": "no test interaction could be evaluated; choose another --split",
+    "min_ndcg_at_10": "no test interaction could be evaluated; choose another --split",
     "min_auc": "no test interaction could be evaluated; choose another --split",
     "min_coverage": "the version has no users",
 }
@@ -49,6 +53,10 @@ def check(gates: Gates, measured: Measured) -> list[GateResult]:
     results += _at_least(
         "min_precision_at_10", "precision@10", measured.precision_at_10, gates.min_precision_at_10
     )
+    ndcg = measured.metrics.get(NDCG)
+    results += _at_least("min_ndcg_at_10", "NDCG@10", ndcg, gates.min_ndcg_at_10)
+    for name, least in gates.min_metric.items():
+        results.append(_metric(name, measured.metrics, least))
     results += _at_least("min_auc", "AUC", measured.auc, least_auc)
     floor = gates.min_recall
     if floor is None:
@@ -58,6 +66,8 @@ def check(gates: Gates, measured: Measured) -> list[GateResult]:
     else:
         results.append(_recall(measured.recall_at_10, floor))
     results += _at_least("min_coverage", "coverage", measured.coverage, gates.min_coverage)
+    simple = [] if measured.evaluation is None else measured.evaluation.simple_models
+    results += check_lifts(gates.min_lift_over, simple, measured.family)
     if gates.max_relative_loss is not None:
         results.append(_relative_loss(measured.baseline, gates.max_relative_loss))
     elif measured.baseline is not None and (common := measured.baseline.common) is not None:
@@ -89,6 +99,8 @@ def _evaluated(measured: Measured, *, allowed: bool) -> GateResult:
     users = measured.evaluated_users
     required = max(1, min(_FEWEST_USERS, math.ceil(measured.users / 100)))
     text = f"{users:,} users were evaluated" if users else "no user was evaluated"
+    if (doubt := _uncertain(measured)) is not None:
+        text += f", {doubt}"
     if users >= required:
         return GateResult("evaluated_users", True, users, required, text)
     if allowed:
@@ -99,6 +111,28 @@ def _evaluated(measured: Measured, *, allowed: bool) -> GateResult:
         "interactions (--split; publish: --held-out), or give --allow-unevaluated"
     )
     return GateResult("evaluated_users", False, users, required, text)
+
+
+def _uncertain(measured: Measured) -> str | None:
+    """Say that so few users prove nothing, with the interval of NDCG@10; None if they are enough."""
+    facts, ndcg = measured.evaluation, measured.metrics.get(NDCG)
+    if facts is None or not _known(ndcg):
+        return None
+    users = facts.evaluated_users
+    interval = share_interval(ndcg, facts.errors.get(NDCG), users)
+    if not too_few(interval, users):
+        return None
+    return f"too few of {measured.users:,} for a conclusion: NDCG@10 is {interval}"
+
+
+def _metric(name: str, metrics: Mapping[str, float], required: float) -> GateResult:
+    value = metrics.get(name)
+    if not _known(value):
+        known = ", ".join(sorted(metrics)) or "none"
+        text = f"metric {name} isn't known, required at least {required}; there is {known}"
+        return GateResult("min_metric", False, None, required, text)
+    passed, text = _compare(name, value, required)
+    return GateResult("min_metric", passed, value, required, text)
 
 
 def _at_least(name: str, what: str, value: float | None, required: float | None) -> list[GateResult]:

@@ -48,6 +48,8 @@ def measure(
         compared = Baseline(version=before.version, problem=before.problem)
     targets = [index.target_recall for index in manifest.indexes.values()]
     return Measured(
+        metrics=manifest.metrics,
+        evaluation=manifest.evaluation,
         precision_at_10=manifest.metrics.get("test_precision_at_10_unseen"),
         auc=manifest.metrics.get("test_auc_unseen"),
         trained_precision_at_10=manifest.metrics.get(TRAINED),
@@ -59,6 +61,7 @@ def measure(
         target_recall=min((own for own in targets if own is not None), default=None),
         coverage=covered,
         baseline=compared,
+        family=str(manifest.hyperparameters.get("model", "")),
     )
 
 

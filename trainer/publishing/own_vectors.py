@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -17,9 +17,15 @@ from trainer.data import item_attributes
 from trainer.data.features import FeatureTable, read_features, what_it_has
 from trainer.data.interactions import read_interactions
 from trainer.errors import InputError, OptionError
+from trainer.evaluation.evaluation import evaluate
+from trainer.evaluation.held_out_test import HeldOutTest
 from trainer.evaluation.of_cold_users import evaluate_cold
-from trainer.evaluation.of_vectors import evaluate_vectors
+from trainer.evaluation.of_dataset import facts_of
+from trainer.evaluation.of_vectors import scores_of
+from trainer.evaluation.segments import usual
+from trainer.evaluation.simple_models import compare, warnings_of
 from trainer.fitting.embeddings import Embeddings
+from trainer.models.protocol import Fitting
 from trainer.preparing.dataset import id_ranks, most_popular, seen_popularity
 from trainer.publishing.publishable import Publishable
 from trainer.publishing.vector_files import VectorSide
@@ -102,9 +108,22 @@ def read_own_vectors(files: OwnVectors, scratch: Path) -> Publishable:
                 "they aren't evaluated"
             )
     metrics: dict[str, float] = {}
+    evaluation = None
     if held_out is not None:
-        popular = most_popular(seen_popularity(seen, len(item_map)), id_ranks(item_map))
-        metrics = evaluate_vectors(embeddings, seen=seen, held_out=held_out)
+        popularity, ranks = seen_popularity(seen, len(item_map)), id_ranks(item_map)
+        test = HeldOutTest(
+            seen=seen,
+            held_out=held_out,
+            popularity=popularity,
+            ties=ranks,
+            segments=usual(seen, popularity),
+        )
+        found = evaluate(scores_of(embeddings), test)
+        simple = compare(found, test, None, model="", fitting=Fitting())
+        warnings += warnings_of(simple)
+        evaluation = replace(facts_of(found, test, item_map, user_map), simple_models=simple)
+        popular = most_popular(popularity, ranks)
+        metrics = found.metrics()
         metrics |= evaluate_cold(embeddings, seen=seen, held_out=held_out, popular_items=popular)
     titles, attributes = _read_items(files, items, warnings).by_row(item_map)
     return Publishable(
@@ -123,6 +142,7 @@ def read_own_vectors(files: OwnVectors, scratch: Path) -> Publishable:
             user_features=[],
         ),
         metrics=metrics,
+        evaluation=evaluation,
         attributes=attributes,
         warnings=warnings,
     )

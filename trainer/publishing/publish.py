@@ -20,7 +20,7 @@ from lightfm_retriever.publication.vectors.fold_in import FoldIn
 from lightfm_retriever.publication.vectors.vector_space import row_norms, user_queries
 from lightfm_retriever.publication.writer import Staging
 from trainer.errors import RecallError
-from trainer.evaluation.of_vectors import served_precision
+from trainer.evaluation.of_vectors import evaluate_served
 from trainer.fitting import warm_start
 from trainer.fitting.embeddings import Embeddings, check_servable
 from trainer.index import distributions, stand_ins
@@ -126,8 +126,10 @@ def publish(
                     dataset=replace(source.facts, name=name.encode("utf-8", "replace").decode()),
                     hyperparameters=source.hyperparameters,
                     metrics=metrics,
+                    evaluation=source.evaluation,
                     indexes={index.name: index.facts for index in indexed},
                     attributes=[*attributes.facts],
+                    candidates=[*source.trials],
                 )
             )
         # Verify before the version becomes visible, since it can't be withdrawn afterwards.
@@ -191,7 +193,7 @@ def _index(
     metrics = {}
     if name == layout.RECOMMEND and source.held_out is not None:
         # Measure before the file moves, since some indexes open it again.
-        metrics = served_precision(
+        metrics = evaluate_served(
             tuned, embeddings, ranks, seen=source.seen, held_out=source.held_out, seed=options.seed
         )
     if tuned.path is not None:
@@ -279,10 +281,14 @@ def _stage_cold(
     staging.add_array(layout.POPULAR_ITEMS, most_popular(popularity, ranks))
     if source.user_features is not None:
         source.user_features.stage(staging)
-    if (embeddings := source.embeddings) is None:
+    embeddings, fold_in = source.embeddings, source.fold_in
+    if embeddings is None:
         # Sessions need no more than the neighbours.
         return []
-    fold_in = FoldIn.build(embeddings.item_vectors, embeddings.user_vectors, source.seen, seed=seed)
+    if fold_in is None:
+        # Learned from trained vectors only: one that was learned from folded ones would shrink twice.
+        vectors = embeddings.item_vectors, embeddings.user_vectors
+        fold_in = FoldIn.build(*vectors, source.seen, seed=seed)
     if fold_in is None or not fold_in.may_be_published:
         return [_NO_SESSIONS]
     staging.add_array(layout.FOLD_IN, fold_in.array)

@@ -289,5 +289,6 @@ class Scheduler:
 
     def _forget_old_logs(self) -> None:
         with contextlib.suppress(OSError):
-            for path in sorted(self._logs.glob("*.log"))[:-_KEPT_LOGS]:
-                path.unlink(missing_ok=True)
+            for pattern in ("*.log", "*.skipped.csv"):
+                for path in sorted(self._logs.glob(pattern))[:-_KEPT_LOGS]:
+                    path.unlink(missing_ok=True)

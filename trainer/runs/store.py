@@ -229,7 +229,7 @@ class RunStore:
             # The specs can't be compared.
             raise DamagedRunError(run.id, run.problem)
         # Compare encoded specs, not stored texts: an earlier release may have stored fewer options.
-        if training_spec.encode(run.spec) != training_spec.encode(spec):
+        if not training_spec.is_same(run.spec, spec):
             raise RequestIdReusedError(request_id, run.id)
         return run
 

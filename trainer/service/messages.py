@@ -17,6 +17,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from recsys.trainer.v1 import trainer_service_pb2 as pb
 
 from lightfm_retriever.hosting import words
+from lightfm_retriever.hosting.options import declared
 from trainer.event_log.log import Event, Removed, Selection
 from trainer.runs.store import DamagedRun, Run
 from trainer.spec import TrainingSpec
@@ -24,6 +25,8 @@ from trainer.spec import TrainingSpec
 _STATE = "TRAINING_RUN_STATE_"
 # Range of a protobuf timestamp in seconds since the epoch: the years 1 to 9999.
 _FIRST, _LAST = -62135596800.0, 253402300799.0
+# Fields whose flag has another name.
+_NAMES = {one.flag: one.name for one in declared(TrainingSpec).values() if one.option.flag}
 
 
 def spec_of(message: pb.TrainingSpec) -> TrainingSpec:
@@ -70,7 +73,7 @@ def state_name(state: int) -> str:
 
 def field_path(option: str) -> str:
     """Return the path of an option's field: spec.hyperparameters.epochs for "--epochs"."""
-    name = option.removeprefix("--").replace("-", "_")
+    name = _NAMES.get(option, option.removeprefix("--").replace("-", "_"))
     for path, field in _paths(pb.TrainingSpec.DESCRIPTOR, "spec"):
         if field.name == name:
             return path

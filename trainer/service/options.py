@@ -14,6 +14,7 @@ from lightfm_retriever.hosting.settings.flags import Hosting
 from lightfm_retriever.publication.volume import Volume
 from trainer.errors import OptionError
 from trainer.spec import TrainingSpec
+from trainer.tracking.options import TrackingOptions
 from trainer.versions.retention import RetentionPolicy
 
 RETRAINING = "training by itself"
@@ -32,6 +33,7 @@ class ServerOptions:
         data_dir: where fetched datasets are.
         retention: which versions are kept; None to delete none.
         retrain: what to train again by itself; None for nothing.
+        tracking: the MLflow server that gets each run; no request names another.
     """
 
     volume: Volume
@@ -69,6 +71,7 @@ class ServerOptions:
             "seconds between two looks for old versions, and for a reason to train", ge=0.05, le=3600
         ),
     ] = 30.0
+    tracking: TrackingOptions = field(default_factory=TrackingOptions)
     hosting: Hosting = field(default_factory=Hosting)
 
     def __post_init__(self) -> None:

@@ -7,9 +7,8 @@ starts two runs in a row, even if the service restarts in between.
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 from cronsim import CronSim, CronSimError
 
@@ -18,8 +17,6 @@ from trainer.errors import OptionError
 from trainer.spec import TrainingSpec
 
 PREFIX = "schedule:"
-_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)([smhd])")
 
 
 Schedule = Callable[[float], str | None]
@@ -61,12 +58,3 @@ def request_id(occasion: str, spec: TrainingSpec) -> str:
     """Return the request id of an occasion's training run. Each spec has its own."""
     digest = hashlib.sha256(training_spec.encode(spec).encode()).hexdigest()[:16]
     return f"{PREFIX}{occasion}:{digest}"
-
-
-def parse_duration(text: str, *, option: str) -> timedelta:
-    """Parse a duration such as 90s, 15m, 1h or 7d, of up to 366 days. Raises OptionError."""
-    found = _DURATION.fullmatch(text.strip())
-    seconds = float(found[1]) * _UNITS[found[2]] if found else 0.0
-    if not 0 < seconds <= 366 * 86400:
-        raise OptionError(option, text, "a duration such as 90s, 15m, 1h or 7d, at most a year")
-    return timedelta(seconds=seconds)

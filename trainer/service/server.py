@@ -35,9 +35,10 @@ from trainer import exclusive, reading
 from trainer.data.data_roots import DataRoots
 from trainer.errors import StateError
 from trainer.event_log.log import EventLog
-from trainer.pipeline import EVENTS, Places
+from trainer.pipeline import EVENTS, LOGS, Places
 from trainer.runs.scheduler import Scheduler
 from trainer.runs.store import RunStore
+from trainer.runs.tracker import RunTracker
 from trainer.service.maintenance import Maintenance, Retraining
 from trainer.service.metrics import ServiceCollector
 from trainer.service.options import ServerOptions
@@ -47,7 +48,6 @@ from trainer.service.sizes import MAX_REQUEST_BYTES
 from trainer.versions import catalogue
 from trainer.versions.retention import RetentionPolicy, collect
 
-LOGS = "logs"
 _THREADS = 16
 _APPENDING = 32
 # Maximum number of open calls. A call that waits for its request needs no thread, but memory.
@@ -106,6 +106,11 @@ def serve(options: ServerOptions) -> int:
             servicer, options.listen, calls=calls, security=options.hosting.security
         )
         with _stop_signal() as wait:
+            if options.tracking.uri is not None:
+                tracker = RunTracker(store, options.volume, options.tracking)
+                tracker.start()
+                # It stops after the scheduler, whose stop ends runs.
+                stack.callback(tracker.stop)
             scheduler.start()
             stack.callback(scheduler.stop)
             maintenance.start()

@@ -20,6 +20,7 @@ from lightfm_retriever.hosting.message_sizes import DEFAULT_ANSWER_BYTES
 from lightfm_retriever.hosting.release import release
 from lightfm_retriever.publication import layout, manifest
 from lightfm_retriever.publication.volume import Volume
+from trainer import models
 from trainer.data.data_roots import DataRoots
 from trainer.event_log.log import EventLog
 from trainer.pipeline import indexing_of
@@ -121,6 +122,7 @@ class TrainerServicer(pb_grpc.TrainerServiceServicer):
             raise FieldError("spec.label", f"{spec.label[:64]!r} isn't a label's name")
         # Find errors in the spec now, before the run is queued.
         indexing_of(spec)
+        models.check_installed(spec.family)
         spec = replace(spec, data=_allowed(spec.data, self._roots))
         run = self._scheduler.submit(spec, request_id=request.request_id)
         return pb.TrainResponse(training_run=run_message(run))

@@ -34,6 +34,8 @@ def version_message(version: PublishedVersion) -> pb.Version:
         recall_at_10={name: index.recall_at_10 for name, index in facts.indexes.items()},
         model_family=facts.family,
         model_kind=facts.kind,
+        errors={} if facts.evaluation is None else facts.evaluation.errors,
+        test="" if facts.evaluation is None else facts.evaluation.test,
     )
 
 
@@ -52,6 +54,8 @@ def row_of(message: pb.Version) -> VersionRow:
         model_family=message.model_family,
         # A trainer of an older release publishes vectors only, and doesn't say so.
         model_kind=message.model_kind or "vectors",
+        errors=dict(sorted(message.errors.items())),
+        test=message.test,
     )
 
 
@@ -84,6 +88,7 @@ def diff_of(message: pb.DiffVersionsResponse, before: str, after: str) -> Versio
             ValueChange(own.name, value_of(own, "before"), value_of(own, "after"))
             for own in message.metrics
         ],
+        metrics_problem=message.metrics_problem,
         **settings,
     )
 

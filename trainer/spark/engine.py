@@ -17,9 +17,11 @@ from lightfm_retriever.publication.writer import Staging
 from lightfm_retriever.remote.credentials import shared_credentials
 from trainer.errors import ExtraMissingError, SparkError
 from trainer.evaluation.of_cold_users import evaluate_cold_of
-from trainer.evaluation.of_vectors import evaluate_vectors
+from trainer.evaluation.of_dataset import evaluate_dataset
+from trainer.evaluation.of_vectors import scores_of
 from trainer.fitting.embeddings import Embeddings, Trained
 from trainer.fitting.lightfm_model import Hyperparameters
+from trainer.models.protocol import Fitting
 from trainer.preparing.dataset import Dataset
 from trainer.progress import Reporter
 from trainer.spark.exchange import ITEMS, USERS, Exchange
@@ -65,13 +67,14 @@ def trained_on_spark(
             )
         embeddings, seed = Embeddings(item_vectors, user_vectors), hyperparameters.seed
         with timings.stage("evaluate"):
-            seen, held_out, metrics = dataset.seen(), dataset.held_out(), {}
-            if held_out is not None:
-                metrics = evaluate_vectors(embeddings, seen=seen, held_out=held_out, seed=seed)
-                metrics |= evaluate_cold_of(dataset, embeddings, None, seed=seed)
+            evaluated = evaluate_dataset(
+                scores_of(embeddings), dataset, model=ENGINE, fitting=Fitting(seed=seed)
+            )
+            cold = evaluate_cold_of(dataset, embeddings, None, seed=seed)
         yield Trained(
             embeddings=embeddings,
-            metrics=metrics,
+            metrics=evaluated.metrics | cold,
+            evaluation=evaluated.facts,
             hyperparameters={
                 "engine": ENGINE,
                 "rank": rank,
@@ -85,6 +88,7 @@ def trained_on_spark(
             warnings=[
                 *_unknown("item", dataset.items, unknown_items),
                 *_unknown("user", dataset.users, unknown_users),
+                *evaluated.warnings,
             ],
         )
 

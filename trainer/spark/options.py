@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Annotated
 
@@ -11,6 +12,7 @@ from lightfm_retriever.hosting import options
 from lightfm_retriever.hosting.options import Option
 from trainer.errors import OptionError
 from trainer.fitting.lightfm_model import Hyperparameters
+from trainer.models.given import GivenHyperparameters
 
 LIGHTFM, ENGINE = "lightfm", "spark-als"
 
@@ -78,20 +80,22 @@ class SparkAls:
 
 
 def refuse_what_lightfm_has(
-    hyperparameters: Hyperparameters,
-    *,
-    item_features: list[str],
-    user_features: list[str],
-    warm_start: bool,
+    hyperparameters: GivenHyperparameters, learning: Mapping[str, str | bool]
 ) -> None:
-    """Raise OptionError for options of LightFM that ALS lacks."""
-    others = {
-        "item_features": ",".join(item_features),
-        "user_features": ",".join(user_features),
-        "warm_start": warm_start,
-    }
-    usual = {**asdict(Hyperparameters()), "item_features": "", "user_features": "", "warm_start": False}
-    for name, value in {**asdict(hyperparameters), **others}.items():
-        if name not in _SHARED and value != usual[name]:
-            expected = f"left out with --engine {ENGINE}: it is for --engine {LIGHTFM}"
-            raise OptionError(f"--{name.replace('_', '-')}", value, expected)
+    """Raise OptionError for options of LightFM that ALS lacks.
+
+    Args:
+        hyperparameters: those that a user gave. A stored spec may have LightFM's defaults.
+        learning: the values of --item-features, --user-features and --warm-start, by flag.
+    """
+    usual = asdict(Hyperparameters())
+    for name, value in asdict(hyperparameters).items():
+        if name not in _SHARED and value not in (None, usual[name]):
+            raise _refusal(f"--{name.replace('_', '-')}", value)
+    for flag, value in learning.items():
+        if value:
+            raise _refusal(flag, value)
+
+
+def _refusal(flag: str, value: object) -> OptionError:
+    return OptionError(flag, value, f"left out with --engine {ENGINE}: it is for --engine {LIGHTFM}")

@@ -60,6 +60,7 @@ class StudyOptions:
             `sample_weights` and `threads`. Its seed is also the seed of the search.
         timeout_seconds: time limit. The running trial ends at its next validation. The search always
             makes at least one trial.
+        objective: one of measures.OBJECTIVES.
         validation: how to hold out validation interactions, with the count and share of the test
             interactions; see preparing.splits.
     """
@@ -82,6 +83,14 @@ class StudyOptions:
         int,
         Option("end a trial after this many validations without a better value", ge=1, le=10_000),
     ] = 3
+    objective: Annotated[
+        str,
+        Option(
+            "measure to maximise on the validation, seen items excluded: ndcg, precision, recall, map, "
+            "mrr or hit_rate with _at_ and 1, 5, 10, 20 or 50, or auc",
+            metavar="MEASURE",
+        ),
+    ] = "ndcg_at_10"
     validation: Annotated[
         Split | None,
         Option(
@@ -95,5 +104,10 @@ class StudyOptions:
     def __post_init__(self) -> None:
         """Raise OptionError for a value out of range."""
         options.check(self, OptionError)
+        # Imported here, since the flags need only the default.
+        from trainer.evaluation.measures import OBJECTIVES
+
+        if self.objective not in OBJECTIVES:
+            raise OptionError("--objective", self.objective, f"one of {', '.join(OBJECTIVES)}")
         for loss in self.space.losses:
             replace(self.start, loss=loss)

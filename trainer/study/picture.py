@@ -15,7 +15,6 @@ from trainer.study.study import StudyResult
 from trainer.study.trials import State
 
 _DPI = 110
-_VALUE = "validation precision@10"
 _STYLES: dict[State, dict[str, Any]] = {
     "complete": {"marker": "o", "color": "#0072b2", "label": "complete"},
     "pruned": {"marker": "o", "color": "#0072b2", "markerfacecolor": "white", "label": "pruned"},
@@ -38,7 +37,7 @@ def draw(result: StudyResult) -> bytes:
         ax.set_xlabel("epochs (the trial's best)" if name == "epochs" else name.replace("_", " "))
         ax.grid(visible=True, alpha=0.25)
         if place % 3 == 0:
-            ax.set_ylabel(_VALUE)
+            ax.set_ylabel(_value_of(result))
     figure.suptitle(
         f"{result.dataset}: {len(result.trials)} trials, the best (star) reaches {result.value:.4f} "
         f"on {result.validation_interactions:,} validation interactions"
@@ -59,7 +58,7 @@ def _draw_history(ax: Axes, result: StudyResult) -> None:
         # Failed trials have no value: mark them along the bottom.
         bottom = ax.get_xaxis_transform()
         ax.plot(failed, [0.02] * len(failed), "x", color="#222222", label="failed", transform=bottom)
-    ax.set(xlabel="trial", ylabel=_VALUE)
+    ax.set(xlabel="trial", ylabel=_value_of(result))
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     ax.grid(visible=True, alpha=0.25)
     ax.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=4, frameon=False)
@@ -109,3 +108,7 @@ def _draw_points(ax: Axes, places: Sequence[float], result: StudyResult) -> None
 def _minor(value: float, _: object = None) -> str:
     """Label a tick between powers of ten, unless the labels would be too close."""
     return f"{value:,.0f}" if int(f"{value:e}"[0]) in (2, 5) else ""
+
+
+def _value_of(result: StudyResult) -> str:
+    return f"validation {result.options.objective}"

@@ -10,26 +10,26 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 
 from lightfm_retriever.files.durable import write_durably
 from lightfm_retriever.publication.errors import VectorError
-from trainer.data.interactions import Interactions
 from trainer.errors import TrainerError
-from trainer.evaluation.of_vectors import evaluate_vectors
+from trainer.evaluation.evaluation import evaluate
+from trainer.evaluation.of_dataset import held_out_test
+from trainer.evaluation.of_vectors import scores_of
 from trainer.fitting.embeddings import Embeddings, extract_embeddings
 from trainer.fitting.lightfm_model import Hyperparameters, train
-from trainer.preparing.dataset import Dataset, build_dataset, held_out
+from trainer.preparing.dataset import Dataset, build_dataset
 from trainer.preparing.splits import Split, Splitting
+from trainer.preparing.validation import build_validation, validation_split
 from trainer.progress import Reporter
 from trainer.reading import TrainingInput
 from trainer.study.options import StudyOptions
 from trainer.study.trials import Trial, import_optuna, search, with_parameters
-
-_BY_TIME = ("time", "leave-last-k")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,8 +44,9 @@ class StudyResult:
         trials: all trials, in order.
         best: number of the best trial that could also be trained on all training interactions.
         hyperparameters: the best trial's hyperparameters, with its best number of epochs.
-        test: metrics of the final model on the test interactions, from `evaluate_vectors`; None without
-            test interactions.
+        test: metrics of the final model on the test interactions, see evaluation.evaluate; None
+            without test interactions.
+        errors: standard errors of these metrics.
         seconds: duration of the search.
         warnings: warnings about the dataset, and about better trials that couldn't be used.
     """
@@ -61,12 +62,13 @@ class StudyResult:
     best: int
     hyperparameters: Hyperparameters
     test: dict[str, float] | None
+    errors: dict[str, float]
     seconds: float
     warnings: list[str]
 
     @property
     def value(self) -> float:
-        """Validation precision@10 of the best trial."""
+        """Validation value of the best trial, by the objective of the options."""
         return _value(self.trials[self.best])
 
 
@@ -95,26 +97,18 @@ def run_study(
     started = time.perf_counter()
     seed = options.start.seed
     splitting = Splitting(split, seed, split_count, split_share)
-    is_test = held_out(source.interactions, splitting)
-
-    def build(interactions: Interactions, split: Split) -> Dataset:
-        return build_dataset(
-            interactions,
-            items=source.items,
-            users=source.users,
-            splitting=replace(splitting, split=split),
-        )
-
-    dataset = build(source.interactions, split)
-    validation = options.validation or (split if split in _BY_TIME else "random")
-    inner = build(source.interactions.where(~is_test), validation)
+    tables = {"items": source.items, "users": source.users}
+    dataset = build_dataset(source.interactions, **tables, splitting=splitting)
+    validation = options.validation or validation_split(split)
+    inner = build_validation(source.interactions, **tables, splitting=splitting, validation=validation)
     trials = search(inner, options, reporter=reporter)
     warnings = list(dataset.warnings)
     best, embeddings = _train_best(trials, dataset, options, reporter, warnings)
-    positives = dataset.held_out()
-    test = None
-    if positives is not None:
-        test = evaluate_vectors(embeddings, seen=dataset.seen(), held_out=positives, seed=seed)
+    test: dict[str, float] | None = None
+    errors: dict[str, float] = {}
+    if (asked := held_out_test(dataset)) is not None:
+        found = evaluate(scores_of(embeddings), asked, seed=seed)
+        test, errors = found.metrics(), found.errors()
         reporter.metrics(test)
     return StudyResult(
         dataset=dataset.name,
@@ -122,12 +116,13 @@ def run_study(
         validation=validation,
         fit_interactions=int(inner.train.nnz),
         validation_interactions=int(inner.test.nnz),
-        test_interactions=int(dataset.test.nnz),
+        test_interactions=0 if asked is None else len(asked.held_out.values),
         options=options,
         trials=trials,
         best=best.number,
         hyperparameters=with_parameters(options.start, best.parameters, epochs=best.epochs),
         test=test,
+        errors=errors,
         seconds=round(time.perf_counter() - started, 3),
         warnings=warnings,
     )

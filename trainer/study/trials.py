@@ -18,7 +18,9 @@ import numpy as np
 from lightfm_retriever.publication.errors import VectorError
 from lightfm_retriever.publication.manifest import Scalar
 from trainer.errors import ExtraMissingError, TrainerError
-from trainer.evaluation.of_vectors import evaluate_vectors
+from trainer.evaluation.evaluation import measure_one
+from trainer.evaluation.of_dataset import held_out_test
+from trainer.evaluation.of_vectors import scores_of
 from trainer.fitting.embeddings import extract_embeddings
 from trainer.fitting.lightfm_model import Hyperparameters, train
 from trainer.preparing.dataset import Dataset
@@ -28,7 +30,6 @@ from trainer.study.options import SearchSpace, StudyOptions
 if TYPE_CHECKING:
     import optuna
 
-OBJECTIVE = "test_precision_at_10_unseen"
 State = Literal["complete", "pruned", "failed"]
 Seconds = Callable[[], float]
 
@@ -42,7 +43,7 @@ class Trial:
         state: "complete", "pruned" (ended early, because it was worse than most or by the timeout), or
             "failed".
         parameters: the searched hyperparameters, by name.
-        value: best validation precision@10 among unseen items; None without a validation.
+        value: best validation value of the objective; None without a validation.
         epochs: number of epochs that reached this value; 0 without a validation.
         seconds: duration of training and validation.
         error: why the trial failed.
@@ -141,10 +142,10 @@ def _try(
 def _validations(
     dataset: Dataset, options: StudyOptions, parameters: dict[str, Scalar]
 ) -> Iterator[tuple[int, float]]:
-    """Yield the number of epochs and the validation precision@10, after every few epochs."""
+    """Yield the number of epochs and the validation value of the objective, after every few epochs."""
     model = None
-    seen, held_out = dataset.seen(), dataset.held_out()
-    assert held_out is not None  # noqa: S101 - `search` has checked it
+    test = held_out_test(dataset)
+    assert test is not None  # noqa: S101 - `search` has checked it
     epochs = 0
     while epochs < options.max_epochs:
         step = min(options.epoch_step, options.max_epochs - epochs)
@@ -154,8 +155,9 @@ def _validations(
         embeddings = extract_embeddings(model, dataset)
         # A diverging model may have scores beyond float32. They rank badly, but aren't an error.
         with np.errstate(over="ignore", invalid="ignore"):
-            found = evaluate_vectors(embeddings, seen=seen, held_out=held_out, seed=options.start.seed)
-        yield epochs, found[OBJECTIVE]
+            scores, seed = scores_of(embeddings), options.start.seed
+            found = measure_one(scores, test, options.objective, seed=seed)
+        yield epochs, found
 
 
 def _suggest(trial: optuna.Trial, space: SearchSpace) -> dict[str, Scalar]:

@@ -54,6 +54,7 @@ class PublishedVersion:
         facts = self.manifest
         if facts is None:
             return VersionRow(name=self.name, labels=self.labels, problem=self.problem)
+        test = facts.evaluation
         return VersionRow(
             name=self.name,
             labels=self.labels,
@@ -64,6 +65,8 @@ class PublishedVersion:
             recall_at_10={name: index.recall_at_10 for name, index in sorted(facts.indexes.items())},
             model_family=facts.family,
             model_kind=facts.kind,
+            errors={} if test is None else dict(sorted(test.errors.items())),
+            test="" if test is None else test.test,
         )
 
 
@@ -78,6 +81,8 @@ class VersionRow:
         metrics: metrics by name, sorted, because a protobuf map has no order.
         recall_at_10: recall@10 by name of the index, sorted; empty for an item-item model.
         model_family, model_kind: of the manifest; the family is empty in older versions.
+        errors: standard errors of metrics by name, sorted.
+        test: fingerprint of the test, equal for versions that took the same test; "" if unknown.
     """
 
     name: str
@@ -90,6 +95,8 @@ class VersionRow:
     recall_at_10: dict[str, float] = field(default_factory=dict)
     model_family: str = ""
     model_kind: str = ""
+    errors: dict[str, float] = field(default_factory=dict)
+    test: str = ""
 
     def content(self) -> dict[str, Any]:
         """Return the row as a mapping that JSON can hold."""

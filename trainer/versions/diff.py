@@ -15,6 +15,7 @@ from lightfm_retriever.publication.manifest import Manifest, Scalar
 from lightfm_retriever.publication.reader import Publication
 from lightfm_retriever.publication.storage.id_map import AnyIds
 from trainer.evaluation.of_versions import exact_answers
+from trainer.versions.tests_taken import why_incomparable
 
 USERS = Option("number of users whose top ten are compared", ge=1, le=10_000)
 DEFAULT_USERS = 200
@@ -77,7 +78,8 @@ class VersionDiff:
         before, after: names of the versions.
         overlap: overlap of the recommendations; None when the versions share no user.
         items, users: new and lost ids.
-        metrics: all metrics of either version.
+        metrics: all metrics of either version; empty if they can't be compared.
+        metrics_problem: why the metrics can't be compared; "" if they can.
         hyperparameters: hyperparameters that differ.
         model: family and kind of the models, if they differ; older versions don't say the family.
         indexes: backend, recall@10, microseconds per query and file bytes of each index; those of an
@@ -95,6 +97,7 @@ class VersionDiff:
     model: list[ValueChange]
     indexes: list[ValueChange]
     attributes: list[ValueChange]
+    metrics_problem: str = ""
 
 
 def diff(
@@ -109,7 +112,8 @@ def diff(
     """Compare two versions, after verifying every byte of both.
 
     Compares the recommendations of up to `users` users that both versions have, drawn with the seed.
-    Each version ranks all its items by exact score, without the items that the user has seen.
+    Each version ranks all its items by exact score, without the items that the user has seen. Metrics
+    are compared only if both versions took the same test.
 
     Raises:
         VersionNotFoundError: the volume lacks one of the versions.
@@ -119,17 +123,19 @@ def diff(
     for version in {before, after}:
         verification.verify(volume, version)
     old, new = (reader.open_publication(volume, version) for version in (before, after))
+    problem = why_incomparable(old, new)
     return VersionDiff(
         before=before,
         after=after,
         overlap=_overlap(old, new, users, seed=seed, by_user=by_user),
         items=_id_changes(old.items, new.items),
         users=_id_changes(old.users, new.users),
-        metrics=_changes(old.manifest.metrics, new.manifest.metrics),
+        metrics=[] if problem else _changes(old.manifest.metrics, new.manifest.metrics),
         hyperparameters=_differing(old.manifest.hyperparameters, new.manifest.hyperparameters),
         model=_differing(_model(old.manifest), _model(new.manifest)),
         indexes=_changes(_index_facts(old.manifest), _index_facts(new.manifest)),
         attributes=_differing(_attributes(old.manifest), _attributes(new.manifest)),
+        metrics_problem=problem,
     )
 
 

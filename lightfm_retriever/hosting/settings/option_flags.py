@@ -13,6 +13,9 @@ from lightfm_retriever.hosting.options import Declared, declared, names
 
 _Made = TypeVar("_Made")
 
+# The parser makes lists of these: of the ends of a range, and of the pairs of a repeated flag.
+_CONVERTED: dict[Any, Any] = {tuple: tuple, dict: dict}
+
 
 def add(
     parser: argparse._ActionsContainer,
@@ -62,7 +65,8 @@ def made(of: type[_Made], given: Mapping[str, Any], **own: Any) -> _Made:
         if (one := options.get(name)) is not None:
             if one.dest in given:
                 value = given[one.dest]
-                values[name] = tuple(value) if get_origin(one.kind) is tuple else value
+                convert = _CONVERTED.get(get_origin(one.kind))
+                values[name] = value if convert is None else convert(value)
         elif is_dataclass(hints[name]):
             values[name] = made(hints[name], given)
     return of(**values)

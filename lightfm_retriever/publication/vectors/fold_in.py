@@ -122,6 +122,25 @@ class FoldIn:
             array = np.concatenate([head, p, r * (user_scale / item_scale)]).astype(np.float32)
         return cls(array) if np.isfinite(array).all() else None
 
+    def of_means(self, means: Float32Array, counts: NDArray[np.integer]) -> Float32Array:
+        """Return the embeddings of many users, the sums of their `parts`.
+
+        Args:
+            means: (m, d), the mean embedding of the distinct items of each user.
+            counts: (m,), the number of these items, at least 1.
+
+        Returns:
+            (m, d) float32, finite: numbers that would exceed float32 are clipped.
+        """
+        array = self.array.astype(np.float64)
+        mean_u, mean_x, halfway = array[:_HEAD]
+        p, r = np.split(array[_HEAD:], 2)
+        moved = (means - mean_x) @ p
+        moved *= counts[:, None] / (counts[:, None] + halfway)
+        most = float(np.finfo(np.float32).max)
+        result: Float32Array = (moved @ r + mean_u).clip(-most, most).astype(np.float32)
+        return result
+
     def parts(self, embeddings: Float32Array, weights: Float32Array) -> Float32Array:
         """Return what each item of a session adds to the user's embedding.
 

@@ -17,7 +17,7 @@ from lightfm_retriever.remote.store import Store
 from tests import datasets, seaweedfs, spark
 from tests.integration.trainer.conftest import start
 from trainer.errors import SparkError
-from trainer.fitting.lightfm_model import Hyperparameters
+from trainer.models.given import GivenHyperparameters
 from trainer.pipeline import Places, train_and_publish
 from trainer.progress import Silent
 from trainer.promotion.checks import promote_if_passed
@@ -32,7 +32,7 @@ pytestmark = [
 ]
 
 EPOCHS = 6
-HYPERPARAMETERS = Hyperparameters(components=4, epochs=EPOCHS, seed=1, sample_weights=True)
+HYPERPARAMETERS = GivenHyperparameters(components=4, epochs=EPOCHS, seed=1, sample_weights=True)
 ALS = {"als_regularization": 0.05, "als_alpha": 2.0}
 # ALS can know nothing of somebody who has only seen things, nor of what was only seen.
 ROWS = [*datasets.rows(), ("nobody", "i1", 0.0), ("u1", "unloved", 0.0)]

@@ -27,7 +27,7 @@ from trainer.promotion.gates import DiscontinuityError, Gates
 from trainer.reading import TrainingInput
 from trainer.spec import DataSpec
 
-QUICK = replace(datasets.QUICK, epochs=3)
+GIVEN = replace(datasets.GIVEN, epochs=3)
 STAGES = ["dataset", "fit", "evaluate", "index", "publish", "verify", "gates"]
 PASSES = Gates(min_auc=0.0, min_recall=0.5)
 FAILS = Gates(min_precision_at_10=0.0, min_auc=1.0)
@@ -54,7 +54,9 @@ def run(volume, source=None, *, data=None, promote=True, **changes):
 
 def forbid_training(monkeypatch):
     """Fails the test when anything is trained from now on."""
-    monkeypatch.setattr("trainer.training.train", lambda *_, **__: pytest.fail("it trained"))
+    monkeypatch.setattr(
+        "trainer.fitting.lightfm_model.train", lambda *_, **__: pytest.fail("it trained")
+    )
 
 
 def grown():
@@ -80,7 +82,7 @@ def test_what_is_published_verifies_has_the_label_and_tells_how_it_was_made(tmp_
     run_id, started_at, _ = vars(manifest.run).values()
     assert (run_id, started_at) == ("cli-20261124T120000.000000Z", "2026-11-24T12:00:00+00:00")
     assert (list(manifest.run.seconds), list(result.seconds)) == (STAGES[:4], STAGES)
-    assert manifest.hyperparameters == asdict(datasets.QUICK)
+    assert manifest.hyperparameters == {"model": "lightfm", **asdict(datasets.QUICK)}
     own = ["interactions.csv", "first-10", dataset.train.nnz, dataset.test.nnz, ["genres"], []]
     assert [*vars(manifest.dataset).values()] == [*own, dataset.weight()]
     assert manifest.metrics["evaluated_users"] == datasets.USERS
@@ -137,7 +139,7 @@ def test_a_file_is_trained_on_as_its_spec_says_and_the_reporter_is_told_of_every
     file = datasets.write(tmp_path / "a.csv", columns)
     spec = specs.spec(
         data=DataSpec(interactions=str(file), split="time", split_share=0.25),
-        hyperparameters=replace(QUICK, components=6),
+        hyperparameters=replace(GIVEN, components=6),
         trees=3,
     )
     result = train_and_publish(spec, places_of(tmp_path), reporter=Recorder())
@@ -153,8 +155,11 @@ def test_a_file_is_trained_on_as_its_spec_says_and_the_reporter_is_told_of_every
     # Before the indexes are built, which may take the longest, and once it is known what they serve.
     (first, model), second = metrics
     assert (first, second) == ("evaluate", ("index", result.manifest.metrics))
-    served = {"test_precision_at_10_served", "test_precision_at_10_exact", "served_users"}
-    assert model == {name: own for name, own in manifest.metrics.items() if name not in served}
+    served = [name for name in manifest.metrics if name.endswith(("_served", "_exact"))]
+    assert {"test_precision_at_10_served", "test_ndcg_at_10_exact"} <= {*served}
+    others = {*manifest.metrics} - {*served, "served_users"}
+    assert model == {name: manifest.metrics[name] for name in others}
+    assert manifest.evaluation.evaluated_users == manifest.metrics["evaluated_users"] > 0
     assert told[0] == ("Training, epochs", 3, 3, 3)
     assert [step[:3] for step in told[1:]] == [
         (f"Index {name!r}, {backend}, items", manifest.items, manifest.items)
@@ -208,7 +213,7 @@ def test_what_does_not_go_on_from_the_version_before_is_not_trained_on(tmp_path,
     others = [(f"{user}.0", item, weight) for user, item, weight in datasets.rows()]
     forbid_training(monkeypatch)
     with pytest.raises(OptionError, match=r"--components is 8, but should be 4, as in the version"):
-        run(tmp_path, warm_start=True, hyperparameters=replace(QUICK, components=8))
+        run(tmp_path, warm_start=True, hyperparameters=replace(GIVEN, components=8))
     with pytest.raises(DiscontinuityError, match=f"0 of 24 users of version {first.version}"):
         run(tmp_path, others, gates=Gates())
     with pytest.raises(DiscontinuityError, match=r"at most 1\.0% less is allowed") as caught:
@@ -246,19 +251,21 @@ def test_a_label_that_was_moved_meanwhile_is_not_moved_again(tmp_path):
 
 def test_a_warm_start_goes_on_from_the_model_that_the_label_names(tmp_path):
     """And from no other, though there is a newer one."""
-    first = run(tmp_path, datasets.rows(), hyperparameters=replace(QUICK, epochs=5, seed=7))
-    other = run(tmp_path, datasets.rows(), hyperparameters=replace(QUICK, seed=8), promote=False)
-    warm = run(tmp_path, grown(), warm_start=True, hyperparameters=QUICK)
+    first = run(tmp_path, datasets.rows(), hyperparameters=replace(GIVEN, epochs=5, seed=7))
+    other = run(tmp_path, datasets.rows(), hyperparameters=replace(GIVEN, seed=8), promote=False)
+    warm = run(tmp_path, grown(), warm_start=True, hyperparameters=GIVEN)
+
+    quick = GIVEN.of_lightfm()
 
     def expected(of):
         start = warm_start.warm_model(
-            warm_start.load(tmp_path, of.manifest.version), warm.dataset, QUICK
+            warm_start.load(tmp_path, of.manifest.version), warm.dataset, quick
         )
-        model = train(warm.dataset, QUICK, on_epoch=lambda: None, start=start)
+        model = train(warm.dataset, quick, on_epoch=lambda: None, start=start)
         embeddings = extract_embeddings(model, warm.dataset)
         return embeddings.item_vectors, embeddings.user_vectors
 
-    cold = run(tmp_path, grown(), hyperparameters=QUICK)
+    cold = run(tmp_path, grown(), hyperparameters=GIVEN)
     for found, right, *wrong in zip(
         vectors(tmp_path, warm), expected(first), expected(other), vectors(tmp_path, cold), strict=True
     ):
@@ -283,7 +290,7 @@ def test_weights_that_the_training_does_not_look_at_are_warned_of(tmp_path):
     rows = [(user, item, weight / 1000) for user, item, weight in datasets.rows()]
     for data, is_weighed in (({"half_life_days": 3.0}, True), ({"last_days": 8.0}, False)):
         for sees in (False, True):
-            own = replace(QUICK, sample_weights=sees)
+            own = replace(GIVEN, sample_weights=sees)
             result = run(tmp_path, rows, data=data, hyperparameters=own)
             unseen = warnings_of(result, "the model only sees whether a weight is above 0")
             assert len(unseen) == (is_weighed and not sees)

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
+from trainer.data.files import known_names
+from trainer.data.files.layout import shown_separator
 from trainer.errors import InputError
 
 SEPARATORS = (";", "\t", "|", ",", " ")
@@ -17,9 +20,16 @@ _OTHER_FORMATS = {"{": "JSON", "[": "JSON", "<": "HTML or XML"}
 
 
 def wanted(
-    path: Path, found: list[str], required: Collection[str], optional: Collection[str] | None
+    path: Path,
+    found: list[str],
+    required: Collection[str],
+    optional: Collection[str] | None,
+    *,
+    flags: str = "",
 ) -> list[str]:
     """Return the found columns that are required or optional (None: all), in their order.
+
+    `flags` is the beginning of the flags for this file; "" if it has none.
 
     Raises:
         InputError: a required column is missing, a column is repeated, or the name of an optional
@@ -30,8 +40,8 @@ def wanted(
     if missing:
         raise InputError(
             path,
-            f"column {', '.join(missing)} is missing; the columns are: {', '.join(found)}"
-            + _hint(path, missing, found),
+            f"column {', '.join(missing)} is missing; the columns are: {listed(found)}"
+            + _hint(path, missing, found, flags),
         )
     chosen = [name for name in found if optional is None or name in required or name in optional]
     twice = sorted({name for name in chosen if found.count(name) > 1})
@@ -45,31 +55,56 @@ def wanted(
     return chosen
 
 
-def _hint(path: Path, missing: Sequence[str], found: Sequence[str]) -> str:
+def _inspect(path: Path, flags: str) -> str:
+    return f", or see 'lightfm-trainer inspect {path}'" if flags else ""
+
+
+def listed(found: Sequence[str]) -> str:
+    """List columns, without those that a header leaves out."""
+    return ", ".join(name for name in found if not name.startswith("\0"))
+
+
+def _hint(path: Path, missing: Sequence[str], found: Sequence[str], flags: str) -> str:
     """Explain missing columns by the names of the found ones; "" if they don't explain it."""
     first = found[0].strip(_AROUND) if found else ""
     for start, name in _OTHER_FORMATS.items():
         if first.startswith(start):
-            return f": it looks like {name}, but should be CSV or Parquet"
+            reason = f": it looks like {name}, but should be CSV or Parquet"
+            return reason + (", or have a JSON object on each line" if name == "JSON" else "")
     if first.lower().startswith("sep="):
         return f": the line {found[0]!r} is for spreadsheets only: remove it"
     # Other spellings: userId, USER_ID, " user_id".
     bare = {_plain(name): name for name in found}
     if set(missing) <= set(bare):
         return ": rename " + ", ".join(f"{bare[name]!a} to {name!r}" for name in missing)
-    if other := separator_in(path, found, missing):
+    if other := separator_in(path, found, missing, flags=flags):
         return f": {other}"
     if found and all(_NUMBER.fullmatch(name) for name in found):
-        return ": the header seems to be missing: add a first row with the names of the columns"
-    return ""
+        add = "add a first row with the names of the columns"
+        if flags:
+            add = f"give them by {flags}header {','.join(missing)},..."
+        return f": the header seems to be missing: {add}{_inspect(path, flags)}"
+    if not flags:
+        return ""
+    given = ",".join(f"{name}=COLUMN" for name in missing)
+    return f": give {flags}columns {given}{_inspect(path, flags)}"
 
 
-def separator_in(path: Path, found: Sequence[str], wanted: Collection[str] = ()) -> str:
-    """Name another separator that would split the header into the wanted columns; "" if none does."""
+def separator_in(
+    path: Path, found: Sequence[str], wanted: Collection[str] = (), *, flags: str = ""
+) -> str:
+    """Name another separator that would split the header into the wanted columns; "" if none does.
+
+    `flags` is the beginning of the flags for this file; "" if it has none.
+    """
     for separator in SEPARATORS:
         parts = [part.strip(_AROUND) for name in found for part in name.split(separator)]
-        if len(parts) > len(found) and set(wanted) <= set(parts):
-            return f"{separator!r} seems to separate the columns: {_remedy(path, separator)}"
+        usual = {own for own in wanted if flags and known_names.recognised(own, parts, in_table=False)}
+        if len(parts) > len(found) and set(wanted) <= {*parts, *usual}:
+            remedy = f"give {flags}separator {shlex.quote(shown_separator(separator))}"
+            if not flags:
+                remedy = _remedy(path, separator)
+            return f"{separator!r} seems to separate the columns: {remedy}"
     return ""
 
 

@@ -11,6 +11,9 @@ MARKERS = frozenset(
 )
 """Markers of a missing value that programs write, in lower case. MySQL and Hive write the last."""
 
+NUMBER = r"^[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?$"
+"""A finite number as Arrow reads it."""
+
 _ALSO_WORDS = frozenset({"na", "none", "nil", "-", "?"})
 """The markers that may be real values among other texts."""
 

@@ -49,12 +49,13 @@ _AROUND_BYTES = 30
 _MOST = 0.8
 
 
-def problem(start: bytes, *, by_name: bool) -> str | None:
+def problem(start: bytes, *, by_name: bool, flags: str = "") -> str | None:
     """Say why a file isn't text in UTF-8, with advice; None if it may be.
 
     Args:
         start: the first bytes of the file.
         by_name: whether a file with the right ending would be decompressed.
+        flags: the beginning of the flags for this file; "" if it has none.
     """
     if b"\0" not in start and _is_utf8(start):
         # Text may begin like any of these formats.
@@ -70,27 +71,29 @@ def problem(start: bytes, *, by_name: bool) -> str | None:
                 name, remedy = next(inside, (name, remedy))
             return f"it is {name}: {remedy}"
     if encoding := _wide_encoding(start):
-        return f"it is text in {encoding.upper()}: convert it: {_conversion(encoding)}"
+        return f"it is text in {encoding.upper()}: {_remedy(encoding, flags)}"
     return None
 
 
-def bad_byte(error: UnicodeDecodeError) -> str:
-    """Describe the byte that isn't UTF-8, with the text around it."""
+def bad_byte(error: UnicodeDecodeError, encoding: str = "UTF-8") -> str:
+    """Describe the byte that isn't in the encoding, with the text around it."""
     start, data = error.start, error.object
     around = data[max(0, start - _AROUND_BYTES) : start + _AROUND_BYTES]
-    return f"a byte 0x{data[start]:02x} that isn't UTF-8, in {around!r}"
+    return f"a byte 0x{data[start]:02x} that isn't {encoding}, in {around!r}"
 
 
-def how_to_convert(error: UnicodeDecodeError) -> str:
-    """Return the command that converts a text file to UTF-8 from its likely encoding."""
+def how_to_convert(error: UnicodeDecodeError, *, flags: str = "") -> str:
+    """Say how to read or convert a text file in its likely encoding; `flags` as in `problem`."""
     # Below 0xA0, Latin-1 has control characters, and Windows-1252 has letters and quotes.
     is_latin = error.object[error.start] >= 0xA0
     name, encoding = ("Latin-1", "latin1") if is_latin else ("Windows-1252", "cp1252")
-    return f"is the file {name}? Convert it: {_conversion(encoding)}"
+    remedy = _remedy(encoding, flags)
+    return f"is the file {name}? {remedy[0].upper()}{remedy[1:]}"
 
 
-def _conversion(encoding: str) -> str:
-    return f"iconv -f {encoding} -t utf-8 OLD > NEW"
+def _remedy(encoding: str, flags: str) -> str:
+    conversion = f"convert it: iconv -f {encoding} -t utf-8 OLD > NEW"
+    return f"give {flags}encoding {encoding}, or {conversion}" if flags else conversion
 
 
 def _is_utf8(start: bytes) -> bool:

@@ -19,7 +19,7 @@ import pyarrow.dataset as pads
 import pyarrow.parquet
 
 from lightfm_retriever.files.regular_files import held_open
-from trainer.data.files import column_names, column_types, file_kinds, tables
+from trainer.data.files import column_names, column_types, file_kinds, parquet_files
 from trainer.errors import InputError
 
 _TABLES = {"_delta_log": "is a Delta table", ".hoodie": "is a Hudi table"}
@@ -82,6 +82,19 @@ def read_folder(path: Path, *, required: Collection[str], optional: Collection[s
         if "duplicate field" in str(error):
             _refuse_double_columns(files)
         raise InputError(path, f"can't be read as Parquet: {error}") from error
+
+
+def names_of(path: Path) -> list[str]:
+    """Return the columns of a folder: those of its first file, and its partitions.
+
+    Raises:
+        InputError: as `read_folder`.
+    """
+    files = data_files(path)
+    parquet = [file for file in files if file_kinds.start_of(file) == file_kinds.PARQUET_MAGIC]
+    if not parquet:
+        raise InputError(path, "there is no Parquet file in this folder")
+    return [*parquet_files.names(parquet[0]), *_partition_keys(path, files)]
 
 
 def _refuse_double_columns(files: Sequence[Path]) -> None:
@@ -155,7 +168,7 @@ def _read(
     table = typed.to_table(columns=wanted)
     folder = ParquetFolder(table, files, rows)
     with folder.errors_by_file():
-        tables.check_text(path, table)
+        parquet_files.check_text(path, table)
     return folder
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Iterator
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pyarrow as pa
@@ -12,40 +13,78 @@ import pyarrow.compute as pc
 import pyarrow.parquet
 from numpy.typing import NDArray
 
-from lightfm_retriever.files.regular_files import held_open
 from lightfm_retriever.publication.errors import InvalidIdError
 from lightfm_retriever.publication.storage.id_map import check_id
 from trainer.data.bounds import MAX_WEIGHT, weights_as_float32
-from trainer.data.files import column_names, column_types, csv_files
+from trainer.data.files import column_names, column_types, csv_files, json_lines, parquet_files
 from trainer.data.files.column_types import as_text, decoded, is_text
-from trainer.data.files.file_kinds import PARQUET_MAGIC, bad_byte, start_of
-from trainer.errors import InputError
+from trainer.data.files.file_kinds import PARQUET_MAGIC, start_of
+from trainer.data.files.layout import STRICT, Layout
+from trainer.data.files.text_file import TextFile
+from trainer.errors import InputError, OptionError
 
+FileFormat = Literal["csv", "json", "parquet"]
+_FORMATS = {"json": "JSON Lines", "parquet": "Parquet"}
 _WITHOUT = "leave out rows without one"
 
 
 def read_table(
-    path: Path, *, required: Collection[str], optional: Collection[str] | None = None
+    path: Path,
+    *,
+    required: Collection[str],
+    optional: Collection[str] | None = None,
+    layout: Layout = STRICT,
 ) -> pa.Table:
-    """Read columns of a CSV (see `csv_files.read`) or Parquet file; the content decides which.
+    """Read columns of a CSV, JSON Lines or Parquet file; the content decides which.
 
     Args:
-        path: the file.
+        path: the file. A CSV file is separated by commas, or by tabs if its name ends in .tsv, unless
+            the layout says otherwise. A further ending .gz, .bz2, .zst or .lz4 means that it is
+            compressed.
         required: columns that must exist.
         optional: further columns to read if they exist; None reads all.
+        layout: how the file is written. Its names of columns have no effect here.
 
     Raises:
         InputError: the file can't be read, is of another kind, has no row or lacks a column; names the
             wrong row if there is one.
+        OptionError: the layout has options of text files, but the file is none.
     """
-    start = start_of(path)
-    if not start:
-        raise InputError(path, "the file is empty")
-    read = _read_parquet if start == PARQUET_MAGIC else csv_files.read
-    table = read(path, required, optional)
+
+    def choose(found: list[str]) -> list[str]:
+        return column_names.wanted(path, found, required, optional, flags=layout.flags)
+
+    kind = kind_of(path, layout)
+    if kind == "csv":
+        table = csv_files.read(TextFile(path, layout), choose)
+    else:
+        table = (json_lines.read if kind == "json" else parquet_files.read)(path, choose)
     if table.num_rows == 0:
         raise InputError(path, "there is no row after the header")
     return table
+
+
+def names_of(path: Path, layout: Layout = STRICT) -> list[str]:
+    """Return the names of a file's columns; raises as `read_table`."""
+    kind = kind_of(path, layout)
+    if kind == "csv":
+        return csv_files.names(TextFile(path, layout))
+    return json_lines.names(path) if kind == "json" else parquet_files.names(path)
+
+
+def kind_of(path: Path, layout: Layout = STRICT) -> FileFormat:
+    """Return what the content of a file is; raises as `read_table`."""
+    start = start_of(path)
+    if not start:
+        raise InputError(path, "the file is empty")
+    if start == PARQUET_MAGIC:
+        kind: FileFormat = "parquet"
+    else:
+        kind = "json" if layout.separator is None and json_lines.is_it(path) else "csv"
+    for flag, value in layout.text_options().items():
+        if kind != "csv":
+            raise OptionError(flag, value, f"left out: {path} is {_FORMATS[kind]}")
+    return kind
 
 
 def ids(path: Path, table: pa.Table, column: str) -> tuple[list[str], NDArray[np.int64]]:
@@ -172,17 +211,6 @@ def trimmed(values: pa.ChunkedArray) -> pa.ChunkedArray:
     return pc.if_else(pc.equal(values, ""), pa.scalar(None, pa.large_string()), values)
 
 
-def check_text(path: Path, table: pa.Table) -> None:
-    """Raise InputError, which names the row, for text that isn't UTF-8: Arrow doesn't check it."""
-    try:
-        table.validate(full=True)
-    except pa.ArrowException as error:
-        for name, values in zip(table.column_names, table.columns, strict=True):
-            if is_text(column_types.decoded_type(values.type)):
-                _check_text(path, values, name)
-        raise InputError(path, f"can't be read as Parquet: {error}") from error
-
-
 def first(mask: pa.ChunkedArray) -> int:
     """Return the row, counted from 1, of the first true value."""
     return int(pc.index(mask, True).as_py()) + 1
@@ -194,30 +222,6 @@ def _encoded(values: pa.Array | pa.ChunkedArray) -> tuple[list[str], NDArray[np.
         encoded = encoded.combine_chunks()
     codes: NDArray[np.int64] = encoded.indices.to_numpy(zero_copy_only=False).astype(np.int64)
     return encoded.dictionary.to_pylist(), codes
-
-
-def _read_parquet(path: Path, required: Collection[str], optional: Collection[str] | None) -> pa.Table:
-    try:
-        with held_open(path) as name, pa.parquet.ParquetFile(name) as file:
-            found = file.schema_arrow.names
-            table = file.read(columns=column_names.wanted(path, found, required, optional))
-    except UnicodeDecodeError as error:
-        raise InputError(path, f"a column's name isn't UTF-8: {error.object!r}") from error
-    except (pa.ArrowException, OSError) as error:
-        raise InputError(path, f"can't be read as Parquet: {error}") from error
-    check_text(path, table)
-    return table
-
-
-def _check_text(path: Path, values: pa.ChunkedArray, column: str) -> None:
-    # Arrow can't cast every type of text to bytes directly.
-    texts = decoded(values).cast(pa.large_string()).cast(pa.large_binary()).to_pylist()
-    for row, text in enumerate(texts, start=1):
-        try:
-            (text or b"").decode()
-        except UnicodeDecodeError as error:
-            reason = f"column {column} holds {bad_byte(error)}: write text as UTF-8"
-            raise InputError(path, reason, row=row) from error
 
 
 def _as_text(path: Path, table: pa.Table, column: str, *, are_labels: bool = False) -> pa.ChunkedArray:

@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 
 from trainer.data.bounds import EARLIEST_TIME, MAX_SECONDS_AHEAD
 from trainer.data.files import column_types, tables
-from trainer.data.times import time_forms
+from trainer.data.times import formed_times, time_forms
+from trainer.data.times.date_formats import DateFormat
 from trainer.data.times.time_forms import EXPECTED, FIRST_OF_THE_WEB, iso, plain
 from trainer.errors import InputError
 
@@ -56,7 +57,9 @@ class Times:
         return f"{plain(seconds)}, which is {iso(seconds)}" if self.as_numbers[row] else iso(seconds)
 
 
-def read(path: Path, table: pa.Table, column: str, *, now: float) -> Times:
+def read(
+    path: Path, table: pa.Table, column: str, *, now: float, form: DateFormat | None = None
+) -> Times:
     """Read a column of timestamps as seconds since 1970-01-01 UTC.
 
     Numbers, also as text, are seconds since 1970. Other text is an ISO 8601 date, with or without a
@@ -67,12 +70,15 @@ def read(path: Path, table: pa.Table, column: str, *, now: float) -> Times:
         table: the table with the column.
         column: numbers, text, dates or timestamps of any unit and time zone, or a dictionary of those.
         now: the current time in seconds since 1970, for hints in errors.
+        form: the form of numbers or text; None for the usual one.
 
     Raises:
         InputError: a value is missing, or isn't a time of the years 1 to 9999; names its row.
     """
     values = column_types.decoded(table.column(column))
     kind = values.type
+    if form is not None and not pa.types.is_temporal(kind):
+        return _of_form(path, values, column, form)
     as_numbers: NDArray[np.bool_] = np.broadcast_to(np.bool_(False), len(values))
     if column_types.is_text(kind):
         result, as_numbers = _of_text(path, tables.trimmed(values), column)
@@ -99,6 +105,22 @@ def read(path: Path, table: pa.Table, column: str, *, now: float) -> Times:
             hint = "are these milliseconds?"
         raise InputError(path, f"{reason} ({hint})" if hint else reason, row=row + 1)
     return Times(path, column, result, as_numbers)
+
+
+def are_valid(
+    values: pa.ChunkedArray, *, now: float, form: DateFormat | None = None
+) -> NDArray[np.bool_]:
+    """Return which values of a decoded column `read` and `check` accept one by one; (n,) bool."""
+    kind = values.type
+    if column_types.is_text(kind) or (form is not None and not pa.types.is_temporal(kind)):
+        seconds = formed_times.seconds_or_nan(values, form)
+    elif column_types.is_number(kind):
+        seconds = pc.cast(values, pa.float64(), safe=False).to_numpy(zero_copy_only=False)
+    else:
+        return np.asarray(values.is_valid().to_numpy(zero_copy_only=False), dtype=np.bool_)
+    # Comparisons with NaN are false.
+    valid: NDArray[np.bool_] = (seconds >= _EARLIEST) & (seconds < _LATEST)
+    return valid & (seconds <= now + MAX_SECONDS_AHEAD)
 
 
 def check(times: Times, *, now: float) -> list[str]:
@@ -194,6 +216,23 @@ def _parsed(text: str) -> tuple[float, bool]:
     except ValueError:
         return float("nan"), False
     return (when if when.tzinfo else when.replace(tzinfo=UTC)).timestamp(), False
+
+
+def _of_form(path: Path, values: pa.ChunkedArray, column: str, form: DateFormat) -> Times:
+    """Read numbers or text of a named form; raises InputError for the first value of another."""
+    if values.null_count:
+        raise InputError(path, f"{column} is empty", row=tables.first(pc.is_null(values)))
+    seconds = formed_times.seconds_or_nan(values, form)
+    bad = ~((seconds >= _EARLIEST) & (seconds < _LATEST))
+    if bad.any():
+        row = int(bad.argmax())
+        value = values[row].as_py()
+        if isinstance(value, str) and not value.strip():
+            raise InputError(path, f"{column} is empty", row=row + 1)
+        reason = f"{column} is {value!r}, which hasn't the form of --date-format"
+        raise InputError(path, reason, row=row + 1)
+    # The user has named the form, so no number is in doubt.
+    return Times(path, column, seconds, np.broadcast_to(np.False_, len(seconds)))
 
 
 def _ahead(times: Times, now: float) -> InputError:

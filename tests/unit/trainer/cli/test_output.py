@@ -13,10 +13,14 @@ METRICS = {
     "train_auc": 0.96875,
     "test_precision_at_10": 0.09375,
     "test_auc": 0.90625,
+    "test_ndcg_at_10_unseen": 0.3,
     "test_precision_at_10_unseen": 0.25,
     "test_auc_unseen": 0.9375,
     "evaluated_users": 943.0,
 }
+
+
+LONGER = {"test_recall_at_50_unseen": 0.5}
 
 
 def result(manifest, seconds=None, label="current"):
@@ -43,6 +47,7 @@ def test_what_was_published_as_json_is_complete(capsys):
         "dataset",
         "hyperparameters",
         "metrics",
+        "evaluation",
         "indexes",
         "model",
         "attributes",
@@ -56,8 +61,8 @@ def test_what_was_published_as_json_is_complete(capsys):
 def test_what_was_published_for_people_tells_metrics_indexes_and_the_version(capsys):
     manifest = publications.complete_manifest(extended=True)
 
-    def told(metrics, **changes):
-        own = replace(manifest, metrics=metrics)
+    def told(metrics, evaluation=manifest.evaluation, **changes):
+        own = replace(manifest, metrics=metrics, evaluation=evaluation)
         output.published(result(own, **changes), as_json=False)
         printed = capsys.readouterr()
         assert printed.err == "warning: 3 items aren't in it\n"
@@ -69,19 +74,26 @@ def test_what_was_published_for_people_tells_metrics_indexes_and_the_version(cap
         "served_users": 1000.0,
         "test_precision_at_10_trained": 0.25,
         "test_precision_at_10_popular": 0.125,
+        "test_coverage_at_10_unseen": 0.5,
+        "test_novelty_at_10_unseen": 3.25,
     }
     assert told({**METRICS, **more}) == [
         "példa: 6 users, 12 items, 40 training and 6 test interactions (split leave-one-out)",
-        "precision@10 AUC",
-        "train, all items 0.7500 0.9688",
-        "test, all items 0.0938 0.9062",
-        "test, seen items excluded 0.2500 0.9375",
-        "1,000 users, seen items excluded precision@10 of exact search",
-        "as served, by annoy 0.0144 13%",
-        "by exact search 0.1144 100%",
-        "the same users, seen items excluded precision@10 of their own",
-        "by their own vectors 0.2500 100%",
-        "by the most popular items 0.1250 50%",
+        "test: 900 of 943 users evaluated, 9,000 held-out interactions",
+        "at 10 NDCG precision recall MAP MRR hit rate AUC",
+        "unseen items 0.3000 0.2500 - - - - 0.9375",
+        "at least, with 95 % confidence 0.2903 0.2422 - - - - -",
+        "at most 0.3099 0.2579 - - - - -",
+        "all items - 0.0938 - - - - 0.9062",
+        "training interactions, all items - 0.7500 - - - - 0.9688",
+        "as served, by annoy - 0.0144 - - - - -",
+        "the same users, exact search - 0.1144 - - - - -",
+        "users by their own vectors - 0.2500 - - - - -",
+        "users by the most popular items - 0.1250 - - - - -",
+        "lists of 10: 50.0% of the items in any list, novelty 3.25 bits",
+        # Only what was asked for; with so few users the figure proves nothing.
+        "segment users NDCG, 95 % NDCG precision recall hit rate meaning",
+        "genres Komödie 40 ? 0.230-0.271 0.2500 - 0.5000 - 7 items",
         "index backend settings recall@10 µs a query exact, µs file, MB",
         "similar annoy trees=10 search_k=-1 1.0000 26 30 0.0",
         "recommend annoy trees=10 search_k=-1 1.0000 26 30 0.0",
@@ -89,9 +101,10 @@ def test_what_was_published_for_people_tells_metrics_indexes_and_the_version(cap
         "seconds: fit 1.25, publish 0.50",
         f"published {manifest.version}, label 'current' names it",
     ]
-    assert "by the most popular items 0.1250 -" in told({**more, "test_precision_at_10_trained": 0.0})
-    lines = told({"train_precision_at_10": 0.5, "evaluated_users": 0.0}, label=None)
-    assert lines[1:3] == ["precision@10 AUC", "train, all items 0.5000 -"]
+    untested = {"evaluation": None, "label": None}
+    lines = told({"train_precision_at_10": 0.5, "evaluated_users": 0.0}, **untested)
+    assert lines[1].startswith("at 10 NDCG")
+    assert lines[2] == "training interactions, all items - 0.5000 - - - - -"
     assert lines[3].startswith("index backend")
     assert lines[-1] == f"published {manifest.version}, no label moved"
 
@@ -107,6 +120,12 @@ def test_a_version_is_told_in_words_of_no_programming_language(capsys):
     assert "hyperparameters: sample_weights true, other false, trees -, rate 0.0500" in lines
     # A number of hundreds of digits widens nothing.
     assert "metrics: other -1.7e+308" in lines
+    # All segments of the test.
+    facts = manifest.evaluation
+    assert f"test {facts.test[:8]}: 900 of 943 users evaluated, 9,000 held-out interactions" in lines
+    assert "user_activity low 300 0.231-0.270 0.2500 - 0.5000 - 1 to 9 seen items" in lines
+    output.version({**json.loads(encode(manifest)), "metrics": METRICS | LONGER}, [], as_json=False)
+    assert "1 more metrics: --json" in words(capsys.readouterr().out)
     shown = ", ".join(f"{own.name} ({own.kind})" for own in manifest.attributes)
     assert f"attributes: {shown}" in lines
 
@@ -140,8 +159,19 @@ def test_an_item_item_model_is_told_without_indexes(capsys):
     assert (told["model"], told["indexes"]) == ({"family": "ease", "kind": "neighbours"}, {})
 
 
+def test_metrics_of_different_tests_are_not_shown_beside_one_another(capsys):
+    same = IdChanges(before=1, after=1, new=0, lost=0, new_ids=[], lost_ids=[])
+    found = VersionDiff("a", "b", None, same, same, [], [], [], [], metrics_problem="other tests")
+    output.diff(found, as_json=False)
+    assert "metrics can't be compared: other tests. Train both" in capsys.readouterr().out
+    output.diff(found, as_json=True)
+    content = json.loads(capsys.readouterr().out)
+    assert (content["metrics"], content["metrics_problem"]) == ([], "other tests")
+
+
 def test_versions(capsys):
-    manifest = replace(publications.complete_manifest(), metrics=METRICS)
+    manifest = replace(publications.complete_manifest(extended=True), metrics=METRICS)
+    test = manifest.evaluation.test[:8]
     untested = replace(publications.complete_manifest(), metrics={})
     problem = "/a/[prod]/:smile:/manifest.json: " + "checksum is " + "0" * 300
     name, broken = manifest.version, "20260101T000000Z-000000"
@@ -154,9 +184,9 @@ def test_versions(capsys):
     output.versions(rows, as_json=False)
     printed = capsys.readouterr().out
     for line in (
-        f"{name} canary current 12 6 0.0938 0.2500 0.9062 1.0000",
+        f"{name} canary current 12 6 943 0.3000 0.290-0.310 0.2500 0.9375 {test} 1.0000",
         f"{broken} old broken",
-        f"{name} 12 6 - - - 1.0000",
+        f"{name} 12 6 0 - - - - - 1.0000",
     ):
         assert line in words(printed)
     # Whole, however long, and with what rich would take for markup.

@@ -1,6 +1,8 @@
 from recsys.trainer.v1 import trainer_service_pb2 as pb
 
+from tests import datasets, specs
 from trainer.cli import service_output
+from trainer.service.messages import spec_message
 from trainer.timings import STAGES
 
 RUN = pb.TrainingRun(
@@ -40,3 +42,23 @@ def test_why_a_run_failed_is_told_whole_in_a_list_and_once_for_a_run(capsys):
     # Where its end is told elsewhere nothing is left to tell.
     service_output.run(failed, with_end=False)
     assert capsys.readouterr().out == ""
+
+
+def test_a_run_is_a_row_of_a_table():
+    shown = pb.TrainingRun(
+        id="r",
+        state=pb.TRAINING_RUN_STATE_FAILED,
+        spec=spec_message(specs.spec(), with_secrets=True),
+        metrics={"b": 2.0, "a": 1.0},
+        seconds={"fit": 3.0, "read": 1.0},
+        gates=[pb.GateResult(name="min_auc"), pb.GateResult(name="min_recall", passed=True)],
+        error="diverged",
+    )
+    shown.created_at.FromSeconds(60)
+    row = service_output.row(shown)
+    assert (row["training_run"], row["state"], row["error"]) == ("r", "FAILED", "diverged")
+    assert (row["created_at"], row["ended_at"]) == ("1970-01-01T00:01:00Z", None)
+    assert row["gates_failed"] == "min_auc"
+    assert row["params"]["data.interactions"] == "/data/a.csv"
+    assert row["params"]["hyperparameters.epochs"] == datasets.QUICK.epochs
+    assert [*row["metrics"]] == ["a", "b", "seconds.read", "seconds.fit"]

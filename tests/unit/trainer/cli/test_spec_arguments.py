@@ -1,4 +1,5 @@
 from dataclasses import replace
+from decimal import Decimal
 
 import pytest
 from hypothesis import example, given, settings
@@ -23,15 +24,19 @@ def spec_of(*flags, command="train", where=HERE):
 def as_flags(spec):
     """A spec as somebody would write it on the command line."""
     flags = ["--no-label"] if spec.label is None else [f"--label={spec.label}"]
-    for own in (spec, spec.data, spec.hyperparameters, spec.gates):
+    for own in (spec, spec.data, spec.data.form, spec.hyperparameters, spec.gates):
         for name, one in declared(type(own)).items():
             value = getattr(own, name)
             if value is True:
                 flags.append(one.flag)
+            elif one.option.repeated:
+                flags += [f"{one.flag}={key}={text}" for key, text in value.items()]
             elif isinstance(value, dict) and value:
-                flags.append(f"{one.flag}={','.join(f'{key}={v!r}' for key, v in value.items())}")
+                flags.append(f"{one.flag}={','.join(f'{key}={v}' for key, v in value.items())}")
             elif isinstance(value, list):
                 flags.append(f"{one.flag}={','.join(value)}")
+            elif name == "budget_seconds" and value is not None:
+                flags.append(f"{one.flag}={format(Decimal(value), 'f')}s")
             elif value is not None and value is not False and value != {}:
                 flags.append(f"{one.flag}={value}")
     return flags
@@ -49,8 +54,10 @@ def test_any_spec_is_the_same_by_train_here_and_there_and_by_serve(spec):
         event_weights={f"e{n}": own for n, own in enumerate(spec.data.event_weights.values())},
         item_features=[f"c{number}" for number, _ in enumerate(spec.data.item_features)],
         user_features=[f"c{number}" for number, _ in enumerate(spec.data.user_features)],
+        segment_by=[f"c{number}" for number, _ in enumerate(spec.data.segment_by)],
     )
-    spec = replace(spec, data=plain)
+    least = {f"m{n}": own for n, own in enumerate(spec.gates.min_metric.values())}
+    spec = replace(spec, data=plain, gates=replace(spec.gates, min_metric=least))
     flags = as_flags(spec)
     assert spec_of(*flags) == spec
     assert spec_of(*flags, where=THERE) == spec

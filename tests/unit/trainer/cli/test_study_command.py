@@ -66,7 +66,8 @@ def test_ten_trials_are_printed_and_the_best_as_flags_of_train(interactions, mon
         trials=trials,
         best=11,
         hyperparameters=start,
-        test={"test_auc": 0.75, "evaluated_users": 9.0},
+        test={"test_auc_unseen": 0.75, "test_ndcg_at_10_unseen": 0.25, "evaluated_users": 9.0},
+        errors={"test_auc_unseen": 0.1},
         seconds=1.0,
         warnings=["something looks wrong"],
     )
@@ -77,17 +78,23 @@ def test_ten_trials_are_printed_and_the_best_as_flags_of_train(interactions, mon
     lines = [" ".join(line.split()) for line in printed.out.splitlines()]
     assert lines[:3] == [
         "a.csv: 2,000 interactions to fit, 200 to validate (random), 300 to test (time)",
-        f"trial validation p@10 epochs s {' '.join(PARAMETERS)} state",
+        f"trial validation ndcg_at_10 epochs s {' '.join(PARAMETERS)} state",
         "11 0.1100 4 1.2 bpr 8 0.01235 1e-07 0.5 complete",
     ]
     assert [line.split()[0] for line in lines[2:12]] == [str(number) for number in range(11, 1, -1)]
     best, flags = lines[13].split(" with ")
-    assert (lines[12], best) == ("the best 10 of 12 trials", "best: validation precision@10 0.1100")
+    assert (lines[12], best) == ("the best 10 of 12 trials", "best: validation ndcg_at_10 0.1100")
     wrote = "wrote study/study.json, study/study.png"
-    assert lines[14:] == ["on the test, once: auc 0.7500", wrote]
+    assert lines[14:] == [
+        "on the test, once, 9 users:",
+        "seen items excluded value 95 % confidence",
+        "ndcg_at_10 0.2500 0.000-1.000",
+        "auc 0.7500 0.484-0.906",
+        wrote,
+    ]
     parsed = arguments.parse(["train", "--volume", "v", *interactions, *flags.split()])
     trained = spec_arguments.training_spec(parsed).hyperparameters
-    assert trained == replace(start, learning_rate=0.01235)
+    assert trained.of_lightfm() == replace(start, learning_rate=0.01235)
     monkeypatch.setattr(study_command, "run_study", lambda *_, **__: replace(found, test=None))
     assert main(["tune", *interactions]) == 0
     assert "on the test" not in capsys.readouterr().out
@@ -116,7 +123,8 @@ def test_a_log_is_searched_on_and_json_is_the_study_alone(capsys, fails, tmp_pat
     flags = (
         "--event-log --state state --output new/it --json --split time --split-count 2 --seed 5"
         " --split-share 0.25 --trials 3 --timeout-seconds 60.5 --max-epochs 4 --epoch-step 2"
-        " --patience 7 --threads 1 --validation leave-last-k --components 2 8 --losses bpr logistic"
+        " --patience 7 --objective recall_at_20 --threads 1 --validation leave-last-k --components 2 8"
+        " --losses bpr logistic"
         " --learning-rate 0.1 0.2 --item-alpha 0.001 0.002 --user-alpha 0.003 0.004 --sample-weights"
     )
     assert main(["tune", *flags.split()]) == 0
@@ -131,6 +139,7 @@ def test_a_log_is_searched_on_and_json_is_the_study_alone(capsys, fails, tmp_pat
         "space": own | alphas,
         "start": asdict(Hyperparameters(seed=5, threads=1, sample_weights=True)),
         "timeout_seconds": 60.5,
+        "objective": "recall_at_20",
         "validation": "leave-last-k",
         **counts,
     }

@@ -4,13 +4,18 @@ import numpy as np
 import pytest
 
 from tests.unit.trainer.index import cases
-from trainer.evaluation import of_vectors
+from trainer.evaluation import held_out_test, of_vectors
 from trainer.evaluation.metric_rows import POPULAR, TRAINED
 from trainer.evaluation.of_cold_users import evaluate_cold, evaluated_users, fold_users_in
 from trainer.fitting.embeddings import Embeddings
 
 FOLDED = "test_precision_at_10_folded_in"
 FEATURES = "test_precision_at_10_features_only"
+
+
+def ndcg(name):
+    return name.replace("precision", "ndcg")
+
 
 ITEMS = 60
 
@@ -51,7 +56,7 @@ def precision(item_vectors, vectors, users, seen, held_out):
 
 def test_folded_in_users_get_most_of_what_trained_ones_get_and_more_than_the_popular():
     found = evaluated(*community(users=300), seed=3)
-    assert found.keys() == {FOLDED, POPULAR, TRAINED}
+    assert found.keys() == {*(FOLDED, POPULAR, TRAINED), *map(ndcg, (FOLDED, POPULAR, TRAINED))}
     # Of sessions of 3 to 10 items, while the vectors here are the truth itself.
     assert 1.5 * found[POPULAR] < 0.7 * found[TRAINED] < found[FOLDED] < found[TRAINED]
 
@@ -68,13 +73,14 @@ def test_the_metrics_are_what_counting_gives_for_users_with_both_positives_and_s
     ranks = np.zeros((ITEMS, 2))
     ranks[popular, -1] = -np.arange(ITEMS)
     of = (users, seen, held_out)
-    assert found == {
+    counted = {
         FOLDED: precision(items, fold_users_in(embeddings, users, seen, seed=3), *of),
         FEATURES: precision(items, own[users], *of),
         POPULAR: precision(ranks, np.zeros((35, 2)), *of),
         TRAINED: precision(items, embeddings.user_vectors[users], *of),
     }
-    assert len({round(value, 4) for value in found.values()}) == 4
+    assert {name: found[name] for name in counted} == pytest.approx(counted)
+    assert len({round(value, 4) for value in found.values()}) == 8
 
 
 def test_a_user_is_folded_in_by_all_others_but_those_of_the_same_fold():
@@ -92,12 +98,13 @@ def test_a_user_is_folded_in_by_all_others_but_those_of_the_same_fold():
 
 
 def test_of_many_users_the_same_are_drawn_as_elsewhere(monkeypatch):
-    monkeypatch.setattr(of_vectors, "MAX_USERS", 7)
+    monkeypatch.setattr(held_out_test, "MAX_USERS", 7)
     embeddings, seen, held_out = community()
     assert len(evaluated_users(seen, held_out, seed=5)) == 7
     found = evaluated(embeddings, seen, held_out, seed=5)
     expected = of_vectors.evaluate_vectors(embeddings, seen=seen, held_out=held_out, seed=5)
     assert found[TRAINED] == pytest.approx(expected["test_precision_at_10_unseen"])
+    assert found[ndcg(TRAINED)] == pytest.approx(expected["test_ndcg_at_10_unseen"])
 
 
 def test_few_users_nobody_nothing_folded_in_and_next_to_nothing_left_are_no_trouble():
@@ -109,9 +116,13 @@ def test_few_users_nobody_nothing_folded_in_and_next_to_nothing_left_are_no_trou
     # Where nothing folds in the other metrics remain.
     bad = np.full_like(embeddings.user_vectors, np.inf)
     found = evaluated(Embeddings(embeddings.item_vectors, bad), seen, held_out)
-    assert found.keys() == {POPULAR, TRAINED}
+    assert found.keys() == {POPULAR, TRAINED, ndcg(POPULAR), ndcg(TRAINED)}
     # A user who has seen nearly everything is evaluated on what is left.
     embeddings, _, _ = community(users=2)
     seen, held_out = cases.rows([range(57), range(ITEMS - 1)]), cases.rows([[57, 59], [59]])
     found = evaluated(embeddings, seen, held_out, features_only=embeddings.user_vectors)
-    assert found == pytest.approx(dict.fromkeys([FOLDED, FEATURES, POPULAR, TRAINED], 0.15))
+    names = (FOLDED, FEATURES, POPULAR, TRAINED)
+    assert [found[name] for name in names] == pytest.approx([0.15] * 4)
+    # Where all that is left is a positive, every ranking is the ideal one.
+    alone = evaluated(embeddings, cases.rows([range(57), range(57)]), cases.rows([[57, 58, 59]] * 2))
+    assert alone[ndcg(TRAINED)] == alone[ndcg(POPULAR)] == pytest.approx(1.0)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from lightfm_retriever.publication.storage import ragged
 from lightfm_retriever.publication.vectors.neighbours import Neighbours
-from trainer.fitting.scores import NeighbourScores, SameScores, UserScores, VectorScores, top
+from trainer.fitting.scores import NeighbourScores, SameScores, UserScores, VectorScores, best_rows, top
 
 USERS, ITEMS = 5, 7
 
@@ -60,3 +60,19 @@ def test_equal_scores_go_by_the_ties() -> None:
     ties = np.arange(ITEMS)[::-1]
     scores = SameScores(np.zeros(ITEMS, dtype=np.float32))
     assert top(scores, np.array([0]), None, 3, ties).tolist() == [[6, 5, 4]]
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(1, 12), st.booleans())
+def test_the_best_of_each_row_are_those_of_sorting(seed: int, count: int, by_ties: bool) -> None:
+    random = np.random.default_rng(seed)
+    scores = random.integers(0, 3, (USERS, ITEMS)).astype(np.float32)
+    odd = random.random(scores.shape)
+    scores[odd < 0.2] = -np.inf
+    scores[odd > 0.9] = np.nan
+    scores[(odd > 0.85) & (odd < 0.9)] = np.inf
+    ties = random.permutation(ITEMS) if by_ties else np.arange(ITEMS)
+    found = best_rows(scores, count, ties if by_ties else None)
+    for own, rows in zip(scores, found.tolist(), strict=True):
+        left = [row for row in range(ITEMS) if own[row] > -np.inf]
+        expected = sorted(left, key=lambda row: (-own[row], ties[row]))[:count]
+        assert rows == [*expected, *[-1] * (count - len(expected))]

@@ -9,7 +9,7 @@ from lightfm_retriever.publication.storage.id_map import IdMap
 from lightfm_retriever.publication.writer import Staging
 from tests import publications
 from tests.retrievable import ragged
-from trainer.evaluation import of_vectors
+from trainer.evaluation import held_out_test
 from trainer.evaluation.of_vectors import evaluate_vectors
 from trainer.fitting.embeddings import Embeddings
 from trainer.promotion import measurement
@@ -122,7 +122,7 @@ def test_a_version_is_as_good_as_itself_also_by_some_of_many_users(tmp_path, mon
     embeddings = Embeddings(opened.item_vectors, opened.user_vectors)
     metrics = evaluate_vectors(embeddings, seen=opened.seen, held_out=opened.held_out)
     assert compared.precision_at_10 == pytest.approx(metrics["test_precision_at_10_unseen"])
-    monkeypatch.setattr(of_vectors, "MAX_USERS", 3)
+    monkeypatch.setattr(held_out_test, "MAX_USERS", 3)
     drawn = [compare(opened, opened, seed=seed) for seed in range(8)]
     assert all(own.precision_at_10 == own.candidate_precision_at_10 for own in drawn)
     assert len({own.precision_at_10 for own in drawn}) > 1

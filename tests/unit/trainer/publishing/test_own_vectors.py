@@ -224,8 +224,11 @@ def test_what_users_have_seen_and_what_is_held_out_are_rows_of_theirs(tmp_path, 
     assert source.facts.split == "own"
     expected = evaluate_vectors(source.embeddings, seen=source.seen, held_out=source.held_out)
     # Of u1 alone, who has both seen something and something held out: all items fit among ten.
-    cold = (f"test_precision_at_10_{name}" for name in ("trained", "folded_in", "popular"))
-    assert source.metrics == expected | dict.fromkeys(cold, pytest.approx(0.2))
+    kinds = ("trained", "folded_in", "popular")
+    cold = dict.fromkeys((f"test_precision_at_10_{kind}" for kind in kinds), pytest.approx(0.2))
+    ranked = {f"test_ndcg_at_10_{kind}": source.metrics[f"test_ndcg_at_10_{kind}"] for kind in kinds}
+    assert source.metrics == expected | cold | ranked
+    assert all(0 < value < 1 for value in ranked.values())
     assert source.metrics["evaluated_users"] == 2
 
 

@@ -24,6 +24,7 @@ from tests import publications
 from tests.retrievable import recommend, similar_items
 from tests.unit.trainer.index import cases
 from trainer.errors import RecallError
+from trainer.evaluation import measures
 from trainer.evaluation.of_vectors import evaluate_vectors
 from trainer.fitting.embeddings import Embeddings, UserFeatureVectors
 from trainer.index import NAMES, make_backends
@@ -402,9 +403,14 @@ def test_exact_precision_is_that_of_the_evaluation_of_some_of_many_users(tmp_pat
     expected = evaluate_vectors(of.embeddings, seen=of.seen, held_out=of.held_out)
     # Of what was there before nothing is lost.
     metrics = run(tmp_path, replace(of, metrics={"test_auc": 0.5})).manifest.metrics
-    exact = pytest.approx(expected["test_precision_at_10_unseen"])
-    names = ("test_precision_at_10_served", "test_precision_at_10_exact")
-    assert metrics == {"test_auc": 0.5, **dict.fromkeys(names, exact), "served_users": 38}
+    names = [name for name in expected if name.endswith("_at_10_unseen")]
+    assert len(names) == len(measures.RANKED) + len(measures.LISTED) + 2
+    both = {
+        name.replace("unseen", kind): pytest.approx(expected[name])
+        for name in names
+        for kind in ("served", "exact")
+    }
+    assert metrics == {"test_auc": 0.5, **both, "served_users": 38}
     monkeypatch.setattr("trainer.evaluation.of_vectors.MAX_SERVED_USERS", 20)
     assert run(tmp_path, of).manifest.metrics["served_users"] == 20
     # Of a large catalogue fewer.

@@ -14,9 +14,10 @@ from recsys.trainer.v1 import trainer_service_pb2 as pb
 from lightfm_retriever.hosting.options import declared
 from tests import specs
 from trainer.cli import spec_arguments
+from trainer.data.files.file_form import FileForm
 from trainer.errors import OptionError
 from trainer.event_log.log import Event, Removed, Selection
-from trainer.fitting.lightfm_model import Hyperparameters
+from trainer.models.given import GivenHyperparameters
 from trainer.promotion.gates import GateResult, Gates
 from trainer.runs.store import STATES, DamagedRun, Outcome, Run
 from trainer.service import messages
@@ -25,7 +26,8 @@ from trainer.spec import DataSpec, TrainingSpec
 PAIRS = [
     (TrainingSpec, pb.TrainingSpec),
     (DataSpec, pb.DataSpec),
-    (Hyperparameters, pb.Hyperparameters),
+    (FileForm, pb.FileForm),
+    (GivenHyperparameters, pb.Hyperparameters),
     (Gates, pb.Gates),
     (GateResult, pb.GateResult),
 ]
@@ -61,14 +63,15 @@ def test_what_is_not_set_has_the_default_and_an_empty_label_is_none():
     data = DataSpec(event_log=True)
     assert messages.spec_of(message) == TrainingSpec(data=data)
     message.hyperparameters.epochs, message.gates.min_auc, message.label = 3, 0.0, ""
-    changed = {"hyperparameters": Hyperparameters(epochs=3), "gates": Gates(min_auc=0.0)}
+    changed = {"hyperparameters": GivenHyperparameters(epochs=3), "gates": Gates(min_auc=0.0)}
     assert messages.spec_of(message) == TrainingSpec(data=data, **changed, label=None)
 
 
 @pytest.mark.parametrize(("of", "message"), PAIRS)
 def test_messages_and_dataclasses_have_the_same_fields(of, message):
-    # Spark is a service's own.
-    own = {field.name: field for field in fields(of) if field.name != "spark"}
+    # Spark is a service's own, and so is the file of skipped rows.
+    others = ("spark", "skipped_file")
+    own = {field.name: field for field in fields(of) if field.name not in others}
     described = message.DESCRIPTOR.fields_by_name
     assert own.keys() == {*described}
     # Spark's settings run any program, and a store's location reaches other hosts.
@@ -116,6 +119,8 @@ def test_the_protos_comments_tell_the_ranges_and_the_defaults(of, message):
     options = declared(of)
     assert len(options) >= 7
     for name, one in options.items():
+        if name == "skipped_file":
+            continue
         comment = told[message.DESCRIPTOR.name, name]
         ranges = in_prose(one.option)
         assert not ranges or any(own in comment for own in ranges), f"{name}: {ranges}: {comment}"
@@ -127,7 +132,12 @@ def test_the_protos_comments_tell_the_ranges_and_the_defaults(of, message):
 
 @pytest.mark.parametrize(
     ("part", "of"),
-    [("", TrainingSpec), ("data", DataSpec), ("hyperparameters", Hyperparameters), ("gates", Gates)],
+    [
+        ("", TrainingSpec),
+        ("data", DataSpec),
+        ("hyperparameters", GivenHyperparameters),
+        ("gates", Gates),
+    ],
 )
 def test_a_value_out_of_range_is_refused_by_its_field_in_the_words_of_its_flag(part, of):
     checked = [(name, one, value) for name, one in declared(of).items() for value in out_of(one)]
@@ -160,17 +170,26 @@ def out_of(one):
 def test_every_field_has_a_flag_and_every_flag_a_field():
     parser = argparse.ArgumentParser(add_help=False)
     spec_arguments.add_training(parser)
-    # These two say what --label is.
-    flags = {*re.findall(r"--[\w-]+", parser.format_usage())} - {"--canary", "--no-label"}
-    described = pb.TrainingSpec.DESCRIPTOR.fields_by_name
-    parts = {name for name, field in described.items() if field.message_type is not None}
-    leaves = {f"spec.{name}" for name in {*described} - parts}
-    for part in parts:
-        leaves |= {f"spec.{part}.{name}" for name in described[part].message_type.fields_by_name}
+    # These two say what --label is, and a service chooses the file of skipped rows.
+    others = {"--canary", "--no-label", "--skipped-file"}
+    flags = {*re.findall(r"--[\w-]+", parser.format_usage())} - others
+    leaves = {*leaves_of(pb.TrainingSpec.DESCRIPTOR, "spec")}
     assert {*map(messages.field_path, flags)} == leaves
     assert len(flags) == len(leaves)
+    assert messages.field_path("--set") == "spec.settings"
+    assert messages.field_path("--budget") == "spec.budget_seconds"
     # A flag that has no field is its own.
     assert messages.field_path("--volume") == "volume"
+
+
+def leaves_of(described, prefix):
+    """The paths of the fields that are no messages; a map is a field."""
+    for name, field in described.fields_by_name.items():
+        inner = field.message_type
+        if inner is None or inner.GetOptions().map_entry:
+            yield f"{prefix}.{name}"
+        else:
+            yield from leaves_of(inner, f"{prefix}.{name}")
 
 
 def test_a_run_is_sent_with_all_that_is_known_and_no_more():

@@ -8,7 +8,7 @@ from trainer.__main__ import main
 from trainer.cli.arguments import parse
 from trainer.cli.spec_arguments import training_spec
 from trainer.errors import OptionError
-from trainer.fitting.lightfm_model import Hyperparameters
+from trainer.models.given import GivenHyperparameters
 from trainer.service.messages import spec_message, spec_of
 from trainer.spark.options import SparkAls
 from trainer.spec import decode, encode
@@ -35,7 +35,7 @@ def test_the_flags_of_spark(command):
     # What both engines have is kept.
     both = ["--components=8", "--epochs=3", "--seed=7", "--sample-weights"]
     spec = spec_by("--engine=spark-als", *both, command=command)
-    expected = Hyperparameters(components=8, epochs=3, seed=7, sample_weights=True)
+    expected = GivenHyperparameters(components=8, epochs=3, seed=7, sample_weights=True)
     assert (spec.spark, spec.hyperparameters) == (SparkAls(), expected)
 
 

@@ -12,6 +12,7 @@ import pytest
 from tests import datasets
 from trainer.data.features import FeatureTable
 from trainer.errors import DivergedError, ExtraMissingError, OptionError, TrainerError
+from trainer.evaluation import evaluation
 from trainer.evaluation.of_vectors import evaluate_vectors
 from trainer.fitting.embeddings import extract_embeddings
 from trainer.fitting.lightfm_model import LOSSES, Hyperparameters, train
@@ -73,12 +74,13 @@ def searched(monkeypatch):
             trial, validation = (next(begun), 0) if start is None else start
             return trial, validation + 1
 
-        def fake_evaluate(model, **_):
-            return {study_trials.OBJECTIVE: of(*model)}
+        def fake_measure(model, *_, **__):
+            return of(*model)
 
         monkeypatch.setattr(study_trials, "train", fake_train)
         monkeypatch.setattr(study_trials, "extract_embeddings", lambda model, _: model)
-        monkeypatch.setattr(study_trials, "evaluate_vectors", fake_evaluate)
+        monkeypatch.setattr(study_trials, "measure_one", fake_measure)
+        monkeypatch.setattr(study_trials, "scores_of", lambda model: model)
         return search(inner(), replace(QUICK, **changes), reporter=Silent(), clock=clock)
 
     return searched
@@ -283,3 +285,24 @@ def test_a_study_is_written_beside_its_picture_if_there_is_one(result, tmp_path,
     monkeypatch.delattr("trainer.study.picture", raising=False)
     assert write_study(result, folder.parent) == [folder.parent / "study.json"]
     assert {path.name for path in folder.parent.rglob("*.*")} == {"study.json", "study.png"}
+
+
+def test_a_search_maximises_the_measure_that_was_asked_for(monkeypatch):
+    asked = []
+
+    def noted(scores, test, measure, *, seed):
+        asked.append(measure)
+        return evaluation.measure_one(scores, test, measure, seed=seed)
+
+    monkeypatch.setattr(study_trials, "measure_one", noted)
+    dataset = datasets.dataset(split="random")
+    short = {"trials": 1, "max_epochs": 1, "epoch_step": 1}
+    for options, expected in (
+        (StudyOptions(**short), "ndcg_at_10"),
+        (StudyOptions(**short, objective="auc"), "auc"),
+    ):
+        [trial] = search(dataset, options, reporter=Silent())
+        assert (asked.pop(), asked) == (expected, [])
+        assert 0 < trial.value < 1
+    with pytest.raises(OptionError, match=r"--objective.*ndcg_at_5.*auc"):
+        StudyOptions(objective="ndcg")

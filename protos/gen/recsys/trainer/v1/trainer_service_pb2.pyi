@@ -40,7 +40,14 @@ class TrainResponse(_message.Message):
     def __init__(self, training_run: _Optional[_Union[TrainingRun, _Mapping]] = ...) -> None: ...
 
 class TrainingSpec(_message.Message):
-    __slots__ = ("data", "hyperparameters", "backend", "trees", "target_recall", "strict_recall", "index_threads", "label", "gates", "warm_start", "max_shrinkage")
+    __slots__ = ("data", "hyperparameters", "backend", "trees", "target_recall", "strict_recall", "index_threads", "label", "gates", "warm_start", "max_shrinkage", "model", "settings", "budget_seconds", "users_by")
+    class SettingsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
     DATA_FIELD_NUMBER: _ClassVar[int]
     HYPERPARAMETERS_FIELD_NUMBER: _ClassVar[int]
     BACKEND_FIELD_NUMBER: _ClassVar[int]
@@ -52,6 +59,10 @@ class TrainingSpec(_message.Message):
     GATES_FIELD_NUMBER: _ClassVar[int]
     WARM_START_FIELD_NUMBER: _ClassVar[int]
     MAX_SHRINKAGE_FIELD_NUMBER: _ClassVar[int]
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    SETTINGS_FIELD_NUMBER: _ClassVar[int]
+    BUDGET_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    USERS_BY_FIELD_NUMBER: _ClassVar[int]
     data: DataSpec
     hyperparameters: Hyperparameters
     backend: str
@@ -63,10 +74,14 @@ class TrainingSpec(_message.Message):
     gates: Gates
     warm_start: bool
     max_shrinkage: float
-    def __init__(self, data: _Optional[_Union[DataSpec, _Mapping]] = ..., hyperparameters: _Optional[_Union[Hyperparameters, _Mapping]] = ..., backend: _Optional[str] = ..., trees: _Optional[int] = ..., target_recall: _Optional[float] = ..., strict_recall: _Optional[bool] = ..., index_threads: _Optional[int] = ..., label: _Optional[str] = ..., gates: _Optional[_Union[Gates, _Mapping]] = ..., warm_start: _Optional[bool] = ..., max_shrinkage: _Optional[float] = ...) -> None: ...
+    model: str
+    settings: _containers.ScalarMap[str, str]
+    budget_seconds: float
+    users_by: str
+    def __init__(self, data: _Optional[_Union[DataSpec, _Mapping]] = ..., hyperparameters: _Optional[_Union[Hyperparameters, _Mapping]] = ..., backend: _Optional[str] = ..., trees: _Optional[int] = ..., target_recall: _Optional[float] = ..., strict_recall: _Optional[bool] = ..., index_threads: _Optional[int] = ..., label: _Optional[str] = ..., gates: _Optional[_Union[Gates, _Mapping]] = ..., warm_start: _Optional[bool] = ..., max_shrinkage: _Optional[float] = ..., model: _Optional[str] = ..., settings: _Optional[_Mapping[str, str]] = ..., budget_seconds: _Optional[float] = ..., users_by: _Optional[str] = ...) -> None: ...
 
 class DataSpec(_message.Message):
-    __slots__ = ("dataset", "interactions", "interactions_sql", "database_url", "event_log", "items", "users", "item_features", "user_features", "feature_separator", "event_weights", "half_life_days", "last_days", "split", "split_count", "split_share", "item_attributes")
+    __slots__ = ("dataset", "interactions", "interactions_sql", "database_url", "event_log", "items", "users", "item_features", "user_features", "feature_separator", "event_weights", "half_life_days", "last_days", "split", "split_count", "split_share", "item_attributes", "positive_from", "form", "segment_by")
     class EventWeightsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -91,6 +106,9 @@ class DataSpec(_message.Message):
     SPLIT_COUNT_FIELD_NUMBER: _ClassVar[int]
     SPLIT_SHARE_FIELD_NUMBER: _ClassVar[int]
     ITEM_ATTRIBUTES_FIELD_NUMBER: _ClassVar[int]
+    POSITIVE_FROM_FIELD_NUMBER: _ClassVar[int]
+    FORM_FIELD_NUMBER: _ClassVar[int]
+    SEGMENT_BY_FIELD_NUMBER: _ClassVar[int]
     dataset: str
     interactions: str
     interactions_sql: str
@@ -108,7 +126,65 @@ class DataSpec(_message.Message):
     split_count: int
     split_share: float
     item_attributes: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, dataset: _Optional[str] = ..., interactions: _Optional[str] = ..., interactions_sql: _Optional[str] = ..., database_url: _Optional[str] = ..., event_log: _Optional[bool] = ..., items: _Optional[str] = ..., users: _Optional[str] = ..., item_features: _Optional[_Iterable[str]] = ..., user_features: _Optional[_Iterable[str]] = ..., feature_separator: _Optional[str] = ..., event_weights: _Optional[_Mapping[str, float]] = ..., half_life_days: _Optional[float] = ..., last_days: _Optional[float] = ..., split: _Optional[str] = ..., split_count: _Optional[int] = ..., split_share: _Optional[float] = ..., item_attributes: _Optional[_Iterable[str]] = ...) -> None: ...
+    positive_from: float
+    form: FileForm
+    segment_by: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, dataset: _Optional[str] = ..., interactions: _Optional[str] = ..., interactions_sql: _Optional[str] = ..., database_url: _Optional[str] = ..., event_log: _Optional[bool] = ..., items: _Optional[str] = ..., users: _Optional[str] = ..., item_features: _Optional[_Iterable[str]] = ..., user_features: _Optional[_Iterable[str]] = ..., feature_separator: _Optional[str] = ..., event_weights: _Optional[_Mapping[str, float]] = ..., half_life_days: _Optional[float] = ..., last_days: _Optional[float] = ..., split: _Optional[str] = ..., split_count: _Optional[int] = ..., split_share: _Optional[float] = ..., item_attributes: _Optional[_Iterable[str]] = ..., positive_from: _Optional[float] = ..., form: _Optional[_Union[FileForm, _Mapping]] = ..., segment_by: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class FileForm(_message.Message):
+    __slots__ = ("columns", "header", "separator", "encoding", "date_format", "escaped_quotes", "skip_invalid", "item_columns", "item_header", "item_separator", "item_encoding", "user_columns", "user_header", "user_separator", "user_encoding")
+    class ColumnsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    class ItemColumnsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    class UserColumnsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    COLUMNS_FIELD_NUMBER: _ClassVar[int]
+    HEADER_FIELD_NUMBER: _ClassVar[int]
+    SEPARATOR_FIELD_NUMBER: _ClassVar[int]
+    ENCODING_FIELD_NUMBER: _ClassVar[int]
+    DATE_FORMAT_FIELD_NUMBER: _ClassVar[int]
+    ESCAPED_QUOTES_FIELD_NUMBER: _ClassVar[int]
+    SKIP_INVALID_FIELD_NUMBER: _ClassVar[int]
+    ITEM_COLUMNS_FIELD_NUMBER: _ClassVar[int]
+    ITEM_HEADER_FIELD_NUMBER: _ClassVar[int]
+    ITEM_SEPARATOR_FIELD_NUMBER: _ClassVar[int]
+    ITEM_ENCODING_FIELD_NUMBER: _ClassVar[int]
+    USER_COLUMNS_FIELD_NUMBER: _ClassVar[int]
+    USER_HEADER_FIELD_NUMBER: _ClassVar[int]
+    USER_SEPARATOR_FIELD_NUMBER: _ClassVar[int]
+    USER_ENCODING_FIELD_NUMBER: _ClassVar[int]
+    columns: _containers.ScalarMap[str, str]
+    header: _containers.RepeatedScalarFieldContainer[str]
+    separator: str
+    encoding: str
+    date_format: str
+    escaped_quotes: bool
+    skip_invalid: bool
+    item_columns: _containers.ScalarMap[str, str]
+    item_header: _containers.RepeatedScalarFieldContainer[str]
+    item_separator: str
+    item_encoding: str
+    user_columns: _containers.ScalarMap[str, str]
+    user_header: _containers.RepeatedScalarFieldContainer[str]
+    user_separator: str
+    user_encoding: str
+    def __init__(self, columns: _Optional[_Mapping[str, str]] = ..., header: _Optional[_Iterable[str]] = ..., separator: _Optional[str] = ..., encoding: _Optional[str] = ..., date_format: _Optional[str] = ..., escaped_quotes: _Optional[bool] = ..., skip_invalid: _Optional[bool] = ..., item_columns: _Optional[_Mapping[str, str]] = ..., item_header: _Optional[_Iterable[str]] = ..., item_separator: _Optional[str] = ..., item_encoding: _Optional[str] = ..., user_columns: _Optional[_Mapping[str, str]] = ..., user_header: _Optional[_Iterable[str]] = ..., user_separator: _Optional[str] = ..., user_encoding: _Optional[str] = ...) -> None: ...
 
 class Hyperparameters(_message.Message):
     __slots__ = ("loss", "components", "learning_rate", "item_alpha", "user_alpha", "epochs", "sample_weights", "seed", "threads")
@@ -133,7 +209,21 @@ class Hyperparameters(_message.Message):
     def __init__(self, loss: _Optional[str] = ..., components: _Optional[int] = ..., learning_rate: _Optional[float] = ..., item_alpha: _Optional[float] = ..., user_alpha: _Optional[float] = ..., epochs: _Optional[int] = ..., sample_weights: _Optional[bool] = ..., seed: _Optional[int] = ..., threads: _Optional[int] = ...) -> None: ...
 
 class Gates(_message.Message):
-    __slots__ = ("min_precision_at_10", "min_auc", "min_recall", "min_coverage", "max_relative_loss", "min_users_kept", "min_items_kept", "allow_different_data", "allow_unevaluated", "min_pairs_kept")
+    __slots__ = ("min_precision_at_10", "min_auc", "min_recall", "min_coverage", "max_relative_loss", "min_users_kept", "min_items_kept", "allow_different_data", "allow_unevaluated", "min_pairs_kept", "min_ndcg_at_10", "min_metric", "min_lift_over")
+    class MinMetricEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: float
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[float] = ...) -> None: ...
+    class MinLiftOverEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: float
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[float] = ...) -> None: ...
     MIN_PRECISION_AT_10_FIELD_NUMBER: _ClassVar[int]
     MIN_AUC_FIELD_NUMBER: _ClassVar[int]
     MIN_RECALL_FIELD_NUMBER: _ClassVar[int]
@@ -144,6 +234,9 @@ class Gates(_message.Message):
     ALLOW_DIFFERENT_DATA_FIELD_NUMBER: _ClassVar[int]
     ALLOW_UNEVALUATED_FIELD_NUMBER: _ClassVar[int]
     MIN_PAIRS_KEPT_FIELD_NUMBER: _ClassVar[int]
+    MIN_NDCG_AT_10_FIELD_NUMBER: _ClassVar[int]
+    MIN_METRIC_FIELD_NUMBER: _ClassVar[int]
+    MIN_LIFT_OVER_FIELD_NUMBER: _ClassVar[int]
     min_precision_at_10: float
     min_auc: float
     min_recall: float
@@ -154,7 +247,10 @@ class Gates(_message.Message):
     allow_different_data: bool
     allow_unevaluated: bool
     min_pairs_kept: float
-    def __init__(self, min_precision_at_10: _Optional[float] = ..., min_auc: _Optional[float] = ..., min_recall: _Optional[float] = ..., min_coverage: _Optional[float] = ..., max_relative_loss: _Optional[float] = ..., min_users_kept: _Optional[float] = ..., min_items_kept: _Optional[float] = ..., allow_different_data: _Optional[bool] = ..., allow_unevaluated: _Optional[bool] = ..., min_pairs_kept: _Optional[float] = ...) -> None: ...
+    min_ndcg_at_10: float
+    min_metric: _containers.ScalarMap[str, float]
+    min_lift_over: _containers.ScalarMap[str, float]
+    def __init__(self, min_precision_at_10: _Optional[float] = ..., min_auc: _Optional[float] = ..., min_recall: _Optional[float] = ..., min_coverage: _Optional[float] = ..., max_relative_loss: _Optional[float] = ..., min_users_kept: _Optional[float] = ..., min_items_kept: _Optional[float] = ..., allow_different_data: _Optional[bool] = ..., allow_unevaluated: _Optional[bool] = ..., min_pairs_kept: _Optional[float] = ..., min_ndcg_at_10: _Optional[float] = ..., min_metric: _Optional[_Mapping[str, float]] = ..., min_lift_over: _Optional[_Mapping[str, float]] = ...) -> None: ...
 
 class TrainingRun(_message.Message):
     __slots__ = ("id", "request_id", "state", "spec", "created_at", "started_at", "ended_at", "stage", "done", "total", "seconds_left", "metrics", "version", "label_moved", "gates", "warnings", "error", "seconds", "problem")
@@ -401,7 +497,7 @@ class DiffVersionsRequest(_message.Message):
     def __init__(self, base_version: _Optional[str] = ..., version: _Optional[str] = ..., users: _Optional[int] = ...) -> None: ...
 
 class DiffVersionsResponse(_message.Message):
-    __slots__ = ("overlap", "items", "users", "metrics", "hyperparameters", "indexes", "attributes", "model")
+    __slots__ = ("overlap", "items", "users", "metrics", "hyperparameters", "indexes", "attributes", "model", "metrics_problem")
     OVERLAP_FIELD_NUMBER: _ClassVar[int]
     ITEMS_FIELD_NUMBER: _ClassVar[int]
     USERS_FIELD_NUMBER: _ClassVar[int]
@@ -410,6 +506,7 @@ class DiffVersionsResponse(_message.Message):
     INDEXES_FIELD_NUMBER: _ClassVar[int]
     ATTRIBUTES_FIELD_NUMBER: _ClassVar[int]
     MODEL_FIELD_NUMBER: _ClassVar[int]
+    METRICS_PROBLEM_FIELD_NUMBER: _ClassVar[int]
     overlap: Overlap
     items: IdChanges
     users: IdChanges
@@ -418,7 +515,8 @@ class DiffVersionsResponse(_message.Message):
     indexes: _containers.RepeatedCompositeFieldContainer[SettingChange]
     attributes: _containers.RepeatedCompositeFieldContainer[SettingChange]
     model: _containers.RepeatedCompositeFieldContainer[SettingChange]
-    def __init__(self, overlap: _Optional[_Union[Overlap, _Mapping]] = ..., items: _Optional[_Union[IdChanges, _Mapping]] = ..., users: _Optional[_Union[IdChanges, _Mapping]] = ..., metrics: _Optional[_Iterable[_Union[MetricChange, _Mapping]]] = ..., hyperparameters: _Optional[_Iterable[_Union[SettingChange, _Mapping]]] = ..., indexes: _Optional[_Iterable[_Union[SettingChange, _Mapping]]] = ..., attributes: _Optional[_Iterable[_Union[SettingChange, _Mapping]]] = ..., model: _Optional[_Iterable[_Union[SettingChange, _Mapping]]] = ...) -> None: ...
+    metrics_problem: str
+    def __init__(self, overlap: _Optional[_Union[Overlap, _Mapping]] = ..., items: _Optional[_Union[IdChanges, _Mapping]] = ..., users: _Optional[_Union[IdChanges, _Mapping]] = ..., metrics: _Optional[_Iterable[_Union[MetricChange, _Mapping]]] = ..., hyperparameters: _Optional[_Iterable[_Union[SettingChange, _Mapping]]] = ..., indexes: _Optional[_Iterable[_Union[SettingChange, _Mapping]]] = ..., attributes: _Optional[_Iterable[_Union[SettingChange, _Mapping]]] = ..., model: _Optional[_Iterable[_Union[SettingChange, _Mapping]]] = ..., metrics_problem: _Optional[str] = ...) -> None: ...
 
 class Overlap(_message.Message):
     __slots__ = ("users", "mean", "median", "min")
@@ -487,7 +585,7 @@ class ListVersionsResponse(_message.Message):
     def __init__(self, versions: _Optional[_Iterable[_Union[Version, _Mapping]]] = ..., next_page_token: _Optional[str] = ..., software_version: _Optional[str] = ...) -> None: ...
 
 class Version(_message.Message):
-    __slots__ = ("name", "created_at", "labels", "items", "users", "metrics", "problem", "recall_at_10", "model_family", "model_kind")
+    __slots__ = ("name", "created_at", "labels", "items", "users", "metrics", "problem", "recall_at_10", "model_family", "model_kind", "errors", "test")
     class MetricsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -496,6 +594,13 @@ class Version(_message.Message):
         value: float
         def __init__(self, key: _Optional[str] = ..., value: _Optional[float] = ...) -> None: ...
     class RecallAt10Entry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: float
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[float] = ...) -> None: ...
+    class ErrorsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
         VALUE_FIELD_NUMBER: _ClassVar[int]
@@ -512,6 +617,8 @@ class Version(_message.Message):
     RECALL_AT_10_FIELD_NUMBER: _ClassVar[int]
     MODEL_FAMILY_FIELD_NUMBER: _ClassVar[int]
     MODEL_KIND_FIELD_NUMBER: _ClassVar[int]
+    ERRORS_FIELD_NUMBER: _ClassVar[int]
+    TEST_FIELD_NUMBER: _ClassVar[int]
     name: str
     created_at: _timestamp_pb2.Timestamp
     labels: _containers.RepeatedScalarFieldContainer[str]
@@ -522,7 +629,9 @@ class Version(_message.Message):
     recall_at_10: _containers.ScalarMap[str, float]
     model_family: str
     model_kind: str
-    def __init__(self, name: _Optional[str] = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., labels: _Optional[_Iterable[str]] = ..., items: _Optional[int] = ..., users: _Optional[int] = ..., metrics: _Optional[_Mapping[str, float]] = ..., problem: _Optional[str] = ..., recall_at_10: _Optional[_Mapping[str, float]] = ..., model_family: _Optional[str] = ..., model_kind: _Optional[str] = ...) -> None: ...
+    errors: _containers.ScalarMap[str, float]
+    test: str
+    def __init__(self, name: _Optional[str] = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., labels: _Optional[_Iterable[str]] = ..., items: _Optional[int] = ..., users: _Optional[int] = ..., metrics: _Optional[_Mapping[str, float]] = ..., problem: _Optional[str] = ..., recall_at_10: _Optional[_Mapping[str, float]] = ..., model_family: _Optional[str] = ..., model_kind: _Optional[str] = ..., errors: _Optional[_Mapping[str, float]] = ..., test: _Optional[str] = ...) -> None: ...
 
 class SetLabelRequest(_message.Message):
     __slots__ = ("label", "version")

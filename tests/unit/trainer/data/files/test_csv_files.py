@@ -218,7 +218,7 @@ def test_what_a_file_holds_instead_of_csv_is_told(tmp_path, data, hint):
         ("a.tsv.gz", "user_id;item_id", "';' seems to separate the columns: separate them by tabs"),
         ("a.csv", "user_id, item_id", "rename ' item_id' to 'item_id'"),
         ("a.csv", "user_id,item_id\ufeff", r"rename 'item_id\ufeff' to 'item_id'"),
-        ("a.csv", '{"user_id": "u", "item_id": "x"}', "it looks like JSON, but should be CSV"),
+        ("a.csv", '[{"user_id": "u", "item_id": "x"}]', "it looks like JSON, but should be CSV"),
         ("a.csv", "<!DOCTYPE html>", "it looks like HTML or XML, but should be CSV"),
         ("a.csv", "sep=;", "the line 'sep=;' is for spreadsheets only: remove it"),
         ("a.csv", "196,242,3", "the header seems to be missing: add a first row"),

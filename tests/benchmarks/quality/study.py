@@ -1,0 +1,191 @@
+"""Search LightFM's settings on public data sets, for defaults that follow from the data's shape.
+
+    python -m tests.benchmarks.quality.study --splits DIR --output FILE
+
+DIR is the output of `independent`. A model is fitted to learn.csv of each set, cut to `--most-pairs`
+by taking fewer users, and measured on validation.csv: NDCG@10, seen items excluded. All sets try the
+same settings, chosen at random with a fixed seed. Penalties are chosen as strengths: a strength divided
+by the number of items is `item_alpha`, and by the number of users is `user_alpha`. LightFM shrinks all
+vectors at each step, and between two steps of an item there are about as many others as there are
+items. So an equal strength means an equal penalty on sets of any size.
+
+Each setting is measured after several numbers of epochs, and with vectors of folded-in users, too.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import time
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+for _name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"):
+    os.environ.setdefault(_name, "1")
+
+import numpy as np  # noqa: E402 - after the number of threads
+import scipy.sparse as sp  # noqa: E402
+from lightfm import LightFM  # noqa: E402
+
+from lightfm_retriever.publication.storage.ragged import Ragged  # noqa: E402
+from lightfm_retriever.publication.vectors.fold_in import FoldIn  # noqa: E402
+from tests.benchmarks.quality.events import Events, read  # noqa: E402
+from tests.benchmarks.quality.measures import measure  # noqa: E402
+
+SEED = 5
+EPOCHS = (5, 10, 20, 40)
+# Enough to compare settings, and quick.
+_USERS = 1000
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What is tried: LightFM's names, and the penalties as strengths."""
+
+    components: int
+    learning_rate: float
+    item_strength: float
+    user_strength: float
+    max_sampled: int
+
+
+FIXED = Setting(64, 0.05, -1.0, 0.0, 10)
+"""The fixed defaults. A strength of -1 is an `item_alpha` of 0.001."""
+
+
+def settings(count: int) -> list[Setting]:
+    """Return the fixed defaults, and `count` random settings."""
+    random = np.random.default_rng(SEED)
+    made = [
+        Setting(
+            int(random.choice([16, 32, 64, 128])),
+            float(random.choice([0.03, 0.05, 0.1])),
+            float(random.choice([0.3, 1, 3, 10])),
+            float(random.choice([0, 0.1, 0.3, 1])),
+            int(random.choice([10, 30])),
+        )
+        for _ in range(count)
+    ]
+    return [FIXED, *made]
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The matrices (users, items) to learn from and to validate."""
+
+    learn: sp.csr_matrix
+    validation: sp.csr_matrix
+
+    @classmethod
+    def of(cls, folder: Path, most_pairs: int) -> Parts:
+        """Read the parts of a set, with fewer users if they have more pairs."""
+        learn, held_out = read(folder / "learn.csv"), read(folder / "validation.csv")
+        users = np.random.default_rng(SEED).permutation(sorted({row[0] for row in learn}))
+        share = min(1.0, most_pairs / len(learn))
+        kept = {*users[: round(len(users) * share)].tolist()}
+        learn, held_out = ([row for row in part if row[0] in kept] for part in (learn, held_out))
+        events = Events.of([*learn, *held_out], counts=True)
+        pairs = {row[:2] for row in held_out}
+        names = zip(events.user, events.item, strict=True)
+        out = np.array([(events.users[u], events.items[i]) in pairs for u, i in names])
+        plain = replace(events, weight=np.ones_like(events.weight))
+        made = plain.only(~out).matrix()
+        # Items that only the validation part has can't be learned.
+        known = np.flatnonzero(np.asarray(made.sum(axis=0)).ravel())
+        return cls(made[:, known].tocsr(), plain.only(out).matrix()[:, known].tocsr())
+
+    @property
+    def shape(self) -> dict[str, int]:
+        """The users, items and pairs to learn from."""
+        users, items = self.learn.shape
+        return {"users": users, "items": items, "interactions": self.learn.nnz}
+
+
+def try_setting(parts: Parts, setting: Setting) -> list[dict[str, float]]:
+    """Fit, and measure after each number of epochs; stops when the quality clearly falls."""
+    users, items = parts.learn.shape
+    fixed = setting.item_strength < 0
+    model = LightFM(
+        setting.components,
+        loss="warp",
+        learning_rate=setting.learning_rate,
+        item_alpha=0.001 if fixed else setting.item_strength / items,
+        user_alpha=setting.user_strength / users,
+        max_sampled=setting.max_sampled,
+        random_state=SEED,
+    )
+    pairs, rows, done, spent = parts.learn.tocoo(), [], 0, 0.0
+    for epochs in EPOCHS:
+        began = time.perf_counter()
+        model.fit_partial(pairs, epochs=epochs - done)
+        spent += time.perf_counter() - began
+        done = epochs
+        row = {"epochs": epochs, "seconds": round(spent, 2), **_measured(parts, model)}
+        rows.append(row)
+        if row["ndcg"] < 0.85 * max(own["ndcg"] for own in rows):
+            break
+    return rows
+
+
+def _measured(parts: Parts, model: LightFM) -> dict[str, float]:
+    """Return NDCG@10 with the trained vectors of users, and with folded-in ones."""
+    item_vectors = np.c_[model.item_embeddings, model.item_biases].astype(np.float32)
+    user_vectors = np.c_[model.user_embeddings, model.user_biases].astype(np.float32)
+    seen = Ragged(parts.learn.indptr.astype(np.int64), parts.learn.indices.astype(np.int32))
+    fold_in = FoldIn.build(item_vectors, user_vectors, seen, seed=SEED)
+    embeddings, biases = item_vectors[:, :-1], item_vectors[:, -1]
+
+    def folded(rows: np.ndarray) -> np.ndarray:
+        vectors = np.zeros((len(rows), embeddings.shape[1]), np.float32)
+        for place, row in enumerate(rows):
+            own = embeddings[seen[row]]
+            vectors[place] = fold_in.parts(own, np.ones(len(own), np.float32)).sum(axis=0)
+        return vectors @ embeddings.T + biases
+
+    def trained(rows: np.ndarray) -> np.ndarray:
+        return user_vectors[rows, :-1] @ embeddings.T + biases
+
+    found = {"ndcg": measure(trained, parts.learn, parts.validation, most=_USERS).ndcg}
+    if fold_in is not None:
+        found["folded"] = measure(folded, parts.learn, parts.validation, most=_USERS).ndcg
+    return {name: round(value, 5) for name, value in found.items()}
+
+
+def main() -> int:
+    """Try all settings on all sets, and write what was found after each."""
+    made = argparse.ArgumentParser(
+        prog="python -m tests.benchmarks.quality.study",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    made.add_argument("--splits", type=Path, required=True, help="the output of `independent`")
+    made.add_argument("--output", type=Path, required=True, help="a JSON file of the results")
+    made.add_argument("--sets", nargs="+", help="only these sets")
+    made.add_argument("--settings", type=int, default=15, help="number of random settings")
+    made.add_argument("--most-pairs", type=int, default=25_000, help="cut larger sets to this")
+    options = made.parse_args()
+    folders = sorted(path.parent for path in options.splits.glob("random/*/learn.csv"))
+    results = json.loads(options.output.read_text()) if options.output.is_file() else {}
+    parts: dict[str, Parts] = {}
+    for setting in settings(options.settings):
+        for folder in folders:
+            name = folder.name
+            if options.sets and name not in options.sets:
+                continue
+            own = results.setdefault(name, {"shape": {}, "tried": []})
+            if any(one["setting"] == asdict(setting) for one in own["tried"]):
+                continue
+            if name not in parts:
+                parts[name] = Parts.of(folder, options.most_pairs)
+            own["shape"] = parts[name].shape
+            rows = try_setting(parts[name], setting)
+            own["tried"].append({"setting": asdict(setting), "rows": rows})
+            options.output.write_text(json.dumps(results, indent=1))
+            print(name, setting, [(row["epochs"], row["ndcg"]) for row in rows], flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""A family of models outside the project, as somebody would add one."""
