@@ -1,4 +1,4 @@
-"""What a model of any kind does for questions: it makes queries of subjects, and ranks items by them.
+"""The protocol of a model of any kind: it makes queries of subjects, and ranks items by them.
 
 A version has a model of one kind: vectors (`vector_model.py`) or neighbours of items
 (`neighbour_model.py`). No other module of this package needs to know which one.
@@ -30,11 +30,11 @@ class Subject(msgspec.Struct, frozen=True):
 
     Attributes:
         source: how the answer is ranked.
-        query: what the model's ranker takes; None when the source is POPULAR.
+        query: the input of the model's ranker; None when the source is POPULAR.
         constant: added to each score: the user's bias.
         own: rows of the user's seen items, or of the items of the request, ascending.
         unknown: the ids that the version doesn't have.
-        parts: makes what the model explains scores by; None when the source is POPULAR.
+        parts: makes the input of `Model.explain`; None when the source is POPULAR.
         empty: whether the query ranks no item at all.
     """
 

@@ -54,7 +54,7 @@ class NeighbourRanker:
         self._each = len(neighbours.weights) / len(neighbours)
 
     def find(self, query: Links, wanted: Wanted, checkpoint: Checkpoint) -> Found:  # noqa: ARG002
-        """See Ranker. The answer is exact, whatever `wanted.search` says."""
+        """See Ranker. The answer is exact, also without `wanted.search.exact`."""
         rows, scores, examined = self._with_evidence(query, wanted)
         if wanted.filter is not None:
             matching = wanted.filter.matches(rows)

@@ -1,4 +1,4 @@
-"""Search: what to find and what is found; for a model of vectors by the index or by scoring all."""
+"""Search: the wanted and the found results, and how vectors find them: by an index or all scores."""
 
 from __future__ import annotations
 
@@ -166,7 +166,7 @@ class VectorRanker:
         return self.exact.scores(query, rows)
 
     def microseconds(self, items: int) -> float:  # noqa: ARG002
-        """See retriever.answering.model.Ranker. A query is one vector, whatever it was made from."""
+        """See retriever.answering.model.Ranker. A query is one vector, of one item or of many."""
         return self.query_microseconds
 
 

@@ -69,7 +69,7 @@ class VectorModel:
 
     @property
     def has_features(self) -> bool:
-        """See Model. A version without features knows none of those that are asked for."""
+        """See Model. A version without features has none of the features of a request."""
         return True
 
     def user(self, row: int) -> Subject:

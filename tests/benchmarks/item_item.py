@@ -54,6 +54,7 @@ NEIGHBOURS = "neighbours"
 _PENALTY = 250.0
 _SESSION = 10
 _REQUESTS = 500
+_TASTES = 8
 _WARM_UP_SECONDS = 0.5
 
 
@@ -167,8 +168,14 @@ def factors(source: Publishable, dimensions: int) -> Publishable:
     neighbours, items = source.neighbours, len(source.items)
     assert neighbours is not None
     if source.held_out is None:
+        # Of a few hidden tastes, since no index finds its way among vectors without any order.
         random = np.random.default_rng(2)
-        left, right = (random.normal(size=(items, dimensions)) for _ in range(2))
+        tastes = random.normal(size=(_TASTES, dimensions))
+        left, right = (
+            random.normal(size=(items, _TASTES)) @ tastes
+            + 0.2 * random.normal(size=(items, dimensions))
+            for _ in range(2)
+        )
     else:
         rows = neighbours.rows
         matrix = sp.csr_matrix((neighbours.weights, rows.values, rows.offsets), shape=(items, items))
