@@ -45,7 +45,7 @@ ifdef T
 	@$(BIN)/python -m pytest $(T)
 else
 	@$(BIN)/python -m pytest --numprocesses 2 tests/fuzz tests/hostile tests/unit tests/contract tests/deployment \
-	  tests/benchmarks/test_measures.py
+	  tests/benchmarks/test_measures.py tests/benchmarks/quality
 	@$(BIN)/python -m pytest --numprocesses 3 --dist loadfile tests/integration tests/e2e --ignore $(SPARK_TESTS)
 	@$(BIN)/python -m pytest --numprocesses 3 --dist loadgroup tests/documents
 endif

@@ -15,6 +15,7 @@ from lightfm_retriever.hosting.settings.parser import Parser, Program
 from lightfm_retriever.hosting.settings.values import is_utf8
 from lightfm_retriever.publication.storage.id_map import MAX_ID_BYTES
 from trainer.cli import (
+    inspect_command,
     published_arguments,
     removal_command,
     serve_arguments,
@@ -46,7 +47,15 @@ byte.
 def program() -> Program:
     """Make the parser of all commands."""
     made = Program(PROGRAM, "Train LightFM models, publish them, and manage published versions.")
-    for add in (_add_train, _add_models, _add_publish, _add_tune, _add_report, _add_fetch):
+    for add in (
+        _add_train,
+        _add_models,
+        inspect_command.add,
+        _add_publish,
+        _add_tune,
+        _add_report,
+        _add_fetch,
+    ):
         add(made)
     published_arguments.add_versions(made)
     serve_arguments.add(made)
@@ -86,7 +95,7 @@ def _find_service(command: Parser, options: argparse.Namespace) -> None:
     """Choose the service of TRAINER_LISTEN if no volume is given."""
     found = vars(options)
     by_state = "state" in found and options.command == removal_command.NAME
-    alone = ("fetch-dataset", "models", "tune", completion.NAME)
+    alone = ("fetch-dataset", "models", "tune", inspect_command.NAME, completion.NAME)
     if "target" in found or "volume" in found or by_state or options.command in alone:
         return
     name = f"{PREFIX}LISTEN"

@@ -16,10 +16,12 @@ from lightfm_retriever.hosting.settings.option_flags import made
 from lightfm_retriever.publication import layout
 from lightfm_retriever.publication.errors import InvalidPublicationError, VolumeError
 from lightfm_retriever.publication.volume import Volume
+from lightfm_retriever.publication.writer import utc_now
 from lightfm_retriever.remote.location import StoreUrl
 from lightfm_retriever.remote.volume import open_volume
 from trainer.cli import (
     arguments,
+    inspect_command,
     output,
     printing,
     spec_arguments,
@@ -271,6 +273,7 @@ COMMANDS = {
     "publish": _publish,
     "report": _report,
     "verify": _verify,
+    inspect_command.NAME: lambda options: inspect_command.run(options, now=utc_now().timestamp()),
     "tune": lambda options: study_command.run(options, _state(options) / EVENTS),
     "serve": _serve,
     "models": _models,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
@@ -16,7 +17,7 @@ from trainer.data import skipping
 from trainer.data.files import column_types, tables
 from trainer.data.files import source as sources
 from trainer.data.files.layout import STRICT, Layout
-from trainer.data.files.source import Source
+from trainer.data.files.source import FileColumns
 from trainer.data.times import date_guesses, timestamps
 from trainer.data.times.date_formats import DateFormat
 from trainer.errors import InputError
@@ -137,13 +138,24 @@ def read_interactions(
         layout=reading.layout,
         skips=reading.skips,
     )
-    warnings = source.notes
-    if reading.skips:
-        source, skipped = skipping.skip(source, now=now, form=reading.form)
-        if len(skipped):
-            if reading.skipped_file is not None:
-                skipped.write(reading.skipped_file)
-            warnings = [*warnings, skipped.warning(path.name, reading.skipped_file)]
+    if reading.skips and not source.wrong:
+        # Most files have no invalid row, and looking for them takes longer than reading.
+        with contextlib.suppress(InputError):
+            return _of_source(source, reading, now)
+    if not reading.skips:
+        return _of_source(source, reading, now)
+    source, skipped = skipping.skip(source, now=now, form=reading.form)
+    read = _of_source(source, reading, now)
+    if not len(skipped):
+        return read
+    if reading.skipped_file is not None:
+        skipped.write(reading.skipped_file)
+    return replace(read, warnings=[*read.warnings, skipped.warning(path.name, reading.skipped_file)])
+
+
+def _of_source(source: FileColumns, reading: Reading, now: float) -> Interactions:
+    """Return the interactions of a source; an error about a time says which form it has."""
+    path = source.path
     with source.named():
         try:
             read = from_table(path, source.table, name=path.name, now=now, form=reading.form)
@@ -152,7 +164,7 @@ def read_interactions(
                 raise
             reason = error.reason + _advice(source, now)
             raise InputError(path, reason, row=error.row) from error
-    return replace(read, warnings=[*warnings, *read.warnings])
+    return replace(read, warnings=[*source.notes, *read.warnings])
 
 
 def optional_columns(*, event_ids: bool) -> tuple[str, ...]:
@@ -207,7 +219,7 @@ def from_table(
     return result
 
 
-def _advice(source: Source, now: float) -> str:
+def _advice(source: FileColumns, now: float) -> str:
     """Say which --date-format reads the timestamps, or how to leave them out."""
     values = column_types.decoded(source.table.column("timestamp"))
     found = [shlex.quote(form) for form in date_guesses.guess(values, now=now)]

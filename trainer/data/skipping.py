@@ -16,7 +16,7 @@ from lightfm_retriever.publication.storage.id_map import MAX_ID_BYTES
 from trainer.data.bounds import MAX_WEIGHT
 from trainer.data.files import column_types, tables
 from trainer.data.files.column_types import NUMBER
-from trainer.data.files.source import Source
+from trainer.data.files.source import FileColumns
 from trainer.data.times import timestamps
 from trainer.data.times.date_formats import DateFormat
 from trainer.errors import InputError, OptionError
@@ -79,7 +79,7 @@ class Skipped:
             raise OptionError("--skipped-file", str(path), reason) from error
 
 
-def skip(source: Source, *, now: float, form: DateFormat | None) -> tuple[Source, Skipped]:
+def skip(source: FileColumns, *, now: float, form: DateFormat | None) -> tuple[FileColumns, Skipped]:
     """Leave out the rows that `interactions.from_table` would refuse one by one.
 
     Args:
@@ -126,7 +126,9 @@ def skip(source: Source, *, now: float, form: DateFormat | None) -> tuple[Source
     return source, skipped
 
 
-def _invalid(source: Source, *, now: float, form: DateFormat | None) -> dict[str, NDArray[np.bool_]]:
+def _invalid(
+    source: FileColumns, *, now: float, form: DateFormat | None
+) -> dict[str, NDArray[np.bool_]]:
     """Return masks of the invalid rows by reason, for the columns whose type is right."""
     masks: dict[str, NDArray[np.bool_]] = {}
     table = source.table
@@ -160,7 +162,7 @@ def _invalid(source: Source, *, now: float, form: DateFormat | None) -> dict[str
     return {reason: mask for reason, mask in masks.items() if mask.any()}
 
 
-def _shown(source: Source, name: str) -> str:
+def _shown(source: FileColumns, name: str) -> str:
     return f"{name} ({source.renamed[name]})" if name in source.renamed else name
 
 

@@ -59,7 +59,8 @@ def of_hits(hits: Hits, positives: NDArray[np.integer], k: int) -> dict[str, Val
     - recall: the sum of hit(i), over n.
     - hit_rate: 1 with any hit, else 0.
     - mrr: 1 over the place of the first hit, or 0 without any (Voorhees 1999).
-    - map: the sum of hit(i) * precision at i, over min(k, n). It is average precision cut at k.
+    - map: the sum of hit(i) * precision at i, over n. It is average precision cut at k, as map_cut of
+      trec_eval.
     - ndcg: the sum of hit(i) / log2(i + 1), over that of an ideal list (Järvelin and Kekäläinen 2002).
       An ideal list begins with min(k, n) hits.
 
@@ -81,7 +82,7 @@ def of_hits(hits: Hits, positives: NDArray[np.integer], k: int) -> dict[str, Val
         "precision": found / k * defined,
         "recall": found / counts,
         "ndcg": own @ gains[: own.shape[1]] / ideal,
-        "map": precise.sum(axis=1) / np.minimum(counts, k),
+        "map": precise.sum(axis=1) / counts,
         "mrr": (own / places).max(axis=1, initial=0) * defined,
         "hit_rate": (found > 0) * defined,
     }

@@ -126,13 +126,13 @@ def _uncertain(measured: Measured) -> str | None:
 
 
 def _metric(name: str, metrics: Mapping[str, float], required: float) -> GateResult:
-    value = metrics.get(name)
+    gate, value = f"min_metric.{name}", metrics.get(name)
     if not _known(value):
         known = ", ".join(sorted(metrics)) or "none"
         text = f"metric {name} isn't known, required at least {required}; there is {known}"
-        return GateResult("min_metric", False, None, required, text)
+        return GateResult(gate, False, None, required, text)
     passed, text = _compare(name, value, required)
-    return GateResult("min_metric", passed, value, required, text)
+    return GateResult(gate, passed, value, required, text)
 
 
 def _at_least(name: str, what: str, value: float | None, required: float | None) -> list[GateResult]:

@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from lightfm_retriever.publication.manifest import Manifest
-from trainer.evaluation.metric_rows import cold_rows
+from trainer.evaluation.confidence import share_interval
+from trainer.evaluation.measures import KS
+from trainer.evaluation.metric_rows import MEASURES, UNSEEN, cold_rows
 from trainer.report.accuracy import Accuracy, Precision, Sample
 from trainer.report.deployment import Deployment
 from trainer.report.pictures import name_of
@@ -65,6 +67,7 @@ def render(
             "<p>The publication has no held-out interactions. For this section, train with a split, or "
             "publish with --held-out.</p>"
         )
+    parts += _measures(manifest)
     parts += _cold(manifest)
     parts += [
         "<h2>(c) Recall and time per query</h2>",
@@ -129,6 +132,53 @@ def _precision(rows: Sequence[Precision]) -> str:
         "seen excluded, no item biases": lambda row: f"{row.unseen_without_biases:.4f}",
     }
     return _table(rows, columns, texts=("backend",))
+
+
+def _measures(manifest: Manifest) -> list[str]:
+    """Render the measures of unseen items by length of the list, and those of segments."""
+    metrics, facts = manifest.metrics, manifest.evaluation
+    names = {measure: title for measure, title in MEASURES if measure != "auc"}
+    lengths = [k for k in KS if UNSEEN.format(f"ndcg_at_{k}") in metrics]
+    if not lengths:
+        return []
+
+    def cell(k: int, measure: str) -> str:
+        name = UNSEEN.format(f"{measure}_at_{k}")
+        if name not in metrics:
+            return "-"
+        if facts is None or (error := facts.errors.get(name)) is None:
+            return f"{metrics[name]:.4f}"
+        interval = share_interval(metrics[name], error, facts.evaluated_users)
+        return f"{metrics[name]:.4f} ({interval.low:.3f}-{interval.high:.3f})"
+
+    columns: _Columns = {"items": lambda k: f"{k}"}
+    for measure, title in names.items():
+        columns[title] = lambda k, measure=measure: cell(k, measure)
+    parts = [
+        "<h3>Measures by length of the list</h3>",
+        "<p class=note>Unseen items, by exact search; in brackets the 95 % confidence interval.</p>",
+        _table(lengths, columns, texts=()),
+    ]
+    if facts is not None and facts.segments:
+        columns = {
+            "segment": lambda own: own.by,
+            "value": lambda own: own.value,
+            "meaning": lambda own: own.rule,
+            "users": lambda own: f"{own.users:,}",
+        }
+        for measure, title in names.items():
+            columns[f"{title}@10"] = lambda own, measure=measure: _known(
+                own.metrics.get(f"{measure}_at_10")
+            )
+        parts += [
+            "<h3>Segments of the test</h3>",
+            _table(facts.segments, columns, texts=("segment", "value", "meaning")),
+        ]
+    return parts
+
+
+def _known(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4f}"
 
 
 def _cold(manifest: Manifest) -> list[str]:

@@ -46,6 +46,7 @@ def listed(version: pb.Version) -> pb.Version:
     """Return a version for a list, without its metrics if it is too large."""
     if (size := version.ByteSize()) > _MAX_LISTED_BYTES:
         version.ClearField("metrics")
+        version.ClearField("errors")
         version.problem = _too_large(size)
     return version
 

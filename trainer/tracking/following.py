@@ -46,6 +46,7 @@ class Following:
         self._tell = tell
         self._send = send
         self._clock = clock
+        self._sent = False
         now = clock()
         self._run = EndedRun(
             command=command, status="FINISHED", started_at=now, ended_at=now, spec=spec
@@ -57,7 +58,8 @@ class Following:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
     ) -> None:
-        if error is None or self._options.uri is None:
+        # An interruption of the sending is no failure of the run.
+        if error is None or self._options.uri is None or self._sent:
             return
         killed = not isinstance(error, Exception)
         text = "interrupted" if killed else str(error) or type(error).__name__
@@ -93,5 +95,6 @@ class Following:
         self._deliver(describe_study(run, content, csv_of(content.get("trials", [])), files))
 
     def _deliver(self, run: TrackedRun) -> None:
+        self._sent = True
         delivery = self._send(run, self._options)
         self._tell([delivery.told(f"run {run.name}", self._options.address)])

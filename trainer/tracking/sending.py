@@ -80,7 +80,7 @@ def _run(parcel: bytes, seconds: float) -> tuple[list[bytes], str]:
         except subprocess.TimeoutExpired:
             process.kill()
             output, _ = process.communicate()
-            return output.splitlines(), f"it took longer than {seconds:g} seconds"
+            return output.splitlines(), f"it took longer than {seconds:g} s"
         except BaseException:
             process.kill()
             raise

@@ -6,7 +6,7 @@ import itertools
 from typing import Any
 
 import numpy as np
-import scipy.linalg
+import scipy.linalg.lapack
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
@@ -32,24 +32,27 @@ def ease(train: sp.csr_matrix, settings: Settings) -> Scorer:
     x = (train != 0).astype(np.float32).tocsr()
     users, items = x.shape
     if users < items:
-        gram = (x @ x.T).toarray()
-        gram[np.diag_indices(users)] += settings["l2"]
-        factor = scipy.linalg.cho_factor(gram, lower=True, overwrite_a=True, check_finite=False)
-        k = scipy.linalg.cho_solve(factor, x.toarray(), overwrite_b=True, check_finite=False)
+        k = (x.T @ _inverse((x @ x.T).toarray(), settings["l2"])).T
         diagonal = (1 - np.asarray(x.multiply(k).sum(axis=0)).ravel()) / settings["l2"]
         return lambda rows: np.asarray(x[rows].toarray() - k[rows] / diagonal, np.float32)
-    gram = (x.T @ x).toarray()
-    gram[np.diag_indices(items)] += settings["l2"]
-    factor = scipy.linalg.cho_factor(gram, lower=True, overwrite_a=True, check_finite=False)
-    p, failed = scipy.linalg.lapack.spotri(factor[0], lower=1, overwrite_c=1)
-    if failed:
-        raise ValueError(f"EASE: the matrix of {items} items can't be inverted")
-    p = np.tril(p)
-    diagonal = np.diag(p).copy()
-    p += np.tril(p, -1).T
-    p /= -diagonal
+    p = _inverse((x.T @ x).toarray(), settings["l2"])
+    p /= -np.diag(p).copy()
     np.fill_diagonal(p, 0)
     return lambda rows: np.asarray(x[rows] @ p, np.float32)
+
+
+def _inverse(gram: NDArray[np.float32], l2: float) -> NDArray[np.float32]:
+    """Return the inverse of a Gram matrix plus l2 on its diagonal, and overwrite the matrix."""
+    gram[np.diag_indices(len(gram))] += l2
+    # Its transpose is the same matrix, in the order that LAPACK overwrites.
+    factor, failed = scipy.linalg.lapack.spotrf(gram.T, lower=1, overwrite_a=1)
+    if not failed:
+        inverse, failed = scipy.linalg.lapack.spotri(factor, lower=1, overwrite_c=1)
+    if failed:
+        raise ValueError(f"EASE: the matrix of {len(gram)} rows can't be inverted")
+    inverse = np.tril(inverse)
+    inverse += np.tril(inverse, -1).T
+    return inverse
 
 
 def item_knn(train: sp.csr_matrix, settings: Settings) -> Scorer:
@@ -104,13 +107,14 @@ def als(train: sp.csr_matrix, settings: Settings) -> Scorer:
     """Fit implicit's ALS (Hu, Koren & Volinsky 2008) to pairs, or to 1 + log(count)."""
     from implicit.als import AlternatingLeastSquares
 
+    regularization, alpha = settings["penalty"]
     x = train.copy().tocsr()
     x.data = 1 + np.log(x.data) if settings.get("log_counts") else np.ones_like(x.data)
     # implicit multiplies the confidence by alpha in some versions only: so it is done here.
-    x.data = (x.data * settings["alpha"]).astype(np.float32)
+    x.data = (x.data * alpha).astype(np.float32)
     model = AlternatingLeastSquares(
         factors=settings["factors"],
-        regularization=settings["regularization"],
+        regularization=regularization,
         iterations=settings["iterations"],
         alpha=1.0,
         num_threads=1,

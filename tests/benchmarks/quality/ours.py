@@ -37,7 +37,7 @@ def trained(train: Path, volume: Path, flags: list[str]) -> float:
     """Train and publish; returns the seconds.
 
     Raises:
-        TrainingError: with the trainer's last line.
+        TrainingError: with the trainer's error.
     """
     command = [sys.executable, "-m", "trainer", "train", "--interactions", str(train)]
     fixed = ["--split", "none", "--allow-unevaluated", "--backend", "exact", "--volume", str(volume)]
@@ -50,7 +50,8 @@ def trained(train: Path, volume: Path, flags: list[str]) -> float:
         env={**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "NO_COLOR": "1"},
     )
     if done.returncode:
-        raise TrainingError((done.stderr.strip().splitlines() or ["it printed no reason"])[-1])
+        lines = done.stderr.strip().splitlines() or ["it printed no reason"]
+        raise TrainingError(next((line for line in lines if line.startswith("error")), lines[-1]))
     return time.perf_counter() - began
 
 

@@ -1,6 +1,7 @@
 """Compares the independent models, measures and splits with slow, plain code."""
 
 import ast
+import json
 import math
 import subprocess
 import sys
@@ -15,14 +16,14 @@ from hypothesis import strategies as st
 from lightfm_retriever.publication.storage.id_map import IdMap
 from lightfm_retriever.publication.volume import Volume
 from tests import publications
-from tests.benchmarks.quality import independent, measures, models, sets, tuning
+from tests.benchmarks.quality import independent, measures, models, rule, sets, study, tuning
 from tests.benchmarks.quality.events import LEAST_POSITIVES, Events, read
 from tests.benchmarks.quality.published import Published, current
 
 OURS = {"lightfm_retriever", "trainer", "retriever"}
-ALLOWED = {"study"}
+ALLOWED = {"rule", "study"}
 GOOD = {
-    "als": {"factors": 4, "regularization": 1, "alpha": 5, "iterations": 15},
+    "als": {"factors": 4, "penalty": (1, 5), "iterations": 15},
     "bpr": {"factors": 4, "learning_rate": 0.1, "regularization": 0.01, "iterations": 100},
 }
 
@@ -188,23 +189,82 @@ def test_a_set_is_read_and_an_unexpected_file_is_said(tmp_path, name, content, e
     assert "isn't the file" in said[0]
 
 
-def test_a_missing_set_is_said_and_skipped(tmp_path):
-    lines = [f"{user} {item} 4" for user in range(12) for item in range(user % 3, 20, 2)]
-    write(tmp_path / "data", "filmtrust", {"ratings.txt": "\n".join(lines)})
-    module = "tests.benchmarks.quality.independent"
-    flags = ["--data", tmp_path / "data", "--output", tmp_path / "out"]
-    chosen = ["--sets", "yelp", "filmtrust", "--models", "popular", "ease"]
-    done = subprocess.run(
-        [sys.executable, "-m", module, *map(str, flags), *chosen],
+def run(module, *arguments):
+    """Run a command of this folder."""
+    return subprocess.run(
+        [sys.executable, "-m", f"tests.benchmarks.quality.{module}", *map(str, arguments)],
         capture_output=True,
         text=True,
         check=False,
         cwd=Path(__file__).parents[3],
     )
+
+
+@pytest.fixture(scope="module")
+def split(tmp_path_factory):
+    """The output of `independent` for a small set, and what it said."""
+    folder = tmp_path_factory.mktemp("quality")
+    random = np.random.default_rng(8)
+    liked = [(user, item) for user in range(40) for item in range(30) if (user - item) % 3]
+    lines = [f"{user} {item} 4" for user, item in liked if random.random() < 0.6]
+    write(folder / "data", "filmtrust", {"ratings.txt": "\n".join(lines)})
+    chosen = ["--sets", "yelp", "filmtrust", "--models", "popular", "ease"]
+    done = run("independent", "--data", folder / "data", "--output", folder / "out", *chosen)
     assert done.returncode == 0, done.stderr
+    return folder / "out", done
+
+
+def test_a_missing_set_is_said_and_skipped(split):
+    folder, done = split
     assert "yelp: skipped" in done.stderr
-    assert done.stdout.splitlines()[-1].startswith("| filmtrust | 12 | 20 |")
-    assert (tmp_path / "out" / "random" / "filmtrust" / "train.csv").is_file()
+    assert done.stdout.splitlines()[-1].startswith("| filmtrust | 40 | 30 |")
+    assert (folder / "random" / "filmtrust" / "train.csv").is_file()
+
+
+@pytest.mark.timeout(120)
+def test_ours_is_trained_on_the_same_file_and_compared(split):
+    folder, _ = split
+    done = run("ours", "--splits", folder, "--train", "--epochs 10 --components 8")
+    assert done.returncode == 0, done.stderr
+    name, best, _, own, ratio = done.stdout.splitlines()[-1].strip("| ").split(" | ")
+    assert (name, best) == ("filmtrust", "ease")
+    # Users of a group like two thirds of the items: a random list would have about 0.2.
+    assert 0.3 < float(own) <= 1
+    assert ratio.endswith("%")
+    # Flags that the trainer refuses are said.
+    done = run("ours", "--splits", folder, "--again", "--train", "--components 0")
+    assert (done.returncode, "components" in done.stderr) == (1, True)
+
+
+def test_a_setting_is_measured_after_each_number_of_epochs(split):
+    folder, _ = split
+    parts = study.Parts.of(folder / "random" / "filmtrust", 1_000_000)
+    cut = study.Parts.of(folder / "random" / "filmtrust", parts.learn.nnz // 2)
+    assert cut.shape["users"] == pytest.approx(parts.shape["users"] / 2, abs=1)
+    rows = study.try_setting(parts, study.FIXED)
+    assert [row["epochs"] for row in rows] == [*study.EPOCHS][: len(rows)]
+    assert all(0 <= row[name] <= 1 for row in rows for name in ("ndcg", "folded"))
+    assert rows[0]["ndcg"] == study.try_setting(parts, study.FIXED)[0]["ndcg"]
+
+
+def test_the_rule_is_checked_on_the_test_part(split, tmp_path):
+    folder, _ = split
+    done = run("study", "--check", "--splits", folder, "--output", tmp_path / "found.json")
+    assert done.returncode == 0, done.stderr
+    found = json.loads((tmp_path / "found.json").read_text())["filmtrust"]
+    assert (found["fixed"]["epochs"], found["rule"]["epochs"]) == (20, 40)
+    assert found["rule"]["ndcg"] > 0.3
+
+
+def test_a_rule_is_judged_by_sets_that_it_has_not_seen():
+    # Settings "x" and "y", and their quality on three sets; "x" is best on all but the last.
+    found = {"a": {"x": 1.0, "y": 0.5}, "b": {"x": 1.0, "y": 0.5}, "c": {"x": 0.1, "y": 1.0}}
+    equal = dict.fromkeys(found, 1.0)
+    assert [rule.best_for(name, found, equal) for name in "abc"] == ["y", "y", "x"]
+    assert rule.best_for("a", found, {**equal, "b": 3.0}) == "x"
+    shape = {"users": 10, "items": 20, "interactions": 40}
+    assert rule.distance(shape, shape) == 0
+    assert rule.distance(shape, {**shape, "items": 200}) > rule.distance(shape, {**shape, "items": 40})
 
 
 def test_scores_are_read_from_the_files_of_a_version(tmp_path):

@@ -25,9 +25,9 @@ SPACES: dict[str, dict[str, list[object]]] = {
     },
     "ease": {"l2": [10, 30, 100, 250, 500, 1000, 3000]},
     "als": {
-        "factors": [32, 64, 128],
-        "regularization": [0.01, 0.1, 1, 10],
-        "alpha": [1, 5, 20],
+        "factors": [64, 128],
+        # Regularization, and the weight of a pair.
+        "penalty": [(1, 1), (3, 1), (10, 1), (30, 3), (10, 10), (30, 10), (100, 10)],
         "iterations": [15],
         "log_counts": [False, True],
     },
@@ -40,10 +40,10 @@ SPACES: dict[str, dict[str, list[object]]] = {
 }
 """The values of each setting. All combinations of ease are tried, and a sample of the others'."""
 
-TRIALS = {"popular": 1, "item-knn": 16, "ease": 7, "als": 10, "bpr": 8}
+TRIALS = {"popular": 1, "item-knn": 16, "ease": 7, "als": 28, "bpr": 8}
 # With more pairs than this, fits by many passes are slow, and fewer are tried.
 _MANY_PAIRS = 300_000
-_TRIALS_OF_MANY = {"als": 5, "bpr": 3}
+_TRIALS_OF_MANY = {"als": 14, "bpr": 3}
 
 
 @dataclass(frozen=True)

@@ -28,6 +28,9 @@ from trainer.tracking.options import TrackingOptions
 from trainer.tracking.sending import send
 from trainer.tracking.tracked_run import MetricPoint, TrackedRun
 
+# A server takes long to start on a busy machine.
+pytestmark = pytest.mark.timeout(300)
+
 RUN = TrackedRun(
     name="a run",
     status="FINISHED",
@@ -38,6 +41,8 @@ RUN = TrackedRun(
     tags={"version": "v"},
     texts={"manifest.json": "{}"},
 )
+# A busy machine takes its time.
+_PATIENT = ("--mlflow-timeout", "100")
 _TRIALS = ("--trials", "2", "--max-epochs", "4", "--epoch-step", "2")
 
 
@@ -52,7 +57,7 @@ def server(tmp_path_factory):
 @pytest.fixture
 def flags(server, request):
     """Flags of an experiment of the test's own."""
-    return ["--mlflow-uri", server.uri, "--mlflow-experiment", request.node.name]
+    return ["--mlflow-uri", server.uri, "--mlflow-experiment", request.node.name, *_PATIENT]
 
 
 @pytest.fixture(scope="module")
@@ -90,6 +95,7 @@ def test_a_variable_sets_the_server_and_a_failed_gate_is_a_tag(server, interacti
         *("--min-auc", "0.99999"),
         TRAINER_MLFLOW_URI=server.uri,
         TRAINER_MLFLOW_EXPERIMENT=request.node.name,
+        TRAINER_MLFLOW_TIMEOUT="100",
     )
     assert done.returncode == 3
     info, _, _ = server.run_of(request.node.name)
@@ -151,6 +157,7 @@ def test_a_search_is_there_with_its_trials(server, flags, interactions, tmp_path
 
 def test_the_runs_of_a_service_are_there_as_they_ended(server, interactions, tmp_path, request):
     flags = {"mlflow_uri": server.uri, "mlflow_experiment": request.node.name}
+    flags["mlflow_timeout"] = 100
     volume = tmp_path / "volume"
     with TrainerService(volume, tmp_path / "state", data_root=interactions.parent, **flags) as service:
         good, unwanted = service.submit(of_file()), service.submit(long())
@@ -158,7 +165,8 @@ def test_the_runs_of_a_service_are_there_as_they_ended(server, interactions, tmp
         service.wait_for(unwanted, trains)
         assert service.cancel(unwanted).state == CANCELLED
         # A stop would wait for some seconds only.
-        wait_until(lambda: service.log.count(" is in MLflow") == 2)
+        wait_until(lambda: service.log.count(" in MLflow") == 2, seconds=220)
+        assert service.log.count(" is in MLflow") == 2, service.log
     runs = {
         tags["training_run"]: (own["info"]["status"], tags)
         for own in server.runs(request.node.name)
@@ -215,7 +223,7 @@ JUNK = b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\nConnection: close\r\n\r\n<html>
     ("answer", "problem"),
     [
         (None, "it doesn't answer"),
-        (drips, "it took longer than 12 seconds"),
+        (drips, "it took longer than 12 s"),
         (says(b""), "it can't be reached: "),
         (says(REFUSING), "401"),
         (says(NOT_FOUND), "404"),

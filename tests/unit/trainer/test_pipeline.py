@@ -25,7 +25,7 @@ from trainer.pipeline import Places, indexing_of, train_and_publish
 from trainer.promotion.checks import promote_if_passed
 from trainer.promotion.gates import DiscontinuityError, Gates
 from trainer.reading import TrainingInput
-from trainer.spec import DataSpec
+from trainer.spec import DataSpec, TrainingSpec
 
 GIVEN = replace(datasets.GIVEN, epochs=3)
 STAGES = ["dataset", "fit", "evaluate", "index", "publish", "verify", "gates"]
@@ -114,6 +114,35 @@ def test_what_answers_cold_users_and_filters_is_published_of_the_same_model(tmp_
         assert publication.attributes.number(0, publication.items.row(name)) == year
     cold = {f"test_precision_at_10_{kind}" for kind in ("folded_in", "features_only", "popular")}
     assert cold | {TRAINED} <= result.manifest.metrics.keys()
+
+
+def test_segments_are_measured_by_attribute_and_an_unknown_one_ends_the_run_before_its_training(
+    tmp_path, monkeypatch
+):
+    rows = datasets.rows()
+    columns = dict(zip(("user_id", "item_id", "weight"), zip(*rows, strict=True), strict=True))
+    interactions = datasets.write_csv(tmp_path / "a.csv", columns)
+    ids = [f"i{item}" for item in range(datasets.ITEMS)]
+    kinds = ["film" if item % 2 else "play" for item in range(datasets.ITEMS)]
+    items = datasets.write_csv(tmp_path / "items.csv", {"item_id": ids, "kind": kinds})
+    data = DataSpec(
+        interactions=str(interactions),
+        items=str(items),
+        item_attributes=["kind"],
+        segment_by=["kind"],
+        split="first-10",
+    )
+    spec = TrainingSpec(data=data, hyperparameters=datasets.QUICK)
+    manifest = train_and_publish(spec, places_of(tmp_path)).manifest
+    segments = [own for own in manifest.evaluation.segments if own.by == "kind"]
+    assert sorted(own.value for own in segments) == ["film", "play"]
+    # What is counted is what is evaluated.
+    assert manifest.evaluation.interactions == manifest.dataset.test_interactions
+    assert sum(own.interactions for own in segments) == manifest.evaluation.interactions
+    other = replace(spec, data=replace(data, segment_by=["colour"]))
+    monkeypatch.setattr("trainer.training.train", None)
+    with pytest.raises(OptionError, match=r"--segment-by.*there is kind"):
+        train_and_publish(other, places_of(tmp_path))
 
 
 def test_a_file_is_trained_on_as_its_spec_says_and_the_reporter_is_told_of_every_step(tmp_path):

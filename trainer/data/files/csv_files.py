@@ -26,7 +26,10 @@ def names(file: TextFile) -> list[str]:
 def _names(file: TextFile) -> list[str]:
     _check_text(file)
     if not file.layout.header:
-        with file.opened() as stream, pa.csv.open_csv(stream, parse_options=file.parsing()) as reader:
+        parsing = file.parsing()
+        # Reading the rows says which of them are wrong.
+        parsing.invalid_row_handler = lambda _: "skip"
+        with file.opened() as stream, pa.csv.open_csv(stream, parse_options=parsing) as reader:
             return list(reader.schema.names)
     return file.names_of() or file.names_of(file.width())
 

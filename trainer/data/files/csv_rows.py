@@ -107,6 +107,20 @@ def read_right(
     return pa.Table.from_batches(batches, schema), kept, wrong
 
 
+def count_wrong(file: TextFile) -> int:
+    """Count the rows with more or fewer values than the header; all of them if a quote never ends."""
+    rows, wrong = _Rows(file), 0
+    try:
+        with file.opened_to_damage() as stream:
+            for values, error in rows.checked(stream, ()):
+                wrong += error is not None
+                if not values:
+                    return rows.row + 1
+    except (*_DAMAGED, csv.Error):
+        return rows.row + 1
+    return wrong
+
+
 class _Rows:
     """The rows of a file, counted as in errors: without the header and blank lines."""
 

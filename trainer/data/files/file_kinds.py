@@ -70,7 +70,7 @@ def problem(start: bytes, *, by_name: bool, flags: str = "") -> str | None:
                 inside = (own for mark, own in _IN_ZIP.items() if mark in start)
                 name, remedy = next(inside, (name, remedy))
             return f"it is {name}: {remedy}"
-    if encoding := _wide_encoding(start):
+    if encoding := wide_encoding(start):
         return f"it is text in {encoding.upper()}: {_remedy(encoding, flags)}"
     return None
 
@@ -105,7 +105,7 @@ def _is_utf8(start: bytes) -> bool:
     return True
 
 
-def _wide_encoding(start: bytes) -> str | None:
+def wide_encoding(start: bytes) -> str | None:
     """Recognise UTF-16 or UTF-32 by its byte order mark, or by the zeros in an ASCII header."""
     for mark, encoding in _MARKS.items():
         if start.startswith(mark):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -48,9 +49,19 @@ def read(path: Path, choose: Callable[[list[str]], list[str]]) -> pa.Table:
         InputError: a line isn't a JSON object, or a column holds values of several kinds; names the
             row.
     """
-    chosen = choose(names(path))
+    return _table(path, choose(names(path)), _objects(path))
+
+
+def first_rows(path: Path) -> pa.Table:
+    """Read some rows with all keys; raises InputError as `read`."""
+    return _table(path, names(path), islice(_objects(path), _MOST_NAMES_ROWS))
+
+
+def _table(
+    path: Path, chosen: Sequence[str], objects: Iterable[tuple[int, dict[str, Any]]]
+) -> pa.Table:
     columns: dict[str, list[Any]] = {name: [] for name in chosen}
-    for _, own in _objects(path):
+    for _, own in objects:
         for name, values in columns.items():
             values.append(own.get(name))
     return pa.table({name: _column(path, name, values) for name, values in columns.items()})

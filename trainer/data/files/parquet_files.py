@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 
 import pyarrow as pa
@@ -14,6 +15,8 @@ from trainer.data.files import column_types
 from trainer.data.files.column_types import decoded, is_text
 from trainer.data.files.file_kinds import bad_byte
 from trainer.errors import InputError
+
+_FIRST_ROWS = 100
 
 
 def read(path: Path, choose: Callable[[list[str]], list[str]]) -> pa.Table:
@@ -38,6 +41,13 @@ def _parquet_errors(path: Path) -> Iterator[None]:
         raise InputError(path, f"a column's name isn't UTF-8: {error.object!r}") from error
     except (pa.ArrowException, OSError) as error:
         raise InputError(path, f"can't be read as Parquet: {error}") from error
+
+
+def first_rows(path: Path) -> pa.Table:
+    """Return some rows of all columns; raises InputError."""
+    with _parquet_errors(path), held_open(path) as name, pa.parquet.ParquetFile(name) as file:
+        batches = list(islice(file.iter_batches(batch_size=_FIRST_ROWS), 1))
+        return pa.Table.from_batches(batches, file.schema_arrow)
 
 
 def check_text(path: Path, table: pa.Table) -> None:

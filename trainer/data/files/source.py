@@ -23,7 +23,7 @@ _BY_SKIPPING = "; --skip-invalid leaves out such rows"
 
 
 @dataclass(frozen=True)
-class Source:
+class FileColumns:
     """The columns of a file, under this project's names.
 
     Attributes:
@@ -77,7 +77,7 @@ def read(
     layout: Layout = STRICT,
     as_named: Collection[str] = (),
     skips: bool = False,
-) -> Source:
+) -> FileColumns:
     """Read columns of a file or a folder.
 
     Args:
@@ -115,7 +115,7 @@ def read(
     renamed = {ours: own for ours, own in chosen.items() if ours != own}
     columns = {ours: table.column(own) for ours, own in chosen.items()}
     columns |= {name: table.column(name) for name in as_named if name not in columns}
-    result = Source(path, pa.table(columns), renamed, notes, rows, wrong, folder)
+    result = FileColumns(path, pa.table(columns), renamed, notes, rows, wrong, folder)
     return result if skips else _offering(result, layout)
 
 
@@ -165,11 +165,11 @@ def _ambiguous(name: str, matching: Sequence[str], found: Sequence[str], layout:
     )
 
 
-def _read_strictly(path: Path, required: Sequence[str], optional: Sequence[str]) -> Source:
+def _read_strictly(path: Path, required: Sequence[str], optional: Sequence[str]) -> FileColumns:
     if path.is_dir():
         folder = parquet_folder.read_folder(path, required=required, optional=optional)
-        return Source(path, folder.table, folder=folder)
-    return Source(path, tables.read_table(path, required=required, optional=optional))
+        return FileColumns(path, folder.table, folder=folder)
+    return FileColumns(path, tables.read_table(path, required=required, optional=optional))
 
 
 def _read_rows(
@@ -186,9 +186,9 @@ def _read_rows(
     return table, np.array(rows, dtype=np.int64), wrong
 
 
-def _offering(source: Source, layout: Layout) -> Source:
+def _offering(source: FileColumns, layout: Layout) -> FileColumns:
     offers = layout.flags == "--" and source.folder is None
-    return source if not offers else Source(**{**vars(source), "offers_skipping": True})
+    return source if not offers else FileColumns(**{**vars(source), "offers_skipping": True})
 
 
 def _refuse_for_folders(path: Path, layout: Layout, *, skips: bool) -> None:

@@ -72,6 +72,12 @@ def names_of(path: Path, layout: Layout = STRICT) -> list[str]:
     return json_lines.names(path) if kind == "json" else parquet_files.names(path)
 
 
+def first_rows(path: Path) -> pa.Table:
+    """Return all columns of the first rows of a JSON Lines or Parquet file; raises as `read_table`."""
+    first = parquet_files.first_rows if kind_of(path) == "parquet" else json_lines.first_rows
+    return first(path)
+
+
 def kind_of(path: Path, layout: Layout = STRICT) -> FileFormat:
     """Return what the content of a file is; raises as `read_table`."""
     start = start_of(path)

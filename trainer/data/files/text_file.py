@@ -236,4 +236,7 @@ class TextFile:
             line = self.start(SNIFFED_BYTES).partition(b"\n")[0].decode(errors="replace")
         except (pa.ArrowException, OSError):
             return ","
-        return "::" if "::" in line else max(",\t;|", key=line.count)
+        if "::" in line:
+            return "::"
+        most = max("\t;|", key=line.count)
+        return most if most in line else ","

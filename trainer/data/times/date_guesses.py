@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from itertools import islice
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -42,7 +45,8 @@ def guess(values: pa.ChunkedArray, *, now: float) -> list[str]:
     numbers = texts.filter(are_numbers)
     if len(numbers) >= _NEARLY_ALL * len(texts):
         return _of_numbers(numbers.cast(pa.float64()).to_numpy(), now)
-    distinct = pc.unique(texts)[:_MOST].to_pylist()
+    counted = pc.value_counts(texts)[:_MOST]
+    distinct = dict(zip(counted.field(0).to_pylist(), counted.field(1).to_pylist(), strict=True))
     if _share(DateFormat(), distinct) >= _NEARLY_ALL:
         return []
     return _of_texts(texts, distinct)
@@ -59,9 +63,9 @@ def _of_numbers(numbers: NDArray[np.float64], now: float) -> list[str]:
     return []
 
 
-def _of_texts(texts: pa.ChunkedArray, distinct: list[str]) -> list[str]:
-    # A wrong row may be among the first.
-    sample = distinct[:: max(1, len(distinct) // _SAMPLE)]
+def _of_texts(texts: pa.ChunkedArray, distinct: dict[str, int]) -> list[str]:
+    # Wrong rows may be among the first.
+    sample = dict(islice(distinct.items(), None, None, max(1, len(distinct) // _SAMPLE)))
     shares = {
         form: _share(date_formats.parse(form), distinct)
         for form in date_formats.PATTERNS
@@ -76,10 +80,10 @@ def _of_texts(texts: pa.ChunkedArray, distinct: list[str]) -> list[str]:
     return found
 
 
-def _share(form: DateFormat, texts: list[str]) -> float:
-    """Return the share of texts that have a form."""
-    fits = [form.seconds(own) for own in texts]
-    return sum(own == own for own in fits) / len(fits)
+def _share(form: DateFormat, distinct: dict[str, int]) -> float:
+    """Return the share of texts that have a form, of texts with their counts."""
+    fits = (count for text, count in distinct.items() if not math.isnan(form.seconds(text)))
+    return sum(fits) / sum(distinct.values())
 
 
 def _is_ordered(texts: pa.ChunkedArray, form: DateFormat) -> bool:

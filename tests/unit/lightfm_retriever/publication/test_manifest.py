@@ -17,7 +17,7 @@ from lightfm_retriever.publication import layout, manifest
 from lightfm_retriever.publication.completeness import MAX_FILES
 from lightfm_retriever.publication.errors import InvalidPublicationError as InvalidError
 from lightfm_retriever.publication.errors import ManifestError, UnsupportedFormatError
-from lightfm_retriever.publication.manifest import Depth, ModelFacts
+from lightfm_retriever.publication.manifest import Depth, ModelFacts, TrialFacts
 from lightfm_retriever.publication.reader import open_publication
 from lightfm_retriever.publication.verification import verify
 from tests import publications
@@ -119,6 +119,27 @@ def test_an_index_of_an_older_or_later_release_is_read():
     content = {**copy.deepcopy(CONTENT), "added": {"later": [1, None]}}
     content["run"]["added"] = content["indexes"][layout.SIMILAR]["added"] = "later"
     assert decode(written(content)) == EXAMPLE
+
+
+def test_the_candidates_of_a_choice_are_kept_and_are_left_out_when_there_are_none():
+    assert "candidates" not in CONTENT
+    assert EXAMPLE.candidates == []
+    trials = [
+        TrialFacts(
+            model="als",
+            settings={"components": 64, "alpha": 1.0},
+            state="complete",
+            ndcg_at_10=0.25,
+            folded_in=True,
+            trained_ndcg_at_10=0.2,
+            folded_ndcg_at_10=0.25,
+            seconds=1.5,
+        ),
+        TrialFacts(model="ease", settings={"l2": 250.0}, state="skipped", reason="too large"),
+    ]
+    chosen = replace(EXAMPLE, candidates=trials)
+    assert decode(written(json.loads(manifest.encode(chosen)))) == chosen
+    refused(put(("candidates",), [{"model": "als", "settings": {}, "state": "odd"}]), "candidates")
 
 
 def test_an_added_field_and_a_checksum_of_another_manifest_are_noticed(published):

@@ -30,7 +30,8 @@ BY_RPC = {
 # Every gRPC service has a health too.
 REMOTE = {own[0]: own for own in [*BY_RPC.values(), ["health"]]}
 ONLY_REMOTE = {"run", "runs", "watch", "cancel", "append", "health"}
-ONLY_LOCAL = {"publish", "report", "tune", "verify", "serve", "fetch-dataset", "models", "completion"}
+ONLY_LOCAL = {"publish", "report", "tune", "inspect", "verify", "serve", "fetch-dataset", "completion"}
+ONLY_LOCAL |= {"models"}
 COMMANDS = sorted({*REMOTE} | ONLY_LOCAL)
 AT = ["--volume", "v"]
 ODD = "\udcff"

@@ -204,3 +204,19 @@ def test_errors_are_json_where_results_are(capsys, tmp_path, monkeypatch):
         content = json.loads(errors)["error"]
         assert (output, content["status"]) == ("", status)
         assert content["message"].startswith(said)
+
+
+@pytest.mark.parametrize(
+    "command", [TRAIN, PUBLISH, "tune --interactions /none.csv", f"{SERVE} --listen 127.0.0.1:0"]
+)
+def test_a_wrong_server_of_mlflow_is_an_error_without_its_password(fails, monkeypatch, command):
+    expected = "should be the address of an MLflow server, such as http://127.0.0.1:5000"
+    assert fails(f"{command} --mlflow-uri mlruns", 2) == f"--mlflow-uri is 'mlruns', but {expected}"
+    monkeypatch.setenv("TRAINER_MLFLOW_URI", "ftp://u:geheim@host")
+    assert fails(command, 2) == f"TRAINER_MLFLOW_URI is '***@host', but {expected}"
+
+
+def test_a_caller_of_a_service_chooses_no_server_of_mlflow(capsys):
+    command = ["train", "--target", "127.0.0.1:1", "--dataset", "movielens-100k"]
+    assert main([*command, "--mlflow-uri", "http://h"]) == 2
+    assert "--mlflow-uri is for --volume, so it has no effect with --target" in capsys.readouterr().err

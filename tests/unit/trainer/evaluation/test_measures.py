@@ -30,7 +30,7 @@ def slowly(answers, positives, k):
         "precision": sum(own) / k,
         "recall": sum(own) / n,
         "ndcg": dcg / ideal,
-        "map": sum(precise) / min(k, n),
+        "map": sum(precise) / n,
         "mrr": 1 / (own.index(True) + 1) if any(own) else 0.0,
         "hit_rate": float(any(own)),
     }
@@ -68,10 +68,11 @@ def test_a_measure_is_a_share_and_grows_with_a_better_place(users, k):
     assert all(((own >= 0) & (own <= 1 + 1e-12)).all() for own in found.values())
     better = measures.of_hits(-np.sort(-hits.astype(int), axis=1) > 0, counts, k)
     assert all((better[name] >= found[name] - 1e-12).all() for name in found)
-    # The ideal list has 1 for all but precision, which n positives limit.
+    # The ideal list has 1, but for what counts all positives or all places.
     ideal = np.arange(k) < counts[:, None]
     best = measures.of_hits(ideal, counts, k)
-    assert all(best[name] == pytest.approx(1) for name in ("ndcg", "map", "mrr", "hit_rate"))
+    assert all(best[name] == pytest.approx(1) for name in ("ndcg", "mrr", "hit_rate"))
+    assert best["map"] == pytest.approx(best["recall"])
     assert best["recall"] == pytest.approx(np.minimum(counts, k) / counts)
 
 

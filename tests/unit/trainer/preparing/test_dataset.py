@@ -173,6 +173,17 @@ def test_a_test_interaction_that_is_trained_on_too_is_not_evaluated():
     )
 
 
+def test_a_test_interaction_that_is_no_positive_is_not_evaluated():
+    rows = [(user, f"i{item}", 1.0 if item % 2 else -1.0) for user in "uv" for item in range(12)]
+    # Two items of each user are trained on, of the third one the ten that all have.
+    rows += [("w", f"i{item}", 1.0) for item in (*range(12, 22), *range(10))]
+    dataset = datasets.dataset(rows, split="first-10")
+    [warning] = [own for own in dataset.warnings if "aren't evaluated" in own]
+    assert ": 10 have a weight of 0 or less, 10 repeat others, or are of" in warning
+    assert warning.startswith("20 of 30 test interactions aren't evaluated")
+    assert len(dataset.held_out().values) == 10
+
+
 @pytest.mark.parametrize("weight", [0.0, -1.0])
 def test_what_leaves_nothing_to_train_on_is_named(weight):
     with pytest.raises(TrainerError, match=r"^interactions\.csv: no training interaction has a weight"):

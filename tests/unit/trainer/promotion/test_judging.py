@@ -8,6 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lightfm_retriever.publication import layout
+from lightfm_retriever.publication.evaluation_facts import EvaluationFacts
+from trainer.errors import OptionError
+from trainer.evaluation.metric_rows import NDCG
 from trainer.promotion.gates import Baseline, Common, Gates, Measured
 from trainer.promotion.judging import check, doubts
 
@@ -73,6 +76,11 @@ JUDGED = {
         (None, auc(0.44), False, 0.44, "AUC is 0.4400, required at least 0.45: 0.0100 short"),
         (None, auc(0.45), True, 0.45, "AUC is 0.4500, required at least 0.45"),
         *((None, own, None, None, None) for own in (auc(0.1, 99), auc(math.nan))),
+    ],
+    "min_ndcg_at_10": [
+        (0.3, {"metrics": {NDCG: 0.3}}, True, 0.3, "NDCG@10 is 0.3000, required at least 0.3"),
+        (0.3, {"metrics": {NDCG: 0.25}}, False, 0.25, "required at least 0.3: 0.0500 short"),
+        (0.0, {"metrics": {"test_auc": 0.9}}, False, None, f"required at least 0.0: {NOBODY}"),
     ],
     "min_coverage": [(0.0, {"coverage": math.inf}, False, None, "0.0: the version has no users")],
     "min_recall": [
@@ -166,6 +174,46 @@ def test_each_gate_has_its_threshold_and_its_words(name, asked, measured, passed
         result = found[name]
         assert (result.passed, result.measured) == (passed, number and pytest.approx(number))
         assert result.text.endswith(text), result.text
+
+
+def test_any_metric_of_the_manifest_can_be_a_gate():
+    wanted = {"test_recall_at_20_unseen": 0.25, "test_novelty_at_10_unseen": 3.5, "nope": -1.0}
+    metrics = {"test_recall_at_20_unseen": 0.25, "test_novelty_at_10_unseen": 3.0}
+    found = check(Gates(min_metric=wanted), Measured(**{**FINE, "metrics": metrics}))
+    own = [one for one in found if one.name.startswith("min_metric")]
+    assert [(one.name, one.passed, one.measured) for one in own] == [
+        ("min_metric.test_recall_at_20_unseen", True, 0.25),
+        ("min_metric.test_novelty_at_10_unseen", False, 3.0),
+        ("min_metric.nope", False, None),
+    ]
+    assert own[1].text == "test_novelty_at_10_unseen is 3.0000, required at least 3.5: 0.5000 short"
+    assert own[2].text.endswith("there is test_novelty_at_10_unseen, test_recall_at_20_unseen")
+    with pytest.raises(OptionError, match=r"--min-metric.*'a=nan'.*finite"):
+        Gates(min_metric={"a": math.nan})
+
+
+@pytest.mark.parametrize(
+    ("users", "error", "said"),
+    [
+        (
+            27,
+            0.02,
+            "27 users were evaluated, too few of 610 for a conclusion: NDCG@10 is 0.2000 (95 % ",
+        ),
+        # Many users, but they differ too much.
+        (500, 0.04, "500 users were evaluated, too few of 610 for a conclusion: NDCG@10 is 0.2000 (9"),
+        (500, 0.01, "500 users were evaluated"),
+    ],
+)
+def test_users_that_are_too_few_for_a_conclusion_are_said_so_with_the_interval(users, error, said):
+    facts = EvaluationFacts(
+        test="0" * 64, users=users, evaluated_users=users, interactions=users, errors={NDCG: error}
+    )
+    own = {"evaluated_users": users, "users": 610, "metrics": {NDCG: 0.2}, "evaluation": facts}
+    [first, *_] = check(Gates(), Measured(**{**FINE, **own}))
+    assert first.passed
+    assert first.text.startswith(said)
+    assert ("conclusion" in first.text) == ("conclusion" in said)
 
 
 @given(*[st.floats(0, 1)] * 4, st.floats(0, 0.99))

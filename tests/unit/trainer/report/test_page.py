@@ -98,3 +98,24 @@ def test_users_without_a_vector_are_held_against_those_with_one(render):
     metrics["test_precision_at_10_trained"] = 0.0
     ratios = render(replace(MANIFEST, metrics=metrics)).table("share of that with own vectors")
     assert {row[2] for row in ratios} == {"-"}
+
+
+def test_measures_are_told_by_length_of_the_list_and_by_segment(render):
+    metrics = {
+        "test_ndcg_at_5_unseen": 0.25,
+        "test_ndcg_at_10_unseen": 0.3,
+        "test_recall_at_10_unseen": 0.5,
+    }
+    facts = publications.EVALUATION
+    read = render(replace(MANIFEST, metrics=metrics, evaluation=facts))
+    first, second = read.table("NDCG", "hit rate")
+    assert first == ["5", "0.2500", "-", "-", "-", "-", "-"]
+    # The interval is known where the error is.
+    assert second[:4] == ["10", "0.3000 (0.290-0.310)", "-", "0.5000"]
+    segments = read.table("segment", "NDCG@10")
+    assert [row[:5] for row in segments] == [
+        [own.by, own.value, own.rule, str(own.users), "0.2500"] for own in facts.segments
+    ]
+    alone = render(replace(MANIFEST, metrics=metrics))
+    assert "Segments of the test" not in alone.text
+    assert "Measures by length of the list" in alone.text

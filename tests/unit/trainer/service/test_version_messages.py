@@ -26,6 +26,7 @@ MEASURED, UNMEASURED = (replace(MANIFEST, metrics=own) for own in (METRICS, {}))
     [
         PublishedVersion(MANIFEST.version, ["canary", "own"], MEASURED, ""),
         PublishedVersion(MANIFEST.version, [], UNMEASURED, ""),
+        PublishedVersion(MANIFEST.version, [], publications.complete_manifest(extended=True), ""),
         PublishedVersion("20260101T000000Z-000000", ["old"], None, "isn't JSON"),
     ],
 )
@@ -54,6 +55,8 @@ def test_a_difference_that_is_sent_is_the_volumes_own(overlap):
         "attributes": [ValueChange("year", "text", "number")],
         "model": [ValueChange("family", None, "ease"), ValueChange("kind", "vectors", "neighbours")],
     }
+    if overlap is None:
+        changes |= {"metrics": [], "metrics_problem": "other tests"}
     found = VersionDiff(before="a", after="b", overlap=overlap, items=ids, users=ids, **changes)
     message = sent(diff_message(found))
     assert diff_of(message, "a", "b") == found

@@ -63,6 +63,21 @@ def test_ctrl_c_is_sent_as_killed(followed):
     assert (sent.status, sent.tags["error"]) == ("KILLED", "interrupted")
 
 
+def test_a_run_whose_sending_is_interrupted_is_not_sent_again(followed, checked):
+    tries = []
+
+    def send(run, _):
+        tries.append(run.status)
+        raise KeyboardInterrupt
+
+    with (
+        pytest.raises(KeyboardInterrupt),
+        Following(SERVER, "train", specs.spec(), tell=print, send=send) as run,
+    ):
+        run.published(checked, label="current", volume="/v")
+    assert tries == ["FINISHED"]
+
+
 def test_a_server_that_is_away_is_a_warning_without_a_password(followed, checked):
     with followed.begin(problem="it can't be reached: Connection refused") as run:
         run.published(checked, label=None, volume="/v")

@@ -80,6 +80,25 @@ def test_a_session_is_folded_in_as_the_formula_says(monkeypatch, session, chunk)
     assert found == pytest.approx(by_formula(*made, session), rel=1e-3, abs=1e-4)
 
 
+@given(st.integers(0, 2**32 - 1), st.integers(1, 5))
+def test_many_users_at_once_are_the_sums_of_their_parts(seed, most):
+    made = built(*community(seed=3))
+    embeddings = community(seed=3)[0][:, :-1]
+    random = np.random.default_rng(seed)
+    sessions = [random.choice(len(embeddings), random.integers(1, most + 1), False) for _ in range(4)]
+    means = np.array([embeddings[own].mean(axis=0) for own in sessions], dtype=np.float32)
+    found = made.of_means(means, np.array([len(own) for own in sessions]))
+    assert found.dtype == np.float32
+    expected = [folded(made, embeddings[own]) for own in sessions]
+    np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-4)
+
+
+def test_many_users_at_once_are_finite_too():
+    made = built(*community())
+    found = made.of_means(np.full((2, 4), LARGEST, dtype=np.float32), np.array([1, 10**9]))
+    assert np.isfinite(found).all()
+
+
 def test_users_and_items_of_other_lengths_give_embeddings_of_other_lengths():
     items, users, seen = community()
     embeddings = items[:7, :-1]

@@ -1,0 +1,80 @@
+"""Choose LightFM's hyperparameters from the size of the data.
+
+The rule is that of the study in docs/explanation/choosing-a-model.md, over public data sets:
+
+- A low learning rate with many negatives: WARP looks for a negative that outranks the positive, and
+  gives up after `max_sampled` draws (Weston et al. 2011). A catalogue has many items that are easy to
+  tell from a positive, and ten draws often miss those that aren't.
+- Penalties on both sides, of 1 / items and 0.3 / users. LightFM shrinks all vectors of a side at each
+  step. Between two steps of one item there are about as many others as there are items. So c / items is
+  the same penalty in a catalogue of any size.
+- Fewer epochs where users have hardly any history, since their vectors only learn those items by heart.
+  Fewer, too, where there are many interactions: each epoch teaches more, and takes longer.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+_ITEM_STRENGTH = 1.0
+_USER_STRENGTH = 0.3
+# A penalty of a tiny set: the vectors must be able to learn.
+_MOST_ALPHA = 0.01
+_EPOCHS = 40
+_FEWEST_EPOCHS = 10
+# Users with fewer items on average have hardly any history.
+_SHORT_HISTORY = 3
+# About the number of interactions, times epochs, that a core takes two minutes for.
+_MOST_STEPS = 20_000_000
+
+
+@dataclass(frozen=True)
+class Shape:
+    """The size of the data to learn from.
+
+    Attributes:
+        users, items: those with at least one interaction.
+        interactions: distinct pairs of a user and an item.
+    """
+
+    users: int
+    items: int
+    interactions: int
+
+    @property
+    def per_user(self) -> float:
+        """The mean number of items of a user; 0 without users."""
+        return self.interactions / max(1, self.users)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DefaultSettings:
+    """Settings of LightFM with WARP, under LightFM's names."""
+
+    components: int = 64
+    learning_rate: float = 0.02
+    max_sampled: int = 50
+    item_alpha: float
+    user_alpha: float
+    epochs: int
+
+
+def default_settings(shape: Shape) -> DefaultSettings:
+    """Return the settings for data of this size. Any shape has some, even an empty one."""
+    return DefaultSettings(
+        item_alpha=_alpha(_ITEM_STRENGTH, shape.items),
+        user_alpha=_alpha(_USER_STRENGTH, shape.users),
+        epochs=_epochs(shape),
+    )
+
+
+def _alpha(strength: float, rows: int) -> float:
+    """Return an L2 penalty of two digits, so that it can be read and typed."""
+    return float(f"{min(_MOST_ALPHA, strength / max(1, rows)):.1e}")
+
+
+def _epochs(shape: Shape) -> int:
+    if shape.per_user < _SHORT_HISTORY:
+        return _FEWEST_EPOCHS
+    affordable = _MOST_STEPS // max(1, shape.interactions)
+    return max(_FEWEST_EPOCHS, min(_EPOCHS, affordable))

@@ -1,0 +1,1 @@
+"""Say how files would be read for a training."""
