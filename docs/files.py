@@ -23,7 +23,8 @@ def with_table(page: str) -> str:
 
 def _line(spec: FileSpec) -> str:
     shape = f"{spec.dtype} ({spec.shape})" if spec.dtype else spec.shape
-    return f"| `{spec.name}` | {shape} | {spec.what} | {spec.group or 'every version'} | {spec.since} |"
+    group = spec.group or spec.kind or "every version"
+    return f"| `{spec.name}` | {shape} | {spec.what} | {group} | {spec.since} |"
 
 
 if __name__ == "__main__":

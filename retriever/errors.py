@@ -44,12 +44,17 @@ class UnknownIdError(RetrieverError):
 
 
 class NotPublishedError(RetrieverError):
-    """The version was published without data that the request needs."""
+    """The version was published without data that the request needs.
 
-    def __init__(self, what: str, version: str, hint: str) -> None:
+    Attributes:
+        model: the family of the version's model, if no model of its kind has such data; else "".
+    """
+
+    def __init__(self, what: str, version: str, hint: str, *, model: str = "") -> None:
         super().__init__(f"version {version} was published without {what}: {hint}")
         self.what = what
         self.version = version
+        self.model = model
 
 
 class PageExpiredError(RetrieverError):

@@ -111,6 +111,32 @@ def publish(
     return version
 
 
+def publish_item_item(
+    volume: Path,
+    *,
+    seed: int = 1,
+    items: int = 40,
+    users: int = 12,
+    label: str | None = layout.DEFAULT_LABEL,
+) -> str:
+    """The same of an item-item model, with the same ids; each item has up to twelve neighbours."""
+    random = np.random.default_rng(seed)
+    sizes = [row * (items - 1) // max(1, users - 1) for row in range(users)]
+    seen = [np.sort(random.choice(items, size=size, replace=False)) for size in sizes]
+    with Staging(volume) as staging:
+        staging.add_id_map(layout.ITEM_IDS, IdMap.build(ids(ODD_ITEM_IDS, items)))
+        staging.add_id_map(layout.USER_IDS, IdMap.build(ids(ODD_USER_IDS, users)))
+        staging.add_ragged(layout.SEEN_OFFSETS, layout.SEEN_ITEMS, ragged(seen))
+        staging.add_neighbours(publications.neighbours(random, items, most=12))
+        facts = publications.item_item_facts(
+            items=items, users=users, libraries={}, hyperparameters={}, metrics={}
+        )
+        version = staging.publish(facts).version
+    if label is not None:
+        promote(volume, version, label=label)
+    return version
+
+
 def build_indexes(
     staging: Staging,
     item_vectors: NDArray[np.float32],
@@ -179,22 +205,37 @@ class Expected:
         rows = self.publication.seen[self.publication.users.row(user_id)].tolist()
         seen = {*map(self.publication.items.external_id, rows)}
         scores = self.all_scores(user_id).items()
-        return {item_id: score for item_id, score in scores if item_id not in seen}
+        least = -np.inf if self.publication.neighbours is None else 0
+        return {item_id: score for item_id, score in scores if item_id not in seen and score > least}
 
     def all_scores(self, user_id: str) -> dict[str, float]:
-        """LightFM's score of each item."""
+        """LightFM's score of each item, or the sum of the weights of a user's items."""
+        if self.publication.neighbours is not None:
+            rows = self.publication.seen[self.publication.users.row(user_id)]
+            return self._by_id(self._weights()[rows].sum(axis=0))
         user = np.float64(self.publication.user_vectors[self.publication.users.row(user_id)])
         items = np.float64(self.publication.item_vectors)
         return self._by_id(items[:, :-1] @ user[:-1] + items[:, -1] + user[-1])
 
     @functools.cache  # noqa: B019
     def cosines(self, item_id: str) -> dict[str, float]:
-        """The cosine of each other item's embedding to this one's."""
+        """The cosine of each other item's embedding to this one's, or the weights of its neighbours."""
+        if self.publication.neighbours is not None:
+            weights = self._by_id(self._weights()[self.publication.items.row(item_id)])
+            return {other: weight for other, weight in weights.items() if weight > 0}
         items = np.float64(self.publication.item_vectors)[:, :-1]
         items /= np.linalg.norm(items, axis=1, keepdims=True)
         cosines = self._by_id(items @ items[self.publication.items.row(item_id)])
         del cosines[item_id]
         return cosines
+
+    def _weights(self) -> NDArray[np.float64]:
+        """The item-item matrix."""
+        own = self.publication.neighbours
+        assert own is not None
+        matrix = np.zeros((len(own), len(own)))
+        matrix[own.rows.owners, own.rows.values] = own.weights
+        return matrix
 
     def title(self, item_id: str) -> str:
         return text(self.publication.titles, self.publication.items.row(item_id))

@@ -16,7 +16,7 @@ from lightfm_retriever.publication.manifest import TrialFacts
 from lightfm_retriever.publication.vectors.fold_in import FoldIn
 from lightfm_retriever.publication.volume import Volume
 from trainer import models
-from trainer.errors import OptionError, TrainerError
+from trainer.errors import OptionError
 from trainer.evaluation.of_cold_users import evaluate_cold_of
 from trainer.evaluation.of_dataset import evaluate_dataset
 from trainer.fitting import warm_start as warm
@@ -90,8 +90,6 @@ def trained_by(
         fold_in = None
         if fitted.embeddings is not None and choice.folded_in:
             fitted, fold_in = _folded_in(fitted, dataset, seed=given.seed)
-    if fitted.embeddings is None:
-        raise TrainerError(f"a model of the family {family.name} can't be published yet")
     with timings.stage("evaluate"):
         evaluated = evaluate_dataset(fitted.scores, dataset, model=family.name, fitting=fitting)
         metrics = evaluated.metrics
@@ -100,6 +98,9 @@ def trained_by(
             metrics = metrics | cold
     yield Trained(
         embeddings=fitted.embeddings,
+        neighbours=fitted.neighbours,
+        profiles=fitted.profiles if fitted.embeddings is None else None,
+        family=family.name,
         metrics=metrics,
         evaluation=evaluated.facts,
         hyperparameters={

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import pairwise
@@ -13,6 +13,7 @@ import msgspec
 
 from lightfm_retriever.files.regular_files import read_regular
 from lightfm_retriever.publication import layout, signed_json
+from lightfm_retriever.publication.completeness import file_problems
 from lightfm_retriever.publication.errors import (
     ManifestError,
     UnsupportedFormatError,
@@ -39,9 +40,6 @@ FORMAT_VERSIONS = (1, 2)
 
 MAX_BYTES = 4 << 20
 """The largest manifest in bytes: more than any manifest needs."""
-
-MAX_FILES = 100
-"""The most files of a version; layout knows a third as many."""
 
 # Fields that were added to format 1 later, and their defaults. A field with its default isn't encoded,
 # so that an older manifest is encoded as it was.
@@ -231,8 +229,9 @@ def _problems(manifest: Manifest, version: str) -> Iterator[str]:
     if offset != timedelta(0):
         yield f"created_at is {shown(manifest.created_at)}, but should be a time in UTC"
     yield from _model_problems(manifest)
-    yield from (f"files: {problem}" for problem in _file_problems(manifest.files, manifest.kind))
     yield from _attribute_problems(manifest)
+    kinds = {attribute.kind for attribute in manifest.attributes}
+    yield from (f"files: {own}" for own in file_problems(manifest.files, manifest.kind, kinds))
     both = (layout.SIMILAR, layout.RECOMMEND) if manifest.kind == "vectors" else ()
     yield from (f"indexes: {name!r} is missing" for name in both if name not in manifest.indexes)
     for name in manifest.indexes:
@@ -251,26 +250,6 @@ def _model_problems(manifest: Manifest) -> Iterator[str]:
         yield f"format_version is {manifest.format_version}, but should be {needed} for these files"
 
 
-def _file_problems(files: Collection[str], kind: layout.Kind) -> Iterator[str]:
-    if len(files) > MAX_FILES:
-        yield f"there are {len(files)}, but a version has at most {MAX_FILES}"
-    yield from (
-        f"{shown(own)} isn't a plain file name" for own in files if not layout.is_file_name(own)
-    )
-    yield from (f"{name!r} is missing" for name in layout.REQUIRED_FILES[kind] if name not in files)
-    yield from (
-        f"{name!r} is there, but a model of {kind} has no such file"
-        for name in files
-        if name in layout.FILES and not layout.FILES[name].fits(kind)
-    )
-    for one, other in layout.PAIRS:
-        if (one in files) != (other in files):
-            yield f"only one of {one!r} and {other!r} is there, but both are needed"
-    missing = [name for name in layout.MODEL_FILES if name not in files]
-    if 0 < len(missing) < len(layout.MODEL_FILES):
-        yield f"{missing[0]!r} is missing, but other files of the model are there"
-
-
 def _attribute_problems(manifest: Manifest) -> Iterator[str]:
     names: set[str] = set()
     for position, attribute in enumerate(manifest.attributes):
@@ -282,16 +261,6 @@ def _attribute_problems(manifest: Manifest) -> Iterator[str]:
         if name in names:
             yield f"{where}: {shown(name)} occurs twice"
         names.add(name)
-    kinds = {attribute.kind for attribute in manifest.attributes}
-    for kind, files in layout.ATTRIBUTE_FILES.items():
-        for name in files:
-            if (kind in kinds) != (name in manifest.files):
-                odd = (
-                    "missing, though attributes has a"
-                    if kind in kinds
-                    else "there, but attributes has no"
-                )
-                yield f"files: {name!r} is {odd} {kind}"
 
 
 def _index_problems(manifest: Manifest, name: str) -> Iterator[str]:

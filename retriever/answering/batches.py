@@ -9,10 +9,9 @@ import numpy as np
 
 from lightfm_retriever.publication.vectors.vector_space import Float32Array
 from retriever.answer_words import Source
-from retriever.answering.model import Found, Wanted
 from retriever.answering.queries import Plan, RankedRows, carry_out, finish
 from retriever.answering.questions import Checkpoint, always_wanted
-from retriever.answering.search import VectorRanker
+from retriever.answering.search import Found, VectorRanker, Wanted
 from retriever.answering.snapshot import Snapshot
 
 MAX_REQUESTS = 256

@@ -1,4 +1,4 @@
-"""What a model of any kind does for questions: it makes queries of subjects, and ranks items by them.
+"""The protocol of a model of any kind: it makes queries of subjects, and ranks items by them.
 
 A version has a model of one kind: vectors (`vector_model.py`) or neighbours of items
 (`neighbour_model.py`). No other module of this package needs to know which one.
@@ -16,69 +16,14 @@ from numpy.typing import NDArray
 
 from lightfm_retriever.publication.search_effort import Way
 from lightfm_retriever.publication.storage.id_map import Rows
-from lightfm_retriever.publication.storage.ragged import are_among
 from lightfm_retriever.publication.vectors.vector_space import Float32Array
 from retriever.answer_words import Source
-from retriever.answering.filters import Filter
-from retriever.answering.pages import START, Position
-from retriever.answering.questions import AS_TUNED, Checkpoint, Search
+from retriever.answering.questions import Checkpoint
+from retriever.answering.search import Found, Wanted
 
-NOTHING: NDArray[np.int32] = np.empty(0, dtype=np.int32)
 ZERO = np.float32(0)
 MAX_CONTRIBUTIONS = 3
 """The largest number of contributions in an explanation."""
-
-
-class Wanted(msgspec.Struct, frozen=True):
-    """The results to find.
-
-    Attributes:
-        count: number of results.
-        items: number of items of the version.
-        excluded: rows that may not be returned, ascending and distinct.
-        filter: the filter that results must match; None for none.
-        search: how hard to search.
-        position: the position in the ranking at which the results begin.
-        way: the way of asking, which decides the effort.
-    """
-
-    count: int
-    items: int
-    excluded: NDArray[np.int32] = NOTHING
-    filter: Filter | None = None
-    search: Search = AS_TUNED
-    position: Position = START
-    way: Way = "usual"
-
-    @property
-    def most(self) -> int:
-        """An upper bound of the number of items that may be returned."""
-        return self.items if self.filter is None else self.filter.most
-
-
-class Found(msgspec.Struct, frozen=True):
-    """Ranked results.
-
-    Attributes:
-        rows: (k,) int64, best first.
-        scores: (k,) float32.
-        width: number of candidates that the index was asked for; 0 when all items were scored.
-        candidates: number of items that were examined.
-        filtered: number of examined items that may not be returned.
-        matching: number of items that match the filter; None when unknown.
-        total: number of items that may be returned; None when unknown.
-        without_evidence: number of items that aren't returned only because no seen item speaks for
-            them; always 0 for vectors, which score every item.
-    """
-
-    rows: Rows
-    scores: Float32Array
-    width: int
-    candidates: int
-    filtered: int
-    matching: int | None = None
-    total: int | None = None
-    without_evidence: int = 0
 
 
 class Subject(msgspec.Struct, frozen=True):
@@ -86,11 +31,11 @@ class Subject(msgspec.Struct, frozen=True):
 
     Attributes:
         source: how the answer is ranked.
-        query: what the model's ranker takes; None when the source is POPULAR.
+        query: the input of the model's ranker; None when the source is POPULAR.
         constant: added to each score: the user's bias.
         own: rows of the user's seen items, or of the items of the request, ascending.
         unknown: the ids that the version doesn't have.
-        parts: makes what the model explains scores by; None when the source is POPULAR.
+        parts: makes the input of `Model.explain`; None when the source is POPULAR.
         empty: whether the query ranks no item at all.
         way: the way of asking, if seen items are left out.
     """
@@ -193,11 +138,3 @@ def largest(names: Sequence[str], contributions: Float32Array) -> list[tuple[str
     order = np.argsort(-contributions, kind="stable")[:MAX_CONTRIBUTIONS]
     own = ((names[place], float(contributions[place])) for place in order.tolist())
     return [both for both in own if both[1] > 0]
-
-
-def without(rows: Rows, excluded: NDArray[np.int32]) -> Rows:
-    """Return the rows that aren't in `excluded`, which must be ascending."""
-    if not len(excluded):
-        return rows
-    kept: Rows = rows[~are_among(rows, excluded)]
-    return kept

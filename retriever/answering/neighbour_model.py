@@ -12,15 +12,15 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from lightfm_retriever.publication.errors import NoVectorsError
 from lightfm_retriever.publication.reader import Publication
 from lightfm_retriever.publication.storage.id_map import Rows
 from lightfm_retriever.publication.storage.ragged import are_among
 from lightfm_retriever.publication.vectors.neighbours import Neighbours
 from lightfm_retriever.publication.vectors.vector_space import Float32Array, best
 from retriever.answer_words import Source
-from retriever.answering.model import ZERO, Found, KnownItems, ScoreParts, Subject, Wanted, largest
+from retriever.answering.model import ZERO, KnownItems, ScoreParts, Subject, largest
 from retriever.answering.questions import Checkpoint
+from retriever.answering.search import Found, Wanted
 from retriever.errors import NotPublishedError
 
 # Rough microseconds: of a search, of each neighbour of the subject's items, and of each item.
@@ -54,7 +54,7 @@ class NeighbourRanker:
         self._each = len(neighbours.weights) / len(neighbours)
 
     def find(self, query: Links, wanted: Wanted, checkpoint: Checkpoint) -> Found:  # noqa: ARG002
-        """See Ranker. The answer is exact, whatever `wanted.search` says."""
+        """See Ranker. The answer is exact, also without `wanted.search.exact`."""
         rows, scores, examined = self._with_evidence(query, wanted)
         if wanted.filter is not None:
             matching = wanted.filter.matches(rows)
@@ -164,8 +164,9 @@ class NeighbourModel:
     def embeddings(self, rows: Rows) -> Float32Array:  # noqa: ARG002
         """See Model."""
         facts = self._publication.manifest
-        hint = f"{NoVectorsError(facts.version, facts.family)}; leave diversity out"
-        raise NotPublishedError("vectors, which diversity needs", facts.version, hint)
+        hint = f"its model, {facts.family}, is an item-item model: leave diversity out"
+        what = "vectors, which diversity needs"
+        raise NotPublishedError(what, facts.version, hint, model=facts.family)
 
     def _subject(
         self, source: Source, query: Links, own: NDArray[np.int32], unknown: Sequence[str]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from lightfm_retriever.publication.vectors.vector_space import best
-from retriever.answering.model import Found, Wanted, without
+from retriever.answering.search import Found, Wanted, without
 from retriever.answering.snapshot import Snapshot
 from retriever.errors import NotPublishedError
 

@@ -18,7 +18,7 @@ from retriever.answer_words import ShortReason, Source
 from retriever.answering import pages
 from retriever.answering.diversity import diversify, pool_size
 from retriever.answering.filters import EmptyRange, UnknownValue, look_up
-from retriever.answering.model import NOTHING, Found, Ranker, ScoreParts, Subject, Wanted
+from retriever.answering.model import Ranker, ScoreParts, Subject
 from retriever.answering.pages import START, Page, Position
 from retriever.answering.popular import find_popular
 from retriever.answering.questions import (
@@ -29,6 +29,7 @@ from retriever.answering.questions import (
     UserSubject,
     always_wanted,
 )
+from retriever.answering.search import NOTHING, Found, Wanted
 from retriever.answering.snapshot import Snapshot
 from retriever.answering.subjects import explain, item_subject, user_subject
 

@@ -1,4 +1,4 @@
-"""Search: rank rows for the query of a model of vectors, by the index or by scoring all items."""
+"""Search: the wanted and the found results, and how vectors find them: by an index or all scores."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import KW_ONLY, dataclass, field
 
+import msgspec
 import numpy as np
 from msgspec.structs import replace
 from numpy.typing import NDArray
@@ -18,14 +19,71 @@ from lightfm_retriever.publication.search_effort import (
     WIDER,
     Depths,
     IndexCosts,
+    Way,
     candidates_for,
     count_under_filter,
 )
 from lightfm_retriever.publication.storage.id_map import Rows
+from lightfm_retriever.publication.storage.ragged import are_among
 from lightfm_retriever.publication.vectors.vector_space import Float32Array, best, row_norms, unit_rows
-from retriever.answering.model import Found, Wanted, without
-from retriever.answering.questions import Checkpoint
+from retriever.answering.filters import Filter
+from retriever.answering.pages import START, Position
+from retriever.answering.questions import AS_TUNED, Checkpoint, Search
 from retriever.index.protocol import SearchIndex
+
+NOTHING: NDArray[np.int32] = np.empty(0, dtype=np.int32)
+
+
+class Wanted(msgspec.Struct, frozen=True):
+    """The results to find.
+
+    Attributes:
+        count: number of results.
+        items: number of items of the version.
+        excluded: rows that may not be returned, ascending and distinct.
+        filter: the filter that results must match; None for none.
+        search: how hard to search.
+        position: the position in the ranking at which the results begin.
+        way: the way of asking, which decides the effort.
+    """
+
+    count: int
+    items: int
+    excluded: NDArray[np.int32] = NOTHING
+    filter: Filter | None = None
+    search: Search = AS_TUNED
+    position: Position = START
+    way: Way = "usual"
+
+    @property
+    def most(self) -> int:
+        """An upper bound of the number of items that may be returned."""
+        return self.items if self.filter is None else self.filter.most
+
+
+class Found(msgspec.Struct, frozen=True):
+    """Ranked results.
+
+    Attributes:
+        rows: (k,) int64, best first.
+        scores: (k,) float32.
+        width: number of candidates that the index was asked for; 0 when all items were scored.
+        candidates: number of items that were examined.
+        filtered: number of examined items that may not be returned.
+        matching: number of items that match the filter; None when unknown.
+        total: number of items that may be returned; None when unknown.
+        without_evidence: number of items that aren't returned only because no seen item speaks for
+            them; always 0 for vectors, which score every item.
+    """
+
+    rows: Rows
+    scores: Float32Array
+    width: int
+    candidates: int
+    filtered: int
+    matching: int | None = None
+    total: int | None = None
+    without_evidence: int = 0
 
 
 @dataclass(frozen=True)
@@ -121,7 +179,7 @@ class VectorRanker:
         return self.exact.scores(query, rows)
 
     def microseconds(self, items: int) -> float:  # noqa: ARG002
-        """See retriever.answering.model.Ranker. A query is one vector, whatever it was made from."""
+        """See retriever.answering.model.Ranker. A query is one vector, of one item or of many."""
         return self.query_microseconds
 
 
@@ -198,6 +256,14 @@ def _rank_all(ranker: VectorRanker, query: Float32Array, count: int, wanted: Wan
     order = best(scores, count, ranker.ties_of(rows))
     left_out = len(matching) - len(rows)
     return Found(rows[order], scores[order], 0, len(matching), left_out, len(matching), len(rows))
+
+
+def without(rows: Rows, excluded: NDArray[np.int32]) -> Rows:
+    """Return the rows that aren't in `excluded`, which must be ascending."""
+    if not len(excluded):
+        return rows
+    kept: Rows = rows[~are_among(rows, excluded)]
+    return kept
 
 
 def _width(ranker: VectorRanker, wanted: Wanted) -> int:

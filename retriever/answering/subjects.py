@@ -87,7 +87,7 @@ def _features(snapshot: Snapshot, subject: UserFeatures, unknown_ids: UnknownIds
     facts, features = snapshot.publication.manifest, snapshot.publication.user_features
     if not snapshot.model.has_features and unknown_ids != "popular":
         hint = f"its model, {facts.family}, is an item-item model: request a user_id or a session"
-        raise NotPublishedError("features of users", facts.version, hint)
+        raise NotPublishedError("features of users", facts.version, hint, model=facts.family)
     rows = {name: None if features is None else features.row(name) for name in subject.features}
     known = {name: row for name, row in rows.items() if row is not None}
     unknown = [name for name, row in rows.items() if row is None]

@@ -19,8 +19,8 @@ from lightfm_retriever.publication.storage.id_map import Rows
 from lightfm_retriever.publication.vectors.fold_in import FoldIn
 from lightfm_retriever.publication.vectors.vector_space import Float32Array, split_biases, unit_rows
 from retriever.answer_words import Source
-from retriever.answering.model import NOTHING, ZERO, KnownItems, ScoreParts, Subject, largest
-from retriever.answering.search import Scorer, VectorRanker
+from retriever.answering.model import ZERO, KnownItems, ScoreParts, Subject, largest
+from retriever.answering.search import NOTHING, Scorer, VectorRanker
 from retriever.errors import InvalidArgumentError, NotPublishedError
 from retriever.index import open_index
 
@@ -69,7 +69,7 @@ class VectorModel:
 
     @property
     def has_features(self) -> bool:
-        """See Model. A version without features knows none of those that are asked for."""
+        """See Model. A version without features has none of the features of a request."""
         return True
 
     def user(self, row: int) -> Subject:

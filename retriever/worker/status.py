@@ -44,6 +44,8 @@ def to_message(error: Exception) -> status_pb2.Status:
         return statuses.make(code_pb2.NOT_FOUND, str(error), reason)
     if isinstance(error, NotPublishedError):
         told = {"what": error.what, "version": error.version}
+        if error.model:
+            told["model"] = error.model
         reason = statuses.reason("NOT_PUBLISHED", told)
         return statuses.make(code_pb2.FAILED_PRECONDITION, str(error), reason)
     if isinstance(error, PageExpiredError):

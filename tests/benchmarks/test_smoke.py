@@ -21,6 +21,7 @@ FLAGS = {
     "footprint": (f"--workers 1 2 --calls 20 {LARGE}", "sizes"),
     "freshness": ("--epochs 1 --seeds 1", "summary"),
     "indexes": ("--n 300 --vectors heavy-tailed --backends exact,annoy", "indexes"),
+    "item_item": ("--items 300 --users 20 --keep 20 --factors 4 --rounds 1 --seconds 0.3", "costs"),
     "large": (LARGE, "version"),
     "observed": (BRIEF, "variants"),
     "publishing": ("--items 300 --components 8 --trees 2 --folder FOLDER", "results"),

@@ -6,30 +6,33 @@ the files. A new format version gets a new directory beside the old ones, made o
 
     python -m tests.contract.make_golden
 
-which writes golden/format-N, a volume, and golden/format-N.json, what it should answer. It refuses to
-write where something is.
+which writes golden/format-N, a volume, and golden/format-N.json, what it should answer, of each format
+that isn't there yet. It writes nothing where something is.
 """
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from annoy import AnnoyIndex
+from numpy.typing import NDArray
 
 from lightfm_retriever.publication import layout
 from lightfm_retriever.publication.labels import promote
 from lightfm_retriever.publication.manifest import (
-    FORMAT_VERSION,
     DatasetFacts,
     IndexFacts,
     Manifest,
+    ModelFacts,
     RunFacts,
 )
 from lightfm_retriever.publication.storage.id_map import IdMap
 from lightfm_retriever.publication.storage.ragged import Ragged, from_texts
+from lightfm_retriever.publication.vectors.neighbours import Neighbours
 from lightfm_retriever.publication.vectors.vector_space import (
     Float32Array,
     augment_items,
@@ -59,8 +62,8 @@ TITLES = {
 USERS = ["1", "2", "Ünal", "用户", "مستخدم", "u" * 512]
 
 
-def make(volume: Path) -> dict[str, Any]:
-    """Publish to a new volume, and return what it should answer."""
+def make_vectors(volume: Path) -> dict[str, Any]:
+    """Publish vectors, in format 1, to a new volume, and return what it should answer."""
     random = np.random.default_rng(1)
     items, users = IdMap.build(TITLES), IdMap.build(USERS)
     item_vectors = random.normal(scale=0.5, size=(len(items), COMPONENTS + 1)).astype(np.float32)
@@ -77,9 +80,7 @@ def make(volume: Path) -> dict[str, Any]:
         staging.add_id_map(layout.USER_IDS, users)
         staging.add_array(layout.ITEM_VECTORS, item_vectors)
         staging.add_array(layout.USER_VECTORS, user_vectors)
-        offsets = np.cumsum([0, *map(len, seen)], dtype=np.int64)
-        rows = Ragged(offsets, np.concatenate(seen).astype(np.int32))
-        staging.add_ragged(layout.SEEN_OFFSETS, layout.SEEN_ITEMS, rows)
+        staging.add_ragged(layout.SEEN_OFFSETS, layout.SEEN_ITEMS, _ragged(seen))
         staging.add_ragged(layout.TITLE_OFFSETS, layout.TITLE_BYTES, from_texts(titles))
         for name, index in ((layout.SIMILAR, similar), (layout.RECOMMEND, recommend)):
             index.save(str(staging.path(layout.index_file(name, "annoy"))))
@@ -106,6 +107,59 @@ def make(volume: Path) -> dict[str, Any]:
         "similar": [_neighbours(similar, vector) for vector in embeddings],
         "recommend": [_neighbours(recommend, query) for query in queries],
     }
+
+
+def make_neighbours(volume: Path) -> dict[str, Any]:
+    """Publish an item-item model, in format 2, to a new volume, and return what it should answer."""
+    random = np.random.default_rng(2)
+    items, users = IdMap.build(TITLES), IdMap.build(USERS)
+    count = len(items)
+    # From an item without neighbours to one that has all others.
+    lists = [
+        np.sort(random.choice(np.setdiff1d(np.arange(count), [row]), size=row, replace=False))
+        for row in range(count)
+    ]
+    rows = _ragged(lists)
+    # Quarters: their sums aren't rounded.
+    weights = (random.integers(-4, 9, len(rows.values)) / 4).astype(np.float32)
+    seen = [np.sort(random.choice(count, size=row, replace=False)) for row in range(len(users))]
+    profiles = [own[: len(own) - row % 2] for row, own in enumerate(seen)]
+    with Staging(volume, clock=lambda: datetime(2026, 11, 30, 20, 30, tzinfo=UTC)) as staging:
+        staging.add_id_map(layout.ITEM_IDS, items)
+        staging.add_id_map(layout.USER_IDS, users)
+        staging.add_ragged(layout.SEEN_OFFSETS, layout.SEEN_ITEMS, _ragged(seen))
+        staging.add_ragged(layout.PROFILE_OFFSETS, layout.PROFILE_ITEMS, _ragged(profiles))
+        staging.add_neighbours(Neighbours(rows, weights))
+        facts = replace(
+            _facts(count, len(users), {}),
+            components=0,
+            model=ModelFacts(family="ease", kind="neighbours"),
+        )
+        version = staging.publish(facts).version
+    promote(volume, version)
+    layout.staging_dir(volume).rmdir()
+    matrix = np.zeros((count, count))
+    matrix[rows.owners, rows.values] = weights
+    return {
+        "version": version,
+        "item_ids": [items.external_id(row) for row in range(count)],
+        "user_ids": [users.external_id(row) for row in range(len(users))],
+        "seen": [own.tolist() for own in seen],
+        "profiles": [own.tolist() for own in profiles],
+        "neighbours": [own.tolist() for own in lists],
+        "weights": [
+            weights[rows.offsets[row] : rows.offsets[row + 1]].tolist() for row in range(count)
+        ],
+        "scores": [matrix[own].sum(axis=0).tolist() for own in profiles],
+    }
+
+
+FORMATS = {1: make_vectors, 2: make_neighbours}
+
+
+def _ragged(rows: Sequence[NDArray[np.integer]]) -> Ragged:
+    offsets = np.cumsum([0, *map(len, rows)], dtype=np.int64)
+    return Ragged(offsets, np.concatenate(rows).astype(np.int32))
 
 
 def _build(vectors: Float32Array) -> AnnoyIndex:
@@ -180,12 +234,17 @@ def _facts(items: int, users: int, indexes: dict[str, IndexFacts]) -> Manifest:
 
 
 def main() -> None:
-    volume = GOLDEN / f"format-{FORMAT_VERSION}"
-    answers = volume.with_suffix(".json")
-    if volume.exists() or answers.exists():
-        raise SystemExit(f"{volume} is there already, and golden files are never remade")
-    text = json.dumps(make(volume), indent=1, ensure_ascii=False)
-    answers.write_text(text + "\n", encoding="utf-8")
+    written = []
+    for number, make in FORMATS.items():
+        volume = GOLDEN / f"format-{number}"
+        answers = volume.with_suffix(".json")
+        if volume.exists() or answers.exists():
+            continue
+        text = json.dumps(make(volume), indent=1, ensure_ascii=False)
+        answers.write_text(text + "\n", encoding="utf-8")
+        written.append(volume)
+    if not written:
+        raise SystemExit(f"{GOLDEN} has all formats already, and golden files are never remade")
 
 
 if __name__ == "__main__":

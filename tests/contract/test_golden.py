@@ -9,6 +9,7 @@ from annoy import AnnoyIndex
 from lightfm_retriever.publication import layout, manifest
 from lightfm_retriever.publication.errors import NothingToRollBackToError
 from lightfm_retriever.publication.labels import list_labels, read_label, rollback_target
+from lightfm_retriever.publication.manifest import FORMAT_VERSIONS
 from lightfm_retriever.publication.reader import list_versions, open_publication
 from lightfm_retriever.publication.search_effort import depths_of
 from lightfm_retriever.publication.storage.ragged import text
@@ -176,6 +177,7 @@ def test_it_is_not_made_anew(monkeypatch, tmp_path):
     assert publications.tree(make_golden.GOLDEN) == before
     monkeypatch.setattr(make_golden, "GOLDEN", tmp_path)
     make_golden.main()
-    answers = json.loads((tmp_path / "format-1.json").read_text(encoding="utf-8"))
-    verify(tmp_path / "format-1", answers["version"])
-    assert answers["item_ids"] == ANSWERS["item_ids"]
+    for number in FORMAT_VERSIONS:
+        answers = json.loads((tmp_path / f"format-{number}.json").read_text(encoding="utf-8"))
+        assert verify(tmp_path / f"format-{number}", answers["version"]).format_version == number
+        assert answers["item_ids"] == ANSWERS["item_ids"]

@@ -55,7 +55,7 @@ DAMAGES: dict[str, Callable[[Path], object]] = {
     ),
     "another metric, signed": _signed(_similar, metric="euclidean"),
     "other dimensions, signed": _signed(_similar, dimensions=17),
-    "an unknown format, signed": _signed(lambda content: content, format_version=2),
+    "an unknown format, signed": _signed(lambda content: content, format_version=9),
     "a manifest of nonsense": lambda directory: overwrite(
         directory / layout.MANIFEST, b"\x00not a manifest"
     ),

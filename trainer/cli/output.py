@@ -42,6 +42,7 @@ def published(result: Checked, *, as_json: bool) -> None:
                 "metrics": manifest.metrics,
                 "evaluation": None if manifest.evaluation is None else asdict(manifest.evaluation),
                 "indexes": {name: asdict(index) for name, index in manifest.indexes.items()},
+                "model": None if manifest.model is None else asdict(manifest.model),
                 "attributes": [asdict(attribute) for attribute in manifest.attributes],
                 "seconds": in_order(result.seconds),
                 "warnings": result.warnings,
@@ -78,8 +79,11 @@ def version(content: dict[str, Any], labels: Sequence[str], *, as_json: bool) ->
     data = content["dataset"]
     print(
         f"from {data['name']} (split {data['split']}), run {content['run']['id']}: "
-        f"{content['users']:,} users, {content['items']:,} items, {content['components']} components"
+        f"{content['users']:,} users, {content['items']:,} items, "
+        + (f"{content['components']} components" if content["components"] else "no vectors")
     )
+    if model := content.get("model"):
+        print(f"model: {model['family']}, of {model['kind']}")
     metrics = {name: value for name, value in content["metrics"].items() if is_main(name)}
     for title, values in (
         ("hyperparameters", content["hyperparameters"]),
@@ -135,11 +139,12 @@ def diff(found: VersionDiff, *, as_json: bool) -> None:
         )
     content = asdict(found)
     rows = tables.table("", "before", "after", texts=1)
-    for group in ("metrics", "hyperparameters", "indexes", "attributes"):
+    for group in ("metrics", "model", "hyperparameters", "indexes", "attributes"):
         for change in content[group]:
             if group == "metrics" and not is_main(change["name"]):
                 continue
-            name = f"attribute {change['name']}" if group == "attributes" else change["name"]
+            title = {"attributes": "attribute ", "model": "model "}.get(group, "")
+            name = f"{title}{change['name']}"
             rows.add_row(name, printing.text(change["before"]), printing.text(change["after"]))
     tables.show(rows)
 
@@ -173,7 +178,9 @@ def versions(rows: Sequence[VersionRow], *, as_json: bool) -> None:
             printing.share(row.metrics.get("test_precision_at_10_unseen")),
             printing.share(row.metrics.get("test_auc_unseen")),
             row.test[:8] or "-",
-            printing.share(row.recall_at_10.get(layout.RECOMMEND)),
+            "no index"
+            if row.model_kind == "neighbours"
+            else printing.share(row.recall_at_10.get(layout.RECOMMEND)),
         )
     tables.show(shown)
     # A problem names a path and two checksums, which are too long for a column.
@@ -211,6 +218,10 @@ def show(content: object, text: str, *, as_json: bool) -> None:
 
 
 def _print_indexes(manifest: Manifest) -> None:
+    if manifest.kind == "neighbours":
+        size = sum(manifest.files[name].size for name in layout.REQUIRED_FILES["neighbours"])
+        print(f"no index: the item-item model {manifest.family} answers exactly ({size / 1e6:.1f} MB)")
+        return
     rows = tables.table(
         "index", "backend", "settings", "recall@10", "µs a query", "exact, µs", "file, MB", texts=3
     )

@@ -14,7 +14,9 @@ from lightfm_retriever.publication.errors import TooLongError
 from lightfm_retriever.publication.evaluation_facts import EvaluationFacts
 from lightfm_retriever.publication.manifest import Scalar, TrialFacts
 from lightfm_retriever.publication.storage.id_map import MAX_ID_BYTES, AnyIds, IdMap
+from lightfm_retriever.publication.storage.ragged import Ragged
 from lightfm_retriever.publication.vectors.fold_in import FoldIn
+from lightfm_retriever.publication.vectors.neighbours import Neighbours
 from lightfm_retriever.publication.vectors.vector_space import (
     Float32Array,
     check_indexable,
@@ -25,6 +27,7 @@ from lightfm_retriever.publication.vectors.vector_space import (
 )
 from lightfm_retriever.publication.writer import Staging
 from trainer.errors import DivergedError
+from trainer.fitting.scores import NeighbourScores, UserScores, VectorScores
 from trainer.fitting.warm_start import ModelState
 from trainer.preparing.dataset import Dataset
 
@@ -97,10 +100,16 @@ class UserFeatureVectors:
 
 @dataclass(frozen=True, kw_only=True)
 class Trained:
-    """A trained model, for evaluation and publication, from either engine.
+    """A trained model, for evaluation and publication, from any engine.
+
+    It has either embeddings or neighbours.
 
     Attributes:
-        embeddings: of items and users, by row.
+        embeddings: of items and users, by row; None for an item-item model.
+        neighbours: of the items, by row; None for a model of vectors.
+        profiles: for each user the ascending rows of the items whose neighbours count, which are those
+            with a positive interaction in training; None for a model of vectors.
+        family: the name of the model's family in the manifest, such as "ease"; "" for none.
         metrics: on the held-out interactions, by name.
         evaluation: the test, and how sure the metrics are; None if nothing was held out.
         hyperparameters: by name, as in the manifest.
@@ -113,7 +122,10 @@ class Trained:
         warnings: one sentence each.
     """
 
-    embeddings: Embeddings
+    embeddings: Embeddings | None = None
+    neighbours: Neighbours | None = None
+    profiles: Ragged | None = None
+    family: str = ""
     metrics: dict[str, float] = field(default_factory=dict)
     evaluation: EvaluationFacts | None = None
     hyperparameters: dict[str, Scalar] = field(default_factory=dict)
@@ -124,6 +136,33 @@ class Trained:
     fold_in: FoldIn | None = None
     trials: Sequence[TrialFacts] = ()
     warnings: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        """Raise ValueError unless there is all of one kind of model."""
+        is_item_item = self.neighbours is not None
+        if is_item_item == (self.embeddings is not None) or is_item_item != (self.profiles is not None):
+            raise ValueError("a model has embeddings, or neighbours and profiles")
+        if is_item_item and not self.family:
+            raise ValueError("a model of neighbours needs the name of its family")
+
+    @property
+    def kind(self) -> layout.Kind:
+        """The kind of the model."""
+        return "vectors" if self.neighbours is None else "neighbours"
+
+    @property
+    def vectors(self) -> Embeddings:
+        """The embeddings of a model that has some."""
+        if self.embeddings is None:
+            raise ValueError("an item-item model has no vectors")
+        return self.embeddings
+
+    @property
+    def scores(self) -> UserScores:
+        """The scores of the model for its users."""
+        if self.neighbours is not None and self.profiles is not None:
+            return NeighbourScores(self.neighbours, self.profiles)
+        return VectorScores(self.vectors.item_vectors, self.vectors.user_vectors)
 
 
 def check_servable(embeddings: Embeddings) -> None:

@@ -233,6 +233,7 @@ class Measured:
         recall_at_10: by name of the index, the lowest of all kinds of question.
         worst_question: by name of the index, the kind of question with that recall; missing if it is
             the usual one.
+        is_exact: whether the version has no index, since all its answers are exact.
         target_recall: the recall that the indexes were tuned for.
         coverage: see Gates.
         baseline: None if the label named no version.
@@ -249,6 +250,7 @@ class Measured:
     users: int = 0
     recall_at_10: Mapping[str, float] = field(default_factory=dict)
     worst_question: Mapping[str, str] = field(default_factory=dict)
+    is_exact: bool = False
     target_recall: float | None = None
     coverage: float | None = None
     baseline: Baseline | None = None

@@ -41,6 +41,8 @@ _UNKNOWN = {
     "min_coverage": "the version has no users",
 }
 
+_EXACT = "recall@10 is 1, because an item-item model has no index: all its answers are exact"
+
 
 def check(gates: Gates, measured: Measured) -> list[GateResult]:
     """Judge the measured values by the gates that always hold and by the thresholds in `gates`."""
@@ -59,7 +61,10 @@ def check(gates: Gates, measured: Measured) -> list[GateResult]:
     floor = gates.min_recall
     if floor is None:
         floor = min(DEFAULT_RECALL, measured.target_recall or DEFAULT_RECALL)
-    results.append(_recall(measured, floor))
+    if measured.is_exact:
+        results.append(GateResult("min_recall", True, 1.0, floor, _EXACT))
+    else:
+        results.append(_recall(measured, floor))
     results += _at_least("min_coverage", "coverage", measured.coverage, gates.min_coverage)
     simple = [] if measured.evaluation is None else measured.evaluation.simple_models
     results += check_lifts(gates.min_lift_over, simple, measured.family)

@@ -12,10 +12,9 @@ from numpy.typing import NDArray
 from lightfm_retriever.publication import reader
 from lightfm_retriever.publication.reader import Publication
 from lightfm_retriever.publication.storage.id_map import AnyIds, Rows
-from lightfm_retriever.publication.storage.ragged import Ragged
-from lightfm_retriever.publication.vectors.vector_space import Float32Array
 from trainer.evaluation.metric_rows import POPULAR, TRAINED
-from trainer.evaluation.of_vectors import MAX_USERS, K, top_items, with_positives
+from trainer.evaluation.of_vectors import MAX_USERS, K, with_positives
+from trainer.evaluation.of_versions import exact_answers
 from trainer.index.exact import sample
 from trainer.promotion.gates import Baseline, Common, Gates, Measured
 from trainer.promotion.predecessor import Predecessor
@@ -40,7 +39,7 @@ def measure(
     manifest = candidate.manifest
     covered = compared = None
     if gates.min_coverage is not None:
-        covered = coverage(candidate.item_vectors, candidate.user_vectors, candidate.seen, seed=seed)
+        covered = coverage(candidate, seed=seed)
     if before is not None and before.publication is not None:
         # Without a threshold only large losses fail, and fewer users are enough to see these.
         most = SAMPLED_USERS if gates.max_relative_loss is None else MAX_USERS
@@ -61,6 +60,7 @@ def measure(
         worst_question={
             name: own.worst_way for name, own in manifest.indexes.items() if own.worst_way is not None
         },
+        is_exact=manifest.kind == "neighbours",
         target_recall=min((own for own in targets if own is not None), default=None),
         coverage=covered,
         baseline=compared,
@@ -68,19 +68,17 @@ def measure(
     )
 
 
-def coverage(
-    item_vectors: Float32Array, user_vectors: Float32Array, seen: Ragged, *, seed: int
-) -> float | None:
+def coverage(version: Publication, *, seed: int) -> float | None:
     """Return the share of items that are in the top ten of at least one user, without seen items.
 
     If there are more users than SAMPLED_USERS, that many are drawn by the seed. There must be an item.
     None if there are no users.
     """
-    users = sample(len(user_vectors), SAMPLED_USERS, seed=seed)
+    users = sample(len(version.users), SAMPLED_USERS, seed=seed)
     if not len(users):
         return None
-    covered = np.zeros(len(item_vectors), dtype=bool)
-    for top in top_items(item_vectors, user_vectors[users], [seen[row] for row in users]):
+    covered = np.zeros(len(version.items), dtype=bool)
+    for top in exact_answers(version, users, [version.seen[row] for row in users]):
         covered[top] = True
     return float(covered.mean())
 
@@ -156,7 +154,7 @@ def _compared(common: Common, before: NDArray[np.float64], after: NDArray[np.flo
 def _shares(version: Publication, asked: list[_Question]) -> NDArray[np.float64]:
     """Return for each question the share of the ten answers that are positives."""
     users = np.array([user for user, _, _ in asked], dtype=np.int64)
-    found = top_items(version.item_vectors, version.user_vectors[users], [seen for _, seen, _ in asked])
+    found = exact_answers(version, users, [seen for _, seen, _ in asked])
     return np.array(
         [
             len(np.intersect1d(rows, positives)) / K

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from lightfm_retriever.publication import layout
 from lightfm_retriever.publication.attributes import Attributes
-from lightfm_retriever.publication.manifest import IndexFacts, Manifest, RunFacts
+from lightfm_retriever.publication.manifest import IndexFacts, Manifest, ModelFacts, RunFacts
 from lightfm_retriever.publication.storage import ragged
 from lightfm_retriever.publication.storage.arrays import map_array
 from lightfm_retriever.publication.vectors.fold_in import FoldIn
@@ -98,16 +98,22 @@ def publish(
         VectorError: the vectors can't be served.
         PublicationError: the volume can't be used.
     """
-    check_servable(source.embeddings)
+    if source.embeddings is not None:
+        check_servable(source.embeddings)
     if source.user_features is not None:
         source.user_features.check_servable()
     ranks = id_ranks(source.items)
     with Staging(volume, clock=timings.clock) as staging:
-        with timings.stage("index"):
-            # Write the vectors first: later steps map the file, and the system can reclaim its pages.
-            source = _stage_vectors(staging, source)
-            content = _Content(source, ranks, _fold_in(source, seed=indexing.options.seed))
-            indexed = [_index(name, content, staging, indexing, reporter) for name in SPACES]
+        indexed: list[_Indexed] = []
+        content = _Content(source, ranks, None)
+        if source.neighbours is not None:
+            _stage_neighbours(staging, source)
+        else:
+            with timings.stage("index"):
+                # Write the vectors first: later steps map the file, and its pages can be reclaimed.
+                source = _stage_vectors(staging, source)
+                content = _Content(source, ranks, _fold_in(source, seed=indexing.options.seed))
+                indexed = [_index(name, content, staging, indexing, reporter) for name in SPACES]
         served = {name: value for index in indexed for name, value in index.metrics.items()}
         metrics = source.metrics | served
         if served:
@@ -117,13 +123,15 @@ def publish(
             attributes = Attributes.build(source.attributes, len(source.items))
             staging.add_attributes(attributes)
             warnings = _stage_cold(staging, content)
-            name, backends = source.facts.name, [*indexing.backends, *(own.backend for own in indexed)]
+            name = source.facts.name
+            backends = [*indexing.backends, *(own.backend for own in indexed)] if indexed else []
             libraries = {*_LIBRARIES, *source.libraries, *distributions(backends)}
             sealed = staging.seal(
                 Manifest(
                     items=len(source.items),
                     users=len(source.users),
-                    components=source.embeddings.components,
+                    components=0 if source.embeddings is None else source.embeddings.components,
+                    model=ModelFacts(family=source.family, kind=source.kind) if source.family else None,
                     run=RunFacts(
                         id=timings.run_id,
                         started_at=timings.started_at.isoformat(),
@@ -162,7 +170,7 @@ def _index(
         OSError: a file can't be written.
     """
     source, options = content.source, indexing.options
-    embeddings = source.embeddings
+    embeddings = source.vectors
     if indexing.fall_back and not options.strict:
         options = replace(options, stand_ins=stand_ins(indexing.backends))
     tuned = tune(
@@ -239,7 +247,7 @@ def _way_warnings(name: str, facts: IndexFacts) -> Iterator[str]:
 
 def _stage_vectors(staging: Staging, source: Publishable) -> Publishable:
     """Write all vectors; returns the same source with the vectors mapped from the files."""
-    own = source.embeddings
+    own = source.vectors
     sides = {layout.ITEM_VECTORS: own.item_vectors, layout.USER_VECTORS: own.user_vectors}
     for name, vectors in sides.items():
         staging.add_array(name, vectors)
@@ -247,10 +255,23 @@ def _stage_vectors(staging: Staging, source: Publishable) -> Publishable:
     return replace(source, embeddings=Embeddings(*sides.values()))
 
 
+def _stage_neighbours(staging: Staging, source: Publishable) -> None:
+    """Write the neighbours of items, and the profiles of users where these aren't the seen items."""
+    neighbours, profiles, seen = source.neighbours, source.profiles, source.seen
+    assert neighbours is not None  # noqa: S101 - an item-item model has both
+    assert profiles is not None  # noqa: S101
+    staging.add_neighbours(neighbours)
+    if not all(
+        np.array_equal(getattr(profiles, part), getattr(seen, part)) for part in ("offsets", "values")
+    ):
+        staging.add_ragged(layout.PROFILE_OFFSETS, layout.PROFILE_ITEMS, profiles)
+
+
 def _stage_files(staging: Staging, source: Publishable) -> None:
     staging.add_id_map(layout.ITEM_IDS, source.items)
     staging.add_id_map(layout.USER_IDS, source.users)
-    staging.add_array(layout.ITEM_NORMS, row_norms(source.embeddings.item_embeddings))
+    if source.embeddings is not None:
+        staging.add_array(layout.ITEM_NORMS, row_norms(source.embeddings.item_embeddings))
     staging.add_ragged(layout.SEEN_OFFSETS, layout.SEEN_ITEMS, source.seen)
     if source.held_out is not None:
         staging.add_ragged(layout.HELD_OUT_OFFSETS, layout.HELD_OUT_ITEMS, source.held_out)
@@ -266,7 +287,7 @@ def _fold_in(source: Publishable, *, seed: int) -> FoldIn | None:
     if source.fold_in is not None:
         # One that is learned from folded vectors would shrink twice.
         return source.fold_in
-    own = source.embeddings
+    own = source.vectors
     made = FoldIn.build(own.item_vectors, own.user_vectors, source.seen, seed=seed)
     return made if made is not None and made.may_be_published else None
 
@@ -282,6 +303,9 @@ def _stage_cold(staging: Staging, content: _Content) -> list[str]:
     staging.add_array(layout.POPULAR_ITEMS, most_popular(popularity, ranks))
     if source.user_features is not None:
         source.user_features.stage(staging)
+    if source.neighbours is not None:
+        # Sessions need no more than the neighbours.
+        return []
     if content.fold_in is None:
         return [_NO_SESSIONS]
     staging.add_array(layout.FOLD_IN, content.fold_in.array)

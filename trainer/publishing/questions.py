@@ -63,7 +63,7 @@ def other_ways(
 
     Sessions need `fold_in`, features need published user features.
     """
-    embeddings, seen = source.embeddings, source.seen
+    embeddings, seen = source.vectors, source.seen
     usual = partial(_sample_of_usual, name, embeddings, seen, seed=seed)
     drawn: dict[Way, Callable[[], Asked]] = {}
     if name == layout.SIMILAR:

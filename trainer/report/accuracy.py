@@ -125,7 +125,7 @@ def _ask(
 
 
 def _sample_users(subject: Publication, indexes: dict[str, TunedIndex], seed: int) -> list[Sample]:
-    queries, vectors = embeddings_of(subject).queries, subject.item_vectors
+    queries, vectors = embeddings_of(subject).queries, subject.vectors[0]
     samples = []
     for user in some_users(subject, _SAMPLES, seed=seed).tolist():
         query, seen = queries[user], subject.seen[user]

@@ -90,11 +90,11 @@ def measure_deployments(
 
 
 def _catalogue(subject: Publication, size: int, seed: int) -> Publishable:
-    vectors = interpolated(subject.item_vectors, size, seed=seed)
+    vectors = interpolated(subject.vectors[0], size, seed=seed)
     return Publishable(
         items=IdMap.build(map(str, range(size))),
         users=subject.users,
-        embeddings=Embeddings(vectors, subject.user_vectors),
+        embeddings=Embeddings(vectors, subject.vectors[1]),
         seen=ragged.empty(len(subject.users)),
         facts=DatasetFacts(
             name=f"{size} interpolated vectors",

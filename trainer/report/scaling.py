@@ -69,9 +69,9 @@ def measure_scaling(subject: Publication, options: ReportOptions, reporter: Repo
     sizes = [*(size for size in _SIZES if size < options.max_items), options.max_items]
     for kind, size in itertools.product(("repeated", "interpolated"), sizes):
         if kind == "repeated":
-            vectors = repeated(subject.item_vectors, size)
+            vectors = repeated(subject.vectors[0], size)
         else:
-            vectors = interpolated(subject.item_vectors, size, seed=tuning.seed)
+            vectors = interpolated(subject.vectors[0], size, seed=tuning.seed)
         points.append(_pairwise(kind, vectors, queries))
         questions = Questions(vectors, queries, "inner_product", excluded=excluded, seed=tuning.seed)
         for backend in options.backends:

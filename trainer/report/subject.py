@@ -37,12 +37,16 @@ class ReportOptions:
 
 
 def embeddings_of(version: Publication, *, item_biases: bool = True) -> Embeddings:
-    """Return a version's embeddings. Without item biases, sets each bias to 0."""
-    vectors = version.item_vectors
+    """Return a version's embeddings. Without item biases, sets each bias to 0.
+
+    Raises:
+        NoVectorsError: the version has an item-item model.
+    """
+    vectors, user_vectors = version.vectors
     if not item_biases:
         vectors = vectors.copy()
         vectors[:, -1] = 0
-    return Embeddings(vectors, version.user_vectors)
+    return Embeddings(vectors, user_vectors)
 
 
 def name_of(version: Publication, item: ItemRow) -> str:

@@ -16,7 +16,7 @@ from trainer.versions.diff import IdChanges, Overlap, ValueChange, VersionDiff
 
 # Earlier releases sent truth values in this form.
 _OLD_WORDS = {"True": True, "False": False}
-_SETTINGS = ("hyperparameters", "indexes", "attributes")
+_SETTINGS = ("hyperparameters", "indexes", "attributes", "model")
 
 
 def version_message(version: PublishedVersion) -> pb.Version:
@@ -32,6 +32,8 @@ def version_message(version: PublishedVersion) -> pb.Version:
         users=facts.users,
         metrics=facts.metrics,
         recall_at_10={name: index.recall_at_10 for name, index in facts.indexes.items()},
+        model_family=facts.family,
+        model_kind=facts.kind,
         errors={} if facts.evaluation is None else facts.evaluation.errors,
         test="" if facts.evaluation is None else facts.evaluation.test,
     )
@@ -49,6 +51,9 @@ def row_of(message: pb.Version) -> VersionRow:
         users=message.users,
         metrics=dict(sorted(message.metrics.items())),
         recall_at_10=dict(sorted(message.recall_at_10.items())),
+        model_family=message.model_family,
+        # A trainer of an older release publishes vectors only, and doesn't say so.
+        model_kind=message.model_kind or "vectors",
         errors=dict(sorted(message.errors.items())),
         test=message.test,
     )

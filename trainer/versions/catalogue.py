@@ -63,6 +63,8 @@ class PublishedVersion:
             users=facts.users,
             metrics=dict(sorted(facts.metrics.items())),
             recall_at_10={name: index.recall_at_10 for name, index in sorted(facts.indexes.items())},
+            model_family=facts.family,
+            model_kind=facts.kind,
             errors={} if test is None else dict(sorted(test.errors.items())),
             test="" if test is None else test.test,
         )
@@ -77,7 +79,8 @@ class VersionRow:
         created_at: time of publication, RFC 3339 in UTC.
         items, users: numbers of items and users.
         metrics: metrics by name, sorted, because a protobuf map has no order.
-        recall_at_10: recall@10 by name of the index, sorted.
+        recall_at_10: recall@10 by name of the index, sorted; empty for an item-item model.
+        model_family, model_kind: of the manifest; the family is empty in older versions.
         errors: standard errors of metrics by name, sorted.
         test: fingerprint of the test, equal for versions that took the same test; "" if unknown.
     """
@@ -90,6 +93,8 @@ class VersionRow:
     users: int | None = None
     metrics: dict[str, float] = field(default_factory=dict)
     recall_at_10: dict[str, float] = field(default_factory=dict)
+    model_family: str = ""
+    model_kind: str = ""
     errors: dict[str, float] = field(default_factory=dict)
     test: str = ""
 

@@ -14,7 +14,7 @@ from lightfm_retriever.publication import reader, verification
 from lightfm_retriever.publication.manifest import Manifest, Scalar
 from lightfm_retriever.publication.reader import Publication
 from lightfm_retriever.publication.storage.id_map import AnyIds
-from trainer.evaluation.of_vectors import top_items
+from trainer.evaluation.of_versions import exact_answers
 from trainer.versions.tests_taken import why_incomparable
 
 USERS = Option("number of users whose top ten are compared", ge=1, le=10_000)
@@ -81,7 +81,9 @@ class VersionDiff:
         metrics: all metrics of either version; empty if they can't be compared.
         metrics_problem: why the metrics can't be compared; "" if they can.
         hyperparameters: hyperparameters that differ.
-        indexes: backend, recall@10, microseconds per query and file bytes of each index.
+        model: family and kind of the models, if they differ; older versions don't say the family.
+        indexes: backend, recall@10, microseconds per query and file bytes of each index; those of an
+            item-item model are missing.
         attributes: item attributes whose kind differs.
     """
 
@@ -92,6 +94,7 @@ class VersionDiff:
     users: IdChanges
     metrics: list[ValueChange]
     hyperparameters: list[ValueChange]
+    model: list[ValueChange]
     indexes: list[ValueChange]
     attributes: list[ValueChange]
     metrics_problem: str = ""
@@ -129,6 +132,7 @@ def diff(
         users=_id_changes(old.users, new.users),
         metrics=[] if problem else _changes(old.manifest.metrics, new.manifest.metrics),
         hyperparameters=_differing(old.manifest.hyperparameters, new.manifest.hyperparameters),
+        model=_differing(_model(old.manifest), _model(new.manifest)),
         indexes=_changes(_index_facts(old.manifest), _index_facts(new.manifest)),
         attributes=_differing(_attributes(old.manifest), _attributes(new.manifest)),
         metrics_problem=problem,
@@ -160,11 +164,7 @@ def _common(old: AnyIds, new: AnyIds, count: int, *, seed: int) -> list[str]:
 
 def _answers(publication: Publication, names: list[str]) -> list[set[str]]:
     rows = publication.users.rows(names)
-    found = top_items(
-        publication.item_vectors,
-        publication.user_vectors[rows],
-        [publication.seen[row] for row in rows],
-    )
+    found = exact_answers(publication, rows, [publication.seen[row] for row in rows])
     return [{publication.items.external_id(row) for row in top.tolist()} for top in found]
 
 
@@ -200,6 +200,10 @@ def _changes(before: Mapping[str, Scalar], after: Mapping[str, Scalar]) -> list[
 
 def _differing(before: Mapping[str, Scalar], after: Mapping[str, Scalar]) -> list[ValueChange]:
     return [change for change in _changes(before, after) if change.before != change.after]
+
+
+def _model(manifest: Manifest) -> dict[str, Scalar]:
+    return {"family": manifest.family or None, "kind": manifest.kind}
 
 
 def _attributes(manifest: Manifest) -> dict[str, Scalar]:

@@ -7,6 +7,7 @@ the items j with a weight in W[s]. An item in no row of S scores 0.
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 
 import numpy as np
@@ -81,13 +82,29 @@ class Neighbours:
         if not len(items):
             return np.empty(0, dtype=np.int32), np.empty(0, dtype=np.float32)
         starts, ends = self.rows.offsets[items], self.rows.offsets[items + 1]
+        if width := self._width:
+            # Copying rows of one table takes a fifth of the time of copying as many slices.
+            some = ends > starts
+            table = starts[some] // width
+            rows = self.rows.values.reshape(-1, width)[table].ravel()
+            values: NDArray[np.floating] = self.weights.reshape(-1, width)[table]
+            if weights is not None:
+                values = values * weights[some].astype(np.float64)[:, None]
+            return rows, values.ravel()
         # Copying each row takes a third of the time of picking numbers by their places.
         parts = [slice(*both) for both in zip(starts.tolist(), ends.tolist(), strict=True)]
         rows = np.concatenate([self.rows.values[part] for part in parts])
-        values: NDArray[np.floating] = np.concatenate([self.weights[part] for part in parts])
+        values = np.concatenate([self.weights[part] for part in parts])
         if weights is not None:
             values = values * np.repeat(weights.astype(np.float64), ends - starts)
         return rows, values
+
+    @functools.cached_property
+    def _width(self) -> int:
+        """The number of neighbours of each item, if all have as many or none; else 0."""
+        lengths = np.diff(self.rows.offsets)
+        most = int(lengths.max(initial=0))
+        return most if ((lengths == most) | (lengths == 0)).all() else 0
 
     def _all_sums(self, rows: NDArray[np.int32], values: NDArray[np.floating]) -> NDArray[np.float64]:
         # Without a row, numpy would count in whole numbers.

@@ -91,7 +91,7 @@ REASONS = {
     "a manifest edited": "manifest.json: checksum is",
     "another metric, signed": "index 'similar' has metric 'euclidean', but should have 'angular'",
     "other dimensions, signed": "index 'similar' has dimensions 17, but should have 4",
-    "an unknown format, signed": "manifest.json: format_version is 2",
+    "an unknown format, signed": "manifest.json: format_version is 9",
     "a manifest of nonsense": "manifest.json: ",
     "NaN in the vectors, signed": "item_vectors.npy: ",
 }

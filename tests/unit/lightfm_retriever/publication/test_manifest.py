@@ -14,6 +14,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from lightfm_retriever.publication import layout, manifest
+from lightfm_retriever.publication.completeness import MAX_FILES
 from lightfm_retriever.publication.errors import InvalidPublicationError as InvalidError
 from lightfm_retriever.publication.errors import ManifestError, UnsupportedFormatError
 from lightfm_retriever.publication.manifest import Depth, ModelFacts, TrialFacts, WayFacts
@@ -335,7 +336,7 @@ def test_a_manifest_and_the_files_of_another_kind_of_model_do_not_go_together():
 
 
 def test_more_files_than_any_version_has_are_refused():
-    left = range(manifest.MAX_FILES - len(CONTENT["files"]))
+    left = range(MAX_FILES - len(CONTENT["files"]))
     files = {**CONTENT["files"], **{f"extra{number}.npy": FACTS for number in left}}
     assert len(decode(written({**CONTENT, "files": files})).files) == 100
     files["one.more"] = FACTS

@@ -59,6 +59,14 @@ REFUSED = [
         [info("NOT_PUBLISHED", what="popularity data", version="v1")],
     ),
     (
+        NotPublishedError("features of users", "v1", "its model is one", model="ease"),
+        *(
+            "FAILED_PRECONDITION",
+            "version v1 was published without features of users: its model is one",
+        ),
+        [info("NOT_PUBLISHED", what="features of users", version="v1", model="ease")],
+    ),
+    (
         PageExpiredError("v1", "v2"),
         "FAILED_PRECONDITION",
         (

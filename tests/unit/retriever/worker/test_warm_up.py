@@ -40,3 +40,7 @@ def test_items_without_any_neighbour_are_an_error_that_names_the_version():
     broken = retrievable.snapshot(np.full((30, 3), np.nan), np.ones((1, 3)), version="v7")
     with pytest.raises(SnapshotError, match="version v7: no similar items found for item 'item-0'"):
         warm_up(broken)
+
+
+def test_an_item_of_an_item_item_model_may_have_no_neighbour():
+    warm_up(retrievable.item_item_snapshot([{1: 1.0}, {}, {0: -1.0}], seen=[[], [0]]))

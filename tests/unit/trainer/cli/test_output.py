@@ -50,6 +50,7 @@ def test_what_was_published_as_json_is_complete(capsys):
         "metrics",
         "evaluation",
         "indexes",
+        "model",
         "attributes",
     }
     assert content == own | {name: told for name, told in asdict(manifest).items() if name in names}
@@ -133,11 +134,30 @@ def test_a_version_is_told_in_words_of_no_programming_language(capsys):
 def test_attributes_that_differ_are_among_a_differences_changes(capsys):
     changes = [ValueChange("year", "text", "number"), ValueChange("new", None, "text")]
     same = IdChanges(before=1, after=1, new=0, lost=0, new_ids=[], lost_ids=[])
-    found = VersionDiff("a", "b", None, same, same, [], [], [], attributes=changes)
+    model = [ValueChange("kind", "vectors", "neighbours")]
+    found = VersionDiff("a", "b", None, same, same, [], [], model, [], attributes=changes)
     output.diff(found, as_json=False)
     lines = words(capsys.readouterr().out)
+    assert "model kind vectors neighbours" in lines
     # Said to be attributes: there may be hyperparameters of such names.
     assert lines[-2:] == ["attribute year text number", "attribute new - text"]
+
+
+def test_an_item_item_model_is_told_without_indexes(capsys):
+    manifest = publications.complete_manifest(item_item=True)
+    output.version(json.loads(encode(manifest)), [], as_json=False)
+    lines = words(capsys.readouterr().out)
+    assert "model: ease, of neighbours" in lines
+    assert any(line.endswith("items, no vectors") for line in lines)
+    output.versions([PublishedVersion(manifest.version, [], manifest, "").row()], as_json=False)
+    assert words(capsys.readouterr().out)[-1].endswith("no index")
+    made = Checked(manifest=manifest, seconds={}, warnings=[], gates=[])
+    output.published(made, as_json=False)
+    lines = words(capsys.readouterr().out)
+    assert "no index: the item-item model ease answers exactly (0.0 MB)" in lines
+    output.published(made, as_json=True)
+    told = json.loads(capsys.readouterr().out)
+    assert (told["model"], told["indexes"]) == ({"family": "ease", "kind": "neighbours"}, {})
 
 
 def test_metrics_of_different_tests_are_not_shown_beside_one_another(capsys):

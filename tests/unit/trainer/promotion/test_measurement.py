@@ -40,13 +40,16 @@ def model(scores, *, seen=None, held_out=None):
     table = np.zeros((len(users), len(items) + 1), dtype=np.float32)
     for row, user in enumerate(names):
         table[row, items.rows(scores[user])] = [*scores[user].values()]
+    # An item for each dimension.
+    vectors = np.eye(len(items), len(items) + 1, dtype=np.float32), table
     return SimpleNamespace(
         manifest=SimpleNamespace(version=VERSION),
         items=items,
         users=users,
-        # An item for each dimension.
-        item_vectors=np.eye(len(items), len(items) + 1, dtype=np.float32),
-        user_vectors=table,
+        neighbours=None,
+        vectors=vectors,
+        item_vectors=vectors[0],
+        user_vectors=vectors[1],
         seen=rows(seen),
         held_out=None if held_out is None else rows(held_out),
     )
@@ -165,14 +168,14 @@ def test_the_error_is_that_of_the_mean_difference():
 
 def test_coverage_counts_unseen_items_that_someone_gets(monkeypatch):
     def covered(made, seed=1):
-        return coverage(made.item_vectors, made.user_vectors, made.seen, seed=seed)
+        return coverage(made, seed=seed)
 
     # u gets c..l, v gets l and a..i: a..l are twelve of fifteen.
     other = falling("l", *LETTERS.replace("l", ""))
     made = model({"u": FALLING, "v": other}, seen={"u": "ab"})
     assert covered(made) == pytest.approx(12 / 15)
     assert covered(of_u(seen=LETTERS[:12])) == pytest.approx(3 / 15)
-    assert coverage(made.item_vectors, made.user_vectors[:0], ragged([]), seed=1) is None
+    assert coverage(SimpleNamespace(**{**vars(made), "users": []}), seed=1) is None
     made = model({f"u{number}": falling(*np.roll([*LETTERS], number)) for number in range(15)})
     assert covered(made) == 1
     monkeypatch.setattr(measurement, "SAMPLED_USERS", 2)
@@ -206,7 +209,7 @@ def test_a_published_version_is_measured_by_its_manifest_and_files(tmp_path, mon
     assert found.recall_at_10 == {"similar": 1.0, "recommend": 0.75}
     assert found.worst_question == {"recommend": "session"}
     assert (found.target_recall, found.users) == (0.95, publications.USERS)
-    assert found.coverage == coverage(opened.item_vectors, opened.user_vectors, opened.seen, seed=1)
+    assert found.coverage == coverage(opened, seed=1)
     assert found.baseline == compare(opened, reader.open_publication(tmp_path, old), seed=1)
     layout.label_file(tmp_path, "current").write_text("nonsense")
     found = measure(tmp_path, version, gates=ALL, before=find(tmp_path, "current"), seed=1)

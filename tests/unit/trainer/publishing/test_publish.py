@@ -340,8 +340,9 @@ def test_what_was_measured_is_what_is_served(tmp_path, monkeypatch, backend):
     snapshot = open_snapshot(tmp_path, published.manifest.version)
     # As in a catalogue that takes too long to be scored whole.
     free = IndexCosts(0, 0)
-    similar, for_users = (replace(of, costs=free) for of in (snapshot.similar, snapshot.recommend))
-    snapshot = replace(snapshot, similar=similar, recommend=for_users)
+    model = snapshot.model
+    similar, for_users = (replace(of, costs=free) for of in (model.similar, model.recommend))
+    snapshot = replace(snapshot, model=replace(model, similar=similar, recommend=for_users))
     for name, ask, ids, total in (
         ("similar", similar_items, of.items, 1000),
         ("recommend", recommend, of.users, USERS),

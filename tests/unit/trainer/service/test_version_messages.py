@@ -53,6 +53,7 @@ def test_a_difference_that_is_sent_is_the_volumes_own(overlap):
         "hyperparameters": settings,
         "indexes": indexes,
         "attributes": [ValueChange("year", "text", "number")],
+        "model": [ValueChange("family", None, "ease"), ValueChange("kind", "vectors", "neighbours")],
     }
     if overlap is None:
         changes |= {"metrics": [], "metrics_problem": "other tests"}
@@ -68,3 +69,4 @@ def test_truth_values_and_recalls_of_a_service_of_before_are_understood():
     message = pb.DiffVersionsResponse(hyperparameters=changes)
     assert diff_of(message, "a", "b").hyperparameters == [ValueChange("sample_weights", False, True)]
     assert row_of(pb.Version(name="a", items=1)).recall_at_10 == {}
+    assert row_of(pb.Version(name="a", items=1)).model_kind == "vectors"

@@ -497,7 +497,7 @@ class DiffVersionsRequest(_message.Message):
     def __init__(self, base_version: _Optional[str] = ..., version: _Optional[str] = ..., users: _Optional[int] = ...) -> None: ...
 
 class DiffVersionsResponse(_message.Message):
-    __slots__ = ("overlap", "items", "users", "metrics", "hyperparameters", "indexes", "attributes", "metrics_problem")
+    __slots__ = ("overlap", "items", "users", "metrics", "hyperparameters", "indexes", "attributes", "model", "metrics_problem")
     OVERLAP_FIELD_NUMBER: _ClassVar[int]
     ITEMS_FIELD_NUMBER: _ClassVar[int]
     USERS_FIELD_NUMBER: _ClassVar[int]
@@ -505,6 +505,7 @@ class DiffVersionsResponse(_message.Message):
     HYPERPARAMETERS_FIELD_NUMBER: _ClassVar[int]
     INDEXES_FIELD_NUMBER: _ClassVar[int]
     ATTRIBUTES_FIELD_NUMBER: _ClassVar[int]
+    MODEL_FIELD_NUMBER: _ClassVar[int]
     METRICS_PROBLEM_FIELD_NUMBER: _ClassVar[int]
     overlap: Overlap
     items: IdChanges
@@ -513,8 +514,9 @@ class DiffVersionsResponse(_message.Message):
     hyperparameters: _containers.RepeatedCompositeFieldContainer[SettingChange]
     indexes: _containers.RepeatedCompositeFieldContainer[SettingChange]
     attributes: _containers.RepeatedCompositeFieldContainer[SettingChange]
+    model: _containers.RepeatedCompositeFieldContainer[SettingChange]
     metrics_problem: str
-    def __init__(self, overlap: _Optional[_Union[Overlap, _Mapping]] = ..., items: _Optional[_Union[IdChanges, _Mapping]] = ..., users: _Optional[_Union[IdChanges, _Mapping]] = ..., metrics: _Optional[_Iterable[_Union[MetricChange, _Mapping]]] = ..., hyperparameters: _Optional[_Iterable[_Union[SettingChange, _Mapping]]] = ..., indexes: _Optional[_Iterable[_Union[SettingChange, _Mapping]]] = ..., attributes: _Optional[_Iterable[_Union[SettingChange, _Mapping]]] = ..., metrics_problem: _Optional[str] = ...) -> None: ...
+    def __init__(self, overlap: _Optional[_Union[Overlap, _Mapping]] = ..., items: _Optional[_Union[IdChanges, _Mapping]] = ..., users: _Optional[_Union[IdChanges, _Mapping]] = ..., metrics: _Optional[_Iterable[_Union[MetricChange, _Mapping]]] = ..., hyperparameters: _Optional[_Iterable[_Union[SettingChange, _Mapping]]] = ..., indexes: _Optional[_Iterable[_Union[SettingChange, _Mapping]]] = ..., attributes: _Optional[_Iterable[_Union[SettingChange, _Mapping]]] = ..., model: _Optional[_Iterable[_Union[SettingChange, _Mapping]]] = ..., metrics_problem: _Optional[str] = ...) -> None: ...
 
 class Overlap(_message.Message):
     __slots__ = ("users", "mean", "median", "min")
@@ -583,7 +585,7 @@ class ListVersionsResponse(_message.Message):
     def __init__(self, versions: _Optional[_Iterable[_Union[Version, _Mapping]]] = ..., next_page_token: _Optional[str] = ..., software_version: _Optional[str] = ...) -> None: ...
 
 class Version(_message.Message):
-    __slots__ = ("name", "created_at", "labels", "items", "users", "metrics", "problem", "recall_at_10", "errors", "test")
+    __slots__ = ("name", "created_at", "labels", "items", "users", "metrics", "problem", "recall_at_10", "model_family", "model_kind", "errors", "test")
     class MetricsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -613,6 +615,8 @@ class Version(_message.Message):
     METRICS_FIELD_NUMBER: _ClassVar[int]
     PROBLEM_FIELD_NUMBER: _ClassVar[int]
     RECALL_AT_10_FIELD_NUMBER: _ClassVar[int]
+    MODEL_FAMILY_FIELD_NUMBER: _ClassVar[int]
+    MODEL_KIND_FIELD_NUMBER: _ClassVar[int]
     ERRORS_FIELD_NUMBER: _ClassVar[int]
     TEST_FIELD_NUMBER: _ClassVar[int]
     name: str
@@ -623,9 +627,11 @@ class Version(_message.Message):
     metrics: _containers.ScalarMap[str, float]
     problem: str
     recall_at_10: _containers.ScalarMap[str, float]
+    model_family: str
+    model_kind: str
     errors: _containers.ScalarMap[str, float]
     test: str
-    def __init__(self, name: _Optional[str] = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., labels: _Optional[_Iterable[str]] = ..., items: _Optional[int] = ..., users: _Optional[int] = ..., metrics: _Optional[_Mapping[str, float]] = ..., problem: _Optional[str] = ..., recall_at_10: _Optional[_Mapping[str, float]] = ..., errors: _Optional[_Mapping[str, float]] = ..., test: _Optional[str] = ...) -> None: ...
+    def __init__(self, name: _Optional[str] = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., labels: _Optional[_Iterable[str]] = ..., items: _Optional[int] = ..., users: _Optional[int] = ..., metrics: _Optional[_Mapping[str, float]] = ..., problem: _Optional[str] = ..., recall_at_10: _Optional[_Mapping[str, float]] = ..., model_family: _Optional[str] = ..., model_kind: _Optional[str] = ..., errors: _Optional[_Mapping[str, float]] = ..., test: _Optional[str] = ...) -> None: ...
 
 class SetLabelRequest(_message.Message):
     __slots__ = ("label", "version")
