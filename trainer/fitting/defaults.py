@@ -2,7 +2,8 @@
 
 The rule is that of the study in docs/explanation/choosing-a-model.md, over public data sets:
 
-- A learning rate of 0.02 for 60 epochs. With higher rates, the vectors learn the training part by heart.
+- A learning rate of 0.02 for 60 epochs. With higher rates, the vectors learn the training data by
+  heart.
 - Penalties on both sides, of 1 / items and 0.3 / users. LightFM shrinks all vectors of a side at each
   step. Between two steps of one item there are about as many others as there are items. So c / items is
   the same penalty in a catalogue of any size.

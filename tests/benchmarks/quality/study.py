@@ -187,7 +187,7 @@ def check(folder: Path) -> dict[str, object]:
 
 
 def main() -> int:
-    """Try all settings on all sets, and write what was found after each."""
+    """Try all settings on all sets, and write the results after each."""
     made = argparse.ArgumentParser(
         prog="python -m tests.benchmarks.quality.study",
         description=__doc__,
