@@ -1,4 +1,4 @@
-"""Hold the events of a data set, split them, and write and read the parts as files."""
+"""Hold the events of a dataset, split them, and write and read the parts as files."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ class Quality:
 
 
 def top(scores: NDArray[np.float32], seen: sp.csr_matrix) -> NDArray[np.int64]:
-    """Return the 10 best items of each row, best first, without what the user has seen.
+    """Return the 10 best items of each row, best first, without the user's seen items.
 
     Of equal scores, the first item wins. A place that no item can take is -1.
     """
@@ -51,7 +51,7 @@ def top(scores: NDArray[np.float32], seen: sp.csr_matrix) -> NDArray[np.int64]:
 
 
 def tested(train: sp.csr_matrix, test: sp.csr_matrix) -> tuple[NDArray[np.int64], sp.csr_matrix]:
-    """Return the test users, and the matrix of what counts as relevant.
+    """Return the test users, and the matrix of relevant items.
 
     A test item counts if anybody has it in the training part, and the user hasn't. A user is tested
     who has such an item and anything in the training part.

@@ -56,7 +56,7 @@ def _inverse(gram: NDArray[np.float32], l2: float) -> NDArray[np.float32]:
 
 
 def item_knn(train: sp.csr_matrix, settings: Settings) -> Scorer:
-    """Sum the similarities of what a user has to each item, over the nearest `k` of each item.
+    """Sum the similarities of a user's items to each item, over the nearest `k` of each item.
 
     `weighting` is "cosine", "tfidf" or "bm25", applied to the pairs before cosines; bm25 uses inner
     products with the plain pairs. Shrinkage adds `shrink` to the product of the lengths.

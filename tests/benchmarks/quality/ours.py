@@ -1,4 +1,4 @@
-"""Train with `lightfm-trainer` on the splits, and compare what it published with other models.
+"""Train with `lightfm-trainer` on the splits, and compare the publications with other models.
 
     python -m tests.benchmarks.quality.ours --splits DIR
     python -m tests.benchmarks.quality.ours --splits DIR --name auto --train "--model auto --budget 5m"
@@ -56,7 +56,7 @@ def trained(train: Path, volume: Path, flags: list[str]) -> float:
 
 
 def compared(folder: Path, flags: list[str]) -> dict[str, object]:
-    """Train on a split, and measure what was published."""
+    """Train on a split, and measure the published version."""
     rows, test_rows = read(folder / "train.csv"), read(folder / "test.csv")
     # One order of ids for both parts.
     both = Events.of([*rows, *test_rows], counts=True)

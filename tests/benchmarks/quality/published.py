@@ -56,7 +56,7 @@ class Published:
         return lambda rows: users[rows, :-1] @ items[:, :-1].T + items[:, -1]
 
     def _neighbours(self) -> Scores:
-        """Score by the sum of the neighbours' weights over what a user has seen, each once."""
+        """Score by the sum of the neighbours' weights over the items of a user's profile."""
         import scipy.sparse as sp
 
         offsets, columns, weights = map(
@@ -64,10 +64,12 @@ class Published:
         )
         shape = (len(offsets) - 1,) * 2
         similar = sp.csr_matrix((weights, columns, offsets), shape=shape)
-        seen_offsets, seen_items = self._array("seen_offsets"), self._array("seen_items")
-        ones = np.ones(len(seen_items), np.float32)
-        seen = sp.csr_matrix((ones, seen_items, seen_offsets), shape=(len(seen_offsets) - 1, shape[0]))
-        return lambda rows: (seen[rows] @ similar).toarray()
+        profile_offsets, profile_items = map(self._array, ("profile_offsets", "profile_items"))
+        ones = np.ones(len(profile_items), np.float32)
+        profiles = sp.csr_matrix(
+            (ones, profile_items, profile_offsets), shape=(len(profile_offsets) - 1, shape[0])
+        )
+        return lambda rows: (profiles[rows] @ similar).toarray()
 
     def _array(self, name: str) -> NDArray[np.float32]:
         loaded: NDArray[np.float32] = np.load(self.version / f"{name}.npy", allow_pickle=False)
@@ -81,9 +83,9 @@ def current(volume: Path) -> Path:
 
 
 def model_of(version: Path) -> str:
-    """Return the model's name in the manifest, or "lightfm"."""
+    """Return the family of the model in the manifest; "lightfm" if it doesn't say."""
     manifest = json.loads((version / "manifest.json").read_text())
-    return str(manifest.get("hyperparameters", {}).get("model", "lightfm"))
+    return str((manifest.get("model") or {}).get("family", "lightfm"))
 
 
 def _rows(path: Path, ids: list[str]) -> NDArray[np.int64]:

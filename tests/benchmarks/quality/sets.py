@@ -26,12 +26,12 @@ _IN_WHEEL = "recbole/dataset_example/ml-100k/ml-100k.inter"
 
 
 class MissingSetError(Exception):
-    """The folder doesn't have a data set."""
+    """The folder doesn't have a dataset."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class DataSet:
-    """A public data set.
+    """A public dataset.
 
     Attributes:
         name: the name of its folder, and of the set in tables.

@@ -13,12 +13,8 @@ import scipy.sparse as sp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lightfm_retriever.publication.storage.id_map import IdMap
-from lightfm_retriever.publication.volume import Volume
-from tests import publications
 from tests.benchmarks.quality import independent, measures, models, rule, sets, study, tuning
 from tests.benchmarks.quality.events import LEAST_POSITIVES, Events, read
-from tests.benchmarks.quality.published import Published, current
 
 OURS = {"lightfm_retriever", "trainer", "retriever"}
 ALLOWED = {"rule", "study"}
@@ -202,7 +198,7 @@ def run(module, *arguments):
 
 @pytest.fixture(scope="module")
 def split(tmp_path_factory):
-    """The output of `independent` for a small set, and what it said."""
+    """The output of `independent` for a small set, and the ended process."""
     folder = tmp_path_factory.mktemp("quality")
     random = np.random.default_rng(8)
     liked = [(user, item) for user in range(40) for item in range(30) if (user - item) % 3]
@@ -252,7 +248,7 @@ def test_the_rule_is_checked_on_the_test_part(split, tmp_path):
     done = run("study", "--check", "--splits", folder, "--output", tmp_path / "found.json")
     assert done.returncode == 0, done.stderr
     found = json.loads((tmp_path / "found.json").read_text())["filmtrust"]
-    assert (found["fixed"]["epochs"], found["rule"]["epochs"]) == (20, 40)
+    assert (found["fixed"]["epochs"], found["rule"]["epochs"]) == (20, 60)
     assert found["rule"]["ndcg"] > 0.3
 
 
@@ -265,18 +261,3 @@ def test_a_rule_is_judged_by_sets_that_it_has_not_seen():
     shape = {"users": 10, "items": 20, "interactions": 40}
     assert rule.distance(shape, shape) == 0
     assert rule.distance(shape, {**shape, "items": 200}) > rule.distance(shape, {**shape, "items": 40})
-
-
-def test_scores_are_read_from_the_files_of_a_version(tmp_path):
-    name = publications.publish(tmp_path)
-    Volume(tmp_path).promote(name)
-    version = current(tmp_path)
-    items = [*reversed(publications.ITEM_IDS), "nothing"]
-    published = Published(version, ["nobody", *publications.USER_IDS], items)
-    found = published.scores(np.array([2, 0]))
-    item_rows = [IdMap.open(version / "items.trie").row(item) for item in items[:-1]]
-    user = IdMap.open(version / "users.trie").row(publications.USER_IDS[1])
-    vectors = np.load(version / "item_vectors.npy")[item_rows]
-    own = np.load(version / "user_vectors.npy")[user]
-    assert found[0] == pytest.approx([*(vectors[:, :-1] @ own[:-1] + vectors[:, -1]), -np.inf])
-    assert found[1].tolist() == [*[0.0] * len(item_rows), -np.inf]
