@@ -1,4 +1,4 @@
-"""Hold what an inspection found, ready for JSON."""
+"""Hold the findings of an inspection, ready for JSON."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class ColumnFacts:
 
 @dataclass(frozen=True)
 class Written:
-    """How a file is written. What a Parquet file doesn't have is None."""
+    """The writing of a file. Fields that its format doesn't have are None."""
 
     format: str
     separator: str | None = None
@@ -40,7 +40,7 @@ class InteractionFacts:
     """The contents of interactions, without the invalid rows.
 
     Attributes:
-        pairs: the number of different pairs of a user and an item.
+        pairs: the number of distinct pairs of a user and an item.
         density: pairs divided by users times items.
         first, last: times as ISO 8601; None without timestamps.
         weights: least, median and largest; None without weights.

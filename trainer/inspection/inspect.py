@@ -67,7 +67,7 @@ class Inspector:
             self._add_table(path, kind, own, written, sample)
 
     def result(self) -> Inspection:
-        """Return what was found; raises OptionError for an option about a file that isn't there."""
+        """Return the findings; raises OptionError for an option about a file that isn't there."""
         for kind in _PREFIXES.keys() - self._paths.keys():
             for flag, value in self._form.given(kind).items():
                 raise OptionError(flag, value, f"used with a file of {kind}")

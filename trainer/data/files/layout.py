@@ -30,7 +30,7 @@ class Layout:
             REST at the end leaves out the further ones.
         separator: of columns in a text file; None for the one that the file's name says.
         encoding: the name of a codec of Python, for a text file.
-        escaped_quotes: whether a backslash in a text file takes away the meaning of the next character.
+        escaped_quotes: whether a backslash in a text file makes the next character plain.
         recognises: whether usual other names of columns are read, too.
         flags: the beginning of the flags for this file, such as "--item-"; "" if it has none.
     """
@@ -59,7 +59,7 @@ STRICT = Layout()
 
 
 def columns_of(text: str) -> dict[str, str]:
-    """Read NAME=COLUMN,...; a column's name with a comma stands in quotes: '"weight=a, b"'."""
+    """Read NAME=COLUMN,...; a part with a comma has quotes around it: '"weight=a, b"'."""
     found: dict[str, str] = {}
     for part in _parts(text):
         name, equals, column = part.partition("=")
@@ -72,7 +72,7 @@ def columns_of(text: str) -> dict[str, str]:
 
 
 def header_of(text: str) -> list[str]:
-    """Read NAME,NAME,...; a name with a comma stands in quotes."""
+    """Read NAME,NAME,...; a name with a comma has quotes around it."""
     return [name.strip() for name in _parts(text)]
 
 
