@@ -7,12 +7,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from trainer.data import features, interactions, lookalikes, skipping
+from trainer.data import features, interactions, lookalikes, odd_values, skipping
 from trainer.data.features import FeatureTable
 from trainer.data.files import column_types, layout, parquet_folder, tables
 from trainer.data.files import source as sources
+from trainer.data.files.file_form import COLUMNS as FILE_COLUMNS
 from trainer.data.files.file_form import FileForm, FileKind
 from trainer.data.files.layout import Layout
 from trainer.data.files.source import FileColumns
@@ -24,6 +27,8 @@ from trainer.inspection.facts import FileFindings, Inspection, Written
 from trainer.inspection.sniffing import Sniffed
 
 _PREFIXES: Mapping[FileKind, str] = {"interactions": "", "items": "item_", "users": "user_"}
+# The default of --feature-separator.
+_SEPARATOR = "|"
 _FORMATS = {"csv": "CSV", "json": "JSON Lines", "parquet": "Parquet"}
 
 
@@ -162,14 +167,16 @@ class Inspector:
     ) -> None:
         is_items = kind == "items"
         table = features.read_features(path, "item" if is_items else "user", columns=[], layout=own)
+        self._tables[kind] = table
         source = sources.read(
             path,
             required=("item_id",) if is_items else ("user_id",),
             optional=("title",) if is_items else (),
             layout=own,
+            as_named=sample.column_names,
         )
-        self._tables[kind] = table
-        described = describing.columns(sample, _chosen(source))
+        chosen = {name: source.renamed.get(name, name) for name in FILE_COLUMNS[kind]}
+        described = describing.columns(sample, chosen)
         others = [column.name for column in described if column.read_as is None]
         flags = "--item-features or --item-attributes" if is_items else "--user-features"
         hints = [f"further columns: {', '.join(others)}; {flags} uses them"] if others else []
@@ -180,7 +187,11 @@ class Inspector:
                 written,
                 described,
                 table=describing.table(table),
-                warnings=table.warnings,
+                warnings=[
+                    *table.warnings,
+                    *lookalikes.warnings_of(kind.removesuffix("s"), table.ids, np.arange(0)),
+                    *_odd_values(source, others),
+                ],
                 hints=hints,
             )
         )
@@ -225,6 +236,16 @@ def _sample(path: Path, own: Layout, sniffed: Sniffed | None) -> pa.Table:
 def _chosen(source: FileColumns) -> dict[str, str]:
     """Return the file's column for each of this project's names that it has."""
     return {name: source.renamed.get(name, name) for name in source.table.column_names}
+
+
+def _odd_values(source: FileColumns, columns: Sequence[str]) -> list[str]:
+    """Warn of odd values in columns that may be features: their values come again."""
+    warnings: list[str] = []
+    for name in columns:
+        values = column_types.decoded(source.table.column(name))
+        if column_types.is_text(values.type) and len(pc.unique(values)) * 2 <= len(values):
+            warnings += odd_values.warnings_of(source.path, source.table, name, _SEPARATOR)
+    return warnings
 
 
 def _ids_warnings(read: Interactions) -> list[str]:

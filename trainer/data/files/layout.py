@@ -16,6 +16,9 @@ REST = "..."
 
 _SPELLED = {"\\t": "\t", "tab": "\t", "comma": ",", "semicolon": ";", "pipe": "|", "space": " "}
 _LONGEST = 8
+# Texts of programs and of domain names; some take time by the square of the length.
+_OF_PROGRAMS = {"idna", "punycode", "unicode_escape", "unicode-escape", "raw_unicode_escape"}
+_OF_PROGRAMS |= {"raw-unicode-escape", "undefined", "utf-7"}
 _NEVER = '"\r\n\\\0'
 
 
@@ -127,7 +130,8 @@ def check_encoding(flag: str, encoding: str) -> None:
         # Codecs such as base64 encode no text.
         "a,\n".encode(encoding).decode(encoding)
         codecs.getincrementaldecoder(encoding)
-        return
+        if codecs.lookup(encoding).name not in _OF_PROGRAMS:
+            return
     except (LookupError, ValueError, TypeError):
         pass
     raise OptionError(flag, encoding, "an encoding of text, such as utf-8, latin-1, cp1252 or utf-16")
