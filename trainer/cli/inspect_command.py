@@ -14,7 +14,7 @@ from lightfm_retriever.hosting.terminal import print_json
 from trainer.cli import printing, spec_arguments
 from trainer.cli.published_arguments import add_json
 from trainer.data.files import layout
-from trainer.data.files.file_form import COLUMNS, FileForm
+from trainer.data.files.file_form import COLUMNS, FileForm, FileKind
 from trainer.errors import OptionError
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def add(program: Program) -> None:
         nargs="*",
         type=Path,
         metavar="FILE",
-        help="files of interactions, items or users; their columns decide which",
+        help="files of interactions, items or users; the columns decide, or options for one kind",
     )
     named = inspect.add_argument_group("kinds of files")
     for kind in COLUMNS:
@@ -59,11 +59,19 @@ def run(options: argparse.Namespace, *, now: float) -> int:
     from trainer.inspection.inspect import Inspector
 
     given = vars(options)
+    named: list[tuple[Path, FileKind | None]]
     named = [(given[kind], kind) for kind in COLUMNS if kind in given]
     if not named and not options.files:
         raise OptionError("FILE", None, "a file of interactions, items or users")
-    inspector = Inspector(made(FileForm, given), now=now)
-    for path, kind in [*named, *((path, None) for path in options.files)]:
+    form = made(FileForm, given)
+    if len(options.files) == 1 and not named:
+        # Options about one kind of file say what the only file is.
+        [path], kinds = options.files, [kind for kind in COLUMNS if form.given(kind)]
+        named = [(path, kinds[0] if len(kinds) == 1 else None)]
+    else:
+        named += [(path, None) for path in options.files]
+    inspector = Inspector(form, now=now)
+    for path, kind in named:
         inspector.add(path, kind)
     result = inspector.result()
     if options.json:
