@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -110,6 +111,7 @@ def _print_file(facts: FileFindings) -> None:
         if facts.table.matching is not None:
             parts.append(f"{facts.table.matching:,} in the interactions")
         print(f"  {', '.join(parts)}")
+        _print_invalid(facts.table.invalid)
     for hint in facts.hints:
         print(f"  {hint}")
     printing.print_warnings(facts.warnings)
@@ -131,7 +133,11 @@ def _print_interactions(found: InteractionFacts) -> None:
     if found.events:
         told = ", ".join(f"{name or 'no type'} {count:,}" for name, count in found.events.items())
         print(f"  events: {told}")
-    if found.invalid:
-        print(f"  {found.invalid_rows:,} invalid rows:")
-        for reason, count in found.invalid.items():
+    _print_invalid(found.invalid)
+
+
+def _print_invalid(invalid: Mapping[str, int]) -> None:
+    if invalid:
+        print(f"  {sum(invalid.values()):,} invalid rows:")
+        for reason, count in invalid.items():
             print(f"    {count:,}: {reason}")

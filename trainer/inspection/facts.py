@@ -69,14 +69,16 @@ class TableFacts:
     """The contents of a file of items or users.
 
     Attributes:
-        rows: its rows, one for each item or user.
+        rows: its valid rows, one for each item or user.
         titles: how many rows have a title; None without titles.
         matching: how many are in the interactions; None without interactions.
+        invalid: as in InteractionFacts.
     """
 
     rows: int
     titles: int | None
     matching: int | None
+    invalid: dict[str, int]
 
 
 @dataclass(frozen=True)

@@ -37,7 +37,7 @@ class Inspector:
 
     def __init__(self, form: FileForm, *, now: float) -> None:
         """Begin with the options of the user; `now` is in seconds since 1970."""
-        self._form = form
+        self._given = self._form = form
         self._now = now
         self._paths: dict[FileKind, Path] = {}
         self._facts: list[FileFindings] = []
@@ -74,7 +74,7 @@ class Inspector:
     def result(self) -> Inspection:
         """Return the findings; raises OptionError for an option about a file that isn't there."""
         for kind in _PREFIXES.keys() - self._paths.keys():
-            for flag, value in self._form.given(kind).items():
+            for flag, value in self._given.given(kind).items():
                 raise OptionError(flag, value, f"used with a file of {kind}")
         arguments = command.arguments_of(self._paths, self._form)
         complete = "interactions" in self._paths
@@ -166,15 +166,21 @@ class Inspector:
         self, path: Path, kind: FileKind, own: Layout, written: Written, sample: pa.Table
     ) -> None:
         is_items = kind == "items"
-        table = features.read_features(path, "item" if is_items else "user", columns=[], layout=own)
-        self._tables[kind] = table
+        key: features.Kind = "item" if is_items else "user"
         source = sources.read(
             path,
-            required=("item_id",) if is_items else ("user_id",),
+            required=(f"{key}_id",),
             optional=("title",) if is_items else (),
             layout=own,
             as_named=sample.column_names,
+            skips=True,
         )
+        source, skipped = skipping.skip_in_table(source, f"{key}_id")
+        if len(skipped):
+            self._form = replace(self._form, skip_invalid=True)
+        with source.named():
+            table = features.from_table(path, source.table, key, columns=[], separator=_SEPARATOR)
+        self._tables[kind] = table
         chosen = {name: source.renamed.get(name, name) for name in FILE_COLUMNS[kind]}
         described = describing.columns(sample, chosen)
         others = [column.name for column in described if column.read_as is None]
@@ -186,10 +192,11 @@ class Inspector:
                 kind,
                 written,
                 described,
-                table=describing.table(table),
+                table=describing.table(table, skipped.counts()),
                 warnings=[
+                    *source.notes,
                     *table.warnings,
-                    *lookalikes.warnings_of(kind.removesuffix("s"), table.ids, np.arange(0)),
+                    *lookalikes.warnings_of(key, table.ids, np.arange(0)),
                     *_odd_values(source, others),
                 ],
                 hints=hints,
