@@ -8,18 +8,17 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lightfm_retriever.hosting import tables
 from lightfm_retriever.hosting.settings.option_flags import made
 from lightfm_retriever.hosting.settings.parser import Program
 from lightfm_retriever.hosting.terminal import print_json
-from trainer.cli import printing, spec_arguments
+from trainer.cli import spec_arguments
 from trainer.cli.published_arguments import add_json
 from trainer.data.files import layout
 from trainer.data.files.file_form import COLUMNS, FileForm, FileKind
 from trainer.errors import OptionError
 
 if TYPE_CHECKING:
-    # Importing it takes a second, which the flags don't need.
+    # The flags need none of it.
     from trainer.inspection.facts import FileFindings, InteractionFacts
 
 NAME = "inspect"
@@ -89,6 +88,9 @@ def run(options: argparse.Namespace, *, now: float) -> int:
 
 
 def _print_file(facts: FileFindings) -> None:
+    from lightfm_retriever.hosting import tables
+    from trainer.cli import printing
+
     own = facts.written
     parts = [f"{facts.path}: {facts.kind}, {own.format}"]
     if own.separator is not None:
