@@ -16,8 +16,9 @@ from trainer.data import combining, features, interactions, item_attributes, mov
 from trainer.data.databases import sql, url
 from trainer.data.features import FeatureTable
 from trainer.data.files import parquet_folder, tables
-from trainer.data.files.file_form import FileForm
-from trainer.data.interactions import Interactions, Reading
+from trainer.data.files.file_form import FileForm, FileKind
+from trainer.data.interactions import Interactions
+from trainer.data.skipping import Reading
 from trainer.data.times import date_formats
 from trainer.errors import InputError, OptionError
 from trainer.event_log import reading as event_reading
@@ -69,7 +70,8 @@ def read_source(
         source = _read_dataset(data, data_dir)
     else:
         # Read the features first: they are small, and an error in them shows early.
-        items, users = _features(data, "item"), _features(data, "user")
+        items = _features(data, "item", skipped_file)
+        users = _features(data, "user", skipped_file)
         read = _read_interactions(data, event_log, now, skipped_file)
         source = TrainingInput(read, items, users)
     if data.positive_from is not None:
@@ -210,13 +212,23 @@ def _reading(form: FileForm, path: Path, skipped_file: Path | None) -> Reading:
     )
 
 
+def _reading_of_table(form: FileForm, kind: FileKind, path: Path, skipped_file: Path | None) -> Reading:
+    """Return how a file of items or users is read. Its invalid rows go next to the interactions'."""
+    file = Path(f"{path.name}.skipped.csv")
+    if form.skipped_file is not None:
+        skipped_file = Path(form.skipped_file)
+    if skipped_file is not None:
+        file = skipped_file.with_name(f"{skipped_file.name.removesuffix('.skipped.csv')}.{file}")
+    return Reading(form.of(kind), skips=form.skip_invalid, skipped_file=file)
+
+
 def _log_directory(event_log: Path | None) -> Path:
     if event_log is None:
         raise OptionError("--event-log", True, "left out: this trainer has no log of interactions")
     return event_log
 
 
-def _features(data: DataSpec, kind: features.Kind) -> FeatureTable:
+def _features(data: DataSpec, kind: features.Kind, skipped_file: Path | None) -> FeatureTable:
     path, columns, attributes = data.users, data.user_features, list[str]()
     if kind == "item":
         path, columns, attributes = data.items, data.item_features, data.item_attributes
@@ -229,7 +241,9 @@ def _features(data: DataSpec, kind: features.Kind) -> FeatureTable:
             columns=columns,
             separator=separator,
             attributes=wanted,
-            layout=data.form.of("items" if kind == "item" else "users"),
+            reading=_reading_of_table(
+                data.form, "items" if kind == "item" else "users", Path(path), skipped_file
+            ),
         )
     for flag, given in ((item_attributes.OPTION, attributes), (f"--{kind}-features", columns)):
         if given:

@@ -121,8 +121,8 @@ class DataSpec:
     positive_from: Annotated[
         float | None,
         Option(
-            "the least weight of a positive, such as 4 stars: lower ones get the weight 0, so the items"
-            " count as seen but not as liked (default: any weight above 0)",
+            "the least weight of a positive, such as 4 stars: lower ones get the weight 0 and count "
+            "as seen, not as liked (default: any weight above 0)",
             gt=0,
             lt=math.inf,
             expected="a number above 0",

@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lightfm_retriever.hosting import tables
 from lightfm_retriever.hosting.settings.option_flags import made
 from lightfm_retriever.hosting.settings.parser import Program
 from lightfm_retriever.hosting.terminal import print_json
-from trainer.cli import printing, spec_arguments
+from trainer.cli import spec_arguments
 from trainer.cli.published_arguments import add_json
 from trainer.data.files import layout
-from trainer.data.files.file_form import COLUMNS, FileForm
+from trainer.data.files.file_form import COLUMNS, FileForm, FileKind
 from trainer.errors import OptionError
 
 if TYPE_CHECKING:
-    # Importing it takes a second, which the flags don't need.
+    # The flags need none of it.
     from trainer.inspection.facts import FileFindings, InteractionFacts
 
 NAME = "inspect"
@@ -38,7 +38,7 @@ def add(program: Program) -> None:
         nargs="*",
         type=Path,
         metavar="FILE",
-        help="files of interactions, items or users; their columns decide which",
+        help="files of interactions, items or users; the columns decide, or options for one kind",
     )
     named = inspect.add_argument_group("kinds of files")
     for kind in COLUMNS:
@@ -59,11 +59,19 @@ def run(options: argparse.Namespace, *, now: float) -> int:
     from trainer.inspection.inspect import Inspector
 
     given = vars(options)
+    named: list[tuple[Path, FileKind | None]]
     named = [(given[kind], kind) for kind in COLUMNS if kind in given]
     if not named and not options.files:
         raise OptionError("FILE", None, "a file of interactions, items or users")
-    inspector = Inspector(made(FileForm, given), now=now)
-    for path, kind in [*named, *((path, None) for path in options.files)]:
+    form = made(FileForm, given)
+    if len(options.files) == 1 and not named:
+        # Options about one kind of file say what the only file is.
+        [path], kinds = options.files, [kind for kind in COLUMNS if form.given(kind)]
+        named = [(path, kinds[0] if len(kinds) == 1 else None)]
+    else:
+        named += [(path, None) for path in options.files]
+    inspector = Inspector(form, now=now)
+    for path, kind in named:
         inspector.add(path, kind)
     result = inspector.result()
     if options.json:
@@ -80,6 +88,9 @@ def run(options: argparse.Namespace, *, now: float) -> int:
 
 
 def _print_file(facts: FileFindings) -> None:
+    from lightfm_retriever.hosting import tables
+    from trainer.cli import printing
+
     own = facts.written
     parts = [f"{facts.path}: {facts.kind}, {own.format}"]
     if own.separator is not None:
@@ -102,6 +113,7 @@ def _print_file(facts: FileFindings) -> None:
         if facts.table.matching is not None:
             parts.append(f"{facts.table.matching:,} in the interactions")
         print(f"  {', '.join(parts)}")
+        _print_invalid(facts.table.invalid)
     for hint in facts.hints:
         print(f"  {hint}")
     printing.print_warnings(facts.warnings)
@@ -123,7 +135,11 @@ def _print_interactions(found: InteractionFacts) -> None:
     if found.events:
         told = ", ".join(f"{name or 'no type'} {count:,}" for name, count in found.events.items())
         print(f"  events: {told}")
-    if found.invalid:
-        print(f"  {found.invalid_rows:,} invalid rows:")
-        for reason, count in found.invalid.items():
+    _print_invalid(found.invalid)
+
+
+def _print_invalid(invalid: Mapping[str, int]) -> None:
+    if invalid:
+        print(f"  {sum(invalid.values()):,} invalid rows:")
+        for reason, count in invalid.items():
             print(f"    {count:,}: {reason}")

@@ -13,11 +13,11 @@ import pyarrow as pa
 
 from lightfm_retriever.publication.attributes import Column, NumberColumn, TextColumn
 from lightfm_retriever.publication.storage.id_map import AnyIds
-from trainer.data import id_forms, item_attributes, odd_values
+from trainer.data import id_forms, item_attributes, odd_values, skipping
 from trainer.data.files import source as sources
 from trainer.data.files import tables
-from trainer.data.files.layout import STRICT, Layout
 from trainer.data.item_attributes import WantedColumn
+from trainer.data.skipping import Reading
 from trainer.errors import InputError, OptionError
 
 Kind = Literal["item", "user"]
@@ -78,7 +78,7 @@ def read_features(
     columns: Collection[str],
     separator: str = "|",
     attributes: Sequence[WantedColumn] = (),
-    layout: Layout = STRICT,
+    reading: Reading | None = None,
 ) -> FeatureTable:
     """Read the column item_id (or user_id), the chosen columns and, for items, an optional title.
 
@@ -87,24 +87,31 @@ def read_features(
         kind: "item" or "user".
         columns, attributes: the feature columns and the published columns; one may be both.
         separator: what separates the values of a multi-valued text column.
-        layout: how the file is written.
+        reading: how the file is written; None for this project's names.
 
     Raises:
         InputError: names the file and the column or row.
-        OptionError: an option of `layout` is wrong for this file.
+        OptionError: an option of `reading` is wrong for this file.
     """
+    reading = reading or Reading()
     source = sources.read(
         path,
         required=(f"{kind}_id",),
         optional=("title",) if kind == "item" else (),
-        layout=layout,
+        layout=reading.layout,
         as_named=[*dict.fromkeys([*columns, *(own.name for own in attributes)])],
+        skips=reading.skips,
     )
+    warnings = source.notes
+    if reading.skips:
+        source, skipped = skipping.skip_in_table(source, f"{kind}_id")
+        if len(skipped):
+            warnings = [*warnings, skipped.told(path.name, reading.skipped_file)]
     with source.named():
         read = from_table(
             path, source.table, kind, columns=columns, separator=separator, attributes=attributes
         )
-    return replace(read, warnings=[*source.notes, *read.warnings])
+    return replace(read, warnings=[*warnings, *read.warnings])
 
 
 def from_table(

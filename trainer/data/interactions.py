@@ -16,8 +16,8 @@ from lightfm_retriever.publication.writer import utc_now
 from trainer.data import skipping
 from trainer.data.files import column_types, tables
 from trainer.data.files import source as sources
-from trainer.data.files.layout import STRICT, Layout
 from trainer.data.files.source import FileColumns
+from trainer.data.skipping import Reading
 from trainer.data.times import date_guesses, timestamps
 from trainer.data.times.date_formats import DateFormat
 from trainer.errors import InputError
@@ -90,23 +90,6 @@ class Interactions:
         return replace(smaller, event_types=event_types, events=events)
 
 
-@dataclass(frozen=True)
-class Reading:
-    """How a file of interactions is read.
-
-    Attributes:
-        layout: how the file is written.
-        form: the form of its timestamps; None for the usual one.
-        skips: whether invalid rows are left out.
-        skipped_file: the file for such rows; None to write none.
-    """
-
-    layout: Layout = STRICT
-    form: DateFormat | None = None
-    skips: bool = False
-    skipped_file: Path | None = None
-
-
 def read_interactions(
     path: Path,
     *,
@@ -148,9 +131,7 @@ def read_interactions(
     read = _of_source(source, reading, now)
     if not len(skipped):
         return read
-    if reading.skipped_file is not None:
-        skipped.write(reading.skipped_file)
-    return replace(read, warnings=[*read.warnings, skipped.warning(path.name, reading.skipped_file)])
+    return replace(read, warnings=[*read.warnings, skipped.told(path.name, reading.skipped_file)])
 
 
 def _of_source(source: FileColumns, reading: Reading, now: float) -> Interactions:

@@ -1,7 +1,8 @@
-"""Leave out invalid rows of interactions, count them by reason, and write them to a file."""
+"""Leave out invalid rows, count them by reason, and write them to a file."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from lightfm_retriever.publication.storage.id_map import MAX_ID_BYTES
 from trainer.data.bounds import MAX_WEIGHT
 from trainer.data.files import column_types, tables
 from trainer.data.files.column_types import NUMBER
+from trainer.data.files.layout import STRICT, Layout
 from trainer.data.files.source import FileColumns
 from trainer.data.times import timestamps
 from trainer.data.times.date_formats import DateFormat
@@ -23,9 +25,26 @@ from trainer.errors import InputError, OptionError
 from trainer.notes import note_if_few
 
 _TEXT = pa.large_string()
-_SHOWN_COLUMNS = ("user_id", "item_id", "weight", "timestamp", "event")
+_SHOWN_COLUMNS = ("user_id", "item_id", "weight", "timestamp", "event", "title")
 _UNEVEN = "the row has more or fewer values than the header"
 _UNREADABLE = "a value holds a byte that isn't in the encoding"
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How a file is read.
+
+    Attributes:
+        layout: how the file is written.
+        form: the form of timestamps; None for the usual one.
+        skips: whether invalid rows are left out.
+        skipped_file: the file for such rows; None to write none.
+    """
+
+    layout: Layout = STRICT
+    form: DateFormat | None = None
+    skips: bool = False
+    skipped_file: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -54,8 +73,10 @@ class Skipped:
             found[reason] = found.get(reason, 0) + 1
         return dict(sorted(found.items(), key=lambda own: -own[1]))
 
-    def warning(self, name: str, written: Path | None) -> str:
-        """Say in a sentence how many rows of a file were left out, and why."""
+    def told(self, name: str, file: Path | None) -> str:
+        """Write the rows to a file, and say in a sentence how many were left out, and why."""
+        if file is not None:
+            self.write(file)
         # Of equal reasons, the last in this order remains: the first row.
         first = dict(zip(reversed(self.reasons), self.rows[::-1].tolist(), strict=True))
         counts = self.counts()
@@ -63,7 +84,7 @@ class Skipped:
             f"{count:,} because {reason} (such as row {first[reason]})"
             for reason, count in counts.items()
         )
-        where = "" if written is None else f"; they are in {written}"
+        where = "" if file is None else f"; they are in {file}"
         text = f"left out {len(self):,} of {self.total:,} rows of {name}: {told}{where}"
         return note_if_few(text, len(self), self.total)
 
@@ -94,6 +115,32 @@ def skip(source: FileColumns, *, now: float, form: DateFormat | None) -> tuple[F
     Raises:
         InputError: no row can be read.
     """
+    return _without(source, _invalid(source, now=now, form=form))
+
+
+def skip_in_table(source: FileColumns, key: str) -> tuple[FileColumns, Skipped]:
+    """Leave out the rows of a file of items or users that `features.from_table` would refuse.
+
+    Besides rows without a valid id, these are later rows of the same id. `key` is the column of the id;
+    returns and raises as `skip`.
+    """
+    masks = _invalid_ids(source, [key])
+    column = source.table.column(key)
+    valid = ~np.logical_or.reduce([*masks.values(), np.zeros(len(column), dtype=np.bool_)])
+    _, codes = np.unique(
+        np.array(column_types.decoded(column).cast(_TEXT).to_pylist(), dtype=object)[valid].astype(str),
+        return_inverse=True,
+    )
+    _, first = np.unique(codes, return_index=True)
+    again = valid.copy()
+    again[np.flatnonzero(valid)[first]] = False
+    if again.any():
+        masks[f"{_shown(source, key)} is also in an earlier row"] = again
+    return _without(source, masks)
+
+
+def _without(source: FileColumns, invalid: dict[str, NDArray[np.bool_]]) -> tuple[FileColumns, Skipped]:
+    """Return the source without the rows of the masks, and those rows with the wrong ones."""
     table, path = source.table, source.path
     rows = source.rows
     if rows is None:
@@ -101,7 +148,6 @@ def skip(source: FileColumns, *, now: float, form: DateFormat | None) -> tuple[F
     if source.wrong and not len(rows):
         first = source.wrong[0]
         raise InputError(path, f"{first.reason} (so are all other rows)", row=first.row)
-    invalid = _invalid(source, now=now, form=form)
     reasons = np.full(table.num_rows, -1, dtype=np.int64)
     names = list(invalid)
     # The first reason of a row counts.
@@ -139,13 +185,8 @@ def _invalid(
         if not mask[others].all():
             masks[reason] = mask
 
-    for name in ("user_id", "item_id"):
-        values = column_types.decoded(table.column(name))
-        if column_types.is_text(values.type) or column_types.is_integer(values.type):
-            texts = column_types.as_text(values)
-            add(f"{_shown(source, name)} is empty", _mask(pc.equal(texts, ""), missing=True))
-            too_long = pc.greater(pc.binary_length(texts), MAX_ID_BYTES)
-            add(f"{_shown(source, name)} has more than {MAX_ID_BYTES} bytes", _mask(too_long))
+    for reason, mask in _invalid_ids(source, ["user_id", "item_id"]).items():
+        add(reason, mask)
     if "weight" in table.column_names:
         values = tables.trimmed(column_types.decoded(table.column("weight")))
         reason = f"{_shown(source, 'weight')} isn't a number from {-MAX_WEIGHT:g} to {MAX_WEIGHT:g}"
@@ -160,6 +201,21 @@ def _invalid(
         reason = f"{_shown(source, 'timestamp')} isn't a time up to now"
         add(reason, ~timestamps.are_valid(values, now=now, form=form))
     return {reason: mask for reason, mask in masks.items() if mask.any()}
+
+
+def _invalid_ids(source: FileColumns, names: Sequence[str]) -> dict[str, NDArray[np.bool_]]:
+    masks: dict[str, NDArray[np.bool_]] = {}
+    for name in names:
+        values = column_types.decoded(source.table.column(name))
+        if column_types.is_text(values.type) or column_types.is_integer(values.type):
+            texts = column_types.as_text(values)
+            empty = _mask(pc.equal(texts, ""), missing=True)
+            too_long = _mask(pc.greater(pc.binary_length(texts), MAX_ID_BYTES))
+            # A column without any id is read in a wrong way.
+            if not (empty | too_long).all():
+                masks[f"{_shown(source, name)} is empty"] = empty
+                masks[f"{_shown(source, name)} has more than {MAX_ID_BYTES} bytes"] = too_long
+    return masks
 
 
 def _shown(source: FileColumns, name: str) -> str:

@@ -61,10 +61,10 @@ def interactions(read: Interactions, *, rows: int, invalid: Mapping[str, int]) -
     )
 
 
-def table(read: FeatureTable) -> TableFacts:
-    """Describe a file of items or users."""
+def table(read: FeatureTable, invalid: Mapping[str, int]) -> TableFacts:
+    """Describe a file of items or users; `invalid` counts the rows left out."""
     titles = None if read.titles is None else sum(bool(title) for title in read.titles)
-    return TableFacts(len(read.ids), titles, matching=None)
+    return TableFacts(len(read.ids), titles, matching=None, invalid=dict(invalid))
 
 
 def hints(read: Interactions) -> list[str]:

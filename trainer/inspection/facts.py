@@ -1,4 +1,4 @@
-"""Hold what an inspection found, ready for JSON."""
+"""Hold the findings of an inspection, ready for JSON."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class ColumnFacts:
 
 @dataclass(frozen=True)
 class Written:
-    """How a file is written. What a Parquet file doesn't have is None."""
+    """The writing of a file. Fields that its format doesn't have are None."""
 
     format: str
     separator: str | None = None
@@ -40,7 +40,7 @@ class InteractionFacts:
     """The contents of interactions, without the invalid rows.
 
     Attributes:
-        pairs: the number of different pairs of a user and an item.
+        pairs: the number of distinct pairs of a user and an item.
         density: pairs divided by users times items.
         first, last: times as ISO 8601; None without timestamps.
         weights: least, median and largest; None without weights.
@@ -69,14 +69,16 @@ class TableFacts:
     """The contents of a file of items or users.
 
     Attributes:
-        rows: its rows, one for each item or user.
+        rows: its valid rows, one for each item or user.
         titles: how many rows have a title; None without titles.
         matching: how many are in the interactions; None without interactions.
+        invalid: as in InteractionFacts.
     """
 
     rows: int
     titles: int | None
     matching: int | None
+    invalid: dict[str, int]
 
 
 @dataclass(frozen=True)

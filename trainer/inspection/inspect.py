@@ -7,12 +7,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from trainer.data import features, interactions, lookalikes, skipping
+from trainer.data import features, interactions, lookalikes, odd_values, skipping
 from trainer.data.features import FeatureTable
 from trainer.data.files import column_types, layout, parquet_folder, tables
 from trainer.data.files import source as sources
+from trainer.data.files.file_form import COLUMNS as FILE_COLUMNS
 from trainer.data.files.file_form import FileForm, FileKind
 from trainer.data.files.layout import Layout
 from trainer.data.files.source import FileColumns
@@ -24,6 +27,8 @@ from trainer.inspection.facts import FileFindings, Inspection, Written
 from trainer.inspection.sniffing import Sniffed
 
 _PREFIXES: Mapping[FileKind, str] = {"interactions": "", "items": "item_", "users": "user_"}
+# The default of --feature-separator.
+_SEPARATOR = "|"
 _FORMATS = {"csv": "CSV", "json": "JSON Lines", "parquet": "Parquet"}
 
 
@@ -32,7 +37,7 @@ class Inspector:
 
     def __init__(self, form: FileForm, *, now: float) -> None:
         """Begin with the options of the user; `now` is in seconds since 1970."""
-        self._form = form
+        self._given = self._form = form
         self._now = now
         self._paths: dict[FileKind, Path] = {}
         self._facts: list[FileFindings] = []
@@ -67,9 +72,9 @@ class Inspector:
             self._add_table(path, kind, own, written, sample)
 
     def result(self) -> Inspection:
-        """Return what was found; raises OptionError for an option about a file that isn't there."""
+        """Return the findings; raises OptionError for an option about a file that isn't there."""
         for kind in _PREFIXES.keys() - self._paths.keys():
-            for flag, value in self._form.given(kind).items():
+            for flag, value in self._given.given(kind).items():
                 raise OptionError(flag, value, f"used with a file of {kind}")
         arguments = command.arguments_of(self._paths, self._form)
         complete = "interactions" in self._paths
@@ -161,15 +166,23 @@ class Inspector:
         self, path: Path, kind: FileKind, own: Layout, written: Written, sample: pa.Table
     ) -> None:
         is_items = kind == "items"
-        table = features.read_features(path, "item" if is_items else "user", columns=[], layout=own)
+        key: features.Kind = "item" if is_items else "user"
         source = sources.read(
             path,
-            required=("item_id",) if is_items else ("user_id",),
+            required=(f"{key}_id",),
             optional=("title",) if is_items else (),
             layout=own,
+            as_named=sample.column_names,
+            skips=True,
         )
+        source, skipped = skipping.skip_in_table(source, f"{key}_id")
+        if len(skipped):
+            self._form = replace(self._form, skip_invalid=True)
+        with source.named():
+            table = features.from_table(path, source.table, key, columns=[], separator=_SEPARATOR)
         self._tables[kind] = table
-        described = describing.columns(sample, _chosen(source))
+        chosen = {name: source.renamed.get(name, name) for name in FILE_COLUMNS[kind]}
+        described = describing.columns(sample, chosen)
         others = [column.name for column in described if column.read_as is None]
         flags = "--item-features or --item-attributes" if is_items else "--user-features"
         hints = [f"further columns: {', '.join(others)}; {flags} uses them"] if others else []
@@ -179,8 +192,13 @@ class Inspector:
                 kind,
                 written,
                 described,
-                table=describing.table(table),
-                warnings=table.warnings,
+                table=describing.table(table, skipped.counts()),
+                warnings=[
+                    *source.notes,
+                    *table.warnings,
+                    *lookalikes.warnings_of(key, table.ids, np.arange(0)),
+                    *_odd_values(source, others),
+                ],
                 hints=hints,
             )
         )
@@ -225,6 +243,16 @@ def _sample(path: Path, own: Layout, sniffed: Sniffed | None) -> pa.Table:
 def _chosen(source: FileColumns) -> dict[str, str]:
     """Return the file's column for each of this project's names that it has."""
     return {name: source.renamed.get(name, name) for name in source.table.column_names}
+
+
+def _odd_values(source: FileColumns, columns: Sequence[str]) -> list[str]:
+    """Warn of odd values in columns that may be features: their values come again."""
+    warnings: list[str] = []
+    for name in columns:
+        values = column_types.decoded(source.table.column(name))
+        if column_types.is_text(values.type) and len(pc.unique(values)) * 2 <= len(values):
+            warnings += odd_values.warnings_of(source.path, source.table, name, _SEPARATOR)
+    return warnings
 
 
 def _ids_warnings(read: Interactions) -> list[str]:

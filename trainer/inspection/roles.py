@@ -1,4 +1,4 @@
-"""Guess what a file and its columns are, by their names and values."""
+"""Guess the kinds of files and columns by names and values."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ class _Column:
 
 
 def kind_by_names(path: Path, found: Sequence[str]) -> FileKind:
-    """Return what a file is by the names of its columns; interactions if they don't say it."""
+    """Return the kind of a file by the names of its columns; interactions if they don't say it."""
     has = {name: bool(known_names.recognised(name, found, in_table=False)) for name in _IDS}
     if has["user_id"] and has["item_id"]:
         return "interactions"
@@ -83,7 +83,7 @@ def kind_by_names(path: Path, found: Sequence[str]) -> FileKind:
 
 
 def kind_by_values(path: Path, rows: Sequence[Sequence[str]], *, now: float) -> FileKind:
-    """Return what a file without a header is."""
+    """Return the kind of a file without a header."""
     columns = _columns(rows)
     is_table = len(rows) > 1 and columns[0].distinct == len(rows)
     if (by_name := _kind_by_name(path)) is not None and (is_table or by_name == "interactions"):

@@ -63,7 +63,21 @@ def test_inspection_as_json_has_the_facts_and_the_command(here, tmp_path):
     assert ratings["interactions"]["users"] == 24
     assert ratings["interactions"]["weights"] == [1.0, 3.0, 5.0]
     assert [column["read_as"] for column in movies["columns"]] == ["item_id", "title", None]
-    assert users["table"] == {"rows": 24, "titles": None, "matching": 24}
+    assert users["table"] == {"rows": 24, "titles": None, "matching": 24, "invalid": {}}
+
+
+def test_options_about_one_kind_say_what_the_only_file_is(here, tmp_path):
+    (tmp_path / "a.txt").write_text("1~x~2\n2~y~3\n1~y~4\n")
+    status, shown, _ = here(
+        "inspect", "a.txt", "--separator", "~", "--header", "user_id,item_id,weight"
+    )
+    assert status == 0
+    assert shown.startswith("a.txt: interactions, CSV, separator '~'")
+    header = "--item-header item_id,title,tag"
+    status, shown, _ = here("inspect", "a.txt", "--item-separator", "~", *header.split())
+    assert (status, shown.startswith("a.txt: items, CSV, separator '~'")) == (0, True)
+    assert "  1 invalid rows:\n    1: item_id is also in an earlier row\n" in shown
+    assert "--skip-invalid" in shown.splitlines()[-1]
 
 
 def test_mistakes_are_told_as_by_train(here, tmp_path):

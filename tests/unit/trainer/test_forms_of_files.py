@@ -154,4 +154,10 @@ def test_rows_are_skipped_into_the_current_folder_unless_a_file_is_named(tmp_pat
             DataSpec(interactions=str(path), form=form), data_dir=tmp_path, event_log=None
         )
         assert len(found.interactions) == 1
+        items = datasets.write(tmp_path / "items.csv", {"item_id": ["a", ""], "title": ["A", "B"]})
+        data = DataSpec(interactions=str(path), items=str(items), form=form)
+        assert reading.read_source(data, data_dir=tmp_path, event_log=None).items.ids == ["a"]
+        of_items = {"a.csv.skipped.csv": "items.csv.skipped.csv"}
+        written = tmp_path / of_items.get(name, "x/other.csv.items.csv.skipped.csv")
+        assert written.read_text().splitlines()[1] == '2,"item_id is empty",",B"'
         assert (tmp_path / name).read_text().splitlines()[1] == '2,"user_id is empty",",b"'

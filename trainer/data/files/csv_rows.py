@@ -39,9 +39,9 @@ class WrongRow:
 def first_wrong(file: TextFile, columns: Collection[str]) -> InputError | None:
     """Return an error that names the first wrong row; None if no row is wrong.
 
-    A row is wrong if it has more or fewer values than the header, if a wanted value isn't UTF-8, if a
-    quote in it is never closed, or if it is longer than Arrow reads. A damaged file is wrong from the
-    row on that can't be decompressed.
+    A row is wrong if it has more or fewer values than the header, or if it is longer than Arrow reads.
+    It is also wrong if a wanted value isn't UTF-8, or if a quote in it is never closed. A damaged file
+    is wrong from the row on that can't be decompressed.
     """
     rows = _Rows(file)
     try:

@@ -75,13 +75,13 @@ class FileForm:
     ] = False
     skip_invalid: Annotated[
         bool,
-        Option("leave out invalid rows of the interactions, count them, and write them to a file"),
+        Option("leave out invalid rows, count them, and write them to a file for each input"),
     ] = False
     skipped_file: Annotated[
         str | None,
         Option(
-            "the file for --skip-invalid: row, reason and text (default: the name of the interactions "
-            "and .skipped.csv, in this folder)",
+            "the file for invalid rows of the interactions; rows of items and users come next to it "
+            "(default: the name of the input and .skipped.csv, in this folder)",
             metavar="PATH",
             read=PathType(),
         ),

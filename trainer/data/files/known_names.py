@@ -37,11 +37,17 @@ _NAMES: Mapping[str, tuple[str, str]] = {
     ),
 }
 _ALSO_OWN: Mapping[str, str] = {"item_id": "id", "user_id": "id"}
+# RecBole writes the types of columns so.
+_TYPE = re.compile(":(token|float)(_seq)?$")
 _AROUND = " \t\r\n\v\f\xa0\u200b\u2060\ufeff\"'"
 
 
 def plain(name: str) -> str:
-    """Return a name without case, spaces and punctuation; "" for a name with space around it."""
+    """Return a name without case, spaces and punctuation; "" for a name with space around it.
+
+    A type behind a colon, such as in "user_id:token", doesn't count.
+    """
+    name = _TYPE.sub("", name)
     return re.sub(r"[\W_]+", "", name).lower() if name == name.strip(_AROUND) else ""
 
 

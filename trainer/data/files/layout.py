@@ -16,6 +16,9 @@ REST = "..."
 
 _SPELLED = {"\\t": "\t", "tab": "\t", "comma": ",", "semicolon": ";", "pipe": "|", "space": " "}
 _LONGEST = 8
+# Texts of programs and of domain names; some take time by the square of the length.
+_OF_PROGRAMS = {"idna", "punycode", "unicode_escape", "unicode-escape", "raw_unicode_escape"}
+_OF_PROGRAMS |= {"raw-unicode-escape", "undefined", "utf-7"}
 _NEVER = '"\r\n\\\0'
 
 
@@ -30,7 +33,7 @@ class Layout:
             REST at the end leaves out the further ones.
         separator: of columns in a text file; None for the one that the file's name says.
         encoding: the name of a codec of Python, for a text file.
-        escaped_quotes: whether a backslash in a text file takes away the meaning of the next character.
+        escaped_quotes: whether a backslash in a text file makes the next character plain.
         recognises: whether usual other names of columns are read, too.
         flags: the beginning of the flags for this file, such as "--item-"; "" if it has none.
     """
@@ -59,7 +62,7 @@ STRICT = Layout()
 
 
 def columns_of(text: str) -> dict[str, str]:
-    """Read NAME=COLUMN,...; a column's name with a comma stands in quotes: '"weight=a, b"'."""
+    """Read NAME=COLUMN,...; a part with a comma has quotes around it: '"weight=a, b"'."""
     found: dict[str, str] = {}
     for part in _parts(text):
         name, equals, column = part.partition("=")
@@ -72,7 +75,7 @@ def columns_of(text: str) -> dict[str, str]:
 
 
 def header_of(text: str) -> list[str]:
-    """Read NAME,NAME,...; a name with a comma stands in quotes."""
+    """Read NAME,NAME,...; a name with a comma has quotes around it."""
     return [name.strip() for name in _parts(text)]
 
 
@@ -127,7 +130,8 @@ def check_encoding(flag: str, encoding: str) -> None:
         # Codecs such as base64 encode no text.
         "a,\n".encode(encoding).decode(encoding)
         codecs.getincrementaldecoder(encoding)
-        return
+        if codecs.lookup(encoding).name not in _OF_PROGRAMS:
+            return
     except (LookupError, ValueError, TypeError):
         pass
     raise OptionError(flag, encoding, "an encoding of text, such as utf-8, latin-1, cp1252 or utf-16")

@@ -1,4 +1,4 @@
-"""Read a file under this project's names of columns, whatever names the file has."""
+"""Read a file under this project's names of columns, although the file may have others."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class FileColumns:
 
     @contextmanager
     def named(self) -> Iterator[None]:
-        """Make an InputError name the file's own row and column."""
+        """Make an InputError name the row and the column as the file has them."""
         try:
             yield
         except InputError as error:

@@ -79,7 +79,7 @@ def first_rows(path: Path) -> pa.Table:
 
 
 def kind_of(path: Path, layout: Layout = STRICT) -> FileFormat:
-    """Return what the content of a file is; raises as `read_table`."""
+    """Return the format of a file by its content; raises as `read_table`."""
     start = start_of(path)
     if not start:
         raise InputError(path, "the file is empty")

@@ -36,7 +36,7 @@ _BLOCK = 1 << 20
 
 
 class Conversion:
-    """What has to be changed in the bytes of a file, in order; use one for each reading.
+    """Changes the bytes of a file, in order; each reading needs a new one.
 
     A byte that the encoding doesn't have stays as it is, so that it is no UTF-8 in the result.
     """

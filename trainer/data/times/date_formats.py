@@ -13,6 +13,7 @@ UNITS = {"s": 1.0, "ms": 1e3, "us": 1e6, "ns": 1e9}
 ISO = "iso"
 
 _OPTION = "--date-format"
+_LONGEST = 64
 _DIRECTIVES = "aAbBdfHIjmMpSyYzZ"
 _PLAIN_LETTERS = re.compile(f"(?<![a-zA-Z%])[{_DIRECTIVES}](?![a-zA-Z])")
 _DIRECTIVE = re.compile("%(.)")
@@ -61,7 +62,7 @@ def parse(text: str) -> DateFormat:
     found = {f"%{letter}" for letter in _DIRECTIVE.findall(pattern)}
     known = {*(f"%{letter}" for letter in _DIRECTIVES), "%%"}
     has_day = all(found.intersection(part) for part in _DAYS) or {"%Y", "%j"} <= found
-    if not has_day or not found <= known:
+    if not has_day or not found <= known or len(text) > _LONGEST:
         raise OptionError(_OPTION, text, _EXPECTED)
     try:
         # strptime refuses some patterns only when it reads.

@@ -33,8 +33,8 @@ def guess(values: pa.ChunkedArray, *, now: float) -> list[str]:
         now: the current time in seconds since 1970; times are not far ahead of it.
 
     Returns:
-        The form; several if the values fit more than one equally well, such as the day and the month in
-        either order; [] if the usual reading fits, or nothing does.
+        The form. Several forms if the values fit them equally well, such as the day and the month in
+        either order. [] if the usual reading fits, or if nothing does.
     """
     if pa.types.is_temporal(values.type) or not column_types.has_text(values.type):
         return []

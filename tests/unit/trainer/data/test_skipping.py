@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from tests import datasets
 from tests.datasets import as_rows
-from trainer.data import interactions
+from trainer.data import features, interactions
 from trainer.data.files.layout import Layout
-from trainer.data.interactions import Reading
+from trainer.data.skipping import Reading
 from trainer.data.times.date_formats import parse
 from trainer.errors import InputError, OptionError
 
@@ -129,6 +129,23 @@ def test_parquet_files_are_left_invalid_rows_out_of_too(tmp_path):
     datasets.write(folder / "0.parquet", columns)
     with pytest.raises(OptionError, match="--skip-invalid is set, but should be left out"):
         read(folder)
+
+
+def test_rows_of_items_are_left_out_too(tmp_path):
+    path = tmp_path / "items.csv"
+    path.write_text("item_id,title\na,A\nb,B,C\n,D\na,E\nc,F\n")
+    target = tmp_path / "skipped.csv"
+    with pytest.raises(InputError, match="row 2: has 3 values"):
+        features.read_features(path, "item", columns=[], reading=Reading(USUAL))
+    reading = Reading(USUAL, skips=True, skipped_file=target)
+    read = features.read_features(path, "item", columns=[], reading=reading)
+    assert (read.ids, read.titles) == (["a", "c"], ["A", "F"])
+    assert target.read_text().splitlines()[1:] == [
+        '2,"the row has more or fewer values than the header","b,B,C"',
+        '3,"item_id is empty",",D"',
+        '4,"item_id is also in an earlier row","a,E"',
+    ]
+    assert "left out 3 of 5 rows of items.csv" in read.warnings[0]
 
 
 def test_a_time_must_have_the_form_that_is_given(tmp_path):

@@ -127,6 +127,14 @@ def test_suspicious_ids_are_said(tmp_path):
     assert any("upper and lower case" in own for own in facts.warnings)
 
 
+def test_suspicious_ids_and_values_of_items_are_said(tmp_path):
+    path = tmp_path / "items.csv"
+    path.write_text("item_id,genre\na,Drama\nA,drama\nb,Drama\nc,drama\n")
+    [facts] = inspect(path).files
+    assert any("item ids 'a'" in own and "upper and lower case" in own for own in facts.warnings)
+    assert any("column genre of items.csv differ only in case" in own for own in facts.warnings)
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [

@@ -45,7 +45,9 @@ def test_what_can_not_separate_is_refused(separator):
         layout.check_separator("--separator", separator)
 
 
-@pytest.mark.parametrize("encoding", ["klingon", "base64", "rot13", ""])
+@pytest.mark.parametrize(
+    "encoding", ["klingon", "base64", "rot13", "idna", "punycode", "unicode_escape", "utf-7", ""]
+)
 def test_an_encoding_of_no_text_is_refused(encoding):
     with pytest.raises(OptionError, match="should be an encoding of text"):
         layout.check_encoding("--encoding", encoding)

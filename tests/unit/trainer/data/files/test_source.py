@@ -41,6 +41,7 @@ def path(tmp_path):
             ["Invoice", "StockCode", "Quantity", "InvoiceDate", "Customer ID"],
             ["Customer ID", "StockCode", "Quantity", "InvoiceDate"],
         ),
+        (["user_id:token", "item_id:token", "rating:float"],) * 2,
         (["userID", "artistID", "weight"], ["userID", "artistID", "weight"]),
         (
             ["event_time", "event_type", "product_id", "user_id"],
