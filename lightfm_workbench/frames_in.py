@@ -77,6 +77,9 @@ def source_of(
     layout = Layout(columns={ours: str(own) for ours, own in columns.items()}, recognises=True)
     chosen, notes = source.choose(path, found, required, optional, layout)
     missing = [ours for ours in required if ours not in chosen]
+    if missing and _has_ids_as_index(frame):
+        remedy = f"name it if it has the ids: frame.rename_axis({missing[0]!r})"
+        raise InputError(path, f"column {missing[0]} is missing, and the index has no name: {remedy}")
     wanted = [*dict.fromkeys([*chosen.values(), *as_named])]
     column_names.wanted(path, found, [*missing, *wanted], ())
     table = _converted(path, frame, [label for label in labels if str(label) in wanted])
@@ -101,10 +104,19 @@ def _with_columns(frame: Any, name: str) -> Any:
         return frame.reset_index(names) if names else frame
     if isinstance(frame, Mapping) or (is_frame(frame) and _exports(frame)):
         return frame
-    text = f"{name} is of the kind {type(frame).__name__}, but should be {EXPECTED}"
-    if type(frame).__name__ == "Series":
+    kind = type(frame)
+    text = f"{name} is of the kind {kind.__module__}.{kind.__name__}, but should be {EXPECTED}"
+    if kind.__name__ == "Series":
         text += ": a Series has one column, and interactions need user_id and item_id"
+    elif _is_of(frame, "pyspark"):
+        text += ": convert it by toArrow()"
     raise ArgumentError(name, frame, EXPECTED, text=text)
+
+
+def _has_ids_as_index(frame: Any) -> bool:
+    """Return whether a frame of pandas has an index without a name that isn't just a count of rows."""
+    index = getattr(frame, "index", None) if _is_of(frame, "pandas") else None
+    return index is not None and index.names == [None] and type(index).__name__ != "RangeIndex"
 
 
 def _labels(frame: Any) -> list[Any]:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from functools import cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from weakref import finalize
 
 from lightfm_retriever.publication import layout
@@ -63,6 +63,19 @@ class Version(Recommender):
     def metrics(self) -> dict[str, float]:
         """Return the metrics on the test interactions, by name."""
         return dict(self.manifest.metrics)
+
+    @property
+    def stats(self) -> dict[str, Any]:
+        """Return the size of the version: users, items, seen pairs, bytes; and its indexes' recall."""
+        facts = self.manifest
+        return {
+            "created_at": facts.created_at,
+            "users": facts.users,
+            "items": facts.items,
+            "seen_pairs": len(self.publication.seen.values),
+            "bytes": sum(file.size for file in facts.files.values()),
+            "recall_at_10": {name: own.recall_at_10 for name, own in facts.indexes.items()},
+        }
 
     def __repr__(self) -> str:
         """Describe the version in a line."""

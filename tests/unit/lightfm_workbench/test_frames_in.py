@@ -73,6 +73,14 @@ def test_an_index_with_names_is_columns():
     assert read(both, optional=("weight",)) == {**ROWS, "weight": [1, 2, 3]}
 
 
+def test_an_index_without_a_name_is_not_taken_for_ids():
+    frame = pd.DataFrame({"item_id": [1, 2]}, index=["a", "b"])
+    remedy = r"name it if it has the ids: frame.rename_axis\('user_id'\)"
+    with pytest.raises(InputError, match=f"ratings: column user_id is missing, and the .*{remedy}"):
+        read(frame)
+    assert read(frame.rename_axis("user_id")) == {"user_id": ["a", "b"], "item_id": [1, 2]}
+
+
 def test_labels_of_columns_that_are_no_text():
     frame = pd.DataFrame([["a", 1], ["b", 2]])
     assert read(frame, columns={"user_id": 0, "item_id": 1}) == {
@@ -86,7 +94,7 @@ def test_labels_of_columns_that_are_no_text():
 )
 def test_what_is_no_frame_is_refused(given):
     with pytest.raises(
-        ArgumentError, match=f"ratings is of the kind {type(given).__name__}, but should"
+        ArgumentError, match=rf"ratings is of the kind \S+{type(given).__name__}, but should"
     ):
         read(given)
     assert not is_frame(given)

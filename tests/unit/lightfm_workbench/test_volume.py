@@ -24,6 +24,12 @@ def test_a_version_answers_as_the_model_that_was_published(published, version, m
     # Annoy found the candidates of one, and all items were scored for the other.
     assert version.recommend(users, exact=True).rows() == model.recommend(users, exact=True).rows()
     assert version.metrics == published.manifest.metrics
+    stats = version.stats
+    assert (stats["users"], stats["items"]) == (24, 16)
+    assert {*stats["recall_at_10"]} == {"similar", "recommend"}
+    folder = published.volume.files.folder / "versions" / version.name
+    on_disk = sum(file.stat().st_size for file in folder.iterdir() if file.name != "manifest.json")
+    assert stats["bytes"] == on_disk
     assert repr(version) == f"<version {version.name}: 24 users, 16 items>"
 
 
