@@ -31,13 +31,15 @@ QUESTIONS = [
     *(RecommendRequest(user, exclude_seen=False, explain=True) for user in USERS[:5]),
     RecommendRequest(USERS[0], filter=[wb.any_of("genres", "Drama"), wb.in_range("year", min=1993)]),
     RecommendRequest(USERS[0], filter=wb.any_of("genres", "Dramma")),
-    RecommendRequest(session={ITEMS[0]: 2.0, ITEMS[1]: 1.0}, explain=True, diversity=0.5),
+    RecommendRequest(session={ITEMS[0]: 2.0, ITEMS[1]: 1.0}, explain=True),
     RecommendRequest(session=[ITEMS[0], "nothing"], unknown_ids="ignore"),
     RecommendRequest("nobody", unknown_ids="popular", exclude_item_ids=ITEMS[:3]),
     RecommendRequest(USERS[1], limit=3, paginate=True, search_effort=2),
     *(SimilarItemsRequest(item, limit=5, exact=True) for item in ITEMS),
     SimilarItemsRequest(items=ITEMS[:3], explain=True, titles=True),
 ]
+# An item-item model has no vectors.
+OF_VECTORS = [RecommendRequest(USERS[2], diversity=0.5)]
 
 
 @pytest.fixture(scope="module", params=MODELS)
@@ -53,18 +55,22 @@ def columns():
     return dict(zip(("user_id", "item_id", "weight"), zip(*SHOP, strict=True), strict=True))
 
 
+def questions(model):
+    return QUESTIONS if model.made.embeddings is None else [*QUESTIONS, *OF_VECTORS]
+
+
 def attributes():
     return {"item_attributes": ["genres", "year"]}
 
 
 def test_a_version_answers_in_process_as_a_server_does(published, tmp_path):
-    _, made = published
+    model, made = published
     assert made.label_moved == "current"
     current = made.volume.current()
     with Service(made.volume.files.folder, tmp_path / "log", workers=1) as service:
         service.wait_until_all_serve(made.version)
         stub = service.stub()
-        for question in QUESTIONS:
+        for question in questions(model):
             recommends = isinstance(question, RecommendRequest)
             ask = stub.Recommend if recommends else stub.SimilarItems
             response = ask(question.to_message(), timeout=PATIENCE)
@@ -77,11 +83,11 @@ def test_a_version_answers_in_process_as_a_server_does(published, tmp_path):
 
 
 def test_threads_may_share_a_version(published):
-    _, made = published
+    model, made = published
     current = made.volume.current()
-    expected = [current.ask(question) for question in QUESTIONS]
+    expected = [current.ask(question) for question in questions(model)]
     with ThreadPoolExecutor(4) as pool:
-        assert [*pool.map(current.ask, QUESTIONS)] == expected
+        assert [*pool.map(current.ask, questions(model))] == expected
 
 
 def test_equal_seeds_give_the_metrics_of_the_command(published, tmp_path):
