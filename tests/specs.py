@@ -12,7 +12,7 @@ from tests import datasets
 from trainer import models
 from trainer.data.files.file_form import FileForm
 from trainer.models.given import COMMON, GivenHyperparameters
-from trainer.promotion.gates import Gates
+from trainer.promotion.gates import SIMPLE_MODELS, Gates
 from trainer.spec import DataSpec, TrainingSpec
 
 _texts = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=20)
@@ -116,6 +116,13 @@ def forms(draw: st.DrawFn, given: dict[str, Any]) -> FileForm:
 
 
 @st.composite
+def some_gates(draw: st.DrawFn) -> Gates:
+    """Any Gates that can be made."""
+    lifts = st.dictionaries(st.sampled_from(SIMPLE_MODELS), st.floats(1e-6, 1e6))
+    return Gates(**{**draw(any_of(Gates)), "min_lift_over": draw(lifts)})
+
+
+@st.composite
 def training_specs(draw: st.DrawFn) -> TrainingSpec:
     """Any TrainingSpec that can be made."""
     values = draw(any_of(TrainingSpec))
@@ -123,11 +130,14 @@ def training_specs(draw: st.DrawFn) -> TrainingSpec:
     data = draw(data_specs())
     label = draw(st.none() | st.from_regex(r"[a-z][a-z0-9_-]{0,63}", fullmatch=True))
     values["warm_start"] &= label is not None
-    if (model := values["model"]) == models.AUTO:
+    if (model := values["model"]) in (None, models.AUTO):
         kept: set[str] = set()
         # A flag has microseconds.
         budgets = st.integers(1, 604_800_000).map(lambda own: own / 1000)
         values |= {"settings": {}, "warm_start": False, "budget_seconds": draw(st.none() | budgets)}
+        if model is None:
+            # With features, it would be LightFM.
+            data = replace(data, item_features=[], user_features=[])
     else:
         family = models.family(model)
         known = {name: one for name, one in declared(family.settings).items() if name not in COMMON}
@@ -136,6 +146,8 @@ def training_specs(draw: st.DrawFn) -> TrainingSpec:
         chosen = draw(st.fixed_dictionaries({}, optional=rest))
         values |= {"settings": {name: str(value) for name, value in chosen.items()}}
         values["budget_seconds"] = None
+        if not family.has_vectors:
+            values["users_by"] = "auto"
         if not family.uses_features:
             data = replace(data, item_features=[], user_features=[])
             values["warm_start"] = False
@@ -147,5 +159,5 @@ def training_specs(draw: st.DrawFn) -> TrainingSpec:
         data=data,
         hyperparameters=GivenHyperparameters(**own),
         label=label,
-        gates=Gates(**draw(any_of(Gates))),
+        gates=draw(some_gates()),
     )

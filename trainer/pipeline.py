@@ -31,7 +31,7 @@ from trainer.publishing.publishable import Publishable, described, publishable
 from trainer.reading import TrainingInput
 from trainer.spec import LabelSpec, TrainingSpec
 from trainer.timings import Timings
-from trainer.training import Prepared
+from trainer.training import PreparedData
 
 EVENTS = "events"
 """The folder of appended interactions, in the trainer's directory."""
@@ -216,7 +216,7 @@ def _prepared(
     timings: Timings,
     *,
     run_id: str | None,
-) -> Prepared:
+) -> PreparedData:
     """Read the input unless it is in memory, split it, and build the matrices."""
     data = spec.data
     if source is None:
@@ -249,8 +249,8 @@ def _split(spec: TrainingSpec, source: TrainingInput, timings: Timings) -> Prepa
         segments.wanted(dataset, data.segment_by)
         dataset = replace(dataset, segment_by=data.segment_by)
         if not spec.needs_validation:
-            return Prepared(dataset=dataset)
-        return Prepared(dataset=dataset, validation=_validation(spec, source, splitting))
+            return PreparedData(dataset=dataset)
+        return PreparedData(dataset=dataset, validation=_validation(spec, source, splitting))
 
 
 def _validation(spec: TrainingSpec, source: TrainingInput, splitting: Splitting) -> Dataset | None:

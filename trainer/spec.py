@@ -33,7 +33,7 @@ from trainer.models.choice import (
     family_of,
     refuse_what_it_lacks,
 )
-from trainer.models.given import GivenHyperparameters, UsersBy
+from trainer.models.given import GivenHyperparameters
 from trainer.preparing.splits import SPLIT, SPLIT_COUNT, SPLIT_SHARE
 from trainer.promotion.gates import MAX_SHRINKAGE, Gates
 from trainer.spark.options import ENGINE, SparkAls, refuse_what_lightfm_has
@@ -235,7 +235,7 @@ class TrainingSpec(LabelSpec):
     model: Annotated[str | None, MODEL] = None
     settings: Annotated[dict[str, str], SETTINGS] = field(default_factory=dict)
     budget_seconds: Annotated[float | None, BUDGET] = None
-    users_by: Annotated[UsersBy, USERS_BY] = "auto"
+    users_by: Annotated[str, USERS_BY] = "auto"
     hyperparameters: GivenHyperparameters = field(default_factory=GivenHyperparameters)
     backend: Annotated[
         str,
@@ -331,6 +331,11 @@ _ADDED: dict[str, Any] = {
 """Fields that a spec got later, and their defaults, which aren't encoded."""
 
 
+# The defaults of LightFM that earlier releases wrote out.
+_FORMER_DEFAULTS = {"loss": "warp", "components": 64, "learning_rate": 0.05, "epochs": 20}
+_FORMER_DEFAULTS |= {"item_alpha": 0.001, "user_alpha": 0.0}
+
+
 def encode(spec: TrainingSpec) -> str:
     """Encode a spec as JSON, which is the same for equal specs."""
     # Unlike msgspec's, this also has the fields that a stored spec lacked.
@@ -359,10 +364,11 @@ def is_same(stored: TrainingSpec, asked: TrainingSpec) -> bool:
     """
     if encode(stored) == encode(asked):
         return True
-    if asked.family != LIGHTFM or asked.settings:
+    if asked.model is not None or asked.settings:
         return False
-    own = GivenHyperparameters(**asdict(asked.hyperparameters.of_lightfm()))
-    return encode(stored) == encode(replace(asked, hyperparameters=own))
+    given = {**_FORMER_DEFAULTS, **asked.hyperparameters.own()}
+    own = replace(asked.hyperparameters, **given)  # type: ignore[arg-type]
+    return encode(stored) == encode(replace(asked, model=None, hyperparameters=own))
 
 
 def decode(text: str | bytes) -> TrainingSpec:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from lightfm import LightFM
 
@@ -23,7 +23,7 @@ from trainer.fitting import warm_start as warm
 from trainer.fitting.embeddings import Trained
 from trainer.fitting.folding import folded_users
 from trainer.fitting.lightfm_model import Hyperparameters
-from trainer.models.given import COMMON
+from trainer.models.given import COMMON, UsersBy
 from trainer.models.protocol import Family, Fitted, Fitting, Shape
 from trainer.preparing.dataset import Dataset
 from trainer.progress import Reporter
@@ -35,7 +35,7 @@ from trainer.timings import Timings
 
 
 @dataclass(frozen=True, kw_only=True)
-class Prepared:
+class PreparedData:
     """The data of a training run.
 
     Attributes:
@@ -61,7 +61,7 @@ def start_of(spec: TrainingSpec, volume: Path, dataset: Dataset) -> LightFM | No
 
 @contextmanager
 def trained_by(
-    spec: TrainingSpec, prepared: Prepared, volume: Volume, timings: Timings, reporter: Reporter
+    spec: TrainingSpec, prepared: PreparedData, volume: Volume, timings: Timings, reporter: Reporter
 ) -> Iterator[Trained]:
     """Choose, fit and evaluate a model; its vectors may be in files that the block deletes.
 
@@ -133,14 +133,14 @@ class _Choice:
 
 
 def _choose(
-    spec: TrainingSpec, prepared: Prepared, fitting: Fitting, timings: Timings, reporter: Reporter
+    spec: TrainingSpec, prepared: PreparedData, fitting: Fitting, timings: Timings, reporter: Reporter
 ) -> _Choice:
     """Choose a family, its settings and how to represent users, as far as the spec leaves it open.
 
     Raises:
         TrainerError: no model could be chosen, or the family can't be fitted to the data.
     """
-    validation, how = prepared.validation, Trying(users_by=spec.users_by)
+    validation, how = prepared.validation, Trying(users_by=cast("UsersBy", spec.users_by))
     if validation is not None and spec.chooses_model:
         with timings.stage("select"):
             found = select(
@@ -164,7 +164,7 @@ def _choose(
     if (problem := family.problem(shape)) is not None:
         raise OptionError("--model", family.name, f"another one: {problem}")
     given = models.settings_of(family, spec.hyperparameters, spec.settings)
-    settings = models.filled(family, shape, given)
+    settings = family.filled(shape, given)
     folded_in = spec.users_by == "fold-in"
     if validation is None or spec.chooses_model:
         return _Choice(family=family, settings=settings, folded_in=folded_in)
@@ -178,7 +178,7 @@ def _lightfm(spec: TrainingSpec, dataset: Dataset) -> Hyperparameters:
     """Return the hyperparameters of LightFM for a dataset."""
     own = models.family(models.LIGHTFM)
     given = models.settings_of(own, spec.hyperparameters, spec.settings)
-    made: Hyperparameters = models.filled(own, Shape.of(dataset), given)
+    made: Hyperparameters = own.filled(Shape.of(dataset), given)
     return replace(made, seed=spec.hyperparameters.seed, threads=spec.hyperparameters.threads)
 
 

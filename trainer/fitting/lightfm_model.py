@@ -27,6 +27,7 @@ COMPONENTS = Option(f"number of dimensions of the embeddings {_BY_MODEL}", ge=1,
 LEARNING_RATE = Option(f"initial learning rate {_BY_MODEL}", gt=0, le=10)
 ITEM_ALPHA = Option(f"L2 penalty of lightfm on item features {_BY_MODEL}", ge=0, le=1)
 USER_ALPHA = Option(f"L2 penalty of lightfm on user features {_BY_MODEL}", ge=0, le=1)
+MAX_SAMPLED = Option("negatives that WARP draws for a positive, at most", ge=1, le=10_000)
 EPOCHS = Option(f"number of passes over the interactions {_BY_MODEL}", ge=1, le=10_000)
 SAMPLE_WEIGHTS = Option("multiply each positive's loss by its weight")
 THREADS = Option(
@@ -56,6 +57,7 @@ class Hyperparameters:
     learning_rate: Annotated[float, LEARNING_RATE] = 0.05
     item_alpha: Annotated[float, ITEM_ALPHA] = 0.001
     user_alpha: Annotated[float, USER_ALPHA] = 0.0
+    max_sampled: Annotated[int, MAX_SAMPLED] = 10
     epochs: Annotated[int, EPOCHS] = 20
     sample_weights: Annotated[bool, SAMPLE_WEIGHTS] = False
     seed: Annotated[int, SEED] = 42
@@ -78,6 +80,7 @@ def new_model(hyperparameters: Hyperparameters) -> LightFM:
         learning_rate=hyperparameters.learning_rate,
         item_alpha=hyperparameters.item_alpha,
         user_alpha=hyperparameters.user_alpha,
+        max_sampled=hyperparameters.max_sampled,
         random_state=np.random.RandomState(hyperparameters.seed),
     )
 

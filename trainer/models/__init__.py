@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Mapping
-from dataclasses import fields
 from typing import Any, cast
 
 from lightfm_retriever.hosting import words
@@ -15,7 +14,7 @@ from lightfm_retriever.hosting.options import Declared, declared
 from lightfm_retriever.publication.manifest import Scalar
 from trainer.errors import ExtraMissingError, OptionError
 from trainer.models.given import COMMON, GivenHyperparameters
-from trainer.models.protocol import Family, Shape
+from trainer.models.protocol import Family
 
 # Name: module and class. Their libraries are imported when a model is fitted.
 FAMILIES = {
@@ -84,14 +83,6 @@ def settings_of(
     # The dataclass checks the ranges.
     chosen.settings(**given)
     return given
-
-
-def filled(chosen: Family, shape: Shape, given: Mapping[str, Scalar]) -> Any:
-    """Return the family's settings for data of a shape, with those that a user gave."""
-    default = chosen.default(shape)
-    names = {own.name for own in fields(default)} - {*COMMON}
-    values = {name: getattr(default, name) for name in names}
-    return chosen.settings(**{**values, **given})
 
 
 def _value(one: Declared, text: str) -> Scalar:

@@ -11,6 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, Any
 
+import numpy as np
+
 from lightfm_retriever.hosting import options
 from lightfm_retriever.hosting.options import Option
 from trainer.errors import OptionError
@@ -22,20 +24,22 @@ if TYPE_CHECKING:
     from trainer.preparing.dataset import Dataset
 
 
-# The default penalty of data that isn't small.
-_MOST = 10.0
+WEIGHTS = ("none", "log")
 
 
 @dataclass(frozen=True, kw_only=True)
 class AlsSettings:
     """The hyperparameters of ALS."""
 
-    components: Annotated[int, COMPONENTS] = 64
+    components: Annotated[int, COMPONENTS] = 128
     epochs: Annotated[int, EPOCHS] = 15
-    regularization: Annotated[float, Option("L2 penalty", ge=0, lt=math.inf)] = _MOST
+    regularization: Annotated[float, Option("L2 penalty", ge=0, lt=math.inf)] = 30.0
     alpha: Annotated[
         float, Option("how much more a seen pair counts than an unseen one", gt=0, lt=math.inf)
-    ] = 1.0
+    ] = 10.0
+    weights: Annotated[
+        str, Option("weights of pairs: all 1, or 1 + log of the weight", choices=WEIGHTS)
+    ] = "none"
 
     def __post_init__(self) -> None:
         """Raise OptionError for a value out of range."""
@@ -58,15 +62,25 @@ class Als(Family):
         if not shape.squares:
             return AlsSettings()
         # The length of the interactions' product with a vector of equal numbers is a lower bound.
-        bound = math.sqrt(shape.squares / shape.items)
-        return AlsSettings(regularization=min(_MOST, float(f"{bound / 2:.2g}")))
+        start = AlsSettings()
+        bound = start.alpha * math.sqrt(shape.squares / shape.items)
+        return AlsSettings(regularization=min(start.regularization, float(f"{bound / 2:.2g}")))
 
     def candidates(self, shape: Shape) -> Sequence[AlsSettings]:
         """See Family."""
         start = self.default(shape)
-        more = ((128, 1.0, 1.0), (32, 10.0, 1.0), (128, 10.0, 10.0), (64, 1.0, 10.0))
+        more = (
+            (128, 30.0, 3.0),
+            (128, 10.0, 1.0),
+            (128, 100.0, 10.0),
+            (64, 30.0, 3.0),
+            (128, 3.0, 1.0),
+        )
         others = [replace(start, components=c, regularization=r, alpha=a) for c, r, a in more]
-        return [start, *others]
+        if not shape.is_weighted:
+            return [start, *others]
+        logs = [replace(own, weights="log") for own in (start, *others[:2])]
+        return [start, logs[0], others[0], logs[1], others[1], logs[2], *others[2:]]
 
     def epochs(self, settings: Any) -> int:
         """See Family."""
@@ -90,6 +104,12 @@ class Als(Family):
 
     def fit(self, dataset: Dataset, settings: Any, fitting: Fitting) -> Fitted:
         """See Family."""
+        from trainer.models import factors
+
         options = {"factors": settings.components, "iterations": settings.epochs}
         options |= {"regularization": settings.regularization, "alpha": settings.alpha}
-        return fit_factors("als", "AlternatingLeastSquares", options, dataset, fitting)
+        matrix = factors.positives_of(dataset, weighted=fitting.sample_weights)
+        if settings.weights == "log" and not fitting.sample_weights:
+            matrix = factors.positives_of(dataset, weighted=True)
+            matrix.data = 1 + np.log(np.maximum(1, matrix.data))
+        return fit_factors("als", "AlternatingLeastSquares", options, matrix, fitting)

@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 class BprSettings:
     """The hyperparameters of BPR."""
 
-    components: Annotated[int, COMPONENTS] = 64
+    components: Annotated[int, COMPONENTS] = 128
     epochs: Annotated[int, EPOCHS] = 100
-    learning_rate: Annotated[float, LEARNING_RATE] = 0.05
+    learning_rate: Annotated[float, LEARNING_RATE] = 0.01
     regularization: Annotated[float, Option("L2 penalty", ge=0, lt=math.inf)] = 0.01
 
     def __post_init__(self) -> None:
@@ -49,7 +49,8 @@ class Bpr(Family):
     def candidates(self, shape: Shape) -> Sequence[BprSettings]:
         """See Family."""
         start = self.default(shape)
-        return [start, replace(start, components=128), replace(start, learning_rate=0.1)]
+        others = ({"regularization": 0.001, "epochs": 150}, {"components": 32, "regularization": 0.05})
+        return [start, *(replace(start, **own) for own in others)]
 
     def epochs(self, settings: Any) -> int:
         """See Family."""
@@ -62,6 +63,9 @@ class Bpr(Family):
 
     def fit(self, dataset: Dataset, settings: Any, fitting: Fitting) -> Fitted:
         """See Family."""
+        from trainer.models import factors
+
+        matrix = factors.positives_of(dataset, weighted=False)
         options = {"factors": settings.components, "iterations": settings.epochs}
         options |= {name: getattr(settings, name) for name in ("learning_rate", "regularization")}
-        return fit_factors("bpr", "BayesianPersonalizedRanking", options, dataset, fitting)
+        return fit_factors("bpr", "BayesianPersonalizedRanking", options, matrix, fitting)

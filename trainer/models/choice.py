@@ -1,4 +1,4 @@
-"""Define the options that choose a family of models, and refuse what the family doesn't have."""
+"""Define the options that choose a family of models, and refuse options that it lacks."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ BUDGET = Option(
 )
 
 
-class Choice(Protocol):
+class ModelOptions(Protocol):
     """The options of a spec that choose a model; see TrainingSpec."""
 
     @property
@@ -83,11 +83,11 @@ class Choice(Protocol):
         """Return the time of a search."""
 
     @property
-    def users_by(self) -> UsersBy:
+    def users_by(self) -> str:
         """Return how users are represented."""
 
 
-def family_of(choice: Choice, learning: Mapping[str, str | bool]) -> str:
+def family_of(choice: ModelOptions, learning: Mapping[str, str | bool]) -> str:
     """Return the family of models, or "auto".
 
     If nobody asked for one, it is LightFM if something is given that LightFM has, as before there were
@@ -103,7 +103,7 @@ def family_of(choice: Choice, learning: Mapping[str, str | bool]) -> str:
     return LIGHTFM if given else AUTO
 
 
-def refuse_what_it_lacks(choice: Choice, learning: Mapping[str, str | bool]) -> None:
+def refuse_what_it_lacks(choice: ModelOptions, learning: Mapping[str, str | bool]) -> None:
     """Raise OptionError for an option that has no effect with the family; see family_of."""
     model = family_of(choice, learning)
     if model == AUTO:

@@ -1,7 +1,11 @@
 """EASE: a linear item-item model in closed form.
 
-Steck 2019, "Embarrassingly Shallow Autoencoders for Sparse Data" (arXiv:1905.03257). With the Gram
-matrix G of the interactions, P = (G + l2 I)⁻¹ and W[i, j] = -P[i, j] / P[j, j], W[i, i] = 0.
+Steck 2019, "Embarrassingly Shallow Autoencoders for Sparse Data" (arXiv:1905.03257). With the
+interactions X and their Gram matrix G = Xᵀ X, P = (G + l2 I)⁻¹ and W[i, j] = -P[i, j] / P[j, j], except
+W[i, i] = 0.
+
+With fewer users than items, only a matrix of users x users is inverted. By the identity of Woodbury,
+P = (I - Xᵀ (X Xᵀ + l2 I)⁻¹ X) / l2.
 """
 
 from __future__ import annotations
@@ -15,6 +19,7 @@ import numpy as np
 
 from lightfm_retriever.hosting import options
 from lightfm_retriever.hosting.options import Option
+from lightfm_retriever.publication.storage.chunks import row_chunks
 from trainer.errors import DivergedError, OptionError
 from trainer.models.protocol import Family, Fitted, Fitting, Shape
 
@@ -25,14 +30,16 @@ if TYPE_CHECKING:
     from lightfm_retriever.publication.vectors.vector_space import Float32Array
     from trainer.preparing.dataset import Dataset
 
-MAX_ITEMS = 30_000
-"""The most items: the matrix of items x items must fit into memory, 3.6 GB for 30,000."""
+MAX_ROWS = 30_000
+"""The most items, or users if they are fewer: their square matrix must fit into memory, with 3.6 GB."""
+
+_MOST_NUMBERS = 1_000_000_000
 
 NEIGHBOURS = 500
 """The default of the neighbours kept for each item."""
 
 # Above this, numbers have 4 bytes instead of 8.
-_DOUBLE_ITEMS = 8_000
+_DOUBLE_ROWS = 8_000
 _CHUNK = 1 << 24
 
 
@@ -56,7 +63,7 @@ class Ease(Family):
     """The family; see trainer.models.protocol."""
 
     name = "ease"
-    told = "item-item, closed form; up to 30,000 items"
+    told = "item-item, closed form; up to 30,000 items or users"
     settings = EaseSettings
     libraries: Sequence[str] = ("scipy",)
     has_vectors = False
@@ -64,28 +71,31 @@ class Ease(Family):
 
     def problem(self, shape: Shape) -> str | None:
         """See Family."""
-        if shape.items <= MAX_ITEMS:
+        side, rows = min(("items", shape.items), ("users", shape.users), key=lambda own: own[1])
+        columns = rows if rows == shape.items else shape.items
+        if rows <= MAX_ROWS and rows * columns <= _MOST_NUMBERS:
             return None
-        gigabytes = shape.items**2 * 4 / 1e9
         return (
-            f"EASE needs a matrix of items x items: {shape.items:,} x {shape.items:,} numbers are "
-            f"{gigabytes:,.1f} GB, and the limit is {MAX_ITEMS:,} items; item-knn and als have no such "
-            "limit"
+            f"EASE needs a matrix of {side} x items: {rows:,} x {columns:,} numbers are "
+            f"{rows * columns * 4 / 1e9:,.1f} GB, and the limit is {MAX_ROWS:,} {side} and "
+            f"{_MOST_NUMBERS * 4 / 1e9:g} GB; item-knn and als have no such limit"
         )
 
     def candidates(self, shape: Shape) -> Sequence[EaseSettings]:
         """See Family."""
         start = self.default(shape)
-        return [replace(start, l2=l2) for l2 in (start.l2, 1000.0, 50.0, 10.0)]
+        return [replace(start, l2=l2) for l2 in (start.l2, 100.0, 500.0, 30.0, 1000.0)]
 
     def around(self, settings: Any) -> Sequence[EaseSettings]:
         """See Family."""
         return [replace(settings, l2=settings.l2 * factor) for factor in (0.5, 2.0)]
 
     def seconds(self, shape: Shape, settings: Any) -> float:  # noqa: ARG002 - as in Family
-        """See Family: the inverse, and the choice of neighbours."""
-        step = 4e-11 if shape.items <= _DOUBLE_ITEMS else 2e-11
-        return 0.1 + step * shape.items**3 + 4e-8 * shape.items**2 + 2e-8 * shape.squares
+        """See Family: the inverse, the weights, and the choice of neighbours."""
+        rows = min(shape.items, shape.users)
+        step = 4e-11 if rows <= _DOUBLE_ROWS else 2e-11
+        weights = 2e-9 * shape.positives * shape.items if rows < shape.items else 0.0
+        return 0.1 + step * rows**3 + weights + 4e-8 * shape.items**2 + 2e-8 * shape.squares
 
     def fit(self, dataset: Dataset, settings: Any, fitting: Fitting) -> Fitted:
         """See Family."""
@@ -94,25 +104,55 @@ class Ease(Family):
         from trainer.models import factors, sparse_rows
 
         matrix = factors.positives_of(dataset, weighted=fitting.sample_weights)
-        kind = np.float64 if matrix.shape[1] <= _DOUBLE_ITEMS else np.float32
+        by_users = matrix.shape[0] < matrix.shape[1]
+        weights = (_by_users if by_users else _by_items)(matrix, settings.l2)
         # LAPACK sums up in the same order whenever it has the same number of threads.
         with threadpool_limits(None):
-            inverse = _inverse(_gram(matrix, kind), settings.l2)
-        neighbours = sparse_rows.strongest(_weights(inverse), settings.neighbours)
+            neighbours = sparse_rows.strongest(weights, settings.neighbours)
         made = Fitted(neighbours=neighbours, profiles=dataset.profiles())
         fitting.after_epoch(1, lambda: made.scores)
         return made
 
 
-def _gram(matrix: sp.csr_matrix, kind: type[np.floating]) -> NDArray[Any]:
-    """Return G = XᵀX (items, items), some rows at a time."""
-    by_item = matrix.T.tocsr()
-    items = by_item.shape[0]
-    gram = np.empty((items, items), dtype=kind)
-    step = max(1, _CHUNK // items)
-    for start in range(0, items, step):
-        gram[start : start + step] = (by_item[start : start + step] @ matrix).toarray()
+def _gram(rows: sp.csr_matrix) -> NDArray[Any]:
+    """Return the inner products of all rows, computed some rows at a time."""
+    count = rows.shape[0]
+    gram = np.empty((count, count), dtype=np.float64 if count <= _DOUBLE_ROWS else np.float32)
+    columns = rows.T.tocsr()
+    for chunk in _chunks(count):
+        gram[chunk] = (rows[chunk] @ columns).toarray()
     return gram
+
+
+def _by_items(matrix: sp.csr_matrix, l2: float) -> Iterator[Float32Array]:
+    """Yield W, some rows at a time, by the inverse for all items."""
+    inverse = _inverse(_gram(matrix.T.tocsr()), l2)
+    diagonal = inverse.diagonal()
+    for rows in _chunks(len(inverse)):
+        yield _divided(-inverse[rows], diagonal, rows)
+
+
+def _by_users(matrix: sp.csr_matrix, l2: float) -> Iterator[Float32Array]:
+    """Yield W, some rows at a time, by the inverse for all users."""
+    inverse = _inverse(_gram(matrix), l2)
+    # (users, items): the inverse is symmetric, and a sparse matrix is quicker on the left.
+    solved = (matrix.T @ inverse).T
+    by_item = matrix.T.tocsr()
+    # Rounding mustn't make it 0 or less.
+    diagonal = np.maximum(1 - np.asarray(by_item.multiply(solved.T).sum(axis=1)).ravel(), 1e-9)
+    for rows in _chunks(matrix.shape[1]):
+        yield _divided(by_item[rows] @ solved, diagonal, rows)
+
+
+def _divided(chunk: NDArray[Any], diagonal: NDArray[Any], rows: slice) -> Float32Array:
+    """Divide some rows by the diagonal of P, and remove the weight of each item itself."""
+    weights: Float32Array = (chunk / diagonal).astype(np.float32)
+    weights[np.arange(len(weights)), np.arange(rows.start, rows.start + len(weights))] = 0
+    return weights
+
+
+def _chunks(items: int) -> Iterator[slice]:
+    yield from row_chunks(items, max(1, _CHUNK // items))
 
 
 def _inverse(gram: NDArray[Any], l2: float) -> NDArray[Any]:
@@ -135,21 +175,8 @@ def _inverse(gram: NDArray[Any], l2: float) -> NDArray[Any]:
         )
     # Only the lower triangle is filled in. Copy it to the upper one, without another large matrix.
     inverse: NDArray[Any] = lower
-    step = max(1, _CHUNK // len(inverse))
-    for start in range(0, len(inverse), step):
-        end = start + step
-        block = inverse[start:end, start:end]
+    for rows in _chunks(len(inverse)):
+        block = inverse[rows, rows]
         block[:] = np.tril(block) + np.tril(block, -1).T
-        inverse[start:end, end:] = inverse[end:, start:end].T
+        inverse[rows, rows.stop :] = inverse[rows.stop :, rows].T
     return inverse
-
-
-def _weights(inverse: NDArray[Any]) -> Iterator[Float32Array]:
-    """Yield W, some rows at a time."""
-    diagonal = inverse.diagonal()
-    items = len(inverse)
-    step = max(1, _CHUNK // items)
-    for start in range(0, items, step):
-        chunk = inverse[start : start + step] / -diagonal
-        chunk[np.arange(len(chunk)), np.arange(start, start + len(chunk))] = 0
-        yield chunk.astype(np.float32)

@@ -15,15 +15,13 @@ from trainer.models.protocol import EnoughError, Fitted, Fitting
 if TYPE_CHECKING:
     import scipy.sparse as sp
 
-    from trainer.preparing.dataset import Dataset
-
 EXTRA = "models"
 
 
 def fit_factors(
-    module: str, of: str, options: Mapping[str, Any], dataset: Dataset, fitting: Fitting
+    module: str, of: str, options: Mapping[str, Any], matrix: sp.csr_matrix, fitting: Fitting
 ) -> Fitted:
-    """Fit a model, such as `AlternatingLeastSquares` of the module `als`.
+    """Fit a model, such as `AlternatingLeastSquares` of the module `als`, to positives (users, items).
 
     Raises:
         ExtraMissingError: the package isn't installed.
@@ -31,10 +29,8 @@ def fit_factors(
     """
     from threadpoolctl import threadpool_limits
 
-    from trainer.models.factors import positives_of
     from trainer.models.sparse_rows import ADVICE
 
-    matrix = positives_of(dataset, weighted=fitting.sample_weights)
     with threadpool_limits(1), warnings.catch_warnings():
         # Its advice about threads of BLAS is followed by the line above.
         warnings.simplefilter("ignore")

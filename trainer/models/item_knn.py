@@ -38,7 +38,7 @@ class ItemKnnSettings:
     neighbours: Annotated[int, Option("neighbours of each item", ge=1, le=100_000)] = 100
     shrinkage: Annotated[
         float, Option("lowers the similarity of items with few users", ge=0, lt=math.inf)
-    ] = 10.0
+    ] = 20.0
     weighting: Annotated[
         str, Option("weights of interactions, by how many a user has", choices=WEIGHTINGS)
     ] = "tfidf"
@@ -61,7 +61,13 @@ class ItemKnn(Family):
     def candidates(self, shape: Shape) -> Sequence[ItemKnnSettings]:
         """See Family."""
         start = self.default(shape)
-        more = ((20, 10.0, "tfidf"), (500, 10.0, "tfidf"), (100, 0.0, "bm25"), (500, 100.0, "none"))
+        more = (
+            (20, 20.0, "tfidf"),
+            (500, 100.0, "tfidf"),
+            (200, 20.0, "none"),
+            (100, 100.0, "tfidf"),
+            (20, 5.0, "none"),
+        )
         others = [replace(start, neighbours=k, shrinkage=h, weighting=w) for k, h, w in more]
         return [start, *others]
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
+from trainer.fitting.defaults import Shape as Size
+from trainer.fitting.defaults import default_settings
 from trainer.fitting.lightfm_model import Hyperparameters
 from trainer.models.protocol import EnoughError, Family, Fitted, Fitting, Shape
 
@@ -24,9 +26,21 @@ class LightFm(Family):
     uses_features = True
     uses_weights = True
 
+    def default(self, shape: Shape) -> Hyperparameters:
+        """See Family, and trainer.fitting.defaults."""
+        own = default_settings(Size(shape.users, shape.items, shape.positives))
+        return Hyperparameters(**asdict(own))
+
+    def filled(self, shape: Shape, given: Mapping[str, Any]) -> Hyperparameters:
+        """See Family: the rule of the defaults is for WARP only."""
+        if given.get("loss", "warp") == "warp":
+            return replace(self.default(shape), **given)
+        return Hyperparameters(**given)
+
     def candidates(self, shape: Shape) -> Sequence[Hyperparameters]:
         """See Family."""
-        return [self.default(shape)]
+        start = self.default(shape)
+        return [start, replace(start, max_sampled=10), Hyperparameters()]
 
     def epochs(self, settings: Any) -> int:
         """See Family."""
@@ -35,7 +49,7 @@ class LightFm(Family):
     def seconds(self, shape: Shape, settings: Any) -> float:
         """See Family: the pairs in each epoch, with their negatives."""
         pairs = shape.positives * (settings.components + 50)
-        return float(0.1 + 3e-8 * settings.epochs * pairs)
+        return float(0.1 + 1e-8 * (2 + settings.max_sampled**0.5) * settings.epochs * pairs)
 
     def fit(self, dataset: Dataset, settings: Any, fitting: Fitting) -> Fitted:
         """See Family."""

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import importlib.util
 from abc import abstractmethod
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
+
+from trainer.models.given import COMMON
 
 if TYPE_CHECKING:
     # The flags need the settings of the families only.
@@ -35,12 +37,14 @@ class Shape:
         positives: pairs of a user and an item with a weight above 0.
         squares: the sum over users of the squared number of their positives, which is the number of
             pairs of items with a common user, each counted by users.
+        is_weighted: whether any of these weights isn't 1.
     """
 
     users: int
     items: int
     positives: int
     squares: int = 0
+    is_weighted: bool = False
 
     @classmethod
     def of(cls, dataset: Dataset) -> Shape:
@@ -51,6 +55,7 @@ class Shape:
             items=len(dataset.items),
             positives=int(counts.sum()),
             squares=int((counts**2).sum()),
+            is_weighted=bool(((dataset.train.data > 0) & (dataset.train.data != 1)).any()),
         )
 
     @property
@@ -79,7 +84,7 @@ class Fitting:
         after_epoch: called after each epoch with its number, from 1, and a function that returns the
             scores of the model as it is. It may raise EnoughError. A family without epochs calls it
             once.
-        start: the LightFM model of a warm start; None to begin anew.
+        start: the LightFM model of a warm start; None to start from random numbers.
     """
 
     seed: int = 42
@@ -122,6 +127,12 @@ class Fitted:
         return NeighbourScores(self.neighbours, self.profiles)
 
 
+def _with(settings: Any, given: Mapping[str, Any]) -> Any:
+    """Return settings with others by name; those that all families have keep their defaults."""
+    names = {own.name for own in fields(settings)} - {*COMMON}
+    return type(settings)(**{**{name: getattr(settings, name) for name in names}, **given})
+
+
 class Family(Protocol):
     """A family of models: one file of trainer.models, and a line in its registry.
 
@@ -158,6 +169,10 @@ class Family(Protocol):
     def default(self, shape: Shape) -> Any:  # noqa: ARG002 - subclasses use it
         """Return the settings for data of this shape."""
         return self.settings()
+
+    def filled(self, shape: Shape, given: Mapping[str, Any]) -> Any:
+        """Return the settings for data of this shape, with those that a user gave, by name."""
+        return _with(self.default(shape), given)
 
     @abstractmethod
     def candidates(self, shape: Shape) -> Sequence[Any]:

@@ -30,7 +30,7 @@ _FEW_USERS = 100
 
 
 @dataclass(frozen=True, kw_only=True)
-class Selection:
+class SearchResult:
     """The result of a search.
 
     Attributes:
@@ -117,7 +117,7 @@ def select(
     fitting: Fitting,
     reporter: Reporter,
     how: Trying,
-) -> Selection:
+) -> SearchResult:
     """Choose a family and its settings.
 
     Args:
@@ -146,7 +146,7 @@ def select(
     best = search.best_of()
     if best is None:
         raise TrainerError(_nothing(search.trials, budget_seconds))
-    return Selection(
+    return SearchResult(
         trials=search.trials,
         best=search.trials.index(best),
         warnings=[*_doubts(search, len(validation.users))],

@@ -102,6 +102,12 @@ def test_bad_requests_are_invalid_arguments_and_queue_nothing(shared):
     specs = (
         *((field, spec(pb.DataSpec(**own))) for field, own in sources),
         (".hyperparameters.epochs", of_file(hyperparameters=pb.Hyperparameters(epochs=0))),
+        (".hyperparameters.components", of_file(model="ease")),
+        (".model", of_file(model="eas")),
+        (".settings", of_file(model="als", settings={"alfa": "1"})),
+        (".settings", of_file(model="als", settings={"alpha": "much"})),
+        (".budget_seconds", of_file(model="als", budget_seconds=3)),
+        (".users_by", of_file(users_by="magic")),
         (".gates.min_auc", of_file(gates=pb.Gates(min_auc=2.0))),
         (".label", of_file(label="x" * 5000)),
         (".trees", of_file(backend="exact")),

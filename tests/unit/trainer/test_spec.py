@@ -120,7 +120,8 @@ STORED = {
 
 def test_a_spec_of_an_earlier_release_means_what_it_meant():
     stored = decode(json.dumps(STORED))
-    assert (stored.model, stored.settings, stored.budget_seconds) == ("lightfm", {}, None)
+    assert (stored.family, stored.settings, stored.budget_seconds) == ("lightfm", {}, None)
+    assert not stored.chooses_model
     assert asdict(stored.hyperparameters.of_lightfm()) == STORED["hyperparameters"]
     # With Spark, LightFM's defaults were stored too.
     with_spark = decode(json.dumps({**STORED, "spark": {"spark_master": "local[2]"}}))
@@ -136,12 +137,32 @@ def test_a_spec_of_an_earlier_release_means_what_it_meant():
         ({"model": "als"}, False),
         ({"settings": {"epochs": "20"}}, False),
         ({"warm_start": True}, False),
+        ({"model": "lightfm"}, False),
     ],
 )
 def test_a_request_that_is_repeated_after_an_upgrade_is_the_same_request(changes, same):
     asked = TrainingSpec(data=DataSpec(event_log=True), **changes)
     assert is_same(decode(json.dumps(STORED)), asked) is same
     assert is_same(asked, asked)
+
+
+@pytest.mark.parametrize(
+    ("changes", "family"),
+    [
+        ({}, "auto"),
+        ({"budget_seconds": 9.0}, "auto"),
+        ({"hyperparameters": GivenHyperparameters(seed=3, threads=2)}, "auto"),
+        ({"hyperparameters": GivenHyperparameters(epochs=3)}, "lightfm"),
+        ({"settings": {"epochs": "3"}}, "lightfm"),
+        ({"warm_start": True}, "lightfm"),
+        ({"data": DataSpec(interactions="a.csv", items="b", item_features=["genres"])}, "lightfm"),
+        ({"spark": SparkAls()}, "lightfm"),
+        ({"model": "als", "settings": {"epochs": "3"}}, "als"),
+    ],
+)
+def test_without_a_name_a_model_is_searched_unless_something_is_given_that_lightfm_has(changes, family):
+    made = TrainingSpec(**{"data": DataSpec(event_log=True), **changes})
+    assert (made.family, made.chooses_model) == (family, family == "auto")
 
 
 def test_what_nobody_gave_is_not_written_out():
@@ -191,6 +212,10 @@ GIVEN = GivenHyperparameters
         ({"model": "auto", "budget_seconds": 0.0}, "--budget is 0.0, but should be above 0"),
         ({"model": "auto", "hyperparameters": GIVEN(epochs=3)}, "--model auto, which searches"),
         ({"model": "auto", "settings": {"l2": "3"}}, "--set is 'l2=3', but should be left out with"),
+        (
+            {"model": "ease", "users_by": "fold-in"},
+            "--users-by is 'fold-in', but should be left out with --model ease",
+        ),
         ({"model": "auto", "warm_start": True}, "--warm-start is set, but should be left out with"),
         (
             {"model": "als", "spark": SparkAls()},

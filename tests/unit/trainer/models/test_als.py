@@ -12,7 +12,9 @@ from trainer.models.protocol import Fitting, Shape
 
 def test_the_penalty_is_never_above_what_the_data_can_bear():
     small = Als().default(Shape.of(planted()))
-    assert 0 < small.regularization < 10
+    assert 0 < small.regularization <= AlsSettings().regularization
+    tiny = Als().default(Shape(users=2, items=9, positives=4, squares=8))
+    assert 0 < tiny.regularization < AlsSettings().regularization
     assert Als().default(Shape(users=1000, items=1000, positives=10**5, squares=10**7)) == AlsSettings()
     # By the default alone, a small data set can be learned.
     assert share_in_block(Als().fit(planted(), small, Fitting(seed=1)), planted()) > 0.9

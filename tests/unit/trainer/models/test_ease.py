@@ -11,7 +11,7 @@ from tests import datasets
 from tests.unit.trainer.models.blocks import arrays, dense, planted
 from trainer.errors import DivergedError, OptionError
 from trainer.models import ease
-from trainer.models.ease import MAX_ITEMS, Ease, EaseSettings
+from trainer.models.ease import MAX_ROWS, Ease, EaseSettings
 from trainer.models.factors import positives_of
 from trainer.models.protocol import Fitting, Shape
 
@@ -49,7 +49,7 @@ def test_the_weights_are_those_of_the_formula(seed, l2, weighted):
 def test_neither_the_size_of_parts_nor_of_numbers_matters(monkeypatch, chunk, double):
     expected = dense(fit(planted(), l2=3.0))
     monkeypatch.setattr(ease, "_CHUNK", chunk)
-    monkeypatch.setattr(ease, "_DOUBLE_ITEMS", double)
+    monkeypatch.setattr(ease, "_DOUBLE_ROWS", double)
     np.testing.assert_allclose(dense(fit(planted(), l2=3.0)), expected, rtol=1e-3, atol=1e-5)
 
 
@@ -63,15 +63,29 @@ def test_the_neighbours_with_the_largest_weights_are_kept():
 
 
 def test_a_catalogue_that_is_too_large_is_refused_with_the_limit_and_a_way_out():
-    shape = Shape(users=10, items=40_000, positives=100, squares=1000)
+    shape = Shape(users=60_000, items=40_000, positives=100, squares=1000)
     problem = Ease().problem(shape)
-    for part in ("40,000 x 40,000", "6.4 GB", f"limit is {MAX_ITEMS:,} items", "item-knn and als"):
+    for part in ("40,000 x 40,000", "6.4 GB", f"limit is {MAX_ROWS:,} items", "item-knn and als"):
         assert part in problem
-    assert Ease().problem(replace(shape, items=MAX_ITEMS)) is None
+    assert Ease().problem(replace(shape, items=MAX_ROWS)) is None
+
+
+def test_few_users_make_a_large_catalogue_possible():
+    shape = Shape(users=5000, items=150_000, positives=100, squares=1000)
+    assert Ease().problem(shape) is None
+    assert "5,000 x 900,000" in Ease().problem(replace(shape, items=900_000))
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.floats(0.5, 1000))
+def test_few_users_have_the_weights_of_the_formula_too(seed, l2):
+    dataset = datasets.dataset(some_rows(seed, users=4, items=11))
+    matrix = positives_of(dataset, weighted=False).toarray().astype(np.float64)
+    np.testing.assert_allclose(dense(fit(dataset, l2=l2)), naive(matrix, l2), rtol=1e-4, atol=1e-6)
 
 
 def test_without_an_inverse_the_penalty_is_named(monkeypatch):
-    monkeypatch.setattr(ease, "_DOUBLE_ITEMS", 0)
+    monkeypatch.setattr(ease, "_DOUBLE_ROWS", 0)
     rows = [(f"u{u}", f"i{i}", 3e4) for u in range(30) for i in range(8)]
     with pytest.raises(DivergedError, match="no solution with l2=1e-30; set a larger one by --set l2"):
         fit(datasets.dataset(rows), Fitting(sample_weights=True), l2=1e-30)

@@ -13,7 +13,7 @@ from trainer.models import listing
 def test_each_setting_can_be_given_as_the_list_says(capsys):
     assert main(["models", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
-    assert found["default"] == models.DEFAULT
+    assert found["default"] == models.AUTO
     assert [own["name"] for own in found["models"]] == list(models.NAMES)
     settings = {(own["name"], one["name"]): one for own in found["models"] for one in own["settings"]}
     assert settings["ease", "l2"] == {
@@ -26,11 +26,14 @@ def test_each_setting_can_be_given_as_the_list_says(capsys):
     }
     assert settings["lightfm", "learning_rate"]["flag"] == "--learning-rate"
     # This one depends on the data.
-    assert settings["als", "regularization"]["default"] is None
+    assert settings["lightfm", "epochs"]["default"] is None
     assert not any(name in ("seed", "threads", "sample_weights") for _, name in settings)
     traits = {own["name"]: own for own in found["models"]}
-    assert [name for name, own in traits.items() if own["uses_features"]] == ["lightfm"]
-    assert [name for name, own in traits.items() if not own["has_vectors"]] == ["ease", "item-knn"]
+    for name, own in traits.items():
+        family = models.family(name)
+        expected = family.has_vectors, family.uses_features, family.uses_weights
+        assert (own["has_vectors"], own["uses_features"], own["uses_weights"]) == expected
+    assert traits["lightfm"]["uses_features"]
     assert not traits["bpr"]["uses_weights"]
 
 

@@ -19,7 +19,7 @@ SHAPE = Shape.of(planted())
 
 
 def test_each_name_is_its_families_and_each_extra_exists():
-    assert models.DEFAULT in models.NAMES
+    assert models.LIGHTFM in models.NAMES
     assert models.AUTO not in models.NAMES
     for name in models.NAMES:
         own = models.family(name)
@@ -41,7 +41,7 @@ def test_a_family_without_its_package_is_refused_before_anything_else(monkeypatc
 @pytest.mark.parametrize("name", models.NAMES)
 def test_what_is_not_given_is_chosen_by_the_data(name):
     family = models.family(name)
-    assert models.filled(family, SHAPE, {}) == family.default(SHAPE)
+    assert family.filled(SHAPE, {}) == family.default(SHAPE)
 
 
 def test_what_is_given_by_flag_or_name_is_kept():
@@ -50,7 +50,7 @@ def test_what_is_given_by_flag_or_name_is_kept():
     found = models.settings_of(als, given, {"alpha": "2.5", "epochs": "3"})
     assert found == {"components": 7, "alpha": 2.5, "epochs": 3}
     expected = replace(als.default(SHAPE), components=7, alpha=2.5, epochs=3)
-    assert models.filled(als, SHAPE, found) == expected
+    assert als.filled(SHAPE, found) == expected
 
 
 @pytest.mark.parametrize(
@@ -58,7 +58,12 @@ def test_what_is_given_by_flag_or_name_is_kept():
     [
         ("ease", {"components": 3}, {}, "--components is 3, but should be left out with --model ease"),
         ("als", {"loss": "warp"}, {}, "--loss is 'warp', but should be left out with --model als"),
-        ("als", {}, {"alfa": "1"}, "one of components, epochs, regularization, alpha with --model als"),
+        (
+            "als",
+            {},
+            {"alfa": "1"},
+            "regularization, alpha, weights with --model als",
+        ),
         ("als", {}, {"alfa": "1"}, "did you mean alpha?"),
         ("als", {}, {"alpha": "much"}, "--set is 'alpha=much', but should be alpha a number above 0"),
         ("als", {}, {"alpha": "inf"}, "--set is 'alpha=inf', but should be alpha above 0"),
@@ -76,9 +81,8 @@ def test_what_a_family_cannot_use_is_refused(model, given, settings, message):
 def test_the_flags_load_no_library_that_fits():
     code = """
 import sys
-from trainer.cli.arguments import program
+import trainer.spec
 from trainer.models import listing
-program()
 listing.described()
 print([name for name in ("lightfm", "implicit", "scipy", "pandas") if name in sys.modules])
 """

@@ -11,6 +11,7 @@ from trainer.errors import TrainerError
 from trainer.models.protocol import Fitting
 from trainer.progress import Silent
 from trainer.selection.search import select
+from trainer.selection.trial import Trying
 
 
 def search(of=None, *, budget=1000.0, fitting=None, clock=lambda: 0.0):
@@ -19,7 +20,7 @@ def search(of=None, *, budget=1000.0, fitting=None, clock=lambda: 0.0):
         budget_seconds=budget,
         fitting=fitting or Fitting(seed=1),
         reporter=Silent(),
-        clock=clock,
+        how=Trying(clock=clock),
     )
 
 
@@ -46,7 +47,8 @@ def test_the_cheapest_family_comes_first_and_the_best_goes_on(monkeypatch):
     assert found.chosen.model == "slow"
     assert found.chosen.settings["step"] == 1
     assert found.chosen.ndcg_at_10 == pytest.approx(0.6)
-    assert found.warnings == []
+    [doubt] = found.warnings
+    assert "was chosen by only 10 users with validation interactions" in doubt
 
 
 def test_a_family_that_is_far_behind_is_tried_once(monkeypatch):
@@ -132,7 +134,7 @@ def test_the_clock_ends_a_search_that_takes_longer_than_estimated(monkeypatch):
     assert {own.state for own in found.trials[1:]} == {"skipped"}
     assert set(reasons(found).values()) == {"half of the budget of 100 s was used up"}
     assert found.trials[0].seconds == 60.0
-    [warning] = found.warnings
+    warning, _ = found.warnings
     assert "the clock ended the search" in warning
     assert "raise --budget" in warning
 

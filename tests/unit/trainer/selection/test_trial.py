@@ -16,13 +16,14 @@ from trainer.fitting.scores import SameScores, VectorScores
 from trainer.models.als import Als, AlsSettings
 from trainer.models.protocol import Fitting
 from trainer.selection import trial
-from trainer.selection.trial import Validation, shown, try_out
+from trainer.selection.trial import Trying, Validation, shown, try_out
 
 
-def tried(family, settings, of=None, fitting=None):
+def tried(family, settings, of=None, **how):
     validation = Validation.of(of or dataset(), seed=1)
     ticks = iter([10.0, 12.5])
-    return try_out(family, settings, validation, fitting or Fitting(seed=1), clock=lambda: next(ticks))
+    how = Trying(clock=lambda: next(ticks), **how)
+    return try_out(family, settings, validation, Fitting(seed=1), how)
 
 
 def by_hand(of, scores, users):
@@ -83,6 +84,13 @@ def test_a_fit_ends_when_it_is_no_longer_better_and_its_best_epoch_counts(monkey
     assert (found.trained_ndcg_at_10, found.folded_ndcg_at_10, found.folded_in) == (None, None, False)
 
 
+def test_a_fit_that_is_not_to_end_early_is_validated_at_its_end(monkeypatch):
+    register(monkeypatch, one=Plan([[0.1, 0.6, 0.5, 0.4, 0.3]]))
+    found = tried(models.family("one"), PlannedSettings(epochs=5), ends_early=False)
+    assert found.settings["epochs"] == 5
+    assert found.ndcg_at_10 == pytest.approx(0.3)
+
+
 def test_a_fit_of_many_epochs_is_validated_ten_times(monkeypatch):
     asked = []
     own = Validation.ndcg
@@ -131,6 +139,17 @@ def test_fold_in_is_chosen_if_it_is_better_than_the_trained_vectors(family):
         users = folded_users(fold_in, made, of.profiles())
         expected = Validation.of(of, seed=1).ndcg(VectorScores(made.item_vectors, users))
         assert found.ndcg_at_10 == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("users_by", ["trained", "fold-in"])
+def test_the_vectors_of_users_can_be_asked_for(users_by):
+    of = planted(split="random", split_share=0.3)
+    settings = AlsSettings(components=8, epochs=5, regularization=1.0)
+    found = [tried(family, settings, of, users_by=users_by) for family in (Als(), NoisyAls())]
+    assert [one.folded_in for one in found] == [users_by == "fold-in"] * 2
+    for one in found:
+        own = one.trained_ndcg_at_10 if users_by == "trained" else one.folded_ndcg_at_10
+        assert one.ndcg_at_10 == own
 
 
 def test_settings_are_shown_without_those_that_all_families_have():
