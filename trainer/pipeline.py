@@ -231,7 +231,7 @@ def _prepared(
     return _split(spec, source, timings)
 
 
-def _split(spec: TrainingSpec, source: TrainingInput, timings: Timings) -> Prepared:
+def _split(spec: TrainingSpec, source: TrainingInput, timings: Timings) -> PreparedData:
     """Split the input, and build the matrices."""
     data = spec.data
     splitting = Splitting(
