@@ -14,6 +14,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from lightfm_retriever.publication.search_effort import Way
 from lightfm_retriever.publication.storage.id_map import Rows
 from lightfm_retriever.publication.storage.ragged import are_among
 from lightfm_retriever.publication.vectors.vector_space import Float32Array
@@ -38,6 +39,7 @@ class Wanted(msgspec.Struct, frozen=True):
         filter: the filter that results must match; None for none.
         search: how hard to search.
         position: the position in the ranking at which the results begin.
+        way: the way of asking, which decides the effort.
     """
 
     count: int
@@ -46,6 +48,7 @@ class Wanted(msgspec.Struct, frozen=True):
     filter: Filter | None = None
     search: Search = AS_TUNED
     position: Position = START
+    way: Way = "usual"
 
     @property
     def most(self) -> int:
@@ -89,6 +92,7 @@ class Subject(msgspec.Struct, frozen=True):
         unknown: the ids that the version doesn't have.
         parts: makes what the model explains scores by; None when the source is POPULAR.
         empty: whether the query ranks no item at all.
+        way: the way of asking, if seen items are left out.
     """
 
     source: Source
@@ -98,6 +102,7 @@ class Subject(msgspec.Struct, frozen=True):
     unknown: Sequence[str]
     parts: Callable[[], Any] | None = None
     empty: bool = False
+    way: Way = "usual"
 
 
 @dataclass(frozen=True)

@@ -40,6 +40,7 @@ def test_what_was_published_as_json_is_complete(capsys):
     assert printed.err == ""
     content = json.loads(printed.out)
     own = {"label": "current", "seconds": seconds, "gates": [], "warnings": ["3 items aren't in it"]}
+    own["candidates"] = []
     names = {
         "version",
         "items",
