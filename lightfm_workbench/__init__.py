@@ -14,11 +14,11 @@
     wb.compare(current, model)                       # the same users, with intervals
 
 Frames come in by Arrow, and results are `Frame`s, which go out to pandas, polars or Arrow. Errors name
-the frame, the column and the row: trainer.errors.InputError. Importing this package is fast; the
+the frame, the column and the row: InputError. Importing this package is fast; the
 libraries of the models are imported when they are used.
 """
 
-from lightfm_workbench.comparison import Comparison, compare
+from lightfm_workbench.comparison import Comparison, MetricDifference, compare
 from lightfm_workbench.data import Data, read
 from lightfm_workbench.evaluation import EvaluationResult, evaluate
 from lightfm_workbench.frame import Frame
@@ -26,7 +26,8 @@ from lightfm_workbench.model import FittedModel, PublishResult, fit
 from lightfm_workbench.recommender import Recommender
 from lightfm_workbench.volume import Version, Volume
 from retriever.asking.conditions import all_of, any_of, in_range, none_of
-from trainer.promotion.gates import Gates
+from trainer.errors import InputError, OptionError
+from trainer.promotion.gates import GateResult, Gates
 
 __all__ = [
     "Comparison",
@@ -34,7 +35,11 @@ __all__ = [
     "EvaluationResult",
     "FittedModel",
     "Frame",
+    "GateResult",
     "Gates",
+    "InputError",
+    "MetricDifference",
+    "OptionError",
     "PublishResult",
     "Recommender",
     "Version",
