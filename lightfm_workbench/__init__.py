@@ -22,7 +22,8 @@ from lightfm_workbench.comparison import Comparison, MetricDifference, compare
 from lightfm_workbench.data import Data, read
 from lightfm_workbench.evaluation import EvaluationResult, evaluate
 from lightfm_workbench.frame import Frame
-from lightfm_workbench.model import FittedModel, PublishResult, fit
+from lightfm_workbench.model import FittedModel, fit
+from lightfm_workbench.publish_result import PublishResult
 from lightfm_workbench.recommender import Recommender
 from lightfm_workbench.volume import Version, Volume
 from retriever.asking.conditions import all_of, any_of, in_range, none_of

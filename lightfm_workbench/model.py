@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,88 +14,25 @@ from lightfm_retriever.publication import layout
 from lightfm_workbench import options
 from lightfm_workbench.data import Data, read
 from lightfm_workbench.frame import Frame
+from lightfm_workbench.publish_result import PublishResult
 from lightfm_workbench.recommender import Recommender
-from lightfm_workbench.volume import Version, Volume, location_of
+from lightfm_workbench.volume import Volume, location_of
 from trainer.promotion.gates import Gates
 
 if TYPE_CHECKING:
     from lightfm_retriever.hosting.options import Declared
     from lightfm_retriever.publication.evaluation_facts import EvaluationFacts
-    from lightfm_retriever.publication.manifest import Manifest, Scalar
+    from lightfm_retriever.publication.manifest import Scalar
     from lightfm_retriever.publication.volume import Volume as Files
     from retriever.answering.snapshot import Snapshot
     from trainer.progress import Reporter
     from trainer.promotion.checks import Checked
-    from trainer.promotion.gates import GateResult
     from trainer.publishing.publishable import Publishable
     from trainer.spec import TrainingSpec
     from trainer.timings import Timings
 
 _SPLITTING = ("split", "split_count", "split_share", "segment_by")
 _NOT_HERE = ("warm_start",)
-
-
-@dataclass(frozen=True)
-class PublishResult:
-    """The result of a publication.
-
-    Attributes:
-        volume: where it was published.
-        checked: the result of `lightfm-trainer train`: manifest, gates, warnings and seconds by stage.
-    """
-
-    volume: Volume
-    checked: Checked
-
-    @property
-    def version(self) -> str:
-        """Return the name of the version."""
-        return self.checked.manifest.version
-
-    @property
-    def manifest(self) -> Manifest:
-        """Return all facts about the version."""
-        return self.checked.manifest
-
-    @property
-    def passed(self) -> bool:
-        """Return whether the version passed every gate."""
-        return self.checked.passed
-
-    @property
-    def label_moved(self) -> str | None:
-        """Return the label that names the version now; None if none moved."""
-        return self.checked.label
-
-    @property
-    def warnings(self) -> list[str]:
-        """Return what looks wrong, one sentence each."""
-        return [*self.checked.warnings]
-
-    def gates(self) -> Frame:
-        """Return a row for each gate: name, passed, measured, required and text."""
-        import pyarrow as pa
-
-        types = {
-            "name": pa.string(),
-            "passed": pa.bool_(),
-            "measured": pa.float64(),
-            "required": pa.float64(),
-            "text": pa.string(),
-        }
-        own: list[GateResult] = self.checked.gates
-        return Frame.of_rows([{name: vars(gate)[name] for name in types} for gate in own], types)
-
-    def open(self) -> Version:
-        """Open the version in this process."""
-        return self.volume.version(self.version)
-
-    def __repr__(self) -> str:
-        """Name the version and the failed gates."""
-        failed = [gate.name for gate in self.checked.gates if not gate.passed]
-        told = f"label {self.label_moved!r} moved" if self.label_moved else "no label moved"
-        told += f"; failed gates: {', '.join(failed)}" if failed else ""
-        return f"<published {self.version}: {told}>"
 
 
 class FittedModel(Recommender):
