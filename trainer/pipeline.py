@@ -9,7 +9,6 @@ from typing import cast
 
 from lightfm import LightFM
 
-from lightfm_retriever.publication.manifest import DatasetFacts
 from lightfm_retriever.publication.volume import Volume
 from lightfm_retriever.publication.writer import Clock, Staging, utc_now
 from trainer import models, reading, training
@@ -28,7 +27,7 @@ from trainer.promotion.content import content_in_making
 from trainer.promotion.gates import Gates
 from trainer.publishing.own_vectors import OwnVectors, read_own_vectors
 from trainer.publishing.publish import Indexing, publish
-from trainer.publishing.publishable import Described, Publishable
+from trainer.publishing.publishable import Publishable, described, publishable
 from trainer.reading import TrainingInput
 from trainer.spec import LabelSpec, TrainingSpec
 from trainer.timings import Timings
@@ -105,9 +104,8 @@ def train_and_publish(
         dataset = prepared.dataset
         # The rows took more memory than the matrix: free it before the fit.
         tables.release_memory()
-        checks = Checks(volume, spec.label, _gates(spec), spec.max_shrinkage, indexing.options.seed)
-        names = dataset.item_feature_names, dataset.user_feature_names
-        checks.before_training(lambda: content_in_making(_described(dataset), *names), dataset.warnings)
+        checks = Checks(volume, spec.label, gates_of(spec), spec.max_shrinkage, indexing.options.seed)
+        checks.before_training(lambda: content_in_making(described(dataset)), dataset.warnings)
         # Find a volume that can't be written before the training, not after it.
         with Staging(volume.folder):
             pass
@@ -116,21 +114,50 @@ def train_and_publish(
             prepared = replace(prepared, start=start)
         with training.trained_by(spec, prepared, volume, timings, reporter) as trained:
             reporter.metrics(trained.metrics)
-            described, popularity = _described(dataset), dataset.popularity()
-            made = Publishable(**vars(described), **vars(trained), popularity=popularity)
             published = publish(
-                made, volume.folder, indexing=indexing, timings=timings, reporter=reporter
+                publishable(dataset, trained),
+                volume.folder,
+                indexing=indexing,
+                timings=timings,
+                reporter=reporter,
             )
         checked = checks.published(published, timings)
+    began_anew = spec.warm_start and prepared.start is None
     warnings = [
         *dataset.warnings,
         *checked.warnings,
         *trained.warnings,
-        *_needless_options(spec, dataset, began_anew=spec.warm_start and prepared.start is None),
+        *_needless_options(spec, dataset, began_anew=began_anew),
     ]
     return TrainingResult(
         **{**vars(checked), "warnings": warnings}, model=trained.model, dataset=dataset
     )
+
+
+def fit(
+    spec: TrainingSpec, source: TrainingInput, volume: Volume, *, timings: Timings, reporter: Reporter
+) -> Publishable:
+    """Fit and evaluate a model as `train_and_publish` does, without its publication.
+
+    Args:
+        spec: the options; neither a warm start nor Spark.
+        source: the interactions and features.
+        volume: where files of a fit may lie.
+        timings: measures the stages.
+        reporter: gets the steps.
+
+    Raises:
+        TrainerError: the spec or the data is invalid, or the training failed.
+    """
+    prepared = _split(spec, source, timings)
+    with training.trained_by(spec, prepared, volume, timings, reporter) as trained:
+        reporter.metrics(trained.metrics)
+    warnings = [
+        *prepared.dataset.warnings,
+        *trained.warnings,
+        *_needless_options(spec, prepared.dataset, began_anew=False),
+    ]
+    return replace(publishable(prepared.dataset, trained), warnings=warnings)
 
 
 def publish_vectors(spec: VectorsSpec, volume: Volume, *, reporter: Reporter) -> Checked:
@@ -144,15 +171,30 @@ def publish_vectors(spec: VectorsSpec, volume: Volume, *, reporter: Reporter) ->
     volume.check_writable()
     with timings.stage("read"), Staging(volume.folder) as staging:
         source = read_own_vectors(spec.files, staging.scratch("vectors"))
+    return publish_made(
+        spec, source, volume, indexing=spec.indexing, timings=timings, reporter=reporter
+    )
+
+
+def publish_made(
+    spec: LabelSpec,
+    made: Publishable,
+    volume: Volume,
+    *,
+    indexing: Indexing,
+    timings: Timings,
+    reporter: Reporter,
+) -> Checked:
+    """Index, publish and verify a model in memory, and check the gates; moves no label.
+
+    Raises the errors of `publish_vectors`.
+    """
     with predecessor.followed(volume, spec.label):
-        seed = spec.indexing.options.seed
-        checks = Checks(volume, spec.label, spec.gates, spec.max_shrinkage, seed)
-        checks.before_training(lambda: content_in_making(source), source.warnings)
-        published = publish(
-            source, volume.folder, indexing=spec.indexing, timings=timings, reporter=reporter
-        )
+        checks = Checks(volume, spec.label, spec.gates, spec.max_shrinkage, indexing.options.seed)
+        checks.before_training(lambda: content_in_making(made), made.warnings)
+        published = publish(made, volume.folder, indexing=indexing, timings=timings, reporter=reporter)
         checked = checks.published(published, timings)
-    return replace(checked, warnings=[*source.warnings, *checked.warnings])
+    return replace(checked, warnings=[*made.warnings, *checked.warnings])
 
 
 def indexing_of(spec: TrainingSpec) -> Indexing:
@@ -186,6 +228,12 @@ def _prepared(
                 now=timings.clock().timestamp(),
                 skipped_file=_skipped_file(places, run_id),
             )
+    return _split(spec, source, timings)
+
+
+def _split(spec: TrainingSpec, source: TrainingInput, timings: Timings) -> PreparedData:
+    """Split the input, and build the matrices."""
+    data = spec.data
     splitting = Splitting(
         # Splitting refuses an unknown split.
         cast("Split", data.split or reading.default_split(data)),
@@ -229,33 +277,11 @@ def _skipped_file(places: Places, run_id: str | None) -> Path | None:
     return None if run_id is None else places.event_log.parent / LOGS / f"{run_id}.skipped.csv"
 
 
-def _gates(spec: TrainingSpec) -> Gates:
+def gates_of(spec: TrainingSpec) -> Gates:
     """Return the gates of the spec; --last-days disables min_pairs_kept, since a window moves on."""
     if spec.data.last_days is None or spec.gates.min_pairs_kept is not None:
         return spec.gates
     return replace(spec.gates, min_pairs_kept=0.0)
-
-
-def _described(dataset: Dataset) -> Described:
-    """Describe a dataset for its publication."""
-    held_out = dataset.held_out()
-    return Described(
-        items=dataset.items,
-        users=dataset.users,
-        seen=dataset.seen(),
-        held_out=held_out,
-        titles=dataset.titles,
-        facts=DatasetFacts(
-            name=dataset.name,
-            split=dataset.split,
-            train_interactions=int(dataset.train.nnz),
-            test_interactions=0 if held_out is None else len(held_out.values),
-            item_features=dataset.item_columns,
-            user_features=dataset.user_columns,
-            weight=dataset.weight(),
-        ),
-        attributes=dataset.attributes,
-    )
 
 
 def _needless_options(spec: TrainingSpec, dataset: Dataset, *, began_anew: bool) -> Iterator[str]:

@@ -70,10 +70,17 @@ def read_source(
         source = _read_dataset(data, data_dir)
     else:
         # Read the features first: they are small, and an error in them shows early.
-        items = _features(data, "item", skipped_file)
-        users = _features(data, "user", skipped_file)
+        items = features_by(data, "item", skipped_file)
+        users = features_by(data, "user", skipped_file)
         read = _read_interactions(data, event_log, now, skipped_file)
         source = TrainingInput(read, items, users)
+    return weighed_by(data, source, event_log=event_log, now=now)
+
+
+def weighed_by(
+    data: DataSpec, source: TrainingInput, *, event_log: Path | None = None, now: float | None = None
+) -> TrainingInput:
+    """Add the events of the log if they are wanted, and weight the interactions, as `read_source`."""
     if data.positive_from is not None:
         source = replace(source, interactions=_from(source.interactions, data.positive_from))
     weighed = _weighed(source.interactions, data, event_log, now)
@@ -228,7 +235,10 @@ def _log_directory(event_log: Path | None) -> Path:
     return event_log
 
 
-def _features(data: DataSpec, kind: features.Kind, skipped_file: Path | None) -> FeatureTable:
+def features_by(
+    data: DataSpec, kind: features.Kind, skipped_file: Path | None = None
+) -> FeatureTable:
+    """Read the features, titles and attributes of a spec; empty if it names no file of them."""
     path, columns, attributes = data.users, data.user_features, list[str]()
     if kind == "item":
         path, columns, attributes = data.items, data.item_features, data.item_attributes

@@ -18,7 +18,7 @@ from lightfm_retriever.hosting.observing.spans import Attribute
 from retriever.answering import queries
 from retriever.answering.batches import answer_all
 from retriever.answering.queries import Plan, RankedRows
-from retriever.answering.questions import Checkpoint, Options, UserSubject
+from retriever.answering.questions import Checkpoint, Options, UserSubject, always_wanted
 from retriever.answering.snapshot import Snapshot
 from retriever.control import ServiceState
 from retriever.errors import AbandonedError, NothingLoadedError
@@ -67,6 +67,61 @@ def _handler(
     return handle
 
 
+def answer_one(
+    request: Any, take: Callable[[], Snapshot], checkpoint: Checkpoint = always_wanted
+) -> tuple[Any, Snapshot, RankedRows, tuple[Any, Options]]:
+    """Answer a request message; this needs no gRPC.
+
+    Args:
+        request: a message of one request.
+        take: returns the snapshot; called after the request was checked.
+        checkpoint: called between the stages.
+
+    Returns:
+        The response message, the snapshot, the answer, and the subject and options of the request.
+
+    Raises:
+        RetrieverError: the request is invalid, or the version can't answer it.
+    """
+    _, answers, question, plan = _ASKED[type(request)]
+    subject, options = question(request)
+    most = answer_messages.most_bytes(request.max_response_bytes)
+    snapshot = take()
+    attributes = messages.return_attributes(snapshot, request)
+    planned = plan(snapshot, subject, options, checkpoint)
+    answer = queries.answer(snapshot, planned, checkpoint)
+    checkpoint()
+    response = answers()
+    external_id = snapshot.publication.items.external_id
+    answer_messages.fill_in(response, snapshot, answer, attributes, external_id)
+    if answer_messages.may_be_too_large(attributes, most):
+        answer_messages.check_size(response.ByteSize(), most)
+    return response, snapshot, answer, (subject, options)
+
+
+def answer_each(
+    requests: Sequence[Any], snapshot: Snapshot, checkpoint: Checkpoint = always_wanted
+) -> list[tuple[RankedRows | Exception, Sequence[str]]]:
+    """Answer messages of one type from one snapshot; this needs no gRPC.
+
+    Returns:
+        For each request its answer or its own error, and the names of the attributes to return.
+    """
+    names: list[Sequence[str]] = [()] * len(requests)
+
+    def look_up(place: int) -> Plan:
+        # In the same order as for a single call, so that it fails with the same error.
+        request = requests[place]
+        _, _, question, plan = _ASKED[type(request)]
+        subject, options = question(request)
+        names[place] = messages.return_attributes(snapshot, request)
+        return plan(snapshot, subject, options, checkpoint)
+
+    answered = answer_all(snapshot, range(len(names)), look_up, checkpoint=checkpoint)
+    checkpoint()
+    return [*zip(answered, names, strict=True)]
+
+
 class RetrieverServicer(pb_grpc.RetrieverServiceServicer):
     """The RPCs.
 
@@ -108,52 +163,31 @@ class RetrieverServicer(pb_grpc.RetrieverServiceServicer):
 
     @_handler
     def _answer(self, request: Any, checkpoint: Checkpoint) -> Any:
-        call, answers, question, plan = _ASKED[type(request)]
-        subject, options = question(request)
-        most = answer_messages.most_bytes(request.max_response_bytes)
-        snapshot = self._taken()
-        attributes = messages.return_attributes(snapshot, request)
-        planned = plan(snapshot, subject, options, checkpoint)
-        answer = queries.answer(snapshot, planned, checkpoint)
-        checkpoint()
-        response = answers()
-        external_id = snapshot.publication.items.external_id
-        answer_messages.fill_in(response, snapshot, answer, attributes, external_id)
-        if answer_messages.may_be_too_large(attributes, most):
-            answer_messages.check_size(response.ByteSize(), most)
+        response, snapshot, answer, question = answer_one(request, self._taken, checkpoint)
+        call = _ASKED[type(request)][0]
         self._answered(call, (answer,))
         if call == "Recommend":
-            self._recommended(snapshot, subject, options, answer)
+            self._recommended(snapshot, *question, answer)
         return response
 
     @_handler
     def _answer_all(self, batch: Any, checkpoint: Checkpoint) -> Any:
-        call, answers, question, plan = _ASKED[type(batch)]
+        call, answers, *_ = _ASKED[type(batch)]
         messages.check_batch(batch)
         most = answer_messages.most_bytes(batch.max_response_bytes)
         snapshot = self._taken()
-        names: list[Sequence[str]] = [()] * len(batch.requests)
-
-        def look_up(place: int) -> Plan:
-            # In the same order as for a single call, so that it fails with the same error.
-            request = batch.requests[place]
-            subject, options = question(request)
-            names[place] = messages.return_attributes(snapshot, request)
-            return plan(snapshot, subject, options, checkpoint)
-
-        answered = answer_all(snapshot, range(len(names)), look_up, checkpoint=checkpoint)
-        checkpoint()
         response = answers(version=snapshot.version)
         # Many answers of a batch contain the same items.
         external_id = cache(snapshot.publication.items.external_id)
-        for answer, attributes in zip(answered, names, strict=True):
+        answered = answer_each(batch.requests, snapshot, checkpoint)
+        for answer, attributes in answered:
             result = response.results.add()
             if isinstance(answer, Exception):
                 result.error.CopyFrom(to_message(answer))
             else:
                 answer_messages.fill_in(result.response, snapshot, answer, attributes, external_id)
         answer_messages.check_size(response.ByteSize(), most)
-        self._answered(call, (answer for answer in answered if isinstance(answer, RankedRows)))
+        self._answered(call, (answer for answer, _ in answered if isinstance(answer, RankedRows)))
         return response
 
     SimilarItems: Any = _answer

@@ -21,6 +21,7 @@ EVERYTHING = (
         "docker",
         "protos/recsys",
         "lightfm_retriever",
+        "lightfm_workbench",
         "retriever",
         "trainer",
         "tests/documents",

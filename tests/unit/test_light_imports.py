@@ -33,11 +33,23 @@ BACKENDS = "retriever.index.faiss, retriever.index.nmslib"
         ("retriever.__main__", "lightfm_retriever", HEAVY | GRPC | {"numpy", "msgspec", "argparse"}),
         # A process that has loaded gRPC must not fork, and the parent starts all others.
         (f"retriever.parent.supervisor, retriever.program, {FLAGS}", "msgspec", GRPC | HEAVY),
+        # A notebook imports the libraries of the models when it fits one.
+        ("lightfm_workbench", "trainer retriever", (HEAVY | GRPC | {"rich"}) - {"trainer"}),
         # What is absent above would be seen.
         (f"trainer.fitting.embeddings, {BACKENDS}", "trainer lightfm scipy faiss nmslib", set()),
         (TRACES, "opentelemetry", set()),
     ],
-    ids=["retriever", "all", "worker", "traces", "program", "parent", "libraries", "tracing"],
+    ids=[
+        "retriever",
+        "all",
+        "worker",
+        "traces",
+        "program",
+        "parent",
+        "workbench",
+        "libraries",
+        "tracing",
+    ],
 )
 def test_nothing_is_loaded_that_is_not_needed(modules, present, absent):
     code = f"import sys, {modules}\nprint(*{{name.split('.')[0] for name in sys.modules}})"

@@ -62,6 +62,16 @@ def share_interval(mean: float, error: float | None, users: int) -> Interval:
     return Interval(mean, min(mean, max(0.0, centre - half)), max(mean, min(1.0, centre + half)))
 
 
+def mean_interval(values: Values) -> Interval:
+    """Return the interval of the mean of (n,) values without NaN, by Student's t.
+
+    It reaches from minus to plus infinity for a single value.
+    """
+    mean, error = float(values.mean()), standard_error(values)
+    half = math.inf if error is None else _t_quantile(len(values) - 1) * error
+    return Interval(mean, mean - half, mean + half)
+
+
 def too_few(interval: Interval, users: int) -> bool:
     """Return whether no conclusion should be drawn from a mean over so many users."""
     reach = max(interval.mean - interval.low, interval.high - interval.mean)

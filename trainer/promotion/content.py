@@ -83,10 +83,8 @@ def content_of(version: Publication) -> Content:
     )
 
 
-def content_in_making(
-    told: Described, item_names: Iterable[str] = (), user_names: Iterable[str] = ()
-) -> Content:
-    """Return the content of a version that isn't published yet; the names are those of features."""
+def content_in_making(told: Described) -> Content:
+    """Return the content of a version that isn't published yet."""
     rows, facts = told.seen, told.facts
     if told.held_out is not None:
         owners, values = (
@@ -103,7 +101,7 @@ def content_in_making(
         attributes={own.name: own.kind for own in told.attributes},
         value=_values(told.attributes),
         title=None if told.titles is None else told.titles.__getitem__,
-        names=names_by_column(facts, item_names, user_names),
+        names=names_by_column(facts, told.item_feature_names, told.user_feature_names),
     )
 
 

@@ -18,7 +18,7 @@ from lightfm_retriever.files.regular_files import IrregularFileError, lock_regul
 pytestmark = pytest.mark.timeout(30)
 
 ROOT = Path(__file__).parents[4]
-PACKAGES = ("lightfm_retriever", "retriever", "trainer")
+PACKAGES = ("lightfm_retriever", "lightfm_workbench", "retriever", "trainer")
 
 
 def make_fifo(path):

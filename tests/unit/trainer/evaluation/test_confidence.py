@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from trainer.evaluation.confidence import share_interval, standard_error, too_few
+from trainer.evaluation.confidence import mean_interval, share_interval, standard_error, too_few
 
 shares = st.lists(st.floats(0, 1, allow_subnormal=False), min_size=1, max_size=300)
 
@@ -51,6 +51,18 @@ def test_where_all_users_have_nothing_the_interval_tells_what_may_be():
     assert (found.low, found.high) == (0.0, pytest.approx(0.038, abs=0.005))
     assert share_interval(1.0, 0.0, 100).low == pytest.approx(0.962, abs=0.005)
     assert (share_interval(0.3, None, 1).low, share_interval(0.3, None, 1).high) == (0.0, 1.0)
+
+
+@given(st.lists(st.floats(-10, 10), min_size=2, max_size=50))
+def test_the_interval_of_a_mean_is_that_of_students_t(values):
+    own = np.array(values)
+    found = mean_interval(own)
+    half = stats.t.ppf(0.975, len(own) - 1) * stats.sem(own)
+    assert found.mean == pytest.approx(own.mean())
+    halves = (found.mean - found.low, found.high - found.mean)
+    assert halves == pytest.approx((half, half), rel=0.01, abs=1e-12)
+    alone = mean_interval(own[:1])
+    assert (alone.low, alone.high) == (-np.inf, np.inf)
 
 
 def test_few_users_and_wide_intervals_are_too_few():
