@@ -35,7 +35,7 @@ from retriever.client import (
     none_of,
 )
 from retriever.errors import RetrieverError
-from trainer.cli import output
+from trainer.cli.printed import output
 from trainer.data import movielens
 from trainer.errors import TrainerError
 from trainer.pipeline import Places, TrainingResult, train_and_publish

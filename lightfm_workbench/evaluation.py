@@ -16,7 +16,7 @@ from trainer.errors import TrainerError
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from lightfm_retriever.publication.evaluation_facts import EvaluationFacts
+    from lightfm_retriever.publication.facts.evaluation import EvaluationFacts
     from lightfm_retriever.publication.reader import Publication
     from lightfm_retriever.publication.storage.ragged import Ragged
     from trainer.evaluation.held_out_test import HeldOutTest

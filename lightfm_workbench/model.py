@@ -21,7 +21,7 @@ from trainer.promotion.gates import Gates
 
 if TYPE_CHECKING:
     from lightfm_retriever.hosting.options import Declared
-    from lightfm_retriever.publication.evaluation_facts import EvaluationFacts
+    from lightfm_retriever.publication.facts.evaluation import EvaluationFacts
     from lightfm_retriever.publication.manifest import Scalar
     from lightfm_retriever.publication.volume import Volume as Files
     from retriever.answering.snapshot import Snapshot

@@ -19,7 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from lightfm_retriever.publication import labels, layout
 from lightfm_retriever.publication.attributes import Attributes, NumberColumn, TextColumn
-from lightfm_retriever.publication.evaluation_facts import EvaluationFacts, SegmentFacts
+from lightfm_retriever.publication.facts.evaluation import EvaluationFacts, SegmentFacts
 from lightfm_retriever.publication.manifest import (
     DatasetFacts,
     FileFacts,

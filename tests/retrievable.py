@@ -36,7 +36,8 @@ from retriever.answering.questions import (
     UserSubject,
     always_wanted,
 )
-from retriever.answering.search import Scorer, VectorRanker
+from retriever.answering.scorer import Scorer
+from retriever.answering.search import VectorRanker
 from retriever.answering.snapshot import Snapshot
 from retriever.answering.vector_model import VectorModel
 from tests import publications

@@ -235,9 +235,7 @@ def _log_directory(event_log: Path | None) -> Path:
     return event_log
 
 
-def features_by(
-    data: DataSpec, kind: features.Kind, skipped_file: Path | None = None
-) -> FeatureTable:
+def features_by(data: DataSpec, kind: features.Kind, skipped_file: Path | None = None) -> FeatureTable:
     """Read the features, titles and attributes of a spec; empty if it names no file of them."""
     path, columns, attributes = data.users, data.user_features, list[str]()
     if kind == "item":

@@ -21,19 +21,19 @@ from lightfm_retriever.publication.errors import (
     says_nothing,
     shown,
 )
-from lightfm_retriever.publication.evaluation_facts import EvaluationFacts
-from lightfm_retriever.publication.index_facts import MAX_EFFORT as MAX_EFFORT
-from lightfm_retriever.publication.index_facts import (
+from lightfm_retriever.publication.facts.evaluation import EvaluationFacts
+from lightfm_retriever.publication.facts.index import MAX_EFFORT as MAX_EFFORT
+from lightfm_retriever.publication.facts.index import (
     TUNED_FOR,
     Count,
     Duration,
     Positive,
 )
-from lightfm_retriever.publication.index_facts import Depth as Depth
-from lightfm_retriever.publication.index_facts import IndexFacts as IndexFacts
-from lightfm_retriever.publication.index_facts import MeasuredSetting as MeasuredSetting
-from lightfm_retriever.publication.index_facts import Scalar as Scalar
-from lightfm_retriever.publication.index_facts import WayFacts as WayFacts
+from lightfm_retriever.publication.facts.index import Depth as Depth
+from lightfm_retriever.publication.facts.index import IndexFacts as IndexFacts
+from lightfm_retriever.publication.facts.index import MeasuredSetting as MeasuredSetting
+from lightfm_retriever.publication.facts.index import Scalar as Scalar
+from lightfm_retriever.publication.facts.index import WayFacts as WayFacts
 
 FORMAT_VERSIONS = (1, 2)
 """The format versions that this release reads. It writes the oldest one that has all files."""

@@ -12,8 +12,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from lightfm_retriever.publication.index_facts import TUNED_FOR as TUNED_FOR
-from lightfm_retriever.publication.index_facts import Depth, WayFacts
+from lightfm_retriever.publication.facts.index import TUNED_FOR as TUNED_FOR
+from lightfm_retriever.publication.facts.index import Depth, WayFacts
 
 Way = Literal["usual", "with_seen", "session", "session_with_seen", "features", "items", "filtered"]
 """A way of asking an index.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import KW_ONLY, dataclass, field
+from dataclasses import dataclass, field
 
 import msgspec
 import numpy as np
@@ -25,10 +25,11 @@ from lightfm_retriever.publication.search_effort import (
 )
 from lightfm_retriever.publication.storage.id_map import Rows
 from lightfm_retriever.publication.storage.ragged import are_among
-from lightfm_retriever.publication.vectors.vector_space import Float32Array, best, row_norms, unit_rows
+from lightfm_retriever.publication.vectors.vector_space import Float32Array, best
 from retriever.answering.filters import Filter
 from retriever.answering.pages import START, Position
 from retriever.answering.questions import AS_TUNED, Checkpoint, Search
+from retriever.answering.scorer import Scorer
 from retriever.index.protocol import SearchIndex
 
 NOTHING: NDArray[np.int32] = np.empty(0, dtype=np.int32)
@@ -84,50 +85,6 @@ class Found(msgspec.Struct, frozen=True):
     matching: int | None = None
     total: int | None = None
     without_evidence: int = 0
-
-
-@dataclass(frozen=True)
-class Scorer:
-    """Score some or all items exactly. The time grows with the number of items.
-
-    Attributes:
-        vectors: (n, d).
-        cosine: whether to score by cosine instead of inner product.
-        norms: (n,) norms of the vectors, for cosines; None to compute them for each search.
-    """
-
-    vectors: Float32Array
-    _: KW_ONLY
-    cosine: bool = False
-    norms: Float32Array | None = None
-
-    def scores(self, query: Float32Array, rows: NDArray[np.integer] | None = None) -> Float32Array:
-        """Return the inner products or cosines of some or all rows with a query (d,)."""
-        vectors = self.vectors if rows is None else self.vectors[rows]
-        if not self.cosine:
-            products: Float32Array = vectors @ query
-            return products
-        if self.norms is None:
-            norms = row_norms(vectors)
-        else:
-            norms = self.norms if rows is None else self.norms[rows]
-        # Divide by the norm of the query first, since float32 may not hold the product of two norms.
-        # In float64, because the square of the norm may overflow or underflow in float32.
-        exact = query.astype(np.float64)
-        cosines = vectors @ (exact / math.sqrt(exact @ exact)).astype(np.float32)
-        cosines /= norms
-        # Rounding may exceed the range [-1, 1].
-        return cosines.clip(-1, 1, out=cosines)
-
-    def scores_for(self, queries: Float32Array) -> Float32Array:
-        """Return the inner products or cosines (q, n) of all items with queries (q, d)."""
-        if not self.cosine:
-            products: Float32Array = queries @ self.vectors.T
-            return products
-        norms = row_norms(self.vectors) if self.norms is None else self.norms
-        cosines = unit_rows(queries) @ self.vectors.T
-        cosines /= norms
-        return cosines.clip(-1, 1, out=cosines)
 
 
 @dataclass(frozen=True)

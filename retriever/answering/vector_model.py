@@ -20,7 +20,8 @@ from lightfm_retriever.publication.vectors.fold_in import FoldIn
 from lightfm_retriever.publication.vectors.vector_space import Float32Array, split_biases, unit_rows
 from retriever.answer_words import Source
 from retriever.answering.model import ZERO, KnownItems, ScoreParts, Subject, largest
-from retriever.answering.search import NOTHING, Scorer, VectorRanker
+from retriever.answering.scorer import Scorer
+from retriever.answering.search import NOTHING, VectorRanker
 from retriever.errors import InvalidArgumentError, NotPublishedError
 from retriever.index import open_index
 

@@ -22,13 +22,12 @@ from lightfm_retriever.remote.volume import open_volume
 from trainer.cli import (
     arguments,
     inspect_command,
-    output,
-    printing,
     spec_arguments,
     study_command,
     versions_commands,
     writable,
 )
+from trainer.cli.printed import output, printing
 from trainer.cli.versions_commands import OfVolume
 from trainer.data import movielens
 from trainer.durations import parse_duration

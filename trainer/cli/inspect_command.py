@@ -89,7 +89,7 @@ def run(options: argparse.Namespace, *, now: float) -> int:
 
 def _print_file(facts: FileFindings) -> None:
     from lightfm_retriever.hosting import tables
-    from trainer.cli import printing
+    from trainer.cli.printed import printing
 
     own = facts.written
     parts = [f"{facts.path}: {facts.kind}, {own.format}"]

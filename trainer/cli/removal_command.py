@@ -14,7 +14,7 @@ from lightfm_retriever.hosting.errors import FlagError
 from lightfm_retriever.hosting.settings.parser import Parser, Program
 from lightfm_retriever.hosting.terminal import print_json
 from lightfm_retriever.publication.writer import utc_now
-from trainer.cli import printing
+from trainer.cli.printed import printing
 from trainer.data.bounds import EARLIEST_TIME, MAX_SECONDS_AHEAD
 from trainer.errors import InputError
 

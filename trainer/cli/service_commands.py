@@ -18,7 +18,8 @@ from lightfm_retriever.hosting.calling import client_flags
 from lightfm_retriever.hosting.errors import ServiceRefusedError
 from lightfm_retriever.hosting.terminal import print_json
 from lightfm_retriever.publication.errors import LabelError
-from trainer.cli import output, printing, service_output, versions_commands
+from trainer.cli import versions_commands
+from trainer.cli.printed import output, printing, service_output
 from trainer.cli.spec_arguments import LABEL_NOT_MOVED, training_spec
 from trainer.client import TrainerCallError, TrainerClient
 from trainer.data.files import tables

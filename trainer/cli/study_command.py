@@ -10,7 +10,8 @@ from typing import cast
 from lightfm_retriever.hosting import tables
 from lightfm_retriever.hosting.settings.option_flags import made
 from lightfm_retriever.hosting.terminal import print_json
-from trainer.cli import printing, writable
+from trainer.cli import writable
+from trainer.cli.printed import printing
 from trainer.errors import OptionError
 from trainer.evaluation.confidence import share_interval
 from trainer.fitting.lightfm_model import Hyperparameters

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 from lightfm_retriever.publication import layout, manifest
 from lightfm_retriever.publication.errors import LabelError
 from lightfm_retriever.publication.volume import Volume
-from trainer.cli import output, removal_command
+from trainer.cli import removal_command
+from trainer.cli.printed import output
 from trainer.tracking import export
 from trainer.tracking.tracked_run import version_row
 from trainer.versions import catalogue, diff

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from lightfm_retriever.publication.evaluation_facts import SegmentFacts
+from lightfm_retriever.publication.facts.evaluation import SegmentFacts
 from trainer.evaluation import measures
 from trainer.evaluation.confidence import standard_error
 from trainer.evaluation.held_out_test import HeldOutTest, Segment, rows_of

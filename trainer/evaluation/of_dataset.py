@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-from lightfm_retriever.publication.evaluation_facts import EvaluationFacts
+from lightfm_retriever.publication.facts.evaluation import EvaluationFacts
 from lightfm_retriever.publication.storage.id_map import AnyIds
 from trainer.evaluation import segments, simple_models
 from trainer.evaluation.evaluation import Evaluation, evaluate, evaluate_training

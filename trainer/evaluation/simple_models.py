@@ -13,7 +13,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from lightfm_retriever.publication.evaluation_facts import SimpleModelFacts
+from lightfm_retriever.publication.facts.evaluation import SimpleModelFacts
 from lightfm_retriever.publication.storage.ragged import Ragged
 from lightfm_retriever.publication.vectors.neighbours import Neighbours
 from trainer import models

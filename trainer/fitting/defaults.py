@@ -27,25 +27,6 @@ _SHORT_HISTORY = 3
 _MOST_STEPS = 20_000_000
 
 
-@dataclass(frozen=True)
-class Shape:
-    """The size of the data to learn from.
-
-    Attributes:
-        users, items: those with at least one interaction.
-        interactions: distinct pairs of a user and an item.
-    """
-
-    users: int
-    items: int
-    interactions: int
-
-    @property
-    def per_user(self) -> float:
-        """The mean number of items of a user; 0 without users."""
-        return self.interactions / max(1, self.users)
-
-
 @dataclass(frozen=True, kw_only=True)
 class DefaultSettings:
     """Settings of LightFM with WARP, under LightFM's names."""
@@ -57,12 +38,17 @@ class DefaultSettings:
     epochs: int
 
 
-def default_settings(shape: Shape) -> DefaultSettings:
-    """Return the settings for data of this size. Any shape has some, even an empty one."""
+def default_settings(*, users: int, items: int, interactions: int) -> DefaultSettings:
+    """Return the settings for data of this size. Any size has some, even an empty one.
+
+    Args:
+        users, items: those with at least one interaction.
+        interactions: distinct pairs of a user and an item.
+    """
     return DefaultSettings(
-        item_alpha=_alpha(_ITEM_STRENGTH, shape.items),
-        user_alpha=_alpha(_USER_STRENGTH, shape.users),
-        epochs=_epochs(shape),
+        item_alpha=_alpha(_ITEM_STRENGTH, items),
+        user_alpha=_alpha(_USER_STRENGTH, users),
+        epochs=_epochs(users, interactions),
     )
 
 
@@ -71,8 +57,8 @@ def _alpha(strength: float, rows: int) -> float:
     return float(f"{min(_MOST_ALPHA, strength / max(1, rows)):.1e}")
 
 
-def _epochs(shape: Shape) -> int:
-    if shape.per_user < _SHORT_HISTORY:
+def _epochs(users: int, interactions: int) -> int:
+    if interactions < _SHORT_HISTORY * users:
         return _FEWEST_EPOCHS
-    affordable = _MOST_STEPS // max(1, shape.interactions)
+    affordable = _MOST_STEPS // max(1, interactions)
     return max(_FEWEST_EPOCHS, min(_EPOCHS, affordable))

@@ -11,7 +11,7 @@ from lightfm import LightFM
 
 from lightfm_retriever.publication import layout
 from lightfm_retriever.publication.errors import TooLongError
-from lightfm_retriever.publication.evaluation_facts import EvaluationFacts
+from lightfm_retriever.publication.facts.evaluation import EvaluationFacts
 from lightfm_retriever.publication.manifest import Scalar, TrialFacts
 from lightfm_retriever.publication.storage.id_map import MAX_ID_BYTES, AnyIds, IdMap
 from lightfm_retriever.publication.storage.ragged import Ragged

@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
-from trainer.fitting.defaults import Shape as Size
 from trainer.fitting.defaults import default_settings
 from trainer.fitting.lightfm_model import Hyperparameters
 from trainer.models.protocol import EnoughError, Family, Fitted, Fitting, Shape
@@ -28,7 +27,7 @@ class LightFm(Family):
 
     def default(self, shape: Shape) -> Hyperparameters:
         """See Family, and trainer.fitting.defaults."""
-        own = default_settings(Size(shape.users, shape.items, shape.positives))
+        own = default_settings(users=shape.users, items=shape.items, interactions=shape.positives)
         return Hyperparameters(**asdict(own))
 
     def filled(self, shape: Shape, given: Mapping[str, Any]) -> Hyperparameters:
@@ -40,7 +39,7 @@ class LightFm(Family):
     def candidates(self, shape: Shape) -> Sequence[Hyperparameters]:
         """See Family."""
         start = self.default(shape)
-        return [start, replace(start, max_sampled=10), Hyperparameters()]
+        return [start, replace(start, max_sampled=50), Hyperparameters()]
 
     def epochs(self, settings: Any) -> int:
         """See Family."""

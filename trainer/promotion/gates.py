@@ -20,7 +20,7 @@ from typing import Annotated
 
 from lightfm_retriever.hosting import options
 from lightfm_retriever.hosting.options import Option
-from lightfm_retriever.publication.evaluation_facts import EvaluationFacts
+from lightfm_retriever.publication.facts.evaluation import EvaluationFacts
 from trainer.errors import OptionError, TrainerError
 
 DEFAULT_RECALL = 0.8

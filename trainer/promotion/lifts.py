@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from lightfm_retriever.publication.evaluation_facts import SimpleModelFacts
+from lightfm_retriever.publication.facts.evaluation import SimpleModelFacts
 from trainer.promotion.gates import GateResult
 
 NAME = "min_lift_over"

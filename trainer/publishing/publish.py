@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -24,10 +24,11 @@ from trainer.fitting import warm_start
 from trainer.fitting.embeddings import Embeddings, check_servable
 from trainer.index import distributions, stand_ins
 from trainer.index.protocol import Backend
-from trainer.index.tuning import TunedIndex, TuningOptions, tune
+from trainer.index.tuning import TuningOptions, tune
 from trainer.index.ways import with_ways
 from trainer.preparing.dataset import id_ranks, most_popular, seen_popularity
 from trainer.progress import Reporter
+from trainer.publishing.index_warnings import warnings_of, way_warnings
 from trainer.publishing.publishable import Publishable
 from trainer.publishing.questions import SPACES, other_ways, questions
 from trainer.timings import Timings
@@ -203,46 +204,10 @@ def _index(
     if tuned.path is not None:
         facts = replace(facts, file=layout.index_file(name, facts.backend))
         tuned.path.rename(staging.path(str(facts.file)))
-    warnings = [*_warnings(name, tuned), *_way_warnings(name, facts)]
+    warnings = [*warnings_of(name, tuned), *way_warnings(name, facts)]
     if name == layout.RECOMMEND and not len(source.users):
         warnings.append(f"index {name!r} was measured with items as queries, since there are no users")
     return _Indexed(name, facts, tuned.backend, metrics, warnings)
-
-
-def _warnings(name: str, tuned: TunedIndex) -> Iterator[str]:
-    """Yield warnings about an index that misses the target or is slower than exact search."""
-    facts = tuned.facts
-    exact, took = facts.trials[0], facts.query_microseconds
-    found = f"{facts.recall_at_10:.4f} by {facts.backend} in {took:.0f} µs"
-    if (asked := tuned.instead_of) is not None:
-        used = "exact search" if facts.backend == "exact" else facts.backend
-        needs = tuned.backend.distribution
-        yield (
-            f"index {name!r}: {asked.backend} reaches recall@10 {asked.recall_at_10:.4f} at best, "
-            f"below the target of {facts.target_recall}, so {used} is used: recall@10 {found}"
-            f"{'' if needs is None else f'; retrievers need {needs} for it'}"
-        )
-    if not tuned.reached:
-        yield (
-            f"index {name!r} reaches recall@10 {found}, below the target of "
-            f"{facts.target_recall}: exact search finds all and takes "
-            f"{exact.query_microseconds:.0f} µs (--backend exact)"
-        )
-    elif took > exact.query_microseconds:
-        yield (
-            f"index {name!r}: exact search takes {exact.query_microseconds:.0f} µs, "
-            f"{facts.backend} {took:.0f} µs: a catalogue of this size needs no index "
-            "(--backend auto)"
-        )
-
-
-def _way_warnings(name: str, facts: IndexFacts) -> Iterator[str]:
-    """Yield a warning about ways of asking that miss the target, if the usual way reaches it."""
-    target = facts.target_recall or 0.0
-    missed = {way: own.recall_at_10 for way, own in facts.ways.items() if own.recall_at_10 < target}
-    if missed and facts.recall_at_10 >= target:
-        told = ", ".join(f"{way} {recall:.4f}" for way, recall in missed.items())
-        yield f"index {name!r} misses the target recall@10 of {target} for some questions: {told}"
 
 
 def _stage_vectors(staging: Staging, source: Publishable) -> Publishable:

@@ -34,7 +34,7 @@ from lightfm_retriever.publication.storage.ragged import Ragged  # noqa: E402
 from lightfm_retriever.publication.vectors.fold_in import FoldIn  # noqa: E402
 from tests.benchmarks.quality.events import Events, read  # noqa: E402
 from tests.benchmarks.quality.measures import measure  # noqa: E402
-from trainer.fitting.defaults import Shape, default_settings  # noqa: E402
+from trainer.fitting.defaults import default_settings  # noqa: E402
 
 SEED = 5
 EPOCHS = (5, 10, 20, 40)
@@ -168,7 +168,7 @@ def _measured(parts: Parts, model: LightFM, most: int | None) -> dict[str, float
 def check(folder: Path) -> dict[str, object]:
     """Fit the fixed defaults and those of the rule to train.csv, and measure them on test.csv."""
     parts = Parts.of(folder, sys.maxsize, ("train", "test"))
-    chosen = default_settings(Shape(**parts.shape))
+    chosen = default_settings(**parts.shape)
     by_rule = Setting(
         chosen.components,
         chosen.learning_rate,

@@ -1,6 +1,6 @@
 import pytest
 
-from trainer.cli.printing import print_warnings
+from trainer.cli.printed.printing import print_warnings
 from trainer.notes import note_if_few
 
 

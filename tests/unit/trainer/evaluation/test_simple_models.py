@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from lightfm_retriever.publication.evaluation_facts import SimpleModelFacts
+from lightfm_retriever.publication.facts.evaluation import SimpleModelFacts
 from tests import datasets
 from trainer.evaluation import simple_models
 from trainer.evaluation.evaluation import evaluate

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lightfm_retriever.publication import layout
-from lightfm_retriever.publication.evaluation_facts import EvaluationFacts
+from lightfm_retriever.publication.facts.evaluation import EvaluationFacts
 from trainer.errors import OptionError
 from trainer.evaluation.metric_rows import NDCG
 from trainer.promotion.gates import Baseline, Common, Gates, Measured

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from lightfm_retriever.publication import reader
-from lightfm_retriever.publication.evaluation_facts import EvaluationFacts
+from lightfm_retriever.publication.facts.evaluation import EvaluationFacts
 from tests import publications
 from trainer.evaluation.held_out_test import fingerprint
 from trainer.versions.diff import diff

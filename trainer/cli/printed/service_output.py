@@ -11,7 +11,7 @@ from google.protobuf.message import Message
 from recsys.trainer.v1 import trainer_service_pb2 as pb
 
 from lightfm_retriever.hosting import tables
-from trainer.cli import printing
+from trainer.cli.printed import printing
 from trainer.timings import in_order
 from trainer.tracking.tracked_run import flat
 

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 
 from lightfm_retriever.hosting import tables
 from lightfm_retriever.publication import layout
-from lightfm_retriever.publication.evaluation_facts import EvaluationFacts, SegmentFacts
+from lightfm_retriever.publication.facts.evaluation import EvaluationFacts, SegmentFacts
 from lightfm_retriever.publication.manifest import Manifest
-from trainer.cli import printing
+from trainer.cli.printed import printing
 from trainer.evaluation.confidence import share_interval, too_few
 from trainer.evaluation.metric_rows import MEASURES, NDCG, UNSEEN, table_rows
 

@@ -1,7 +1,7 @@
 from recsys.trainer.v1 import trainer_service_pb2 as pb
 
 from tests import datasets, specs
-from trainer.cli import service_output
+from trainer.cli.printed import service_output
 from trainer.service.messages import spec_message
 from trainer.timings import STAGES
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from lightfm_retriever.hosting import tables
 from lightfm_retriever.publication.manifest import TrialFacts
-from trainer.cli import printing
+from trainer.cli.printed import printing
 
 _SHOWN = 10
 

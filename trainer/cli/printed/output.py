@@ -12,10 +12,10 @@ import msgspec
 from lightfm_retriever.hosting import tables
 from lightfm_retriever.hosting.terminal import print_json
 from lightfm_retriever.publication import layout
-from lightfm_retriever.publication.evaluation_facts import EvaluationFacts
+from lightfm_retriever.publication.facts.evaluation import EvaluationFacts
 from lightfm_retriever.publication.manifest import Manifest
-from trainer.cli import printing, quality
-from trainer.cli.candidates_output import print_candidates
+from trainer.cli.printed import printing, quality
+from trainer.cli.printed.candidates import print_candidates
 from trainer.evaluation.metric_rows import NDCG, is_main
 from trainer.promotion.checks import Checked
 from trainer.timings import in_order

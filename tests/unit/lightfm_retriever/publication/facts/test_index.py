@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import pytest
 
-from lightfm_retriever.publication.index_facts import WayFacts
+from lightfm_retriever.publication.facts.index import WayFacts
 from tests import publications
 
 FACTS = replace(publications.index_facts(dimensions=4, file="similar.annoy"), recall_at_10=0.96)

@@ -3,7 +3,7 @@ from dataclasses import asdict, replace
 
 from lightfm_retriever.publication.manifest import encode
 from tests import publications
-from trainer.cli import output
+from trainer.cli.printed import output
 from trainer.promotion.checks import Checked
 from trainer.versions.catalogue import PublishedVersion
 from trainer.versions.diff import IdChanges, ValueChange, VersionDiff
