@@ -91,6 +91,7 @@ bench: setup ## Run all benchmarks and print their tables (half an hour; BENCH_I
 	@$(BIN)/python -m tests.benchmarks.filters
 	@$(BIN)/python -m tests.benchmarks.indexes
 	@$(BIN)/python -m tests.benchmarks.freshness
+	@$(BIN)/python -m tests.benchmarks.evaluating
 
 .PHONY: serve-trainer
 serve-trainer: setup ## Run the trainer's service until Ctrl-C (TRAINER_LISTEN=..., VOLUME=...)

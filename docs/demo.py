@@ -79,7 +79,7 @@ def run(volume: Path, data_dir: Path) -> None:
     """Run all steps, top to bottom."""
     began = time.perf_counter()
     heading("Train on MovieLens 100K and publish")
-    spec = TrainingSpec(data=DataSpec(dataset=movielens.NAME), backend="auto")
+    spec = TrainingSpec(data=DataSpec(dataset=movielens.NAME), model="lightfm", backend="auto")
     places = Places(Volume(volume), data_dir, volume)
     result = train_and_publish(spec, places, reporter=Bars())
     result = promote_if_passed(places.volume, result, label=spec.label)

@@ -324,7 +324,9 @@ def snapshot(
     files = {layout.ITEM_VECTORS: SimpleNamespace(sha256=version.encode().hex())}
     own: dict[str, Any] = {
         "directory": Path(),
-        "manifest": SimpleNamespace(version=version, files=files, kind="vectors", family=""),
+        "manifest": SimpleNamespace(
+            version=version, files=files, kind="vectors", family="", indexes={}
+        ),
         "items": DictIdMap(ids),
         "users": DictIdMap([f"user-{row}" for row in range(len(users))]),
         "item_vectors": items,

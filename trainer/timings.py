@@ -10,7 +10,7 @@ from lightfm_retriever.hosting.observing.spans import span
 from lightfm_retriever.publication.writer import Clock, utc_now
 
 STAGES = (
-    *("read", "dataset", "select", "fit", "evaluate"),
+    *("read", "dataset", "select", "validate", "fit", "evaluate"),
     *("index", "publish", "verify", "gates", "upload"),
 )
 """The stages of a run, in the order in which they happen."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import pairwise
@@ -21,7 +21,19 @@ from lightfm_retriever.publication.errors import (
     says_nothing,
     shown,
 )
-from lightfm_retriever.publication.evaluation_facts import Count, EvaluationFacts
+from lightfm_retriever.publication.evaluation_facts import EvaluationFacts
+from lightfm_retriever.publication.index_facts import MAX_EFFORT as MAX_EFFORT
+from lightfm_retriever.publication.index_facts import (
+    TUNED_FOR,
+    Count,
+    Duration,
+    Positive,
+)
+from lightfm_retriever.publication.index_facts import Depth as Depth
+from lightfm_retriever.publication.index_facts import IndexFacts as IndexFacts
+from lightfm_retriever.publication.index_facts import MeasuredSetting as MeasuredSetting
+from lightfm_retriever.publication.index_facts import Scalar as Scalar
+from lightfm_retriever.publication.index_facts import WayFacts as WayFacts
 
 FORMAT_VERSIONS = (1, 2)
 """The format versions that this release reads. It writes the oldest one that has all files."""
@@ -33,18 +45,8 @@ MAX_BYTES = 4 << 20
 # so that an older manifest is encoded as it was.
 _ADDED: dict[str, Any] = {"target_recall": None, "trials": [], "build_seconds": 0.0, "depths": []}
 _ADDED |= {"attributes": [], "weight": None, "model": None, "candidates": [], "evaluation": None}
-
-Positive = Annotated[int, msgspec.Meta(ge=1)]
-Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
-Duration = Annotated[float, msgspec.Meta(ge=0)]
-Scalar = str | bool | int | float | None
+_ADDED |= {"ways": {}}
 AttributeKind = Literal["text", "number"]
-
-TUNED_FOR = 10
-"""The number of results that the settings of an index were tuned for: recall@10."""
-
-MAX_EFFORT = 1e9
-"""The largest effort in `depths`: multiplied by a request's search_effort, it is still finite."""
 
 RESERVED_ATTRIBUTE = "title"
 """A name that no attribute may have, because titles are returned under it."""
@@ -59,66 +61,13 @@ class FileFacts:
 
 
 @dataclass(frozen=True, kw_only=True)
-class MeasuredSetting:
-    """One measured setting of a backend: a point on its curve of recall against time."""
-
-    backend: str
-    build: dict[str, Scalar]
-    query: dict[str, Scalar]
-    recall_at_10: Share
-    query_microseconds: Duration
-
-
-@dataclass(frozen=True, kw_only=True)
-class Depth:
-    """The effort, relative to the tuned one, that finds a share `recall` of the nearest `results`."""
-
-    results: Positive
-    effort: Annotated[float, msgspec.Meta(gt=0, le=MAX_EFFORT)]
-    recall: Share
-
-
-@dataclass(frozen=True, kw_only=True)
-class IndexFacts:
-    """How an index was built, how to query it, and its measured recall and speed.
-
-    Attributes:
-        dimensions: dimensions of the indexed vectors, after any transform.
-        recall_at_10: the share of the true ten nearest that a query of the retriever finds.
-        query_microseconds: median duration of such a search, on one thread of the machine that built
-            it.
-        target_recall: the recall that the settings were tuned for, None if they weren't tuned.
-        trials: all measured settings, in the order of measurement, including the chosen one.
-        build_seconds: time for building and saving the chosen index.
-        depths: the effort for more than ten results, in ascending order, as long as the index reaches
-            the target faster than exact search.
-    """
-
-    backend: str
-    metric: str
-    dimensions: Positive
-    items: Positive
-    file: str | None
-    build: dict[str, Scalar]
-    query: dict[str, Scalar]
-    recall_at_10: Share
-    query_microseconds: Duration
-    # The same for a query of exactly ten candidates.
-    bare_recall_at_10: Share
-    bare_query_microseconds: Duration
-    target_recall: Share | None = None
-    trials: list[MeasuredSetting] = field(default_factory=list)
-    build_seconds: Duration = 0.0
-    depths: list[Depth] = field(default_factory=list)
-
-
-@dataclass(frozen=True, kw_only=True)
 class DatasetFacts:
     """The data that the model was trained and evaluated on."""
 
     name: str
     split: str
     train_interactions: Count
+    # Held-out positives; older versions also counted held-out pairs with a weight of 0 or less.
     test_interactions: Count
     item_features: list[str]
     user_features: list[str]
@@ -318,12 +267,18 @@ def _index_problems(manifest: Manifest, name: str) -> Iterator[str]:
     index = manifest.indexes[name]
     if index.items != manifest.items:
         yield f"items is {index.items}, but items of the version is {manifest.items}"
-    for less, more in pairwise([TUNED_FOR, *(depth.results for depth in index.depths)]):
-        if more <= less:
-            above = f"above {TUNED_FOR}"
-            yield f"depths: results {more} follow {less}, but should be ascending and {above}"
+    yield from _depth_problems("", index.depths)
+    for way, facts in index.ways.items():
+        yield from _depth_problems(f"ways[{shown(way)}].", facts.depths)
     expected = layout.index_file(name, index.backend)
     if index.file not in (None, expected):
         yield f"file is {shown(index.file)}, but should be {shown(expected)}"
     if index.file not in (None, *manifest.files):
         yield f"file: {shown(index.file)} isn't among files"
+
+
+def _depth_problems(where: str, depths: Sequence[Depth]) -> Iterator[str]:
+    for less, more in pairwise([TUNED_FOR, *(depth.results for depth in depths)]):
+        if more <= less:
+            above = f"above {TUNED_FOR}"
+            yield f"{where}depths: results {more} follow {less}, but should be ascending and {above}"

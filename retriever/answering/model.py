@@ -14,6 +14,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from lightfm_retriever.publication.search_effort import Way
 from lightfm_retriever.publication.storage.id_map import Rows
 from lightfm_retriever.publication.vectors.vector_space import Float32Array
 from retriever.answer_words import Source
@@ -36,6 +37,7 @@ class Subject(msgspec.Struct, frozen=True):
         unknown: the ids that the version doesn't have.
         parts: makes the input of `Model.explain`; None when the source is POPULAR.
         empty: whether the query ranks no item at all.
+        way: the way of asking, if seen items are left out.
     """
 
     source: Source
@@ -45,6 +47,7 @@ class Subject(msgspec.Struct, frozen=True):
     unknown: Sequence[str]
     parts: Callable[[], Any] | None = None
     empty: bool = False
+    way: Way = "usual"
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from lightfm_retriever.publication import layout
+from lightfm_retriever.publication.search_effort import Way
 from lightfm_retriever.publication.storage.id_map import Rows
 from lightfm_retriever.publication.vectors.vector_space import Float32Array
 from retriever.answer_words import ShortReason, Source
@@ -31,6 +32,8 @@ from retriever.answering.questions import (
 from retriever.answering.search import NOTHING, Found, Wanted
 from retriever.answering.snapshot import Snapshot
 from retriever.answering.subjects import explain, item_subject, user_subject
+
+_SEEN_TOO: dict[Way, Way] = {"usual": "with_seen", "session": "session_with_seen"}
 
 
 class RankedRows(msgspec.Struct, frozen=True):
@@ -111,6 +114,8 @@ def _plan(
     checkpoint: Checkpoint,
 ) -> Plan:
     publication, unknown = snapshot.publication, subject.unknown
+    # A user who has seen nothing is asked for as one whose seen items aren't left out.
+    way = subject.way if len(excluded) else _SEEN_TOO.get(subject.way, subject.way)
     if options.exclude_item_ids:
         rows = {one: publication.items.row(one) for one in options.exclude_item_ids}
         others = np.array([row for row in rows.values() if row is not None], dtype=np.int32)
@@ -129,7 +134,7 @@ def _plan(
         count = max(0, min(count, pages.MAX_RESULTS - position.offset))
     elif options.diversity:
         count = pool_size(count)
-    wanted = Wanted(count, items, excluded, found, options.search, position)
+    wanted = Wanted(count, items, excluded, found, options.search, position, way)
     return Plan(ranker, subject, options, wanted, unknown)
 
 

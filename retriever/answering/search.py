@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import KW_ONLY, dataclass, field
 
 import msgspec
@@ -11,12 +12,16 @@ from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from lightfm_retriever.publication.search_effort import (
+    MOST_RESULTS,
     ROW,
     SCATTERED_ROW,
     TUNED_FOR,
+    WIDER,
     Depths,
     IndexCosts,
+    Way,
     candidates_for,
+    count_under_filter,
 )
 from lightfm_retriever.publication.storage.id_map import Rows
 from lightfm_retriever.publication.storage.ragged import are_among
@@ -27,11 +32,6 @@ from retriever.answering.questions import AS_TUNED, Checkpoint, Search
 from retriever.index.protocol import SearchIndex
 
 NOTHING: NDArray[np.int32] = np.empty(0, dtype=np.int32)
-
-# How much wider each search is than the one before, when too few candidates may be returned.
-_WIDER = 4
-# Search for this many times the needed candidates, because matching items aren't spread evenly.
-_MARGIN = 1.5
 
 
 class Wanted(msgspec.Struct, frozen=True):
@@ -44,6 +44,7 @@ class Wanted(msgspec.Struct, frozen=True):
         filter: the filter that results must match; None for none.
         search: how hard to search.
         position: the position in the ranking at which the results begin.
+        way: the way of asking, which decides the effort.
     """
 
     count: int
@@ -52,6 +53,7 @@ class Wanted(msgspec.Struct, frozen=True):
     filter: Filter | None = None
     search: Search = AS_TUNED
     position: Position = START
+    way: Way = "usual"
 
     @property
     def most(self) -> int:
@@ -137,7 +139,9 @@ class VectorRanker:
         exact: scores items exactly.
         ties: (items,) the order of items with equal scores; None for the order of rows.
         costs: costs of the index.
-        depths: the effort that the index needs for more than ten results.
+        depths: the effort that the index needs for any number of results, asked in the usual way.
+        ways: the same for other ways of asking; None where all items are scored. A way that is missing
+            gets the effort of the usual one.
         query_microseconds: duration of a search for ten results, as the trainer measured it.
     """
 
@@ -146,12 +150,21 @@ class VectorRanker:
     ties: NDArray[np.int32] | None
     costs: IndexCosts = field(default_factory=IndexCosts)
     depths: Depths = field(default_factory=Depths)
+    ways: Mapping[str, Depths | None] = field(default_factory=dict)
     query_microseconds: float = 0.0
 
     @property
     def candidates(self) -> int:
         """The number of candidates for ten results that the index was tuned with."""
         return 0 if self.index is None else self.index.candidates
+
+    def depths_of(self, wanted: Wanted) -> Depths | None:
+        """Return the depths for a way of asking; None if all items are scored.
+
+        If the request sets an effort, it is relative to the tuned one of the usual way at least.
+        """
+        depths = self.ways.get(wanted.way, self.depths)
+        return self.depths if depths is None and wanted.search.effort is not None else depths
 
     def ties_of(self, rows: Rows) -> NDArray[np.integer]:
         """Return the keys that order some rows with equal scores."""
@@ -175,13 +188,13 @@ def find(ranker: VectorRanker, query: Float32Array, wanted: Wanted, checkpoint: 
 
     The index is used with a growing effort until enough of its candidates may be returned. Exact search
     is used instead where it is faster, as for few items. It is also used where a filter leaves so few
-    of the best items that the index may miss them. If the request sets an effort, the index is always
-    tried.
+    of the best items that the index may miss them, and where the index reaches the target no faster.
+    If the request sets an effort, the index is always tried.
     """
     if wanted.position.offset:
         return _find_page(ranker, query, wanted, checkpoint)
     count = wanted.count
-    if wanted.search.exact or ranker.index is None:
+    if wanted.search.exact or ranker.index is None or ranker.depths_of(wanted) is None:
         return _rank_all(ranker, query, count, wanted)
     enough = count
     if wanted.filter is not None:
@@ -198,7 +211,7 @@ def find(ranker: VectorRanker, query: Float32Array, wanted: Wanted, checkpoint: 
         if wanted.filter is None or width >= wanted.items:
             # The index returned too few candidates. Exact search may still find enough.
             break
-        width = min(_WIDER * width, wanted.items)
+        width = min(WIDER * width, wanted.items)
     return _rank_all(ranker, query, count, wanted)
 
 
@@ -212,7 +225,7 @@ def _find_page(
     rows, scores = found.rows, found.scores
     while len(rows) < end and found.width:
         checkpoint()
-        if width < wanted.items and _is_worth_it(ranker, width := _WIDER * width, wanted):
+        if width < wanted.items and _is_worth_it(ranker, width := WIDER * width, wanted):
             found = _propose(ranker, query, width, wanted)
         else:
             found = _rank_all(ranker, query, end, wanted)
@@ -257,15 +270,21 @@ def _width(ranker: VectorRanker, wanted: Wanted) -> int:
     """Estimate the candidates that contain enough results, if matching items are spread evenly."""
     count = wanted.count
     if wanted.filter is not None:
-        count = math.ceil(_MARGIN * count * wanted.items / max(1, wanted.most))
+        count = count_under_filter(count, items=wanted.items, most=wanted.most)
     return min(candidates_for(count, ranker.candidates, len(wanted.excluded)), wanted.items)
 
 
 def _is_worth_it(ranker: VectorRanker, width: int, wanted: Wanted) -> bool:
     """Return whether the index finds enough results faster than exact search."""
-    if wanted.filter is not None and _depth(ranker, width, wanted) > ranker.depths.most:
+    depths = ranker.depths_of(wanted)
+    if depths is None:
         return False
-    return ranker.costs.pay(width, items=wanted.items, most=wanted.most)
+    depth = _depth(ranker, width, wanted)
+    # Nothing deeper than MOST_RESULTS was measured: there, the last effort counts without a filter. An
+    # older version may lack depths that its index would reach.
+    if wanted.filter is None:
+        depth = min(depth, MOST_RESULTS) if ranker.ways else 0
+    return depth <= depths.most and ranker.costs.pay(width, items=wanted.items, most=wanted.most)
 
 
 def _depth(ranker: VectorRanker, width: int, wanted: Wanted) -> int:
@@ -280,7 +299,7 @@ def _extra(ranker: VectorRanker) -> int:
 
 def _propose(ranker: VectorRanker, query: Float32Array, width: int, wanted: Wanted) -> Found:
     """Rank the candidates of the index that may be returned."""
-    effort = ranker.depths.effort(_depth(ranker, width, wanted))
+    effort = (ranker.depths_of(wanted) or ranker.depths).effort(_depth(ranker, width, wanted))
     if wanted.search.effort is not None:
         effort *= wanted.search.effort
     assert ranker.index is not None  # noqa: S101 - a width above 0 means that there is an index

@@ -14,7 +14,7 @@ import numpy as np
 
 from lightfm_retriever.publication import layout
 from lightfm_retriever.publication.reader import Publication
-from lightfm_retriever.publication.search_effort import Depths
+from lightfm_retriever.publication.search_effort import Depths, depths_of
 from lightfm_retriever.publication.storage.id_map import Rows
 from lightfm_retriever.publication.vectors.fold_in import FoldIn
 from lightfm_retriever.publication.vectors.vector_space import Float32Array, split_biases, unit_rows
@@ -93,7 +93,9 @@ class VectorModel:
         vectors = self._fold_in().parts(self.item_embeddings[items.rows], items.weights)
         query = _query(vectors.sum(axis=0))
         of_items = Parts(items.ids, vectors)
-        return Subject(Source.FOLDED_IN, query, ZERO, items.own, items.unknown, lambda: of_items)
+        return Subject(
+            Source.FOLDED_IN, query, ZERO, items.own, items.unknown, lambda: of_items, way="session"
+        )
 
     def features(self, rows: Mapping[str, int], unknown: Sequence[str]) -> Subject:
         """See Model."""
@@ -108,7 +110,7 @@ class VectorModel:
             return Parts([*rows], embeddings, bias=float(mean[-1]), of_features=True)
 
         query = _query(mean[:-1])
-        return Subject(Source.FEATURES, query, mean[-1], NOTHING, unknown, of_features)
+        return Subject(Source.FEATURES, query, mean[-1], NOTHING, unknown, of_features, way="features")
 
     def item(self, item_id: str, row: int) -> Subject:
         """See Model."""
@@ -136,7 +138,7 @@ class VectorModel:
         def each() -> Parts:
             return Parts(items.ids, weighted / np.float32(length), cosine=True)
 
-        return Subject(Source.SIMILAR, mean, ZERO, items.own, items.unknown, each)
+        return Subject(Source.SIMILAR, mean, ZERO, items.own, items.unknown, each, way="items")
 
     def explain(self, parts: Parts, rows: Rows) -> Sequence[ScoreParts]:
         """See Model."""
@@ -181,6 +183,7 @@ def _ranker(publication: Publication, name: str, exact: Scorer) -> VectorRanker:
         exact,
         publication.id_ranks,
         depths=Depths(facts.depths),
+        ways=depths_of(facts.ways),
         query_microseconds=facts.query_microseconds,
     )
 

@@ -79,6 +79,12 @@ def print_status(status: pb.GetStatusResponse) -> None:
         print(f"reload  of {last.version} took {last.duration_seconds:.3f} s and {outcome}")
     for failed in status.failed_versions:
         print(f"failed  {failed.version}{' for now' * failed.retried}: {failed.reason}")
+    for index in status.indexes:
+        # The worst first, since it is what the target is compared with.
+        recalls = sorted(index.recall_at_10.items(), key=lambda own: (own[1], own[0]))
+        told = ", ".join(f"{name} {recall:.4f}" for name, recall in recalls)
+        target = f" (target {index.target_recall:g})" if index.target_recall else ""
+        print(f"index   {index.name!r}, {index.backend}: recall@10{target} {told}")
     table = tables.table(
         "worker", "pid", "state", "version", "serves it for", "up for", "restarts",
         "calls", "refused", "in flight", "PSS",

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from typing import Any
 
 from google.protobuf.timestamp_pb2 import Timestamp
 from recsys.retriever.v1 import retriever_service_pb2 as pb
 
 from lightfm_retriever.hosting.release import release
+from lightfm_retriever.publication import layout
+from lightfm_retriever.publication.manifest import IndexFacts
 from retriever.control import ServiceState
 from retriever.waiting import waiting_for
 
 
-def status_message(fleet: ServiceState) -> pb.GetStatusResponse:
-    """Return the status of the service and of each worker."""
+def status_message(
+    fleet: ServiceState, indexes: Mapping[str, IndexFacts] | None = None
+) -> pb.GetStatusResponse:
+    """Return the status of the service and of each worker, and the indexes of the served version."""
     reload = fleet.last_reload
     return pb.GetStatusResponse(
         software_version=release(),
@@ -58,6 +63,16 @@ def status_message(fleet: ServiceState) -> pb.GetStatusResponse:
                 retried=failed.passing,
             )
             for failed in fleet.failed
+        ],
+        indexes=[
+            pb.IndexStatus(
+                name=name,
+                backend=indexes[name].backend,
+                target_recall=indexes[name].target_recall or 0.0,
+                recall_at_10=indexes[name].recalls(name),
+            )
+            for name in (layout.SIMILAR, layout.RECOMMEND)
+            if indexes is not None and name in indexes
         ],
     )
 

@@ -172,4 +172,6 @@ class RetrieverServicer(pb_grpc.RetrieverServiceServicer):
     @_handler
     def GetStatus(self, _: pb.GetStatusRequest, __: Checkpoint) -> pb.GetStatusResponse:  # noqa: N802
         """Return the state of the service; see the proto."""
-        return status_message(self._fleet())
+        snapshot = self.snapshot
+        indexes = None if snapshot is None else snapshot.publication.manifest.indexes
+        return status_message(self._fleet(), indexes)

@@ -16,6 +16,7 @@ BRIEF = "--items 300 --rounds 1 --seconds 0.1"
 # For each benchmark, flags that make it short, and the part of its report with figures.
 FLAGS = {
     "engines": ("--trials 1", "rows"),
+    "evaluating": ("--interactions 20000", "summary"),
     "filters": ("--items 2000 --queries 3", "results"),
     "footprint": (f"--workers 1 2 --calls 20 {LARGE}", "sizes"),
     "freshness": ("--epochs 1 --seeds 1", "summary"),
@@ -24,6 +25,7 @@ FLAGS = {
     "large": (LARGE, "version"),
     "observed": (BRIEF, "variants"),
     "publishing": ("--items 300 --components 8 --trees 2 --folder FOLDER", "results"),
+    "recall": ("--items 300 --users 100 --queries 5 --backends exact", "versions"),
     "remote": (LARGE, "loopback"),
     "revisions": (f"--base HEAD {BRIEF}", "comparisons"),
     "serving": (

@@ -11,6 +11,7 @@ from lightfm_retriever.publication.errors import NothingToRollBackToError
 from lightfm_retriever.publication.labels import list_labels, read_label, rollback_target
 from lightfm_retriever.publication.manifest import FORMAT_VERSIONS
 from lightfm_retriever.publication.reader import list_versions, open_publication
+from lightfm_retriever.publication.search_effort import depths_of
 from lightfm_retriever.publication.storage.ragged import text
 from lightfm_retriever.publication.vectors.vector_space import (
     augment_items,
@@ -47,6 +48,37 @@ def test_it_verifies():
     assert facts.dataset.name == "金"
     assert facts.hyperparameters["max_sampled"] is None
     assert facts.indexes["recommend"].query == {"search_k": -1, "candidates": 100}
+
+
+def test_it_knows_one_way_of_asking_and_a_later_version_more():
+    """As text: this is what retrievers of all releases read."""
+    path = layout.version_dir(VOLUME, ANSWERS["version"]) / layout.MANIFEST
+    content = json.loads(path.read_bytes())
+    old = manifest.decode(path.read_bytes(), path=path, version=ANSWERS["version"])
+    assert old.indexes["recommend"].ways == {}
+    assert old.indexes["recommend"].recalls("recommend") == {"known": 1.0}
+    content["indexes"]["recommend"]["ways"] = {
+        "session": {
+            "recall_at_10": 0.955,
+            "query_microseconds": 81.5,
+            "effort": 1.4142,
+            "depths": [{"results": 30, "effort": 2.1213, "recall": 0.96}],
+        },
+        "features": {
+            "recall_at_10": 1.0,
+            "query_microseconds": 1500.0,
+            "effort": None,
+            "depths": [],
+        },
+    }
+    content["checksum"] = publications.checksum(content)
+    data = json.dumps(content, indent=2, ensure_ascii=False).encode() + b"\n"
+    new = manifest.decode(data, path=path, version=ANSWERS["version"])
+    assert manifest.encode(new) == data
+    found = depths_of(new.indexes["recommend"].ways)
+    assert (found["session"].effort(10), found["session"].effort(30)) == (1.4142, 2.1213)
+    assert found["features"] is None
+    assert new.indexes["recommend"].worst_recall_at_10 == 0.955
 
 
 def test_its_files_have_the_names_of_the_format():

@@ -10,6 +10,7 @@ ROOT = Path(__file__).parents[2]
 def publish(volume: Path) -> Path:
     """Train as `make demo` does, and publish to a volume; returns the volume."""
     command = [sys.executable, "-m", "trainer", "train", "--dataset", "movielens-100k"]
+    command += ["--model", "lightfm"]
     subprocess.run(
         [*command, "--backend", "auto", "--volume", str(volume)],
         cwd=ROOT,

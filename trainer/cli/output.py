@@ -103,10 +103,16 @@ def version(content: dict[str, Any], labels: Sequence[str], *, as_json: bool) ->
             f"index {name!r}: {index['backend']}, recall@10 {index['recall_at_10']:.4f} in "
             f"{printing.number(index['query_microseconds'], 0)} µs, " + _settings(settings)
         )
+        if ways := index.get("ways"):
+            print(f"  recall@10 of other questions: {_ways(ways)}")
     if attributes := content.get("attributes"):
         print(f"attributes: {_attributes(attributes)}")
     size = sum(file["size"] for file in content["files"].values())
     print(f"{len(content['files'])} files, {size / 1e6:,.1f} MB")
+
+
+def _ways(ways: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name} {own['recall_at_10']:.4f}" for name, own in ways.items())
 
 
 def diff(found: VersionDiff, *, as_json: bool) -> None:

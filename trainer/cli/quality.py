@@ -13,7 +13,7 @@ from trainer.evaluation.confidence import share_interval, too_few
 from trainer.evaluation.metric_rows import MEASURES, NDCG, UNSEEN, table_rows
 
 USUAL = ("user_activity", "cold_users", "item_popularity", "cold_items")
-"""The segments of every version. `train` shows only those that were asked for."""
+"""The segments of every version. `train` shows only the segments that were asked for."""
 
 _SEGMENT_MEASURES = ("ndcg", "precision", "recall", "hit_rate")
 

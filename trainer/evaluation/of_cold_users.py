@@ -14,17 +14,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lightfm_retriever.publication.storage.ragged import Ragged
-from lightfm_retriever.publication.vectors.fold_in import MOST_USERS, FoldIn
+from lightfm_retriever.publication.vectors.fold_in import FoldIn
 from lightfm_retriever.publication.vectors.vector_space import Float32Array
 from trainer.evaluation.evaluation import K
 from trainer.evaluation.held_out_test import rows_of, with_positives
 from trainer.evaluation.measures import find_hits, of_hits
 from trainer.fitting.embeddings import Embeddings, UserFeatureVectors
 from trainer.fitting.scores import SameScores, UserScores, VectorScores, top
+from trainer.index.exact import sample
 from trainer.preparing.dataset import Dataset, id_ranks, most_popular
 
 COLD_MEASURES = ("precision", "ndcg")
 _FOLDS = 5
+
+MAX_COLD_USERS = 2000
+"""The most evaluated users, and the most users that the fold-in of a fold is learned from."""
 
 
 def evaluate_cold(
@@ -105,7 +109,7 @@ def evaluated_users(seen: Ragged, held_out: Ragged, *, seed: int) -> NDArray[np.
     """Return the ascending rows of users with a held-out positive and a seen item, or a sample."""
     users = with_positives(held_out, seed=seed)
     rows: NDArray[np.int64] = users[np.diff(seen.offsets)[users] > 0]
-    return rows
+    return rows[sample(len(rows), MAX_COLD_USERS, seed=seed)]
 
 
 def fold_users_in(
@@ -120,7 +124,7 @@ def fold_users_in(
     """
     random = np.random.default_rng(seed)
     others = np.setdiff1d(np.flatnonzero(np.diff(seen.offsets)), users)
-    more = random.permutation(others)[: max(0, MOST_USERS - len(users))]
+    more = random.permutation(others)[: max(0, MAX_COLD_USERS - len(users))]
     folded = np.zeros((len(users), embeddings.components + 1), dtype=np.float32)
     # The sizes of the folds differ by one at most.
     fold_of = random.permutation(len(users)) % _FOLDS

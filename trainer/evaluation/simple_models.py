@@ -1,8 +1,8 @@
 """Compare a model with simple ones on the same test users.
 
 A model that a simple one beats isn't worth serving. The simple ones are fitted to the same training
-interactions, without tuning, and cost a few seconds: popularity; item-kNN, for a large catalogue of its
-most popular items only; and EASE for a small catalogue.
+interactions, without tuning, and cost a few seconds. They are popularity, item-kNN and EASE. For a
+large catalogue, item-kNN has its most popular items only, and EASE is left out.
 """
 
 from __future__ import annotations
@@ -34,8 +34,9 @@ _MAX_USERS = 2000
 _MOST_SECONDS = 5.0
 # The catalogue of item-kNN when all items would take longer.
 _MOST_ITEMS = 8000
-# Standard errors of a difference that chance hardly explains.
+# Standard errors of a difference that chance hardly explains, if there are enough users.
 _CERTAIN = 2.0
+_ENOUGH_USERS = 20
 _NDCG = f"test_ndcg_at_{K}_unseen"
 
 
@@ -75,9 +76,13 @@ def compare(
 
 
 def warnings_of(simple: Sequence[SimpleModelFacts]) -> Iterator[str]:
-    """Yield a warning for each simple model that wins by more than chance explains."""
+    """Yield a warning for each simple model that wins by more than chance explains.
+
+    Few users have equal values by chance, so their standard error says nothing.
+    """
     for own in simple:
-        if own.ndcg_at_10 - own.model_ndcg_at_10 > _CERTAIN * (own.error or 0.0):
+        lost = own.ndcg_at_10 - own.model_ndcg_at_10
+        if own.users >= _ENOUGH_USERS and lost > _CERTAIN * (own.error or 0.0):
             hint = "" if own.name == POPULAR else f" or --model {own.name}"
             yield (
                 f"{own.name} ranks better than this model: NDCG@10 {own.ndcg_at_10:.4f} against "

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from lightfm_retriever.hosting.observing.spans import span
 from lightfm_retriever.hosting.process import release_heap
 from lightfm_retriever.publication.manifest import MeasuredSetting
-from lightfm_retriever.publication.search_effort import TUNED_FOR, candidates_for
+from lightfm_retriever.publication.search_effort import MOST_RESULTS, TUNED_FOR, candidates_for
 from lightfm_retriever.publication.storage.ragged import Ragged, are_among
 from lightfm_retriever.publication.vectors.vector_space import Float32Array, best, row_norms, unit_rows
 from trainer.index.exact import score_chunks
@@ -29,7 +29,7 @@ _MAX_SCORES = 300_000_000
 _SECONDS = 2.0
 _MIN_QUERIES = 100
 # Numbers of results beyond ten at which recall is measured, with _MIN_QUERIES queries each.
-_DEPTHS = (30, 100, 300, 1000)
+_DEPTHS = (30, 100, 300, MOST_RESULTS)
 # Two scores that differ by less, relative to the norms of item and query, are equal: float32 can't
 # distinguish duplicates of a vector.
 _TIE = 1e-6
@@ -79,6 +79,7 @@ class Questions:
         self._norms = row_norms(vectors) if space == "cosine" else None
         # Copy the rows, since views would keep the rows of all queries in memory.
         self._excluded = [excluded[row].copy() for row in chosen.tolist()]
+        self._possible: list[int] = []
         #: Numbers of results beyond ten at which recall is measured; the catalogue has twice as many.
         self.depths = [depth for depth in _DEPTHS if 2 * depth <= len(vectors)]
         self._thresholds: dict[int, list[float]] = {
@@ -92,12 +93,17 @@ class Questions:
             # Free these scores before the next ones are made.
             del scores, own
 
+    def _hide(self, scores: Float32Array, position: int) -> int:
+        """Set the scores of items that aren't answers to -inf. Returns the number of other items."""
+        scores[self._excluded[position]] = -np.inf
+        return len(scores) - len(self._excluded[position])
+
     def _wanted(self, position: int, results: int) -> int:
-        return min(results, len(self.vectors) - len(self._excluded[position]))
+        return min(results, self._possible[position])
 
     def _note_thresholds(self, scores: Float32Array, position: int) -> None:
         """Note the least score of an item that counts as one of the nearest, for each depth."""
-        scores[self._excluded[position]] = -np.inf
+        self._possible.append(self._hide(scores, position))
         asked = [TUNED_FOR, *(self.depths if position < _MIN_QUERIES else ())]
         places = [len(scores) - self._wanted(position, results) for results in asked]
         ordered = np.partition(scores, [place for place in places if place < len(scores)] or [0])
@@ -114,6 +120,13 @@ class Questions:
             return np.float32(1)
         query = self._queries[position : position + 1]
         return np.float32(row_norms(self.vectors[those]).max() * row_norms(query)[0])
+
+    def _best_scores(self, query: Float32Array, rows: NDArray[np.int64], results: int) -> Float32Array:
+        """Score candidates exactly, and return the highest scores."""
+        scores: Float32Array = self.vectors[rows] @ query
+        if self._norms is not None:
+            scores /= self._norms[rows]
+        return scores[best(scores, results)]
 
     def ask(
         self, built: BuiltIndex, effort: int, results: int = TUNED_FOR, relative: float = 1.0
@@ -141,12 +154,9 @@ class Questions:
                 rows = built.index.search(query, count, effort, relative)
                 if len(excluded):
                     rows = rows[~are_among(rows, excluded)]
-                scores = self.vectors[rows] @ query
-                if self._norms is not None:
-                    scores /= self._norms[rows]
-                top = best(scores, results)
+                scores = self._best_scores(query, rows, results)
                 nanoseconds.append(time.perf_counter_ns() - started)
-                found += int((scores[top] >= thresholds[position]).sum())
+                found += int((scores >= thresholds[position]).sum())
                 wanted += self._wanted(position, results)
         return Measurement(
             recall=min(1.0, found / wanted) if wanted else 1.0,

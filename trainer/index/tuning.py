@@ -13,13 +13,14 @@ from numpy.typing import NDArray
 
 from lightfm_retriever.hosting import options
 from lightfm_retriever.hosting.options import Option
-from lightfm_retriever.publication.manifest import Depth, IndexFacts, MeasuredSetting
+from lightfm_retriever.publication.manifest import IndexFacts, MeasuredSetting
 from lightfm_retriever.publication.search_effort import candidates_for
 from lightfm_retriever.publication.vectors.vector_space import Float32Array
 from trainer.errors import OptionError
 from trainer.index.exact import ExactBackend
 from trainer.index.measure import Builds, Choice, Questions
 from trainer.index.protocol import Backend, Settings
+from trainer.index.ways import depths, exact_instead
 from trainer.progress import Reporter
 
 MAX_THREADS = 1024
@@ -43,17 +44,10 @@ INDEX_THREADS = Option(
 # Give up settings that are this much slower than exact search.
 _GIVE_UP_AFTER = 3.0
 _GIVE_UP_MICROSECONDS = 1000.0
-# Efforts for more than ten results, relative to the effort chosen for ten.
-_RELATIVE_EFFORTS = (1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0)
 
 # If exact search is this quick, it replaces a missed target at once. Another index would save less than
 # the network and the service take for a call, and exact search needs no package and misses nothing.
 _AT_ONCE_MICROSECONDS = 1000.0
-# If no index reaches the target, exact search is used as long as it takes less than this: a hundred
-# calls a second on each core.
-_FELT_MICROSECONDS = 10_000.0
-# An index that misses the target must be this much quicker than exact search to be used.
-_WORTH_MISSING = 3.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -161,7 +155,9 @@ def tune(
         target_recall=target,
         trials=search.trials,
         build_seconds=round(best.build_seconds, 6),
-        depths=_depths(questions, best, target, exact.trial.query_microseconds),
+        depths=depths(questions, best, target, exact.trial.query_microseconds)
+        if best.reaches(target)
+        else [],
     )
     return TunedIndex(
         facts,
@@ -227,26 +223,4 @@ def _stand_in(search: _Search, asked: Choice, others: Sequence[Backend]) -> Choi
     best = search.best_of(others, asked)
     if best.reaches(search.target):
         return best if best.trial.query_microseconds < took else exact
-    most = max(_FELT_MICROSECONDS, _WORTH_MISSING * best.trial.query_microseconds)
-    return exact if took <= most else best
-
-
-def _depths(questions: Questions, best: Choice, target: float, exact: float) -> list[Depth]:
-    """Find the efforts for more than ten results, while a query takes less than `exact` µs."""
-    depths: list[Depth] = []
-    if best.built.effort is None or not best.reaches(target):
-        return depths
-    efforts = list(_RELATIVE_EFFORTS)
-    for results in questions.depths:
-        while efforts:
-            # An effort that was too low for fewer results is too low for more.
-            found = questions.ask(best.built, best.effort, results, efforts[0])
-            if found.query_microseconds > exact:
-                return depths
-            if found.recall >= target:
-                break
-            del efforts[0]
-        else:
-            return depths
-        depths.append(Depth(results=results, effort=efforts[0], recall=round(found.recall, 6)))
-    return depths
+    return exact if exact_instead(took, best.trial.query_microseconds) else best

@@ -61,7 +61,7 @@ class Gates:
     """The thresholds of the gates: shares in [0, 1]; None for the default.
 
     Attributes:
-        min_recall: of both indexes, `indexes.*.recall_at_10` of the manifest.
+        min_recall: of both indexes, for the way of asking with the lowest recall@10 in the manifest.
         min_coverage: share of the catalogue in the top ten of a sample, see
             measurement.SAMPLED_USERS. The sample has at most ten items a user, so a catalogue of
             100,000 reaches 0.1 at most.
@@ -94,7 +94,10 @@ class Gates:
     ] = None
     min_recall: Annotated[
         float | None,
-        _gate("lowest recall@10 of both indexes (default: 0.8, or the target if that is lower)"),
+        _gate(
+            "lowest recall@10 of both indexes, for each kind of question (default: 0.8, or the target "
+            "if that is lower)"
+        ),
     ] = None
     min_coverage: Annotated[
         float | None, _gate("lowest share of items that are in the top ten of any user")
@@ -227,7 +230,9 @@ class Measured:
             the most popular items; see trainer.evaluation.of_cold_users.
         evaluated_users: the number of users with test interactions.
         users: the number of users of the version.
-        recall_at_10: by name of the index.
+        recall_at_10: by name of the index, the lowest of all kinds of question.
+        worst_question: by name of the index, the kind of question with that recall; missing if it is
+            the usual one.
         is_exact: whether the version has no index, since all its answers are exact.
         target_recall: the recall that the indexes were tuned for.
         coverage: see Gates.
@@ -245,6 +250,7 @@ class Measured:
     users: int = 0
     recall_at_10: Mapping[str, float] = field(default_factory=dict)
     is_exact: bool = False
+    worst_question: Mapping[str, str] = field(default_factory=dict)
     target_recall: float | None = None
     coverage: float | None = None
     baseline: Baseline | None = None

@@ -64,7 +64,7 @@ def check(gates: Gates, measured: Measured) -> list[GateResult]:
     if measured.is_exact:
         results.append(GateResult("min_recall", True, 1.0, floor, _EXACT))
     else:
-        results.append(_recall(measured.recall_at_10, floor))
+        results.append(_recall(measured, floor))
     results += _at_least("min_coverage", "coverage", measured.coverage, gates.min_coverage)
     simple = [] if measured.evaluation is None else measured.evaluation.simple_models
     results += check_lifts(gates.min_lift_over, simple, measured.family)
@@ -145,12 +145,15 @@ def _at_least(name: str, what: str, value: float | None, required: float | None)
     return [GateResult(name, passed, value, required, text)]
 
 
-def _recall(recall: Mapping[str, float], required: float) -> GateResult:
+def _recall(measured: Measured, required: float) -> GateResult:
+    recall, worst = measured.recall_at_10, measured.worst_question
     values = {name: value for name, value in recall.items() if _known(value)}
     if unknown := [name for name in (*_INDEXES, *recall) if name not in values]:
         text = f"recall@10 of index {unknown[0]!r} isn't known, required at least {required}"
         return GateResult("min_recall", False, None, required, text)
-    outcomes = [_compare(f"recall@10 of index {name!r}", own, required) for name, own in values.items()]
+    whats = {name: f"recall@10 of index {name!r}" for name in values}
+    whats |= {name: f"{whats[name]} for questions {worst[name]!r}" for name in values if name in worst}
+    outcomes = [_compare(whats[name], own, required) for name, own in values.items()]
     text = "; ".join(text for _, text in outcomes)
     passed = all(passed for passed, _ in outcomes)
     return GateResult("min_recall", passed, min(values.values()), required, text)

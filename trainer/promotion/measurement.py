@@ -56,7 +56,10 @@ def measure(
         popular_precision_at_10=manifest.metrics.get(POPULAR),
         users=manifest.users,
         evaluated_users=int(manifest.metrics.get("evaluated_users", 0)),
-        recall_at_10={name: index.recall_at_10 for name, index in manifest.indexes.items()},
+        recall_at_10={name: own.worst_recall_at_10 for name, own in manifest.indexes.items()},
+        worst_question={
+            name: own.worst_way for name, own in manifest.indexes.items() if own.worst_way is not None
+        },
         is_exact=manifest.kind == "neighbours",
         target_recall=min((own for own in targets if own is not None), default=None),
         coverage=covered,

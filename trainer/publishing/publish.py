@@ -15,24 +15,23 @@ from lightfm_retriever.publication.attributes import Attributes
 from lightfm_retriever.publication.manifest import IndexFacts, Manifest, ModelFacts, RunFacts
 from lightfm_retriever.publication.storage import ragged
 from lightfm_retriever.publication.storage.arrays import map_array
-from lightfm_retriever.publication.storage.ragged import Ragged
 from lightfm_retriever.publication.vectors.fold_in import FoldIn
-from lightfm_retriever.publication.vectors.vector_space import row_norms, user_queries
+from lightfm_retriever.publication.vectors.vector_space import row_norms
 from lightfm_retriever.publication.writer import Staging
 from trainer.errors import RecallError
 from trainer.evaluation.of_vectors import evaluate_served
 from trainer.fitting import warm_start
 from trainer.fitting.embeddings import Embeddings, check_servable
 from trainer.index import distributions, stand_ins
-from trainer.index.measure import Questions
-from trainer.index.protocol import Backend, Space
+from trainer.index.protocol import Backend
 from trainer.index.tuning import TunedIndex, TuningOptions, tune
+from trainer.index.ways import with_ways
 from trainer.preparing.dataset import id_ranks, most_popular, seen_popularity
 from trainer.progress import Reporter
 from trainer.publishing.publishable import Publishable
+from trainer.publishing.questions import SPACES, other_ways, questions
 from trainer.timings import Timings
 
-SPACES: dict[str, Space] = {layout.SIMILAR: "cosine", layout.RECOMMEND: "inner_product"}
 _NO_SESSIONS = (
     "this version can't answer sessions: the lengths of item and user vectors differ too much to turn "
     "a session into a vector"
@@ -64,6 +63,21 @@ class Published:
 
 
 @dataclass(frozen=True)
+class _Content:
+    """What the indexes are made of and measured by.
+
+    Attributes:
+        source: with the vectors mapped from the staged files.
+        ranks: (items,) int32, which break ties of equal scores.
+        fold_in: for sessions; None if there are none.
+    """
+
+    source: Publishable
+    ranks: NDArray[np.int32]
+    fold_in: FoldIn | None
+
+
+@dataclass(frozen=True)
 class _Indexed:
     """A staged index: facts for the manifest, metrics of its answers, and warnings."""
 
@@ -91,13 +105,15 @@ def publish(
     ranks = id_ranks(source.items)
     with Staging(volume, clock=timings.clock) as staging:
         indexed: list[_Indexed] = []
+        content = _Content(source, ranks, None)
         if source.neighbours is not None:
             _stage_neighbours(staging, source)
         else:
             with timings.stage("index"):
                 # Write the vectors first: later steps map the file, and its pages can be reclaimed.
                 source = _stage_vectors(staging, source)
-                indexed = [_index(name, source, ranks, staging, indexing, reporter) for name in SPACES]
+                content = _Content(source, ranks, _fold_in(source, seed=indexing.options.seed))
+                indexed = [_index(name, content, staging, indexing, reporter) for name in SPACES]
         served = {name: value for index in indexed for name, value in index.metrics.items()}
         metrics = source.metrics | served
         if served:
@@ -106,7 +122,7 @@ def publish(
             _stage_files(staging, source)
             attributes = Attributes.build(source.attributes, len(source.items))
             staging.add_attributes(attributes)
-            warnings = _stage_cold(staging, source, ranks, seed=indexing.options.seed)
+            warnings = _stage_cold(staging, content)
             name = source.facts.name
             backends = [*indexing.backends, *(own.backend for own in indexed)] if indexed else []
             libraries = {*_LIBRARIES, *source.libraries, *distributions(backends)}
@@ -140,42 +156,21 @@ def publish(
     return Published(manifest, timings.seconds, warnings)
 
 
-def questions(name: str, embeddings: Embeddings, seen: Ragged, *, seed: int) -> Questions:
-    """Return the queries for measuring an index.
-
-    They are items, which don't find themselves, or users, who don't find seen items.
-    """
-    if name == layout.SIMILAR:
-        rows = np.arange(len(embeddings.item_vectors) + 1)
-        own = Ragged(rows, rows[:-1].astype(np.int32))
-        vectors = embeddings.item_embeddings
-        return Questions(vectors, vectors, "cosine", excluded=own, seed=seed)
-    vectors = embeddings.item_vectors
-    if len(embeddings.user_vectors):
-        asked, excluded = embeddings.user_vectors, seen
-    else:
-        # Without users, item vectors are the best guess of future queries.
-        asked, excluded = vectors, ragged.empty(len(vectors))
-    return Questions(
-        vectors, asked, "inner_product", excluded=excluded, seed=seed, prepare=user_queries
-    )
-
-
 def _index(
     name: str,
-    source: Publishable,
-    ranks: NDArray[np.int32],
+    content: _Content,
     staging: Staging,
     indexing: Indexing,
     reporter: Reporter,
 ) -> _Indexed:
-    """Choose and stage one of SPACES, and measure its answers; `ranks` break ties of equal scores.
+    """Choose and stage one of SPACES, and measure its answers in all ways of asking.
 
     Raises:
         RecallError: the index misses the target recall, and the options make that an error.
         OSError: a file can't be written.
     """
-    embeddings, options = source.vectors, indexing.options
+    source, options = content.source, indexing.options
+    embeddings = source.vectors
     if indexing.fall_back and not options.strict:
         options = replace(options, stand_ins=stand_ins(indexing.backends))
     tuned = tune(
@@ -186,20 +181,29 @@ def _index(
         reporter=reporter,
         name=name,
     )
-    facts = tuned.facts
     if options.strict and not tuned.reached:
-        reached, by = facts.recall_at_10, facts.backend
+        reached, by = tuned.facts.recall_at_10, tuned.facts.backend
+        raise RecallError(name, target=options.target_recall, reached=reached, by=by)
+    ways = other_ways(name, source, content.fold_in, seed=options.seed)
+    facts = with_ways(tuned.facts, tuned.choice, ways)
+    if options.strict and (reached := facts.worst_recall_at_10) < options.target_recall:
+        by = f"{facts.backend} for {facts.worst_way!r} questions"
         raise RecallError(name, target=options.target_recall, reached=reached, by=by)
     metrics = {}
     if name == layout.RECOMMEND and source.held_out is not None:
         # Measure before the file moves, since some indexes open it again.
         metrics = evaluate_served(
-            tuned, embeddings, ranks, seen=source.seen, held_out=source.held_out, seed=options.seed
+            tuned,
+            embeddings,
+            content.ranks,
+            seen=source.seen,
+            held_out=source.held_out,
+            seed=options.seed,
         )
     if tuned.path is not None:
         facts = replace(facts, file=layout.index_file(name, facts.backend))
         tuned.path.rename(staging.path(str(facts.file)))
-    warnings = [*_warnings(name, tuned)]
+    warnings = [*_warnings(name, tuned), *_way_warnings(name, facts)]
     if name == layout.RECOMMEND and not len(source.users):
         warnings.append(f"index {name!r} was measured with items as queries, since there are no users")
     return _Indexed(name, facts, tuned.backend, metrics, warnings)
@@ -230,6 +234,15 @@ def _warnings(name: str, tuned: TunedIndex) -> Iterator[str]:
             f"{facts.backend} {took:.0f} µs: a catalogue of this size needs no index "
             "(--backend auto)"
         )
+
+
+def _way_warnings(name: str, facts: IndexFacts) -> Iterator[str]:
+    """Yield a warning about ways of asking that miss the target, if the usual way reaches it."""
+    target = facts.target_recall or 0.0
+    missed = {way: own.recall_at_10 for way, own in facts.ways.items() if own.recall_at_10 < target}
+    if missed and facts.recall_at_10 >= target:
+        told = ", ".join(f"{way} {recall:.4f}" for way, recall in missed.items())
+        yield f"index {name!r} misses the target recall@10 of {target} for some questions: {told}"
 
 
 def _stage_vectors(staging: Staging, source: Publishable) -> Publishable:
@@ -269,10 +282,19 @@ def _stage_files(staging: Staging, source: Publishable) -> None:
         staging.add_ragged(layout.TITLE_OFFSETS, layout.TITLE_BYTES, titles)
 
 
-def _stage_cold(
-    staging: Staging, source: Publishable, ranks: NDArray[np.int32], *, seed: int
-) -> list[str]:
+def _fold_in(source: Publishable, *, seed: int) -> FoldIn | None:
+    """Return the fold-in of sessions, learned unless it made the users' vectors; None for none."""
+    if source.fold_in is not None:
+        # One that is learned from folded vectors would shrink twice.
+        return source.fold_in
+    own = source.vectors
+    made = FoldIn.build(own.item_vectors, own.user_vectors, source.seen, seed=seed)
+    return made if made is not None and made.may_be_published else None
+
+
+def _stage_cold(staging: Staging, content: _Content) -> list[str]:
     """Write the files for users without a vector, and the ranks that break ties; returns warnings."""
+    source, ranks = content.source, content.ranks
     popularity = source.popularity
     if popularity is None:
         popularity = seen_popularity(source.seen, len(source.items))
@@ -281,15 +303,10 @@ def _stage_cold(
     staging.add_array(layout.POPULAR_ITEMS, most_popular(popularity, ranks))
     if source.user_features is not None:
         source.user_features.stage(staging)
-    embeddings, fold_in = source.embeddings, source.fold_in
-    if embeddings is None:
+    if source.embeddings is None:
         # Sessions need no more than the neighbours.
         return []
-    if fold_in is None:
-        # Learned from trained vectors only: one that was learned from folded ones would shrink twice.
-        vectors = embeddings.item_vectors, embeddings.user_vectors
-        fold_in = FoldIn.build(*vectors, source.seen, seed=seed)
-    if fold_in is None or not fold_in.may_be_published:
+    if content.fold_in is None:
         return [_NO_SESSIONS]
-    staging.add_array(layout.FOLD_IN, fold_in.array)
+    staging.add_array(layout.FOLD_IN, content.fold_in.array)
     return []

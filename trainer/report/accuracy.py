@@ -20,7 +20,7 @@ from trainer.evaluation.of_vectors import precision_at_10, with_positives
 from trainer.fitting.embeddings import Embeddings
 from trainer.index.tuning import TunedIndex, tune
 from trainer.progress import Reporter
-from trainer.publishing.publish import SPACES, questions
+from trainer.publishing.questions import SPACES, questions
 from trainer.report.subject import ReportOptions, embeddings_of, name_of, some_users
 
 _SAMPLES = 10

@@ -186,6 +186,8 @@ def _index_facts(manifest: Manifest) -> dict[str, Scalar]:
     for name, index in sorted(manifest.indexes.items()):
         facts[f"{name}.backend"] = index.backend
         facts[f"{name}.recall_at_10"] = index.recall_at_10
+        for way, own in sorted(index.ways.items()):
+            facts[f"{name}.{way}.recall_at_10"] = own.recall_at_10
         facts[f"{name}.query_microseconds"] = index.query_microseconds
         facts[f"{name}.bytes"] = manifest.files[index.file].size if index.file else 0
     return facts

@@ -63,9 +63,8 @@ def test_a_retriever_recommends_what_the_model_scores_best(train, tmp_path, name
 
     dataset = datasets.dataset(ROWS)
     shape = Shape.of(dataset)
-    settings = models.filled(
-        family, shape, models.settings_of(family, GivenHyperparameters(**given), {})
-    )
+    chosen = models.settings_of(family, GivenHyperparameters(**given), {})
+    settings = family.filled(shape, chosen)
     scores = family.fit(dataset, settings, Fitting(seed=42)).scores
     snapshot = open_snapshot(volume, version)
     items, users = snapshot.publication.items, snapshot.publication.users
@@ -123,9 +122,9 @@ def test_a_model_that_cannot_be_fitted_publishes_nothing(train, tmp_path, flags,
 
 
 def test_a_catalogue_too_large_for_ease_is_known_before_the_fit(train, monkeypatch):
-    monkeypatch.setattr("trainer.models.ease.MAX_ITEMS", ITEMS - 1)
+    monkeypatch.setattr("trainer.models.ease.MAX_ROWS", ITEMS - 1)
     errors = train("--model", "ease", status=2)
-    for part in ("--model is 'ease'", "30 x 30", "the limit is 29 items", "item-knn and als have no"):
+    for part in ("--model is 'ease'", "30 x 30", "limit is 29", "item-knn and als have no"):
         assert part in errors
 
 

@@ -11,7 +11,7 @@ from tests.integration.trainer.conftest import call
 
 TIMES = {"query_microseconds", "bare_query_microseconds", "build_seconds"}
 # What a setting that was chosen by its time may change with.
-CHOSEN_BY_TIME = {"query", "depths", "recall_at_10", "bare_recall_at_10", "trials"}
+CHOSEN_BY_TIME = {"query", "depths", "ways", "recall_at_10", "bare_recall_at_10", "trials"}
 ONE_THREAD = ("--threads", 1, "--index-threads", 1)
 
 

@@ -15,12 +15,14 @@ from lightfm_retriever.publication.storage import ragged
 from lightfm_retriever.publication.verification import verify
 from lightfm_retriever.publication.volume import Volume
 from tests import datasets, publications, specs
+from trainer import models
 from trainer.errors import InputError, OptionError, TrainerError
 from trainer.evaluation.metric_rows import TRAINED
 from trainer.fitting import warm_start
 from trainer.fitting.embeddings import extract_embeddings
 from trainer.fitting.lightfm_model import train
 from trainer.index.tuning import TuningOptions
+from trainer.models.protocol import Shape
 from trainer.pipeline import Places, indexing_of, train_and_publish
 from trainer.promotion.checks import promote_if_passed
 from trainer.promotion.gates import DiscontinuityError, Gates
@@ -28,7 +30,7 @@ from trainer.reading import TrainingInput
 from trainer.spec import DataSpec, TrainingSpec
 
 GIVEN = replace(datasets.GIVEN, epochs=3)
-STAGES = ["dataset", "fit", "evaluate", "index", "publish", "verify", "gates"]
+STAGES = ["dataset", "validate", "fit", "evaluate", "index", "publish", "verify", "gates"]
 PASSES = Gates(min_auc=0.0, min_recall=0.5)
 FAILS = Gates(min_precision_at_10=0.0, min_auc=1.0)
 ANEW = "--warm-start had no effect"
@@ -50,6 +52,12 @@ def run(volume, source=None, *, data=None, promote=True, **changes):
     source = source or datasets.source(items=datasets.genres())
     result = train_and_publish(spec, places_of(volume), source=source, clock=lambda: publications.NOON)
     return promote_if_passed(Volume(volume), result, label=spec.label) if promote else result
+
+
+def lightfm_of(dataset, given):
+    """LightFM's hyperparameters: those that are given, and else those that suit the data."""
+    made = models.family("lightfm").filled(Shape.of(dataset), given.own())
+    return replace(made, seed=given.seed, threads=given.threads)
 
 
 def forbid_training(monkeypatch):
@@ -81,8 +89,9 @@ def test_what_is_published_verifies_has_the_label_and_tells_how_it_was_made(tmp_
     assert manifest.created_at == "2026-11-24T12:00:00Z"
     run_id, started_at, _ = vars(manifest.run).values()
     assert (run_id, started_at) == ("cli-20261124T120000.000000Z", "2026-11-24T12:00:00+00:00")
-    assert (list(manifest.run.seconds), list(result.seconds)) == (STAGES[:4], STAGES)
-    assert manifest.hyperparameters == {"model": "lightfm", **asdict(datasets.QUICK)}
+    assert (list(manifest.run.seconds), list(result.seconds)) == (STAGES[:5], STAGES)
+    own = lightfm_of(dataset, datasets.GIVEN)
+    assert manifest.hyperparameters == {"model": "lightfm", **asdict(own)}
     own = ["interactions.csv", "first-10", dataset.train.nnz, dataset.test.nnz, ["genres"], []]
     assert [*vars(manifest.dataset).values()] == [*own, dataset.weight()]
     assert manifest.metrics["evaluated_users"] == datasets.USERS
@@ -132,7 +141,7 @@ def test_segments_are_measured_by_attribute_and_an_unknown_one_ends_the_run_befo
         segment_by=["kind"],
         split="first-10",
     )
-    spec = TrainingSpec(data=data, hyperparameters=datasets.QUICK)
+    spec = TrainingSpec(data=data, hyperparameters=datasets.GIVEN)
     manifest = train_and_publish(spec, places_of(tmp_path)).manifest
     segments = [own for own in manifest.evaluation.segments if own.by == "kind"]
     assert sorted(own.value for own in segments) == ["film", "play"]
@@ -140,7 +149,7 @@ def test_segments_are_measured_by_attribute_and_an_unknown_one_ends_the_run_befo
     assert manifest.evaluation.interactions == manifest.dataset.test_interactions
     assert sum(own.interactions for own in segments) == manifest.evaluation.interactions
     other = replace(spec, data=replace(data, segment_by=["colour"]))
-    monkeypatch.setattr("trainer.training.train", None)
+    monkeypatch.setattr("trainer.fitting.lightfm_model.train", None)
     with pytest.raises(OptionError, match=r"--segment-by.*there is kind"):
         train_and_publish(other, places_of(tmp_path))
 
@@ -284,7 +293,7 @@ def test_a_warm_start_goes_on_from_the_model_that_the_label_names(tmp_path):
     other = run(tmp_path, datasets.rows(), hyperparameters=replace(GIVEN, seed=8), promote=False)
     warm = run(tmp_path, grown(), warm_start=True, hyperparameters=GIVEN)
 
-    quick = GIVEN.of_lightfm()
+    quick = lightfm_of(warm.dataset, GIVEN)
 
     def expected(of):
         start = warm_start.warm_model(

@@ -17,7 +17,7 @@ from lightfm_retriever.publication import layout, manifest
 from lightfm_retriever.publication.completeness import MAX_FILES
 from lightfm_retriever.publication.errors import InvalidPublicationError as InvalidError
 from lightfm_retriever.publication.errors import ManifestError, UnsupportedFormatError
-from lightfm_retriever.publication.manifest import Depth, ModelFacts, TrialFacts
+from lightfm_retriever.publication.manifest import Depth, ModelFacts, TrialFacts, WayFacts
 from lightfm_retriever.publication.reader import open_publication
 from lightfm_retriever.publication.verification import verify
 from tests import publications
@@ -55,6 +55,10 @@ def put(path, value):
 
 
 SIMILAR = EXAMPLE.indexes[layout.SIMILAR]
+WAYS = {
+    "items": WayFacts(recall_at_10=0.9, query_microseconds=3.5, effort=1.5, depths=[]),
+    "all": WayFacts(recall_at_10=1.0, query_microseconds=90.0, effort=None, depths=[]),
+}
 MEASURED = [Depth(results=30, effort=1.5, recall=1.0), Depth(results=100, effort=1e9, recall=0.0)]
 
 
@@ -67,6 +71,7 @@ def test_decoding_undoes_encoding():
         replace(EXAMPLE, users=0, dataset=replace(EXAMPLE.dataset, weight=0.0), metrics={}),
         replace(EXAMPLE, indexes={**EXAMPLE.indexes, "similar": replace(SIMILAR, depths=MEASURED)}),
         replace(EXAMPLE, indexes={**EXAMPLE.indexes, "similar": replace(SIMILAR, file=None)}),
+        replace(EXAMPLE, indexes={**EXAMPLE.indexes, "similar": replace(SIMILAR, ways=WAYS)}),
         replace(EXAMPLE, hyperparameters={"é\0": "\U0001f3ac", "none": None, "big": 2**63 - 1}),
     ):
         data = manifest.encode(facts)
@@ -109,9 +114,14 @@ def test_a_manifest_is_read_from_its_directory(tmp_path):
 
 
 def test_an_index_of_an_older_or_later_release_is_read():
-    for name, without in (("target_recall", None), ("trials", []), ("build_seconds", 0.0)):
+    for name, without in (
+        ("target_recall", None),
+        ("trials", []),
+        ("build_seconds", 0.0),
+        ("ways", {}),
+    ):
         content = copy.deepcopy(CONTENT)
-        del content["indexes"][layout.SIMILAR][name]
+        content["indexes"][layout.SIMILAR].pop(name, None)
         decoded = decode(written(content))
         assert decoded.indexes[layout.SIMILAR] == replace(SIMILAR, **{name: without})
         assert json.loads(manifest.encode(decoded)) == json.loads(written(content))
@@ -226,6 +236,11 @@ def depths(*numbers, effort=1.0):
     return [{"results": results, "effort": effort, "recall": 1} for results in numbers]
 
 
+def way(**changes):
+    usual = {"recall_at_10": 0.9, "query_microseconds": 3.5, "effort": 1.5, "depths": []}
+    return {"items": {**usual, **changes}}
+
+
 def texts(*names):
     return [{"name": name, "kind": "text"} for name in names]
 
@@ -263,6 +278,10 @@ def test_a_value_that_cannot_be_is_refused():
         (DEPTHS, depths(30, 30), "depths: results 30 follow 30"),
         (DEPTHS, depths(100, 30), "depths: results 30 follow 100"),
         (DEPTHS, depths(30, effort=1e308), "<= 1000000000.0"),
+        ((*INDEX, "ways"), way(depths=depths(30, 30)), r"ways\['items'\].depths: results 30 follow 30"),
+        ((*INDEX, "ways"), way(effort=0), "effort"),
+        ((*INDEX, "ways"), way(recall_at_10=1.5), "recall_at_10"),
+        ((*INDEX, "ways"), {"items": {}}, "missing required field"),
         (("indexes",), {"similar": CONTENT["indexes"]["similar"]}, "indexes: 'recommend' is missing"),
         (("indexes",), {"recommend": CONTENT["indexes"]["recommend"]}, "indexes: 'similar' is missing"),
         (("files", "../items.trie"), FACTS, "isn't a plain file name"),

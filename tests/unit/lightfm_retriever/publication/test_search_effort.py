@@ -5,8 +5,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lightfm_retriever.publication import search_effort
-from lightfm_retriever.publication.manifest import Depth
-from lightfm_retriever.publication.search_effort import TUNED_FOR, Depths, candidates_for, scaled
+from lightfm_retriever.publication.manifest import Depth, WayFacts
+from lightfm_retriever.publication.search_effort import (
+    TUNED_FOR,
+    Depths,
+    candidates_for,
+    count_under_filter,
+    depths_of,
+    scaled,
+)
 
 INT32 = 2**31 - 1
 tuned, candidates = st.integers(1, INT32), st.integers(-1, 1000)
@@ -64,3 +71,27 @@ def test_what_was_measured_is_what_is_made_and_what_lies_between_is_in_proportio
     assert {depths((30, 2.0), (100, 3.0)).effort(results) for results in (-5, 1, TUNED_FOR)} == {1.0}
     assert Depths().most == TUNED_FOR
     assert {Depths().effort(results) for results in (1, 10, 11, 10**6)} == {1.0}
+
+
+def test_a_way_of_asking_has_its_own_effort_from_ten_results_on():
+    measured = [Depth(results=100, effort=6.0, recall=0.95)]
+    ways = {
+        "session": WayFacts(recall_at_10=0.95, query_microseconds=9.0, effort=1.5, depths=measured),
+        "features": WayFacts(recall_at_10=1.0, query_microseconds=99.0, effort=None, depths=[]),
+    }
+    found = depths_of(ways)
+    assert found.keys() == ways.keys()
+    assert found["features"] is None
+    assert [found["session"].effort(results) for results in (1, TUNED_FOR, 100, 1000)] == [
+        *(1.5, 1.5, 6.0, 6.0)
+    ]
+    # In proportion between them, on a scale of logarithms.
+    assert found["session"].effort(32) == pytest.approx(3.0, rel=2e-2)
+
+
+@given(st.integers(1, 1000), st.integers(1, 10**7), st.integers(0, 10**7))
+def test_under_a_filter_there_are_candidates_for_more_than_the_results(limit, items, most):
+    most = min(items, most)
+    count = count_under_filter(limit, items=items, most=most)
+    assert count * most >= limit * items * (most > 0)
+    assert count_under_filter(limit, items=items, most=items) == math.ceil(1.5 * limit)

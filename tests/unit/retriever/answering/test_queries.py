@@ -4,6 +4,7 @@ That answers are right is in test_all_questions.py; here is what is asked of the
 """
 
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,10 +14,16 @@ from hypothesis.extra import numpy as arrays
 
 from lightfm_retriever.publication.manifest import Depth
 from lightfm_retriever.publication.search_effort import Depths
-from retriever.answering.questions import Options, Search, WeightedItems, always_wanted
+from retriever.answering.questions import (
+    Options,
+    Search,
+    UserFeatures,
+    WeightedItems,
+    always_wanted,
+)
 from retriever.answering.search import Scorer
 from tests import retrievable
-from tests.retrievable import FixedIndex
+from tests.retrievable import DictIdMap, FixedIndex
 
 WIDTH = 4
 BOTH = pytest.mark.parametrize(
@@ -167,3 +174,66 @@ def test_of_exclusions_that_are_not_published_the_first_ten_are_named_after_the_
     subject = WeightedItems(["item-0", "y", "z"], field="items")
     answer = retrievable.similar_items(snapshot_of(30), subject, options)
     assert answer.unknown == ["y", "z", *(f"none-{number}" for number in range(10))]
+
+
+WAYS = {"with_seen": 2.0, "session": 3.0, "session_with_seen": 4.0, "features": 5.0, "items": 6.0}
+ONE, TWO = WeightedItems(["item-1"]), WeightedItems(["item-1", "item-2"])
+SEEN_TOO = Options(exclude_seen=False)
+OF_FEATURES = UserFeatures(["f"])
+
+
+def asked_in_all_ways(ways, index, **changes):
+    """A snapshot that can be asked in each way, with the same index for both questions."""
+    own = {"fold_in": np.eye(9, 3, dtype=np.float32)}
+    own |= {"user_features": DictIdMap(["f"]), "user_feature_vectors": random_items(1)}
+    made = snapshot_of(2000, index, seen=[[9]] + [[]] * 1999, **own, **changes)
+    similar, for_users = (replace(of, ways=ways) for of in (made.similar, made.recommend))
+    return replace(made, similar=similar, recommend=for_users)
+
+
+@pytest.mark.parametrize(
+    ("ask", "subject", "options", "way"),
+    [
+        (retrievable.recommend, "user-0", Options(), None),
+        (retrievable.recommend, "user-0", SEEN_TOO, "with_seen"),
+        # This one has seen nothing.
+        (retrievable.recommend, "user-1", Options(), "with_seen"),
+        (retrievable.recommend, ONE, Options(), "session"),
+        (retrievable.recommend, TWO, SEEN_TOO, "session_with_seen"),
+        (retrievable.recommend, OF_FEATURES, Options(), "features"),
+        (retrievable.recommend, OF_FEATURES, SEEN_TOO, "features"),
+        (retrievable.similar_items, "item-0", Options(), None),
+        (retrievable.similar_items, TWO, Options(), "items"),
+    ],
+)
+def test_each_way_of_asking_has_the_effort_that_it_needs_or_is_answered_exactly(
+    ask, subject, options, way
+):
+    index = FixedIndex(range(2000), candidates=10)
+    snapshot = asked_in_all_ways({name: Depths((), own) for name, own in WAYS.items()}, index)
+    assert not ask(snapshot, subject, options).exact
+    assert index.efforts == [WAYS.get(way, 1.0)]
+    # A request's effort is relative to that.
+    ask(snapshot, subject, replace(options, search=Search(effort=2.0)))
+    assert index.efforts.pop() == 2 * WAYS.get(way, 1.0)
+    # A version that doesn't know the way is asked with the tuned effort.
+    index.efforts.clear()
+    ask(asked_in_all_ways({}, index), subject, options)
+    assert index.efforts == [1.0]
+    # Where the index is no faster, all items are scored, unless the request sets an effort.
+    snapshot = asked_in_all_ways(dict.fromkeys(WAYS), index)
+    assert ask(snapshot, subject, options).exact == (way is not None)
+    forced = replace(options, search=Search(effort=1.0))
+    assert not ask(snapshot, subject, forced).exact
+
+
+def test_more_results_than_the_index_finds_faster_are_found_exactly():
+    index, ways = FixedIndex(range(2000), candidates=10), {"session": Depths((), 2.0)}
+    for measured, exact in (([], True), ([(30, 1.5)], True), ([(30, 1.5), (100, 2.0)], False)):
+        depths = Depths([Depth(results=many, effort=own, recall=1.0) for many, own in measured])
+        snapshot = asked_in_all_ways(ways, index, depths=depths)
+        assert retrievable.recommend(snapshot, "user-0", Options(limit=50)).exact == exact
+        assert not retrievable.recommend(snapshot, "user-0", Options(limit=10)).exact
+        # An older version was measured less.
+        snapshot = asked_in_all_ways({}, index, depths=depths)
+        assert not retrievable.recommend(snapshot, "user-0", Options(limit=50)).exact

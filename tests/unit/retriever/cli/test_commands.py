@@ -202,6 +202,20 @@ def test_the_status_is_readable_by_people_and_programs(service, capsys):
 LOADS = "version v1 has been loading for 12 s: its files are being verified"
 NAMES_V1 = "label   'current' names v1"
 LABEL = {"label": "current", "label_target": "v1"}
+# The worst first.
+INDEXES = [
+    pb.IndexStatus(name="similar", backend="exact", recall_at_10={"item": 1}),
+    pb.IndexStatus(
+        name="recommend",
+        backend="annoy",
+        target_recall=0.95,
+        recall_at_10={"known": 0.96, "session": 0.9512},
+    ),
+]
+RECALLS = [
+    "index   'similar', exact: recall@10 item 1.0000",
+    "index   'recommend', annoy: recall@10 (target 0.95) session 0.9512, known 0.9600",
+]
 SAME = {"not_serving_reason": "x", "label_problem": "x"}
 
 
@@ -212,6 +226,7 @@ SAME = {"not_serving_reason": "x", "label_problem": "x"}
         ({"software_version": "1.2.3"}, ["version none", "release 1.2.3 of the retriever"]),
         ({**LABEL, "not_serving_reason": LOADS}, ["version none", NAMES_V1, f"waits   {LOADS}"]),
         ({**LABEL, **SAME}, ["version none", NAMES_V1, "        x"]),
+        ({**LABEL, "indexes": INDEXES}, ["version none", NAMES_V1, *RECALLS]),
     ],
 )
 def test_the_status_tells_what_there_is_to_tell(service, capsys, status, lines):

@@ -1,12 +1,15 @@
+from dataclasses import replace
 from typing import get_args
 
 from google.protobuf import json_format
 from recsys.retriever.v1 import retriever_service_pb2 as pb
 
 from lightfm_retriever.hosting.release import release
+from lightfm_retriever.publication.manifest import WayFacts
 from retriever import control
 from retriever.parent.worker_process import State
 from retriever.worker.fleet_messages import status_message
+from tests import publications
 
 FLEET = control.ServiceState(
     label="canary",
@@ -77,3 +80,16 @@ def test_every_state_of_a_worker_has_a_name_in_the_status():
         [told] = status_message(control.ServiceState(label="current", workers=[worker])).workers
         name = "starting" if state == "booted" else state
         assert pb.WorkerState.Name(told.state) == f"WORKER_STATE_{name.upper()}"
+
+
+def test_the_status_tells_the_recall_of_each_question():
+    index = publications.index_facts(dimensions=4, file="recommend.annoy")
+    way = WayFacts(recall_at_10=0.95, query_microseconds=9.0, effort=2.0, depths=[])
+    recommend = replace(index, recall_at_10=0.97, ways={"session": way})
+    similar = replace(index, backend="exact", target_recall=None)
+    told = status_message(FLEET, {"recommend": recommend, "similar": similar}).indexes
+    assert [(one.name, one.backend, one.target_recall, dict(one.recall_at_10)) for one in told] == [
+        ("similar", "exact", 0.0, {"item": 1.0}),
+        ("recommend", "annoy", 0.95, {"known": 0.97, "session": 0.95}),
+    ]
+    assert not status_message(FLEET).indexes

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tests.unit.trainer.index import cases
-from trainer.evaluation import held_out_test, of_vectors
+from trainer.evaluation import held_out_test, of_cold_users, of_vectors
 from trainer.evaluation.metric_rows import POPULAR, TRAINED
 from trainer.evaluation.of_cold_users import evaluate_cold, evaluated_users, fold_users_in
 from trainer.fitting.embeddings import Embeddings
@@ -126,3 +126,18 @@ def test_few_users_nobody_nothing_folded_in_and_next_to_nothing_left_are_no_trou
     # Where all that is left is a positive, every ranking is the ideal one.
     alone = evaluated(embeddings, cases.rows([range(57), range(57)]), cases.rows([[57, 58, 59]] * 2))
     assert alone[ndcg(TRAINED)] == alone[ndcg(POPULAR)] == pytest.approx(1.0)
+
+
+def test_of_many_users_without_a_vector_some_are_evaluated_and_learned_from(monkeypatch):
+    embeddings, seen, held_out = community(users=60)
+    everyone = evaluated_users(seen, held_out, seed=1)
+    monkeypatch.setattr(of_cold_users, "MAX_COLD_USERS", 20)
+    some = [evaluated_users(seen, held_out, seed=seed).tolist() for seed in (1, 1, 2)]
+    assert some[0] == some[1] != some[2]
+    assert len(some[0]) == 20 < len(everyone)
+    assert {*some[0]} <= {*everyone.tolist()}
+    # Who isn't drawn changes nothing.
+    found = evaluated(embeddings, seen, held_out, seed=1)
+    others = embeddings.user_vectors.copy()
+    others[[user for user in range(60) if user not in some[0]]] *= -3
+    assert evaluated(Embeddings(embeddings.item_vectors, others), seen, held_out, seed=1) == found

@@ -10,6 +10,7 @@ from trainer.evaluation.of_dataset import evaluate_dataset
 from trainer.evaluation.of_vectors import scores_of
 from trainer.fitting.embeddings import extract_embeddings
 from trainer.fitting.lightfm_model import train
+from trainer.models.protocol import Fitting
 
 
 def trained(rows=None, **options):
@@ -18,7 +19,8 @@ def trained(rows=None, **options):
 
 
 def evaluated(model, dataset, *, seed=1):
-    return evaluate_dataset(scores_of(extract_embeddings(model, dataset)), dataset, seed=seed)
+    scores = scores_of(extract_embeddings(model, dataset))
+    return evaluate_dataset(scores, dataset, model="lightfm", fitting=Fitting(seed=seed))
 
 
 def measured(model, dataset, *, seed=1):

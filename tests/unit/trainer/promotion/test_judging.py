@@ -251,3 +251,18 @@ def test_what_is_worse_than_popular_or_than_before_is_told(measured, said):
     warnings = doubts(Measured(**FINE, **measured))
     assert len(warnings) == (said is not None)
     assert said is None or said in warnings[0]
+
+
+def test_a_kind_of_question_with_a_low_recall_is_named():
+    recalls, worst = {"similar": 0.99, "recommend": 0.7}, {"recommend": "session"}
+    [found] = [
+        result
+        for result in check(
+            Gates(min_recall=0.9),
+            Measured(evaluated_users=100, recall_at_10=recalls, worst_question=worst),
+        )
+        if result.name == "min_recall"
+    ]
+    assert (found.passed, found.measured) == (False, 0.7)
+    assert "recall@10 of index 'recommend' for questions 'session'" in found.text
+    assert "recall@10 of index 'similar' " in found.text

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -5,6 +6,7 @@ import pytest
 
 from lightfm_retriever.publication import layout, reader
 from lightfm_retriever.publication.labels import promote
+from lightfm_retriever.publication.manifest import WayFacts
 from lightfm_retriever.publication.storage.id_map import IdMap
 from lightfm_retriever.publication.writer import Staging
 from tests import publications
@@ -194,12 +196,18 @@ def test_a_published_version_is_measured_by_its_manifest_and_files(tmp_path, mon
     promote(tmp_path, old)
     with Staging(tmp_path) as staging:
         publications.stage(staging, seed=2)
-        version = staging.publish(publications.facts(metrics=METRICS)).version
+        facts = publications.facts(metrics=METRICS)
+        way = WayFacts(recall_at_10=0.75, query_microseconds=1.0, effort=1.0, depths=[])
+        recommend = replace(facts.indexes["recommend"], ways={"session": way})
+        indexes = {**facts.indexes, "recommend": recommend}
+        version = staging.publish(replace(facts, indexes=indexes)).version
     opened = reader.open_publication(tmp_path, version)
     found = measure(tmp_path, version, gates=ALL, before=find(tmp_path, "current"), seed=1)
     assert (found.precision_at_10, found.auc, found.evaluated_users) == (0.25, 0.9, 6)
     assert (found.trained_precision_at_10, found.popular_precision_at_10) == (0.2, 0.15)
-    assert found.recall_at_10 == {"similar": 1.0, "recommend": 1.0}
+    # The worst of all ways of asking.
+    assert found.recall_at_10 == {"similar": 1.0, "recommend": 0.75}
+    assert found.worst_question == {"recommend": "session"}
     assert (found.target_recall, found.users) == (0.95, publications.USERS)
     assert found.coverage == coverage(opened, seed=1)
     assert found.baseline == compare(opened, reader.open_publication(tmp_path, old), seed=1)

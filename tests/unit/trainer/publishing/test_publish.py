@@ -272,9 +272,9 @@ def test_where_exact_search_takes_long_a_backend_that_retrievers_need_stands_in(
     monkeypatch.setattr("trainer.publishing.publish.stand_ins", lambda _: make_backends("annoy"))
     ask = Questions.ask
 
-    def slowly(questions, built, *how):
+    def slowly(questions, built, *how, **by_name):
         """Where exact search takes a second: how long it does here is the machine's."""
-        found = ask(questions, built, *how)
+        found = ask(questions, built, *how, **by_name)
         return found if built.has_file else replace(found, query_microseconds=1e6)
 
     monkeypatch.setattr(Questions, "ask", slowly)
@@ -289,8 +289,8 @@ def test_where_exact_search_takes_long_a_backend_that_retrievers_need_stands_in(
 
 
 def test_where_nothing_may_stand_in_what_is_published_and_that_is_a_warning(tmp_path, monkeypatch):
-    for name in ("_AT_ONCE_MICROSECONDS", "_FELT_MICROSECONDS", "_WORTH_MISSING"):
-        monkeypatch.setattr(f"trainer.index.tuning.{name}", 0)
+    for name in ("tuning._AT_ONCE_MICROSECONDS", "ways.FELT_MICROSECONDS", "ways.WORTH_MISSING"):
+        monkeypatch.setattr(f"trainer.index.{name}", 0)
     monkeypatch.setattr("trainer.publishing.publish.stand_ins", lambda _: [])
     published = run(tmp_path, backends=[POOR])
     assert published.manifest.indexes["similar"].recall_at_10 == 0

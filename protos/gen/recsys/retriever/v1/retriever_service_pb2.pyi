@@ -365,7 +365,7 @@ class GetStatusRequest(_message.Message):
     def __init__(self) -> None: ...
 
 class GetStatusResponse(_message.Message):
-    __slots__ = ("label", "label_target", "version", "last_reload", "label_problem", "workers", "failed_versions", "not_serving_reason", "software_version", "served_problem")
+    __slots__ = ("label", "label_target", "version", "last_reload", "label_problem", "workers", "failed_versions", "not_serving_reason", "software_version", "served_problem", "indexes")
     LABEL_FIELD_NUMBER: _ClassVar[int]
     LABEL_TARGET_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
@@ -376,6 +376,7 @@ class GetStatusResponse(_message.Message):
     NOT_SERVING_REASON_FIELD_NUMBER: _ClassVar[int]
     SOFTWARE_VERSION_FIELD_NUMBER: _ClassVar[int]
     SERVED_PROBLEM_FIELD_NUMBER: _ClassVar[int]
+    INDEXES_FIELD_NUMBER: _ClassVar[int]
     label: str
     label_target: str
     version: str
@@ -386,7 +387,27 @@ class GetStatusResponse(_message.Message):
     not_serving_reason: str
     software_version: str
     served_problem: str
-    def __init__(self, label: _Optional[str] = ..., label_target: _Optional[str] = ..., version: _Optional[str] = ..., last_reload: _Optional[_Union[ReloadOutcome, _Mapping]] = ..., label_problem: _Optional[str] = ..., workers: _Optional[_Iterable[_Union[WorkerStatus, _Mapping]]] = ..., failed_versions: _Optional[_Iterable[_Union[FailedVersion, _Mapping]]] = ..., not_serving_reason: _Optional[str] = ..., software_version: _Optional[str] = ..., served_problem: _Optional[str] = ...) -> None: ...
+    indexes: _containers.RepeatedCompositeFieldContainer[IndexStatus]
+    def __init__(self, label: _Optional[str] = ..., label_target: _Optional[str] = ..., version: _Optional[str] = ..., last_reload: _Optional[_Union[ReloadOutcome, _Mapping]] = ..., label_problem: _Optional[str] = ..., workers: _Optional[_Iterable[_Union[WorkerStatus, _Mapping]]] = ..., failed_versions: _Optional[_Iterable[_Union[FailedVersion, _Mapping]]] = ..., not_serving_reason: _Optional[str] = ..., software_version: _Optional[str] = ..., served_problem: _Optional[str] = ..., indexes: _Optional[_Iterable[_Union[IndexStatus, _Mapping]]] = ...) -> None: ...
+
+class IndexStatus(_message.Message):
+    __slots__ = ("name", "backend", "target_recall", "recall_at_10")
+    class RecallAt10Entry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: float
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[float] = ...) -> None: ...
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    BACKEND_FIELD_NUMBER: _ClassVar[int]
+    TARGET_RECALL_FIELD_NUMBER: _ClassVar[int]
+    RECALL_AT_10_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    backend: str
+    target_recall: float
+    recall_at_10: _containers.ScalarMap[str, float]
+    def __init__(self, name: _Optional[str] = ..., backend: _Optional[str] = ..., target_recall: _Optional[float] = ..., recall_at_10: _Optional[_Mapping[str, float]] = ...) -> None: ...
 
 class FailedVersion(_message.Message):
     __slots__ = ("version", "reason", "failed_at", "retried")
