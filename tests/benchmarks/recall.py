@@ -204,7 +204,10 @@ def ways(snapshot: Snapshot, options: argparse.Namespace) -> Iterator[Asked]:
 
 def measure(snapshot: Snapshot, asked: Asked) -> dict[str, Any]:
     """Ask in one way for every subject, with the effort of that way and with the tuned one."""
-    usual = replace(snapshot, recommend=replace(snapshot.recommend, ways={}))
+    usual = replace(
+        snapshot,
+        model=replace(snapshot.model, recommend=replace(snapshot.model.recommend, ways={})),
+    )
     figures = {"own": _Figures(snapshot), "tuned": _Figures(usual)}
     for place, subject in enumerate(asked.subjects):
         # In turns, so that both meet the same machine.

@@ -75,8 +75,9 @@ def served(tmp_path_factory):
                 of, volume, indexing=indexing, timings=Timings(), reporter=Silent()
             ).manifest
             snapshot = open_snapshot(volume, manifest.version)
-            free = replace(snapshot.recommend, costs=IndexCosts(0, 0))
-            made[backend] = manifest.indexes["recommend"], replace(snapshot, recommend=free)
+            free = replace(snapshot.model.recommend, costs=IndexCosts(0, 0))
+            searched = replace(snapshot, model=replace(snapshot.model, recommend=free))
+            made[backend] = manifest.indexes["recommend"], searched
         return made[backend]
 
     return served
@@ -144,7 +145,10 @@ def test_however_it_is_asked_a_retriever_finds_what_was_promised(served, backend
 def test_with_the_effort_of_known_users_alone_the_others_get_less(served):
     """Otherwise the test above would say nothing."""
     facts, snapshot = served("annoy")
-    before = replace(snapshot, recommend=replace(snapshot.recommend, ways={}))
+    before = replace(
+        snapshot,
+        model=replace(snapshot.model, recommend=replace(snapshot.model.recommend, ways={})),
+    )
     found = by_way(before)
     needy = [way for way, own in facts.ways.items() if own.effort is None or own.effort > 1]
     assert needy

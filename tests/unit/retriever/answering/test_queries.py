@@ -187,8 +187,9 @@ def asked_in_all_ways(ways, index, **changes):
     own = {"fold_in": np.eye(9, 3, dtype=np.float32)}
     own |= {"user_features": DictIdMap(["f"]), "user_feature_vectors": random_items(1)}
     made = snapshot_of(2000, index, seen=[[9]] + [[]] * 1999, **own, **changes)
-    similar, for_users = (replace(of, ways=ways) for of in (made.similar, made.recommend))
-    return replace(made, similar=similar, recommend=for_users)
+    model = made.model
+    similar, for_users = (replace(of, ways=ways) for of in (model.similar, model.recommend))
+    return replace(made, model=replace(model, similar=similar, recommend=for_users))
 
 
 @pytest.mark.parametrize(

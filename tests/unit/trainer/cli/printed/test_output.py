@@ -162,7 +162,9 @@ def test_an_item_item_model_is_told_without_indexes(capsys):
 
 def test_metrics_of_different_tests_are_not_shown_beside_one_another(capsys):
     same = IdChanges(before=1, after=1, new=0, lost=0, new_ids=[], lost_ids=[])
-    found = VersionDiff("a", "b", None, same, same, [], [], [], [], metrics_problem="other tests")
+    found = VersionDiff(
+        "a", "b", None, same, same, *([] for _ in range(5)), metrics_problem="other tests"
+    )
     output.diff(found, as_json=False)
     assert "metrics can't be compared: other tests. Train both" in capsys.readouterr().out
     output.diff(found, as_json=True)
