@@ -114,8 +114,6 @@ def _plan(
     checkpoint: Checkpoint,
 ) -> Plan:
     publication, unknown = snapshot.publication, subject.unknown
-    # A user who has seen nothing is asked for as one whose seen items aren't left out.
-    way = subject.way if len(excluded) else _SEEN_TOO.get(subject.way, subject.way)
     if options.exclude_item_ids:
         rows = {one: publication.items.row(one) for one in options.exclude_item_ids}
         others = np.array([row for row in rows.values() if row is not None], dtype=np.int32)
@@ -134,6 +132,7 @@ def _plan(
         count = max(0, min(count, pages.MAX_RESULTS - position.offset))
     elif options.diversity:
         count = pool_size(count)
+    way = subject.way if options.exclude_seen else _SEEN_TOO.get(subject.way, subject.way)
     wanted = Wanted(count, items, excluded, found, options.search, position, way)
     return Plan(ranker, subject, options, wanted, unknown)
 

@@ -197,8 +197,6 @@ def asked_in_all_ways(ways, index, **changes):
     [
         (retrievable.recommend, "user-0", Options(), None),
         (retrievable.recommend, "user-0", SEEN_TOO, "with_seen"),
-        # This one has seen nothing.
-        (retrievable.recommend, "user-1", Options(), "with_seen"),
         (retrievable.recommend, ONE, Options(), "session"),
         (retrievable.recommend, TWO, SEEN_TOO, "session_with_seen"),
         (retrievable.recommend, OF_FEATURES, Options(), "features"),
