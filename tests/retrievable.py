@@ -36,10 +36,9 @@ from retriever.answering.questions import (
     UserSubject,
     always_wanted,
 )
-from retriever.answering.scorer import Scorer
 from retriever.answering.search import VectorRanker
 from retriever.answering.snapshot import Snapshot
-from retriever.answering.vector_model import VectorModel
+from retriever.answering.vector_model import Scorer, VectorModel
 from tests import publications
 from tests.publications import ragged as ragged
 from trainer.index import make_backends

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import msgspec
 import numpy as np
@@ -29,8 +30,10 @@ from lightfm_retriever.publication.vectors.vector_space import Float32Array, bes
 from retriever.answering.filters import Filter
 from retriever.answering.pages import START, Position
 from retriever.answering.questions import AS_TUNED, Checkpoint, Search
-from retriever.answering.scorer import Scorer
 from retriever.index.protocol import SearchIndex
+
+if TYPE_CHECKING:
+    from retriever.answering.vector_model import Scorer
 
 NOTHING: NDArray[np.int32] = np.empty(0, dtype=np.int32)
 

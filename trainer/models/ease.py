@@ -35,7 +35,7 @@ MAX_ROWS = 30_000
 
 _MOST_NUMBERS = 1_000_000_000
 
-NEIGHBOURS = 500
+NEIGHBOURS = 300
 """The default of the neighbours kept for each item."""
 
 # Above this, numbers have 4 bytes instead of 8.

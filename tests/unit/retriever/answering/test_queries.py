@@ -21,7 +21,7 @@ from retriever.answering.questions import (
     WeightedItems,
     always_wanted,
 )
-from retriever.answering.scorer import Scorer
+from retriever.answering.vector_model import Scorer
 from tests import retrievable
 from tests.retrievable import DictIdMap, FixedIndex
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lightfm_retriever.publication.vectors.vector_space import row_norms
-from retriever.answering.scorer import Scorer
+from retriever.answering.vector_model import Scorer
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(1, 30), st.sampled_from([1e-15, 1.0, 1e15]))
