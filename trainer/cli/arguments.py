@@ -46,7 +46,7 @@ byte.
 
 def program() -> Program:
     """Make the parser of all commands."""
-    made = Program(PROGRAM, "Train LightFM models, publish them, and manage published versions.")
+    made = Program(PROGRAM, "Train recommendation models, publish them, and manage published versions.")
     for add in (
         _add_train,
         _add_models,
@@ -147,8 +147,8 @@ def _add_train(made: Program) -> None:
     add_json(train)
     train.everyday = (
         *("--volume", "--target", "--dataset", "--interactions", "--items", "--users"),
-        *("--item-features", "--user-features", "--model", "--set", "--budget", "--backend"),
-        *("--label", "--canary", "--no-label", "--config", "--json"),
+        *("--item-features", "--user-features", "--model", "--set", "--backend"),
+        *("--label", "--canary", "--config", "--json"),
     )
 
 

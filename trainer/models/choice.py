@@ -33,8 +33,8 @@ def _duration(text: str) -> float:
 
 
 MODEL = Option(
-    f"{', '.join(NAMES)}, or {AUTO} to search for the best (default: {AUTO}; {LIGHTFM} with features, "
-    "--warm-start or one of its hyperparameters)",
+    f"{', '.join(NAMES)}, or {AUTO} to search for the best (default: {AUTO}; {LIGHTFM} with features "
+    "or its own options)",
     choices=(*NAMES, AUTO),
     metavar="NAME",
     group=_GROUP,

@@ -109,8 +109,7 @@ def program_page(parser: argparse.ArgumentParser, topics: dict[str, list[tuple[s
     return (
         made.format_help()
         + "\n".join(lines)
-        + f"\n\nSee '{parser.prog} COMMAND --help' for a command's options.\n"
-        + f"'{parser.prog} --version' shows the release.\n"
+        + f"\n\n'{parser.prog} COMMAND --help' has its options, '--version' the release.\n"
     )
 
 

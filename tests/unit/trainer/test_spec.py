@@ -122,7 +122,9 @@ def test_a_spec_of_an_earlier_release_means_what_it_meant():
     stored = decode(json.dumps(STORED))
     assert (stored.family, stored.settings, stored.budget_seconds) == ("lightfm", {}, None)
     assert not stored.chooses_model
-    assert asdict(stored.hyperparameters.of_lightfm()) == STORED["hyperparameters"]
+    # Ten was LightFM's own number of draws.
+    expected = {**STORED["hyperparameters"], "max_sampled": 10}
+    assert asdict(stored.hyperparameters.of_lightfm()) == expected
     # With Spark, LightFM's defaults were stored too.
     with_spark = decode(json.dumps({**STORED, "spark": {"spark_master": "local[2]"}}))
     assert with_spark.spark.spark_master == "local[2]"

@@ -109,6 +109,7 @@ _ALLOWED = {
     "trainer/report/deployment.py": (2, "its own temporary folder"),
     "trainer/report/page.py": (1, "a picture that was just drawn"),
     "trainer/report/__init__.py": (1, "the metadata of an installed package"),
+    "trainer/tracking/mlflow_process.py": (1, "its own temporary folder"),
     "trainer/runs/child.py": (1, "the kernel's own file in /proc"),
     "trainer/data/movielens.py": (1, "a wheel in its own temporary folder"),
     "trainer/spark/exchange.py": (2, "runs on Spark's nodes without this project; parts of its own"),
