@@ -244,4 +244,4 @@ $(MOVIELENS): | $(INSTALLED)
 	@touch $@
 
 $(VOLUME)/labels/current: | setup
-	@$(BIN)/python -m trainer train --dataset movielens-100k --volume $(VOLUME)
+	@$(BIN)/python -m trainer train --dataset movielens-100k --model lightfm --volume $(VOLUME)

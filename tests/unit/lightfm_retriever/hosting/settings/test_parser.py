@@ -77,7 +77,7 @@ def test_the_page_of_a_program_groups_its_commands(capsys, monkeypatch):
     assert page(capsys, "--help") == (
         "usage: own COMMAND [OPTION...]\n\nDo things.\n\n"
         "Ask:\n  ask    Ask something.\n\nWatch:\n  watch  Watch it.\n\n"
-        "See 'own COMMAND --help' for a command's options.\n'own --version' shows the release.\n"
+        "'own COMMAND --help' has its options, '--version' the release.\n"
     )
     assert page(capsys, "--version").startswith("own ")
 
