@@ -26,11 +26,11 @@ LIMIT = 10
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
-    """What `python -m trainer train --dataset movielens-100k` makes by default, and its volume."""
+    """What `train --dataset movielens-100k --model lightfm --users-by trained` makes."""
     if reason := movielens.missing():
         pytest.skip(reason)
     volume = tmp_path_factory.mktemp("movielens") / "volume"
-    spec = TrainingSpec(data=DataSpec(dataset="movielens-100k"))
+    spec = TrainingSpec(data=DataSpec(dataset="movielens-100k"), model="lightfm", users_by="trained")
     places = Places(Volume(volume), movielens.DATA_DIR, movielens.DATA_DIR)
     result = train_and_publish(spec, places, source=movielens.read())
     promote_if_passed(places.volume, result, label="current")
@@ -139,9 +139,11 @@ def test_the_split_is_the_first_ten_ratings_of_each_user(run):
 def test_the_metrics_are_those_of_a_direct_run_of_lightfm(run):
     """Trained with nothing of this project but the matrix."""
     metrics, dataset = run.result.manifest.metrics, run.result.dataset
-    options = {"no_components": 64, "loss": "warp", "learning_rate": 0.05, "item_alpha": 0.001}
+    used = run.result.manifest.hyperparameters
+    names = ("loss", "learning_rate", "item_alpha", "user_alpha", "max_sampled")
+    options = {"no_components": used["components"], **{name: used[name] for name in names}}
     model = LightFM(random_state=np.random.RandomState(42), **options)
-    direct = model.fit(dataset.train, epochs=20, num_threads=1)
+    direct = model.fit(dataset.train, epochs=used["epochs"], num_threads=1)
     for name, function, options in (
         ("precision_at_10", precision_at_k, {"k": 10}),
         ("auc", auc_score, {}),
@@ -154,7 +156,7 @@ def test_the_metrics_are_those_of_a_direct_run_of_lightfm(run):
         }
         # LightFM's means are those of float32.
         assert {own: metrics[own] for own in expected} == pytest.approx(expected, abs=1e-6)
-    assert 0.08 <= metrics["test_precision_at_10"] <= 0.11
+    assert 0.08 <= metrics["test_precision_at_10"] <= 0.13
     assert metrics["test_precision_at_10_unseen"] >= 0.24
     assert metrics["test_auc"] >= 0.89
     assert metrics["evaluated_users"] == USERS

@@ -6,14 +6,17 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from lightfm_retriever.publication.storage.id_map import AnyIds
 from lightfm_retriever.publication.storage.ragged import Ragged
 from trainer.index.exact import sample
+
+if TYPE_CHECKING:
+    import scipy.sparse as sp
 
 # Each evaluated user is scored against all items, so the number is limited.
 MAX_USERS = 10_000
@@ -59,6 +62,8 @@ class HeldOutTest:
     @property
     def interactions(self) -> sp.csr_matrix:
         """Return the seen items as a matrix (users, items) of ones."""
+        import scipy.sparse as sp
+
         rows = self.seen
         ones = np.ones(len(rows.values), dtype=np.float32)
         return sp.csr_matrix((ones, rows.values, rows.offsets), shape=(len(rows), len(self.popularity)))

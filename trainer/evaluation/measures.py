@@ -7,13 +7,16 @@ leave out NaN are the metrics of a version. docs/reference/quality-measures.md h
 
 from __future__ import annotations
 
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
-import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from lightfm_retriever.publication.storage.ragged import Ragged, are_among
+
+if TYPE_CHECKING:
+    # The flags need the names of the measures, and SciPy takes long to load.
+    import scipy.sparse as sp
 
 Values: TypeAlias = NDArray[np.float64]
 Top: TypeAlias = NDArray[np.int64]
@@ -129,6 +132,8 @@ def diversity(top: Top, interactions: sp.csr_matrix) -> Values:
         interactions: (users, items) with a number other than 0 for each interaction; its values
             don't count.
     """
+    import scipy.sparse as sp
+
     columns = interactions.tocsc()
     counts = np.diff(columns.indptr)
     ones = np.repeat(1 / np.sqrt(np.maximum(counts, 1)), counts)

@@ -23,6 +23,8 @@ from trainer.selection.trial import Trying, Validation, shown, try_out
 
 # The share of the budget that the estimated trials may take: estimates err, and the machine is shared.
 _PLANNED = 0.6
+# After this share of the budget no candidate is begun. Estimates are meant to end the search before.
+_LATE = 0.75
 # A family whose first candidate is this much worse than the best is not tried again.
 _HOPELESS = 0.6
 # With fewer users than this, the standard error of NDCG@10 is about 0.03 or more.
@@ -95,9 +97,9 @@ class _Search:
             return f"would exceed the budget of {self.budget:g} s: a fit is estimated at {own:.2g} s"
         if own > self.budget:
             return f"a fit is estimated at {own:.2g} s, above the budget of {self.budget:g} s"
-        if self.how.clock() - self.started > self.budget / 2 and self.has_result:
+        if self.how.clock() - self.started > _LATE * self.budget and self.has_result:
             self.late = True
-            return f"half of the budget of {self.budget:g} s was used up"
+            return f"{_LATE:.0%} of the budget of {self.budget:g} s was used up"
         return ""
 
     @property

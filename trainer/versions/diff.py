@@ -14,7 +14,6 @@ from lightfm_retriever.publication import reader, verification
 from lightfm_retriever.publication.manifest import Manifest, Scalar
 from lightfm_retriever.publication.reader import Publication
 from lightfm_retriever.publication.storage.id_map import AnyIds
-from trainer.evaluation.of_versions import exact_answers
 from trainer.versions.tests_taken import why_incomparable
 
 USERS = Option("number of users whose top ten are compared", ge=1, le=10_000)
@@ -163,6 +162,9 @@ def _common(old: AnyIds, new: AnyIds, count: int, *, seed: int) -> list[str]:
 
 
 def _answers(publication: Publication, names: list[str]) -> list[set[str]]:
+    # Imported here, since the command line needs only other names of this module.
+    from trainer.evaluation.of_versions import exact_answers
+
     rows = publication.users.rows(names)
     found = exact_answers(publication, rows, [publication.seen[row] for row in rows])
     return [{publication.items.external_id(row) for row in top.tolist()} for top in found]

@@ -46,7 +46,7 @@ def test_people_see_progress_on_standard_error_and_the_result_on_standard_output
     assert warning.startswith("warning: 1 items of items.csv have no training interactions")
     lines = [line.strip() for line in done.stdout.splitlines()]
     assert lines[0].startswith("interactions.parquet: 24 users, 17 items, ")
-    for first in ("train, all items ", "test, all items ", "test, seen items excluded ", "similar "):
+    for first in ("model: lightfm", "unseen items ", "all items ", "ease, not tuned ", "similar "):
         assert any(line.startswith(first) for line in lines)
     assert lines[-1] == f"published {older}, label 'current' names it"
 

@@ -68,21 +68,22 @@ def test_a_retriever_recommends_what_the_model_scores_best(train, tmp_path, name
     items, users = snapshot.publication.items, snapshot.publication.users
     for user in range(0, USERS, 7):
         found = retrievable.recommend(snapshot, f"u{user}").rows
-        assert len(found) == 10
         row = dataset.users.row(f"u{user}")
         [[own]] = scores.chunks(np.array([row]))
         seen = dataset.seen()[row]
         mine = [dataset.items.row(items.external_id(one)) for one in found.tolist()]
         assert not {*mine} & {*seen.tolist()}
         own[seen] = -np.inf
+        # An item that no neighbour speaks for isn't recommended.
+        expected = own if family.has_vectors else own[own > 0]
         # Equal scores may come in another order.
-        np.testing.assert_allclose(own[mine], np.sort(own)[::-1][:10], rtol=1e-3, atol=1e-4)
+        np.testing.assert_allclose(own[mine], np.sort(expected)[::-1][:10], rtol=1e-3, atol=1e-4)
         assert users.external_id(users.row(f"u{user}")) == f"u{user}"
 
 
 def test_a_search_publishes_the_best_candidate_and_all_of_their_values(train, tmp_path, monkeypatch):
     monkeypatch.setattr(models, "NAMES", ("als", "bpr"))
-    flags = ["--model", "auto", "--budget", "30s", "--seed", "3"]
+    flags = ["--model", "auto", "--budget", "20m", "--seed", "3"]
     versions = [train(*flags)["version"] for _ in range(2)]
     manifests = [verify(tmp_path / "volume", version) for version in versions]
     for manifest in manifests:

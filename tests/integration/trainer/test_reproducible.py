@@ -22,6 +22,8 @@ def publication(volume):
     manifest = json.loads(contents.pop(layout.MANIFEST))
     for field in ("created_at", "run", "checksum"):
         del manifest[field]
+    for candidate in manifest["candidates"]:
+        del candidate["seconds"]
     manifest["version"] = manifest["version"].partition("-")[2]
     for index in manifest["indexes"].values():
         builds = [(one["backend"], one["build"], one["query"]) for one in index["trials"]]

@@ -11,7 +11,7 @@ from tests.trainer_service import PATIENCE, TrainerService, events, spec
 
 TRACE, CALLER = "a" * 32, "b7ad6b7169203331"
 SERVICE = "recsys.trainer.v1.TrainerService"
-STAGES = ["read", "dataset", "fit", "evaluate", "index", "publish", "verify", "gates"]
+STAGES = ["read", "dataset", "validate", "fit", "evaluate", "index", "publish", "verify", "gates"]
 
 
 @pytest.fixture(scope="module")
