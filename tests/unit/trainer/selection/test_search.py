@@ -125,15 +125,15 @@ def test_the_clock_ends_a_search_that_takes_longer_than_estimated(monkeypatch):
     now = [0.0]
 
     def passes():
-        now[0] += 60.0
+        now[0] += 80.0
 
     plans = {name: Plan([0.5, 0.6], candidates=2, on_fit=passes) for name in ("a", "b")}
     register(monkeypatch, **plans)
     found = search(budget=100.0, clock=lambda: now[0])
     assert tried(found)[0] == ("a", 0, "complete")
     assert {own.state for own in found.trials[1:]} == {"skipped"}
-    assert set(reasons(found).values()) == {"half of the budget of 100 s was used up"}
-    assert found.trials[0].seconds == 60.0
+    assert set(reasons(found).values()) == {"75% of the budget of 100 s was used up"}
+    assert found.trials[0].seconds == 80.0
     warning, _ = found.warnings
     assert "the clock ended the search" in warning
     assert "raise --budget" in warning
