@@ -23,8 +23,8 @@ from trainer.timings import Timings
 
 TARGET = 0.9
 # The questions here are others than those of the trainer, and three hundred measure recall only to
-# a hundredth.
-SLACK = 0.015
+# a hundredth. NMSLIB's graph also differs from build to build.
+SLACK = 0.03
 ITEMS, USERS, COMPONENTS, CLUSTERS, ASKED = 6000, 500, 16, 30, 250
 FEATURES = [f"age:{age}" for age in range(30)] + ["sex:f", "sex:m"]
 SEEN_TOO = Options(exclude_seen=False)
