@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-from argparse import ArgumentTypeError
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Annotated
 
 from lightfm_retriever.hosting import options
-from lightfm_retriever.hosting.options import Option, names
+from lightfm_retriever.hosting.options import Option, numbers
 from lightfm_retriever.hosting.settings.values import PathType
 from trainer.data import movielens
 from trainer.data.bounds import HALF_LIFE_DAYS, LAST_DAYS, check_event_weights
@@ -18,19 +17,6 @@ from trainer.errors import OptionError
 from trainer.preparing.splits import SPLIT, SPLIT_COUNT, SPLIT_SHARE
 
 _path = partial(Option, metavar="PATH", read=PathType())
-
-
-def _weights(text: str) -> dict[str, float]:
-    weights = {}
-    for part in names(text):
-        name, equals, weight = part.rpartition("=")
-        try:
-            weights[name.strip()] = float(weight)
-        except ValueError:
-            equals = ""
-        if not equals:
-            raise ArgumentTypeError(f"{part!r} should be EVENT=WEIGHT, such as view=1")
-    return weights
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,7 +75,7 @@ class DataSpec:
         Option(
             "weights by type of event, such as view=1,purchase=5; write =1 for events without a type",
             metavar="EVENT=WEIGHT,...",
-            read=_weights,
+            read=partial(numbers, example="view=1"),
         ),
     ] = field(default_factory=dict)
     half_life_days: Annotated[float | None, HALF_LIFE_DAYS] = None

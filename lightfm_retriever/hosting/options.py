@@ -9,6 +9,7 @@ Flags, environment variables, TOML files, checks and the tables of settings foll
 from __future__ import annotations
 
 import math
+from argparse import ArgumentTypeError
 from collections.abc import Callable, Sequence
 from dataclasses import KW_ONLY, MISSING, dataclass, fields, replace
 from functools import cache
@@ -141,6 +142,24 @@ def check(spec: Any, refusal: Refusal) -> None:
 def names(text: str) -> list[str]:
     """Split a text at its commas into names; there may be no name."""
     return [name.strip() for name in text.split(",") if name.strip()]
+
+
+def numbers(text: str, *, example: str) -> dict[str, float]:
+    """Split a text such as "view=1,purchase=5" into numbers by name.
+
+    Raises:
+        ArgumentTypeError: a part isn't NAME=NUMBER; the message has the example.
+    """
+    found = {}
+    for part in names(text):
+        name, equals, number = part.rpartition("=")
+        try:
+            found[name.strip()] = float(number)
+        except ValueError:
+            equals = ""
+        if not equals:
+            raise ArgumentTypeError(f"{part!r} should be NAME=NUMBER, such as {example}")
+    return found
 
 
 def _number(value: Any) -> str:

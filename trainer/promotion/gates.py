@@ -12,7 +12,6 @@ items are mostly lower.
 from __future__ import annotations
 
 import math
-from argparse import ArgumentTypeError
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -34,19 +33,6 @@ DEFAULT_LOSS = 0.5
 
 SIMPLE_MODELS = ("popular", "item-knn", "ease")
 """The simple models that each version is compared with; see trainer.evaluation.simple_models."""
-
-
-def _values(text: str) -> dict[str, float]:
-    values = {}
-    for part in options.names(text):
-        name, equals, value = part.rpartition("=")
-        try:
-            values[name.strip()] = float(value)
-        except ValueError:
-            equals = ""
-        if not equals:
-            raise ArgumentTypeError(f"{part!r} should be NAME=VALUE, such as popular=1.5")
-    return values
 
 
 _gate = partial(Option, ge=0, le=1, group="gates", metavar="SHARE")
@@ -82,7 +68,7 @@ class Gates:
             "lowest values of any metrics of the manifest, such as test_recall_at_20_unseen=0.1",
             group="gates",
             metavar="NAME=VALUE,...",
-            read=_values,
+            read=partial(options.numbers, example="popular=1.5"),
         ),
     ] = field(default_factory=dict)
     min_auc: Annotated[
@@ -109,7 +95,7 @@ class Gates:
             f"{', '.join(SIMPLE_MODELS)}",
             group="gates",
             metavar="MODEL=RATIO,...",
-            read=_values,
+            read=partial(options.numbers, example="popular=1.5"),
         ),
     ] = field(default_factory=dict)
     max_relative_loss: Annotated[

@@ -81,7 +81,7 @@ def test_names_and_weights_are_told_apart_by_commas():
     # Interactions without a type have a weight too.
     assert data.event_weights == {"v": 2.0, "": 1.0}
     for text in ("view", "view=much", "view=1,buy"):
-        with pytest.raises(UsageError, match="should be EVENT=WEIGHT, such as view=1"):
+        with pytest.raises(UsageError, match="should be NAME=NUMBER, such as view=1"):
             parse(["train", *HERE, "--event-log", f"--event-weights={text}"])
 
 
