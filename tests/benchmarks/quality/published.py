@@ -82,10 +82,17 @@ def current(volume: Path) -> Path:
     return volume / "versions" / name
 
 
-def model_of(version: Path) -> str:
-    """Return the family of the model in the manifest; "lightfm" if it doesn't say."""
+def facts_of(version: Path) -> dict[str, object]:
+    """Return the family of the model, its settings, and the candidates that it was chosen among.
+
+    An older manifest has no family; its model is of LightFM.
+    """
     manifest = json.loads((version / "manifest.json").read_text())
-    return str((manifest.get("model") or {}).get("family", "lightfm"))
+    return {
+        "model": (manifest.get("model") or {}).get("family", "lightfm"),
+        "settings": manifest["hyperparameters"],
+        "trials": manifest.get("candidates", []),
+    }
 
 
 def _rows(path: Path, ids: list[str]) -> NDArray[np.int64]:
