@@ -64,7 +64,10 @@ class Published:
         )
         shape = (len(offsets) - 1,) * 2
         similar = sp.csr_matrix((weights, columns, offsets), shape=shape)
-        profile_offsets, profile_items = map(self._array, ("profile_offsets", "profile_items"))
+        # The profiles are the seen items where the version has no others.
+        has_own = (self.version / "profile_offsets.npy").is_file()
+        kind = "profile" if has_own else "seen"
+        profile_offsets, profile_items = map(self._array, (f"{kind}_offsets", f"{kind}_items"))
         ones = np.ones(len(profile_items), np.float32)
         profiles = sp.csr_matrix(
             (ones, profile_items, profile_offsets), shape=(len(profile_offsets) - 1, shape[0])
