@@ -48,7 +48,7 @@ class LightFm(Family):
     def seconds(self, shape: Shape, settings: Any) -> float:
         """See Family: the pairs in each epoch, with their negatives."""
         pairs = shape.positives * (settings.components + 50)
-        return float(0.1 + 1e-8 * (2 + settings.max_sampled**0.5) * settings.epochs * pairs)
+        return float(0.1 + 5e-9 * (2 + settings.max_sampled**0.5) * settings.epochs * pairs)
 
     def fit(self, dataset: Dataset, settings: Any, fitting: Fitting) -> Fitted:
         """See Family."""

@@ -5,7 +5,7 @@
 
 DIR is the output of `independent`. For each set, a process trains on train.csv without a split, and
 publishes to a temporary volume. Scores are read from the files of the version, and measured as those of
-the independent models are. The table has NDCG@10, and its ratio to the best independent model.
+the independent models are. The table has NDCG@10, and its share of the best independent model's.
 """
 
 from __future__ import annotations
@@ -26,7 +26,8 @@ import numpy as np
 from tests.benchmarks.quality.events import Events, read
 from tests.benchmarks.quality.independent import PROTOCOLS, RESULT
 from tests.benchmarks.quality.measures import Quality, measure
-from tests.benchmarks.quality.published import Published, current, model_of
+from tests.benchmarks.quality.published import Published, current, facts_of
+from tests.benchmarks.quality.tuning import SPACES
 
 
 class TrainingError(Exception):
@@ -67,8 +68,8 @@ def compared(folder: Path, flags: list[str]) -> dict[str, object]:
         version = current(volume)
         published = Published(version, both.users, both.items)
         found = measure(published.scores, train, test)
-        model = model_of(version)
-    return {"model": model, "seconds": round(seconds, 1), "test": asdict(found)}
+        facts = facts_of(version)
+    return {**facts, "seconds": round(seconds, 1), "test": asdict(found)}
 
 
 def _part(both: Events, rows: list[tuple[str, str, float, float]]) -> Events:
@@ -79,20 +80,30 @@ def _part(both: Events, rows: list[tuple[str, str, float, float]]) -> Events:
 
 
 def markdown(results: dict[str, dict[str, dict[str, object]]], names: list[str]) -> str:
-    """Return a table of the best independent model and ours on each set, with ratios."""
+    """Return a table of the shapes, and the NDCG@10 of all models, the best independent one in bold.
+
+    A cell of ours has the family, its NDCG@10, this as a share of the best, and the seconds.
+    """
+    families = list(SPACES)
     lines = [
-        f"| set | best other | its NDCG@10 | {' | '.join(f'{name} | ratio' for name in names)} |",
-        f"|---|---|---:|{'---:|---:|' * len(names)}",
+        f"| set | users | items | pairs | {' | '.join([*families, *names])} |",
+        f"|---|{'---:|' * (3 + len(families) + len(names))}",
     ]
-    for data_set, found in sorted(results.items()):
+    for data_set, found in sorted(results.items(), key=lambda one: one[1]["shape"]["interactions"]):
         others = {name: one["test"]["ndcg"] for name, one in found["models"].items()}
-        best = max(others, key=lambda name: others[name])
-        cells = []
-        for name in names:
-            own = found["ours"].get(name)
-            ndcg = own["test"]["ndcg"] if own else float("nan")
-            cells.append(f"{ndcg:.4f} | {ndcg / others[best]:.0%}" if own else "- | -")
-        lines.append(f"| {data_set} | {best} | {others[best]:.4f} | {' | '.join(cells)} |")
+        best = max(others.values())
+        cells = [f"{found['shape'][name]:,}" for name in ("users", "items", "interactions")]
+        for name in families:
+            cell = f"{others[name]:.4f}" if name in others else "-"
+            cells.append(f"**{cell}**" if others.get(name) == best else cell)
+        for own in map(found["ours"].get, names):
+            share = own["test"]["ndcg"] / best if own else 0
+            cells.append(
+                f"{own['model']} {own['test']['ndcg']:.4f}, {share:.1%}, {own['seconds']:.0f} s"
+                if own
+                else "-"
+            )
+        lines.append(f"| {data_set} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
@@ -126,7 +137,7 @@ def main() -> int:
             kept.write_text(json.dumps(ours, indent=1))
             test = Quality(**ours[options.name]["test"])
             print(f"{folder.name}: NDCG@10 {test.ndcg:.4f}", file=sys.stderr, flush=True)
-        results[folder.name] = {"models": json.loads(path.read_text())["models"], "ours": ours}
+        results[folder.name] = {**json.loads(path.read_text()), "ours": ours}
     names = list(dict.fromkeys(name for one in results.values() for name in one["ours"]))
     print(markdown(results, names))
     return 0 if results else 1

@@ -64,7 +64,10 @@ class Published:
         )
         shape = (len(offsets) - 1,) * 2
         similar = sp.csr_matrix((weights, columns, offsets), shape=shape)
-        profile_offsets, profile_items = map(self._array, ("profile_offsets", "profile_items"))
+        # The profiles are the seen items where the version has no others.
+        has_own = (self.version / "profile_offsets.npy").is_file()
+        kind = "profile" if has_own else "seen"
+        profile_offsets, profile_items = map(self._array, (f"{kind}_offsets", f"{kind}_items"))
         ones = np.ones(len(profile_items), np.float32)
         profiles = sp.csr_matrix(
             (ones, profile_items, profile_offsets), shape=(len(profile_offsets) - 1, shape[0])
@@ -82,10 +85,17 @@ def current(volume: Path) -> Path:
     return volume / "versions" / name
 
 
-def model_of(version: Path) -> str:
-    """Return the family of the model in the manifest; "lightfm" if it doesn't say."""
+def facts_of(version: Path) -> dict[str, object]:
+    """Return the family of the model, its settings, and the candidates that it was chosen among.
+
+    An older manifest has no family; its model is of LightFM.
+    """
     manifest = json.loads((version / "manifest.json").read_text())
-    return str((manifest.get("model") or {}).get("family", "lightfm"))
+    return {
+        "model": (manifest.get("model") or {}).get("family", "lightfm"),
+        "settings": manifest["hyperparameters"],
+        "trials": manifest.get("candidates", []),
+    }
 
 
 def _rows(path: Path, ids: list[str]) -> NDArray[np.int64]:

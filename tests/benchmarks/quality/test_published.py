@@ -24,7 +24,8 @@ def test_scores_are_read_from_the_files_of_a_version(tmp_path):
     assert found[1].tolist() == [*[0.0] * len(item_rows), -np.inf]
 
 
-def test_scores_of_neighbours_are_summed_over_a_profile(tmp_path):
+@pytest.mark.parametrize("kind", ["profile", "seen"])
+def test_scores_of_neighbours_are_summed_over_a_profile(tmp_path, kind):
     users, items = ["u", "v"], ["a", "b", "c"]
     for name, ids in (("users", users), ("items", items)):
         marisa_trie.BinaryTrie(one.encode() for one in ids).save(str(tmp_path / f"{name}.trie"))
@@ -41,8 +42,8 @@ def test_scores_of_neighbours_are_summed_over_a_profile(tmp_path):
         "neighbour_offsets": similar.indptr,
         "neighbour_items": similar.indices,
         "neighbour_weights": similar.data,
-        "profile_offsets": profiles.indptr,
-        "profile_items": profiles.indices,
+        f"{kind}_offsets": profiles.indptr,
+        f"{kind}_items": profiles.indices,
     }
     for name, array in arrays.items():
         np.save(tmp_path / f"{name}.npy", array)

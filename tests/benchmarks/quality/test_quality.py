@@ -17,7 +17,7 @@ from tests.benchmarks.quality import independent, measures, models, rule, sets, 
 from tests.benchmarks.quality.events import LEAST_POSITIVES, Events, read
 
 OURS = {"lightfm_retriever", "trainer", "retriever"}
-ALLOWED = {"rule", "study"}
+ALLOWED = {"estimates", "rule", "study"}
 GOOD = {
     "als": {"factors": 4, "penalty": (1, 5), "iterations": 15},
     "bpr": {"factors": 4, "learning_rate": 0.1, "regularization": 0.01, "iterations": 100},
@@ -222,14 +222,27 @@ def test_ours_is_trained_on_the_same_file_and_compared(split):
     folder, _ = split
     done = run("ours", "--splits", folder, "--train", "--epochs 10 --components 8")
     assert done.returncode == 0, done.stderr
-    name, best, _, own, ratio = done.stdout.splitlines()[-1].strip("| ").split(" | ")
-    assert (name, best) == ("filmtrust", "ease")
+    header, _, last = (line.strip("| ").split(" | ") for line in done.stdout.splitlines())
+    found = dict(zip(header, last, strict=True))
+    assert (found["set"], found["users"], found["als"]) == ("filmtrust", "40", "-")
+    best = max(float(found[name].strip("*")) for name in ("popular", "ease"))
+    model, own, share, _ = found["default"].replace(",", "").split(maxsplit=3)
     # Users of a group like two thirds of the items: a random list would have about 0.2.
     assert 0.3 < float(own) <= 1
-    assert ratio.endswith("%")
+    assert model == "lightfm"
+    assert float(share.strip("%")) == pytest.approx(100 * float(own) / best, abs=0.2)
     # Flags that the trainer refuses are said.
     done = run("ours", "--splits", folder, "--again", "--train", "--components 0")
     assert (done.returncode, "components" in done.stderr) == (1, True)
+
+
+def test_estimates_are_compared_with_the_time_of_a_fit(split):
+    folder, _ = split
+    done = run("estimates", "--splits", folder)
+    assert done.returncode == 0, done.stderr
+    header, _, row = (line.strip("| ").split(" | ") for line in done.stdout.splitlines())
+    assert (header[1], row[0]) == ("lightfm", "filmtrust")
+    assert all(float(cell.split()[0]) > 0 for cell in row[1:])
 
 
 def test_a_setting_is_measured_after_each_number_of_epochs(split):
