@@ -19,10 +19,8 @@ def print_candidates(candidates: Sequence[TrialFacts]) -> None:
         return
     ranked = sorted(done, key=lambda one: -(one.ndcg_at_10 or 0.0))
     chosen = ranked[0]
-    print(
-        f"model: {chosen.model}, the best of {len(done)} candidates by NDCG@10 on the validation "
-        "interactions"
-    )
+    how = f"the best of {len(done)} candidates by NDCG@10" if len(done) > 1 else "measured"
+    print(f"model: {chosen.model}, {how} on the validation interactions")
     firsts = {one.model: one for one in reversed(ranked)}
     shown = [one for place, one in enumerate(ranked) if place < _SHOWN or firsts[one.model] is one]
     rows = tables.table("model", "settings", "users by", "NDCG@10", "of the best", "s", texts=3)
