@@ -19,13 +19,13 @@ _COLD = (
 USERS = "served_users"
 
 
-UNSEEN = "test_{}_unseen"
+UNSEEN, SERVED, EXACT = "test_{}_unseen", "test_{}_served", "test_{}_exact"
 _KINDS = (
     ("unseen items", UNSEEN),
     ("all items", "test_{}"),
     ("training interactions, all items", "train_{}"),
-    ("as served, by {}", "test_{}_served"),
-    ("the same users, exact search", "test_{}_exact"),
+    ("as served, by {}", SERVED),
+    ("by exact search", EXACT),
     ("users by their own vectors", "test_{}_trained"),
     ("users by their seen items", "test_{}_folded_in"),
     ("users by their features alone", "test_{}_features_only"),

@@ -52,6 +52,7 @@ class Als(Family):
     name = "als"
     told = "matrix factorisation by least squares"
     settings = AlsSettings
+    promise = 3
     libraries: Sequence[str] = ("implicit", "scipy")
     package = "implicit"
     extra = EXTRA

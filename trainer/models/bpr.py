@@ -42,6 +42,7 @@ class Bpr(Family):
     name = "bpr"
     told = "matrix factorisation by pairwise ranking"
     settings = BprSettings
+    promise = -1
     libraries: Sequence[str] = ("implicit", "scipy")
     package = "implicit"
     extra = EXTRA

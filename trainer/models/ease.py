@@ -65,6 +65,7 @@ class Ease(Family):
     name = "ease"
     told = "item-item, closed form; up to 30,000 items or users"
     settings = EaseSettings
+    promise = 4
     libraries: Sequence[str] = ("scipy",)
     has_vectors = False
     uses_weights = True

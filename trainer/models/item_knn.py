@@ -54,6 +54,7 @@ class ItemKnn(Family):
     name = "item-knn"
     told = "item-item, by common users; for any size"
     settings = ItemKnnSettings
+    promise = 2
     libraries: Sequence[str] = ("scipy",)
     has_vectors = False
     uses_weights = True

@@ -21,6 +21,7 @@ class LightFm(Family):
     name = "lightfm"
     told = "matrix factorisation with features"
     settings = Hyperparameters
+    promise = 1
     libraries: Sequence[str] = ("rectools-lightfm", "scipy")
     uses_features = True
     uses_weights = True

@@ -146,6 +146,8 @@ class Family(Protocol):
         package, extra: the module that a fit imports, and the extra that has it; "" for none.
         has_vectors: whether its models have vectors of items and users; else they have neighbours.
         uses_features, uses_weights: whether it learns from features, and from weights of interactions.
+        promise: a search tries families of a higher number first; see the study in
+            docs/explanation/choosing-a-model.md.
     """
 
     name: str
@@ -157,6 +159,7 @@ class Family(Protocol):
     has_vectors: bool = True
     uses_features: bool = False
     uses_weights: bool = False
+    promise: int = 0
 
     def is_installed(self) -> bool:
         """Return whether the package that a fit imports is there."""

@@ -1,9 +1,10 @@
 """Search for the best family and settings within a budget.
 
-The search tries one candidate of each family, then more of the families in the order of their values,
-then variations of the best. Its order and its choice depend on the data and the seed. Each family
-estimates the duration of a fit from the shape of the data, and candidates whose estimates exceed the
-budget are left out. So the clock rarely decides, and equal inputs have equal results.
+The search tries one candidate of each family, the most promising family first. Then it tries more of
+the families in the order of their values, and variations of the best candidate. Order and choice
+depend on the data and the seed. Each family estimates the duration of a fit from the shape of the data,
+and candidates whose estimates exceed the budget are left out. So the clock rarely decides, and equal
+inputs have equal results.
 """
 
 from __future__ import annotations
@@ -94,7 +95,11 @@ class _Search:
         own = family.seconds(self.shape, settings)
         # The chosen model is fitted once more, on all training interactions.
         if self.planned + 2 * own > _PLANNED * self.budget and self.has_result:
-            return f"would exceed the budget of {self.budget:g} s: a fit is estimated at {own:.2g} s"
+            left = max(0.0, _PLANNED * self.budget - self.planned)
+            return (
+                f"two fits of {own:.2g} s each are estimated, to validate and to publish, and "
+                f"{left:.2g} s of {_PLANNED:.0%} of --budget {self.budget:g}s are left"
+            )
         if own > self.budget:
             return f"a fit is estimated at {own:.2g} s, above the budget of {self.budget:g} s"
         if self.how.clock() - self.started > _LATE * self.budget and self.has_result:
@@ -134,11 +139,11 @@ def select(
     """
     validation = Validation.of(dataset, seed=fitting.seed)
     families = [models.family(name) for name in models.NAMES]
-    with reporter.step("Comparing models", 0) as advance:
+    total = sum(len(own.candidates(Shape.of(validation.dataset))) for own in families)
+    with reporter.step("Comparing models", total) as advance:
         search = _Search(validation, fitting, budget_seconds, advance, how)
-        # The cheapest first, so that there is a result whatever the budget.
         first = {own.name: own.candidates(search.shape)[0] for own in families}
-        families.sort(key=lambda own: own.seconds(search.shape, first[own.name]))
+        families.sort(key=lambda own: (-own.promise, own.seconds(search.shape, first[own.name])))
         for own in families:
             search.run(own, first[own.name])
         ranked = sorted(families, key=lambda own: -_value(search.best_of(own.name)))

@@ -17,6 +17,9 @@ def print_candidates(candidates: Sequence[TrialFacts]) -> None:
     done = [one for one in candidates if one.ndcg_at_10 is not None]
     if not done:
         return
+    if len(candidates) == 1:
+        _print_users(done[0])
+        return
     ranked = sorted(done, key=lambda one: -(one.ndcg_at_10 or 0.0))
     chosen = ranked[0]
     how = f"the best of {len(done)} candidates by NDCG@10" if len(done) > 1 else "measured"
@@ -41,6 +44,14 @@ def print_candidates(candidates: Sequence[TrialFacts]) -> None:
         print(f"{left} more candidates are in the manifest")
     for told, count in Counter(_reason(one) for one in candidates if one.ndcg_at_10 is None).items():
         print(f"{count} {told}")
+
+
+def _print_users(one: TrialFacts) -> None:
+    """Print how a model that nobody chose represents users, and why."""
+    told = (("trained vectors", one.trained_ndcg_at_10), ("fold-in", one.folded_ndcg_at_10))
+    values = ", ".join(f"{name} {value:.4f}" for name, value in told if value is not None)
+    chosen = "fold-in of their items" if one.folded_in else "their trained vectors"
+    print(f"model: {one.model}; users by {chosen} (NDCG@10 on the validation interactions: {values})")
 
 
 def _reason(one: TrialFacts) -> str:

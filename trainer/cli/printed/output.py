@@ -13,7 +13,7 @@ from lightfm_retriever.hosting import tables
 from lightfm_retriever.hosting.terminal import print_json
 from lightfm_retriever.publication import layout
 from lightfm_retriever.publication.facts.evaluation import EvaluationFacts
-from lightfm_retriever.publication.manifest import Manifest
+from lightfm_retriever.publication.manifest import Manifest, TrialFacts
 from trainer.cli.printed import printing, quality
 from trainer.cli.printed.candidates import print_candidates
 from trainer.evaluation.metric_rows import NDCG, is_main
@@ -84,6 +84,7 @@ def version(content: dict[str, Any], labels: Sequence[str], *, as_json: bool) ->
     )
     if model := content.get("model"):
         print(f"model: {model['family']}, of {model['kind']}")
+    print_candidates(msgspec.convert(content.get("candidates", []), list[TrialFacts]))
     metrics = {name: value for name, value in content["metrics"].items() if is_main(name)}
     for title, values in (
         ("hyperparameters", content["hyperparameters"]),

@@ -10,7 +10,7 @@ from lightfm_retriever.publication.facts.evaluation import EvaluationFacts, Segm
 from lightfm_retriever.publication.manifest import Manifest
 from trainer.cli.printed import printing
 from trainer.evaluation.confidence import share_interval, too_few
-from trainer.evaluation.metric_rows import MEASURES, NDCG, UNSEEN, table_rows
+from trainer.evaluation.metric_rows import EXACT, MEASURES, NDCG, SERVED, UNSEEN, USERS, table_rows
 
 USUAL = ("user_activity", "cold_users", "item_popularity", "cold_items")
 """The segments of every version. `train` shows only the segments that were asked for."""
@@ -28,8 +28,12 @@ def show(manifest: Manifest) -> None:
         print(f"test: {users_of(facts)}")
     titles = dict(MEASURES)
     table = tables.table("at 10", *titles.values(), texts=1)
+    sampled = manifest.metrics.get(USERS)
     for row in rows:
-        table.add_row(row.title, *(printing.share(row.values.get(measure)) for measure in titles))
+        title = row.title
+        if sampled is not None and row.pattern in (SERVED, EXACT):
+            title += f" ({sampled:,.0f} users)"
+        table.add_row(title, *(printing.share(row.values.get(measure)) for measure in titles))
         if facts is not None and row.pattern == UNSEEN:
             least, most = _intervals(row.values, facts)
             table.add_row("  at least, with 95 % confidence", *least)

@@ -88,7 +88,12 @@ def test_estimates_decide_what_the_budget_allows(monkeypatch):
     register(monkeypatch, huge=huge, slow=slow, fast=fast)
     found = search(budget=100.0)
     assert [own.state for own in found.trials] == ["complete", "complete", "skipped"]
-    assert reasons(found) == {"huge": "would exceed the budget of 100 s: a fit is estimated at 80 s"}
+    assert reasons(found) == {
+        "huge": (
+            "two fits of 80 s each are estimated, to validate and to publish, and 30 s of 60% of "
+            "--budget 100s are left"
+        )
+    }
     assert huge.fits == []
     assert found.chosen.model == "slow"
     # The clock has no part in it.
