@@ -93,7 +93,11 @@ class ItemKnn(Family):
         rows = _similarities(_weighted(matrix, settings.weighting), settings.shrinkage)
         # An item is scored by its own nearest items, so these are kept, not those that are near others.
         neighbours = sparse_rows.transposed(sparse_rows.strongest(rows, settings.neighbours))
-        made = Fitted(neighbours=neighbours, profiles=dataset.profiles())
+        made = Fitted(
+            neighbours=neighbours,
+            profiles=dataset.profiles(),
+            warnings=sparse_rows.warnings_of(neighbours),
+        )
         fitting.after_epoch(1, lambda: made.scores)
         return made
 

@@ -44,6 +44,14 @@ def strongest(chunks: Iterable[Float32Array], count: int) -> Neighbours:
     return Neighbours(Ragged(offsets, np.concatenate(columns)), np.concatenate(weights))
 
 
+def warnings_of(neighbours: Neighbours) -> list[str]:
+    """Return a warning if no item has a neighbour, since all scores are 0 then."""
+    if len(neighbours.weights):
+        return []
+    told = "no two items have a weight, so all scores are 0"
+    return [f"{told}: no user has two items, or the settings of the model shrink all weights to 0"]
+
+
 def transposed(neighbours: Neighbours) -> Neighbours:
     """Turn the rows of a matrix into its columns."""
     items, rows = len(neighbours), neighbours.rows

@@ -103,3 +103,8 @@ def test_the_penalties_around_the_best_are_tried():
 def test_threads_do_not_change_the_numbers():
     one, two = (arrays(fit(planted(), Fitting(threads=threads))) for threads in (1, 2))
     assert all(map(np.array_equal, one, two))
+
+
+def test_a_penalty_that_leaves_no_weight_is_told():
+    assert "all scores are 0" in "".join(fit(planted(), l2=1e300).warnings)
+    assert not fit(planted()).warnings

@@ -79,3 +79,9 @@ def test_variations_stay_in_their_ranges():
     for start in (ItemKnnSettings(neighbours=1, shrinkage=0.0), ItemKnnSettings()):
         around = ItemKnn().around(start)
         assert any(one.shrinkage > start.shrinkage for one in around)
+
+
+def test_users_of_one_item_each_leave_no_neighbours_and_it_is_told():
+    single = datasets.dataset([(f"u{user}", f"i{user % 3}", 1.0) for user in range(9)])
+    found = ItemKnn().fit(single, ItemKnnSettings(), Fitting())
+    assert "all scores are 0" in "".join(found.warnings)
