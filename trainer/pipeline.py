@@ -287,7 +287,7 @@ def gates_of(spec: TrainingSpec) -> Gates:
 def _needless_options(spec: TrainingSpec, dataset: Dataset, *, began_anew: bool) -> Iterator[str]:
     """Yield a warning for each option that has no effect here."""
     if began_anew:
-        yield "the label names no version with a model, so --warm-start had no effect"
+        yield "the label names no version that LightFM can continue, so --warm-start had no effect"
     if spec.hyperparameters.sample_weights:
         if not (dataset.train.data != 1).any():
             yield f"--sample-weights had no effect: all weights of {dataset.name} are 1"

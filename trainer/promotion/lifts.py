@@ -9,6 +9,11 @@ from trainer.promotion.gates import GateResult
 
 NAME = "min_lift_over"
 
+_UNKNOWN = (
+    "no test interaction could be evaluated, or the catalogue is too large for it; choose another "
+    "--split or another model"
+)
+
 
 def check_lifts(
     required: Mapping[str, float], simple_models: Sequence[SimpleModelFacts], family: str
@@ -18,15 +23,17 @@ def check_lifts(
     Args:
         required: the lowest ratio, by the name of the simple model.
         simple_models: measured on the test users of the version.
-        family: the version's own family, over which it has no lift.
+        family: the version's own family. It is 1 time as good as itself.
     """
     found = {own.name: own for own in simple_models}
     for name, ratio in required.items():
         own = found.get(name)
+        if own is None and name == family:
+            text = f"the version is {name} itself, which is 1 time as good, required at least {ratio:g}"
+            yield GateResult(NAME, ratio <= 1, 1.0, ratio, text)
+            continue
         if own is None:
-            text = (
-                f"the lift over {name} isn't known, required at least {ratio:g}: {_why(name, family)}"
-            )
+            text = f"the lift over {name} isn't known, required at least {ratio:g}: {_UNKNOWN}"
             yield GateResult(NAME, False, None, ratio, text)
             continue
         told = (
@@ -40,12 +47,3 @@ def check_lifts(
         lift = own.model_ndcg_at_10 / own.ndcg_at_10
         text = f"{told}: {lift:.2f} times, required at least {ratio:g} times"
         yield GateResult(NAME, lift >= ratio, lift, ratio, text)
-
-
-def _why(name: str, family: str) -> str:
-    if name == family:
-        return f"the version is {name} itself"
-    return (
-        "no test interaction could be evaluated, or the catalogue is too large for it; choose another "
-        "--split or another model"
-    )
