@@ -27,7 +27,12 @@ class LightFm(Family):
     uses_weights = True
 
     def default(self, shape: Shape) -> Hyperparameters:
-        """See Family, and trainer.fitting.defaults."""
+        """See Family, and trainer.fitting.defaults, whose rule is for data without features.
+
+        On MovieLens 100K with features of users, the rule's penalties cost a third of precision@10.
+        """
+        if shape.has_features:
+            return Hyperparameters()
         own = default_settings(users=shape.users, items=shape.items, interactions=shape.positives)
         return Hyperparameters(**asdict(own))
 
@@ -40,7 +45,8 @@ class LightFm(Family):
     def candidates(self, shape: Shape) -> Sequence[Hyperparameters]:
         """See Family."""
         start = self.default(shape)
-        return [start, replace(start, max_sampled=50), Hyperparameters()]
+        others = [replace(start, max_sampled=50), Hyperparameters()]
+        return [start, *(own for own in others if own != start)]
 
     def epochs(self, settings: Any) -> int:
         """See Family."""

@@ -38,6 +38,7 @@ class Shape:
         squares: the sum over users of the squared number of their positives, which is the number of
             pairs of items with a common user, each counted by users.
         is_weighted: whether any of these weights isn't 1.
+        has_features: whether there are features of items or users.
     """
 
     users: int
@@ -45,6 +46,7 @@ class Shape:
     positives: int
     squares: int = 0
     is_weighted: bool = False
+    has_features: bool = False
 
     @classmethod
     def of(cls, dataset: Dataset) -> Shape:
@@ -55,6 +57,7 @@ class Shape:
             items=len(dataset.items),
             positives=int(counts.sum()),
             squares=int((counts**2).sum()),
+            has_features=bool(dataset.item_feature_names or dataset.user_feature_names),
             is_weighted=bool(((dataset.train.data > 0) & (dataset.train.data != 1)).any()),
         )
 
