@@ -41,7 +41,7 @@ class PreparedData:
     Attributes:
         dataset: with the test interactions.
         validation: its training interactions, some of them held out; None unless a model is chosen.
-        start: the model of a warm start; None to begin anew.
+        start: the model of a warm start; None without one.
     """
 
     dataset: Dataset

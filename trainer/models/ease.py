@@ -1,11 +1,11 @@
 """EASE: a linear item-item model in closed form.
 
 Steck 2019, "Embarrassingly Shallow Autoencoders for Sparse Data" (arXiv:1905.03257). With the
-interactions X and their Gram matrix G = Xᵀ X, P = (G + l2 I)⁻¹ and W[i, j] = -P[i, j] / P[j, j], except
+interactions X and their Gram matrix G = XᵀX, P = (G + l2 I)⁻¹ and W[i, j] = -P[i, j] / P[j, j], except
 W[i, i] = 0.
 
 With fewer users than items, only a matrix of users x users is inverted. By the identity of Woodbury,
-P = (I - Xᵀ (X Xᵀ + l2 I)⁻¹ X) / l2.
+P = (I - Xᵀ(XXᵀ + l2 I)⁻¹X) / l2.
 """
 
 from __future__ import annotations
