@@ -231,9 +231,13 @@ def read(data: str, matrix: str) -> None:
 def train(data: str, volume: str, hyperparameters: str) -> None:
     """Run a training until its fit has ended. Prints the measurements."""
     until_fitted = _UntilFitted()
+    own = json.loads(hyperparameters)
     spec = TrainingSpec(
         data=DataSpec(interactions=data, split="none"),
-        hyperparameters=GivenHyperparameters(**json.loads(hyperparameters)),
+        model="lightfm",
+        users_by="trained",
+        settings={"max_sampled": str(own.pop("max_sampled"))},
+        hyperparameters=GivenHyperparameters(**own),
     )
     unused = Path(volume)
     with contextlib.suppress(_FittedError):

@@ -1,3 +1,4 @@
+import gc
 import os
 from pathlib import Path
 
@@ -121,6 +122,8 @@ def test_users_seen_items_titles_and_norms_may_be_none(tmp_path):
 
 
 def test_everything_opened_is_mapped_and_read_only_and_the_last_reference_closes_it(extended):
+    # What other tests left is closed now, and not in between.
+    gc.collect()
     before = len(os.listdir("/proc/self/fd"))
     opened = open_publication(extended.volume, extended.version)
     attributes = opened.attributes
