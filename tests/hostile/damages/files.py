@@ -146,7 +146,8 @@ _OTHERS = {
 rewrites(
     "something else",
     lambda _, what: _OTHERS[what],
-    r"missing|empty|no row|isn't a Parquet|no Parquet|delimiter|JSON|HTML",
+    # Lines of JSON are data, of one user and one item here.
+    r"missing|empty|no row|isn't a Parquet|no Parquet|delimiter|JSON|HTML|are kept by id",
     sources=("csv", "parquet", "tsv", "folder"),
     what=(*_OTHERS,),
 )
