@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -57,6 +58,8 @@ def spark_session(options: SparkAls, *, checkpoints: Path | None) -> Iterator[Sp
         SparkError: Java is missing, the master can't be reached, or Spark fails in the block. The error
             has Spark's reason and the path of its log.
     """
+    # Nothing here uses pandas, but Spark imports it where it is installed, and warns of its version.
+    warnings.filterwarnings("ignore", "PySpark does not yet fully support pandas", FutureWarning)
     try:
         import pyspark  # noqa: F401
     except ModuleNotFoundError as error:
