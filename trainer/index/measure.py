@@ -93,6 +93,10 @@ class Questions:
             # Free these scores before the next ones are made.
             del scores, own
 
+    def __len__(self) -> int:
+        """Return the number of questions."""
+        return len(self._queries)
+
     def _hide(self, scores: Float32Array, position: int) -> int:
         """Set the scores of items that aren't answers to -inf. Returns the number of other items."""
         scores[self._excluded[position]] = -np.inf

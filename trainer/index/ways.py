@@ -49,7 +49,7 @@ def with_ways(
         asked: makes the questions of each way.
 
     Returns:
-        The facts with `ways`.
+        The facts with `ways`, without those that have no question.
     """
     ways: dict[str, WayFacts] = {}
     target, exact = facts.target_recall or 0.0, facts.trials[0].query_microseconds
@@ -59,6 +59,9 @@ def with_ways(
             ways[name] = WayFacts(recall_at_10=1.0, query_microseconds=took, effort=1.0, depths=[])
             continue
         made = questions()
+        if not len(made):
+            # Nothing can be asked in this way, such as when all items cancel each other out.
+            continue
         if isinstance(made, FilteredQuestions):
             found = made.ask_filtered(choice.built, choice.effort, Depths(facts.depths), IndexCosts())
             ways[name] = _facts(found, 1.0, [])

@@ -20,9 +20,12 @@ class Asked:
     For more results, it needs as much more effort as there are more results.
     """
 
-    def __init__(self, needed, *, each=10.0, most=1.0, depths=()):
+    def __init__(self, needed, *, each=10.0, most=1.0, depths=(), count=1):
         self.needed, self.each, self.most, self.depths = needed, each, most, depths
-        self.efforts = []
+        self.count, self.efforts = count, []
+
+    def __len__(self):
+        return self.count
 
     def ask(self, _, effort, results=10, relative=1.0):
         assert effort == CHOICE.effort
@@ -42,6 +45,12 @@ CHOICE = choice()
 
 def found(asked, of=CHOICE, facts=FACTS):
     return with_ways(facts, of, {"session": lambda: asked}).ways["session"]
+
+
+def test_a_way_without_a_question_is_not_measured():
+    asked = Asked(1.0, count=0)
+    assert with_ways(FACTS, CHOICE, {"items": lambda: asked}).ways == {}
+    assert asked.efforts == []
 
 
 def test_a_way_that_reaches_the_target_keeps_the_tuned_effort():
