@@ -171,11 +171,12 @@ def _evaluated(
 ) -> Evaluation:
     from lightfm_retriever.publication.storage import ragged
     from trainer.evaluation.evaluation import evaluate
+    from trainer.evaluation.of_versions import scores_of_version
 
     rows, columns = publication.users.rows(users.tolist()), publication.items.rows(items.tolist())
     held_out = ragged.of_pairs(rows, columns.astype(np.int32), len(publication.users))
     test = evaluation.test_of(publication, held_out)
-    return evaluate(evaluation.scores_of(publication), test, seed=seed)
+    return evaluate(scores_of_version(publication), test, seed=seed)
 
 
 def _differences(

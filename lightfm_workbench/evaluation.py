@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from lightfm_retriever.publication.reader import Publication
     from lightfm_retriever.publication.storage.ragged import Ragged
     from trainer.evaluation.held_out_test import HeldOutTest
-    from trainer.fitting.scores import UserScores
 
 
 @dataclass(frozen=True)
@@ -66,11 +65,12 @@ def evaluate(model: Recommender, test: Data | Any = None, *, seed: int = 42) -> 
     """
     from trainer.evaluation.evaluation import evaluate as evaluate_scores
     from trainer.evaluation.of_dataset import facts_of
+    from trainer.evaluation.of_versions import scores_of_version
 
     publication = model.publication
     held_out, warnings = held_out_of(publication, test)
     own = test_of(publication, held_out)
-    found = evaluate_scores(scores_of(publication), own, seed=seed)
+    found = evaluate_scores(scores_of_version(publication), own, seed=seed)
     facts = facts_of(found, own, publication.items, publication.users)
     return EvaluationResult(found.metrics(), facts, warnings)
 
@@ -142,13 +142,3 @@ def test_of(publication: Publication, held_out: Ragged) -> HeldOutTest:
         ties=id_ranks(publication.items) if ranks is None else ranks,
         segments=usual(publication.seen, popularity),
     )
-
-
-def scores_of(publication: Publication) -> UserScores:
-    """Return the scores of all users by the vectors or neighbours of a model."""
-    from trainer.fitting.scores import NeighbourScores, VectorScores
-
-    if publication.neighbours is not None:
-        profiles = publication.seen if publication.profiles is None else publication.profiles
-        return NeighbourScores(publication.neighbours, profiles)
-    return VectorScores(*publication.vectors)

@@ -21,7 +21,7 @@ from trainer.evaluation.of_cold_users import evaluate_cold_of
 from trainer.evaluation.of_dataset import evaluate_dataset
 from trainer.fitting import warm_start as warm
 from trainer.fitting.embeddings import Trained
-from trainer.fitting.folding import folded_users
+from trainer.fitting.folding import folded_users, servable_fold_in
 from trainer.fitting.lightfm_model import Hyperparameters
 from trainer.models.given import COMMON, UsersBy
 from trainer.models.protocol import Family, Fitted, Fitting, Shape
@@ -92,10 +92,11 @@ def trained_by(
             fitted, fold_in = _folded_in(fitted, dataset, seed=given.seed)
     with timings.stage("evaluate"):
         evaluated = evaluate_dataset(fitted.scores, dataset, model=family.name, fitting=fitting)
-        metrics = evaluated.metrics
-        if fitted.embeddings is not None:
-            cold = evaluate_cold_of(dataset, fitted.embeddings, fitted.user_features, seed=given.seed)
-            metrics = metrics | cold
+        metrics = dict(evaluated.metrics)
+        made, features = fitted.embeddings, fitted.user_features
+        if made is not None and evaluated.test is not None:
+            alone = None if features is None else features.alone(dataset)
+            metrics |= evaluate_cold_of(evaluated.test, made, alone, seed=given.seed)
     yield Trained(
         embeddings=fitted.embeddings,
         neighbours=fitted.neighbours,
@@ -187,8 +188,8 @@ def _folded_in(fitted: Fitted, dataset: Dataset, *, seed: int) -> tuple[Fitted, 
     """Replace the users' vectors by the fold-in of their items; also return the fold-in."""
     made, profiles = fitted.embeddings, dataset.profiles()
     assert made is not None  # noqa: S101 - the caller has checked it
-    fold_in = FoldIn.build(made.item_vectors, made.user_vectors, profiles, seed=seed)
-    if fold_in is None or not fold_in.may_be_published:
+    fold_in = servable_fold_in(made, profiles, seed=seed)
+    if fold_in is None:
         return fitted, None
     users = folded_users(fold_in, made, profiles)
     return replace(fitted, embeddings=replace(made, user_vectors=users)), fold_in

@@ -23,7 +23,7 @@ import numpy as np
 from tests import movielens
 from tests.benchmarks import frame
 from tests.machine import machine_name
-from trainer.evaluation.of_vectors import evaluate_vectors
+from tests.measured_vectors import evaluate_vectors
 from trainer.fitting.embeddings import Embeddings, extract_embeddings
 from trainer.fitting.lightfm_model import Hyperparameters, train
 from trainer.preparing.dataset import Dataset, build_dataset, held_out

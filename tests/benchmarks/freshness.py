@@ -23,10 +23,10 @@ from lightfm_retriever.publication.storage.ragged import Ragged
 from tests.benchmarks import frame
 from tests.benchmarks.indexes import DATA_DIR
 from tests.machine import machine_name
+from tests.measured_vectors import evaluate_vectors
 from trainer.data import movielens
 from trainer.data.features import FeatureTable
 from trainer.data.interactions import Interactions
-from trainer.evaluation.of_vectors import evaluate_vectors
 from trainer.fitting import warm_start
 from trainer.fitting.embeddings import extract_embeddings
 from trainer.fitting.lightfm_model import Hyperparameters, train

@@ -71,6 +71,4 @@ class RandomWalk(Family):
                 yield chunk.astype(np.float32)
 
         neighbours = sparse_rows.strongest(rows(), settings.neighbours)
-        made = Fitted(neighbours=neighbours, profiles=dataset.profiles())
-        fitting.after_epoch(1, lambda: made.scores)
-        return made
+        return sparse_rows.fitted(neighbours, dataset, fitting)

@@ -127,9 +127,7 @@ def measure_one(scores: UserScores, test: HeldOutTest, measure: str, *, seed: in
     name, _, length = measure.rpartition("_at_")
     positives = rows_of(test.held_out, users)
     found = top(scores, users, test.seen, int(length), test.ties)
-    hits = measures.find_hits(found, positives, scores.items)
-    values = measures.of_hits(hits, np.diff(positives.offsets), int(length))
-    return means(values).get(name, 0.0)
+    return means(measures.of_top(found, positives, scores.items)).get(name, 0.0)
 
 
 def measure_lists(
@@ -155,9 +153,8 @@ def measure_top(
 ) -> dict[str, float]:
     """Return the measures of given lists (n, K) for users (n,) by name, such as "ndcg"."""
     positives = rows_of(test.held_out, users)
-    hits = measures.find_hits(lists, positives, len(test.popularity))
     of_lists, totals = measure_lists(lists, test, seed=seed)
-    return means({**measures.of_hits(hits, np.diff(positives.offsets), K), **of_lists}) | totals
+    return means({**measures.of_top(lists, positives, len(test.popularity)), **of_lists}) | totals
 
 
 def evaluate_training(scores: UserScores, dataset: Dataset, *, seed: int) -> dict[str, float]:
@@ -170,8 +167,7 @@ def evaluate_training(scores: UserScores, dataset: Dataset, *, seed: int) -> dic
     users = users[sample(len(users), MAX_TRAIN_USERS, seed=seed)]
     found = rank_all(scores, users, positives, count=K)
     own = rows_of(positives, users)
-    hits = measures.find_hits(found.top, own, scores.items)
-    precision = measures.of_hits(hits, np.diff(own.offsets), K)["precision"]
+    precision = measures.of_top(found.top, own, scores.items)["precision"]
     return means({f"train_precision_at_{K}": precision, "train_auc": found.auc})
 
 

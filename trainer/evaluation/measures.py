@@ -91,6 +91,11 @@ def of_hits(hits: Hits, positives: NDArray[np.integer], k: int) -> dict[str, Val
     }
 
 
+def of_top(top: Top, positives: Ragged, items: int) -> dict[str, Values]:
+    """Return `of_hits` of whole lists; the arguments are those of find_hits."""
+    return of_hits(find_hits(top, positives, items), np.diff(positives.offsets), top.shape[1])
+
+
 def of_lists(top: Top, popularity: NDArray[np.integer], users: int) -> dict[str, Values]:
     """Compute the measures LISTED, means over the items of each list; NaN for an empty list.
 

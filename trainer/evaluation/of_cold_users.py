@@ -17,12 +17,12 @@ from lightfm_retriever.publication.storage.ragged import Ragged
 from lightfm_retriever.publication.vectors.fold_in import FoldIn
 from lightfm_retriever.publication.vectors.vector_space import Float32Array
 from trainer.evaluation.evaluation import K
-from trainer.evaluation.held_out_test import rows_of, with_positives
-from trainer.evaluation.measures import find_hits, of_hits
-from trainer.fitting.embeddings import Embeddings, UserFeatureVectors
+from trainer.evaluation.held_out_test import HeldOutTest, rows_of, with_positives
+from trainer.evaluation.measures import of_top
+from trainer.fitting.embeddings import Embeddings
 from trainer.fitting.scores import SameScores, UserScores, VectorScores, top
 from trainer.index.exact import sample
-from trainer.preparing.dataset import Dataset, id_ranks, most_popular
+from trainer.preparing.dataset import most_popular
 
 COLD_MEASURES = ("precision", "ndcg")
 _FOLDS = 5
@@ -43,7 +43,8 @@ def evaluate_cold(
     """Compute precision@10 and NDCG@10 for users whose vectors are hidden.
 
     Args:
-        embeddings, seen, held_out: see evaluate_vectors.
+        embeddings: of the trained users, and of the items.
+        seen, held_out: see HeldOutTest.
         popular_items: (items,) all rows, the most popular first.
         features_only: (users, components + 1) float32, embedding then bias: the vector of each user by
             features alone. A user without features has a row of zeros, and gets the items with the
@@ -63,11 +64,11 @@ def evaluate_cold(
         return {}
 
     own_seen, positives = rows_of(seen, users), rows_of(held_out, users)
-    items, counts = len(embeddings.item_vectors), np.diff(positives.offsets)
+    items = len(embeddings.item_vectors)
 
     def measured(kind: str, scores: UserScores) -> dict[str, float]:
         lists = top(scores, np.arange(len(users)), own_seen, K)
-        found = of_hits(find_hits(lists, positives, items), counts, K)
+        found = of_top(lists, positives, items)
         return {f"test_{name}_at_{K}_{kind}": float(found[name].mean()) for name in COLD_MEASURES}
 
     # The positions of the most popular items as scores: float32 is exact up to 16 million of them.
@@ -89,18 +90,16 @@ def evaluate_cold(
 
 
 def evaluate_cold_of(
-    dataset: Dataset, embeddings: Embeddings, user_features: UserFeatureVectors | None, *, seed: int
+    test: HeldOutTest, embeddings: Embeddings, features_only: Float32Array | None, *, seed: int
 ) -> dict[str, float]:
-    """Call `evaluate_cold` for a dataset; {} if nothing is held out."""
-    seen, held_out = dataset.seen(), dataset.held_out()
-    if held_out is None:
-        return {}
+    """Call `evaluate_cold` for a test that has the order of equal scores."""
+    assert test.ties is not None  # noqa: S101 - see above
     return evaluate_cold(
         embeddings,
-        seen=seen,
-        held_out=held_out,
-        popular_items=most_popular(dataset.popularity(), id_ranks(dataset.items)),
-        features_only=None if user_features is None else user_features.alone(dataset),
+        seen=test.seen,
+        held_out=test.held_out,
+        popular_items=most_popular(test.popularity, test.ties),
+        features_only=features_only,
         seed=seed,
     )
 

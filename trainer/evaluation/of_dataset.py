@@ -17,13 +17,14 @@ from trainer.preparing.dataset import Dataset, id_ranks
 
 @dataclass(frozen=True)
 class Evaluated:
-    """The metrics of a model by name, and the facts about its test; None if nothing was held out.
+    """The metrics of a model by name, its test and the facts about it; None if nothing was held out.
 
     `warnings` name the simple models that are better.
     """
 
     metrics: dict[str, float] = field(default_factory=dict)
     facts: EvaluationFacts | None = None
+    test: HeldOutTest | None = field(default=None, compare=False)
     warnings: Sequence[str] = ()
 
 
@@ -67,6 +68,7 @@ def evaluate_dataset(
     return Evaluated(
         metrics | found.metrics(),
         replace(facts, simple_models=simple),
+        test,
         [*simple_models.warnings_of(simple)],
     )
 

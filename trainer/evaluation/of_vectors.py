@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from lightfm_retriever.publication.search_effort import IndexCosts
 from lightfm_retriever.publication.storage.ragged import Ragged, are_among
 from lightfm_retriever.publication.vectors.vector_space import Float32Array, best, user_queries
-from trainer.evaluation.evaluation import K, evaluate, measure_top
-from trainer.evaluation.held_out_test import MAX_USERS, HeldOutTest, joined, with_positives
+from trainer.evaluation.evaluation import K, measure_top
+from trainer.evaluation.held_out_test import HeldOutTest
 from trainer.evaluation.metric_rows import USERS
-from trainer.fitting.scores import VectorScores, top
+from trainer.fitting.scores import VectorScores
 from trainer.index.exact import sample
 from trainer.index.tuning import TunedIndex
 from trainer.preparing.dataset import seen_popularity
@@ -23,39 +23,11 @@ if TYPE_CHECKING:
     # The command line imports this module, and LightFM may be missing there.
     from trainer.fitting.embeddings import Embeddings
 
-__all__ = [
-    "MAX_USERS",
-    "K",
-    "evaluate_served",
-    "evaluate_vectors",
-    "precision_at_10",
-    "scores_of",
-    "top_items",
-    "with_positives",
-]
-
 # The limit for users whose answers are found as by a retriever.
 MAX_SERVED_USERS = 1000
 # All items are scored for each user, so a large catalogue is measured with fewer users.
 _MAX_SCORES = 150_000_000
 _MIN_USERS = 100
-
-
-def evaluate_vectors(
-    embeddings: Embeddings,
-    *,
-    seen: Ragged,
-    held_out: Ragged,
-    seed: int = 42,
-) -> dict[str, float]:
-    """Measure vectors on held-out items, by exact scoring; see evaluation.evaluate for the metrics.
-
-    `seen` and `held_out` have for each user the ascending rows of seen items and of positives. If there
-    are more users than MAX_USERS, that many are drawn by the seed.
-    """
-    popularity = seen_popularity(seen, len(embeddings.item_vectors))
-    test = HeldOutTest(seen=seen, held_out=held_out, popularity=popularity)
-    return evaluate(scores_of(embeddings), test, seed=seed).metrics()
 
 
 def scores_of(embeddings: Embeddings) -> VectorScores:
@@ -84,7 +56,7 @@ def evaluate_served(
     default answers of a retriever: from the index, or by scoring all items if that is faster or the
     index finds too few. Seen items are left out, and ties go by `ranks` (items,). The seed draws a
     sample of at most MAX_SERVED_USERS, smaller for a large catalogue. `tuned` is the index `recommend`
-    over the rows of `embeddings`; the other arguments are those of evaluate_vectors.
+    over the rows of `embeddings`; `seen` and `held_out` are those of HeldOutTest.
 
     Returns:
         `test_MEASURE_at_10_served`, `test_MEASURE_at_10_exact`: for the measures at 10 of
@@ -120,20 +92,6 @@ def evaluate_served(
         for name, value in measure_top(top, users, test, seed=seed).items()
     }
     return {**metrics, USERS: float(len(users))}
-
-
-def top_items(
-    item_vectors: Float32Array, user_vectors: Float32Array, excluded: Sequence[NDArray[np.integer]]
-) -> Iterator[NDArray[np.int64]]:
-    """Yield the rows of each user's best K items by exact scoring, best first, ties by row.
-
-    Vectors are (n, components + 1), embedding then bias. The `excluded` items of a user are left out,
-    so fewer than K rows may remain.
-    """
-    users = np.arange(len(user_vectors))
-    left_out = joined(excluded)
-    found = top(VectorScores(item_vectors, user_vectors), users, left_out, K)
-    yield from (rows[rows >= 0] for rows in found)
 
 
 def _by_index(

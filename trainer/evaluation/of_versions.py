@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from lightfm_retriever.publication.reader import Publication
 from lightfm_retriever.publication.storage.id_map import Rows
 from lightfm_retriever.publication.vectors.vector_space import best
-from trainer.evaluation.of_vectors import K
+from trainer.evaluation.evaluation import K
 
 if TYPE_CHECKING:
     # The command line imports this module, and SciPy takes long to load.

@@ -60,8 +60,7 @@ def compare(
     made = []
     for name, scores, items in _fitted(test, dataset, model, replace(fitting, start=None)):
         best = top(scores, users, test.seen, K, test.ties)
-        hits = measures.find_hits(best, positives, len(test.popularity))
-        values = measures.of_hits(hits, np.diff(positives.offsets), K)["ndcg"]
+        values = measures.of_top(best, positives, len(test.popularity))["ndcg"]
         made.append(
             SimpleModelFacts(
                 name=name,

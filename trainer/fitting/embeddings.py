@@ -27,7 +27,7 @@ from lightfm_retriever.publication.vectors.vector_space import (
 )
 from lightfm_retriever.publication.writer import Staging
 from trainer.errors import DivergedError
-from trainer.fitting.scores import NeighbourScores, UserScores, VectorScores
+from trainer.fitting.scores import UserScores, model_scores
 from trainer.fitting.warm_start import ModelState
 from trainer.preparing.dataset import Dataset
 
@@ -160,9 +160,9 @@ class Trained:
     @property
     def scores(self) -> UserScores:
         """The scores of the model for its users."""
-        if self.neighbours is not None and self.profiles is not None:
-            return NeighbourScores(self.neighbours, self.profiles)
-        return VectorScores(self.vectors.item_vectors, self.vectors.user_vectors)
+        made = self.embeddings
+        vectors = None if made is None else (made.item_vectors, made.user_vectors)
+        return model_scores(vectors, self.neighbours, self.profiles)
 
 
 def check_servable(embeddings: Embeddings) -> None:

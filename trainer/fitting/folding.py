@@ -12,6 +12,12 @@ from lightfm_retriever.publication.vectors.vector_space import Float32Array
 from trainer.fitting.embeddings import Embeddings
 
 
+def servable_fold_in(embeddings: Embeddings, items: Ragged, *, seed: int) -> FoldIn | None:
+    """Learn the fold-in of trained users from the item rows of each; None if it can't be served."""
+    made = FoldIn.build(embeddings.item_vectors, embeddings.user_vectors, items, seed=seed)
+    return made if made is not None and made.may_be_published else None
+
+
 def folded_users(fold_in: FoldIn, embeddings: Embeddings, profiles: Ragged) -> Float32Array:
     """Return each user's vector by the fold-in of all items of its profile.
 

@@ -110,6 +110,19 @@ class SameScores:
             yield np.tile(self.scores, (min(step, len(users) - start), 1))
 
 
+def model_scores(
+    vectors: tuple[Float32Array, Float32Array] | None,
+    neighbours: Neighbours | None,
+    profiles: Ragged | None,
+) -> UserScores:
+    """Return the scores of a model with vectors of items and users, or neighbours and profiles."""
+    if vectors is not None:
+        return VectorScores(*vectors)
+    if neighbours is None or profiles is None:
+        raise ValueError("a model has vectors, or neighbours and profiles")
+    return NeighbourScores(neighbours, profiles)
+
+
 def top(
     scores: UserScores,
     users: NDArray[np.int64],

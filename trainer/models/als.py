@@ -83,10 +83,6 @@ class Als(Family):
         logs = [replace(own, weights="log") for own in (start, *others[:2])]
         return [start, logs[0], others[0], logs[1], others[1], logs[2], *others[2:]]
 
-    def epochs(self, settings: Any) -> int:
-        """See Family."""
-        return int(settings.epochs)
-
     def around(self, settings: Any) -> Sequence[AlsSettings]:
         """See Family."""
         return [

@@ -53,10 +53,6 @@ class Bpr(Family):
         others = ({"regularization": 0.001, "epochs": 150}, {"components": 32, "regularization": 0.05})
         return [start, *(replace(start, **own) for own in others)]
 
-    def epochs(self, settings: Any) -> int:
-        """See Family."""
-        return int(settings.epochs)
-
     def seconds(self, shape: Shape, settings: Any) -> float:
         """See Family: the pairs in each epoch."""
         pairs = shape.positives * (settings.components + 50)

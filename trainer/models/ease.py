@@ -110,13 +110,7 @@ class Ease(Family):
         # LAPACK sums up in the same order whenever it has the same number of threads.
         with threadpool_limits(None):
             neighbours = sparse_rows.strongest(weights, settings.neighbours)
-        made = Fitted(
-            neighbours=neighbours,
-            profiles=dataset.profiles(),
-            warnings=sparse_rows.warnings_of(neighbours),
-        )
-        fitting.after_epoch(1, lambda: made.scores)
-        return made
+        return sparse_rows.fitted(neighbours, dataset, fitting)
 
 
 def _gram(rows: sp.csr_matrix) -> NDArray[Any]:

@@ -16,7 +16,7 @@ from lightfm_retriever.publication.vectors.vector_space import (
 from trainer.errors import DivergedError
 from trainer.fitting.embeddings import Embeddings, check_servable
 from trainer.models.sparse_rows import ADVICE
-from trainer.preparing.dataset import Dataset
+from trainer.preparing.dataset import Dataset, positive_part
 
 # Length of the vector of a row without a factor, relative to the mean's length.
 _SHORT = 1e-3
@@ -68,10 +68,7 @@ def positives_of(dataset: Dataset, *, weighted: bool) -> sp.csr_matrix:
 
     The numbers are weights, or 1 if `weighted` is False.
     """
-    kept = dataset.train.data > 0
-    matrix = dataset.train if kept.all() else dataset.train.multiply(dataset.train > 0).tocsr()
-    matrix = sp.csr_matrix(matrix, copy=True, dtype=np.float32)
-    matrix.eliminate_zeros()
+    matrix = sp.csr_matrix(positive_part(dataset.train), copy=True, dtype=np.float32)
     matrix.sort_indices()
     if not weighted:
         matrix.data[:] = 1

@@ -93,13 +93,7 @@ class ItemKnn(Family):
         rows = _similarities(_weighted(matrix, settings.weighting), settings.shrinkage)
         # An item is scored by its own nearest items, so these are kept, not those that are near others.
         neighbours = sparse_rows.transposed(sparse_rows.strongest(rows, settings.neighbours))
-        made = Fitted(
-            neighbours=neighbours,
-            profiles=dataset.profiles(),
-            warnings=sparse_rows.warnings_of(neighbours),
-        )
-        fitting.after_epoch(1, lambda: made.scores)
-        return made
+        return sparse_rows.fitted(neighbours, dataset, fitting)
 
 
 def _weighted(matrix: sp.csr_matrix, weighting: str) -> sp.csr_matrix:

@@ -48,10 +48,6 @@ class LightFm(Family):
         others = [replace(start, max_sampled=50), Hyperparameters()]
         return [start, *(own for own in others if own != start)]
 
-    def epochs(self, settings: Any) -> int:
-        """See Family."""
-        return int(settings.epochs)
-
     def seconds(self, shape: Shape, settings: Any) -> float:
         """See Family: the pairs in each epoch, with their negatives."""
         pairs = shape.positives * (settings.components + 50)

@@ -121,13 +121,11 @@ class Fitted:
     @property
     def scores(self) -> UserScores:
         """Return the scores of the users that the model was fitted for."""
-        from trainer.fitting.scores import NeighbourScores, VectorScores
+        from trainer.fitting.scores import model_scores
 
-        if self.embeddings is not None:
-            return VectorScores(self.embeddings.item_vectors, self.embeddings.user_vectors)
-        if self.neighbours is None or self.profiles is None:
-            raise ValueError("a fitted model has embeddings, or neighbours and profiles")
-        return NeighbourScores(self.neighbours, self.profiles)
+        made = self.embeddings
+        vectors = None if made is None else (made.item_vectors, made.user_vectors)
+        return model_scores(vectors, self.neighbours, self.profiles)
 
 
 def _with(settings: Any, given: Mapping[str, Any]) -> Any:
@@ -192,9 +190,9 @@ class Family(Protocol):
     def seconds(self, shape: Shape, settings: Any) -> float:
         """Estimate the duration of a fit on one slow core, in seconds."""
 
-    def epochs(self, settings: Any) -> int:  # noqa: ARG002 - subclasses use it
-        """Return the number of epochs of a fit; 1 for a family without epochs."""
-        return 1
+    def epochs(self, settings: Any) -> int:
+        """Return the number of epochs of a fit; 1 for settings without epochs."""
+        return int(getattr(settings, "epochs", 1))
 
     @abstractmethod
     def fit(self, dataset: Dataset, settings: Any, fitting: Fitting) -> Fitted:

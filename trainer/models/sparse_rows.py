@@ -10,9 +10,16 @@ from lightfm_retriever.publication.storage.ragged import Ragged
 from lightfm_retriever.publication.vectors.neighbours import Neighbours
 from lightfm_retriever.publication.vectors.vector_space import Float32Array
 from trainer.errors import DivergedError
+from trainer.models.protocol import Fitted, Fitting
+from trainer.preparing.dataset import Dataset
 
 ADVICE = "change the settings of the model"
 """The advice of the families when a model diverges."""
+
+_EMPTY = (
+    "no two items have a weight, so all scores are 0: no user has two items, or the settings of the "
+    "model shrink all weights to 0"
+)
 
 
 def strongest(chunks: Iterable[Float32Array], count: int) -> Neighbours:
@@ -44,14 +51,6 @@ def strongest(chunks: Iterable[Float32Array], count: int) -> Neighbours:
     return Neighbours(Ragged(offsets, np.concatenate(columns)), np.concatenate(weights))
 
 
-def warnings_of(neighbours: Neighbours) -> list[str]:
-    """Return a warning if no item has a neighbour, since all scores are 0 then."""
-    if len(neighbours.weights):
-        return []
-    told = "no two items have a weight, so all scores are 0"
-    return [f"{told}: no user has two items, or the settings of the model shrink all weights to 0"]
-
-
 def transposed(neighbours: Neighbours) -> Neighbours:
     """Turn the rows of a matrix into its columns."""
     items, rows = len(neighbours), neighbours.rows
@@ -61,3 +60,14 @@ def transposed(neighbours: Neighbours) -> Neighbours:
     offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
     owners = rows.owners[order].astype(np.int32)
     return Neighbours(Ragged(offsets, owners), neighbours.weights[order])
+
+
+def fitted(neighbours: Neighbours, dataset: Dataset, fitting: Fitting) -> Fitted:
+    """Return the model of neighbours, after its only epoch.
+
+    It has a warning if no item has a neighbour, since all scores are 0 then.
+    """
+    warnings = [] if len(neighbours.weights) else [_EMPTY]
+    made = Fitted(neighbours=neighbours, profiles=dataset.profiles(), warnings=warnings)
+    fitting.after_epoch(1, lambda: made.scores)
+    return made

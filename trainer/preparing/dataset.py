@@ -87,12 +87,12 @@ class Dataset:
 
     def held_out(self) -> Ragged | None:
         """Return for each user the ascending item rows of the test positives; None without any."""
-        positives = _positives(self.test)
+        positives = _rows(positive_part(self.test))
         return positives if len(positives.values) else None
 
     def profiles(self) -> Ragged:
         """Return for each user the ascending item rows of the training positives, int32."""
-        return _positives(self.train)
+        return _rows(positive_part(self.train))
 
 
 def build_dataset(
@@ -223,7 +223,7 @@ def id_ranks(ids: AnyIds) -> NDArray[np.int32]:
     return ranks
 
 
-def most_popular(popularity: NDArray[np.integer], ranks: NDArray[np.int32]) -> NDArray[np.int32]:
+def most_popular(popularity: NDArray[np.integer], ranks: NDArray[np.integer]) -> NDArray[np.int32]:
     """Sort all rows (n,) by falling popularity (n,); ties by the ranks of their ids (n,)."""
     return np.lexsort((ranks, -popularity.astype(np.int64))).astype(np.int32)
 
@@ -267,10 +267,13 @@ def _positions(matrix: sp.csr_matrix) -> NDArray[np.int64]:
     return positions
 
 
-def _positives(matrix: sp.csr_matrix) -> Ragged:
+def positive_part(matrix: sp.csr_matrix) -> sp.csr_matrix:
+    """Return the entries above 0; the matrix itself if it has no others."""
+    if (matrix.data > 0).all():
+        return matrix
     positives = matrix.multiply(matrix > 0).tocsr()
     positives.eliminate_zeros()
-    return _rows(positives)
+    return positives
 
 
 def _rows(matrix: sp.csr_matrix) -> Ragged:

@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from lightfm_retriever.publication import reader
 from lightfm_retriever.publication.reader import Publication
 from lightfm_retriever.publication.storage.id_map import AnyIds, Rows
+from trainer.evaluation.evaluation import K
+from trainer.evaluation.held_out_test import MAX_USERS, with_positives
 from trainer.evaluation.metric_rows import POPULAR, TRAINED
-from trainer.evaluation.of_vectors import MAX_USERS, K, with_positives
 from trainer.evaluation.of_versions import exact_answers
 from trainer.index.exact import sample
 from trainer.promotion.gates import Baseline, Common, Gates, Measured

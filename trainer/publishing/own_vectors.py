@@ -19,14 +19,14 @@ from trainer.data.interactions import read_interactions
 from trainer.errors import InputError, OptionError
 from trainer.evaluation.evaluation import evaluate
 from trainer.evaluation.held_out_test import HeldOutTest
-from trainer.evaluation.of_cold_users import evaluate_cold
+from trainer.evaluation.of_cold_users import evaluate_cold_of
 from trainer.evaluation.of_dataset import facts_of
 from trainer.evaluation.of_vectors import scores_of
 from trainer.evaluation.segments import usual
 from trainer.evaluation.simple_models import compare, warnings_of
 from trainer.fitting.embeddings import Embeddings
 from trainer.models.protocol import Fitting
-from trainer.preparing.dataset import id_ranks, most_popular, seen_popularity
+from trainer.preparing.dataset import id_ranks, seen_popularity
 from trainer.publishing.publishable import Publishable
 from trainer.publishing.vector_files import VectorSide
 
@@ -122,9 +122,7 @@ def read_own_vectors(files: OwnVectors, scratch: Path) -> Publishable:
         simple = compare(found, test, None, model="", fitting=Fitting())
         warnings += warnings_of(simple)
         evaluation = replace(facts_of(found, test, item_map, user_map), simple_models=simple)
-        popular = most_popular(popularity, ranks)
-        metrics = found.metrics()
-        metrics |= evaluate_cold(embeddings, seen=seen, held_out=held_out, popular_items=popular)
+        metrics = found.metrics() | evaluate_cold_of(test, embeddings, None, seed=42)
     titles, attributes = _read_items(files, items, warnings).by_row(item_map)
     return Publishable(
         items=item_map,

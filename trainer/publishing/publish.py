@@ -22,6 +22,7 @@ from trainer.errors import RecallError
 from trainer.evaluation.of_vectors import evaluate_served
 from trainer.fitting import warm_start
 from trainer.fitting.embeddings import Embeddings, check_servable
+from trainer.fitting.folding import servable_fold_in
 from trainer.index import distributions, stand_ins
 from trainer.index.protocol import Backend
 from trainer.index.tuning import TuningOptions, tune
@@ -252,9 +253,7 @@ def _fold_in(source: Publishable, *, seed: int) -> FoldIn | None:
     if source.fold_in is not None:
         # One that is learned from folded vectors would shrink twice.
         return source.fold_in
-    own = source.vectors
-    made = FoldIn.build(own.item_vectors, own.user_vectors, source.seen, seed=seed)
-    return made if made is not None and made.may_be_published else None
+    return servable_fold_in(source.vectors, source.seen, seed=seed)
 
 
 def _stage_cold(staging: Staging, content: _Content) -> list[str]:

@@ -16,7 +16,8 @@ from lightfm_retriever.publication.reader import Publication
 from lightfm_retriever.publication.storage import ragged
 from lightfm_retriever.publication.storage.ragged import Ragged
 from lightfm_retriever.publication.vectors.vector_space import Float32Array, best, unit_rows
-from trainer.evaluation.of_vectors import precision_at_10, with_positives
+from trainer.evaluation.held_out_test import with_positives
+from trainer.evaluation.of_vectors import precision_at_10
 from trainer.fitting.embeddings import Embeddings
 from trainer.index.tuning import TunedIndex, tune
 from trainer.progress import Reporter

@@ -12,11 +12,10 @@ from numpy.typing import NDArray
 from lightfm_retriever.publication.errors import VectorError
 from lightfm_retriever.publication.manifest import Scalar, TrialFacts
 from lightfm_retriever.publication.storage.ragged import Ragged
-from lightfm_retriever.publication.vectors.fold_in import FoldIn
 from trainer.errors import TrainerError
 from trainer.evaluation import measures
 from trainer.evaluation.held_out_test import rows_of
-from trainer.fitting.folding import folded_users
+from trainer.fitting.folding import folded_users, servable_fold_in
 from trainer.fitting.scores import UserScores, VectorScores, top
 from trainer.index.exact import sample
 from trainer.models.given import COMMON, UsersBy
@@ -39,12 +38,15 @@ class Validation:
     Attributes:
         dataset: the training interactions without them; they are its test interactions.
         users: the rows of the evaluated users.
+        positives: the validation positives of each of these users.
+        seen, profiles: of all users, see Dataset.
     """
 
     dataset: Dataset
     users: NDArray[np.int64]
-    held_out: Ragged
+    positives: Ragged
     seen: Ragged
+    profiles: Ragged
 
     @classmethod
     def of(cls, dataset: Dataset, *, seed: int) -> Validation:
@@ -61,14 +63,18 @@ class Validation:
             )
         users = np.flatnonzero(np.diff(held_out.offsets))
         users = users[sample(len(users), MAX_USERS, seed=seed)]
-        return cls(dataset=dataset, users=users, held_out=held_out, seen=dataset.seen())
+        return cls(
+            dataset=dataset,
+            users=users,
+            positives=rows_of(held_out, users),
+            seen=dataset.seen(),
+            profiles=dataset.profiles(),
+        )
 
     def ndcg(self, scores: UserScores) -> float:
         """Return the mean NDCG@10 of the users, without seen items; see evaluation.measures."""
         found = top(scores, self.users, self.seen, K)
-        positives = rows_of(self.held_out, self.users)
-        hits = measures.find_hits(found, positives, scores.items)
-        return float(measures.of_hits(hits, np.diff(positives.offsets), K)["ndcg"].mean())
+        return float(measures.of_top(found, self.positives, scores.items)["ndcg"].mean())
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -158,9 +164,8 @@ def _values(
         made = fitted.embeddings
         if made is None or users_by == "trained":
             return trained, None
-        profiles = validation.dataset.profiles()
-        fold_in = FoldIn.build(made.item_vectors, made.user_vectors, profiles, seed=seed)
-        if fold_in is None or not fold_in.may_be_published:
+        fold_in = servable_fold_in(made, validation.profiles, seed=seed)
+        if fold_in is None:
             return trained, None
-        users = folded_users(fold_in, made, profiles)
+        users = folded_users(fold_in, made, validation.profiles)
         return trained, validation.ndcg(VectorScores(made.item_vectors, users))

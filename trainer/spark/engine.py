@@ -70,10 +70,12 @@ def trained_on_spark(
             evaluated = evaluate_dataset(
                 scores_of(embeddings), dataset, model=ENGINE, fitting=Fitting(seed=seed)
             )
-            cold = evaluate_cold_of(dataset, embeddings, None, seed=seed)
+            metrics = dict(evaluated.metrics)
+            if evaluated.test is not None:
+                metrics |= evaluate_cold_of(evaluated.test, embeddings, None, seed=seed)
         yield Trained(
             embeddings=embeddings,
-            metrics=evaluated.metrics | cold,
+            metrics=metrics,
             evaluation=evaluated.facts,
             hyperparameters={
                 "engine": ENGINE,

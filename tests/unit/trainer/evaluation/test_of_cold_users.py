@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
+from tests.measured_vectors import evaluate_vectors
 from tests.unit.trainer.index import cases
-from trainer.evaluation import held_out_test, of_cold_users, of_vectors
+from trainer.evaluation import held_out_test, of_cold_users
 from trainer.evaluation.metric_rows import POPULAR, TRAINED
 from trainer.evaluation.of_cold_users import evaluate_cold, evaluated_users, fold_users_in
 from trainer.fitting.embeddings import Embeddings
@@ -102,7 +103,7 @@ def test_of_many_users_the_same_are_drawn_as_elsewhere(monkeypatch):
     embeddings, seen, held_out = community()
     assert len(evaluated_users(seen, held_out, seed=5)) == 7
     found = evaluated(embeddings, seen, held_out, seed=5)
-    expected = of_vectors.evaluate_vectors(embeddings, seen=seen, held_out=held_out, seed=5)
+    expected = evaluate_vectors(embeddings, seen=seen, held_out=held_out, seed=5)
     assert found[TRAINED] == pytest.approx(expected["test_precision_at_10_unseen"])
     assert found[ndcg(TRAINED)] == pytest.approx(expected["test_ndcg_at_10_unseen"])
 

@@ -8,9 +8,11 @@ import scipy.sparse as sp
 from lightfm.evaluation import auc_score, precision_at_k
 
 from tests import datasets
+from tests.measured_vectors import evaluate_vectors
 from tests.unit.trainer.index import cases
 from trainer.evaluation import held_out_test
-from trainer.evaluation.of_vectors import evaluate_vectors, precision_at_10, with_positives
+from trainer.evaluation.held_out_test import with_positives
+from trainer.evaluation.of_vectors import precision_at_10
 from trainer.fitting.embeddings import Embeddings, extract_embeddings
 from trainer.fitting.lightfm_model import train
 from trainer.index import exact

@@ -10,9 +10,9 @@ from lightfm_retriever.publication.manifest import WayFacts
 from lightfm_retriever.publication.storage.id_map import IdMap
 from lightfm_retriever.publication.writer import Staging
 from tests import publications
+from tests.measured_vectors import evaluate_vectors
 from tests.retrievable import ragged
 from trainer.evaluation import held_out_test
-from trainer.evaluation.of_vectors import evaluate_vectors
 from trainer.fitting.embeddings import Embeddings
 from trainer.promotion import measurement
 from trainer.promotion.gates import Gates

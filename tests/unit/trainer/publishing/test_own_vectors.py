@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 from lightfm_retriever.publication.storage.id_map import MAX_ID_BYTES
 from tests import datasets, publications
+from tests.measured_vectors import evaluate_vectors
 from trainer.errors import InputError, OptionError
-from trainer.evaluation.of_vectors import evaluate_vectors
 from trainer.publishing.own_vectors import OwnVectors, read_own_vectors
 
 # Numpy's would be one more line on the terminal, which says nothing of the file.

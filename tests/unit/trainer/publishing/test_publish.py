@@ -21,11 +21,11 @@ from retriever.answering.questions import Options, Search
 from retriever.answering.snapshot import open_snapshot
 from retriever.worker.warm_up import warm_up
 from tests import publications
+from tests.measured_vectors import evaluate_vectors
 from tests.retrievable import recommend, similar_items
 from tests.unit.trainer.index import cases
 from trainer.errors import RecallError
 from trainer.evaluation import measures
-from trainer.evaluation.of_vectors import evaluate_vectors
 from trainer.fitting.embeddings import Embeddings, UserFeatureVectors
 from trainer.index import NAMES, make_backends
 from trainer.index.measure import Questions

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from lightfm_retriever.publication.storage.id_map import IdMap
+from tests.measured_vectors import evaluate_vectors
 from tests.unit.trainer.index import cases
 from tests.unit.trainer.report import catalogue
-from trainer.evaluation.of_vectors import evaluate_vectors
 from trainer.index import make_backends, measure
 from trainer.index.tuning import TuningOptions
 from trainer.progress import Silent

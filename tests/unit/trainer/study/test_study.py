@@ -10,10 +10,10 @@ import optuna
 import pytest
 
 from tests import datasets
+from tests.measured_vectors import evaluate_vectors
 from trainer.data.features import FeatureTable
 from trainer.errors import DivergedError, ExtraMissingError, OptionError, TrainerError
 from trainer.evaluation import evaluation
-from trainer.evaluation.of_vectors import evaluate_vectors
 from trainer.fitting.embeddings import extract_embeddings
 from trainer.fitting.lightfm_model import LOSSES, Hyperparameters, train
 from trainer.preparing.dataset import held_out
