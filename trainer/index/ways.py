@@ -49,7 +49,7 @@ def with_ways(
         asked: makes the questions of each way.
 
     Returns:
-        The facts with `ways`, without those that have no question.
+        The facts with `ways`. A way without a question is left out.
     """
     ways: dict[str, WayFacts] = {}
     target, exact = facts.target_recall or 0.0, facts.trials[0].query_microseconds
